@@ -1,0 +1,63 @@
+"""The one exception tree.
+
+Rows never raise past the replica: they become outcomes (see `uniner_dist.core.outcomes`). Everything that stops a
+command derives from `UninerError`, carries an exit code, and has a message that says what to do. Pure; no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class UninerError(Exception):
+    """Base of every error this package raises on purpose. `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(UninerError):
+    """Wrong options, unreadable inputs, an output that holds something else: found before anything is started.
+
+    Args:
+        problems: every problem found, one sentence each; all are reported at once.
+    """
+
+    exit_code = 2
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems = [problems] if isinstance(problems, str) else list(problems)
+        super().__init__("\n".join(f"- {problem}" for problem in self.problems))
+
+
+class StageError(UninerError):
+    """A stage could not do its work (a cluster died, storage refused); running the command again resumes."""
+
+    exit_code = 3
+
+
+class AuditError(UninerError):
+    """An invariant of the data contract does not hold; nothing was published."""
+
+    exit_code = 4
+
+
+class ThresholdError(UninerError):
+    """More rows failed than `max_failed_fraction` allows; nothing was published."""
+
+    exit_code = 5
+
+
+class RunHeldError(UninerError):
+    """Another live process holds this run."""
+
+    exit_code = 6
+
+
+class DrainedError(UninerError):
+    """Stopped on request (SIGTERM, Ctrl-C) with committed work kept; the same command resumes."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class PoolError(StageError):
+    """No replica could start, or a shard used up its retries. The message carries the engine's own words."""
