@@ -1,0 +1,307 @@
+"""The one configuration tree.
+
+Enters: a YAML file of `conf/`, `key=value` overrides and command-line options. Leaves: a frozen `Config`, or one
+`ConfigError` that lists every problem. Never touches Spark, Ray, a GPU or storage (see `uniner_dist.preflight`).
+Every option is documented where it stands, here and in `conf/local.yaml`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from uniner_dist.core.template import TEMPLATES
+from uniner_dist.errors import ConfigError
+from uniner_dist.schemas import ANNOTATION_FIELDS
+
+
+class Section(BaseModel):
+    """Base of every part of the tree: immutable, unknown keys rejected."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EntityType(Section):
+    """What to look for: `ask` goes into the prompt, `label` into the annotations."""
+
+    label: str = Field(min_length=1, description="name of the type in the annotations")
+    ask: str = Field(min_length=1, description="word, phrase or whole definition the model is asked with")
+
+    @classmethod
+    def parse(cls, value: Any) -> Any:
+        """`"person"`, `"PER=person"`, `{"PER": "person"}` or `{"label": …, "ask": …}`."""
+        if isinstance(value, str):
+            label, sign, ask = value.partition("=")
+            return {"label": label.strip(), "ask": ask.strip() if sign else label.strip()}
+        if isinstance(value, Mapping) and len(value) == 1 and not {"label", "ask"} & set(value):
+            [(label, ask)] = value.items()
+            return {"label": str(label), "ask": str(ask)}
+        return value
+
+
+def _split_names(value: Any) -> Any:
+    """A comma-separated string becomes a list of names; everything else stays."""
+    if isinstance(value, str):
+        return [name.strip() for name in value.split(",") if name.strip()]
+    return value
+
+
+def _parse_types(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        value = [{label: ask} for label, ask in value.items()]
+    value = _split_names(value)
+    return [EntityType.parse(item) for item in value] if isinstance(value, Sequence) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
+Types = Annotated[tuple[EntityType, ...], BeforeValidator(_parse_types)]
+
+
+class CorpusConfig(Section):
+    """The corpus to annotate."""
+
+    path: str = Field(min_length=1, description="Parquet file, folder, glob or Hive-partitioned dataset")
+    id_column: str = Field("doc_id", min_length=1, description="unique id of a document (string or integer)")
+    text_column: str = Field("text", min_length=1, description="the text")
+    keep_columns: Names = Field((), description="further columns carried through to the annotations")
+
+
+class OutputConfig(Section):
+    """Where the annotations go."""
+
+    path: str = Field(min_length=1, description="folder of the annotations dataset")
+    partition_by: Names | None = Field(
+        None, description="folder columns; default: the corpus's partition columns, then entity_type"
+    )
+    max_records_per_file: int = Field(2_000_000, ge=1, description="upper bound of rows in one annotations file")
+
+
+class ModelConfig(Section):
+    """Which model answers, and how it decodes: everything here changes answers and is in the fingerprint."""
+
+    name: str = Field("demo", description='"demo", a Hugging Face name, a local folder, or a folder on any fsspec path')
+    revision: str | None = Field(None, description="commit or tag of a Hugging Face model; pin it in production")
+    template: str = Field("ie_as_qa", description="prompt template by name")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="precision of weights")
+    quantization: str | None = Field(None, description="vLLM's name of a quantization, such as fp8")
+    max_model_len: int = Field(2048, ge=64, description="context of the model in tokens")
+    max_tokens: int = Field(256, ge=1, description="longest answer in tokens")
+    trust_remote_code: bool = Field(False, description="run code that comes with a model; leave off")
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.template not in TEMPLATES:
+            raise ValueError(f"unknown template {self.template!r}; known: {', '.join(sorted(TEMPLATES))}")
+        if self.max_tokens >= self.max_model_len:
+            raise ValueError("max_tokens must be smaller than max_model_len")
+        return self
+
+
+class PromptsConfig(Section):
+    """Stage 1: how texts become shards."""
+
+    shard_tokens: int = Field(
+        1_000_000, ge=1, description="estimated prompt tokens in a shard, the unit of work, commit and loss"
+    )
+    min_shards: int = Field(8, ge=1, description="a small corpus is still cut into about this many shards, for balance")
+    overlap_tokens: int = Field(64, ge=0, description="tokens shared by neighbouring passages of a long document")
+
+
+class PoolConfig(Section):
+    """Stage 2: the replicas and how long to put up with them."""
+
+    replicas: int | Literal["auto"] = Field("auto", description='number of replicas, or "auto": what the cluster fits')
+    gpus_per_replica: int = Field(0, ge=0, description="GPUs of one replica, tensor parallel inside; 0 runs on CPU")
+    cpus_per_replica: float = Field(1, gt=0, description="CPU cores reserved for one replica")
+    max_in_flight: int = Field(256, ge=1, description="prompts handed to a replica's engine at a time")
+    shards_in_flight: int = Field(2, ge=1, description="shards a replica holds, so that its engine stays full between")
+    start_timeout_s: float = Field(900, gt=0, description="seconds a replica may take to load its model")
+    stuck_timeout_s: float = Field(300, gt=0, description="seconds without a new token before an engine counts as dead")
+    max_start_failures: int = Field(3, ge=1, description="start-ups that may fail in a row while no replica is ready")
+    max_shard_attempts: int = Field(10, ge=1, description="deaths a shard may see before the job fails")
+    suspect_after: int = Field(2, ge=1, description="deaths with a shard in flight before it is run alone and bisected")
+    max_kills: int = Field(2, ge=1, description="deaths of a prompt run alone before it is quarantined as killer")
+    backoff_s: float = Field(1.0, ge=0, description="first wait before a replica is replaced; doubles up to 60 s")
+    drain_timeout_s: float = Field(60, ge=0, description="seconds for shards in flight to finish after SIGTERM")
+
+
+class EngineConfig(Section):
+    """vLLM's settings that change speed, never answers."""
+
+    kind: Literal["vllm", "scripted"] = Field("vllm", description="scripted: deterministic fake for fault tests only")
+    in_process: bool | None = Field(None, description="engine core inside the actor; default: on CPU yes, on GPU no")
+    block_size: int | None = Field(None, description="KV-cache block; default 32 on CPU, 16 on GPU: prompts are short")
+    kv_cache_gib: float = Field(1, gt=0, description="KV cache of a CPU replica in GiB")
+    gpu_memory_utilization: float = Field(0.90, gt=0, le=1, description="share of a GPU's memory that vLLM may take")
+    threads: int = Field(1, ge=1, description="OpenMP threads of a CPU replica")
+    max_num_seqs: int | None = Field(None, description="sequences in one batch of the engine; default: vLLM's")
+    extra: dict[str, Any] = Field(default_factory=dict, description="any other argument of vLLM's engine")
+
+
+class RayConfig(Section):
+    """Which Ray cluster runs the pool."""
+
+    address: str = Field("local", description='"local", "auto", "host:port" or "ray://host:port"')
+    num_cpus: int | None = Field(None, description="cores of a local cluster; default: all of this machine")
+
+
+class SparkConfig(Section):
+    """Spark session of stages 1 and 3. Under spark-submit the cluster's own settings win."""
+
+    master: str = Field("local[*]", description="master when started without spark-submit")
+    conf: dict[str, str] = Field(default_factory=dict, description="further Spark properties")
+
+
+class RunConfig(Section):
+    """What counts as success."""
+
+    max_failed_fraction: float = Field(
+        0.05, ge=0, le=1, description="share of failed cells above which nothing is published"
+    )
+    allow_rejects_fraction: float = Field(
+        1.0, ge=0, le=1, description="share of rejected corpus rows above which the run fails before any replica starts"
+    )
+    scores: bool = Field(False, description="keep log-probabilities and write confidences")
+
+
+class Config(Section):
+    """The whole tree. Build it with `load_config`."""
+
+    corpus: CorpusConfig
+    output: OutputConfig
+    types: Types = Field(description="entity types: names, label=phrase pairs, or label/ask mappings")
+    workdir: str | None = Field(None, description="folder of runs; default: the output path with .work behind it")
+    model: ModelConfig = Field(default_factory=ModelConfig)
+    prompts: PromptsConfig = Field(default_factory=PromptsConfig)
+    pool: PoolConfig = Field(default_factory=PoolConfig)
+    engine: EngineConfig = Field(default_factory=EngineConfig)
+    ray: RayConfig = Field(default_factory=RayConfig)
+    spark: SparkConfig = Field(default_factory=SparkConfig)
+    run: RunConfig = Field(default_factory=RunConfig)
+
+    @property
+    def workdir_path(self) -> str:
+        """Folder that holds `runs/`; a sibling of the output unless configured."""
+        return self.workdir or self.output.path.rstrip("/") + ".work"
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        problems = [*self._type_problems(), *self._column_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _type_problems(self) -> list[str]:
+        if not self.types:
+            return ["types: name at least one entity type (--types person,location)"]
+        labels = [entity_type.label for entity_type in self.types]
+        repeated = sorted({label for label in labels if labels.count(label) > 1})
+        return [f"types: label {label!r} stands more than once" for label in repeated]
+
+    def _column_problems(self) -> list[str]:
+        reserved = {field.name.lower() for field in ANNOTATION_FIELDS}
+        corpus, carried = self.corpus, [self.corpus.id_column, *self.corpus.keep_columns]
+        problems = [
+            f"corpus: column {name!r} has the name of a column of the annotations; rename it in the corpus"
+            for name in carried
+            if name.lower() in reserved
+        ]
+        if corpus.id_column == corpus.text_column:
+            problems.append(f"corpus: {corpus.id_column!r} cannot be both id_column and text_column")
+        partition_by = self.output.partition_by or ()
+        if len(set(partition_by)) < len(partition_by):
+            problems.append("output.partition_by: a column stands more than once")
+        return problems
+
+
+def load_config(file: str | Path | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Config:
+    """Read a YAML file, lay dotted `key=value` overrides and then options over it, and validate the whole.
+
+    Args:
+        file: YAML of the tree, or None for the defaults alone.
+        overrides: such as `"pool.replicas=2"`; the value is read as YAML.
+        options: dotted key → value, from the command line; None values are left out.
+
+    Raises:
+        ConfigError: naming every problem at once.
+    """
+    tree = _read_yaml(file) if file else {}
+    problems: list[str] = []
+    for override in overrides:
+        key, sign, value = override.partition("=")
+        if not sign:
+            problems.append(f"--set {override}: write key=value, such as pool.replicas=2")
+            continue
+        _put(tree, key.strip(), yaml.safe_load(value))
+    for key, value in (options or {}).items():
+        if value is not None:
+            _put(tree, key, value)
+    if problems:
+        raise ConfigError(problems)
+    return validate_tree(tree)
+
+
+def validate_tree(tree: Mapping[str, Any]) -> Config:
+    """A `Config` from nested mappings; raises `ConfigError` with every problem in words."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError([_explain(item, Config) for item in error.errors()]) from None
+
+
+def _read_yaml(file: str | Path) -> dict[str, Any]:
+    import fsspec
+
+    try:
+        with fsspec.open(str(file), "r", encoding="utf-8") as stream:
+            tree = yaml.safe_load(stream)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config {file}: cannot be read: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"--config {file}: must be a mapping of options, not a {type(tree).__name__}")
+    return tree
+
+
+def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set `tree["a"]["b"] = value` for `"a.b"`, making the mappings in between."""
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        below = tree.get(parent)
+        tree[parent] = dict(below) if isinstance(below, Mapping) else {}
+        tree = tree[parent]
+    tree[last] = value
+
+
+_COMMAND_LINE = {"corpus": "--corpus", "corpus.path": "--corpus", "output": "--output", "output.path": "--output"}
+
+
+def _explain(item: Any, root: type[BaseModel]) -> str:
+    """One sentence for one pydantic error, with the nearest known key for an unknown one."""
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "missing":
+        hint = f" ({_COMMAND_LINE[where]} …)" if where in _COMMAND_LINE else " (--types person,location)" * (where == "types")
+        return f"{where}: is required{hint}"
+    if item["type"] == "extra_forbidden":
+        known = _known_keys(root, item["loc"][:-1])
+        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+        return f"{where}: unknown option; {hint}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" + (f" (got {item['input']!r})" if where and item["type"] != "value_error" else "") if where else message
+
+
+def _known_keys(model: type[BaseModel], path: Sequence[Any]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)

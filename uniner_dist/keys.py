@@ -1,0 +1,69 @@
+"""Identity: what names a passage, a way of answering, and a run. Pure hashes of values, stable across machines.
+
+A completion is valid for anyone with the same (passage, asked type, fingerprint); a run is the same run when its plan
+is the same. Paths of caches, parallelism and speed settings are in neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from uniner_dist.config import Config
+from uniner_dist.schemas import SCHEMA_VERSION
+
+
+def passage_id(text: str) -> str:
+    """First 128 bits of the SHA-256 of the text's UTF-8, as 32 hex digits. Spark computes the same in the JVM.
+
+    SHA-256, not MD5: two texts with one id would share their answers, and a corpus may come from strangers.
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def digest(value: Mapping[str, Any], digits: int = 16) -> str:
+    """Hash of a JSON-like value, independent of key order."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:digits]
+
+
+def fingerprint(config: Config, model_identity: str) -> str:
+    """Hash over what changes an answer: model, revision, precision, template, decoding.
+
+    Args:
+        model_identity: what `uniner_dist.model.identify` says of the weights (never a path).
+    """
+    model = config.model
+    return digest(
+        {
+            "model": model_identity,
+            "dtype": model.dtype,
+            "quantization": model.quantization,
+            "template": model.template,
+            "max_tokens": model.max_tokens,
+            "decoding": "greedy",
+        }
+    )
+
+
+def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
+    """Name of the run: the same command over the same corpus resumes, anything else is another run.
+
+    Args:
+        snapshot: hash over the corpus's files (`uniner_dist.storage.snapshot`).
+    """
+    plan = {
+        "schema": SCHEMA_VERSION,
+        "fingerprint": fingerprint,
+        "snapshot": snapshot,
+        "corpus": config.corpus.model_dump(),
+        "output": config.output.model_dump(exclude={"max_records_per_file"}),
+        "types": [entity_type.model_dump() for entity_type in config.types],
+        "prompts": config.prompts.model_dump(),
+        "max_model_len": config.model.max_model_len,
+        "scores": config.run.scores,
+        "engine": config.engine.kind,
+    }
+    return digest(plan, 12)

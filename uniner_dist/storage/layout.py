@@ -1,0 +1,104 @@
+"""Where the files of a run stand below the workdir. Names only; nothing is read or written here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from uniner_dist.storage.filesystem import join
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """Paths of one run: `<workdir>/runs/<run id>/…`."""
+
+    workdir: str
+    run_id: str
+
+    @property
+    def root(self) -> str:
+        """Folder of the run."""
+        return join(self.workdir, "runs", self.run_id)
+
+    @property
+    def config(self) -> str:
+        """Resolved configuration and identity of the run, JSON."""
+        return join(self.root, "config.json")
+
+    @property
+    def prompts(self) -> str:
+        """Prompts shards: `shard=<shard>/*.parquet`."""
+        return join(self.root, "prompts")
+
+    @property
+    def occurrences(self) -> str:
+        """Where each passage stands in which document."""
+        return join(self.root, "occurrences")
+
+    @property
+    def rejects(self) -> str:
+        """Corpus rows that could not be used."""
+        return join(self.root, "rejects")
+
+    @property
+    def shards(self) -> str:
+        """Manifest of the shards; written last by stage 1, so its presence says that stage 1 is done."""
+        return join(self.root, "shards.parquet")
+
+    @property
+    def prompts_summary(self) -> str:
+        """Counts of stage 1, JSON."""
+        return join(self.root, "prompts.json")
+
+    @property
+    def completions(self) -> str:
+        """One file per shard."""
+        return join(self.root, "completions")
+
+    def completions_file(self, shard: str) -> str:
+        """The file whose appearance commits a shard."""
+        return join(self.completions, f"{shard}.parquet")
+
+    @property
+    def parts(self) -> str:
+        """Pieces of suspect shards while they are bisected."""
+        return join(self.root, "parts")
+
+    @property
+    def attempts(self) -> str:
+        """One JSON per start of the completions stage: counters and events, for the report."""
+        return join(self.root, "attempts")
+
+    @property
+    def progress(self) -> str:
+        """Latest state of the pool, JSON, rewritten every few seconds."""
+        return join(self.root, "progress.json")
+
+    @property
+    def holder(self) -> str:
+        """Who works on this run, with a heartbeat."""
+        return join(self.root, "holder.json")
+
+    @property
+    def answers(self) -> str:
+        """Parsed and located answers per passage, between the halves of stage 3."""
+        return join(self.root, "answers")
+
+    @property
+    def staging(self) -> str:
+        """Annotations before they are published."""
+        return join(self.root, "annotations")
+
+    @property
+    def quarantine(self) -> str:
+        """Every cell that has no answer, with the reason and what is needed to ask again."""
+        return join(self.root, "quarantine")
+
+    @property
+    def publication(self) -> str:
+        """Journal of the publish step: what is added and what is replaced, JSON."""
+        return join(self.root, "publication.json")
+
+    @property
+    def report(self) -> str:
+        """What ran and what came out, JSON."""
+        return join(self.root, "report.json")

@@ -1,0 +1,125 @@
+"""Reading prompts shards and committing completions files.
+
+A completions file is the only truth about progress. It carries the shard, the row count and a checksum in its footer,
+so a partial or foreign file is recognised; it appears by one atomic, exclusive step, so the first writer wins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uniner_dist.errors import StageError
+from uniner_dist.schemas import COMPLETIONS, PROMPTS, SCHEMA_VERSION, SHARDS
+from uniner_dist.storage.filesystem import find_files, join, list_names, open_fs, read_bytes, write_bytes
+from uniner_dist.storage.layout import RunLayout
+
+_PREFIX = b"uniner."
+
+
+def read_prompts(layout: RunLayout, shard: str) -> pa.Table:
+    """The prompts of one shard, in order (columns of `schemas.PROMPTS`)."""
+    folder = join(layout.prompts, f"shard={shard}")
+    names = sorted(find_files(folder, ".parquet"))
+    if not names:
+        raise StageError(f"shard {shard}: no prompts file in {folder}; run the prompts stage again")
+    tables = [pq.ParquetFile(io.BytesIO(read_bytes(join(folder, name)))).read() for name in names]
+    return pa.concat_tables([table.select(PROMPTS.names).cast(PROMPTS) for table in tables])
+
+
+def read_shards(layout: RunLayout) -> pa.Table:
+    """The manifest of stage 1 (columns of `schemas.SHARDS`)."""
+    return pq.read_table(io.BytesIO(read_bytes(layout.shards))).select(SHARDS.names).cast(SHARDS)
+
+
+def write_shards(layout: RunLayout, table: pa.Table) -> None:
+    """Commit stage 1."""
+    write_bytes(layout.shards, _to_parquet(table.select(SHARDS.names).cast(SHARDS)))
+
+
+def write_completions(path: str, shard: str, fingerprint: str, table: pa.Table, exclusive: bool = True) -> bool:
+    """Commit the completions of a shard; False when another writer was first.
+
+    Args:
+        path: the file to appear.
+        table: columns of `schemas.COMPLETIONS`, in the order of the shard's prompts.
+    """
+    table = table.select(COMPLETIONS.names).cast(COMPLETIONS)
+    stamp = {
+        "schema_version": str(SCHEMA_VERSION),
+        "shard": shard,
+        "fingerprint": fingerprint,
+        "rows": str(table.num_rows),
+        "checksum": checksum(table),
+    }
+    metadata = {_PREFIX + key.encode(): value.encode() for key, value in stamp.items()}
+    return write_bytes(path, _to_parquet(table.replace_schema_metadata(metadata)), exclusive)
+
+
+def read_completions(path: str, shard: str, fingerprint: str, rows: int | None = None) -> pa.Table:
+    """A committed completions file, verified against its footer.
+
+    Raises:
+        ForeignFileError: the file is partial, altered, or belongs to another shard, fingerprint or row count.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(read_bytes(path)))
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise ForeignFileError(f"{path}: not a whole Parquet file: {error}") from error
+    stamp = _stamp(table.schema.metadata)
+    expected = {"shard": shard, "fingerprint": fingerprint, "rows": str(table.num_rows)}
+    wrong = [f"{key} is {stamp.get(key)!r}, not {value!r}" for key, value in expected.items() if stamp.get(key) != value]
+    if rows is not None and table.num_rows != rows:
+        wrong.append(f"holds {table.num_rows} rows of {rows}")
+    if not wrong and stamp.get("checksum") != checksum(table):
+        wrong.append("checksum differs")
+    if wrong:
+        raise ForeignFileError(f"{path}: {'; '.join(wrong)}")
+    return table.select(COMPLETIONS.names)
+
+
+def committed_shards(layout: RunLayout) -> set[str]:
+    """Shards whose completions file is there, by one listing."""
+    return {name.removesuffix(".parquet") for name in list_names(layout.completions) if name.endswith(".parquet")}
+
+
+def read_stamp(path: str) -> dict[str, str]:
+    """Only the footer's stamp (shard, fingerprint, rows, checksum); empty for a file that is not whole Parquet."""
+    fs, stripped = open_fs(path)
+    try:
+        with fs.open(stripped, "rb") as stream:
+            return _stamp(pq.ParquetFile(stream).schema_arrow.metadata)
+    except (pa.ArrowInvalid, OSError):
+        return {}
+
+
+def checksum(table: pa.Table) -> str:
+    """Digest of the values of keys, outputs and errors, independent of chunking and compression."""
+    hasher = hashlib.sha256()
+    for name in ("passage_id", "entity_type", "output", "error"):
+        for value in table.column(name).to_pylist():
+            data = b"\xff" if value is None else value.encode()
+            hasher.update(len(data).to_bytes(8, "little"))
+            hasher.update(data)
+    return hasher.hexdigest()[:32]
+
+
+class ForeignFileError(StageError):
+    """A file stands where a committed shard should, but is partial, altered or of another run."""
+
+
+def _stamp(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
+    pairs = (metadata or {}).items()
+    return {key.removeprefix(_PREFIX).decode(): value.decode() for key, value in pairs if key.startswith(_PREFIX)}
+
+
+def _to_parquet(table: pa.Table) -> bytes:
+    buffer: Any = pa.BufferOutputStream()
+    pq.write_table(table, buffer, compression="zstd")
+    return bytes(buffer.getvalue())
