@@ -16,12 +16,20 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.keys import digest
 from uniner_dist.storage.filesystem import open_fs
 
+#: Endings that make a file part of a corpus.
+SUFFIXES = (".parquet", ".parq", ".pq")
+
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A corpus as found: `files` are paths as the file system spells them, `partitions` the Hive folder columns."""
+    """A corpus as found: `files` as the file system spells them, `partitions` the Hive folder columns.
+
+    `base` is the folder the partition columns count from, as Spark's `basePath`: the path without its glob part and
+    without folders like `domain=ai` at its end, so that one partition of a corpus keeps its column.
+    """
 
     files: tuple[str, ...]
+    base: str
     partitions: tuple[str, ...]
     schema: pa.Schema
     digest: str
@@ -34,17 +42,19 @@ def take_snapshot(path: str) -> Snapshot:
     Raises:
         ConfigError: nothing there, nothing readable, or folders that disagree about the partition columns.
     """
-    infos = _list_parquet(path)
+    base = _base(path)
+    infos = {name: info for name, info in _list(path).items() if _is_data(name[len(base) :])}
     if not infos:
-        raise ConfigError(f"corpus {path}: no Parquet files there (.parquet or .parq; hidden files are left out)")
+        raise ConfigError(f"corpus {path}: no Parquet files there (.parquet, .parq or .pq; hidden files do not count)")
     files = sorted(infos)
-    layouts = {_partition_names(_relative(file, path)) for file in files}
+    layouts = {_partition_names(file[len(base) :]) for file in files}
     if len(layouts) > 1:
         shown = " and ".join("/".join(layout) or "no partition" for layout in sorted(layouts)[:3])
         raise ConfigError(f"corpus {path}: folders disagree about the partition columns: {shown}")
-    stamps = {file: [info.get("size"), _version(info)] for file, info in infos.items()}
+    stamps = {file[len(base) :]: [info.get("size"), _version(info)] for file, info in infos.items()}
     return Snapshot(
         files=tuple(files),
+        base=base,
         partitions=layouts.pop(),
         schema=_read_schema(path, files[0]),
         digest=digest(stamps),
@@ -52,42 +62,43 @@ def take_snapshot(path: str) -> Snapshot:
     )
 
 
-def _list_parquet(path: str) -> dict[str, dict[str, Any]]:
+def _base(path: str) -> str:
+    parts = open_fs(path)[1].split("/")
+    if not is_glob(path) and parts[-1].endswith(SUFFIXES):
+        parts.pop()
+    globbed = next((i for i, part in enumerate(parts) if is_glob(part)), len(parts))
+    parts = parts[:globbed]
+    while len(parts) > 1 and "=" in parts[-1]:
+        parts.pop()
+    return "/".join(parts)
+
+
+def is_glob(path: str) -> bool:
+    """Whether the path holds a wildcard."""
+    return any(sign in path for sign in "*?[")
+
+
+def _list(path: str) -> dict[str, dict[str, Any]]:
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     try:
-        if any(sign in path for sign in "*?["):
-            matched = fs.glob(stripped, detail=True)
-            found = {name: info for name, info in matched.items() if info["type"] == "file"}
-            for name, info in matched.items():
-                if info["type"] == "directory":
-                    found |= fs.find(name, detail=True)
-        elif not fs.exists(stripped):
+        if is_glob(path):
+            found: dict[str, dict[str, Any]] = {}
+            for name, info in fs.glob(stripped, detail=True).items():
+                found |= {name: info} if info["type"] == "file" else fs.find(name, detail=True)
+            return found
+        if not fs.exists(stripped):
             raise ConfigError(f"corpus {path}: is not there")
-        else:
-            found = fs.find(stripped, detail=True)
+        return dict(fs.find(stripped, detail=True))
     except PermissionError as error:
         raise ConfigError(f"corpus {path}: may not be read: {error}") from error
-    except (OSError, ImportError) as error:
+    except (OSError, ImportError, ValueError) as error:
         raise ConfigError(f"corpus {path}: cannot be listed: {error}") from error
-    base = stripped.split("*")[0].rsplit("/", 1)[0] if "*" in path else stripped
-    return {name: info for name, info in found.items() if _is_data(name[len(base) :], name)}
 
 
-def _is_data(relative: str, name: str) -> bool:
+def _is_data(relative: str) -> bool:
     hidden = any(part.startswith(("_", ".")) and "=" not in part for part in relative.split("/"))
-    return not hidden and name.endswith((".parquet", ".parq", ".pq"))
-
-
-def _relative(file: str, path: str) -> str:
-    """What stands below the corpus's root; for a single file or a glob, Hive folders in the path itself do not count."""
-    _, stripped = open_fs(path)
-    base = stripped
-    for sign in "*?[":
-        base = base.split(sign)[0]
-    if base != stripped:
-        base = base.rsplit("/", 1)[0]
-    return file[len(base) :].lstrip("/")
+    return not hidden and relative.endswith(SUFFIXES)
 
 
 def _partition_names(relative: str) -> tuple[str, ...]:
