@@ -1,0 +1,152 @@
+"""Everything that can be found wrong before Spark, Ray or a GPU is started, reported at once.
+
+Enters: a valid `Config`. Leaves: the corpus's `Snapshot`, or one `ConfigError` with all problems. Reads listings, one
+Parquet footer and small markers; never rows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+
+import pyarrow as pa
+
+from uniner_dist import model
+from uniner_dist.config import Config
+from uniner_dist.core.template import get_template
+from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage.filesystem import absolute, is_local, list_names, open_fs
+from uniner_dist.storage.marker import MARKER, read_marker
+from uniner_dist.storage.snapshot import Snapshot, take_snapshot
+
+#: A type whose question leaves less room than this for text is refused.
+_MIN_PASSAGE_TOKENS = 64
+
+
+def check(config: Config) -> Snapshot:
+    """Look at corpus, columns, output, workdir, types and model.
+
+    Raises:
+        ConfigError: naming every problem found.
+    """
+    problems: list[str] = []
+    snapshot = None
+    try:
+        snapshot = take_snapshot(config.corpus.path)
+        problems += _check_columns(config, snapshot)
+    except ConfigError as error:
+        problems += error.problems
+    for look in (_check_places, _check_output, _check_model):
+        try:
+            look(config)
+        except ConfigError as error:
+            problems += error.problems
+    if problems or snapshot is None:
+        raise ConfigError(problems)
+    return snapshot
+
+
+def passage_budget(config: Config, tokenizer: PromptTokenizer) -> int:
+    """Tokens a passage may have so that its longest question and answer fit the model's context."""
+    longest = max(len(tokenizer.suffix_ids(entity_type.ask)) for entity_type in config.types)
+    frame = len(tokenizer.prefix_ids([""])[0])
+    # Two tokens of slack: the text's first and last token may be cut otherwise inside the frame than alone.
+    return model.context_length(config.model) - config.model.max_tokens - longest - frame - 2
+
+
+def _check_columns(config: Config, snapshot: Snapshot) -> list[str]:
+    corpus = config.corpus
+    known = {field.name: field.type for field in snapshot.schema}
+    known |= {name: pa.string() for name in snapshot.partitions}
+    problems = [f"corpus {corpus.path}: {text}" for text in _ambiguous(list(known))]
+    wanted = {"--id-column": corpus.id_column, "--text-column": corpus.text_column}
+    partition_by = [name for name in config.output.partition_by or () if name != "entity_type"]
+    for option, names in {**{k: [v] for k, v in wanted.items()}, "corpus.keep_columns": corpus.keep_columns,
+                          "--partition-by": partition_by}.items():
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(known)}"
+                problems.append(f"{option} {name}: the corpus has no such column; {hint}")
+    if corpus.text_column in known and not _is_text(known[corpus.text_column]):
+        problems.append(f"--text-column {corpus.text_column}: holds {known[corpus.text_column]}, not strings")
+    id_type = known.get(corpus.id_column)
+    if id_type is not None and not (_is_text(id_type) or pa.types.is_integer(id_type)):
+        problems.append(f"--id-column {corpus.id_column}: holds {id_type}; ids must be strings or integers")
+    if corpus.text_column in partition_by:
+        problems.append(f"--partition-by {corpus.text_column}: the text cannot be a folder")
+    return problems
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _ambiguous(names: list[str]) -> list[str]:
+    folded = [name.lower() for name in names]
+    twice = sorted({name for name in names if folded.count(name.lower()) > 1})
+    return [f"columns {', '.join(twice)} differ only in case, which Spark cannot tell apart"] if twice else []
+
+
+def _check_places(config: Config) -> None:
+    """Corpus, output and workdir must not contain one another, and the local ones must be writable."""
+    problems = []
+    places = {"--corpus": config.corpus.path, "--output": config.output.path, "--workdir": config.workdir_path}
+    resolved = {option: absolute(path).rstrip("/") + "/" for option, path in places.items()}
+    for inner, outer in (("--output", "--corpus"), ("--workdir", "--corpus"), ("--workdir", "--output"),
+                         ("--corpus", "--output"), ("--corpus", "--workdir"), ("--output", "--workdir")):
+        if resolved[inner].startswith(resolved[outer]):
+            problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
+    for option in ("--output", "--workdir"):
+        try:
+            fs, stripped = open_fs(places[option])
+        except (ImportError, ValueError) as error:
+            problems.append(f"{option} {places[option]}: {error}")
+            continue
+        if is_local(fs) and not _writable(stripped):
+            problems.append(f"{option} {places[option]}: may not be written")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _writable(path: str) -> bool:
+    """Whether the nearest folder that exists may be written."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path) or "/"
+    return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
+
+
+def _check_output(config: Config) -> None:
+    """An output folder is new, empty, or a dataset of ours with the same columns and folders."""
+    path = config.output.path
+    names = [name for name in list_names(path) if name != MARKER]
+    marker = read_marker(path)
+    if names and marker is None:
+        raise ConfigError(f"--output {path}: already holds something else ({names[0]}, …); choose an empty or new folder")
+    if marker is not None and marker["id_column"] != config.corpus.id_column:
+        raise ConfigError(
+            f"--output {path}: its annotations have the id column {marker['id_column']!r}, not "
+            f"{config.corpus.id_column!r}; choose another folder"
+        )
+    wanted = config.output.partition_by
+    if marker is not None and wanted is not None and list(wanted) != marker["partition_by"]:
+        raise ConfigError(
+            f"--output {path}: is partitioned by {', '.join(marker['partition_by'])}, not {', '.join(wanted)}; "
+            "choose another folder"
+        )
+
+
+def _check_model(config: Config) -> None:
+    """The model is there, its tokenizer loads, and every type's question leaves room for text."""
+    tokenizer = PromptTokenizer.from_json(model.load_tokenizer_json(config.model), get_template(config.model.template))
+    budget = passage_budget(config, tokenizer)
+    if budget < _MIN_PASSAGE_TOKENS:
+        raise ConfigError(
+            f"types: the longest question leaves {budget} tokens for text in a context of "
+            f"{model.context_length(config.model)}; shorten it or lower model.max_tokens"
+        )
+    if config.prompts.overlap_tokens > budget // 2:
+        raise ConfigError(f"prompts.overlap_tokens: must be at most half of a passage, {budget // 2} tokens here")
