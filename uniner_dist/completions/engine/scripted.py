@@ -1,0 +1,84 @@
+"""A fake engine for fault injection and scale simulation only; it knows nothing about language.
+
+Its answer is a pure function of the prompt: capitalised words of the text that begin with one of the letters of the
+asked type. Faults are switched on by words in the text (`engine.extra` maps a fault to its word), so a test decides
+which prompts kill, hang or break their engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+from collections import deque
+from typing import Any
+
+from uniner_dist.completions.engine.base import Answer, EngineSpec, PromptRefusedError
+
+_PROMPT = re.compile(r"USER: Text: (.*) ASSISTANT: I've read this text\..*USER: What describes (.*) in the text\?", re.S)
+
+
+def scripted_answer(text: str, entity_type: str) -> str:
+    """The answer this engine gives: a JSON list of words, possibly empty."""
+    letters = set(entity_type.lower())
+    words = dict.fromkeys(re.findall(r"\b[A-Z]\w+", text))
+    return json.dumps([word for word in words if word[0].lower() in letters], ensure_ascii=False)
+
+
+class ScriptedEngine:
+    """Deterministic answers, faults on demand.
+
+    `extra` may hold: `kill`, `hang`, `crash`, `refuse`, `garbage` (word → fault on prompts whose text has it; a fault
+    may be limited to a type by `word@type`), `slow_s` (seconds per prompt), `fail_start` (message), `fail_start_node`
+    (only on the node whose id this is), `batch` (prompts per step).
+    """
+
+    def __init__(self, spec: EngineSpec) -> None:
+        from tokenizers import Tokenizer
+
+        self._extra: dict[str, Any] = dict(spec.extra)
+        if self._extra.get("fail_start"):
+            raise RuntimeError(str(self._extra["fail_start"]))
+        self._tokenizer = Tokenizer.from_file(os.path.join(spec.model, "tokenizer.json"))
+        self._waiting: deque[tuple[str, list[int]]] = deque()
+
+    def add(self, request_id: str, prompt_ids: list[int]) -> None:
+        """Queue one prompt, or refuse it."""
+        if self._hits("refuse", *self._read(prompt_ids)):
+            raise PromptRefusedError("refused as the script says")
+        self._waiting.append((request_id, prompt_ids))
+
+    def step(self) -> list[Answer]:
+        """Answer up to `batch` prompts."""
+        answers = []
+        for _ in range(min(len(self._waiting), int(self._extra.get("batch", 32)))):
+            request_id, prompt_ids = self._waiting.popleft()
+            text, entity_type = self._read(prompt_ids)
+            self._misbehave(text, entity_type)
+            garbage = self._hits("garbage", text, entity_type)
+            output = " I am not a list" if garbage else " " + scripted_answer(text, entity_type)
+            token_ids = self._tokenizer.encode(output, add_special_tokens=False).ids
+            answers.append(Answer(request_id, token_ids, "stop", cached_tokens=0))
+        time.sleep(float(self._extra.get("slow_s", 0)) * len(answers))
+        return answers
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _read(self, prompt_ids: list[int]) -> tuple[str, str]:
+        found = _PROMPT.search(self._tokenizer.decode(prompt_ids, skip_special_tokens=False))
+        return (found[1], found[2]) if found else ("", "")
+
+    def _hits(self, fault: str, text: str, entity_type: str) -> bool:
+        word, _, only_type = str(self._extra.get(fault, "")).partition("@")
+        return bool(word) and word in text and only_type in ("", entity_type)
+
+    def _misbehave(self, text: str, entity_type: str) -> None:
+        if self._hits("kill", text, entity_type):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._hits("hang", text, entity_type):
+            time.sleep(3600)
+        if self._hits("crash", text, entity_type):
+            raise RuntimeError("engine core died as the script says")

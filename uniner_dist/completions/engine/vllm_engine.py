@@ -1,0 +1,91 @@
+"""vLLM behind the engine interface: greedy decoding, prefix caching, token ids both ways.
+
+The engine never tokenises or detokenises: prompts arrive as ids, and answers are decoded in batches by the replica.
+Only the finished answer is returned, not one output per token.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uniner_dist.completions.engine.base import Answer, EngineSpec, PromptRefusedError
+
+#: Prompts are short (about 120 tokens): on CrossNER prompts blocks of 128 hit 15 % of the tokens, of 32 hit 70 %. The
+#: CPU build accepts multiples of 32, CUDA kernels take 16.
+_BLOCK_SIZE = {"cpu": 32, "gpu": 16}
+
+
+class VllmEngine:
+    """One `LLMEngine`, stepped by the replica."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        from vllm import EngineArgs, SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        self._engine = LLMEngine.from_engine_args(EngineArgs(**_arguments(spec)))
+        self._params = SamplingParams(
+            temperature=0.0,
+            max_tokens=spec.max_tokens,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+            logprobs=0 if spec.scores else None,
+        )
+
+    def add(self, request_id: str, prompt_ids: list[int]) -> None:
+        """Hand over one prompt; vLLM's own validation errors become `PromptRefusedError`."""
+        try:
+            self._engine.add_request(request_id, {"type": "token", "prompt_token_ids": prompt_ids}, self._params)
+        except (ValueError, TypeError) as error:
+            raise PromptRefusedError(str(error)) from error
+
+    def step(self) -> list[Answer]:
+        """One step of the scheduler."""
+        return [_answer(output) for output in self._engine.step() if output.finished]
+
+    def close(self) -> None:
+        """Shut the engine core down."""
+        self._engine.engine_core.shutdown()
+
+
+def _arguments(spec: EngineSpec) -> dict[str, Any]:
+    """Arguments of `vllm.EngineArgs`; what the user put into `engine.extra` wins."""
+    device = "gpu" if spec.gpus else "cpu"
+    arguments: dict[str, Any] = {
+        "model": spec.model,
+        "revision": spec.revision,
+        "dtype": _dtype(spec),
+        "quantization": spec.quantization,
+        "max_model_len": spec.max_model_len,
+        "trust_remote_code": spec.trust_remote_code,
+        "enable_prefix_caching": True,
+        "block_size": spec.block_size or _BLOCK_SIZE[device],
+        "tensor_parallel_size": max(spec.gpus, 1),
+        "disable_log_stats": True,
+        "seed": 0,
+    }
+    if spec.gpus:
+        arguments["gpu_memory_utilization"] = spec.gpu_memory_utilization
+    if spec.max_num_seqs:
+        arguments["max_num_seqs"] = spec.max_num_seqs
+    return {**arguments, **spec.extra}
+
+
+def _dtype(spec: EngineSpec) -> str:
+    """On CPU "auto" is float32: answers then do not depend on the composition of a batch through near-ties."""
+    return "float32" if spec.dtype == "auto" and not spec.gpus else spec.dtype
+
+
+def _answer(output: Any) -> Answer:
+    completion = output.outputs[0]
+    logprobs = None
+    if completion.logprobs is not None:
+        pairs = zip(completion.token_ids, completion.logprobs, strict=True)
+        logprobs = [float(candidates[token].logprob) for token, candidates in pairs]
+    return Answer(
+        request_id=output.request_id,
+        token_ids=list(completion.token_ids),
+        finish_reason=completion.finish_reason or "stop",
+        cached_tokens=output.num_cached_tokens or 0,
+        logprobs=logprobs,
+    )

@@ -1,0 +1,206 @@
+"""Decisions of the pool, as functions of values: no Ray, no clock, no I/O.
+
+A *work* is what one call to a replica does: a whole shard, or a range of a suspect shard's prompts. `WorkQueue` says
+what to hand out next and what a death means; `Backoff` says how long to wait. Everything here is tested in
+milliseconds and is the same at 1 and at 500 replicas.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: A suspect range that dies is cut into this many: a killer among 20,000 prompts is found after about 5 deaths, where
+#: halving would take 15, and a death costs a start-up of the engine.
+PIECES = 8
+
+
+class ReplicaState(StrEnum):
+    """What a replica is doing."""
+
+    PENDING = "pending"  # asked for, not placed on a node yet
+    STARTING = "starting"  # placed, loading its model
+    READY = "ready"  # loaded, nothing to do
+    BUSY = "busy"  # answering
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Prompts `[start, stop)` of a shard; `stop` None means the whole shard.
+
+    A work that is `alone` runs on a replica that has nothing else in flight, so that a death can be blamed on it.
+    """
+
+    shard: str
+    start: int = 0
+    stop: int | None = None
+    merge: bool = False  # assemble the finished ranges of a suspect shard into its completions file
+
+    @property
+    def alone(self) -> bool:
+        """Whether it must not share a replica."""
+        return self.stop is not None
+
+
+@dataclass
+class _Suspect:
+    """A shard that is run in ranges: which are done, which prompts were given up."""
+
+    prompts: int
+    open_ranges: int = 1
+    done: list[tuple[int, int]] = field(default_factory=list)
+    killers: list[int] = field(default_factory=list)
+    kills: dict[int, int] = field(default_factory=dict)
+
+
+class WorkQueue:
+    """All works of a completions stage: shard ids and counters only, however many prompts there are.
+
+    Args:
+        shards: shard id → number of prompts, in the order to be handed out.
+        suspect_after: deaths with a shard in flight before it is run alone, in ranges.
+        max_kills: deaths of one prompt run alone before it is given up as a killer.
+        max_attempts: deaths a shard may see in all before the job is given up.
+    """
+
+    def __init__(self, shards: Mapping[str, int], suspect_after: int, max_kills: int, max_attempts: int) -> None:
+        self._prompts = dict(shards)
+        self._pending: deque[Work] = deque(Work(shard) for shard in shards)
+        self._pending_alone: deque[Work] = deque()
+        self._running: dict[Work, int] = {}
+        self._deaths: dict[str, int] = {}
+        self._suspects: dict[str, _Suspect] = {}
+        self._suspect_after, self._max_kills, self._max_attempts = suspect_after, max_kills, max_attempts
+        self.finished = 0
+
+    @property
+    def open(self) -> int:
+        """Shards without a completions file yet."""
+        return len(self._prompts) - self.finished
+
+    @property
+    def pending(self) -> int:
+        """Works that wait for a replica."""
+        return len(self._pending) + len(self._pending_alone)
+
+    def take(self, idle: bool) -> Work | None:
+        """The next work for a replica; suspect works only go to an idle one, and first, since others may wait on them."""
+        if idle and self._pending_alone:
+            return self._start(self._pending_alone.popleft())
+        if self._pending:
+            return self._start(self._pending.popleft())
+        return None
+
+    def done(self, work: Work) -> None:
+        """A work came back well."""
+        self._stop(work)
+        suspect = self._suspects.get(work.shard)
+        if work.stop is None or suspect is None:
+            self.finished += 1
+            self._suspects.pop(work.shard, None)
+            return
+        suspect.done.append((work.start, work.stop))
+        self._close_range(work.shard, suspect, opened=0)
+
+    def give_back(self, works: Iterable[Work]) -> None:
+        """A replica left without blame (its node was lost, the job drains): its works go to the front again."""
+        for work in works:
+            self._stop(work)
+            self._requeue(work)
+
+    def died(self, works: Iterable[Work]) -> list[str]:
+        """A replica died with these works in flight; decide what becomes of each.
+
+        Returns:
+            Shards that used up their attempts: the job must be given up.
+        """
+        exhausted = []
+        for work in works:
+            self._stop(work)
+            deaths = self._deaths[work.shard] = self._deaths.get(work.shard, 0) + 1
+            if work.stop is not None:
+                self._died_alone(work)
+            elif work.merge or deaths < self._suspect_after:
+                self._requeue(work)
+            else:
+                self._suspects[work.shard] = _Suspect(self._prompts[work.shard])
+                self._pending_alone.append(Work(work.shard, 0, self._prompts[work.shard]))
+            if work.stop is None and deaths >= self._max_attempts:
+                exhausted.append(work.shard)
+        return exhausted
+
+    def killers(self, shard: str) -> list[int]:
+        """Prompts of a suspect shard that were given up, as row numbers."""
+        return sorted(self._suspects[shard].killers) if shard in self._suspects else []
+
+    def ranges(self, shard: str) -> list[tuple[int, int]]:
+        """Finished ranges of a suspect shard, in order."""
+        return sorted(self._suspects[shard].done) if shard in self._suspects else []
+
+    def deaths(self) -> dict[str, int]:
+        """Deaths per shard, only shards that saw one."""
+        return dict(self._deaths)
+
+    def _died_alone(self, work: Work) -> None:
+        assert work.stop is not None
+        suspect = self._suspects[work.shard]
+        if work.stop - work.start > 1:
+            pieces = split_range(work.start, work.stop, PIECES)
+            self._pending_alone.extendleft(Work(work.shard, *piece) for piece in reversed(pieces))
+            self._close_range(work.shard, suspect, opened=len(pieces))
+            return
+        kills = suspect.kills[work.start] = suspect.kills.get(work.start, 0) + 1
+        if kills < self._max_kills:
+            self._pending_alone.appendleft(work)
+            return
+        suspect.killers.append(work.start)
+        self._close_range(work.shard, suspect, opened=0)
+
+    def _close_range(self, shard: str, suspect: _Suspect, opened: int) -> None:
+        suspect.open_ranges += opened - 1
+        if suspect.open_ranges == 0:
+            self._pending.appendleft(Work(shard, merge=True))
+
+    def _start(self, work: Work) -> Work:
+        self._running[work] = self._running.get(work, 0) + 1
+        return work
+
+    def _stop(self, work: Work) -> None:
+        self._running.pop(work, None)
+
+    def _requeue(self, work: Work) -> None:
+        (self._pending_alone if work.alone else self._pending).appendleft(work)
+
+
+def split_range(start: int, stop: int, pieces: int) -> list[tuple[int, int]]:
+    """`[start, stop)` in at most `pieces` ranges whose lengths differ by at most one."""
+    count = min(pieces, stop - start)
+    borders = [start + (stop - start) * i // count for i in range(count + 1)]
+    return list(zip(borders[:-1], borders[1:], strict=True))
+
+
+def backoff(failures: int, first_s: float, longest_s: float = 60.0) -> float:
+    """Seconds to wait before the next try after so many failures in a row: doubling, capped."""
+    return 0.0 if failures <= 0 else min(longest_s, first_s * 2.0 ** (failures - 1))
+
+
+def replicas_that_fit(nodes: Iterable[Mapping[str, float]], gpus: int, cpus: float, memory: float) -> int:
+    """How many replicas a cluster holds, counted node by node since a replica never spans nodes.
+
+    Args:
+        nodes: each node's total resources in Ray's terms (`GPU`, `CPU` in counts, `memory` in bytes).
+        gpus: GPUs of one replica; then only GPUs count.
+        cpus: cores of one CPU replica.
+        memory: bytes of one CPU replica.
+    """
+    if gpus:
+        return sum(int(node.get("GPU", 0) // gpus) for node in nodes)
+    return sum(int(min(node.get("CPU", 0) // cpus, node.get("memory", 0) // memory)) for node in nodes)
+
+
+def is_stuck(now_s: float, last_progress_s: float, limit_s: float, busy: bool) -> bool:
+    """Whether a replica that has work went without a finished prompt for too long."""
+    return busy and now_s - last_progress_s > limit_s
