@@ -82,9 +82,9 @@ class WorkQueue:
         return len(self._prompts) - self.finished
 
     @property
-    def pending(self) -> int:
-        """Works that wait for a replica."""
-        return len(self._pending) + len(self._pending_alone)
+    def pending_alone(self) -> int:
+        """Suspect works that wait for an idle replica."""
+        return len(self._pending_alone)
 
     def take(self, idle: bool) -> Work | None:
         """The next work for a replica; suspect works only go to an idle one, and first, since others may wait on them."""

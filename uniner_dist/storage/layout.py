@@ -74,9 +74,9 @@ class RunLayout:
         return join(self.root, "progress.json")
 
     @property
-    def holder(self) -> str:
-        """Who works on this run, with a heartbeat."""
-        return join(self.root, "holder.json")
+    def holders(self) -> str:
+        """Who worked and works on this run: one claim per generation, and its heartbeat."""
+        return join(self.root, "holders")
 
     @property
     def answers(self) -> str:

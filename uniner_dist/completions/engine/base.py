@@ -6,28 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from uniner_dist.config import ModelConfig
+
 
 @dataclass(frozen=True)
 class EngineSpec:
     """All an engine needs to load; plain values, picklable.
 
-    `model` is a local folder or hub name; `gpus` is the tensor-parallel size and 0 means CPU.
+    `gpus` is the tensor-parallel size and 0 means CPU; `max_model_len` is the context in tokens. The model is resolved
+    where the engine loads, so that a remote folder is copied once per node.
     """
 
     kind: str
-    model: str
-    revision: str | None
-    dtype: str
-    quantization: str | None
+    model: ModelConfig
     max_model_len: int
-    max_tokens: int
-    scores: bool
-    gpus: int
-    block_size: int | None
-    kv_cache_gib: float
-    gpu_memory_utilization: float
-    max_num_seqs: int | None
-    trust_remote_code: bool
+    scores: bool = False
+    gpus: int = 0
+    block_size: int | None = None
+    kv_cache_gib: float = 1.0
+    gpu_memory_utilization: float = 0.9
+    max_num_seqs: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

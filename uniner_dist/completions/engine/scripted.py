@@ -16,6 +16,7 @@ from collections import deque
 from typing import Any
 
 from uniner_dist.completions.engine.base import Answer, EngineSpec, PromptRefusedError
+from uniner_dist.model import resolve
 
 _PROMPT = re.compile(r"USER: Text: (.*) ASSISTANT: I've read this text\..*USER: What describes (.*) in the text\?", re.S)
 
@@ -41,7 +42,7 @@ class ScriptedEngine:
         self._extra: dict[str, Any] = dict(spec.extra)
         if self._extra.get("fail_start"):
             raise RuntimeError(str(self._extra["fail_start"]))
-        self._tokenizer = Tokenizer.from_file(os.path.join(spec.model, "tokenizer.json"))
+        self._tokenizer = Tokenizer.from_file(os.path.join(resolve(spec.model), "tokenizer.json"))
         self._waiting: deque[tuple[str, list[int]]] = deque()
 
     def add(self, request_id: str, prompt_ids: list[int]) -> None:

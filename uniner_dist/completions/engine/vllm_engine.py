@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from uniner_dist.completions.engine.base import Answer, EngineSpec, PromptRefusedError
+from uniner_dist.model import resolve
 
 #: Prompts are short (about 120 tokens): on CrossNER prompts blocks of 128 hit 15 % of the tokens, of 32 hit 70 %. The
 #: CPU build accepts multiples of 32, CUDA kernels take 16.
@@ -26,7 +27,7 @@ class VllmEngine:
         self._engine = LLMEngine.from_engine_args(EngineArgs(**_arguments(spec)))
         self._params = SamplingParams(
             temperature=0.0,
-            max_tokens=spec.max_tokens,
+            max_tokens=spec.model.max_tokens,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
             logprobs=0 if spec.scores else None,
@@ -52,12 +53,12 @@ def _arguments(spec: EngineSpec) -> dict[str, Any]:
     """Arguments of `vllm.EngineArgs`; what the user put into `engine.extra` wins."""
     device = "gpu" if spec.gpus else "cpu"
     arguments: dict[str, Any] = {
-        "model": spec.model,
-        "revision": spec.revision,
+        "model": resolve(spec.model),
+        "revision": spec.model.revision,
         "dtype": _dtype(spec),
-        "quantization": spec.quantization,
+        "quantization": spec.model.quantization,
         "max_model_len": spec.max_model_len,
-        "trust_remote_code": spec.trust_remote_code,
+        "trust_remote_code": spec.model.trust_remote_code,
         "enable_prefix_caching": True,
         "block_size": spec.block_size or _BLOCK_SIZE[device],
         "tensor_parallel_size": max(spec.gpus, 1),
@@ -73,7 +74,7 @@ def _arguments(spec: EngineSpec) -> dict[str, Any]:
 
 def _dtype(spec: EngineSpec) -> str:
     """On CPU "auto" is float32: answers then do not depend on the composition of a batch through near-ties."""
-    return "float32" if spec.dtype == "auto" and not spec.gpus else spec.dtype
+    return "float32" if spec.model.dtype == "auto" and not spec.gpus else spec.model.dtype
 
 
 def _answer(output: Any) -> Answer:

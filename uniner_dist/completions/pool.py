@@ -1,0 +1,420 @@
+"""The pool: as many replicas as asked or as the cluster fits, fed with works until every shard has its file.
+
+Enters: a run whose prompts stage is done. Leaves: one committed completions file per shard and a summary of counters.
+The pool holds shard ids and counters, never prompts or answers. What a death or a failed start-up means is decided by
+`policy`; here those decisions are carried out with Ray.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from uniner_dist.completions.policy import (
+    ReplicaState,
+    Work,
+    WorkQueue,
+    backoff,
+    is_stuck,
+    replicas_that_fit,
+)
+from uniner_dist.completions.replica import Replica, ReplicaSpec, WorkResult
+from uniner_dist.config import PoolConfig
+from uniner_dist.errors import DrainedError, PoolError
+
+#: Seconds between looks at the replicas' counters and the cluster's size.
+_PULSE_S = 2.0
+#: Longest wait for an event before the loop looks around.
+_TICK_S = 0.2
+#: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.
+_CPU_REPLICA_BYTES = 2.5 * 2**30
+
+
+@dataclass
+class Slot:
+    """One replica as the pool sees it."""
+
+    number: int
+    actor: Any
+    created_s: float
+    state: ReplicaState = ReplicaState.PENDING
+    node: str = ""
+    starting: Any = None  # reference to the answer of `where`, then of `start`
+    pulse: Any = None  # reference to the answer of `progress`
+    works: dict[Any, Work] = field(default_factory=dict)  # reference -> work
+    finished_prompts: int = 0
+    last_progress_s: float = 0.0
+
+    @property
+    def alone(self) -> bool:
+        """Whether it holds a work that must not be joined by another."""
+        return any(work.alone for work in self.works.values())
+
+
+@dataclass
+class PoolSummary:
+    """Counters of one completions stage, and its events in order (seconds since its start, words)."""
+
+    shards: int = 0
+    prompts: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    deaths: int = 0
+    start_failures: int = 0
+    replicas: int = 0  # most that were ready at one time
+    first_answer_s: float | None = None
+    busy_s: float = 0.0
+    wall_s: float = 0.0
+    events: list[tuple[float, str]] = field(default_factory=list)
+
+    def add(self, result: WorkResult) -> None:
+        """Count one finished work."""
+        self.prompts += result.prompts
+        self.prompt_tokens += result.prompt_tokens
+        self.cached_tokens += result.cached_tokens
+        self.completion_tokens += result.completion_tokens
+        for kind, count in result.failures.items():
+            self.failures[kind] = self.failures.get(kind, 0) + count
+
+
+class Pool:
+    """Supervisor of the replicas of one completions stage.
+
+    Args:
+        ray: the connected `ray` module.
+        config: how many replicas, and how long to put up with what.
+        spec: what every replica loads.
+        env: environment of the replicas' processes, set before they import anything.
+        should_stop: asked about five times a second; True drains the pool.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        config: PoolConfig,
+        spec: ReplicaSpec,
+        env: Mapping[str, str],
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._ray, self._config, self._spec, self._env = ray, config, spec, dict(env)
+        self._should_stop = should_stop
+        #: Called with the pool about five times a second.
+        self.on_change: Callable[[Pool], None] = lambda pool: None
+        self._numbers = itertools.count()
+        self._failed_starts_in_row = 0
+        self._deaths_in_row = 0
+        self._last_failure = ""
+        self._not_before_s = 0.0
+        self._next_pulse_s = 0.0
+        self._wanted = 0
+        self._starts_by_node: dict[str, int] = {}
+        self._began_s = time.monotonic()
+        self._retired: list[Any] = []
+        self.slots: list[Slot] = []
+        self.queue = WorkQueue({}, 1, 1, 1)
+        self.summary = PoolSummary()
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    def warm_up(self) -> None:
+        """Ask for the replicas now; they load while the caller still prepares work."""
+        self._scale(time.monotonic())
+
+    def run(self, shards: Mapping[str, int]) -> PoolSummary:
+        """Complete these shards (id → number of prompts).
+
+        Raises:
+            PoolError: no replica can start, or a shard used up its attempts.
+            DrainedError: `should_stop` said so; what was committed stays.
+        """
+        config = self._config
+        self.queue = WorkQueue(shards, config.suspect_after, config.max_kills, config.max_shard_attempts)
+        begun = time.monotonic()
+        while self.queue.open:
+            if self._should_stop():
+                self._drain()
+            now = time.monotonic()
+            self._scale(now)
+            self._feed(now)
+            self._collect()
+            self._watch(time.monotonic())
+            self.on_change(self)
+        self.summary.shards += len(shards)
+        self.summary.wall_s += time.monotonic() - begun
+        return self.summary
+
+    def close(self) -> None:
+        """Kill every replica; their engine processes end with them."""
+        for slot in self.slots:
+            self._ray.kill(slot.actor, no_restart=True)
+        self.slots.clear()
+
+    def count(self, state: ReplicaState) -> int:
+        """Replicas in a state."""
+        return sum(slot.state is state for slot in self.slots)
+
+    @property
+    def in_flight(self) -> int:
+        """Works that replicas hold."""
+        return sum(len(slot.works) for slot in self.slots)
+
+    @property
+    def finished_prompts(self) -> int:
+        """Prompts answered, those of unfinished shards included as far as the last pulse told."""
+        return max(self.summary.prompts, self._answered_by_gone + sum(slot.finished_prompts for slot in self.slots))
+
+    _answered_by_gone = 0
+
+    # -- replicas ------------------------------------------------------------------------------------------------
+
+    def _scale(self, now: float) -> None:
+        """Ask for replicas up to the wanted number, waiting after failures."""
+        if now >= self._next_pulse_s:
+            self._wanted = self._wanted_replicas()
+        if now < self._not_before_s:
+            return
+        while len(self.slots) < self._wanted:
+            self.slots.append(self._create(now))
+
+    def _wanted_replicas(self) -> int:
+        """As configured, or what the cluster fits right now; never more than there is work for."""
+        if self._config.replicas != "auto":
+            fit = self._config.replicas
+        else:
+            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            config = self._config
+            fit = replicas_that_fit(nodes, config.gpus_per_replica, config.cpus_per_replica, _CPU_REPLICA_BYTES)
+            fit = max(1, fit)
+        useful = self.queue.open or fit
+        return min(fit, max(useful, 1))
+
+    def _create(self, now: float) -> Slot:
+        config = self._config
+        actor = (
+            self._ray.remote(Replica)
+            .options(
+                num_gpus=config.gpus_per_replica,
+                num_cpus=config.cpus_per_replica if not config.gpus_per_replica else 1,
+                max_restarts=0,
+                max_concurrency=config.shards_in_flight + 4,
+                runtime_env={"env_vars": self._env},
+                **self._placement(),
+            )
+            .remote(self._spec)
+        )
+        slot = Slot(next(self._numbers), actor, created_s=now)
+        slot.starting = actor.where.remote()
+        return slot
+
+    def _placement(self) -> dict[str, Any]:
+        """Keep away from nodes where start-ups failed again and again while others work."""
+        bad = {node for node, failures in self._starts_by_node.items() if failures >= self._config.max_start_failures}
+        if not bad:
+            return {}
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        load = {node["NodeID"]: 0 for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in bad}
+        for slot in self.slots:
+            if slot.node in load:
+                load[slot.node] += 1
+        if not load:
+            return {}
+        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(min(load, key=load.__getitem__), soft=True)}
+
+    def _placed(self, slot: Slot, answer: dict[str, Any]) -> None:
+        slot.node, slot.state = answer["node"], ReplicaState.STARTING
+        slot.created_s = time.monotonic()
+        slot.starting = slot.actor.start.remote()
+
+    def _started(self, slot: Slot, answer: dict[str, Any]) -> None:
+        slot.starting, slot.state, slot.last_progress_s = None, ReplicaState.READY, time.monotonic()
+        self._failed_starts_in_row = 0
+        self._starts_by_node.pop(slot.node, None)
+        self.summary.replicas = max(self.summary.replicas, self._ready())
+        self._event(f"replica {slot.number} ready after {answer['seconds']:.1f} s")
+        if not answer["assembled"]:
+            self._event("tokenizer cannot assemble prompts from parts; whole prompts are tokenised, which is slower")
+
+    def _ready(self) -> int:
+        return self.count(ReplicaState.READY) + self.count(ReplicaState.BUSY)
+
+    # -- works ---------------------------------------------------------------------------------------------------
+
+    def _feed(self, now: float) -> None:
+        """Give every loaded replica as many works as it may hold, the emptiest first."""
+        ready = [slot for slot in self.slots if slot.state in (ReplicaState.READY, ReplicaState.BUSY)]
+        # While suspect works wait, one replica is let run empty so that they get their turn alone.
+        isolated = ready[0] if ready and self.queue.pending_alone else None
+        for _ in range(self._config.shards_in_flight):
+            for slot in sorted(ready, key=lambda slot: len(slot.works)):
+                if slot.alone or len(slot.works) >= self._config.shards_in_flight:
+                    continue
+                if slot is isolated and slot.works:
+                    continue
+                work = self.queue.take(idle=not slot.works)
+                if work is not None:
+                    self._send(slot, work, now)
+
+    def _send(self, slot: Slot, work: Work, now: float) -> None:
+        if work.merge:
+            shard = work.shard
+            reference = slot.actor.merge.remote(work, self.queue.ranges(shard), self.queue.killers(shard))
+        else:
+            reference = slot.actor.complete.remote(work)
+        if not slot.works:
+            slot.last_progress_s = now
+        slot.works[reference] = work
+        slot.state = ReplicaState.BUSY
+
+    def _collect(self) -> None:
+        """Wait for something to happen, then deal with everything that did."""
+        waiting: dict[Any, Slot] = {}
+        for slot in self.slots:
+            for reference in (slot.starting, slot.pulse, *slot.works):
+                if reference is not None:
+                    waiting[reference] = slot
+        if not waiting:
+            time.sleep(_TICK_S)
+            return
+        done, _ = self._ray.wait(list(waiting), num_returns=1, timeout=_TICK_S, fetch_local=False)
+        if done:
+            done, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0, fetch_local=False)
+        for reference in done:
+            slot = waiting[reference]
+            if slot.state is not ReplicaState.DEAD:
+                self._settle(slot, reference)
+
+    def _settle(self, slot: Slot, reference: Any) -> None:
+        try:
+            answer = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._lost(slot, error)
+            return
+        if reference == slot.starting:
+            (self._placed if slot.state is ReplicaState.PENDING else self._started)(slot, answer)
+        elif reference == slot.pulse:
+            self._beat(slot, answer)
+        else:
+            self._finished(slot, reference, answer)
+
+    def _finished(self, slot: Slot, reference: Any, result: WorkResult) -> None:
+        work = slot.works.pop(reference)
+        self.queue.done(work)
+        self.summary.add(result)
+        self.summary.busy_s += result.seconds
+        self._deaths_in_row = 0
+        slot.last_progress_s = time.monotonic()
+        if not slot.works:
+            slot.state = ReplicaState.READY
+        if self.summary.first_answer_s is None and result.prompts:
+            self.summary.first_answer_s = time.monotonic() - self._began_s
+
+    # -- trouble -------------------------------------------------------------------------------------------------
+
+    def _watch(self, now: float) -> None:
+        """Ask for counters now and then; a replica that loads or stands still for too long counts as dead."""
+        config = self._config
+        for slot in list(self.slots):
+            loading = slot.state is ReplicaState.STARTING
+            if loading and now - slot.created_s > config.start_timeout_s:
+                self._lost(slot, TimeoutError(f"start-up took longer than {config.start_timeout_s:g} s"))
+            elif is_stuck(now, slot.last_progress_s, config.stuck_timeout_s, bool(slot.works)):
+                self._lost(slot, TimeoutError(f"no prompt finished for {config.stuck_timeout_s:g} s"))
+        if now < self._next_pulse_s:
+            return
+        self._next_pulse_s = now + _PULSE_S
+        for slot in self.slots:
+            if slot.pulse is None and slot.state in (ReplicaState.READY, ReplicaState.BUSY):
+                slot.pulse = slot.actor.progress.remote()
+
+    def _beat(self, slot: Slot, counters: dict[str, int]) -> None:
+        slot.pulse = None
+        if counters["finished_prompts"] > slot.finished_prompts:
+            slot.finished_prompts = counters["finished_prompts"]
+            slot.last_progress_s = time.monotonic()
+
+    def _lost(self, slot: Slot, error: Exception) -> None:
+        """A replica is gone or useless: take it out, decide about its works, and wait before it is replaced."""
+        loading = slot.state in (ReplicaState.PENDING, ReplicaState.STARTING)
+        slot.state = ReplicaState.DEAD
+        self.slots.remove(slot)
+        self._answered_by_gone += slot.finished_prompts
+        self._ray.kill(slot.actor, no_restart=True)
+        message = _words(error)
+        if self._node_is_gone(slot):
+            self._event(f"replica {slot.number} lost with its node")
+            self.queue.give_back(slot.works.values())
+        elif loading:
+            self._start_failed(slot, message)
+        else:
+            self._died(slot, message)
+
+    def _start_failed(self, slot: Slot, message: str) -> None:
+        self.summary.start_failures += 1
+        self._failed_starts_in_row += 1
+        self._starts_by_node[slot.node] = self._starts_by_node.get(slot.node, 0) + 1
+        self._last_failure = message
+        self._event(f"replica {slot.number} failed to start: {message}")
+        if self._failed_starts_in_row >= self._config.max_start_failures and not self._ready():
+            raise PoolError(f"no replica could start ({self._failed_starts_in_row} tries). The engine says:\n{message}")
+        self._wait_before_replacing(self._failed_starts_in_row)
+
+    def _died(self, slot: Slot, message: str) -> None:
+        self.summary.deaths += 1
+        self._deaths_in_row += 1
+        held = ", ".join(_name(work) for work in slot.works.values()) or "nothing"
+        self._event(f"replica {slot.number} died holding {held}: {message}")
+        exhausted = self.queue.died(slot.works.values())
+        if exhausted:
+            raise PoolError(
+                f"shard {exhausted[0]} saw {self._config.max_shard_attempts} deaths of its replica and is given up. "
+                f"The last one says:\n{message}"
+            )
+        self._wait_before_replacing(self._deaths_in_row - 1)
+
+    def _wait_before_replacing(self, failures: int) -> None:
+        self._not_before_s = time.monotonic() + backoff(failures, self._config.backoff_s)
+
+    def _node_is_gone(self, slot: Slot) -> bool:
+        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        return bool(slot.node) and slot.node not in alive
+
+    def _drain(self) -> None:
+        """Let shards in flight finish for a while, hand out no more, then leave."""
+        self._event("draining")
+        deadline = time.monotonic() + self._config.drain_timeout_s
+        while any(slot.works for slot in self.slots) and time.monotonic() < deadline:
+            self._collect()
+            self._watch(time.monotonic())
+            self.on_change(self)
+        raise DrainedError(
+            f"stopped on request with {self.queue.open} shards open; the same command goes on where this one ended"
+        )
+
+    def _event(self, words: str) -> None:
+        self.summary.events.append((round(time.monotonic() - self._began_s, 2), words))
+
+
+def _name(work: Work) -> str:
+    return work.shard if work.stop is None else f"{work.shard}[{work.start}:{work.stop}]"
+
+
+def _words(error: Exception) -> str:
+    """The innermost message of what Ray wraps around a replica's exception."""
+    cause: BaseException = getattr(error, "cause", None) or error
+    return str(cause).strip() or type(error).__name__
+
+
+def order_shards(shards: Iterable[tuple[str, int, int]]) -> dict[str, int]:
+    """Hand-out order: the largest first, so that the tail of the job is short.
+
+    Args:
+        shards: (id, prompts, estimated tokens).
+    """
+    ranked = sorted(shards, key=lambda shard: (-shard[2], shard[0]))
+    return {name: prompts for name, prompts, _ in ranked}

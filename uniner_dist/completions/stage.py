@@ -1,0 +1,147 @@
+"""Stage 2 from outside: open a pool for a run, complete what is not committed, leave counters on storage.
+
+Enters: a `Run` whose prompts stage is done. Leaves: `completions/<shard>.parquet` for every shard, and one
+`attempts/<time>.json` with the counters and events of this start. Running it again does only what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from uniner_dist import model
+from uniner_dist.completions.cluster import ray_cluster
+from uniner_dist.completions.display import Display
+from uniner_dist.completions.engine import EngineSpec
+from uniner_dist.completions.pool import Pool, PoolSummary, order_shards
+from uniner_dist.completions.replica import ReplicaSpec
+from uniner_dist.config import Config
+from uniner_dist.errors import StageError
+from uniner_dist.run import Run
+from uniner_dist.storage.filesystem import exists, join, list_names, read_json, write_json
+from uniner_dist.storage.holder import Holder
+from uniner_dist.storage.shards import committed_shards, read_shards
+
+
+@contextmanager
+def open_pool(run: Run, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Pool]:
+    """A pool for this run; its replicas load while the caller still prepares work. Killed when the block ends."""
+    with ray_cluster(run.config.ray) as ray:
+        pool = Pool(ray, run.config.pool, _replica_spec(run), _environment(run.config), should_stop=should_stop)
+        try:
+            pool.warm_up()
+            yield pool
+        finally:
+            pool.close()
+
+
+def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict[str, Any]:
+    """Complete every shard that has no committed file yet.
+
+    Returns:
+        Counters of this start, as written to `attempts/`.
+
+    Raises:
+        StageError: the prompts stage is not done, or the pool gave up.
+    """
+    manifest = _manifest(run)
+    committed = committed_shards(run.layout)
+    total = sum(prompts for _, prompts, _ in manifest)
+    todo = [row for row in manifest if row[0] not in committed]
+    done = total - sum(prompts for _, prompts, _ in todo)
+    begun = time.time()
+    with Display(total, done, run.layout.progress) as display:
+        pool.on_change = display.update
+        try:
+            pool.run(order_shards(todo))
+        finally:
+            attempt = _attempt(pool.summary, begun, shards=len(manifest), reused=len(manifest) - len(todo), prompts=done)
+            if holder is None or not holder.lost:
+                write_json(join(run.layout.attempts, f"{begun:.3f}.json"), attempt)
+            display.update(pool, final=True)
+    return attempt
+
+
+def is_complete(run: Run) -> bool:
+    """Whether every shard of the run has its file, by one listing."""
+    if not exists(run.layout.shards):
+        return False
+    return {shard for shard, _, _ in _manifest(run)} <= committed_shards(run.layout)
+
+
+def read_attempts(run: Run) -> list[dict[str, Any]]:
+    """Counters of every start so far, oldest first."""
+    names = sorted(list_names(run.layout.attempts), key=lambda name: float(name.removesuffix(".json")))
+    return [read_json(join(run.layout.attempts, name)) for name in names]
+
+
+def _manifest(run: Run) -> list[tuple[str, int, int]]:
+    if not exists(run.layout.shards):
+        raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
+    table = read_shards(run.layout)
+    columns = (table.column(name).to_pylist() for name in ("shard", "prompts", "estimated_tokens"))
+    return list(zip(*columns, strict=True))
+
+
+def _attempt(summary: PoolSummary, begun: float, **reused: int) -> dict[str, Any]:
+    names = {"shards": "shards", "reused": "shards_reused", "prompts": "prompts_reused"}
+    return {
+        "begun": begun,
+        "ended": time.time(),
+        "host": socket.gethostname(),
+        **asdict(summary),
+        **{names[key]: value for key, value in reused.items()},
+    }
+
+
+def _replica_spec(run: Run) -> ReplicaSpec:
+    config = run.config
+    return ReplicaSpec(
+        engine=_engine_spec(config),
+        layout=run.layout,
+        fingerprint=run.fingerprint,
+        template=config.model.template,
+        tokenizer_json=model.load_tokenizer_json(config.model),
+        max_in_flight=config.pool.max_in_flight,
+    )
+
+
+def _engine_spec(config: Config) -> EngineSpec:
+    return EngineSpec(
+        kind=config.engine.kind,
+        model=config.model,
+        scores=config.run.scores,
+        gpus=config.pool.gpus_per_replica,
+        max_model_len=model.context_length(config.model),
+        block_size=config.engine.block_size,
+        kv_cache_gib=config.engine.kv_cache_gib,
+        gpu_memory_utilization=config.engine.gpu_memory_utilization,
+        max_num_seqs=config.engine.max_num_seqs,
+        extra=config.engine.extra,
+    )
+
+
+def _environment(config: Config) -> dict[str, str]:
+    """Environment of a replica's process; vLLM and OpenMP read theirs at import."""
+    engine, gpus = config.engine, config.pool.gpus_per_replica
+    in_process = engine.in_process if engine.in_process is not None else not gpus
+    env = {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if in_process else "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if not gpus:
+        env |= {
+            "OMP_NUM_THREADS": str(engine.threads),
+            # The default binds the worker of every engine to core 0.
+            "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            "VLLM_CPU_KVCACHE_SPACE": f"{engine.kv_cache_gib:g}",
+        }
+    return env

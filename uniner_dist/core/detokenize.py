@@ -1,0 +1,44 @@
+"""Answers as text: token ids of many answers decoded in one call, exactly as they read behind their prompt.
+
+A Llama tokenizer drops the blank in front of the first token it decodes. An answer is therefore decoded behind the last
+token of its prompt (the anchor), and the anchor's own text is taken off again. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class AnswerDecoder:
+    """Decoder of the answers of one tokenizer.
+
+    Args:
+        tokenizer_json: the fast tokenizer's JSON.
+        anchor: token id that stands right before every answer, the last of the prompt.
+    """
+
+    def __init__(self, tokenizer_json: str, anchor: int) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer: Any = Tokenizer.from_str(tokenizer_json)
+        self._anchor = anchor
+        self._skip = len(self._tokenizer.decode([anchor]))
+
+    def texts(self, answers: Sequence[Sequence[int]]) -> list[str]:
+        """Text of each answer, special tokens left out."""
+        decoded = self._tokenizer.decode_batch([[self._anchor, *ids] for ids in answers], skip_special_tokens=True)
+        return [text[self._skip :] for text in decoded]
+
+    def token_texts(self, token_ids: Sequence[int]) -> list[str]:
+        """What each token adds to the text; joined they are the answer. Special tokens add the empty string.
+
+        A character that is spelled by several byte tokens is counted to the last of them.
+        """
+        pieces, before = [], ""
+        for count in range(1, len(token_ids) + 1):
+            text = self.texts([token_ids[:count]])[0]
+            whole = text.rstrip("\ufffd") if count < len(token_ids) else text
+            pieces.append(whole[len(before) :] if whole.startswith(before) else "")
+            before = whole if whole.startswith(before) else before
+        return pieces

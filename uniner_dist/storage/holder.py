@@ -1,0 +1,158 @@
+"""One process at a time works on a run: claims with generations, heartbeats, and fencing.
+
+A claim is a file `<generation>.json` created exclusively; the highest generation holds the run. Its holder rewrites
+`<generation>.beat.json` every few seconds. A claim whose heart stopped may be followed by the next generation, for which
+again only one process can win. A holder that slept through its own replacement notices at its next beat or check and
+must not publish. Clocks of the machines may differ by less than `STALE_S`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from uniner_dist.errors import RunHeldError
+from uniner_dist.storage.filesystem import join, list_names, read_json, remove, write_json
+from uniner_dist.storage.layout import RunLayout
+
+BEAT_S = 5.0
+#: A heart that did not beat for this long has stopped.
+STALE_S = 60.0
+
+
+class Holder:
+    """The right to work on a run, as long as no later generation exists."""
+
+    def __init__(self, layout: RunLayout, generation: int) -> None:
+        self._layout, self.generation = layout, generation
+        self._lost = threading.Event()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        self._beat()
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether a heartbeat saw a later holder."""
+        return self._lost.is_set()
+
+    def check(self) -> None:
+        """Make sure, against storage, that nobody has taken over.
+
+        Raises:
+            RunHeldError: somebody has.
+        """
+        latest = _latest(self._layout)
+        if self.lost or latest != self.generation:
+            self._lost.set()
+            raise RunHeldError(
+                f"run {self._layout.run_id}: was taken over by {_describe(self._layout, latest)} while this process "
+                "stood still; nothing more is written here"
+            )
+
+    def release(self) -> None:
+        """Say that the work is over, so that the next start need not wait for the heart to stop."""
+        self._done.set()
+        self._thread.join(timeout=BEAT_S)
+        if not self.lost:
+            remove(_beat_path(self._layout, self.generation))
+
+    def _beat_on(self) -> None:
+        while not self._done.wait(BEAT_S):
+            # Storage may hiccup; the next beat tries again, and `check` decides before anything is published.
+            with contextlib.suppress(OSError):
+                if _latest(self._layout) != self.generation:
+                    self._lost.set()
+                    return
+                self._beat()
+
+    def _beat(self) -> None:
+        write_json(_beat_path(self._layout, self.generation), {"at": time.time()})
+
+
+@contextmanager
+def hold(layout: RunLayout) -> Iterator[Holder]:
+    """Hold the run for the time of a `with` block.
+
+    Raises:
+        RunHeldError: a living process holds it; the message says which.
+    """
+    latest = _latest(layout)
+    if latest and _is_alive(layout, latest):
+        raise RunHeldError(
+            f"run {layout.run_id}: {_describe(layout, latest)} works on it. Wait for it or stop it; "
+            f"if it is dead, this command may take over {STALE_S:g} s after its last sign of life"
+        )
+    claim = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id(), "since": time.time()}
+    if not write_json(_claim_path(layout, latest + 1), claim, exclusive=True):
+        raise RunHeldError(f"run {layout.run_id}: {_describe(layout, latest + 1)} was faster in taking it over")
+    holder = Holder(layout, latest + 1)
+    try:
+        yield holder
+    finally:
+        holder.release()
+
+
+def current_holder(layout: RunLayout) -> str | None:
+    """Words for who works on the run right now; None when nobody does."""
+    latest = _latest(layout)
+    return _describe(layout, latest) if latest and _is_alive(layout, latest) else None
+
+
+def _claim_path(layout: RunLayout, generation: int) -> str:
+    return join(layout.holders, f"{generation:06d}.json")
+
+
+def _beat_path(layout: RunLayout, generation: int) -> str:
+    return join(layout.holders, f"{generation:06d}.beat.json")
+
+
+def _latest(layout: RunLayout) -> int:
+    stems = (name.split(".", 1) for name in list_names(layout.holders))
+    return max((int(stem) for stem, *rest in stems if rest == ["json"] and stem.isdigit()), default=0)
+
+
+def _is_alive(layout: RunLayout, generation: int) -> bool:
+    """Whether the heart of a claim beats: a recent beat, and on this machine a living process."""
+    try:
+        beat: dict[str, Any] = read_json(_beat_path(layout, generation))
+        claim: dict[str, Any] = read_json(_claim_path(layout, generation))
+    except (FileNotFoundError, ValueError):
+        return False
+    if claim.get("boot") == _boot_id() and claim.get("host") == socket.gethostname():
+        return _process_exists(int(claim["pid"])) and time.time() - float(beat["at"]) < STALE_S
+    return time.time() - float(beat["at"]) < STALE_S
+
+
+def _process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _describe(layout: RunLayout, generation: int) -> str:
+    try:
+        claim = read_json(_claim_path(layout, generation))
+    except (FileNotFoundError, ValueError):
+        return "another process"
+    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(float(claim["since"])))
+    return f"process {claim['pid']} on {claim['host']} (since {since})"
+
+
+def _boot_id() -> str:
+    """Identity of this machine since it started; empty where the kernel does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
