@@ -30,6 +30,7 @@ class Run:
     model_identity: str  # hub name and commit, or hash of the files
     corpus_base: str  # Spark's basePath
     corpus_files: int
+    corpus_bytes: int
     corpus_partitions: tuple[str, ...]  # Hive folder columns of the corpus
 
     @property
@@ -93,6 +94,7 @@ def load_run(workdir: str, run_id: str | None = None) -> Run:
         model_identity=pinned["model_identity"],
         corpus_base=pinned["corpus_base"],
         corpus_files=pinned["corpus_files"],
+        corpus_bytes=pinned["corpus_bytes"],
         corpus_partitions=tuple(pinned["corpus_partitions"]),
     )
 
@@ -111,6 +113,7 @@ def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, s
         model_identity=identity,
         corpus_base=snapshot.base,
         corpus_files=len(snapshot.files),
+        corpus_bytes=snapshot.total_bytes,
         corpus_partitions=snapshot.partitions,
     )
 
@@ -132,6 +135,7 @@ def _pin(run: Run) -> None:
         "model_identity": run.model_identity,
         "corpus_base": run.corpus_base,
         "corpus_files": run.corpus_files,
+        "corpus_bytes": run.corpus_bytes,
         "corpus_partitions": list(run.corpus_partitions),
         "config": run.config.model_dump(mode="json"),
     }

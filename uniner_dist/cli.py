@@ -1,0 +1,194 @@
+"""The command line: parse, load the configuration, call one function, exit code. `jobs/` calls the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from uniner_dist import __version__
+from uniner_dist.config import Config, load_config
+from uniner_dist.errors import UninerError
+
+app = typer.Typer(
+    name="uniner-dist",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help=(
+        "Annotate Parquet corpora with open named entities: Spark makes prompts, a Ray pool of vLLM replicas of UniNER "
+        "answers them, Spark publishes annotations with offsets.\n\n"
+        "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
+        "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
+        "6 another process works on this run · 75 stopped on request, run again to resume."
+    ),
+)
+
+_ANNOTATE_EXAMPLES = """
+Annotate a corpus: documents in, one row per document and entity type out.
+
+Examples:
+
+  uniner-dist annotate --corpus articles/ --output annotations/ --types person,location
+
+  uniner-dist annotate --corpus s3://bucket/corpus --output s3://bucket/ner --types "PER=person,ORG=organization" \\
+      --config conf/cluster.yaml --set pool.replicas=16
+
+The same command again resumes, or says that the run is finished.
+"""
+
+Corpus = Annotated[str | None, typer.Option(help="Parquet file, folder, glob or Hive-partitioned dataset.")]
+Output = Annotated[str | None, typer.Option(help="Folder for the annotations: new, empty, or annotations of ours.")]
+TypesOption = Annotated[str | None, typer.Option("--types", help="person,location or LABEL=phrase,LABEL=phrase.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help='"demo", a Hugging Face name, or a folder anywhere.')]
+IdColumn = Annotated[str | None, typer.Option(help="Column of the document ids. Default: doc_id.")]
+TextColumn = Annotated[str | None, typer.Option(help="Column of the texts. Default: text.")]
+PartitionBy = Annotated[str | None, typer.Option(help="Folder columns; default: the corpus's, then entity_type.")]
+Workdir = Annotated[str | None, typer.Option(help="Folder of runs. Default: OUTPUT.work.")]
+ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file, such as conf/local.yaml.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.")]
+Scores = Annotated[bool | None, typer.Option("--scores/--no-scores", help="Write confidences.")]
+RunName = Annotated[str | None, typer.Option("--run", help="Id of the run, when the workdir holds several.")]
+WorkdirArgument = Annotated[str, typer.Option("--workdir", help="Folder of runs.")]
+
+
+def _config(
+    corpus: str | None,
+    output: str | None,
+    types: str | None,
+    model: str | None,
+    id_column: str | None,
+    text_column: str | None,
+    partition_by: str | None,
+    workdir: str | None,
+    config: str | None,
+    overrides: list[str] | None,
+    scores: bool | None,
+) -> Config:
+    options: dict[str, Any] = {
+        "corpus.path": corpus,
+        "corpus.id_column": id_column,
+        "corpus.text_column": text_column,
+        "output.path": output,
+        "output.partition_by": partition_by,
+        "types": types,
+        "workdir": workdir,
+        "model.name": model,
+        "run.scores": scores,
+    }
+    return load_config(config, overrides or (), options)
+
+
+@app.command(help=_ANNOTATE_EXAMPLES)
+def annotate(
+    corpus: Corpus = None,
+    output: Output = None,
+    types: TypesOption = None,
+    model: ModelOption = None,
+    id_column: IdColumn = None,
+    text_column: TextColumn = None,
+    partition_by: PartitionBy = None,
+    workdir: Workdir = None,
+    config: ConfigFile = None,
+    overrides: Set = None,
+    scores: Scores = None,
+) -> None:
+    from uniner_dist.pipeline import annotate as run_all
+    from uniner_dist.show import print_report
+
+    resolved = _config(
+        corpus, output, types, model, id_column, text_column, partition_by, workdir, config, overrides, scores
+    )
+    print_report(run_all(resolved, _say))
+
+
+@app.command()
+def prompts(
+    corpus: Corpus = None,
+    output: Output = None,
+    types: TypesOption = None,
+    model: ModelOption = None,
+    id_column: IdColumn = None,
+    text_column: TextColumn = None,
+    partition_by: PartitionBy = None,
+    workdir: Workdir = None,
+    config: ConfigFile = None,
+    overrides: Set = None,
+    scores: Scores = None,
+) -> None:
+    """Stage 1 alone (Spark): read the corpus, write prompts shards. Prints the run's id for the other stages."""
+    from uniner_dist.pipeline import run_prompts, working_on
+    from uniner_dist.run import open_run
+
+    run = open_run(
+        _config(corpus, output, types, model, id_column, text_column, partition_by, workdir, config, overrides, scores)
+    )
+    with working_on(run):
+        run_prompts(run, _say)
+    print(run.id)
+
+
+@app.command()
+def completions(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """Stage 2 alone (Ray and vLLM, no Spark, no Java): answer the prompts of a run."""
+    from uniner_dist.pipeline import run_completions
+    from uniner_dist.run import load_run
+
+    run_completions(load_run(workdir, run), _say)
+
+
+@app.command()
+def annotations(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """Stage 3 alone (Spark): parse and locate the answers of a run, audit, publish."""
+    from uniner_dist.pipeline import run_annotations, working_on
+    from uniner_dist.run import load_run
+    from uniner_dist.show import print_report
+
+    opened = load_run(workdir, run)
+    with working_on(opened) as (holder, _):
+        print_report(run_annotations(opened, holder, _say))
+
+
+@app.command()
+def status(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """What the runs of a workdir are doing, from any machine, while they work and after a crash."""
+    from uniner_dist.show import print_status
+
+    print_status(workdir, run)
+
+
+@app.command()
+def demo(
+    output: Annotated[str, typer.Option(help="Folder for the annotations.")] = "demo-output",
+    overrides: Set = None,
+) -> None:
+    """Annotate the shipped sample corpus with the shipped demonstration model, and show what came out."""
+    from uniner_dist.demo_run import run_demo
+
+    run_demo(output, overrides or [], _say)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def _say(line: str) -> None:
+    """News for a person goes to stderr, so that stdout carries results only."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. Errors on purpose become one message, others keep their stack trace."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+    except UninerError as error:
+        print(f"uniner-dist: {type(error).__name__}:\n{error}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
+    return 0

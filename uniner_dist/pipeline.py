@@ -1,0 +1,134 @@
+"""The main job: the three stages one after the other, in one process, each a possible first line of a rerun.
+
+`annotate` is what `uniner-dist annotate`, `jobs/annotate.py` and the Airflow task call. The stage functions below it are
+what the stage commands call; they share nothing but the run's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts
+from uniner_dist.config import Config
+from uniner_dist.errors import ThresholdError
+from uniner_dist.report import build_report, write_report
+from uniner_dist.run import Run, open_run
+from uniner_dist.stopping import StopRequest, stop_on_signals
+from uniner_dist.storage.filesystem import exists, read_json
+from uniner_dist.storage.holder import Holder, hold
+from uniner_dist.storage.marker import read_marker
+
+#: Up to this much corpus the replicas load while Spark works; beyond it GPUs would wait for Spark, not Spark for GPUs.
+_OVERLAP_BYTES = 256 * 2**20
+
+Say = Callable[[str], None]
+
+
+def annotate(config: Config, say: Say = print) -> dict[str, Any]:
+    """Corpus in, annotations published; returns the report.
+
+    Args:
+        say: takes one line of news for the person at the terminal.
+
+    Raises:
+        UninerError: see `uniner_dist.errors`; its exit code tells what kind.
+    """
+    run = open_run(config)
+    if is_published(run):
+        say(f"run {run.id} is finished: {run.config.output.path} already holds its annotations; nothing to do")
+        return dict(read_json(run.layout.report))
+    say(f"run {run.id}: everything of it stands in {run.layout.root}")
+    with working_on(run) as (holder, stop):
+        if is_complete(run):
+            run_prompts(run, say)
+        else:
+            _prompts_and_completions(run, holder, stop, say)
+        return run_annotations(run, holder, say)
+
+
+def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: Say) -> None:
+    with ExitStack() as stack:
+        early = run.corpus_bytes <= _OVERLAP_BYTES and not exists(run.layout.shards)
+        pool = stack.enter_context(open_pool(run, stop)) if early else None
+        run_prompts(run, say)
+        pool = pool or stack.enter_context(open_pool(run, stop))
+        _complete(run, pool, holder, stop, say)
+
+
+def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
+    """Stage 1. Returns its summary; a stage that is done already only reports it."""
+    if exists(run.layout.shards):
+        summary: dict[str, Any] = read_json(run.layout.prompts_summary)
+    else:
+        from uniner_dist.prompts import write_prompts
+        from uniner_dist.spark import spark_session
+
+        with spark_session(run.config) as spark:
+            summary = write_prompts(spark, run)
+    rejected = sum(summary["rejects"].values())
+    say(
+        f"prompts: {summary['documents']:,} documents ({rejected:,} rows rejected), "
+        f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards"
+    )
+    limit = run.config.run.allow_rejects_fraction
+    if rejected > limit * max(summary["rows"], 1):
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["rejects"].items())
+        raise ThresholdError(
+            f"{rejected:,} of {summary['rows']:,} corpus rows were rejected ({reasons}), more than "
+            f"run.allow_rejects_fraction={limit:g} allows; they stand in {run.layout.rejects}"
+        )
+    return summary
+
+
+def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
+    """Stage 2 alone."""
+    with working_on(run) as (holder, stop):
+        if is_complete(run):
+            say("completions: every shard is committed already")
+            return {}
+        with open_pool(run, stop) as pool:
+            return _complete(run, pool, holder, stop, say)
+
+
+def _complete(run: Run, pool: Any, holder: Holder, stop: StopRequest, say: Say) -> dict[str, Any]:
+    stop.draining = True
+    try:
+        attempt = complete_prompts(run, pool, holder)
+    finally:
+        stop.draining = False
+    say(
+        f"completions: {attempt['prompts']:,} prompts answered in {attempt['wall_s']:.1f} s, "
+        f"{attempt['prompts_reused']:,} kept from earlier starts, {attempt['deaths']} replica deaths"
+    )
+    return attempt
+
+
+def run_annotations(run: Run, holder: Holder | None = None, say: Say = print) -> dict[str, Any]:
+    """Stage 3: parse, locate, audit, publish, report. Returns the report."""
+    from uniner_dist.annotations import publish, write_annotations
+    from uniner_dist.spark import spark_session
+
+    with spark_session(run.config) as spark:
+        summary = write_annotations(spark, run)
+        if holder is not None:
+            holder.check()
+        publication = publish(spark, run)
+    say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
+    report = build_report(run, read_json(run.layout.prompts_summary), read_attempts(run), summary, publication)
+    write_report(run, report)
+    return report
+
+
+def is_published(run: Run) -> bool:
+    """Whether the output's marker says that this run is wholly in, and its report stands."""
+    marker = read_marker(run.config.output.path)
+    return marker is not None and run.id in marker.get("runs", {}) and exists(run.layout.report)
+
+
+@contextmanager
+def working_on(run: Run) -> Iterator[tuple[Holder, StopRequest]]:
+    """Hold the run, and turn signals into a graceful stop."""
+    with stop_on_signals() as stop, hold(run.layout) as holder:
+        yield holder, stop

@@ -1,0 +1,75 @@
+"""The report of a run: what went in, what came out, how fast, and whether the invariants hold. Plain values, JSON."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import uniner_dist
+from uniner_dist import model
+from uniner_dist.run import Run
+from uniner_dist.storage.filesystem import write_json
+
+
+def build_report(
+    run: Run,
+    prompts: dict[str, Any],
+    attempts: list[dict[str, Any]],
+    annotations: dict[str, Any],
+    publication: dict[str, Any],
+) -> dict[str, Any]:
+    """Put the stages' summaries together.
+
+    Args:
+        prompts: summary of stage 1.
+        attempts: counters of every start of stage 2, oldest first.
+        annotations: summary of stage 3.
+        publication: what the publish step added and replaced.
+    """
+    return {
+        "run_id": run.id,
+        "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "version": uniner_dist.__version__,
+        "output": run.config.output.path,
+        "workdir": run.layout.root,
+        "model": {
+            "name": run.model_name,
+            "identity": run.model_identity,
+            "fingerprint": run.fingerprint,
+            "licence": model.licence(run.config.model),
+        },
+        "prompts": prompts,
+        "completions": summarise_attempts(attempts),
+        "annotations": annotations,
+        "publication": publication,
+        "attempts": attempts,
+    }
+
+
+def summarise_attempts(attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Totals over all starts of the completions stage; rates over the seconds its loop ran."""
+
+    def total(name: str) -> Any:
+        return sum(attempt[name] for attempt in attempts)
+
+    seconds, prompts, prompt_tokens = total("wall_s"), total("prompts"), total("prompt_tokens")
+    return {
+        "starts": len(attempts),
+        "prompts": prompts,
+        "seconds": round(seconds, 2),
+        "prompts_per_s": round(prompts / seconds, 1) if seconds else None,
+        "prompt_tokens": prompt_tokens,
+        "cached_tokens": total("cached_tokens"),
+        "prefix_hit_rate": round(total("cached_tokens") / prompt_tokens, 4) if prompt_tokens else None,
+        "completion_tokens": total("completion_tokens"),
+        "shards_kept_from_earlier_starts": attempts[-1]["shards_reused"] if attempts else 0,
+        "prompts_kept_from_earlier_starts": attempts[-1]["prompts_reused"] if attempts else 0,
+        "replicas": max((attempt["replicas"] for attempt in attempts), default=0),
+        "deaths": total("deaths"),
+        "start_failures": total("start_failures"),
+    }
+
+
+def write_report(run: Run, report: dict[str, Any]) -> None:
+    """Write `report.json` into the run's folder."""
+    write_json(run.layout.report, report)
