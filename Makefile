@@ -1,0 +1,53 @@
+# Everything runs in .venv, which the first command makes. Needs Python 3.11 or 3.12 and Java 17 or newer.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# The first interpreter of a fitting version; override with `make PYTHON=/path/to/python …`.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TORCH := $(shell grep '^torch==' requirements.lock)
+
+.PHONY: help setup demo test unit lint lock clean chaos bench
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## Install everything into .venv (the other commands do it for you)
+
+demo: $(READY) ## Annotate the sample corpus with the demonstration model and show the result
+	@$(BIN)/uniner-dist demo
+
+test: $(READY) lint ## Lint, check types and run all tests
+	@$(BIN)/python -m pytest
+
+unit: $(READY) ## Only the tests that need neither Spark nor Ray
+	@$(BIN)/python -m pytest tests/unit
+
+lint: $(READY) ## Ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean: ## Remove .venv and what the demo wrote
+	rm -rf $(VENV) demo-output demo-output.work build dist
+
+# Names and versions only, so that it installs from any mirror; needs uv. CUDA siblings of torch are left out on purpose.
+lock: ## Resolve requirements.lock anew
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra s3 --no-header \
+		--no-annotate --no-emit-index-url --no-emit-find-links -q | grep -v "sys_platform == 'never'" > requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@java -version 2>&1 | grep -qE 'version "(1[7-9]|[2-9][0-9])' || { echo "Java 17 or newer is needed for Spark: install a JDK, such as Debian's openjdk-17-jre-headless"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (about 3 minutes the first time) …"
+	@# pip's own configuration (mirror, find-links) is tried first for the CPU build of torch, then PyTorch's index.
+	@$(BIN)/python -c 'import torch, sys; sys.exit("torch==" + torch.__version__ != "$(TORCH)")' 2>/dev/null \
+		|| $(BIN)/pip install -q --no-deps "$(TORCH)" 2>/dev/null \
+		|| $(BIN)/pip install -q --no-deps --index-url https://download.pytorch.org/whl/cpu "$(TORCH)"
+	@# The lock is complete: without --no-deps pip would add CUDA builds of torch's siblings.
+	@$(BIN)/pip install -q --no-deps --no-warn-script-location -r requirements.lock
+	@$(BIN)/pip install -q --no-deps -e .
+	@touch $(READY)

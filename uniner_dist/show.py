@@ -1,0 +1,144 @@
+"""What a person sees in a terminal: the report as tables, a few annotations with highlighted mentions, run states.
+
+Reads at most a handful of rows of the output and of the corpus; never changes anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow.dataset as pads
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from uniner_dist.completions.stage import is_complete
+from uniner_dist.run import Run, list_runs, load_run
+from uniner_dist.storage.filesystem import absolute, exists, open_fs, read_json
+from uniner_dist.storage.holder import current_holder
+
+_COLOURS = ("black on cyan", "black on green", "black on yellow", "black on magenta", "white on blue", "black on red")
+#: Longest piece of a document that is shown.
+_SHOWN_CHARS = 220
+
+
+def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
+    """Counts by type and outcome, throughput, places."""
+    console = console or Console()
+    console.print(_counts_table(report["annotations"]))
+    done = report["completions"]
+    if done["prompts"]:
+        console.print(
+            f"{done['prompts']:,} prompts in {done['seconds']:.1f} s: {done['prompts_per_s']:,.0f} prompts/s, "
+            f"{done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, {done['replicas']} replica(s)"
+        )
+    console.print(f"licence of the answers: {report['model']['licence']}")
+    _print_place(console, "annotations", report["output"])
+    _print_place(console, "everything else of the run", report["workdir"])
+
+
+def _print_place(console: Console, name: str, path: str) -> None:
+    console.print(Text(f"{name}: {path}"), soft_wrap=True)
+
+
+def _counts_table(annotations: Mapping[str, Any]) -> Table:
+    outcomes = list(annotations["outcomes"])
+    table = Table("entity type", "mentions", *outcomes, title="Annotations by type and outcome")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for label, counts in annotations["by_type"].items():
+        mentions = annotations["mentions"].get(label, 0)
+        table.add_row(Text(label), f"{mentions:,}", *(f"{counts.get(outcome, 0):,}" for outcome in outcomes))
+    return table
+
+
+def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> None:
+    """A few annotated documents with their mentions highlighted."""
+    console = console or Console()
+    labels = [entity_type.label for entity_type in run.config.types]
+    colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(labels)}
+    documents = _sample(run, limit)
+    table = Table(run.config.corpus.id_column, "text", title="Some annotated documents", show_lines=True)
+    for document_id, text, entities in documents:
+        table.add_row(Text(str(document_id)), highlight(text, entities, colours))
+    console.print(table)
+    legend = Text("mentions: ")
+    for label in labels:
+        legend.append(f" {label} ", style=colours[label]).append(" ")
+    console.print(legend)
+
+
+def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> Text:
+    """A text with its mentions coloured by type, cut to the part that has them.
+
+    Args:
+        entities: mappings with `start`, `end` (code points) and `label`; those without a place are left out.
+    """
+    placed = [entity for entity in entities if entity["start"] is not None]
+    first = min((entity["start"] for entity in placed), default=0)
+    begin = 0 if first < _SHOWN_CHARS // 2 else first - _SHOWN_CHARS // 4
+    shown = Text(text)
+    for entity in placed:
+        shown.stylize(colours.get(entity["label"], "bold"), entity["start"], entity["end"])
+    part = shown[begin : begin + _SHOWN_CHARS]
+    part.plain = "".join(char if char.isprintable() else " " for char in part.plain)
+    return Text("…" if begin else "").append_text(part).append("…" if begin + _SHOWN_CHARS < len(text) else "")
+
+
+def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:
+    """(id, text, entities) of the first documents that have mentions of different types."""
+    id_column, text_column = run.config.corpus.id_column, run.config.corpus.text_column
+    fs, path = open_fs(run.config.output.path)
+    annotations = pads.dataset(path, filesystem=fs, format="parquet", partitioning="hive")
+    rows = annotations.head(4000, columns=[id_column, "entity_type", "entities"]).to_pylist()
+    by_document: dict[Any, list[dict[str, Any]]] = {}
+    for row in rows:
+        entities = [{**entity, "label": row["entity_type"]} for entity in row["entities"]]
+        by_document.setdefault(row[id_column], []).extend(entities)
+    ranked = sorted(by_document, key=lambda key: (-len({e["label"] for e in by_document[key]}), len(by_document[key])))
+    chosen = ranked[:limit]
+    fs, path = open_fs(run.config.corpus.path)
+    corpus = pads.dataset(path, filesystem=fs, format="parquet")
+    texts = corpus.scanner(columns=[id_column, text_column], filter=pads.field(id_column).isin(chosen)).to_table()
+    by_id = {row[id_column]: row[text_column] for row in texts.to_pylist()}
+    return [(key, by_id.get(key) or "", by_document[key]) for key in chosen]
+
+
+def print_status(workdir: str, run_id: str | None, console: Console | None = None) -> None:
+    """One row per run of a workdir: stage, progress, who works on it."""
+    console = console or Console()
+    ids = [run_id] if run_id else list_runs(absolute(workdir))
+    table = Table("run", "state", "prompts", "rate", "replicas", "deaths", "held by", "last news")
+    for name in ids:
+        table.add_row(*(Text(cell) for cell in _status_row(load_run(workdir, name))))
+    console.print(table)
+    if not ids:
+        console.print(f"no runs in {workdir}")
+
+
+def run_state(run: Run) -> str:
+    """Where a run stands, from its files alone."""
+    if exists(run.layout.report):
+        return "published"
+    if not exists(run.layout.shards):
+        return "prompts"
+    return "annotations" if is_complete(run) else "completions"
+
+
+def _status_row(run: Run) -> list[str]:
+    progress: dict[str, Any] = read_json(run.layout.progress) if exists(run.layout.progress) else {}
+    replicas = ", ".join(f"{count} {state}" for state, count in progress.get("replicas", {}).items())
+    prompts = f"{progress['prompts_done']:,}/{progress['prompts']:,}" if progress else ""
+    age = f"{time.time() - progress['at']:.0f} s ago" if progress else ""
+    return [
+        run.id,
+        run_state(run),
+        prompts,
+        f"{progress.get('prompts_per_s', 0):.0f}/s" if progress else "",
+        replicas,
+        str(progress.get("deaths", "")),
+        current_holder(run.layout) or "nobody",
+        age,
+    ]
