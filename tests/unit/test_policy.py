@@ -1,0 +1,149 @@
+"""The pool's decisions: hand out, suspect, bisect, give up. No Ray, no clock."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from uniner_dist.completions.policy import (
+    PIECES,
+    Work,
+    WorkQueue,
+    backoff,
+    is_stuck,
+    replicas_that_fit,
+    split_range,
+)
+
+
+def run_to_the_end(queue: WorkQueue, prompts: dict[str, int], killers: set[tuple[str, int]]) -> tuple[dict, int]:
+    """Play a pool of one replica against killer prompts; returns what each shard's merge would hold, and deaths."""
+    files: dict[str, tuple[list[tuple[int, int]], list[int]]] = {}
+    deaths = 0
+    while queue.open:
+        work = queue.take(idle=True)
+        assert work is not None, "open shards, but nothing to hand out"
+        if work.merge:
+            files[work.shard] = (queue.ranges(work.shard), queue.killers(work.shard))
+            queue.done(work)
+            continue
+        stop = prompts[work.shard] if work.stop is None else work.stop
+        if any(shard == work.shard and work.start <= row < stop for shard, row in killers):
+            deaths += 1
+            assert queue.died([work]) == []
+            continue
+        if work.stop is None:
+            files[work.shard] = ([(0, stop)], [])
+        queue.done(work)
+    return files, deaths
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_every_prompt_ends_in_exactly_one_file_and_only_killers_are_given_up(data: st.DataObject) -> None:
+    prompts = data.draw(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 300), min_size=1))
+    every = [(shard, row) for shard, count in prompts.items() for row in range(count)]
+    killers = set(data.draw(st.lists(st.sampled_from(every), max_size=4)))
+    queue = WorkQueue(prompts, suspect_after=2, max_kills=2, max_attempts=1000)
+    files, _ = run_to_the_end(queue, prompts, killers)
+    assert set(files) == set(prompts)
+    for shard, (ranges, given_up) in files.items():
+        assert given_up == sorted(row for name, row in killers if name == shard)
+        rows = [row for start, stop in ranges for row in range(start, stop)] + given_up
+        assert sorted(rows) == list(range(prompts[shard]))
+
+
+def test_one_killer_among_twenty_thousand_prompts_costs_a_handful_of_deaths() -> None:
+    prompts = {"a": 20_000}
+    queue = WorkQueue(prompts, suspect_after=2, max_kills=2, max_attempts=100)
+    files, deaths = run_to_the_end(queue, prompts, {("a", 12_345)})
+    assert files["a"][1] == [12_345]
+    assert deaths <= 2 + 5 + 2
+
+
+def test_a_death_without_a_second_one_is_just_a_retry() -> None:
+    queue = WorkQueue({"a": 10, "b": 10}, suspect_after=2, max_kills=2, max_attempts=10)
+    first = queue.take(idle=True)
+    assert first == Work("a")
+    assert queue.died([first]) == []
+    assert queue.take(idle=False) == Work("a"), "the interrupted shard comes first again"
+
+
+def test_a_suspect_shard_is_only_given_to_an_idle_replica() -> None:
+    queue = WorkQueue({"a": 10, "b": 10}, suspect_after=1, max_kills=2, max_attempts=10)
+    queue.died([queue.take(idle=True)])
+    assert queue.pending_alone == 1
+    assert queue.take(idle=False) == Work("b")
+    assert queue.take(idle=False) is None
+    assert queue.take(idle=True) == Work("a", 0, 10)
+
+
+def test_a_lost_node_blames_nobody() -> None:
+    queue = WorkQueue({"a": 10}, suspect_after=1, max_kills=1, max_attempts=1)
+    for _ in range(20):
+        queue.give_back([queue.take(idle=True)])
+    assert queue.deaths() == {}
+    assert queue.take(idle=True) == Work("a")
+
+
+def test_a_shard_that_uses_up_its_attempts_is_named() -> None:
+    queue = WorkQueue({"a": 10}, suspect_after=5, max_kills=1, max_attempts=3)
+    assert queue.died([queue.take(idle=True)]) == []
+    assert queue.died([queue.take(idle=True)]) == []
+    assert queue.died([queue.take(idle=True)]) == ["a"]
+
+
+def test_replicas_that_die_at_random_never_lose_or_repeat_a_shard() -> None:
+    rng = random.Random(7)
+    prompts = {f"s{i}": rng.randint(1, 50) for i in range(200)}
+    queue = WorkQueue(prompts, suspect_after=3, max_kills=50, max_attempts=10_000)
+    held: list[list[Work]] = [[] for _ in range(8)]
+    committed: list[str] = []
+    while queue.open:
+        works = rng.choice(held)
+        if not works or (len(works) < 2 and not works[0].alone):
+            work = queue.take(idle=not works)
+            if work:
+                works.append(work)
+        if works and rng.random() < 0.1:
+            queue.died(works)
+            works.clear()
+        elif works and rng.random() < 0.5:
+            work = works.pop(0)
+            queue.done(work)
+            committed += [work.shard] if work.stop is None else []
+    assert sorted(committed) == sorted(prompts)
+
+
+@given(st.integers(0, 1000), st.integers(1, 5000), st.integers(1, 20))
+def test_a_range_is_split_without_gap_or_overlap(start: int, length: int, pieces: int) -> None:
+    ranges = split_range(start, start + length, pieces)
+    assert ranges[0][0] == start
+    assert ranges[-1][1] == start + length
+    assert all(left[1] == right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+    sizes = [stop - begin for begin, stop in ranges]
+    assert len(ranges) == min(pieces, length)
+    assert max(sizes) - min(sizes) <= 1
+    assert PIECES > 1
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(0, 0.0), (1, 1.0), (2, 2.0), (4, 8.0), (30, 60.0)])
+def test_waiting_doubles_up_to_a_minute(failures: int, seconds: float) -> None:
+    assert backoff(failures, 1.0) == seconds
+
+
+def test_replicas_are_counted_node_by_node() -> None:
+    nodes = [{"GPU": 8, "CPU": 96}, {"GPU": 3, "CPU": 96}, {"CPU": 64}]
+    assert replicas_that_fit(nodes, gpus=1, cpus=1, memory=1) == 11
+    assert replicas_that_fit(nodes, gpus=2, cpus=1, memory=1) == 5, "a replica never spans nodes"
+    laptop = [{"CPU": 8, "memory": 7 * 2**30}]
+    assert replicas_that_fit(laptop, gpus=0, cpus=1, memory=2 * 2**30) == 3, "memory is what runs out first"
+
+
+def test_only_a_busy_replica_can_be_stuck() -> None:
+    assert is_stuck(100, 10, limit_s=60, busy=True)
+    assert not is_stuck(100, 10, limit_s=60, busy=False)
+    assert not is_stuck(60, 10, limit_s=60, busy=True)

@@ -1,0 +1,188 @@
+"""Storage: whole files or none, verified shards, one holder at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from uniner_dist.errors import ConfigError, RunHeldError
+from uniner_dist.schemas import COMPLETIONS
+from uniner_dist.storage import holder as holding
+from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, write_bytes
+from uniner_dist.storage.holder import current_holder, hold
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.shards import ForeignFileError, committed_shards, read_completions, write_completions
+from uniner_dist.storage.snapshot import take_snapshot
+
+
+def completions(outputs: list[str | None]) -> pa.Table:
+    rows = [
+        {
+            "passage_id": f"{i:032x}",
+            "entity_type": "person",
+            "output": output,
+            "finish_reason": "stop",
+            "prompt_tokens": 1,
+            "cached_tokens": 0,
+            "completion_tokens": 1,
+            "error": None if output is not None else "no answer",
+        }
+        for i, output in enumerate(outputs)
+    ]
+    return pa.Table.from_pylist(rows, schema=COMPLETIONS)
+
+
+@pytest.mark.parametrize("base", ["local", "memory"])
+def test_an_exclusive_write_leaves_the_first_content(base: str, tmp_path: Path) -> None:
+    path = f"{tmp_path}/a/b.bin" if base == "local" else f"memory://{tmp_path.name}/b.bin"
+    assert write_bytes(path, b"first", exclusive=True)
+    assert not write_bytes(path, b"second", exclusive=True)
+    assert read_bytes(path) == b"first"
+    assert write_bytes(path, b"third")
+    assert read_bytes(path) == b"third"
+
+
+def test_racing_writers_leave_one_whole_file_and_no_litter(tmp_path: Path) -> None:
+    contents = [bytes([i]) * 200_000 for i in range(8)]
+    won: list[int] = []
+
+    def write(i: int) -> None:
+        if write_bytes(f"{tmp_path}/x", contents[i], exclusive=True):
+            won.append(i)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert read_bytes(f"{tmp_path}/x") == contents[won[0]]
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_hidden_files_are_not_found_but_hive_folders_that_begin_with_an_underscore_are(tmp_path: Path) -> None:
+    for name in ("a.parquet", "_tmp/b.parquet", ".c.parquet", "_day=1/d.parquet"):
+        write_bytes(f"{tmp_path}/{name}", b"x")
+    assert sorted(find_files(str(tmp_path), ".parquet")) == ["_day=1/d.parquet", "a.parquet"]
+    assert list_names(f"{tmp_path}/nowhere") == []
+
+
+def test_a_committed_shard_reads_back_and_anything_else_is_recognised(tmp_path: Path) -> None:
+    layout = RunLayout(str(tmp_path), "r")
+    path = layout.completions_file("s1")
+    table = completions(['["A"]', "[]", None])
+    assert write_completions(path, "s1", "f", table)
+    assert not write_completions(path, "s1", "f", table), "the first writer wins"
+    assert read_completions(path, "s1", "f", rows=3).equals(table)
+    assert committed_shards(layout) == {"s1"}
+    for shard, fingerprint, rows in (("s2", "f", 3), ("s1", "g", 3), ("s1", "f", 4)):
+        with pytest.raises(ForeignFileError):
+            read_completions(path, shard, fingerprint, rows)
+
+
+def test_a_cut_or_altered_shard_is_recognised(tmp_path: Path) -> None:
+    path = str(tmp_path / "s.parquet")
+    write_completions(path, "s", "f", completions(['["A"]', "[]"]))
+    whole = read_bytes(path)
+    write_bytes(path, whole[: len(whole) // 2])
+    with pytest.raises(ForeignFileError, match="not a whole Parquet file"):
+        read_completions(path, "s", "f")
+    write_bytes(path, whole)
+    altered = pq.read_table(path)
+    forged = altered.set_column(2, "output", pa.array(["[]", "[]"])).replace_schema_metadata(altered.schema.metadata)
+    pq.write_table(forged, path)
+    with pytest.raises(ForeignFileError, match="checksum"):
+        read_completions(path, "s", "f")
+
+
+def test_a_second_start_is_refused_while_the_first_works_and_says_who_it_is(tmp_path: Path) -> None:
+    layout = RunLayout(str(tmp_path), "r")
+    with hold(layout):
+        assert f"process {os.getpid()}" in (current_holder(layout) or "")
+        with pytest.raises(RunHeldError, match=f"process {os.getpid()} on"), hold(layout):
+            pass
+    assert current_holder(layout) is None
+    with hold(layout) as holder:
+        assert holder.generation == 2
+
+
+def test_a_dead_holder_is_taken_over_and_cannot_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = RunLayout(str(tmp_path), "r")
+    with hold(layout) as old:
+        # The old holder's machine froze: its beat is from long ago and it is not known to be dead.
+        beat = tmp_path / "runs/r/holders/000001.beat.json"
+        beat.write_text(json.dumps({"at": time.time() - 10 * holding.STALE_S}))
+        with hold(layout) as new:
+            assert new.generation == 2
+            with pytest.raises(RunHeldError, match="was taken over"):
+                old.check()
+            new.check()
+        assert old.lost
+
+
+def test_of_two_that_take_over_at_once_one_wins(tmp_path: Path) -> None:
+    layout = RunLayout(str(tmp_path), "r")
+    results: list[str] = []
+    barrier, leave = threading.Barrier(6), threading.Barrier(6)
+
+    def attempt() -> None:
+        barrier.wait()
+        try:
+            with hold(layout):
+                results.append("held")
+                leave.wait(timeout=30)
+        except RunHeldError:
+            results.append("refused")
+            leave.wait(timeout=30)
+
+    threads = [threading.Thread(target=attempt) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == ["held"] + ["refused"] * 5
+
+
+def corpus(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"doc_id": ["1"], "text": ["x"]}), path)
+
+
+def test_a_snapshot_keeps_partition_columns_however_the_corpus_is_named(tmp_path: Path) -> None:
+    corpus(tmp_path / "c/domain=a/x.parquet")
+    corpus(tmp_path / "c/domain=b/x.parquet")
+    (tmp_path / "c/_SUCCESS").write_text("")
+    base = str(tmp_path / "c")
+    for path, files in ((base, 2), (f"{base}/domain=a", 1), (f"{base}/domain=*", 2), (f"{base}/domain=a/x.parquet", 1)):
+        snapshot = take_snapshot(path)
+        assert (snapshot.base, snapshot.partitions, len(snapshot.files)) == (base, ("domain",), files)
+
+
+def test_a_snapshot_changes_when_the_corpus_does(tmp_path: Path) -> None:
+    corpus(tmp_path / "c/x.parquet")
+    before = take_snapshot(str(tmp_path / "c")).digest
+    assert take_snapshot(str(tmp_path / "c")).digest == before
+    corpus(tmp_path / "c/y.parquet")
+    assert take_snapshot(str(tmp_path / "c")).digest != before
+
+
+def test_a_corpus_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not there"):
+        take_snapshot(str(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="no Parquet files"):
+        take_snapshot(str(tmp_path / "empty"))
+    (tmp_path / "bad.parquet").write_bytes(b"not parquet")
+    with pytest.raises(ConfigError, match="not a readable Parquet file"):
+        take_snapshot(str(tmp_path / "bad.parquet"))
+    corpus(tmp_path / "mixed/a=1/x.parquet")
+    corpus(tmp_path / "mixed/x.parquet")
+    with pytest.raises(ConfigError, match="disagree about the partition columns"):
+        take_snapshot(str(tmp_path / "mixed"))
