@@ -42,6 +42,7 @@ class Slot:
     created_s: float
     state: ReplicaState = ReplicaState.PENDING
     node: str = ""
+    pid: int = 0
     starting: Any = None  # reference to the answer of `where`, then of `start`
     pulse: Any = None  # reference to the answer of `progress`
     works: dict[Any, Work] = field(default_factory=dict)  # reference -> work
@@ -227,7 +228,7 @@ class Pool:
         return {"scheduling_strategy": NodeAffinitySchedulingStrategy(min(load, key=load.__getitem__), soft=True)}
 
     def _placed(self, slot: Slot, answer: dict[str, Any]) -> None:
-        slot.node, slot.state = answer["node"], ReplicaState.STARTING
+        slot.node, slot.pid, slot.state = answer["node"], answer["pid"], ReplicaState.STARTING
         slot.created_s = time.monotonic()
         slot.starting = slot.actor.start.remote()
 

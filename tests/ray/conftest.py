@@ -1,0 +1,71 @@
+"""A local Ray cluster shared by the tests of this folder, and runs whose prompts are made without Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from uniner_dist import keys, model
+from uniner_dist.completions.cluster import ray_cluster
+from uniner_dist.config import RayConfig, validate_tree
+from uniner_dist.run import Run
+from uniner_dist.schemas import PROMPTS, SHARDS
+from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.shards import write_shards
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[Any]:
+    """Two cores' worth of logical CPUs; more actors than cores are allowed by asking for fractions."""
+    with ray_cluster(RayConfig(num_cpus=2)) as module:
+        yield module
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """A run in a temporary workdir whose prompts stage is done: `make_run([[text, …], …shards], types, **settings)`."""
+
+    def make(shards: list[list[str]], types: list[str], **settings: Any) -> Run:
+        tree: dict[str, Any] = {
+            "corpus": {"path": str(tmp_path / "corpus")},
+            "output": {"path": str(tmp_path / "output")},
+            "types": types,
+            "workdir": str(tmp_path / "work"),
+            "pool": {"replicas": 1, "cpus_per_replica": 0.5, "backoff_s": 0.1, **settings.pop("pool", {})},
+            "engine": {"kind": "scripted", **settings.pop("engine", {})},
+            **settings,
+        }
+        config = validate_tree(tree)
+        identity = model.identify(config.model)
+        run = Run(
+            config=config,
+            layout=RunLayout(str(tmp_path / "work"), "testrun"),
+            fingerprint=keys.fingerprint(config, identity),
+            model_name="demo",
+            model_identity=identity,
+            corpus_base="",
+            corpus_files=1,
+            corpus_bytes=1,
+            corpus_partitions=(),
+        )
+        write_json(run.layout.config, {})
+        rows = []
+        for i, texts in enumerate(shards):
+            name = f"{0:05d}-{i:04d}"
+            prompts = [{"passage_id": keys.passage_id(t), "text": t, "entity_type": k} for t in texts for k in types]
+            folder = Path(run.layout.prompts) / f"shard={name}"
+            folder.mkdir(parents=True)
+            pq.write_table(pa.Table.from_pylist(prompts, schema=PROMPTS), folder / "part-0.parquet")
+            rows.append({"shard": name, "prompts": len(prompts), "passages": len(texts), "estimated_tokens": len(prompts)})
+        write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
+        return run
+
+    return make

@@ -1,0 +1,185 @@
+"""The pool around a scripted engine: real Ray actors, faults on chosen prompts."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from tests.ray.conftest import MakeRun
+from uniner_dist.completions.engine.scripted import scripted_answer
+from uniner_dist.completions.pool import Pool
+from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts
+from uniner_dist.errors import DrainedError, PoolError
+from uniner_dist.run import Run
+from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
+
+pytestmark = pytest.mark.ray
+TYPES = ["person", "location"]
+
+
+def texts(count: int, seed: int = 0) -> list[str]:
+    rng = random.Random(seed)
+    names = ["Paula", "Lima", "Erik", "Oslo", "Nadia", "Turin", "Rosa", "Zed"]
+    return [f"Case {seed}-{i}: {rng.choice(names)} met {rng.choice(names)} in {rng.choice(names)}." for i in range(count)]
+
+
+def rows(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
+    """Every completions row of a run by (text, type); asserts that they align with the prompts one to one."""
+    found = {}
+    for shard in read_shards(run.layout).column("shard").to_pylist():
+        prompts = read_prompts(run.layout, shard)
+        table = read_completions(run.layout.completions_file(shard), shard, run.fingerprint, prompts.num_rows)
+        assert table.column("passage_id").to_pylist() == prompts.column("passage_id").to_pylist()
+        assert table.column("entity_type").to_pylist() == prompts.column("entity_type").to_pylist()
+        for prompt, row in zip(prompts.to_pylist(), table.to_pylist(), strict=True):
+            found[prompt["text"], prompt["entity_type"]] = row
+    return found
+
+
+def complete(run: Run, **options: Any) -> dict[str, Any]:
+    with open_pool(run, **options) as pool:
+        return complete_prompts(run, pool)
+
+
+def assert_answers(run: Run, but: set[tuple[str, str]] = frozenset()) -> None:
+    for (text, kind), row in rows(run).items():
+        if (text, kind) not in but:
+            assert json.loads(row["output"]) == json.loads(scripted_answer(text, kind)), (text, kind)
+
+
+def test_every_prompt_of_every_shard_is_answered_once_and_a_second_start_does_nothing(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([texts(20, seed) for seed in range(5)], TYPES)
+    attempt = complete(run)
+    assert attempt["prompts"] == 5 * 20 * 2
+    assert is_complete(run)
+    assert_answers(run)
+    again = complete(run)
+    assert again["prompts"] == 0
+    assert (again["shards_reused"], again["prompts_reused"]) == (5, 200)
+    assert len(read_attempts(run)) == 2
+
+
+def test_only_what_is_missing_or_broken_is_done_again(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([texts(10, seed) for seed in range(4)], TYPES)
+    complete(run)
+    before = rows(run)
+    names = sorted(committed_shards(run.layout))
+    os.unlink(run.layout.completions_file(names[0]))
+    assert complete(run)["prompts"] == 20
+    assert rows(run) == before
+
+
+def test_refused_and_garbage_prompts_cost_one_row_each(ray: Any, make_run: MakeRun) -> None:
+    batch = [*texts(10), "REFUSE this one, Paula."]
+    run = make_run([batch], TYPES, engine={"extra": {"refuse": "REFUSE@person"}})
+    attempt = complete(run)
+    bad = (batch[-1], "person")
+    assert rows(run)[bad]["output"] is None
+    assert rows(run)[bad]["error_kind"] == "engine_error"
+    assert "refused as the script says" in rows(run)[bad]["error"]
+    assert attempt["failures"] == {"engine_error": 1}
+    assert_answers(run, but={bad})
+
+
+def test_a_prompt_that_does_not_fit_the_context_is_an_accounted_row(ray: Any, make_run: MakeRun) -> None:
+    long_text = "Paula " * 3000
+    run = make_run([[*texts(3), long_text]], TYPES)
+    complete(run)
+    for kind in TYPES:
+        assert rows(run)[long_text, kind]["error_kind"] == "too_long"
+    assert_answers(run, but={(long_text, kind) for kind in TYPES})
+
+
+@pytest.mark.parametrize("fault", ["kill", "crash"])
+def test_a_killer_prompt_costs_one_row_and_the_rest_is_done(ray: Any, make_run: MakeRun, fault: str) -> None:
+    batches = [texts(30, 1), [*texts(30, 2), "POISON for Paula"], texts(30, 3)]
+    run = make_run(batches, TYPES, engine={"extra": {fault: "POISON@location", "batch": 7}}, pool={"backoff_s": 0})
+    attempt = complete(run)
+    bad = ("POISON for Paula", "location")
+    assert rows(run)[bad]["error_kind"] == "killer"
+    assert attempt["failures"] == {"killer": 1}
+    assert_answers(run, but={bad})
+    assert 3 <= attempt["deaths"] <= 12
+
+
+def test_a_hung_engine_counts_as_dead(ray: Any, make_run: MakeRun) -> None:
+    batch = [*texts(6), "SLEEP says Paula"]
+    run = make_run(
+        [batch, texts(10, 5)],
+        TYPES,
+        engine={"extra": {"hang": "SLEEP@person"}},
+        pool={"stuck_timeout_s": 3, "suspect_after": 1, "max_kills": 1, "backoff_s": 0},
+    )
+    attempt = complete(run)
+    bad = ("SLEEP says Paula", "person")
+    assert rows(run)[bad]["error_kind"] == "killer"
+    assert_answers(run, but={bad})
+    assert any("no prompt finished for 3 s" in words for _, words in attempt["events"])
+
+
+def test_when_no_replica_can_start_the_job_fails_with_the_engines_own_words(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([texts(3)], TYPES, engine={"extra": {"fail_start": "weights are made of cheese"}})
+    with pytest.raises(PoolError, match="weights are made of cheese"):
+        complete(run)
+    assert read_attempts(run)[-1]["start_failures"] == 3
+
+
+def test_replicas_killed_at_random_change_no_row(ray: Any, make_run: MakeRun) -> None:
+    batches = [texts(20, seed) for seed in range(12)]
+    run = make_run(
+        batches,
+        TYPES,
+        engine={"extra": {"slow_s": 0.004, "batch": 4}},
+        pool={"replicas": 2, "backoff_s": 0, "max_shard_attempts": 50, "suspect_after": 4, "max_kills": 5},
+    )
+    rng = random.Random(11)
+    with open_pool(run) as pool:
+        done = threading.Event()
+        killer = threading.Thread(target=_kill_replicas, args=(pool, rng, done, 4))
+        killer.start()
+        attempt = complete_prompts(run, pool)
+        done.set()
+        killer.join()
+    assert attempt["deaths"] >= 2
+    assert attempt["failures"] == {}
+    assert_answers(run)
+
+
+def _kill_replicas(pool: Pool, rng: random.Random, done: threading.Event, kills: int) -> None:
+    for _ in range(kills):
+        if done.wait(rng.uniform(0.5, 1.5)):
+            return
+        pids = [slot.pid for slot in list(pool.slots) if slot.works and slot.pid]
+        if pids:
+            os.kill(rng.choice(pids), signal.SIGKILL)
+
+
+def test_a_request_to_stop_keeps_what_is_in_flight_and_the_next_start_goes_on(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([texts(20, seed) for seed in range(8)], TYPES, engine={"extra": {"slow_s": 0.01}})
+    with pytest.raises(DrainedError) as caught:
+        complete(run, should_stop=lambda: len(committed_shards(run.layout)) >= 2)
+    assert caught.value.exit_code == 75
+    kept = len(committed_shards(run.layout))
+    assert 2 <= kept < 8
+    attempt = complete(run)
+    assert attempt["shards_reused"] == kept
+    assert_answers(run)
+
+
+def test_no_replica_stays_behind(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([texts(5)], TYPES, pool={"replicas": 2})
+    with open_pool(run) as pool:
+        complete_prompts(run, pool)
+        pids = [slot.pid for slot in pool.slots if slot.pid]
+        assert pids
+    deadline = time.monotonic() + 20
+    while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
