@@ -1,0 +1,174 @@
+"""The corpus as Spark sees it: read, sort out what cannot be used, keep one row per id.
+
+Enters: the user's Parquet. Leaves: rows of (`document`, `text`, `file`, `row`), where `document` is a struct of the
+id and the carried columns under their own names, so that no name of ours can clash with one of the user's. Texts are
+never changed and never shuffled here; nothing but JVM column expressions.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.run import Run
+from uniner_dist.spark import column, spark_glob, spark_path, spark_type, write_path
+from uniner_dist.storage.snapshot import SUFFIXES, is_glob, take_snapshot
+
+#: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
+_VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
+
+#: Why a row of the corpus cannot be used.
+REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "duplicate_id")
+
+
+def read_corpus(spark: SparkSession, run: Run) -> DataFrame:
+    """All rows of the corpus: `document`, `text`, and `file` and `row`, which name the row.
+
+    The schema is taken from the first file's footer and given to Spark: partition values stay strings (`001`), and
+    columns nobody asked for are neither read nor compared between files.
+    """
+    corpus = run.config.corpus
+    rows: DataFrame = _reader(spark, run).load(
+        spark_glob(corpus.path) if is_glob(corpus.path) else spark_path(corpus.path)
+    )
+    return rows.select(
+        F.struct(*[column(name) for name in document_columns(run)]).alias("document"),
+        column(corpus.text_column).alias("text"),
+        F.col("_metadata.file_path").alias("file"),
+        F.col("_metadata.row_index").alias("row"),
+    )
+
+
+def document_columns(run: Run) -> tuple[str, ...]:
+    """The id column and the carried ones: the fields of `document`."""
+    return (run.config.corpus.id_column, *run.carried)
+
+
+def document_id(run: Run) -> Column:
+    """The id inside of `document`."""
+    return F.col("document").getField(run.config.corpus.id_column)
+
+
+def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
+    """Add `reason`: why the row alone cannot be used, null when it can."""
+    doc_id, text = document_id(run), F.col("text")
+    id_is_text = isinstance(corpus.select(doc_id).schema[0].dataType, StringType)
+    reason = F.when(doc_id.isNull(), "null_id")
+    if id_is_text:
+        reason = reason.when(~doc_id.rlike(_VISIBLE), "blank_id")
+    reason = (
+        reason.when(text.isNull(), "null_text")
+        .when(~_all_valid_utf8(corpus), "invalid_utf8")
+        .when(~text.rlike(_VISIBLE), "blank_text")
+    )
+    return corpus.withColumn("reason", reason)
+
+
+def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:
+    """`file` and `row` of every usable row whose id an earlier row has already.
+
+    Earlier by content (carried columns, then the text's hash), so that the order of files does not matter. Only ids
+    are shuffled to see which repeat, and only rows with such an id are compared.
+    """
+    doc_id = document_id(run).alias("id")
+    usable = corpus.where("reason IS NULL")
+    repeated = usable.select(doc_id).groupBy("id").count().where("count > 1").select("id")
+    keys = usable.select(doc_id, F.to_json("document").alias("carried"), _hash(), "file", "row")
+    order = Window.partitionBy("id").orderBy("carried", "hash", "file", "row")
+    ranked = keys.join(repeated, "id", "left_semi").withColumn("rank", F.row_number().over(order))
+    return ranked.where("rank > 1").select("file", "row")
+
+
+def has_repeated_ids(corpus: DataFrame, run: Run) -> bool:
+    """Whether any id stands twice; reads the id column alone."""
+    doc_id = document_id(run).alias("id")
+    repeated = corpus.select(doc_id).where("id IS NOT NULL").groupBy("id").count().where("count > 1")
+    return bool(repeated.limit(1).count())
+
+
+def accepted(corpus: DataFrame, repeats: DataFrame | None) -> DataFrame:
+    """Rows to annotate: `document`, `text`."""
+    usable = corpus.where("reason IS NULL")
+    if repeats is not None:
+        usable = usable.join(repeats, ["file", "row"], "left_anti")
+    return usable.select("document", "text")
+
+
+def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFrame:
+    """Rows that cannot be used, under the corpus's own column names, and `reason`.
+
+    Strings are made readable (invalid bytes become U+FFFD), because no reader opens a file with invalid ones.
+    """
+    bad = corpus.where("reason IS NOT NULL")
+    if repeats is not None:
+        usable = corpus.where("reason IS NULL")
+        twice = usable.join(repeats, ["file", "row"], "left_semi").withColumn("reason", F.lit("duplicate_id"))
+        bad = bad.unionByName(twice.select(*bad.columns))
+    text_column = run.config.corpus.text_column
+    fields = bad.schema["document"].dataType.fields  # type: ignore[attr-defined]
+    kept = [_readable(F.col("document").getField(f.name), f).alias(f.name) for f in fields if f.name != text_column]
+    text = _readable(F.col("text"), StructField("text", StringType())).alias(text_column)
+    return bad.select(*kept, text, "reason")
+
+
+def _reader(spark: SparkSession, run: Run):  # type: ignore[no-untyped-def]  # DataFrameReader is not exported by 3.5
+    reader = spark.read.format("parquet").schema(_read_schema(run)).option("pathGlobFilter", _suffix_glob())
+    if run.corpus_partitions:
+        return reader.option("basePath", write_path(run.corpus_base))
+    return reader.option("recursiveFileLookup", "true")
+
+
+def _suffix_glob() -> str:
+    return "*.{" + ",".join(suffix.lstrip(".") for suffix in SUFFIXES) + "}"
+
+
+def _read_schema(run: Run) -> StructType:
+    """Columns to read: those of `document` and the text, partition columns as strings."""
+    corpus = run.config.corpus
+    found = {field.name: field.type for field in take_snapshot(corpus.path).schema}
+    found |= {name: pa.string() for name in run.corpus_partitions}
+    wanted = dict.fromkeys([*document_columns(run), corpus.text_column])
+    problems = [
+        f"corpus column {name}: holds {found[name]}, which Spark cannot read; write it in microseconds"
+        for name in wanted
+        if name in found and pa.types.is_timestamp(found[name]) and found[name].unit == "ns"
+    ]
+    problems += [f"corpus {corpus.path}: has no column {name} any more" for name in wanted if name not in found]
+    if problems:
+        raise ConfigError(problems)
+    return StructType([StructField(name, spark_type(found[name])) for name in wanted])
+
+
+def _all_valid_utf8(corpus: DataFrame) -> Column:
+    """Whether text, id and carried strings are valid UTF-8; Spark reads Parquet strings without looking."""
+    fields = corpus.schema["document"].dataType.fields  # type: ignore[attr-defined]
+    texts = [F.col("document").getField(f.name) for f in fields if isinstance(f.dataType, StringType)]
+    checks = [F.coalesce(_valid_utf8(text), F.lit(True)) for text in [F.col("text"), *texts]]
+    result = checks[0]
+    for check in checks[1:]:
+        result = result & check
+    return result
+
+
+def _valid_utf8(text: Column) -> Column:
+    if hasattr(F, "is_valid_utf8"):  # Spark 4
+        return F.is_valid_utf8(text)
+    return _decode(text).cast("binary") == text.cast("binary")
+
+
+def _readable(value: Column, field: StructField) -> Column:
+    if not isinstance(field.dataType, StringType):
+        return value
+    return F.make_valid_utf8(value) if hasattr(F, "make_valid_utf8") else _decode(value)
+
+
+def _decode(text: Column) -> Column:
+    """Spark 3.5's decode, which replaces what is not UTF-8."""
+    return F.decode(text.cast("binary"), "UTF-8")
+
+
+def _hash() -> Column:
+    return F.sha2(F.col("text").cast("binary"), 256).alias("hash")

@@ -1,0 +1,107 @@
+"""From documents to passages: texts that fit are passages as they are, longer ones are split by tokens.
+
+Enters: accepted rows (`document`, `text`). Leaves: one row per passage (`document`, `passage`, `passages`, `start`,
+`text`, `passage_id`, `estimated_tokens`). Only texts that may be too long ever reach Python, in small Arrow batches.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import IntegerType, StringType, StructField, StructType
+
+from uniner_dist.core.passages import split_passages
+from uniner_dist.core.template import get_template
+from uniner_dist.core.tokens import PromptTokenizer
+
+#: Bytes per token of ordinary text in Llama's vocabulary; only balance depends on it.
+_BYTES_PER_TOKEN = 4
+
+#: Long texts in one Arrow batch: with 10 MB each, 16 of them are 160 MB.
+LONG_TEXTS_PER_BATCH = 16
+
+
+def may_be_long(budget: int) -> Column:
+    """Whether a text might not fit a passage. A tokenizer with byte fallback never makes more tokens than bytes + 1."""
+    return F.octet_length("text") + 1 > budget
+
+
+def whole_passages(documents: DataFrame, budget: int) -> DataFrame:
+    """Texts that surely fit, each one passage."""
+    return documents.where(~may_be_long(budget)).select(
+        "document",
+        F.lit(0).alias("passage"),
+        F.lit(1).alias("passages"),
+        F.lit(0).alias("start"),
+        "text",
+    )
+
+
+def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, partitions: int) -> DataFrame:
+    """Texts that may not fit, counted and split exactly; same columns as `whole_passages`.
+
+    They are spread by their hash first: tokenising takes a second per MB or so, and one file may hold all of them.
+    """
+    fields = [StructField(name, IntegerType(), False) for name in ("passage", "passages", "start")]
+    schema = StructType([documents.schema["document"], *fields, StructField("text", StringType(), False)])
+    long = documents.where(may_be_long(budget)).repartition(partitions, F.xxhash64("text"))
+    return long.mapInArrow(splitter, schema)
+
+
+def with_keys(passages: DataFrame) -> DataFrame:
+    """Add `passage_id` (as `uniner_dist.keys.passage_id`) and `estimated_tokens`."""
+    hashed = F.substring(F.sha2(F.col("text").cast("binary"), 256), 1, 32)
+    tokens = F.ceil(F.octet_length("text") / F.lit(_BYTES_PER_TOKEN)).cast("int")
+    return passages.withColumn("passage_id", hashed).withColumn("estimated_tokens", tokens)
+
+
+def occurrences(passages: DataFrame) -> DataFrame:
+    """Where each passage stands; no text. `start` counts code points of the document's text."""
+    return passages.select("document", "passage_id", "passage", "passages", "start", "estimated_tokens")
+
+
+class LongTextSplitter:
+    """The function that Spark runs over Arrow batches of (`document`, `text`).
+
+    Args:
+        tokenizer_json: gives the tokenizer's JSON (a Spark broadcast's value).
+        template: name of the prompt template.
+        max_tokens: tokens a passage may have.
+        overlap_tokens: tokens that neighbouring passages share.
+    """
+
+    def __init__(self, tokenizer_json: Callable[[], str], template: str, max_tokens: int, overlap_tokens: int) -> None:
+        self._tokenizer_json = tokenizer_json
+        self._template = template
+        self._limits = (max_tokens, overlap_tokens)
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        tokenizer = _tokenizer(self._tokenizer_json(), self._template)
+        for batch in batches:
+            for row in range(batch.num_rows):
+                yield self._split(batch.slice(row, 1), tokenizer)
+
+    def _split(self, row: pa.RecordBatch, tokenizer: PromptTokenizer) -> pa.RecordBatch:
+        max_tokens, overlap = self._limits
+        text = row.column("text")[0].as_py()
+        parts = split_passages(text, tokenizer, max_tokens=max_tokens, overlap_tokens=overlap)
+        count = len(parts)
+        columns: dict[str, Any] = {
+            "document": row.column("document").take(pa.array([0] * count, pa.int32())),
+            "passage": pa.array(range(count), pa.int32()),
+            "passages": pa.array([count] * count, pa.int32()),
+            "start": pa.array([part.start for part in parts], pa.int32()),
+            "text": pa.array([text[part.start : part.end] for part in parts], pa.string()),
+        }
+        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+
+@functools.lru_cache(maxsize=2)
+def _tokenizer(tokenizer_json: str, template: str) -> PromptTokenizer:
+    """One tokenizer per Python worker, which Spark keeps between tasks."""
+    return PromptTokenizer.from_json(tokenizer_json, get_template(template))

@@ -1,0 +1,226 @@
+"""Stage 1 from end to end: corpus in, `rejects/`, `occurrences/`, `prompts/` and, last of all, the shards manifest out.
+
+The manifest's presence says that the stage is done. A half-done stage is done again from its start and overwrites its
+files with the same content. Only counters and one row per shard ever reach the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from uniner_dist import model
+from uniner_dist.core.template import get_template
+from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.errors import StageError
+from uniner_dist.preflight import passage_budget
+from uniner_dist.prompts import corpus as rows
+from uniner_dist.prompts.packing import Packing, PromptCost, plan_packing
+from uniner_dist.prompts.passages import (
+    LONG_TEXTS_PER_BATCH,
+    LongTextSplitter,
+    may_be_long,
+    occurrences,
+    split_long,
+    whole_passages,
+    with_keys,
+)
+from uniner_dist.prompts.writing import ShardWriter, distinct_passages
+from uniner_dist.run import Run
+from uniner_dist.schemas import SHARDS
+from uniner_dist.spark import describe, settings, spark_path, spark_schema, stage, write_path
+from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
+from uniner_dist.storage.shards import write_shards
+
+#: Text of long documents that one task splits; about half a minute of tokenising.
+_LONG_BYTES_PER_TASK = 32 << 20
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look over the whole corpus says."""
+
+    rows: int
+    rejects: Mapping[str, int]  # by reason; duplicates are not known yet
+    long_texts: int
+    long_bytes: int
+
+
+def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
+    """Do stage 1, or nothing when it is done.
+
+    Returns:
+        The summary, as in `layout.prompts_summary`: counts of rows, documents, rejects by reason, passages, prompts
+        and shards.
+
+    Raises:
+        StageError: the corpus cannot be read, or changed while it was read.
+    """
+    if exists(run.layout.shards):
+        summary: dict[str, Any] = read_json(run.layout.prompts_summary)
+        return summary
+    with stage(spark, "prompts"):
+        remove(run.layout.prompts)
+        return _write(spark, run)
+
+
+def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
+    tokenizer_json = model.load_tokenizer_json(run.config.model)
+    tokenizer = PromptTokenizer.from_json(tokenizer_json, get_template(run.config.model.template))
+    budget = passage_budget(run.config, tokenizer)
+    corpus = rows.with_reason(rows.read_corpus(spark, run), run)
+    survey = _survey(spark, corpus, budget)
+    repeats = _find_repeats(spark, run, corpus)
+    rejects = _write_rejects(spark, run, corpus, survey, repeats)
+    documents = rows.accepted(corpus, repeats)
+    passages = with_keys(_passages(spark, run, documents, survey, budget, tokenizer_json))
+    places = _write_occurrences(spark, run, passages)
+    packing = _plan(spark, run, places, tokenizer)
+    manifest = _write_shards(spark, run, passages, places, packing)
+    summary = _summarise(places, survey, rejects, manifest, spark)
+    _check(run, summary, packing)
+    write_json(run.layout.prompts_summary, summary)
+    write_shards(run.layout, manifest)
+    return summary
+
+
+def _survey(spark: SparkSession, corpus: DataFrame, budget: int) -> Survey:
+    """Count rows by reason, and texts that Python must look at."""
+    describe(spark, "survey the corpus")
+    long = F.coalesce(may_be_long(budget), F.lit(False)) & F.col("reason").isNull()
+    counts = (
+        corpus.select("reason", long.alias("long"), F.octet_length("text").alias("bytes"))
+        .groupBy("reason", "long")
+        .agg(F.count("*").alias("rows"), F.sum(F.col("bytes").cast("long")).alias("bytes"))
+        .collect()  # at most one row per reason
+    )
+    return Survey(
+        rows=sum(row["rows"] for row in counts),
+        rejects={row["reason"]: row["rows"] for row in counts if row["reason"] is not None},
+        long_texts=sum(row["rows"] for row in counts if row["long"]),
+        long_bytes=sum(row["bytes"] or 0 for row in counts if row["long"]),
+    )
+
+
+def _find_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame | None:
+    """Rows to leave out because their id stands earlier, kept in a file: three passes over the corpus need them."""
+    describe(spark, "look for repeated ids")
+    if not rows.has_repeated_ids(corpus, run):
+        return None
+    repeats = rows.find_repeats(corpus, run)
+    path = join(run.layout.root, "repeats")
+    repeats.write.mode("overwrite").parquet(write_path(path))
+    return spark.read.schema(repeats.schema).parquet(spark_path(path))
+
+
+def _write_rejects(
+    spark: SparkSession, run: Run, corpus: DataFrame, survey: Survey, repeats: DataFrame | None
+) -> dict[str, int]:
+    """Write `rejects/` and count by reason."""
+    describe(spark, "write rejects")
+    counts = dict(survey.rejects)
+    repeated = repeats.count() if repeats is not None else 0
+    if repeated:
+        counts["duplicate_id"] = repeated
+    rejected = rows.rejected(corpus, run, repeats)
+    if not counts:
+        rejected = spark.createDataFrame([], rejected.schema).coalesce(1)
+    rejected.write.mode("overwrite").parquet(write_path(run.layout.rejects))
+    return {reason: counts[reason] for reason in rows.REASONS if reason in counts}
+
+
+def _passages(
+    spark: SparkSession, run: Run, documents: DataFrame, survey: Survey, budget: int, tokenizer_json: str
+) -> DataFrame:
+    """All passages; those of long texts are split once and kept in a file, as two passes need them."""
+    whole = whole_passages(documents, budget)
+    if not survey.long_texts:
+        return whole
+    describe(spark, "split long texts")
+    shared = spark.sparkContext.broadcast(tokenizer_json)
+    overlap = run.config.prompts.overlap_tokens
+    splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, budget, overlap)
+    wanted = max(2 * spark.sparkContext.defaultParallelism, ceil(survey.long_bytes / _LONG_BYTES_PER_TASK))
+    split = split_long(documents, splitter, budget, min(survey.long_texts, wanted))
+    path = join(run.layout.root, "splits")
+    with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
+        split.write.mode("overwrite").parquet(write_path(path))
+    return whole.unionByName(spark.read.schema(split.schema).parquet(spark_path(path)))
+
+
+def _write_occurrences(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
+    describe(spark, "write occurrences")
+    places = occurrences(passages)
+    places.write.mode("overwrite").parquet(write_path(run.layout.occurrences))
+    return spark.read.schema(places.schema).parquet(spark_path(run.layout.occurrences))
+
+
+def _plan(spark: SparkSession, run: Run, places: DataFrame, tokenizer: PromptTokenizer) -> Packing:
+    describe(spark, "plan the shards")
+    asks = asked(run)
+    suffixes = [len(tokenizer.suffix_ids(ask)) for ask in asks]
+    cost = PromptCost(frame=len(tokenizer.prefix_ids([""])[0]), suffixes=sum(suffixes), types=len(asks))
+    return plan_packing(places, cost, run.config.prompts.shard_tokens, run.config.prompts.min_shards)
+
+
+def asked(run: Run) -> tuple[str, ...]:
+    """What is asked of every passage, in order; two labels may share a question."""
+    return tuple(dict.fromkeys(entity_type.ask for entity_type in run.config.types))
+
+
+def _write_shards(spark: SparkSession, run: Run, passages: DataFrame, places: DataFrame, packing: Packing) -> pa.Table:
+    """Write `prompts/`; returns the manifest."""
+    describe(spark, "write prompt shards")
+    if not packing.shards:
+        return SHARDS.empty_table()
+    shared = spark.sparkContext.broadcast(packing)
+    tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(len(packing.shards) / 64))
+    writer = ShardWriter(run.layout, asked(run), lambda: shared.value)
+    distinct = distinct_passages(passages, places, packing, min(packing.buckets, tasks))
+    written = distinct.mapInArrow(writer, spark_schema(SHARDS)).collect()  # one row per shard
+    found = sorted((row.asDict() for row in written), key=lambda row: str(row["shard"]))
+    return pa.Table.from_pylist(found, schema=SHARDS)
+
+
+def _summarise(
+    places: DataFrame, survey: Survey, rejects: Mapping[str, int], manifest: pa.Table, spark: SparkSession
+) -> dict[str, Any]:
+    describe(spark, "count documents and passages")
+    first = F.col("passage") == 0
+    counts = places.agg(
+        F.count("*"), F.count(F.when(first, 1)), F.count(F.when(first & (F.col("passages") > 1), 1))
+    ).first()
+    passages, documents, split = counts if counts else (0, 0, 0)
+    shards = manifest.to_pydict()
+    return {
+        "rows": survey.rows,
+        "documents": documents,
+        "rejected": sum(rejects.values()),
+        "rejects": dict(rejects),
+        "split_documents": split,
+        "passages": passages,
+        "unique_passages": sum(shards["passages"]),
+        "prompts": sum(shards["prompts"]),
+        "shards": manifest.num_rows,
+        "estimated_tokens": sum(shards["estimated_tokens"]),
+    }
+
+
+def _check(run: Run, summary: Mapping[str, Any], packing: Packing) -> None:
+    """Every row is accepted or rejected, and what was written is what was planned."""
+    problems = []
+    if summary["documents"] + summary["rejected"] != summary["rows"]:
+        problems.append("documents and rejects do not add up to its rows")
+    if summary["unique_passages"] != sum(shard.passages for shard in packing.shards):
+        problems.append("its texts differ between two readings")
+    if problems:
+        raise StageError(
+            f"corpus {run.config.corpus.path}: {' and '.join(problems)} ({summary}); "
+            "did it change meanwhile? Start the same command again"
+        )

@@ -1,0 +1,244 @@
+"""The Spark session, and the few things about Spark that both Spark stages share.
+
+Enters: the configuration, paths, Arrow schemas. Leaves: a session (the cluster's own under spark-submit, else a quiet
+local one), paths and schemas as Spark spells them, and one readable error for what Spark throws. Never touches data.
+Works with Spark 3.5 to 4.x.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_type
+from pyspark.sql.types import (
+    DataType,
+    DecimalType,
+    IntegerType,
+    LongType,
+    ShortType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from uniner_dist import errors
+from uniner_dist.config import Config
+from uniner_dist.errors import StageError, UninerError
+from uniner_dist.storage.filesystem import is_local, open_fs
+
+#: Settings that a stage needs; applied for its time only, so that a shared session stays as it was.
+STAGE_SETTINGS: Mapping[str, str] = {
+    "spark.sql.session.timeZone": "UTC",
+    # The vectorised reader holds a batch of rows at once and fails above 2 GB: 4,096 texts of 600 kB are too many.
+    "spark.sql.parquet.columnarReaderBatchSize": "256",
+    # Several corpora have files whose schemas differ in unused columns: only the columns we name are ever compared.
+    "spark.sql.parquet.mergeSchema": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.sources.partitionOverwriteMode": "static",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.caseSensitive": "false",
+}
+
+_UNSIGNED: Mapping[Any, DataType] = {
+    pa.uint8(): ShortType(),
+    pa.uint16(): IntegerType(),
+    pa.uint32(): LongType(),
+    pa.uint64(): DecimalType(20, 0),
+}
+
+
+def get_spark(config: Config) -> SparkSession:
+    """The session to work in: what spark-submit or a notebook already has, else a local one of our own."""
+    running = SparkSession.getActiveSession()
+    if running is not None:
+        return running
+    builder: Any = SparkSession.builder.appName("uniner-dist")
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = builder.master(config.spark.master)
+        for key, value in {**local_settings(), **config.spark.conf}.items():
+            builder = builder.config(key, value)
+    session: SparkSession = builder.getOrCreate()
+    return session
+
+
+@contextmanager
+def spark_session(config: Config) -> Iterator[SparkSession]:
+    """`get_spark` for the length of a stage; a session that was there before stays, one that we start is stopped."""
+    ours = SparkSession.getActiveSession() is None and "PYSPARK_GATEWAY_PORT" not in os.environ
+    session = get_spark(config)
+    try:
+        yield session
+    finally:
+        if ours:
+            session.stop()
+
+
+def local_settings() -> dict[str, str]:
+    """Properties of a session that we start ourselves: loopback only, quiet, sized for one machine."""
+    logging = Path(__file__).with_name("log4j2.properties")
+    return {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging.as_uri()}",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.shuffle.partitions": str(4 * (os.cpu_count() or 2)),
+        "spark.sql.warehouse.dir": os.path.join(tempfile.gettempdir(), "uniner-dist-warehouse"),
+    }
+
+
+def spark_path(path: str) -> str:
+    """A literal path as Spark wants it: local paths as `file:` URLs (a cluster's default may be HDFS), `s3://` as is.
+
+    Spark expands wildcards in whatever it reads, so those of the path itself are escaped.
+    """
+    fs, stripped = open_fs(path)
+    escaped = re.sub(r"([\\{}\[\]*?])", r"\\\1", stripped if is_local(fs) else path)
+    return _as_url(escaped) if is_local(fs) else escaped
+
+
+def spark_glob(path: str) -> str:
+    """Like `spark_path` for a path whose `*`, `?` and `[…]` are meant as wildcards."""
+    fs, stripped = open_fs(path)
+    escaped = re.sub(r"([\\{}])", r"\\\1", stripped if is_local(fs) else path)
+    return _as_url(escaped) if is_local(fs) else escaped
+
+
+def write_path(path: str) -> str:
+    """A path to write to or to count partition folders from (`basePath`): nothing in it is a wildcard to Spark."""
+    fs, stripped = open_fs(path)
+    return _as_url(stripped) if is_local(fs) else path
+
+
+def _as_url(path: str) -> str:
+    return "file://" + path
+
+
+def spark_type(kind: pa.DataType) -> DataType:
+    """The Spark type that Spark's own reader gives a Parquet column of this Arrow type."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_string_view(kind):
+        return StringType()
+    unsigned = _UNSIGNED.get(kind)
+    return unsigned if unsigned is not None else from_arrow_type(kind, prefer_timestamp_ntz=True)
+
+
+def spark_schema(schema: pa.Schema) -> StructType:
+    """One of `uniner_dist.schemas`, as Spark's."""
+    return StructType([StructField(field.name, spark_type(field.type), field.nullable) for field in schema])
+
+
+def column(name: str) -> Column:
+    """A column by its exact name, whatever signs are in it."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+@contextmanager
+def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
+    """Set SQL properties of a session for a while, and put back what was there."""
+    before = {key: spark.conf.get(key, None) for key in values}
+    for key, value in values.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, old)
+
+
+@contextmanager
+def stage(spark: SparkSession, name: str) -> Iterator[None]:
+    """Run a stage: its settings, its job group, and its errors in words.
+
+    Raises:
+        UninerError: raised inside a Python worker, passed on as itself.
+        StageError: anything else that Spark throws, with the file or row at fault when Spark names it.
+    """
+    spark.sparkContext.setJobGroup(f"uniner-dist {name}", name)
+    try:
+        with settings(spark, STAGE_SETTINGS):
+            yield
+    except UninerError:
+        raise
+    except Exception as error:  # pyspark and py4j throw dozens of kinds: each becomes one message with its cause kept
+        if not _from_spark(error):
+            raise
+        raise explain(error, name) from error
+    finally:
+        _quietly_clear(spark)
+
+
+def describe(spark: SparkSession, text: str) -> None:
+    """Name the next jobs in Spark's UI and logs."""
+    spark.sparkContext.setJobDescription(text)
+
+
+def explain(error: Exception, name: str) -> UninerError:
+    """What a Spark exception means, in one message without a stack trace."""
+    text = str(error)
+    own = re.findall(r"uniner_dist\.(?:[a-z_]+\.)+(\w+Error): (.*)", text)
+    if own:
+        kind, message = own[-1]
+        return _own_error(kind, message.strip())
+    file = re.search(r"(?:file|path):? +((?:file|s3a?|gs|hdfs|abfss?):[^\s,]+)", text)
+    cause = _cause(text)
+    if file:
+        return StageError(
+            f"{name}: {file.group(1).rstrip('.')} cannot be read ({cause}); repair or remove this file and start again"
+        )
+    if "OutOfMemoryError" in text:
+        return StageError(
+            f"{name}: Spark ran out of memory ({cause}); give it more by --set spark.conf or spark-submit"
+        )
+    if "No space left on device" in text:
+        return StageError(f"{name}: no space left on device; free some and start the same command again")
+    return StageError(f"{name}: Spark failed: {cause}; the same command resumes")
+
+
+def _own_error(kind: str, message: str) -> UninerError:
+    known = getattr(errors, kind, StageError)
+    if isinstance(known, type) and issubclass(known, UninerError):
+        return known(message)
+    return StageError(message)
+
+
+def _cause(text: str) -> str:
+    """The deepest `Caused by` line, or Spark's own error class and its sentence, at most 300 characters."""
+    python = re.findall(r"^[\w.]*(?:Error|Exception): .*$", text, re.MULTILINE) if "Traceback (most" in text else []
+    causes = python or re.findall(r"^Caused by: (?:[\w.$]+\.)?(.*)$", text, re.MULTILINE)
+    line = causes[-1] if causes else next((line for line in text.splitlines() if line.strip()), "no message")
+    return line.strip()[:300].rstrip(".")
+
+
+def _from_spark(error: Exception) -> bool:
+    return type(error).__module__.split(".")[0] in ("pyspark", "py4j")
+
+
+def _quietly_clear(spark: SparkSession) -> None:
+    """Take our job group off the session; a JVM that has died has none."""
+    try:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+        spark.sparkContext.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
+    except Exception as error:
+        if not _from_spark(error) and not isinstance(error, OSError):
+            raise
