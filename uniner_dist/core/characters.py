@@ -1,0 +1,95 @@
+"""What a character is to a reader: part of a word, part of the character before it, or neither.
+
+Word and character borders for locating mentions and splitting texts, from Unicode properties of the standard library
+alone. All positions are code points. Pure; no I/O.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+ZERO_WIDTH_JOINER: Final = "\u200d"
+
+#: Scripts that write words without spaces between them, or (Korean) glue particles to names: no word borders there.
+#: Ranges of code points, ends included, in ascending order.
+_UNSPACED: Final = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x0F00, 0x0FFF),  # Tibetan
+    (0x1000, 0x109F),  # Myanmar
+    (0x1100, 0x11FF),  # Hangul jamo
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19DF),  # Tai Le, New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x1B00, 0x1B7F),  # Balinese
+    (0x2E80, 0x31FF),  # CJK radicals, kana, bopomofo, compatibility jamo
+    (0x3400, 0x9FFF),  # Han
+    (0xA960, 0xA9DF),  # Hangul jamo extended, Javanese
+    (0xAA60, 0xAADF),  # Myanmar extended, Tai Viet
+    (0xAC00, 0xD7FF),  # Hangul syllables
+    (0xF900, 0xFAFF),  # Han compatibility
+    (0xFF66, 0xFFDC),  # half-width kana and jamo
+    (0x1B000, 0x1B16F),  # kana supplements
+    (0x20000, 0x3FFFF),  # Han extensions
+)
+
+_REGIONAL_INDICATORS: Final = "".join(map(chr, range(0x1F1E6, 0x1F200)))
+#: Flags are pairs of regional indicators; to find the parity of a longer run only this many are looked at.
+_LOOK_BACK: Final = 64
+
+
+def is_variation_selector(character: str) -> bool:
+    """True for the characters that only choose a glyph (text or emoji form of a symbol)."""
+    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
+
+
+@lru_cache(maxsize=65536)
+def is_word_character(character: str) -> bool:
+    """True for letters, digits, marks and the underscore of scripts that put spaces between words."""
+    if character.isascii():
+        return character.isalnum() or character == "_"
+    code = ord(character)
+    if unicodedata.category(character)[0] not in "LNM" or is_variation_selector(character) or code == 0x20E3:
+        return False
+    return not any(first <= code <= last for first, last in _UNSPACED)
+
+
+@lru_cache(maxsize=65536)
+def is_extender(character: str) -> bool:
+    """True for what belongs to the character before it: marks, variation selectors, skin tones, joiner, later jamo."""
+    if character < "\u0300":
+        return False
+    code = ord(character)
+    return (
+        unicodedata.category(character)[0] == "M"
+        or character == ZERO_WIDTH_JOINER
+        or 0x1F3FB <= code <= 0x1F3FF
+        or 0x1160 <= code <= 0x11FF
+        or 0xD7B0 <= code <= 0xD7FF
+        or 0xE0020 <= code <= 0xE007F
+    )
+
+
+def cuts_word(text: str, position: int) -> bool:
+    """True if a border at `position` would stand inside a word: word characters on both sides."""
+    return 0 < position < len(text) and is_word_character(text[position - 1]) and is_word_character(text[position])
+
+
+def cuts_character(text: str, position: int) -> bool:
+    """True if a border at `position` would stand inside what a reader sees as one character.
+
+    A simplification of Unicode's extended grapheme clusters (UAX #29): combining marks, variation selectors, emoji
+    joined by U+200D, skin tones, conjoining jamo, flags and CR LF are kept whole.
+    """
+    if not 0 < position < len(text):
+        return False
+    before, after = text[position - 1], text[position]
+    if after < "\u0300" and before != ZERO_WIDTH_JOINER:
+        return after == "\n" and before == "\r"
+    if is_extender(after) or before == ZERO_WIDTH_JOINER:
+        return True
+    if after in _REGIONAL_INDICATORS and before in _REGIONAL_INDICATORS:
+        behind = text[max(0, position - _LOOK_BACK) : position]
+        return (len(behind) - len(behind.rstrip(_REGIONAL_INDICATORS))) % 2 == 1
+    return False

@@ -1,0 +1,89 @@
+"""The prompt: the exact string the model was trained on, in two halves around its end-of-turn token.
+
+A text and an entity type enter, one line leaves. User data is only ever concatenated, never formatted, stripped or
+normalised, so braces, quotes and line breaks stay as they are and offsets into the text stay true. Pure; no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from uniner_dist.errors import ConfigError
+
+#: The end-of-turn token as it is spelled in the prompt.
+END_OF_TURN = "</s>"
+
+#: Name of the template every released UniNER checkpoint documents.
+DEFAULT_TEMPLATE = "ie_as_qa"
+
+
+@dataclass(frozen=True)
+class Template:
+    """One conversation: `before_text` text `after_text` </s> `before_type` entity type `after_type`.
+
+    Args:
+        name: what configuration calls it; part of the fingerprint.
+        before_text: everything in front of the text.
+        after_text: everything between the text and the `</s>`.
+        before_type: everything between the `</s>` and the entity type.
+        after_type: everything behind the entity type; the model continues from here.
+    """
+
+    name: str
+    before_text: str
+    after_text: str
+    before_type: str
+    after_type: str
+
+    def prefix(self, text: str) -> str:
+        """Everything before the `</s>`: the same for all types of a text."""
+        return self.before_text + text + self.after_text
+
+    def suffix(self, entity_type: str) -> str:
+        """Everything behind the `</s>`: the same for all texts of a type."""
+        return self.before_type + entity_type + self.after_type
+
+    def prompt(self, text: str, entity_type: str) -> str:
+        """The whole prompt as one string, with the `</s>` spelled out."""
+        return self.prefix(text) + END_OF_TURN + self.suffix(entity_type)
+
+
+#: Every template by name. `ie_as_qa` is the conversation template of the authors' repository
+#: (github.com/universal-ner/universal-ner, `src/conversation.py` and `src/serve/hf.py`). The paper (arXiv:2308.03279)
+#: also sketches a form with the data set's name before the text for its supervised runs; no published code or data
+#: fixes its exact bytes, so it is not offered here. A checkpoint with another prompt gets another entry.
+TEMPLATES: Mapping[str, Template] = MappingProxyType(
+    {
+        DEFAULT_TEMPLATE: Template(
+            name=DEFAULT_TEMPLATE,
+            before_text="A virtual assistant answers questions from a user based on the provided text. USER: Text: ",
+            after_text=" ASSISTANT: I've read this text.",
+            before_type="USER: What describes ",
+            after_type=" in the text? ASSISTANT:",
+        )
+    }
+)
+
+
+def get_template(name: str) -> Template:
+    """The template called `name`.
+
+    Raises:
+        ConfigError: no such template; the message lists those there are.
+    """
+    try:
+        return TEMPLATES[name]
+    except KeyError:
+        known = ", ".join(sorted(TEMPLATES))
+        raise ConfigError(f"unknown prompt template {name!r}; known templates: {known}") from None
+
+
+def build_prompt(text: str, entity_type: str, template: str = DEFAULT_TEMPLATE) -> str:
+    """The prompt that asks which strings of `text` are of type `entity_type`, byte for byte the authors'.
+
+    Raises:
+        ConfigError: unknown `template`.
+    """
+    return get_template(template).prompt(text, entity_type)

@@ -1,0 +1,244 @@
+"""Prompts as token ids, assembled from a prefix per text and a suffix per entity type.
+
+A tokenizer (as the JSON of the `tokenizers` library) and a template enter, ids leave. The `</s>` of the template is
+the end-of-turn id; the same characters in a text or a type stay text, so that no corpus can close the turn and ask its
+own question. For a clean text the ids are exactly those of the whole prompt string. No I/O; needs only `tokenizers`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from uniner_dist.core.template import END_OF_TURN, Template
+from uniner_dist.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+#: (text, entity type) pairs the start-up check tries: scripts, white space, punctuation, and borders of every kind.
+SAMPLES: Final[tuple[tuple[str, str], ...]] = (
+    ("Marie Curie was born in Warsaw.", "person"),
+    ("", ""),
+    (" leading and trailing ", " type "),
+    ("two  spaces\n\nline\r\nbreaks\ttabs", "date, time (ISO 8601)"),
+    ("Zoë naïve Ångström 東京タワー Москва שלום مرحبا हिन्दी ไทย", "地名"),
+    ("👩‍💻🏳️‍🌈 \U0001f600 e\u0301", "emoji {curly} [square] \"quoted\" 'single'"),
+    ("{text} {entity_type} %s $1 \\n", "{text}"),
+    ("1984 3.14159 https://example.org/a?b=c#d", 'a person like: "Ada", or a role'),
+    ("▁already▁marked Ġbyte <0x0A>", "▁type"),
+)
+
+
+class PromptTokenizer:
+    """Token ids of prompts for one tokenizer and one template.
+
+    Attributes:
+        eos_id: the id of the `</s>` between the turns.
+        prefix_overhead: tokens of the prefix of an empty text.
+        assembled: True if `prefix_ids(text) + suffix_ids(type)` is what tokenising the whole prompt gives, with the
+            `</s>` between the turns as the end-of-turn id. False: use `prompt_ids`, which tokenises whole prompts.
+        reason: a warning in words if the original tokenizer makes something else of a prompt string; else None.
+    """
+
+    def __init__(self, plain: Tokenizer, marked: _MarkedTokenizer, original: Tokenizer, template: Template) -> None:
+        self._plain = plain
+        self._marked = marked
+        self._original = original
+        self._template = template
+        self.eos_id = marked.eos_id
+        self._guarded = _special_ids(plain)
+        self._leading = _leading_ids(original)
+        self._suffixes: dict[str, list[int]] = {}
+        self._check_specials_stay_text()
+        self.prefix_overhead = len(self.prefix_ids([""])[0])
+        self.assembled = all(
+            self.prefix_ids([text])[0] + self.suffix_ids(entity_type) == self._whole_ids(text, entity_type)
+            for text, entity_type in SAMPLES
+        )
+        self.reason = self.verify()
+
+    @classmethod
+    def from_json(cls, tokenizer_json: str, template: Template, eos_token: str = END_OF_TURN) -> PromptTokenizer:
+        """Build from the contents of a `tokenizer.json`.
+
+        Raises:
+            ConfigError: the JSON is no tokenizer, it has no `eos_token`, or it turns special tokens' text into their
+                ids even where they must stay text.
+        """
+        original = _load(tokenizer_json)
+        eos_id = original.token_to_id(eos_token)
+        if eos_id is None:
+            raise ConfigError(f"the tokenizer has no token {eos_token!r}, which ends a turn of the prompt")
+        plain_json = _with_special(tokenizer_json, eos_token)
+        plain = _load(plain_json)
+        plain.encode_special_tokens = True
+        return cls(plain, _MarkedTokenizer(plain_json, eos_token, eos_id), original, template)
+
+    def prefix_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of everything before the `</s>`, one list per text, with whatever the tokenizer puts first (BOS).
+
+        Raises:
+            ConfigError: a special token's id came out of a text (cannot happen with a tokenizer that passed the
+                start-up check, short of a bug of the tokenizer).
+        """
+        prefixes = [self._template.prefix(text) for text in texts]
+        encoded = [encoding.ids for encoding in self._plain.encode_batch_fast(prefixes, add_special_tokens=False)]
+        for ids, text in zip(encoded, texts, strict=True):
+            self._refuse_specials(ids, text)
+        return [self._leading + ids for ids in encoded]
+
+    def suffix_ids(self, entity_type: str) -> list[int]:
+        """Ids from the `</s>` to the end, tokenised *behind* a `</s>`. Remembered per type; do not change the list."""
+        known = self._suffixes.get(entity_type)
+        if known is None:
+            ids = self._marked.encode(".", self._template.suffix(entity_type))
+            known = ids[ids.index(self.eos_id) :]
+            self._refuse_specials(known[1:], entity_type)
+            self._suffixes[entity_type] = known
+        return known
+
+    def prompt_ids(self, text: str, entity_type: str) -> list[int]:
+        """Ids of the whole prompt, whichever way is exact for this tokenizer."""
+        if self.assembled:
+            return self.prefix_ids([text])[0] + self.suffix_ids(entity_type)
+        return self._whole_ids(text, entity_type)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens each text takes in a prompt: `len(prefix_ids([text])[0]) - prefix_overhead`."""
+        return [len(ids) - self.prefix_overhead for ids in self.prefix_ids(texts)]
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Code-point offsets of a bare text's tokens, ascending; several tokens of one character share its span."""
+        encoding = self._plain.encode(text, add_special_tokens=False)
+        return list(encoding.offsets)
+
+    def mismatches(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> list[tuple[str, str]]:
+        """Those (text, entity type) samples whose assembled ids differ from the tokenised prompt string.
+
+        Only meaningful for clean samples, without any special token's text in them.
+        """
+        return [
+            (text, entity_type)
+            for text, entity_type in samples
+            if self.prefix_ids([text])[0] + self.suffix_ids(entity_type)
+            != self._original.encode(self._template.prompt(text, entity_type)).ids
+        ]
+
+    def verify(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> str | None:
+        """The start-up check: None if assembled ids are exact for every sample, else the reason, in words."""
+        wrong = self.mismatches(samples)
+        if not wrong:
+            return None
+        text, entity_type = wrong[0]
+        return (
+            f"the tokenizer reads {len(wrong)} sample prompts as strings otherwise than with the end of the first turn "
+            f"as id {self.eos_id}, first the one of text {text!r} and type {entity_type!r}; the id is used"
+            + ("" if self.assembled else "; prompts are tokenised whole, which is slower")
+        )
+
+    def _whole_ids(self, text: str, entity_type: str) -> list[int]:
+        ids = self._marked.encode(self._template.prefix(text), self._template.suffix(entity_type))
+        return self._leading + ids
+
+    def _refuse_specials(self, ids: Sequence[int], source: str) -> None:
+        if not self._guarded.keys().isdisjoint(ids):
+            names = sorted(self._guarded[token] for token in self._guarded.keys() & set(ids))
+            raise ConfigError(f"the tokenizer made the special tokens {names} out of the plain text {source[:200]!r}")
+
+    def _check_specials_stay_text(self) -> None:
+        """Try each special token's text in a few surroundings; a tokenizer that opens it cannot be used safely."""
+        for name in self._guarded.values():
+            probes = [name, f"a{name}b", f" {name} ", f"{name}{name}", f"\n{name}"]
+            self.prefix_ids(probes)
+            for probe in probes:
+                self.suffix_ids(probe)
+        self._suffixes.clear()
+
+
+class _MarkedTokenizer:
+    """A copy of the tokenizer that opens no special token, only one secret marker standing for the `</s>`.
+
+    The marker has the flags of the real token, so what stands behind it is tokenised as behind a real `</s>`, while
+    a `</s>` in the text is text. It is random per instance, hence in no text, which is checked all the same. Where the
+    flags keep even the real token from being recognised between the turns, the marker goes without them.
+    """
+
+    def __init__(self, tokenizer_json: str, eos_token: str, eos_id: int) -> None:
+        self._json = tokenizer_json
+        self._flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+        for token in json.loads(tokenizer_json).get("added_tokens") or []:
+            if token["content"] == eos_token:
+                self._flags = {flag: bool(token[flag]) for flag in self._flags}
+        self.eos_id = eos_id
+        self._renew()
+        if self._marker_id not in self._ids("text.", "USER"):
+            self._flags |= {"single_word": False, "normalized": False}
+            self._renew()
+
+    def _renew(self) -> None:
+        from tokenizers import AddedToken
+
+        self._marker = f"<|{secrets.token_hex(16)}|>"
+        self._tokenizer = _load(self._json)
+        self._tokenizer.encode_special_tokens = True
+        self._tokenizer.add_tokens([AddedToken(self._marker, special=False, **self._flags)])
+        marker_id = self._tokenizer.token_to_id(self._marker)
+        if marker_id is None:
+            raise ConfigError("the tokenizer does not take an added token, so prompts cannot be assembled")
+        self._marker_id = marker_id
+
+    def _ids(self, prefix: str, suffix: str) -> list[int]:
+        return list(self._tokenizer.encode(prefix + self._marker + suffix, add_special_tokens=False).ids)
+
+    def encode(self, prefix: str, suffix: str) -> list[int]:
+        """Ids of `prefix`, the `</s>` and `suffix` as one string, without what the tokenizer puts around it (BOS)."""
+        while self._marker in prefix or self._marker in suffix:
+            self._renew()
+        ids = self._ids(prefix, suffix)
+        if ids.count(self._marker_id) != 1:
+            raise ConfigError("the tokenizer does not recognise the end-of-turn token between the turns of a prompt")
+        return [self.eos_id if token == self._marker_id else token for token in ids]
+
+
+def _load(tokenizer_json: str) -> Tokenizer:
+    """A tokenizer that neither truncates nor pads, whatever its file says."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_str(tokenizer_json)
+    except Exception as error:  # the library raises bare Exception
+        raise ConfigError(f"not a tokenizer.json of the tokenizers library: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _with_special(tokenizer_json: str, eos_token: str) -> str:
+    """The JSON with `eos_token` marked special: only special tokens can be kept as text."""
+    tree = json.loads(tokenizer_json)
+    for token in tree.get("added_tokens") or []:
+        if token["content"] == eos_token:
+            token["special"] = True
+    return json.dumps(tree)
+
+
+def _special_ids(tokenizer: Tokenizer) -> dict[int, str]:
+    """Ids and texts of the special tokens that must never come out of user text.
+
+    The unknown token is the one special id that plain text may well produce.
+    """
+    unknown = json.loads(tokenizer.to_str())["model"].get("unk_token")
+    specials = tokenizer.get_added_tokens_decoder()
+    return {number: token.content for number, token in specials.items() if token.special and token.content != unknown}
+
+
+def _leading_ids(tokenizer: Tokenizer) -> list[int]:
+    """What the tokenizer puts before every text: the BOS id, or nothing."""
+    bare, full = (tokenizer.encode("x", add_special_tokens=specials).ids for specials in (False, True))
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return list(full[:start])
+    return []
