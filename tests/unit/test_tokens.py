@@ -7,9 +7,9 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizer_factory import byte_level_json, llama_json
 from tokenizers import Tokenizer
 
+from tests.unit.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError
