@@ -67,6 +67,9 @@ def _arguments(spec: EngineSpec) -> dict[str, Any]:
     }
     if spec.gpus:
         arguments["gpu_memory_utilization"] = spec.gpu_memory_utilization
+    else:
+        # Compiling the model takes a C++ compiler, 40 s the first time and 8 s later, and gains 10-15 % afterwards.
+        arguments["enforce_eager"] = True
     if spec.max_num_seqs:
         arguments["max_num_seqs"] = spec.max_num_seqs
     return {**arguments, **spec.extra}
