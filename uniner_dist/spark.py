@@ -7,6 +7,7 @@ Works with Spark 3.5 to 4.x.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -88,12 +89,12 @@ def spark_session(config: Config) -> Iterator[SparkSession]:
 
 def local_settings() -> dict[str, str]:
     """Properties of a session that we start ourselves: loopback only, quiet, sized for one machine."""
-    logging = Path(__file__).with_name("log4j2.properties")
+    quiet = Path(__file__).with_name("log4j2.properties")
     return {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "2g",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={logging.as_uri()}",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
@@ -175,6 +176,9 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
         StageError: anything else that Spark throws, with the file or row at fault when Spark names it.
     """
     spark.sparkContext.setJobGroup(f"uniner-dist {name}", name)
+    logger = logging.getLogger("DataFrameQueryContextLogger")  # prints every failure as JSON before it is raised
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
     try:
         with settings(spark, STAGE_SETTINGS):
             yield
@@ -185,6 +189,7 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
             raise
         raise explain(error, name) from error
     finally:
+        logger.setLevel(level)
         _quietly_clear(spark)
 
 

@@ -1,0 +1,5 @@
+"""Stage 3 (Spark): completions become annotations, audited and published."""
+
+from uniner_dist.annotations.stage import write_annotations
+
+__all__ = ["write_annotations"]

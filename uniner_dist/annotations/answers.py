@@ -1,0 +1,223 @@
+"""From completions files to answers per passage: the half of stage 3 that reads shards, parses and locates.
+
+Enters: names of committed shards, in Arrow batches inside of a Spark task, which reads the two files of each shard
+itself. Leaves: one row per passage with one answer per entity type, in the order of the configuration. No text crosses
+a shuffle: it goes along only for passages with a failed cell, because the quarantine repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uniner_dist.core.confidence import score_answer
+from uniner_dist.core.outcomes import Outcome
+from uniner_dist.core.parse import parse_output
+from uniner_dist.core.spans import Entity, locate_mentions
+from uniner_dist.errors import AuditError
+from uniner_dist.schemas import ENTITY
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.shards import read_completions, read_prompts
+
+#: The answer to one question about one passage or document.
+ANSWER = pa.struct(
+    [
+        pa.field("entities", pa.list_(pa.field("element", ENTITY, nullable=False)), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("repair", pa.string()),
+        pa.field("score", pa.float32()),
+        pa.field("raw_output", pa.string()),
+        pa.field("error", pa.string()),
+    ]
+)
+
+#: One row per passage; `answers` has one element per label, in the order of the configuration.
+ANSWERS = pa.schema(
+    [
+        pa.field("passage_id", pa.string(), nullable=False),
+        pa.field("text", pa.string()),  # only where an answer is a failure
+        pa.field("answers", pa.list_(pa.field("element", ANSWER, nullable=False)), nullable=False),
+    ]
+)
+
+
+@dataclass
+class AnswerColumns:
+    """Answers as growing columns: building nested Arrow arrays from columns is ten times faster than from rows."""
+
+    outcome: list[str] = field(default_factory=list)
+    repair: list[str | None] = field(default_factory=list)
+    score: list[float | None] = field(default_factory=list)
+    raw_output: list[str | None] = field(default_factory=list)
+    error: list[str | None] = field(default_factory=list)
+    entities: list[Sequence[Entity]] = field(default_factory=list)
+
+    def add(
+        self,
+        outcome: str,
+        entities: Sequence[Entity] = (),
+        repair: str | None = None,
+        score: float | None = None,
+        raw_output: str | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Append one answer."""
+        self.outcome.append(outcome)
+        self.entities.append(entities)
+        self.repair.append(repair)
+        self.score.append(score)
+        self.raw_output.append(raw_output)
+        self.error.append(error)
+
+    def to_arrow(self) -> pa.StructArray:
+        """All answers, of type `ANSWER`."""
+        strings = pa.string()
+        arrays = [
+            _entity_lists(self.entities),
+            pa.array(self.outcome, strings),
+            pa.array(self.repair, strings),
+            pa.array(self.score, pa.float32()),
+            pa.array(self.raw_output, strings),
+            pa.array(self.error, strings),
+        ]
+        return pa.StructArray.from_arrays(arrays, fields=list(ANSWER))
+
+
+def answer_lists(answers: pa.StructArray, types: int) -> pa.ListArray:
+    """Consecutive groups of `types` answers, as lists."""
+    offsets = pa.array(np.arange(0, len(answers) + 1, types, dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, answers, type=ANSWERS.field("answers").type)
+
+
+class AnswerReader:
+    """The function that Spark runs over Arrow batches of (`shard`); yields one batch of `ANSWERS` per shard.
+
+    Args:
+        layout: where prompts and completions stand.
+        fingerprint: key the completions must have.
+        asks: what was asked of each passage, in the order of the prompts.
+        label_asks: for each label, the place of its question in `asks` (two labels may share one).
+        scores: whether to compute confidences.
+    """
+
+    def __init__(
+        self, layout: RunLayout, fingerprint: str, asks: Sequence[str], label_asks: Sequence[int], scores: bool
+    ) -> None:
+        self._layout = layout
+        self._fingerprint = fingerprint
+        self._asks = tuple(asks)
+        self._label_asks = np.asarray(label_asks, dtype=np.int64)
+        self._scores = scores
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for shard in batch.column(0).to_pylist():
+                yield self.read(shard)
+
+    def read(self, shard: str) -> pa.RecordBatch:
+        """The answers of one shard.
+
+        Raises:
+            AuditError: the completions do not belong row by row to the prompts.
+            ForeignFileError: the completions file is not a whole committed one of this shard and fingerprint.
+        """
+        prompts = read_prompts(self._layout, shard)
+        path = self._layout.completions_file(shard)
+        completions = read_completions(path, shard, self._fingerprint, prompts.num_rows)
+        _check_aligned(shard, prompts, completions)
+        types = len(self._asks)
+        first_rows = pa.array(np.arange(0, prompts.num_rows, types))
+        texts = prompts["text"].take(first_rows)
+        answers = self._answer(shard, texts.to_pylist(), completions).to_arrow()
+        failed = _failed_passages(answers, types)
+        columns = [
+            prompts["passage_id"].take(first_rows).combine_chunks(),
+            pc.if_else(failed, texts, pa.scalar(None, pa.string())),
+            answer_lists(self._by_label(answers, len(texts)), len(self._label_asks)),
+        ]
+        return pa.RecordBatch.from_arrays([_whole(column) for column in columns], schema=ANSWERS)
+
+    def _by_label(self, answers: pa.StructArray, passages: int) -> pa.StructArray:
+        """From one answer per question to one per label."""
+        types = len(self._asks)
+        if np.array_equal(self._label_asks, np.arange(types)):
+            return answers
+        rows = (np.arange(passages, dtype=np.int64) * types)[:, None] + self._label_asks[None, :]
+        return answers.take(pa.array(rows.reshape(-1)))
+
+    def _answer(self, shard: str, texts: Sequence[str], completions: pa.Table) -> AnswerColumns:
+        """Read every completion; most are the empty list, for which nothing needs to be looked at."""
+        columns, types = AnswerColumns(), len(self._asks)
+        names = ["output", "finish_reason", "error_kind", "error"]
+        values = [completions[name].to_pylist() for name in names]
+        extra = [completions[name].to_pylist() for name in ("tokens", "logprobs")] if self._scores else None
+        for row, (output, finish_reason, error_kind, error) in enumerate(zip(*values, strict=True)):
+            if output is None:
+                columns.add(error_kind or Outcome.ENGINE_ERROR.value, error=error or "no answer and no reason given")
+            elif output == "[]" and extra is None:
+                columns.add("none")
+            else:
+                scored = (extra[0][row], extra[1][row]) if extra is not None else (None, None)
+                self._parse(columns, shard, texts[row // types], output, finish_reason, *scored)
+        return columns
+
+    def _parse(
+        self,
+        columns: AnswerColumns,
+        shard: str,
+        text: str,
+        output: str,
+        finish_reason: str | None,
+        tokens: Sequence[str] | None,
+        logprobs: Sequence[float] | None,
+    ) -> None:
+        parsed = parse_output(output, finish_reason)
+        score = mention_scores = None
+        if tokens is not None and logprobs is not None:
+            scored = score_answer(tokens, logprobs, parsed.mentions)
+            score, mention_scores = scored.answer, scored.mentions
+        entities = locate_mentions(text, parsed.mentions, mention_scores)
+        _check_places(shard, text, entities)
+        clean = parsed.repair is None and not parsed.outcome.is_failure and all(e.match == "exact" for e in entities)
+        columns.add(parsed.outcome.value, entities, parsed.repair, score, None if clean else output)
+
+
+def _entity_lists(lists: Sequence[Sequence[Entity]]) -> pa.ListArray:
+    offsets = np.zeros(len(lists) + 1, dtype=np.int32)
+    np.cumsum([len(entities) for entities in lists], out=offsets[1:])
+    flat = [entity for entities in lists for entity in entities]
+    arrays: list[Any] = [pa.array([getattr(entity, field.name) for entity in flat], field.type) for field in ENTITY]
+    entities = pa.StructArray.from_arrays(arrays, fields=list(ENTITY))
+    return pa.ListArray.from_arrays(pa.array(offsets), entities, type=ANSWER.field("entities").type)
+
+
+def _failed_passages(answers: pa.StructArray, types: int) -> pa.Array:
+    """For each passage, whether any of its answers is a failure."""
+    good = pc.is_in(answers.field("outcome"), pa.array([Outcome.FOUND.value, Outcome.NONE.value]))
+    failed = ~np.asarray(good).reshape(-1, types)
+    return pa.array(failed.any(axis=1))
+
+
+def _check_aligned(shard: str, prompts: pa.Table, completions: pa.Table) -> None:
+    for name in ("passage_id", "entity_type"):
+        if not prompts[name].combine_chunks().equals(completions[name].combine_chunks()):
+            raise AuditError(
+                f"shard {shard}: {name} of its completions differs from its prompts; remove both and resume"
+            )
+
+
+def _check_places(shard: str, text: str, entities: Sequence[Entity]) -> None:
+    for entity in entities:
+        if entity.start is not None and text[entity.start : entity.end] != entity.text:
+            raise AuditError(
+                f"shard {shard}: {entity.text!r} does not stand at {entity.start}:{entity.end} of its text"
+            )
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

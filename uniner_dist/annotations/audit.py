@@ -1,0 +1,154 @@
+"""The audit between writing and publishing: every document × type has exactly one row, and not too many failed.
+
+Enters: what was really written (the staged files, read back) and what the prompts stage counted. Leaves: the summary,
+or one error that lists every broken invariant with its numbers. Reads counters only; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from uniner_dist.core.outcomes import Outcome
+from uniner_dist.core.spans import MATCHES
+from uniner_dist.errors import AuditError, ThresholdError
+from uniner_dist.run import Run
+from uniner_dist.spark import column
+from uniner_dist.storage.shards import committed_shards
+
+#: Names listed in a message; the rest is counted.
+_SHOWN = 5
+
+
+def check_committed(run: Run, manifest: pa.Table) -> None:
+    """Every shard of the manifest has its completions file.
+
+    Raises:
+        AuditError: naming shards that have none.
+    """
+    missing = sorted(set(manifest["shard"].to_pylist()) - committed_shards(run.layout))
+    if missing:
+        shown = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
+        raise AuditError(
+            f"{len(missing)} of {manifest.num_rows} shards have no completions ({shown}); run the completions stage first"
+        )
+
+
+def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[str, Any]) -> dict[str, Any]:
+    """Count what was written and check it.
+
+    Args:
+        staged: the annotations as read back.
+        places: the occurrences.
+        prompts: summary of the prompts stage.
+
+    Raises:
+        AuditError: listing every broken invariant.
+    """
+    counts = [row.asDict() for row in _count(staged, run).collect()]  # one row per label and outcome
+    documents, ids = _count_documents(places, run)
+    labels = [entity_type.label for entity_type in run.config.types]
+    problems = _problems(counts, labels, documents, ids, prompts)
+    if problems:
+        raise AuditError("nothing was published: " + "; ".join(problems))
+    return _summary(counts, labels, documents)
+
+
+def check_threshold(run: Run, summary: Mapping[str, Any], quarantine: DataFrame) -> None:
+    """Not too many cells failed.
+
+    Raises:
+        ThresholdError: with the commonest reasons.
+    """
+    limit = run.config.run.max_failed_fraction
+    if summary["failed_fraction"] <= limit:
+        return
+    commonest = quarantine.groupBy("outcome", F.substring("error", 1, 120).alias("error")).count()
+    top = commonest.orderBy(F.desc("count"), "outcome", "error").limit(_SHOWN).collect()
+    reasons = "; ".join(
+        f"{row['count']} {row['outcome']}" + (f" ({row['error']!r})" * bool(row["error"])) for row in top
+    )
+    raise ThresholdError(
+        f"nothing was published: {summary['failed']} of {summary['rows']} rows failed, more than "
+        f"run.max_failed_fraction={limit:g} allows; commonest: {reasons}; all of them stand in {run.layout.quarantine}"
+    )
+
+
+def _count(staged: DataFrame, run: Run) -> DataFrame:
+    matches = [F.sum(F.size(F.filter("entities", _has_match(match)))).alias(f"match_{match}") for match in MATCHES]
+    return staged.groupBy("entity_type", "outcome").agg(
+        F.count("*").alias("rows"),
+        F.sum(F.size("entities")).alias("mentions"),
+        F.count("repair").alias("repairs"),
+        _sum_of_ids(column(run.config.corpus.id_column)).alias("ids"),
+        *matches,
+    )
+
+
+def _has_match(match: str) -> Callable[[Column], Column]:
+    """A predicate of one argument: Spark would hand the index to a second one, default or not."""
+    return lambda entity: entity.getField("match") == match
+
+
+def _count_documents(places: DataFrame, run: Run) -> tuple[int, Decimal]:
+    doc_id = F.col("document").getField(run.config.corpus.id_column)
+    row = places.where("passage = 0").agg(F.count("*"), _sum_of_ids(doc_id)).first()
+    return (int(row[0]), row[1] or Decimal(0)) if row else (0, Decimal(0))
+
+
+def _sum_of_ids(doc_id: Column) -> Column:
+    """A digest of a set of ids: with equal counts, equal sums of 64-bit hashes mean equal sets."""
+    return F.sum(F.xxhash64(doc_id).cast("decimal(20,0)"))
+
+
+def _problems(
+    counts: list[dict[str, Any]], labels: list[str], documents: int, ids: Decimal, prompts: Mapping[str, Any]
+) -> list[str]:
+    """Every broken invariant, in words."""
+    problems = []
+    rejected = sum(prompts["rejects"].values())
+    if documents + rejected != prompts["rows"]:
+        problems.append(f"{documents} documents + {rejected} rejects are not the corpus's {prompts['rows']} rows")
+    total = sum(row["rows"] for row in counts)
+    if total != documents * len(labels):
+        problems.append(f"{total} rows are not {documents} documents × {len(labels)} types")
+    for label in labels:
+        own = [row for row in counts if row["entity_type"] == label]
+        rows = sum(row["rows"] for row in own)
+        if rows != documents:
+            problems.append(f"{label}: {rows} rows for {documents} documents")
+        elif sum((row["ids"] for row in own), Decimal(0)) != ids:
+            problems.append(f"{label}: the ids of its rows are not those of the documents")
+    unknown = {(row["entity_type"], row["outcome"]) for row in counts} - {(n, o.value) for n in labels for o in Outcome}
+    problems += [f"unknown type or outcome {pair}" for pair in sorted(unknown, key=str)]
+    return problems
+
+
+def _summary(counts: list[dict[str, Any]], labels: list[str], documents: int) -> dict[str, Any]:
+    outcomes: Counter[str] = Counter()
+    by_type: dict[str, dict[str, int]] = {label: {} for label in labels}
+    mentions: Counter[str] = Counter({label: 0 for label in labels})
+    for row in counts:
+        outcomes[row["outcome"]] += row["rows"]
+        by_type[row["entity_type"]][row["outcome"]] = row["rows"]
+        mentions[row["entity_type"]] += row["mentions"]
+    rows = outcomes.total()
+    failed = sum(count for outcome, count in outcomes.items() if Outcome(outcome).is_failure)
+    return {
+        "documents": documents,
+        "types": len(labels),
+        "rows": rows,
+        "outcomes": {outcome.value: outcomes[outcome.value] for outcome in Outcome if outcomes[outcome.value]},
+        "by_type": by_type,
+        "mentions": dict(mentions),
+        "matches": {match: sum(row[f"match_{match}"] for row in counts) for match in MATCHES},
+        "repairs": sum(row["repairs"] for row in counts),
+        "failed": failed,
+        "failed_fraction": failed / rows if rows else 0.0,
+    }
