@@ -88,6 +88,11 @@ def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float |
     return [places[place] for place in sorted(places)] + absent
 
 
+def fold_mention(mention: str) -> str:
+    """The form under which two mentions are the same by the loosest rule, "case"."""
+    return _fold(mention, "case").string
+
+
 def _find(folded: _FoldedText, mention: str) -> tuple[list[tuple[int, int]], str]:
     """All places of `mention` by the strictest rule that finds any, and the rule's name."""
     if mention.isspace() or not mention:

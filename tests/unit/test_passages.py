@@ -1,0 +1,184 @@
+"""Long texts become passages that fit, cover everything and share their borders; answers come back together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.tokenizer_factory import byte_level_json, llama_json
+from uniner_dist.core.characters import cuts_character
+from uniner_dist.core.outcomes import Outcome
+from uniner_dist.core.passages import Passage, PassageAnswer, merge_passages, split_passages
+from uniner_dist.core.spans import Entity, locate_mentions
+from uniner_dist.core.template import get_template
+from uniner_dist.core.tokens import PromptTokenizer
+
+
+class WordTokenizer:
+    """Words of up to four letters and single other characters are tokens; a slice may take one token more alone."""
+
+    def __init__(self, extra: int = 0) -> None:
+        self.extra = extra
+        self.characters_seen = 0
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        self.characters_seen += len(text)
+        return [match.span() for match in re.finditer(r" ?[a-z]{1,4}|\S| ", text)]
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(self.token_spans(text)) + self.extra for text in texts]
+
+
+TOKENIZERS = {
+    "words": WordTokenizer(),
+    "one_more_alone": WordTokenizer(extra=1),
+    "llama_legacy": PromptTokenizer.from_json(llama_json(legacy=True), get_template("ie_as_qa")),
+    "llama": PromptTokenizer.from_json(llama_json(legacy=False), get_template("ie_as_qa")),
+    "byte_level": PromptTokenizer.from_json(byte_level_json(), get_template("ie_as_qa")),
+}
+WORDS = st.sampled_from(
+    ["a", "Marie", "Curie.", "end!\n", "東京都", "。", "\u0301\u0301", "👩‍💻", "x" * 40, "  ", "\r\n", "</s>", "Zoë"]
+)
+LONG_TEXT = st.lists(st.one_of(WORDS, st.text(st.characters(exclude_categories=["Cs"]), max_size=5)), max_size=120).map(
+    " ".join
+)
+GLUED_TEXT = st.lists(WORDS, max_size=80).map("".join)
+
+
+@pytest.mark.parametrize("kind", sorted(TOKENIZERS))
+@given(text=st.one_of(LONG_TEXT, GLUED_TEXT), max_tokens=st.integers(16, 60), share=st.sampled_from([0, 4, 8]))
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_passages_fit_cover_the_text_and_advance(kind: str, text: str, max_tokens: int, share: int) -> None:
+    tokenizer = TOKENIZERS[kind]
+    overlap = max_tokens // share if share else 0
+    passages = split_passages(text, tokenizer, max_tokens, overlap)
+    assert passages[0].start == 0
+    assert passages[-1].end == len(text)
+    for before, after in pairwise(passages):
+        assert before.start < after.start <= before.end < after.end
+    counts = tokenizer.count_tokens([text[passage.start : passage.end] for passage in passages])
+    assert all(count <= max_tokens for count in counts)
+    assert (len(passages) == 1) == (tokenizer.count_tokens([text])[0] <= max_tokens)
+
+
+@given(
+    words=st.lists(st.sampled_from(["ab", "cde", "f.", "ghij!\n", "klmnop", "東京"]), min_size=60, max_size=150),
+    data=st.data(),
+)
+@settings(max_examples=80, derandomize=True, deadline=None)
+def test_a_mention_no_longer_than_the_overlap_is_whole_in_some_passage(words: list[str], data: st.DataObject) -> None:
+    tokenizer, text = WordTokenizer(), " ".join(words)
+    max_tokens = data.draw(st.integers(32, 80))
+    overlap = max_tokens // 8
+    passages = split_passages(text, tokenizer, max_tokens, overlap)
+    spans = tokenizer.token_spans(text)
+    for first in range(len(spans) - overlap + 1):
+        start, end = spans[first][0], spans[first + overlap - 1][1]
+        assert any(passage.start <= start and end <= passage.end for passage in passages)
+
+
+def test_a_text_that_fits_is_one_passage() -> None:
+    assert split_passages("", WordTokenizer(), 8, 2) == [Passage(0, 0)]
+    assert split_passages("a b c d", WordTokenizer(), 4, 1) == [Passage(0, 7)]
+
+
+def test_passages_end_behind_sentences_where_there_are_any() -> None:
+    text = "one two three. four five six. " * 20
+    passages = split_passages(text.strip(), WordTokenizer(), 40, 4)
+    assert len(passages) > 2
+    assert all(text[passage.end - 1] == "." for passage in passages)
+
+
+def test_passages_end_between_words_where_there_are_no_sentences() -> None:
+    text = "word " * 200
+    for passage in split_passages(text.strip(), WordTokenizer(), 40, 4):
+        assert text[passage.start : passage.end].split() == ["word"] * ((passage.end - passage.start + 1) // 5)
+
+
+@pytest.mark.parametrize("unit", ["東京", "e\u0301", "👩‍💻", "🇩🇪", "한국", "\r\n.", "क्षि"])
+def test_without_spaces_no_character_is_cut(unit: str) -> None:
+    text = unit * 300
+    for passage in split_passages(text, WordTokenizer(), 41, 5):
+        assert not cuts_character(text, passage.start)
+        assert not cuts_character(text, passage.end)
+
+
+def test_a_code_point_larger_than_the_limit_is_a_passage_of_its_own() -> None:
+    tokenizer = TOKENIZERS["byte_level"]
+    assert tokenizer.count_tokens(["😀"])[0] > 2
+    passages = split_passages("😀" * 5, tokenizer, 2, 0)
+    assert passages == [Passage(index, index + 1) for index in range(5)]
+
+
+@pytest.mark.parametrize("unit", ["word and more. ", "x", "東", " ", ".", "\u0301", "\n", '."'])
+def test_a_megabyte_is_tokenised_only_a_few_times(unit: str) -> None:
+    tokenizer = WordTokenizer()
+    text = unit * (1_000_000 // len(unit))
+    passages = split_passages(text, tokenizer, 500, 50)
+    assert passages[-1].end == len(text)
+    assert tokenizer.characters_seen < 8 * len(text)
+
+
+@pytest.mark.parametrize(("max_tokens", "overlap"), [(0, 0), (100, 26), (100, -1)])
+def test_impossible_sizes_are_refused(max_tokens: int, overlap: int) -> None:
+    with pytest.raises(ValueError, match="max_tokens"):
+        split_passages("a", WordTokenizer(), max_tokens, overlap)
+
+
+def test_merging_shifts_offsets_merges_the_overlap_and_drops_absent_mentions_found_elsewhere() -> None:
+    merged = merge_passages(
+        [
+            PassageAnswer(
+                10,
+                Outcome.FOUND,
+                [Entity("b", 0, 1, "case", 0.9), Entity("a", None, None, "absent"), Entity("z", None, None, "absent")],
+                None,
+                0.5,
+            ),
+            PassageAnswer(
+                0,
+                Outcome.TRUNCATED,
+                [Entity("a", 2, 3, "exact"), Entity("b", 10, 11, "exact", 0.2), Entity("z", None, None, "absent")],
+                "cut_off",
+                0.4,
+            ),
+        ]
+    )
+    assert merged.outcome == Outcome.TRUNCATED
+    assert merged.repair == "cut_off"
+    assert merged.score == 0.4
+    assert merged.entities == (
+        Entity("a", 2, 3, "exact"),
+        Entity("b", 10, 11, "exact", 0.9),
+        Entity("z", None, None, "absent"),
+    )
+
+
+def test_a_document_without_any_mention_is_none_and_lacks_a_score_if_a_passage_does() -> None:
+    merged = merge_passages([PassageAnswer(0, Outcome.NONE, [], score=0.5), PassageAnswer(5, Outcome.NONE, [])])
+    assert (merged.outcome, merged.entities, merged.repair, merged.score) == (Outcome.NONE, (), None, None)
+
+
+@given(words=st.lists(st.sampled_from(["Ada", "met", "Bob.", "in", "東京", "Zoë"]), min_size=1, max_size=120))
+@settings(max_examples=60, derandomize=True, deadline=None)
+def test_locating_in_passages_and_merging_finds_what_locating_in_the_document_finds(words: list[str]) -> None:
+    text = " ".join(words)
+    mentions = ["Ada", "Bob", "東京", "Ada met Bob", "ZOË"]
+    parts = []
+    for passage in split_passages(text, WordTokenizer(), 64, 8):
+        entities = locate_mentions(text[passage.start : passage.end], mentions)
+        parts.append(PassageAnswer(passage.start, Outcome.FOUND, entities))
+    assert list(merge_passages(parts).entities) == locate_mentions(text, mentions)
+
+
+def test_a_mention_absent_in_one_passage_and_found_in_another_case_elsewhere_is_not_absent() -> None:
+    parts = [
+        PassageAnswer(0, Outcome.FOUND, [Entity("ZOË", None, None, "absent")]),
+        PassageAnswer(9, Outcome.FOUND, [Entity("Zoë", 0, 3, "case")]),
+    ]
+    assert merge_passages(parts).entities == (Entity("Zoë", 9, 12, "case"),)

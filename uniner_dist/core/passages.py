@@ -1,0 +1,253 @@
+"""Long texts become passages that fit the model, and the passages' answers become the document's.
+
+A text and a tokenizer enter, code-point ranges leave that cover the whole text with overlap; later the answers of those
+ranges enter and one answer with offsets into the document leaves. No character of any text is cut off or dropped, and
+the work is linear in the text: it is tokenised in windows, never as a whole again and again. Pure; no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from uniner_dist.core.characters import cuts_character
+from uniner_dist.core.outcomes import Outcome, worst
+from uniner_dist.core.spans import MATCHES, Entity, fold_mention
+
+#: First guess of characters per token; afterwards the text's own ratio is used.
+_CHARACTERS_PER_TOKEN: Final = 4.0
+#: A window reaches this much further than the guess, so that one tokenisation is nearly always enough.
+_MARGIN: Final = 1.3
+#: A grapheme border is looked for in so many characters before a cut is made anywhere.
+_MAX_GRAPHEME: Final = 32
+#: A slice may take a few tokens more alone, or less, than as part of the text: so often is a smaller one tried.
+_TRIES: Final = 4
+#: Tokens that a text may take more when tokenised bare than in a prompt.
+_BARE_SLACK: Final = 8
+
+_SENTENCE_END: Final = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？｡][”’」』）]*+\s*+|\n\s*+)")
+_WHITE_SPACE: Final = re.compile(r"\s++")
+
+
+class PassageTokenizer(Protocol):
+    """What splitting needs of a tokenizer; `uniner_dist.core.tokens.PromptTokenizer` has it."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """How many tokens of a prompt each text takes."""
+        ...
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        """Code-point offsets of the tokens of a bare text, ascending."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a document: code points `start` to `end`."""
+
+    start: int
+    end: int
+
+
+def split_passages(text: str, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int) -> list[Passage]:
+    """Ranges that cover `text`, each of which takes at most `max_tokens` tokens when it is tokenised on its own.
+
+    A text that fits is one passage. Otherwise each passage ends, in this order of preference, behind a sentence or a
+    line, at white space, or (no spaces: Chinese, Thai, encoded data) between two characters, as far on as it can
+    within its second half. Consecutive passages share at least `overlap_tokens` tokens (at most about twice as
+    many, to begin at a sentence or a word), so a mention of up to that many tokens is whole in one of them. White
+    space at the end of a passage belongs to the next one only.
+
+    If a single code point takes more than `max_tokens` tokens, it is a passage of its own that does not fit.
+
+    Args:
+        text: the document's text, of any length.
+        tokenizer: counts and places tokens.
+        max_tokens: the most tokens a passage may take, at least 1.
+        overlap_tokens: tokens shared by consecutive passages, at most a quarter of `max_tokens`.
+
+    Raises:
+        ValueError: `max_tokens` or `overlap_tokens` out of range.
+    """
+    if max_tokens < 1 or not 0 <= overlap_tokens <= max_tokens // 4:
+        raise ValueError(
+            f"max_tokens is {max_tokens} and overlap_tokens {overlap_tokens}: "
+            "need max_tokens >= 1 and 0 <= overlap_tokens <= max_tokens / 4"
+        )
+    splitter = _Splitter(text, tokenizer, max_tokens, overlap_tokens)
+    if splitter.fits_whole():
+        return [Passage(0, len(text))]
+    passages = [splitter.passage(0, 0)]
+    while passages[-1].end < len(text):
+        last = passages[-1]
+        start = splitter.overlap_start(last)
+        following = splitter.passage(start, last.end)
+        if following.end <= last.end:  # the overlap filled the passage: go on without it
+            following = splitter.passage(last.end, last.end)
+        passages.append(following)
+    return passages
+
+
+class _Splitter:
+    """The state of splitting one text: its ratio of characters to tokens, and the tokens of the last passage."""
+
+    def __init__(self, text: str, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int) -> None:
+        self.text = text
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.overlap_tokens = overlap_tokens
+        self.ratio = _CHARACTERS_PER_TOKEN
+        self.spans: list[tuple[int, int]] = []  # tokens of the last window, in offsets of the text
+
+    def fits_whole(self) -> bool:
+        """Whether the whole text is one passage; tokenises no more of a long text than it must."""
+        if self._reach(0, self.max_tokens + _BARE_SLACK) < len(self.text):
+            return False
+        return self._count(0, len(self.text)) <= self.max_tokens
+
+    def passage(self, start: int, covered: int) -> Passage:
+        """The passage that begins at `start` and reaches beyond `covered` where it can."""
+        budget = self.max_tokens
+        end = len(self.text)
+        for _ in range(_TRIES):
+            end = self._border(start, covered, self._reach(start, budget))
+            tokens = self._count(start, end)
+            if tokens <= self.max_tokens:
+                self.ratio = max(0.1, (end - start) / max(1, tokens))
+                return Passage(start, end)
+            budget = max(1, budget - max(1, tokens - self.max_tokens))
+        return Passage(start, self._largest_that_fits(start, end))
+
+    def overlap_start(self, last: Passage) -> int:
+        """Where the passage after `last` begins: `overlap_tokens` before its end, then back to a sentence or word."""
+        inside = [begin for begin, _ in self.spans if last.start < begin < last.end]
+        if not self.overlap_tokens or len(inside) < self.overlap_tokens:
+            return last.end
+        latest = inside[-self.overlap_tokens]
+        earliest = max(last.start + 1, inside[-min(len(inside), 2 * self.overlap_tokens)])
+        for pattern in (_SENTENCE_END, _WHITE_SPACE):
+            borders = [match.end() for match in pattern.finditer(self.text, earliest, latest)]
+            if borders:
+                return borders[-1]
+        return self._character_border(latest, earliest)
+
+    def _reach(self, start: int, budget: int) -> int:
+        """The end of the first `budget` tokens from `start`, or the text's end; tokenises one window, or a few."""
+        length = int(budget * self.ratio * _MARGIN) + 16
+        while True:
+            window = self.text[start : start + length]
+            spans = self.tokenizer.token_spans(window)
+            if len(spans) > budget or start + length >= len(self.text):
+                break
+            length *= 2
+        self.spans = [(start + begin, start + end) for begin, end in spans]
+        if len(spans) <= budget:
+            return len(self.text)
+        return max(start + 1, self.spans[budget - 1][1])
+
+    def _border(self, start: int, covered: int, reach: int) -> int:
+        """The best place to end a passage that may reach to `reach`."""
+        if reach >= len(self.text):
+            return len(self.text)
+        three_quarters = start + (reach - start) * 3 // 4
+        earliest = max((start + reach) // 2, covered, min(three_quarters, covered + (covered - start)))
+        for pattern in (_SENTENCE_END, _WHITE_SPACE):
+            # One character more, so that white space right behind the last token counts; the passage ends before it.
+            for match in reversed(list(pattern.finditer(self.text, earliest, min(len(self.text), reach + 1)))):
+                end = match.start() + len(match.group().rstrip())
+                if earliest < end <= reach:
+                    return end
+        return self._character_border(reach, max(start, covered, reach - _MAX_GRAPHEME))
+
+    def _character_border(self, position: int, earliest: int) -> int:
+        """The last place up to `position` and behind `earliest` that cuts no character, else `position`."""
+        for border in range(position, earliest, -1):
+            if not cuts_character(self.text, border):
+                return border
+        return position
+
+    def _count(self, start: int, end: int) -> int:
+        return self.tokenizer.count_tokens([self.text[start:end]])[0]
+
+    def _largest_that_fits(self, start: int, end: int) -> int:
+        """By bisection, for tokenizers whose token spans say nothing about sizes; at least one code point."""
+        low, high = start + 1, end
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._count(start, middle) <= self.max_tokens:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
+@dataclass(frozen=True, slots=True)
+class PassageAnswer:
+    """The answer for one passage and one entity type.
+
+    Args:
+        start: where the passage begins in the document, in code points.
+        outcome: what became of it.
+        entities: with offsets into the passage.
+        repair: the parsing repairs used, if any.
+        score: confidence of the answer as a whole, if computed.
+    """
+
+    start: int
+    outcome: Outcome
+    entities: Sequence[Entity]
+    repair: str | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentAnswer:
+    """The answer for a document and one entity type; `entities` have offsets into the document."""
+
+    outcome: Outcome
+    entities: tuple[Entity, ...]
+    repair: str | None
+    score: float | None
+
+
+def merge_passages(parts: Sequence[PassageAnswer]) -> DocumentAnswer:
+    """One answer from those of a document's passages (at least one, in any order).
+
+    Entities are shifted into the document. Of several with the same start and end the one with the stricter match is
+    kept, with the highest score among them. An absent mention is kept once, and only if no string that is the same but
+    for case and white space was located anywhere in the document. The outcome is the worst failure, else found if
+    anything was, else none. The score is the lowest of the passages' scores, None if any is missing; repairs are
+    joined by "+".
+    """
+    located: dict[tuple[int, int], Entity] = {}
+    absent: dict[str, Entity] = {}
+    for part in sorted(parts, key=lambda part: part.start):
+        for entity in part.entities:
+            if entity.start is None or entity.end is None:
+                absent[entity.text] = _better(absent.get(entity.text), entity)
+            else:
+                place = (entity.start + part.start, entity.end + part.start)
+                shifted = replace(entity, start=place[0], end=place[1])
+                located[place] = _better(located.get(place), shifted)
+    found = {fold_mention(text) for text in {entity.text for entity in located.values()}} if absent else set()
+    entities = [located[place] for place in sorted(located)]
+    entities += [entity for text, entity in absent.items() if fold_mention(text) not in found]
+    repairs = dict.fromkeys(name for part in parts if part.repair for name in part.repair.split("+"))
+    scores = [part.score for part in parts if part.score is not None]
+    return DocumentAnswer(
+        outcome=worst([part.outcome for part in parts]),
+        entities=tuple(entities),
+        repair="+".join(repairs) or None,
+        score=min(scores) if len(scores) == len(parts) else None,
+    )
+
+
+def _better(known: Entity | None, new: Entity) -> Entity:
+    """The stricter match of two at the same place, with the higher score of the two."""
+    if known is None:
+        return new
+    kept = new if MATCHES.index(new.match) < MATCHES.index(known.match) else known
+    scores = [entity.score for entity in (known, new) if entity.score is not None]
+    return replace(kept, score=max(scores) if scores else None)

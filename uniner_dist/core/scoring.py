@@ -1,0 +1,195 @@
+"""How good answers are: the authors' metric from raw outputs, and span metrics where gold has offsets.
+
+Answers and gold enter, counts leave; counts add up over rows, so a large data set is scored by summing them in any
+engine, and only the last step divides. Pure; no I/O.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from typing import Final, TypeVar
+
+import numpy as np
+
+from uniner_dist.core.parse import official_items
+
+#: Added to each denominator by the authors, so that an empty one gives zero.
+EPSILON: Final = 1e-10
+
+_ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+_DROP_PUNCTUATION: Final = str.maketrans("", "", string.punctuation)
+
+Span = tuple[int, int]
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Correct, predicted and gold items; add them up over rows.
+
+    Args:
+        correct: predicted items that are right.
+        predicted: items predicted.
+        gold: items in the gold answer.
+    """
+
+    correct: int = 0
+    predicted: int = 0
+    gold: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.correct + other.correct, self.predicted + other.predicted, self.gold + other.gold)
+
+    @property
+    def precision(self) -> float:
+        """Correct / predicted, in [0, 1]."""
+        return self.correct / (self.predicted + EPSILON)
+
+    @property
+    def recall(self) -> float:
+        """Correct / gold, in [0, 1]."""
+        return self.correct / (self.gold + EPSILON)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall, in [0, 1]."""
+        precision, recall = self.precision, self.recall
+        return 2 * precision * recall / (precision + recall + EPSILON)
+
+    def as_scores(self) -> dict[str, float]:
+        """`precision`, `recall` and `f1`."""
+        return {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """The sum of `counts`; zero of none."""
+    return reduce(add, counts, Counts())
+
+
+def normalize_mention(mention: str) -> str:
+    """The form in which the authors compare mentions.
+
+    Lower case, without ASCII punctuation, without the words a, an and the, white space collapsed (as for SQuAD).
+    """
+    bare = mention.lower().translate(_DROP_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", bare).split())
+
+
+def official_answer(output: str) -> str:
+    """What the authors' script takes for the answer in a raw output: behind the last "ASSISTANT:", stripped."""
+    return output.split("ASSISTANT:")[-1].strip()
+
+
+def official_mentions(answer: str | None) -> list[str]:
+    """An answer (or gold) string as the authors' evaluator reads it: normalised, each once, in order.
+
+    A list counts if it begins at the first character, ends at the first `]`, stands on one line, is JSON and holds only
+    strings; anything else is an empty list. (Their inner lists, which would become tuples, cannot occur: the first `]`
+    would end the outer list in the middle.) None, for want of an answer, is an empty list too.
+    """
+    items = official_items(answer) if answer is not None else None
+    return list(dict.fromkeys(map(normalize_mention, items or ())))
+
+
+def official_counts(output: str | None, gold: str | None) -> Counts:
+    """The authors' counts of one (text, entity type): `output` and `gold` are both raw answer strings."""
+    return mention_counts(official_mentions(output), official_mentions(gold))
+
+
+def mention_counts(predicted: Sequence[str], gold: Sequence[str]) -> Counts:
+    """Counts of two sequences of strings that are compared as they are and hold no repeats."""
+    expected = set(gold)
+    return Counts(sum(mention in expected for mention in predicted), len(predicted), len(gold))
+
+
+def official_score(outputs: Sequence[str | None], golds: Sequence[str | None]) -> dict[str, float]:
+    """The authors' metric: micro-averaged over all (text, entity type) pairs.
+
+    Same numbers as `NEREvaluator` in `src/eval/evaluate.py` of their repository for the same strings. Like theirs, it
+    takes outputs as given: apply `official_answer` first if they may begin with white space.
+
+    Args:
+        outputs: raw answers, one per pair, as strings such as '["a", "b"]'.
+        golds: gold answers in the same form and order; a longer list is cut to the shorter, as theirs is.
+
+    Returns:
+        `precision`, `recall` and `f1`, each in [0, 1].
+    """
+    return total(map(official_counts, outputs, golds)).as_scores()
+
+
+def strict_span_counts(predicted: Iterable[Span], gold: Iterable[Span]) -> Counts:
+    """Counts of one (document, entity type) where a span is correct if both its borders are; repeats count once."""
+    found, expected = set(predicted), set(gold)
+    return Counts(len(found & expected), len(found), len(expected))
+
+
+def relaxed_span_counts(predicted: Iterable[Span], gold: Iterable[Span]) -> Counts:
+    """Counts where a span is correct if it overlaps a gold span, each gold span serving one predicted span.
+
+    Pairs are made from left to right: of two spans that do not overlap, the one that ends first is passed over.
+    Repeats count once. A span without length overlaps nothing.
+    """
+    found, expected = sorted(set(predicted)), sorted(set(gold))
+    correct = first = second = 0
+    while first < len(found) and second < len(expected):
+        (start, end), (gold_start, gold_end) = found[first], expected[second]
+        if max(start, gold_start) < min(end, gold_end):
+            correct += 1
+            first += 1
+            second += 1
+        elif (end, start) <= (gold_end, gold_start):
+            first += 1
+        else:
+            second += 1
+    return Counts(correct, len(found), len(expected))
+
+
+def group_counts(rows: Iterable[tuple[K, Counts]]) -> dict[K, Counts]:
+    """Counts summed by key (an entity type, a domain), in order of first appearance."""
+    groups: dict[K, Counts] = {}
+    for key, counts in rows:
+        groups[key] = groups.get(key, Counts()) + counts
+    return groups
+
+
+def macro_f1(groups: Mapping[Hashable, Counts]) -> float:
+    """The mean F1 of the groups; 0 of none."""
+    return sum(counts.f1 for counts in groups.values()) / len(groups) if groups else 0.0
+
+
+def bootstrap_intervals(
+    documents: Sequence[Counts], *, samples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Percentile bootstrap intervals of `precision`, `recall` and `f1` (Efron 1979), resampling whole documents.
+
+    Documents, not (document, type) rows, are drawn, because the answers for one document hang together.
+
+    Args:
+        documents: the counts of each document, summed over its types.
+        samples: how many times as many documents are drawn with replacement.
+        confidence: the share of samples inside an interval, in (0, 1).
+        seed: of the generator; the same seed gives the same intervals.
+
+    Returns:
+        (low, high) by name; (0.0, 0.0) for no documents.
+    """
+    names = ("precision", "recall", "f1")
+    if not documents:
+        return dict.fromkeys(names, (0.0, 0.0))
+    table = np.array([(one.correct, one.predicted, one.gold) for one in documents], dtype=np.float64)
+    generator = np.random.default_rng(seed)
+    drawn = np.empty((samples, 3))
+    for sample in range(samples):
+        drawn[sample] = np.bincount(generator.integers(0, len(table), len(table)), minlength=len(table)) @ table
+    precision = drawn[:, 0] / (drawn[:, 1] + EPSILON)
+    recall = drawn[:, 0] / (drawn[:, 2] + EPSILON)
+    f1 = 2 * precision * recall / (precision + recall + EPSILON)
+    tail = (1 - confidence) / 2
+    intervals = (np.quantile(values, (tail, 1 - tail)) for values in (precision, recall, f1))
+    return {name: (float(low), float(high)) for name, (low, high) in zip(names, intervals, strict=True)}
