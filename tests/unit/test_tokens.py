@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+import uniner_dist
 from tests.unit.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
@@ -21,6 +23,9 @@ JSONS = {
     "byte_level": byte_level_json(),
     "byte_level_prefix_space": byte_level_json(add_prefix_space=True),
 }
+SHIPPED = Path(uniner_dist.__file__).parent / "demo" / "model" / "tokenizer.json"
+if SHIPPED.exists():
+    JSONS["shipped"] = SHIPPED.read_text(encoding="utf-8")
 PROMPT_TOKENIZERS = {name: PromptTokenizer.from_json(text, TEMPLATE) for name, text in JSONS.items()}
 ORIGINALS = {name: Tokenizer.from_str(text) for name, text in JSONS.items()}
 KINDS = sorted(JSONS)
