@@ -1,4 +1,7 @@
-"""`python jobs/completions.py …` or `ray job submit -- python jobs/completions.py …`: the same as `uniner-dist completions …`, with the same arguments."""
+"""`python jobs/completions.py …`: the same as `uniner-dist completions …`, with the same arguments.
+
+Also by `ray job submit -- python jobs/completions.py …`; this stage needs neither Spark nor Java.
+"""
 
 import sys
 

@@ -104,8 +104,8 @@ def annotate(
     print_report(run_all(resolved, _say))
 
 
-@app.command()
-def prompts(
+@app.command("prompts")
+def write_prompts(
     corpus: Corpus = None,
     output: Output = None,
     types: TypesOption = None,
@@ -130,8 +130,8 @@ def prompts(
     print(run.id)
 
 
-@app.command()
-def completions(workdir: WorkdirArgument, run: RunName = None) -> None:
+@app.command("completions")
+def complete_prompts(workdir: WorkdirArgument, run: RunName = None) -> None:
     """Stage 2 alone (Ray and vLLM, no Spark, no Java): answer the prompts of a run."""
     from uniner_dist.pipeline import run_completions
     from uniner_dist.run import load_run
@@ -139,8 +139,8 @@ def completions(workdir: WorkdirArgument, run: RunName = None) -> None:
     run_completions(load_run(workdir, run), _say)
 
 
-@app.command()
-def annotations(workdir: WorkdirArgument, run: RunName = None) -> None:
+@app.command("annotations")
+def publish_annotations(workdir: WorkdirArgument, run: RunName = None) -> None:
     """Stage 3 alone (Spark): parse and locate the answers of a run, audit, publish."""
     from uniner_dist.pipeline import run_annotations, working_on
     from uniner_dist.run import load_run

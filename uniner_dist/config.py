@@ -219,7 +219,9 @@ class Config(Section):
         return problems
 
 
-def load_config(file: str | Path | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Config:
+def load_config(
+    file: str | Path | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> Config:
     """Read a YAML file, lay dotted `key=value` overrides and then options over it, and validate the whole.
 
     Args:
@@ -279,22 +281,28 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     tree[last] = value
 
 
-_COMMAND_LINE = {"corpus": "--corpus", "corpus.path": "--corpus", "output": "--output", "output.path": "--output"}
+_HINTS = {
+    "corpus": " (--corpus …)",
+    "corpus.path": " (--corpus …)",
+    "output": " (--output …)",
+    "output.path": " (--output …)",
+    "types": " (--types person,location)",
+}
 
 
 def _explain(item: Any, root: type[BaseModel]) -> str:
     """One sentence for one pydantic error, with the nearest known key for an unknown one."""
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "missing":
-        hint = f" ({_COMMAND_LINE[where]} …)" if where in _COMMAND_LINE else " (--types person,location)" * (where == "types")
-        return f"{where}: is required{hint}"
+        return f"{where}: is required{_HINTS.get(where, '')}"
     if item["type"] == "extra_forbidden":
         known = _known_keys(root, item["loc"][:-1])
         near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
-        return f"{where}: unknown option; {hint}"
+        return f"{where}: unknown option; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
     message = item["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" + (f" (got {item['input']!r})" if where and item["type"] != "value_error" else "") if where else message
+    if not where:
+        return str(message)
+    return f"{where}: {message}" + ("" if item["type"] == "value_error" else f" (got {item['input']!r})")
 
 
 def _known_keys(model: type[BaseModel], path: Sequence[Any]) -> list[str]:

@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import re
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from uniner_dist.config import ModelConfig
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import find_files, is_local, join, open_fs
 
-#: Sampled from the head and the tail of each weight file for its identity; reading 13 GB to name a model takes a minute.
+#: Sampled from head and tail of each weight file for its identity; reading 13 GB to name a model takes a minute.
 _SAMPLE_BYTES = 1 << 20
 _HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
 _NON_COMMERCIAL = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use; the annotations carry this licence"
@@ -40,7 +40,9 @@ def resolve(config: ModelConfig) -> str:
     fs, stripped = open_fs(config.name)
     folder = stripped if is_local(fs) else _cache(config.name)
     if not os.path.exists(os.path.join(folder, "config.json")):
-        raise ConfigError(f"model {config.name}: no config.json there; give a Hugging Face name or a folder in its format")
+        raise ConfigError(
+            f"model {config.name}: no config.json there; give a Hugging Face name or a folder in its format"
+        )
     return str(folder)
 
 

@@ -1,7 +1,7 @@
 """The main job: the three stages one after the other, in one process, each a possible first line of a rerun.
 
-`annotate` is what `uniner-dist annotate`, `jobs/annotate.py` and the Airflow task call. The stage functions below it are
-what the stage commands call; they share nothing but the run's folder.
+`annotate` is what `uniner-dist annotate`, `jobs/annotate.py` and the Airflow task call. The stage functions below it
+are what the stage commands call; they share nothing but the run's folder.
 """
 
 from __future__ import annotations

@@ -62,8 +62,11 @@ def _check_columns(config: Config, snapshot: Snapshot) -> list[str]:
     problems = [f"corpus {corpus.path}: {text}" for text in _ambiguous(list(known))]
     wanted = {"--id-column": corpus.id_column, "--text-column": corpus.text_column}
     partition_by = [name for name in config.output.partition_by or () if name != "entity_type"]
-    for option, names in {**{k: [v] for k, v in wanted.items()}, "corpus.keep_columns": corpus.keep_columns,
-                          "--partition-by": partition_by}.items():
+    for option, names in {
+        **{k: [v] for k, v in wanted.items()},
+        "corpus.keep_columns": corpus.keep_columns,
+        "--partition-by": partition_by,
+    }.items():
         for name in names:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
@@ -96,8 +99,14 @@ def _check_places(config: Config) -> None:
     problems = []
     places = {"--corpus": config.corpus.path, "--output": config.output.path, "--workdir": config.workdir_path}
     resolved = {option: absolute(path).rstrip("/") + "/" for option, path in places.items()}
-    for inner, outer in (("--output", "--corpus"), ("--workdir", "--corpus"), ("--workdir", "--output"),
-                         ("--corpus", "--output"), ("--corpus", "--workdir"), ("--output", "--workdir")):
+    for inner, outer in (
+        ("--output", "--corpus"),
+        ("--workdir", "--corpus"),
+        ("--workdir", "--output"),
+        ("--corpus", "--output"),
+        ("--corpus", "--workdir"),
+        ("--output", "--workdir"),
+    ):
         if resolved[inner].startswith(resolved[outer]):
             problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
     for option in ("--output", "--workdir"):
@@ -125,7 +134,9 @@ def _check_output(config: Config) -> None:
     names = [name for name in list_names(path) if name != MARKER]
     marker = read_marker(path)
     if names and marker is None:
-        raise ConfigError(f"--output {path}: already holds something else ({names[0]}, …); choose an empty or new folder")
+        raise ConfigError(
+            f"--output {path}: already holds something else ({names[0]}, …); choose an empty or new folder"
+        )
     if marker is not None and marker["id_column"] != config.corpus.id_column:
         raise ConfigError(
             f"--output {path}: its annotations have the id column {marker['id_column']!r}, not "

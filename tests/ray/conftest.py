@@ -64,7 +64,9 @@ def make_run(tmp_path: Path) -> MakeRun:
             folder = Path(run.layout.prompts) / f"shard={name}"
             folder.mkdir(parents=True)
             pq.write_table(pa.Table.from_pylist(prompts, schema=PROMPTS), folder / "part-0.parquet")
-            rows.append({"shard": name, "prompts": len(prompts), "passages": len(texts), "estimated_tokens": len(prompts)})
+            rows.append(
+                {"shard": name, "prompts": len(prompts), "passages": len(texts), "estimated_tokens": len(prompts)}
+            )
         write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
         return run
 

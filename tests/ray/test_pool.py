@@ -27,7 +27,9 @@ TYPES = ["person", "location"]
 def texts(count: int, seed: int = 0) -> list[str]:
     rng = random.Random(seed)
     names = ["Paula", "Lima", "Erik", "Oslo", "Nadia", "Turin", "Rosa", "Zed"]
-    return [f"Case {seed}-{i}: {rng.choice(names)} met {rng.choice(names)} in {rng.choice(names)}." for i in range(count)]
+    return [
+        f"Case {seed}-{i}: {rng.choice(names)} met {rng.choice(names)} in {rng.choice(names)}." for i in range(count)
+    ]
 
 
 def rows(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
@@ -54,7 +56,9 @@ def assert_answers(run: Run, but: set[tuple[str, str]] = frozenset()) -> None:
             assert json.loads(row["output"]) == json.loads(scripted_answer(text, kind)), (text, kind)
 
 
-def test_every_prompt_of_every_shard_is_answered_once_and_a_second_start_does_nothing(ray: Any, make_run: MakeRun) -> None:
+def test_every_prompt_of_every_shard_is_answered_once_and_a_second_start_does_nothing(
+    ray: Any, make_run: MakeRun
+) -> None:
     run = make_run([texts(20, seed) for seed in range(5)], TYPES)
     attempt = complete(run)
     assert attempt["prompts"] == 5 * 20 * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -123,7 +124,7 @@ def test_a_range_is_split_without_gap_or_overlap(start: int, length: int, pieces
     ranges = split_range(start, start + length, pieces)
     assert ranges[0][0] == start
     assert ranges[-1][1] == start + length
-    assert all(left[1] == right[0] for left, right in zip(ranges, ranges[1:], strict=False))
+    assert all(left[1] == right[0] for left, right in itertools.pairwise(ranges))
     sizes = [stop - begin for begin, stop in ranges]
     assert len(ranges) == min(pieces, length)
     assert max(sizes) - min(sizes) <= 1

@@ -7,6 +7,7 @@ milliseconds and is the same at 1 and at 500 replicas.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -87,7 +88,7 @@ class WorkQueue:
         return len(self._pending_alone)
 
     def take(self, idle: bool) -> Work | None:
-        """The next work for a replica; suspect works only go to an idle one, and first, since others may wait on them."""
+        """The next work for a replica; suspect works go first, and only to an idle one."""
         if idle and self._pending_alone:
             return self._start(self._pending_alone.popleft())
         if self._pending:
@@ -179,7 +180,7 @@ def split_range(start: int, stop: int, pieces: int) -> list[tuple[int, int]]:
     """`[start, stop)` in at most `pieces` ranges whose lengths differ by at most one."""
     count = min(pieces, stop - start)
     borders = [start + (stop - start) * i // count for i in range(count + 1)]
-    return list(zip(borders[:-1], borders[1:], strict=True))
+    return list(itertools.pairwise(borders))
 
 
 def backoff(failures: int, first_s: float, longest_s: float = 60.0) -> float:

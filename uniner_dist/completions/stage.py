@@ -60,7 +60,8 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
         try:
             pool.run(order_shards(todo))
         finally:
-            attempt = _attempt(pool.summary, begun, shards=len(manifest), reused=len(manifest) - len(todo), prompts=done)
+            attempt = _attempt(pool.summary, begun)
+            attempt |= {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
             if holder is None or not holder.lost:
                 write_json(join(run.layout.attempts, f"{begun:.3f}.json"), attempt)
             display.update(pool, final=True)
@@ -88,15 +89,8 @@ def _manifest(run: Run) -> list[tuple[str, int, int]]:
     return list(zip(*columns, strict=True))
 
 
-def _attempt(summary: PoolSummary, begun: float, **reused: int) -> dict[str, Any]:
-    names = {"shards": "shards", "reused": "shards_reused", "prompts": "prompts_reused"}
-    return {
-        "begun": begun,
-        "ended": time.time(),
-        "host": socket.gethostname(),
-        **asdict(summary),
-        **{names[key]: value for key, value in reused.items()},
-    }
+def _attempt(summary: PoolSummary, begun: float) -> dict[str, Any]:
+    return {"begun": begun, "ended": time.time(), "host": socket.gethostname(), **asdict(summary)}
 
 
 def _replica_spec(run: Run) -> ReplicaSpec:

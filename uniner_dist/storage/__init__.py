@@ -1,1 +1,1 @@
-"""The only place that knows paths and atomicity. Everything goes through fsspec, so a path may be a URL of any scheme."""
+"""The only place that knows paths and atomicity. Everything goes through fsspec: a path may be a URL of any scheme."""

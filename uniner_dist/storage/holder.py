@@ -1,9 +1,9 @@
 """One process at a time works on a run: claims with generations, heartbeats, and fencing.
 
 A claim is a file `<generation>.json` created exclusively; the highest generation holds the run. Its holder rewrites
-`<generation>.beat.json` every few seconds. A claim whose heart stopped may be followed by the next generation, for which
-again only one process can win. A holder that slept through its own replacement notices at its next beat or check and
-must not publish. Clocks of the machines may differ by less than `STALE_S`.
+`<generation>.beat.json` every few seconds. A claim whose heart stopped may be followed by the next generation, and
+again only one process can win that. A holder that slept through its own replacement notices at its next beat or check
+and must not publish. Clocks of the machines may differ by less than `STALE_S`.
 """
 
 from __future__ import annotations

@@ -74,7 +74,9 @@ def read_completions(path: str, shard: str, fingerprint: str, rows: int | None =
         raise ForeignFileError(f"{path}: not a whole Parquet file: {error}") from error
     stamp = _stamp(table.schema.metadata)
     expected = {"shard": shard, "fingerprint": fingerprint, "rows": str(table.num_rows)}
-    wrong = [f"{key} is {stamp.get(key)!r}, not {value!r}" for key, value in expected.items() if stamp.get(key) != value]
+    wrong = [
+        f"{key} is {stamp.get(key)!r}, not {value!r}" for key, value in expected.items() if stamp.get(key) != value
+    ]
     if rows is not None and table.num_rows != rows:
         wrong.append(f"holds {table.num_rows} rows of {rows}")
     if not wrong and stamp.get("checksum") != checksum(table):

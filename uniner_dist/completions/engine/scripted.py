@@ -18,7 +18,9 @@ from typing import Any
 from uniner_dist.completions.engine.base import Answer, EngineSpec, PromptRefusedError
 from uniner_dist.model import resolve
 
-_PROMPT = re.compile(r"USER: Text: (.*) ASSISTANT: I've read this text\..*USER: What describes (.*) in the text\?", re.S)
+_PROMPT = re.compile(
+    r"USER: Text: (.*) ASSISTANT: I've read this text\..*USER: What describes (.*) in the text\?", re.S
+)
 
 
 def scripted_answer(text: str, entity_type: str) -> str:

@@ -1,0 +1,125 @@
+"""The commands around the main job: errors, resume, fencing, stages alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import (
+    DOCUMENTS,
+    SCRIPTED,
+    TYPES,
+    annotate,
+    read_rows,
+    run,
+    start,
+    uniner_dist,
+)
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run that nobody disturbed."""
+    output = tmp_path_factory.mktemp("undisturbed") / "out"
+    run(annotate(corpus, output, *SCRIPTED))
+    return output
+
+
+def report(output: Path) -> dict:
+    [path] = Path(f"{output}.work/runs").glob("*/report.json")
+    return json.loads(path.read_text())
+
+
+def wait_for_shards(process: subprocess.Popen[str], output: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if len(list(Path(f"{output}.work").glob("runs/*/completions/*.parquet"))) >= count:
+            return
+        if process.poll() is not None:
+            raise AssertionError(f"left early:\n{process.communicate()[0][-3000:]}")
+        time.sleep(0.05)
+    raise AssertionError("no shard was committed in time")
+
+
+def test_wrong_options_are_all_named_within_seconds_and_nothing_is_started(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/precious.txt").write_text("mine")
+    command = annotate(corpus, tmp_path / "out", "--text-column", "txet", "--id-column", "id", "--model", "/no/model")
+    output = run(command, code=2)
+    assert "--text-column txet: the corpus has no such column; did you mean 'text'?" in output
+    assert "--id-column id: the corpus has no such column" in output
+    assert "already holds something else (precious.txt" in output
+    assert "model /no/model: no config.json there" in output
+    assert "Traceback" not in output
+    assert not Path(f"{tmp_path}/out.work").exists()
+
+
+def test_a_missing_option_is_named_with_an_example() -> None:
+    output = run(uniner_dist("annotate", "--set", "pool.replica=2"), code=2)
+    assert "corpus: is required (--corpus …)" in output
+    assert "pool.replica: unknown option; did you mean 'replicas'?" in output
+
+
+def test_a_finished_run_started_again_says_so_and_changes_nothing(corpus: Path, undisturbed: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")}
+    output = run(annotate(corpus, undisturbed, *SCRIPTED))
+    assert "is finished" in output
+    assert {path: path.stat().st_mtime_ns for path in undisturbed.rglob("*")} == before
+    assert len(read_rows(undisturbed)) == DOCUMENTS * 2
+
+
+def test_the_stages_alone_give_the_same_rows(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    output, work = tmp_path / "out", str(tmp_path / "work")
+    places = ["--corpus", str(corpus), "--output", str(output), "--workdir", work]
+    run_id = run(uniner_dist("prompts", *places, "--types", TYPES, *SCRIPTED)).strip().splitlines()[-1]
+    assert re.fullmatch(r"[0-9a-f]{12}", run_id)
+    assert "completions" in run(uniner_dist("status", "--workdir", work))
+    run(uniner_dist("completions", "--workdir", work, "--run", run_id))
+    run(uniner_dist("annotations", "--workdir", work))
+    assert "published" in run(uniner_dist("status", "--workdir", work))
+    assert read_rows(output) == read_rows(undisturbed)
+
+
+def test_killed_outright_and_started_again_gives_the_same_rows(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    command = annotate(corpus, output, *SCRIPTED, "--set", "engine.extra.slow_s=0.05")
+    process = start(command)
+    wait_for_shards(process, output, 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not output.exists(), "nothing is visible before it is published"
+    run(command)
+    assert read_rows(output) == read_rows(undisturbed)
+    assert report(output)["completions"]["shards_kept_from_earlier_starts"] >= 2
+
+
+def test_sigterm_drains_and_a_second_start_is_turned_away(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    command = annotate(corpus, output, *SCRIPTED, "--set", "engine.extra.slow_s=0.05")
+    process = start(command)
+    wait_for_shards(process, output, 1)
+    refused = run(command, code=6)
+    assert f"process {process.pid} on" in refused
+    os.kill(process.pid, signal.SIGTERM)
+    words, _ = process.communicate(timeout=120)
+    assert process.returncode == 75, words
+    assert "the same command goes on" in words
+    run(command)
+    assert read_rows(output) == read_rows(undisturbed)
+    assert report(output)["completions"]["starts"] == 2
+
+
+def test_too_many_failures_publish_nothing_and_name_the_reason(corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    words = run(annotate(corpus, output, *SCRIPTED, "--set", "engine.extra.garbage=Paula"), code=5)
+    assert "unparseable" in words
+    assert not output.exists()
