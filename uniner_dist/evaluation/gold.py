@@ -1,0 +1,108 @@
+"""Gold answers in memory: per document and entity type the mentions that a perfect answer lists.
+
+Gold is made by hand and therefore small (some 100 bytes per pair); it is held whole, annotations never are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from uniner_dist.core.scoring import Span, official_mentions
+from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
+
+#: Documents and types named in an error message.
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GoldAnswer:
+    """The answer for one document and entity type.
+
+    Args:
+        mentions: each string once, in order.
+        spans: (start, end) in code points of the document's text; None where the gold has no offsets.
+        group: value of the `by` column, None when there is none.
+    """
+
+    mentions: tuple[str, ...]
+    spans: frozenset[Span] | None = None
+    group: str | None = None
+
+    def official(self) -> list[str]:
+        """The mentions as the authors' evaluator reads them.
+
+        They keep gold as the JSON string that a perfect answer is, so a mention with `]` empties the list there too.
+        """
+        return official_mentions(json.dumps(self.mentions, ensure_ascii=False))
+
+
+@dataclass
+class Gold:
+    """All gold answers.
+
+    Args:
+        documents: id (as a string) → entity type → answer.
+        has_group: whether the gold itself has the `by` column.
+    """
+
+    documents: dict[str, dict[str, GoldAnswer]] = field(default_factory=dict)
+    has_group: bool = False
+
+    @property
+    def pairs(self) -> int:
+        """Number of (document, entity type) pairs."""
+        return sum(map(len, self.documents.values()))
+
+    @property
+    def types(self) -> list[str]:
+        """Entity types in order of first appearance."""
+        return list(dict.fromkeys(name for answers in self.documents.values() for name in answers))
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether every mention has offsets (and there is one)."""
+        answers = [answer for document in self.documents.values() for answer in document.values()]
+        return any(a.mentions for a in answers) and all(a.spans is not None for a in answers)
+
+
+def read_gold(path: str, id_column: str = "doc_id", by: str | None = None) -> Gold:
+    """Gold from a Parquet dataset: the id column, `entity_type`, `entities` (list of strings, or of text, start, end).
+
+    Raises:
+        ConfigError: unreadable, columns missing, a null id or type, a pair that stands twice.
+    """
+    files = list_dataset("gold", path)
+    wanted = (id_column, "entity_type", "entities")
+    gold = Gold(has_group=by is not None and all(by in file.columns().names for file in files))
+    for file in files:
+        check_columns("gold", path, file, wanted)
+        for doc_id, entity_type, entities, group in _rows(file, wanted, by if gold.has_group else None):
+            if doc_id is None or entity_type is None:
+                raise ConfigError(f"gold {path}: a row has no {id_column} or no entity_type ({file.path})")
+            answers = gold.documents.setdefault(str(doc_id), {})
+            if entity_type in answers:
+                raise ConfigError(f"gold {path}: document {doc_id}, type {entity_type} stands more than once")
+            answers[entity_type] = gold_answer(entities or (), None if group is None else str(group))
+    if not gold.documents:
+        raise ConfigError(f"gold {path}: holds no rows")
+    return gold
+
+
+def gold_answer(entities: Iterable[str | Mapping[str, Any]], group: str | None = None) -> GoldAnswer:
+    """An answer from strings, or from mappings with `text`, `start`, `end` (offsets may be null)."""
+    items = list(entities)
+    texts = [item if isinstance(item, str) else item["text"] for item in items]
+    spans = [None if isinstance(item, str) else (item.get("start"), item.get("end")) for item in items]
+    placed = frozenset((span[0], span[1]) for span in spans if span and None not in span)
+    complete = all(span and None not in span for span in spans)
+    return GoldAnswer(tuple(dict.fromkeys(texts)), placed if complete else None, group)  # type: ignore[arg-type]
+
+
+def _rows(file: DataFile, columns: tuple[str, ...], by: str | None) -> Iterable[tuple[Any, Any, Any, Any]]:
+    for batch in file.batches([*columns, *([by] if by else [])]):
+        values = [column.to_pylist() for column in batch.columns]
+        yield from zip(*values[:3], values[3] if by else [None] * batch.num_rows, strict=True)
