@@ -36,7 +36,7 @@ def check_committed(run: Run, manifest: pa.Table) -> None:
     if missing:
         shown = ", ".join(missing[:_SHOWN]) + (", …" if len(missing) > _SHOWN else "")
         raise AuditError(
-            f"{len(missing)} of {manifest.num_rows} shards have no completions ({shown}); run the completions stage first"
+            f"{len(missing)} of {manifest.num_rows} shards have no completions ({shown}); run the completions first"
         )
 
 
@@ -133,7 +133,7 @@ def _problems(
 def _summary(counts: list[dict[str, Any]], labels: list[str], documents: int) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     by_type: dict[str, dict[str, int]] = {label: {} for label in labels}
-    mentions: Counter[str] = Counter({label: 0 for label in labels})
+    mentions: Counter[str] = Counter(dict.fromkeys(labels, 0))
     for row in counts:
         outcomes[row["outcome"]] += row["rows"]
         by_type[row["entity_type"]][row["outcome"]] = row["rows"]

@@ -35,8 +35,11 @@ from uniner_dist.storage.shards import read_shards
 _DOCUMENTS_PER_TASK = 250_000
 
 
-def write_annotations(spark: SparkSession, run: Run) -> dict[str, Any]:
+def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any]:
     """Parse, locate, map back to documents, write and audit.
+
+    Args:
+        again: do so although the run is published (its quarantined cells were asked again).
 
     Returns:
         Counts: `documents`, `types`, `rows`, `outcomes` (in all), `by_type` (label → outcome → rows), `mentions` (by
@@ -48,7 +51,7 @@ def write_annotations(spark: SparkSession, run: Run) -> dict[str, Any]:
         StageError: files are missing, or Spark failed.
     """
     summary_path = join(run.layout.root, "annotations.json")
-    if _publishing(run) and exists(summary_path):
+    if exists(summary_path) and (exists(run.layout.publication) or (_is_published(run) and not again)):
         earlier: dict[str, Any] = read_json(summary_path)
         return earlier
     manifest = read_shards(run.layout)
@@ -60,10 +63,9 @@ def write_annotations(spark: SparkSession, run: Run) -> dict[str, Any]:
     return summary
 
 
-def _publishing(run: Run) -> bool:
-    """Whether publishing this run has begun or is done."""
+def _is_published(run: Run) -> bool:
     marker = read_marker(run.config.output.path) or {}
-    return exists(run.layout.publication) or run.id in marker.get("runs", {})
+    return run.id in marker.get("runs", {})
 
 
 def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:

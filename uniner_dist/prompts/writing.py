@@ -1,9 +1,9 @@
 """Prompt shards as files: each passage with all its questions, adjacent, one Parquet file per shard.
 
 Enters: distinct passages, sorted by id, in Arrow batches inside of a Spark task. Leaves: one file
-`prompts/shard=…/part-0.parquet` and one manifest row per shard. The explosion passage × type happens here, behind shuffle and sort, as indices into one
-dictionary of texts: a text is held and stored once, however many types are asked. Files are whole or absent and their
-names are fixed, so a retried or speculative task writes the same file again.
+`prompts/shard=…/part-0.parquet` and one manifest row per shard. The explosion passage × type happens here, behind
+shuffle and sort, as indices into one dictionary of texts: a text is held and stored once, however many types are asked.
+Files are whole or absent and their names are fixed, so a retried or speculative task writes the same file again.
 """
 
 from __future__ import annotations
