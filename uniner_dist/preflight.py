@@ -159,5 +159,5 @@ def _check_model(config: Config) -> None:
             f"types: the longest question leaves {budget} tokens for text in a context of "
             f"{model.context_length(config.model)}; shorten it or lower model.max_tokens"
         )
-    if config.prompts.overlap_tokens > budget // 2:
-        raise ConfigError(f"prompts.overlap_tokens: must be at most half of a passage, {budget // 2} tokens here")
+    if config.prompts.overlap_tokens > budget // 4:
+        raise ConfigError(f"prompts.overlap_tokens: must be at most a quarter of a passage, {budget // 4} tokens here")
