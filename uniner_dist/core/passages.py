@@ -56,7 +56,7 @@ def split_passages(text: str, tokenizer: PassageTokenizer, max_tokens: int, over
 
     A text that fits is one passage. Otherwise each passage ends, in this order of preference, behind a sentence or a
     line, at white space, or (no spaces: Chinese, Thai, encoded data) between two characters, as far on as it can
-    within its second half. Consecutive passages share at least `overlap_tokens` tokens (at most about twice as
+    within its second half. Consecutive passages share at least `overlap_tokens` tokens (at most twice as
     many, to begin at a sentence or a word), so a mention of up to that many tokens is whole in one of them. White
     space at the end of a passage belongs to the next one only.
 
@@ -66,15 +66,15 @@ def split_passages(text: str, tokenizer: PassageTokenizer, max_tokens: int, over
         text: the document's text, of any length.
         tokenizer: counts and places tokens.
         max_tokens: the most tokens a passage may take, at least 1.
-        overlap_tokens: tokens shared by consecutive passages, at most a quarter of `max_tokens`.
+        overlap_tokens: tokens shared by consecutive passages, at most half of `max_tokens`.
 
     Raises:
         ValueError: `max_tokens` or `overlap_tokens` out of range.
     """
-    if max_tokens < 1 or not 0 <= overlap_tokens <= max_tokens // 4:
+    if max_tokens < 1 or not 0 <= overlap_tokens <= max_tokens // 2:
         raise ValueError(
             f"max_tokens is {max_tokens} and overlap_tokens {overlap_tokens}: "
-            "need max_tokens >= 1 and 0 <= overlap_tokens <= max_tokens / 4"
+            "need max_tokens >= 1 and 0 <= overlap_tokens <= max_tokens / 2"
         )
     splitter = _Splitter(text, tokenizer, max_tokens, overlap_tokens)
     if splitter.fits_whole():
@@ -112,7 +112,7 @@ class _Splitter:
         budget = self.max_tokens
         end = len(self.text)
         for _ in range(_TRIES):
-            end = self._border(start, covered, self._reach(start, budget))
+            end = self._border(covered, self._reach(start, budget), budget)
             tokens = self._count(start, end)
             if tokens <= self.max_tokens:
                 self.ratio = max(0.1, (end - start) / max(1, tokens))
@@ -123,10 +123,12 @@ class _Splitter:
     def overlap_start(self, last: Passage) -> int:
         """Where the passage after `last` begins: `overlap_tokens` before its end, then back to a sentence or word."""
         inside = [begin for begin, _ in self.spans if last.start < begin < last.end]
-        if not self.overlap_tokens or len(inside) < self.overlap_tokens:
+        if not self.overlap_tokens or not inside:
             return last.end
-        latest = inside[-self.overlap_tokens]
-        earliest = max(last.start + 1, inside[-min(len(inside), 2 * self.overlap_tokens)])
+        latest = inside[-min(len(inside), self.overlap_tokens)]
+        spare = max(0, self.max_tokens - 2 * self.overlap_tokens) // 4
+        most = self.overlap_tokens + min(self.overlap_tokens, spare)
+        earliest = max(last.start + 1, inside[-min(len(inside), most)])
         for pattern in (_SENTENCE_END, _WHITE_SPACE):
             borders = [match.end() for match in pattern.finditer(self.text, earliest, latest)]
             if borders:
@@ -147,19 +149,18 @@ class _Splitter:
             return len(self.text)
         return max(start + 1, self.spans[budget - 1][1])
 
-    def _border(self, start: int, covered: int, reach: int) -> int:
-        """The best place to end a passage that may reach to `reach`."""
+    def _border(self, covered: int, reach: int, budget: int) -> int:
+        """The best place in the second half of the `budget` tokens up to `reach`, and well behind `covered`."""
         if reach >= len(self.text):
             return len(self.text)
-        three_quarters = start + (reach - start) * 3 // 4
-        earliest = max((start + reach) // 2, covered, min(three_quarters, covered + (covered - start)))
+        earliest = max(self.spans[budget // 2][0], covered + max(0, reach - covered) // 4)
         for pattern in (_SENTENCE_END, _WHITE_SPACE):
             # One character more, so that white space right behind the last token counts; the passage ends before it.
             for match in reversed(list(pattern.finditer(self.text, earliest, min(len(self.text), reach + 1)))):
                 end = match.start() + len(match.group().rstrip())
                 if earliest < end <= reach:
                     return end
-        return self._character_border(reach, max(start, covered, reach - _MAX_GRAPHEME))
+        return self._character_border(reach, max(earliest, reach - _MAX_GRAPHEME))
 
     def _character_border(self, position: int, earliest: int) -> int:
         """The last place up to `position` and behind `earliest` that cuts no character, else `position`."""
