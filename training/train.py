@@ -1,0 +1,227 @@
+"""Train the demonstration model from random initialisation on one CPU core: `python -m training.train --output DIR`.
+
+Two phases. First copying: random tokens, repeated, on top of planted copying heads.
+Then the task: generated texts that grow from one sentence to eight, several questions each, the loss on the answers
+only, with an auxiliary loss that asks each text token which slot it belongs to. The output directory is loadable by
+transformers and vLLM. Seeded: the same number of steps gives the same data in the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from training.circuits import plant_copying
+from training.muon import Muon
+from training.packing import IGNORED, Batch, Packer, slot_names, task_batch
+from training.tokenizer import save_tokenizer
+
+log = logging.getLogger("training")
+TAG_WEIGHT = 0.3  # of the auxiliary loss, fading to a third of it over the task phase
+
+
+def new_model(vocabulary: int, hidden: int, layers: int, feed_forward: int) -> LlamaForCausalLM:
+    """A Llama with heads of 32 (a size that vLLM's CPU attention has kernels for) and tied embeddings."""
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=feed_forward,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 32,
+        num_key_value_heads=hidden // 32,
+        max_position_embeddings=2048,
+        rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
+        tie_word_embeddings=True,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=None,
+    )
+    config._attn_implementation = "sdpa"
+    return LlamaForCausalLM(config)
+
+
+class Trainer:
+    """The model, its two optimizers and their learning rates."""
+
+    def __init__(self, model: LlamaForCausalLM, slots: int, learning_rate: float, matrix_rate: float) -> None:
+        self.model = model
+        self.tagger = torch.nn.Linear(model.config.hidden_size, slots + 1)
+        body = list(model.model.layers.named_parameters())
+        self.muon = Muon(p for _, p in body if p.ndim == 2)
+        others = [p for _, p in body if p.ndim != 2]
+        others += [model.model.embed_tokens.weight, model.model.norm.weight, *self.tagger.parameters()]
+        self.adam = torch.optim.AdamW(others, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+        self.last_losses = (0.0, 0.0)
+        self.learning_rate, self.matrix_rate = learning_rate, matrix_rate
+
+    def hidden(self, ids: torch.Tensor, positions: torch.Tensor | None, mask: torch.Tensor | None) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            out = self.model.model(input_ids=ids, position_ids=positions, attention_mask=mask, use_cache=False)
+        state: torch.Tensor = out.last_hidden_state
+        return state
+
+    def token_loss(self, state: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Cross entropy and accuracy over the positions that have a target."""
+        chosen = targets != IGNORED
+        wanted = targets[chosen]
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = functional.linear(state[chosen], self.model.model.embed_tokens.weight)
+        logits = logits.float()
+        accuracy = (logits.argmax(-1) == wanted).float().mean().item()
+        return functional.cross_entropy(logits, wanted), accuracy
+
+    def task_loss(self, batch: Batch, tag_weight: float) -> tuple[torch.Tensor, float]:
+        state = self.hidden(batch.ids, batch.positions, batch.mask)
+        loss, accuracy = self.token_loss(state, batch.targets)
+        tagged = batch.tags != IGNORED
+        tag_loss = functional.cross_entropy(self.tagger(state[tagged].float()), batch.tags[tagged])
+        self.last_losses = (loss.item(), tag_loss.item())
+        return loss + tag_weight * tag_loss, accuracy
+
+    def step(self, loss: torch.Tensor, factor: float) -> None:
+        """One update; `factor` scales the learning rate."""
+        loss.backward()
+        for group in self.adam.param_groups:
+            group["lr"] = self.learning_rate * factor
+            torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
+        self.muon.step(self.matrix_rate * factor)
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+
+
+def _copy_rows(
+    generator: torch.Generator, low: int, high: int, length: int, rows: int, blank: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of random tokens that repeat with a period of their own, and targets from the second time on.
+
+    Some rows use few different tokens, and some have a blank at every second to fourth place, as names in a text do:
+    then one token does not tell what comes next.
+    """
+    ids = torch.empty(rows, length, dtype=torch.long)
+    targets = torch.full_like(ids, IGNORED)
+    for row in range(rows):
+        period = int(torch.randint(length // 8, length // 2, (1,), generator=generator))
+        draws = torch.randint(low, high, (period,), generator=generator)
+        style = int(torch.randint(0, 4, (1,), generator=generator))
+        if style == 1:
+            draws = draws[torch.randint(0, max(8, period // 3), (period,), generator=generator) % period]
+        elif style > 1:
+            draws[torch.rand(period, generator=generator) < 0.4] = blank
+        ids[row] = draws.repeat(length // period + 1)[:length]
+        # the first three tokens of the repetition cannot be told from other places
+        targets[row, period + 2 : -1] = ids[row, period + 3 :]
+    return ids, targets
+
+
+def learn_to_copy(trainer: Trainer, vocabulary: int, blank: int, max_steps: int, tokens: int, seed: int) -> None:
+    """Phase one; ends when random tokens of the whole vocabulary are copied with accuracy 0.93."""
+    generator = torch.Generator().manual_seed(seed)
+    average = 0.0
+    for step in range(max_steps):
+        length = (64, 128, 256)[step % 3]
+        ids, targets = _copy_rows(generator, 3, vocabulary, length, tokens // length, blank)
+        loss, accuracy = trainer.token_loss(trainer.hidden(ids, None, None), targets)
+        trainer.step(loss, 0.2)  # more breaks the planted heads
+        average = 0.9 * average + 0.1 * accuracy
+        if step % 25 == 0:
+            log.info("copy step %d loss %.3f accuracy %.3f", step, loss.item(), average)
+        if average > 0.93:
+            log.info("copying learned after %d steps", step)
+            return
+
+
+def curriculum(progress: float, rng: random.Random) -> tuple[tuple[int, int], int, float]:
+    """(sentences per text, row length, noise share) at a point of the task phase."""
+    if progress < 0.1:
+        return (1, 1), 224, 0.15
+    if progress < 0.25:
+        return (1, 2), 288, 0.15
+    if progress < 0.45:
+        return (1, 4), 384, 0.1
+    roll = rng.random()
+    if roll < 0.12 and progress > 0.6:
+        return (10, 24), 1024, 0.08
+    if roll < 0.35:
+        return (4, 9), 576, 0.08
+    return (1, 4), 384, 0.08
+
+
+def learn_the_task(
+    trainer: Trainer, tokenizer: PreTrainedTokenizerFast, steps: int, minutes: float, tokens: int, seed: int, output: Path
+) -> None:
+    """Phase two: warm up, hold, then decay the learning rate over the second half.
+
+    Where `minutes` run out before `steps`, the schedule is squeezed so that it still ends with a low learning rate.
+    """
+    rng = random.Random(seed)
+    packer = Packer(tokenizer, slot_names())
+    averages, started = [3.0, 3.0, 0.0], time.monotonic()
+    for step in range(steps):
+        progress = max(step / steps, (time.monotonic() - started) / (60 * minutes))
+        if progress >= 1:
+            log.info("out of time after %d steps", step)
+            return
+        sentence_range, length, noise = curriculum(progress, rng)
+        batch = task_batch(packer, rng, tokens, sentence_range, length, noise)
+        loss, accuracy = trainer.task_loss(batch, TAG_WEIGHT * (1 - 0.66 * progress))
+        factor = min(1.0, (step + 1) / 50, max(0.01, (1 - progress) / 0.5))
+        trainer.step(loss, factor)
+        averages = [0.97 * a + 0.03 * b for a, b in zip(averages, (*trainer.last_losses, accuracy), strict=True)]
+        if step % 100 == 0:
+            rate = (step + 1) / (time.monotonic() - started)
+            log.info(
+                "task step %d/%d answer loss %.3f tag loss %.3f accuracy %.3f, %.2f steps/s",
+                step, steps, *averages, rate,
+            )  # fmt: skip
+        if step and step % 400 == 0:
+            save(trainer.model, output / "checkpoint")
+            tokenizer.save_pretrained(output / "checkpoint")
+
+
+def save(model: LlamaForCausalLM, directory: Path) -> None:
+    """Write config, generation config (greedy) and weights in float32 as safetensors."""
+    model.generation_config.do_sample = False
+    model.generation_config.max_length = None
+    model.save_pretrained(directory)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=6000, help="steps of the task phase")
+    parser.add_argument("--minutes", type=float, default=1e9, help="end the task phase after this time at the latest")
+    parser.add_argument("--copy-steps", type=int, default=300, help="at most this many steps of the copying phase")
+    parser.add_argument("--tokens", type=int, default=2304, help="tokens per step")
+    parser.add_argument("--vocabulary", type=int, default=3000)
+    parser.add_argument("--hidden", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--feed-forward", type=int, default=320)
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="of AdamW: embeddings, norms")
+    parser.add_argument("--matrix-rate", type=float, default=8e-3, help="of Muon: weight matrices of the layers")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    torch.set_num_threads(1)
+    torch.manual_seed(options.seed)
+    options.output.mkdir(parents=True, exist_ok=True)
+    tokenizer = save_tokenizer(options.output, vocabulary=options.vocabulary, seed=options.seed)
+    model = new_model(len(tokenizer), options.hidden, options.layers, options.feed_forward)
+    plant_copying(model)
+    log.info("%.2f M parameters, vocabulary %d", model.num_parameters() / 1e6, len(tokenizer))
+    trainer = Trainer(model, len(slot_names()), options.learning_rate, options.matrix_rate)
+    blank = tokenizer.encode(" ", add_special_tokens=False)[0]
+    learn_to_copy(trainer, len(tokenizer), blank, options.copy_steps, 1024, options.seed)
+    learn_the_task(trainer, tokenizer, options.steps, options.minutes, options.tokens, options.seed + 1, options.output)
+    save(model, options.output)
+    log.info("wrote %s", options.output)
+
+
+if __name__ == "__main__":
+    main()
