@@ -7,6 +7,8 @@ never changed and never shuffled here; nothing but JVM column expressions.
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -15,10 +17,13 @@ from pyspark.sql.types import StringType, StructField, StructType
 from uniner_dist.errors import ConfigError
 from uniner_dist.run import Run
 from uniner_dist.spark import column, spark_glob, spark_path, spark_type, write_path
-from uniner_dist.storage.snapshot import SUFFIXES, is_glob, take_snapshot
+from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob, take_snapshot
 
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
 _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
+
+#: A folder's name with escaped non-ASCII bytes, as pyarrow and pandas write `münchen`; Spark and Hive never do.
+_PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 
 #: Why a row of the corpus cannot be used.
 REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "duplicate_id")
@@ -31,9 +36,11 @@ def read_corpus(spark: SparkSession, run: Run) -> DataFrame:
     columns nobody asked for are neither read nor compared between files.
     """
     corpus = run.config.corpus
-    rows: DataFrame = _reader(spark, run).load(
-        spark_glob(corpus.path) if is_glob(corpus.path) else spark_path(corpus.path)
-    )
+    snapshot = take_snapshot(corpus.path)
+    place = spark_glob(corpus.path) if is_glob(corpus.path) else spark_path(corpus.path)
+    rows: DataFrame = _reader(spark, run, _read_schema(run, snapshot)).load(place)
+    if any(_PERCENT_UTF8.search(file[len(snapshot.base) :]) for file in snapshot.files):
+        rows = rows.withColumns({name: _from_percent_utf8(column(name)) for name in run.corpus_partitions})
     return rows.select(
         F.struct(*[column(name) for name in document_columns(run)]).alias("document"),
         column(corpus.text_column).alias("text"),
@@ -114,8 +121,8 @@ def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFram
     return bad.select(*kept, text, "reason")
 
 
-def _reader(spark: SparkSession, run: Run):  # type: ignore[no-untyped-def]  # DataFrameReader is not exported by 3.5
-    reader = spark.read.format("parquet").schema(_read_schema(run)).option("pathGlobFilter", _suffix_glob())
+def _reader(spark: SparkSession, run: Run, schema: StructType):  # type: ignore[no-untyped-def]  # DataFrameReader is not exported by 3.5
+    reader = spark.read.format("parquet").schema(schema).option("pathGlobFilter", _suffix_glob())
     if run.corpus_partitions:
         return reader.option("basePath", write_path(run.corpus_base))
     return reader.option("recursiveFileLookup", "true")
@@ -125,10 +132,10 @@ def _suffix_glob() -> str:
     return "*.{" + ",".join(suffix.lstrip(".") for suffix in SUFFIXES) + "}"
 
 
-def _read_schema(run: Run) -> StructType:
+def _read_schema(run: Run, snapshot: Snapshot) -> StructType:
     """Columns to read: those of `document` and the text, partition columns as strings."""
     corpus = run.config.corpus
-    found = {field.name: field.type for field in take_snapshot(corpus.path).schema}
+    found = {field.name: field.type for field in snapshot.schema}
     found |= {name: pa.string() for name in run.corpus_partitions}
     wanted = dict.fromkeys([*document_columns(run), corpus.text_column])
     problems = [
@@ -140,6 +147,13 @@ def _read_schema(run: Run) -> StructType:
     if problems:
         raise ConfigError(problems)
     return StructType([StructField(name, spark_type(found[name])) for name in wanted])
+
+
+def _from_percent_utf8(value: Column) -> Column:
+    """A partition value as it was meant: Spark takes each escaped byte of a folder's name for a character."""
+    is_bytes = value.rlike(r"^[\x00-\xff]*[\x80-\xff][\x00-\xff]*$")
+    decoded = F.encode(value, "ISO-8859-1").cast("string")
+    return F.when(is_bytes & _valid_utf8(decoded), decoded).otherwise(value)
 
 
 def _all_valid_utf8(corpus: DataFrame) -> Column:
