@@ -47,16 +47,17 @@ def build_report(
 
 
 def summarise_attempts(attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Totals over all starts of the completions stage; rates over the seconds its loop ran."""
+    """Totals over all starts of the completions stage; rates over the seconds since a replica was ready."""
 
     def total(name: str) -> Any:
         return sum(attempt[name] for attempt in attempts)
 
-    seconds, prompts, prompt_tokens = total("wall_s"), total("prompts"), total("prompt_tokens")
+    seconds, prompts, prompt_tokens = total("answering_s"), total("prompts"), total("prompt_tokens")
     return {
         "starts": len(attempts),
         "prompts": prompts,
-        "seconds": round(seconds, 2),
+        "seconds": round(total("wall_s"), 2),
+        "answering_seconds": round(seconds, 2),
         "prompts_per_s": round(prompts / seconds, 1) if seconds else None,
         "prompt_tokens": prompt_tokens,
         "cached_tokens": total("cached_tokens"),

@@ -71,6 +71,7 @@ class PoolSummary:
     first_answer_s: float | None = None
     busy_s: float = 0.0
     wall_s: float = 0.0
+    answering_s: float = 0.0  # part of `wall_s` since the first replica was ready
     events: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, result: WorkResult) -> None:
@@ -136,6 +137,7 @@ class Pool:
         config = self._config
         self.queue = WorkQueue(shards, config.suspect_after, config.max_kills, config.max_shard_attempts)
         begun = time.monotonic()
+        answering: float | None = None
         while self.queue.open:
             if self._should_stop():
                 self._drain()
@@ -145,6 +147,9 @@ class Pool:
             self._collect()
             self._watch(time.monotonic())
             self.on_change(self)
+            if answering is None and self._ready():
+                answering = time.monotonic()
+        self.summary.answering_s += time.monotonic() - (answering or begun)
         self.summary.shards += len(shards)
         self.summary.wall_s += time.monotonic() - begun
         return self.summary
