@@ -85,8 +85,10 @@ def cuts_character(text: str, position: int) -> bool:
     if not 0 < position < len(text):
         return False
     before, after = text[position - 1], text[position]
-    if after < "\u0300" and before != ZERO_WIDTH_JOINER:
+    if after < "\u0300":
         return after == "\n" and before == "\r"
+    if before.isspace():
+        return False  # a mark without a character: white space is never part of one
     if is_extender(after) or before == ZERO_WIDTH_JOINER:
         return True
     if after in _REGIONAL_INDICATORS and before in _REGIONAL_INDICATORS:

@@ -234,9 +234,13 @@ def _fold(text: str, rule: str) -> _Folded:
 
 def _characters(text: str) -> Iterator[tuple[int, int]]:
     """Slices of `text`, each one character with the marks that extend it."""
-    starts = [index for index, character in enumerate(text) if not is_extender(character)]
-    if not starts or starts[0] != 0:
-        starts.insert(0, 0)
+    starts = [
+        index
+        for index, character in enumerate(text)
+        if not is_extender(character) or index == 0 or text[index - 1].isspace()
+    ]
+    if not starts:
+        return iter(())
     return pairwise([*starts, len(text)])
 
 
@@ -250,7 +254,9 @@ def _separates_words(text: str, start: int) -> bool:
 
 @lru_cache(maxsize=65536)
 def _decompose(character: str) -> str:
-    return _VARIATION_SELECTORS.sub("", unicodedata.normalize("NFD", character))
+    """Canonical decomposition without variation selectors, unless there is nothing else."""
+    decomposed = unicodedata.normalize("NFD", character)
+    return _VARIATION_SELECTORS.sub("", decomposed) or decomposed
 
 
 @lru_cache(maxsize=65536)
@@ -267,4 +273,4 @@ def _squeeze(text: str) -> str:
     squeezed = "".join(text.split())
     if squeezed.isascii():
         return squeezed.lower()
-    return unicodedata.normalize("NFD", _decompose.__wrapped__(squeezed).casefold())
+    return unicodedata.normalize("NFD", _VARIATION_SELECTORS.sub("", unicodedata.normalize("NFD", squeezed)).casefold())
