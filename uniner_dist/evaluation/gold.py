@@ -1,6 +1,7 @@
 """Gold answers in memory: per document and entity type the mentions that a perfect answer lists.
 
-Gold is made by hand and therefore small (some 100 bytes per pair); it is held whole, annotations never are.
+Gold is made by hand and therefore small (some 500 bytes per document and type); it is held whole, annotations never
+are. Formats: a Parquet dataset, CoNLL files, and the JSON files of the UniversalNER authors (see `sources`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,9 @@ from typing import Any
 
 from uniner_dist.core.scoring import Span, official_mentions
 from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.document import GoldDocument
 from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
-
-#: Documents and types named in an error message.
-_SHOWN = 3
+from uniner_dist.evaluation.sources import read_source, source_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +66,20 @@ class Gold:
     def has_spans(self) -> bool:
         """Whether every mention has offsets (and there is one)."""
         answers = [answer for document in self.documents.values() for answer in document.values()]
-        return any(a.mentions for a in answers) and all(a.spans is not None for a in answers)
+        return any(answer.mentions for answer in answers) and all(answer.spans is not None for answer in answers)
 
 
 def read_gold(path: str, id_column: str = "doc_id", by: str | None = None) -> Gold:
-    """Gold from a Parquet dataset: the id column, `entity_type`, `entities` (list of strings, or of text, start, end).
+    """Gold from a Parquet dataset, or from CoNLL or JSON files.
+
+    Parquet has the id column, `entity_type`, and `entities`: a list of strings, or of structs with `text`, `start`,
+    `end`; a null list is an empty one.
 
     Raises:
         ConfigError: unreadable, columns missing, a null id or type, a pair that stands twice.
     """
-    files = list_dataset("gold", path)
-    wanted = (id_column, "entity_type", "entities")
-    gold = Gold(has_group=by is not None and all(by in file.columns().names for file in files))
-    for file in files:
-        check_columns("gold", path, file, wanted)
-        for doc_id, entity_type, entities, group in _rows(file, wanted, by if gold.has_group else None):
-            if doc_id is None or entity_type is None:
-                raise ConfigError(f"gold {path}: a row has no {id_column} or no entity_type ({file.path})")
-            answers = gold.documents.setdefault(str(doc_id), {})
-            if entity_type in answers:
-                raise ConfigError(f"gold {path}: document {doc_id}, type {entity_type} stands more than once")
-            answers[entity_type] = gold_answer(entities or (), None if group is None else str(group))
+    kind = source_format(path)
+    gold = _from_documents(read_source(path, kind)) if kind else _from_parquet(path, id_column, by)
     if not gold.documents:
         raise ConfigError(f"gold {path}: holds no rows")
     return gold
@@ -96,10 +89,35 @@ def gold_answer(entities: Iterable[str | Mapping[str, Any]], group: str | None =
     """An answer from strings, or from mappings with `text`, `start`, `end` (offsets may be null)."""
     items = list(entities)
     texts = [item if isinstance(item, str) else item["text"] for item in items]
-    spans = [None if isinstance(item, str) else (item.get("start"), item.get("end")) for item in items]
-    placed = frozenset((span[0], span[1]) for span in spans if span and None not in span)
-    complete = all(span and None not in span for span in spans)
-    return GoldAnswer(tuple(dict.fromkeys(texts)), placed if complete else None, group)  # type: ignore[arg-type]
+    places = [(None, None) if isinstance(item, str) else (item.get("start"), item.get("end")) for item in items]
+    spans = frozenset((start, end) for start, end in places if start is not None and end is not None)
+    complete = all(start is not None and end is not None for start, end in places)
+    return GoldAnswer(tuple(dict.fromkeys(texts)), spans if complete else None, group)
+
+
+def _from_documents(documents: Iterable[GoldDocument]) -> Gold:
+    return Gold(
+        {
+            document.doc_id: {name: gold_answer(entities) for name, entities in document.answers.items()}
+            for document in documents
+        }
+    )
+
+
+def _from_parquet(path: str, id_column: str, by: str | None) -> Gold:
+    files = list_dataset("gold", path)
+    wanted = (id_column, "entity_type", "entities")
+    gold = Gold(has_group=by is not None and all(by in file.columns for file in files))
+    for file in files:
+        check_columns("gold", path, file, wanted)
+        for doc_id, entity_type, entities, group in _rows(file, wanted, by if gold.has_group else None):
+            if doc_id is None or entity_type is None:
+                raise ConfigError(f"gold {path}: a row has no {id_column} or no entity_type ({file.path})")
+            answers = gold.documents.setdefault(str(doc_id), {})
+            if entity_type in answers:
+                raise ConfigError(f"gold {path}: document {doc_id}, type {entity_type} stands more than once")
+            answers[entity_type] = gold_answer(entities or (), None if group is None else str(group))
+    return gold
 
 
 def _rows(file: DataFile, columns: tuple[str, ...], by: str | None) -> Iterable[tuple[Any, Any, Any, Any]]:

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.answer import Row
 from uniner_dist.evaluation.gold import Gold, read_gold
 from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
-from uniner_dist.evaluation.tally import Row, Tally
+from uniner_dist.evaluation.tally import Tally
 
 _NEEDED = ("entity_type", "entities", "outcome")
 #: Read where they are there.
@@ -27,14 +28,15 @@ def evaluate(annotations: str, gold: str, id_column: str = "doc_id", by: str | N
 
     Args:
         annotations: the published dataset (Parquet, any fsspec path).
-        gold: Parquet with the id column, `entity_type` and `entities` (list of strings, or of text, start and end).
+        gold: Parquet with the id column, `entity_type` and `entities` (list of strings, or of text, start and end);
+            or CoNLL or JSON files whose documents have been imported with `import_gold`.
         id_column: column of the document ids in both; ids are compared as strings.
         by: a column of the gold or, failing that, of the annotations, such as `domain`: scores per value of it.
 
     Returns:
         `official`, `strict` and `relaxed` (None without offsets), each with `precision`, `recall`, `f1`, `counts` and
-        bootstrap `intervals`; the same per type in `by_type` and per value in `by`; `pairs`, `outcomes`, ...: see
-        docs/evaluation.md.
+        bootstrap `intervals`; the same per type in `by_type` and per value in `by`; `pairs`, `outcomes`, `confidence`
+        and `worst`: see docs/evaluation.md. Only strings, numbers, lists and mappings, ready for JSON.
 
     Raises:
         ConfigError: something is not there or not readable.
@@ -52,7 +54,7 @@ def evaluate(annotations: str, gold: str, id_column: str = "doc_id", by: str | N
 
 
 def _check_group(by: str, gold: str, annotations: str, file: DataFile) -> None:
-    if by not in file.columns().names:
+    if by not in file.columns:
         raise ConfigError(f"--by {by}: no such column, neither in gold {gold} nor in annotations {annotations}")
 
 
@@ -61,9 +63,9 @@ def _rows(files: Sequence[DataFile], id_column: str, gold: Gold, group: str | No
     ids, types = pa.array(gold.documents, pa.string()), set(gold.types)
     for file in files:
         if "entity_type" in file.folders and file.folders["entity_type"] not in types:
-            tally.without_gold += file.rows()
+            tally.without_gold += file.rows
             continue
-        optional = [name for name in _OPTIONAL if name in file.columns().names]
+        optional = [name for name in _OPTIONAL if name in file.columns]
         columns = [id_column, *_NEEDED, *optional, *([group] if group else [])]
         for batch in file.batches(columns):
             keys = pc.cast(batch.column(0), pa.string())

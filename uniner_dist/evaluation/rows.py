@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -38,19 +39,21 @@ class DataFile:
     path: str
     folders: dict[str, str | None]
 
+    @cached_property
+    def _footer(self) -> Any:
+        with self.fs.open(self.path, "rb") as stream:
+            return pq.read_metadata(stream)
+
+    @property
     def rows(self) -> int:
         """How many rows the file has, from its footer."""
-        with self.fs.open(self.path, "rb") as stream:
-            return int(pq.read_metadata(stream).num_rows)
+        return int(self._footer.num_rows)
 
-    def columns(self) -> pa.Schema:
-        """Schema of the file with the folder columns behind."""
-        with self.fs.open(self.path, "rb") as stream:
-            schema = pq.read_schema(stream).remove_metadata()
-        for name in self.folders:
-            if name not in schema.names:
-                schema = schema.append(pa.field(name, pa.string()))
-        return schema
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns, folder columns last."""
+        stored = self._footer.schema.to_arrow_schema().names
+        return tuple(dict.fromkeys([*stored, *self.folders]))
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of `columns` in that order; folder columns win over a column of the file of the same name."""
@@ -83,10 +86,10 @@ def list_dataset(name: str, path: str) -> list[DataFile]:
 
 def check_columns(name: str, path: str, file: DataFile, wanted: Sequence[str]) -> None:
     """Raises ConfigError if the file lacks a wanted column; the message lists what is there."""
-    there = file.columns().names
-    missing = [column for column in wanted if column not in there]
+    missing = [column for column in wanted if column not in file.columns]
     if missing:
-        raise ConfigError(f"{name} {path}: has no column {', '.join(missing)}; columns there: {', '.join(there)}")
+        there = ", ".join(file.columns)
+        raise ConfigError(f"{name} {path}: has no column {', '.join(missing)}; columns there: {there}")
 
 
 def _folders(relative: str) -> dict[str, str | None]:

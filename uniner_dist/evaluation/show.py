@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-_METRICS = {"official": "official", "strict": "strict spans", "relaxed": "relaxed spans"}
+_METRICS: Final = {"official": "official", "strict": "strict spans", "relaxed": "relaxed spans"}
+#: Lines of the list of worst answers.
+_WORST: Final = 8
+#: Mentions shown in one of them.
+_MENTIONS: Final = 4
 
 
 def print_scores(scores: Mapping[str, Any], console: Console | None = None) -> None:
-    """Overall scores with intervals, then per type and per value of the `by` column."""
+    """Overall scores with intervals, per type, per value of the `by` column, confidence, and the worst answers."""
     console = console or Console()
     console.print(_overall(scores))
     _print_notes(scores, console)
     console.print(_grouped("Scores by entity type", "entity type", scores["by_type"]))
     if scores.get("by"):
         column = scores["by_column"]
-        console.print(_grouped(f"Scores by {column}", column, scores["by"]))
+        console.print(_grouped(f"Scores by {escape(column)}", column, scores["by"]))
+    if scores["confidence"]:
+        _print_confidence(scores["confidence"], console)
+    if scores["worst"]["pairs"]:
+        console.print(_worst(scores["worst"]["pairs"]))
+
+
+def new_table(title: str, *columns: str) -> Table:
+    """An empty table that fits into 80 columns, numbers to the right."""
+    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+        column.no_wrap = True
+    return table
+
+
+def interval(score: Mapping[str, Any], name: str = "f1") -> str:
+    """A bootstrap interval, such as `0.81–0.84`."""
+    low, high = score["intervals"][name]
+    return f"{low:.3f}–{high:.3f}"
 
 
 def _overall(scores: Mapping[str, Any]) -> Table:
     pairs = scores["pairs"]["gold"]
     title = f"Scores against gold: {scores['documents']:,} documents, {pairs:,} (document, entity type) pairs"
-    table = Table("metric", "precision", "recall", "F1", "F1, 95 %", "correct", "predicted", "gold", title=title)
-    _right(table)
+    table = new_table(title, "metric", "precision", "recall", "F1", "F1, 95 %", "right", "answered", "gold")
     for metric, name in _METRICS.items():
         score = scores[metric]
         if score is not None:
-            table.add_row(name, *_figures(score), _interval(score, "f1"), *(f"{n:,}" for n in score["counts"].values()))
+            table.add_row(name, *_figures(score), interval(score), *(f"{n:,}" for n in score["counts"].values()))
     return table
 
 
@@ -44,33 +67,54 @@ def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
         console.print(f"{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty")
     if pairs["annotations_without_gold"]:
         console.print(f"{pairs['annotations_without_gold']:,} annotations have no gold answer and are left out")
+    console.print()
 
 
 def _grouped(title: str, column: str, groups: Mapping[str, Mapping[str, Any]]) -> Table:
     metrics = [metric for metric in _METRICS if any(scores[metric] for scores in groups.values())]
-    table = Table(escape(column), "precision", "recall", "F1", "F1, 95 %", title=title)
-    for metric in metrics[1:]:
-        table.add_column(f"{_METRICS[metric]} F1")
-    table.add_column("gold")
-    _right(table)
+    extra = [f"{metric} F1" for metric in metrics[1:]]
+    table = new_table(title, escape(column), "precision", "recall", "F1", "F1, 95 %", *extra, "gold")
     for name, scores in groups.items():
         official = scores["official"]
-        extra = [f"{scores[metric]['f1']:.3f}" for metric in metrics[1:]]
-        table.add_row(
-            Text(name), *_figures(official), _interval(official, "f1"), *extra, f"{official['counts']['gold']:,}"
-        )
+        others = [f"{scores[metric]['f1']:.3f}" for metric in metrics[1:]]
+        table.add_row(Text(name), *_figures(official), interval(official), *others, f"{official['counts']['gold']:,}")
     return table
+
+
+def _print_confidence(confidence: Mapping[str, Any], console: Console) -> None:
+    names = {"mentions": "mentions", "none": 'answers "none"'}
+    table = new_table(
+        "Confidence: does it rank right above wrong?", "of", "number", "right", "AUC", "surest half right"
+    )
+    for kind, name in names.items():
+        if confidence[kind]:
+            summary = confidence[kind]
+            auc = "–" if summary["auc"] is None else f"{summary['auc']:.3f}"
+            half = next((p["precision"] for p in summary["curve"] if p["coverage"] >= 0.5), summary["right"])
+            table.add_row(name, f"{summary['n']:,}", f"{summary['right']:.1%}", auc, f"{half:.1%}")
+    console.print(table)
+
+
+def _worst(pairs: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(
+        "document", "type", "missed", "spurious", title="Worst answers", title_justify="left", box=box.SIMPLE_HEAD
+    )
+    for pair in pairs[:_WORST]:
+        spurious = [_with_types(mention) for mention in pair["spurious"]]
+        cells = [pair["doc_id"], pair["entity_type"], _some(pair["missed"]), _some(spurious)]
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _with_types(mention: Mapping[str, Any]) -> str:
+    types = ", ".join(mention["gold_types"])
+    return f"{mention['text']} (is {types})" if types else str(mention["text"])
+
+
+def _some(mentions: Sequence[str]) -> str:
+    rest = len(mentions) - _MENTIONS
+    return "; ".join(mentions[:_MENTIONS]) + (f"; {rest} more" if rest > 0 else "")
 
 
 def _figures(score: Mapping[str, Any]) -> list[str]:
     return [f"{score[name]:.3f}" for name in ("precision", "recall", "f1")]
-
-
-def _interval(score: Mapping[str, Any], name: str) -> str:
-    low, high = score["intervals"][name]
-    return f"{low:.3f} – {high:.3f}"
-
-
-def _right(table: Table) -> None:
-    for column in table.columns[1:]:
-        column.justify = "right"

@@ -1,0 +1,87 @@
+"""Whether confidence ranks right above wrong, and whether it means what it says.
+
+Confidences with a verdict each enter, numbers and curves leave. Pure; no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+#: Most points of a curve that are kept: enough for a picture, little enough for a JSON file.
+_CURVE_POINTS: Final = 100
+_BINS: Final = 10
+
+
+def rank_auc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
+    """Chance that a right answer has a higher confidence than a wrong one, ties counting half.
+
+    This is the area under the ROC curve, computed as the Mann-Whitney U statistic over mean ranks. None if all are
+    right or all are wrong.
+    """
+    values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=bool)
+    positive = int(verdicts.sum())
+    negative = len(verdicts) - positive
+    if not positive or not negative:
+        return None
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    mean_ranks = last - (counts - 1) / 2  # ranks count from 1
+    rank_sum = float(mean_ranks[inverse][verdicts].sum())
+    return (rank_sum - positive * (positive + 1) / 2) / (positive * negative)
+
+
+def precision_coverage(scores: Sequence[float], right: Sequence[bool]) -> list[dict[str, float]]:
+    """What is left, and how much of it is right, when only confidences of at least `threshold` are kept.
+
+    Returns:
+        Points with `threshold`, `coverage` (share kept) and `precision` (share of the kept that is right), from the
+        highest threshold to the lowest, one per distinct confidence, thinned out to a hundred.
+    """
+    values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    order = np.argsort(-values, kind="stable")
+    values, correct = values[order], np.cumsum(verdicts[order])
+    last = np.flatnonzero(np.append(values[1:] != values[:-1], True)) if len(values) else np.empty(0, dtype=np.int64)
+    if len(last) > _CURVE_POINTS:
+        last = last[np.unique(np.linspace(0, len(last) - 1, _CURVE_POINTS).round().astype(np.int64))]
+    return [
+        {
+            "threshold": float(values[i]),
+            "coverage": float(i + 1) / len(values),
+            "precision": float(correct[i]) / float(i + 1),
+        }
+        for i in last
+    ]
+
+
+def reliability(scores: Sequence[float], right: Sequence[bool]) -> list[dict[str, float]]:
+    """Mean confidence and share of right answers in ten equally wide bins of confidence; empty bins are left out."""
+    values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    bins: npt.NDArray[np.int64] = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
+    return [
+        {
+            "low": number / _BINS,
+            "high": (number + 1) / _BINS,
+            "n": int(inside.sum()),
+            "confidence": float(values[inside].mean()),
+            "right": float(verdicts[inside].mean()),
+        }
+        for number in range(_BINS)
+        if (inside := bins == number).any()
+    ]
+
+
+def summarise_confidence(scores: Sequence[float], right: Sequence[bool]) -> dict[str, Any] | None:
+    """`n`, `right` (share), `auc`, `curve` and `reliability` of one kind of answer; None when there is none."""
+    if not scores:
+        return None
+    return {
+        "n": len(scores),
+        "right": sum(right) / len(right),
+        "auc": rank_auc(scores, right),
+        "curve": precision_coverage(scores, right),
+        "reliability": reliability(scores, right),
+    }

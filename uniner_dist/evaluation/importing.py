@@ -1,0 +1,81 @@
+"""Foreign gold as a corpus to annotate and a gold dataset to score against, both Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.document import GoldDocument
+from uniner_dist.evaluation.sources import read_source, source_format
+from uniner_dist.storage.filesystem import find_files, join, write_bytes
+
+_FILE: Final = "part-0.parquet"
+_PLACED: Final = pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32())]))
+
+
+def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
+    """Write the texts and the answers of CoNLL or JSON files as Parquet.
+
+    Args:
+        source: a file, or a folder of files of one format.
+        corpus_out: folder for the corpus: `doc_id`, `text`.
+        gold_out: folder for the gold: `doc_id`, `entity_type`, `entities` (strings from JSON; text, start, end from
+            CoNLL), one row per document and type, empty answers included.
+
+    Returns:
+        `documents`, `pairs`, `mentions`, and `types`: the entity types in order of first appearance.
+
+    Raises:
+        ConfigError: unreadable source, or an output folder that holds other files.
+    """
+    kind = source_format(source)
+    if kind is None:
+        raise ConfigError(
+            f"gold {source}: no CoNLL files (.conll, .bio, .iob2, .bioes, .tsv, .txt) or .json files there"
+        )
+    return write_gold(read_source(source, kind), corpus_out, gold_out)
+
+
+def write_gold(documents: Sequence[GoldDocument], corpus_out: str, gold_out: str) -> dict[str, Any]:
+    """Write documents as corpus and gold; see `import_gold`."""
+    for folder in (corpus_out, gold_out):
+        _check_folder(folder)
+    corpus = {"doc_id": [document.doc_id for document in documents], "text": [document.text for document in documents]}
+    answers = [(d.doc_id, name, entities) for d in documents for name, entities in d.answers.items()]
+    gold = pa.table(
+        {
+            "doc_id": pa.array([doc_id for doc_id, _, _ in answers], pa.string()),
+            "entity_type": pa.array([name for _, name, _ in answers], pa.string()),
+            "entities": pa.array([entities for _, _, entities in answers], _entities_type(documents)),
+        }
+    )
+    _write(corpus_out, pa.table({name: pa.array(values, pa.string()) for name, values in corpus.items()}))
+    _write(gold_out, gold)
+    return {
+        "documents": len(documents),
+        "pairs": len(answers),
+        "mentions": sum(len(entities) for _, _, entities in answers),
+        "types": list(dict.fromkeys(name for _, name, _ in answers)),
+    }
+
+
+def _entities_type(documents: Iterable[GoldDocument]) -> pa.DataType:
+    mentions = (mention for d in documents for entities in d.answers.values() for mention in entities)
+    first = next(mentions, "")
+    return pa.list_(pa.string()) if isinstance(first, str) else _PLACED
+
+
+def _check_folder(folder: str) -> None:
+    others = [name for name in find_files(folder) if name != _FILE]
+    if others:
+        raise ConfigError(f"{folder}: holds other files ({', '.join(others[:3])}); choose an empty folder")
+
+
+def _write(folder: str, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_bytes(join(folder, _FILE), sink.getvalue().to_pybytes())

@@ -1,0 +1,120 @@
+"""Scores as a picture: bars per entity type with intervals, and how far confidence can be trusted.
+
+The mapping that `evaluate` returns enters, a PNG or SVG file leaves. Needs matplotlib, which nothing else does.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage.filesystem import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SUFFIXES: Final = ("png", "svg", "pdf")
+#: Colours that stay apart for the colour-blind and in print (Okabe and Ito).
+_BARS: Final = {"precision": "#56B4E9", "recall": "#E69F00", "f1": "#009E73"}
+_CURVES: Final = {"mentions": ("mentions", "#0072B2"), "none": ('answers "none"', "#D55E00")}
+_LABELS: Final = {"precision": "precision", "recall": "recall", "f1": "F1"}
+
+
+def check_plot_path(path: str) -> None:
+    """Raises ConfigError when the picture could not be written: wrong ending, or matplotlib is not installed."""
+    if path.rsplit(".", 1)[-1].lower() not in _SUFFIXES:
+        raise ConfigError(f"--plot {path}: must end in .{', .'.join(_SUFFIXES)}")
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise ConfigError("--plot needs matplotlib: pip install matplotlib") from error
+
+
+def plot_scores(scores: Mapping[str, Any], path: str) -> None:
+    """Write the picture; the ending of the path says in which format.
+
+    Raises:
+        ConfigError: another ending, or matplotlib is not installed.
+    """
+    check_plot_path(path)
+    sink = io.BytesIO()
+    draw_scores(scores).savefig(sink, format=path.rsplit(".", 1)[-1].lower(), dpi=150)
+    write_bytes(path, sink.getvalue())
+
+
+def draw_scores(scores: Mapping[str, Any]) -> Figure:
+    """The picture as a matplotlib figure."""
+    from matplotlib.figure import Figure
+
+    types = len(scores["by_type"]) + 1
+    height = max(3.5, 1.2 + 0.42 * types)
+    confidence = scores["confidence"]
+    figure = Figure(figsize=(14 if confidence else 7.5, height), layout="constrained")
+    if confidence is None:
+        _draw_types(figure.add_subplot(), scores)
+        return figure
+    panels = figure.add_gridspec(2 if height > 6 else 1, 2 if height > 6 else 3)
+    _draw_types(figure.add_subplot(panels[:, 0]), scores)
+    _draw_coverage(figure.add_subplot(panels[0, 1]), confidence)
+    _draw_reliability(figure.add_subplot(panels[1, 1] if height > 6 else panels[0, 2]), confidence)
+    return figure
+
+
+def _draw_types(axes: Axes, scores: Mapping[str, Any]) -> None:
+    """Horizontal bars: all types first, then each, best F1 on top; a line from end to end of each interval."""
+    ranked = sorted(scores["by_type"].items(), key=lambda item: -item[1]["official"]["f1"])
+    rows = [("all types", scores["official"]), *((name, one["official"]) for name, one in ranked)]
+    for offset, (measure, colour) in zip((-0.27, 0.0, 0.27), _BARS.items(), strict=True):
+        places = [index + offset for index in range(len(rows))]
+        values = [score[measure] for _, score in rows]
+        below = [max(0.0, score[measure] - score["intervals"][measure][0]) for _, score in rows]
+        above = [max(0.0, score["intervals"][measure][1] - score[measure]) for _, score in rows]
+        style = {"elinewidth": 0.9, "capsize": 1.5, "ecolor": "#444444"}
+        axes.barh(places, values, 0.25, xerr=[below, above], color=colour, label=_LABELS[measure], error_kw=style)
+    axes.axhline(0.5, color="#bbbbbb", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [f"{name}  ({score['counts']['gold']:,})" for name, score in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("official score; lines: 95 % bootstrap interval; in brackets: gold mentions")
+    axes.set_title("Scores by entity type", loc="left")
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.6, 1.0), ncols=3, frameon=False)
+
+
+def _draw_coverage(axes: Axes, confidence: Mapping[str, Any]) -> None:
+    for kind, (name, colour) in _CURVES.items():
+        summary = confidence[kind]
+        if summary:
+            auc = "" if summary["auc"] is None else f", AUC {summary['auc']:.3f}"
+            coverage = [point["coverage"] for point in summary["curve"]]
+            precision = [point["precision"] for point in summary["curve"]]
+            axes.plot(coverage, precision, color=colour, label=f"{name} ({summary['n']:,}{auc})")
+    _finish(axes, "Keeping only the surest", "share kept", "share of the kept that is right")
+
+
+def _draw_reliability(axes: Axes, confidence: Mapping[str, Any]) -> None:
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--", label="confidence = share right")
+    for kind, (name, colour) in _CURVES.items():
+        bins = confidence[kind]["reliability"] if confidence[kind] else []
+        if bins:
+            most = max(one["n"] for one in bins)
+            means, rights = [one["confidence"] for one in bins], [one["right"] for one in bins]
+            axes.plot(means, rights, color=colour, label=name)
+            axes.scatter(means, rights, [12 + 90 * one["n"] / most for one in bins], color=colour)
+    _finish(axes, "Confidence and truth (dot size: number)", "mean confidence", "share right")
+
+
+def _finish(axes: Axes, title: str, x_label: str, y_label: str) -> None:
+    axes.set_title(title, loc="left")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.03)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower left", frameon=False)
