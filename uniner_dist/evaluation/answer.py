@@ -32,6 +32,11 @@ class Row:
         """Whether there is no whole answer."""
         return self.outcome not in (Outcome.FOUND.value, Outcome.NONE.value)
 
+    @property
+    def counted(self) -> Sequence[Mapping[str, Any]]:
+        """The entities that count: none of a failed answer, because what it lists is known not to be the whole."""
+        return () if self.failed else self.entities
+
     def official(self) -> list[str]:
         """The answer as the authors' evaluator reads the model's raw output: normalised, each mention once.
 
@@ -40,8 +45,7 @@ class Row:
         """
         if self.raw_output is not None and not is_passage_outputs(self.raw_output):
             return official_mentions(official_answer(self.raw_output))
-        texts = () if self.failed else (entity["text"] for entity in self.entities)
-        return list(dict.fromkeys(map(normalize_mention, texts)))
+        return list(dict.fromkeys(normalize_mention(entity["text"]) for entity in self.counted))
 
 
 def is_passage_outputs(raw_output: str) -> bool:

@@ -36,6 +36,7 @@ def print_scores(scores: Mapping[str, Any], console: Console | None = None) -> N
 def new_table(title: str, *columns: str) -> Table:
     """An empty table that fits into 80 columns, numbers to the right."""
     table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].min_width = 13
     for column in table.columns[1:]:
         column.justify = "right"
         column.no_wrap = True
@@ -51,7 +52,7 @@ def interval(score: Mapping[str, Any], name: str = "f1") -> str:
 def _overall(scores: Mapping[str, Any]) -> Table:
     pairs = scores["pairs"]["gold"]
     title = f"Scores against gold: {scores['documents']:,} documents, {pairs:,} (document, entity type) pairs"
-    table = new_table(title, "metric", "precision", "recall", "F1", "F1, 95 %", "right", "answered", "gold")
+    table = new_table(title, "metric", "prec.", "recall", "F1", "F1, 95 %", "right", "answered", "gold")
     for metric, name in _METRICS.items():
         score = scores[metric]
         if score is not None:
@@ -64,7 +65,8 @@ def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
     outcomes = ", ".join(f"{count:,} {name}" for name, count in scores["outcomes"].items())
     console.print(Text(f"answers: {outcomes}"), soft_wrap=True)
     if pairs["failed"] or pairs["missing"]:
-        console.print(f"{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty")
+        left_out = f"; the {pairs['failed_mentions']:,} mentions in them are left out" * bool(pairs["failed_mentions"])
+        console.print(f"{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty{left_out}")
     if pairs["annotations_without_gold"]:
         console.print(f"{pairs['annotations_without_gold']:,} annotations have no gold answer and are left out")
     console.print()
@@ -72,8 +74,7 @@ def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
 
 def _grouped(title: str, column: str, groups: Mapping[str, Mapping[str, Any]]) -> Table:
     metrics = [metric for metric in _METRICS if any(scores[metric] for scores in groups.values())]
-    extra = [f"{metric} F1" for metric in metrics[1:]]
-    table = new_table(title, escape(column), "precision", "recall", "F1", "F1, 95 %", *extra, "gold")
+    table = new_table(title, escape(column), "prec.", "recall", "F1", "F1, 95 %", *metrics[1:], "gold")
     for name, scores in groups.items():
         official = scores["official"]
         others = [f"{scores[metric]['f1']:.3f}" for metric in metrics[1:]]

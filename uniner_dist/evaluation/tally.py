@@ -47,6 +47,7 @@ class Tally:
         self._groups: dict[Key, str | None] = {}
         self._group_of_document: dict[str, str | None] = {}
         self._outcomes: Counter[str] = Counter()
+        self._failed_mentions = 0
         self._errors = ErrorList()
         self._mention_verdicts: Verdicts = []
         self._none_verdicts: Verdicts = []
@@ -79,6 +80,7 @@ class Tally:
                 "gold": len(self._counts),
                 "missing": missing,
                 "failed": sum(n for name, n in self._outcomes.items() if name not in good),
+                "failed_mentions": self._failed_mentions,
                 "annotations_without_gold": self.without_gold,
             },
             "outcomes": dict(self._outcomes.most_common()),
@@ -96,6 +98,7 @@ class Tally:
         key = (row.doc_id, row.entity_type)
         answered, expected = row.official(), gold.official()
         self._outcomes[row.outcome] += 1
+        self._failed_mentions += len(row.entities) - len(row.counted)
         self._groups[key] = gold.group if self._gold.has_group else row.group
         self._counts[key] = {"official": mention_counts(answered, expected), **self._span_counts(row, gold)}
         if set(answered) != set(expected):
@@ -104,9 +107,8 @@ class Tally:
     def _span_counts(self, row: Row, gold: GoldAnswer) -> dict[str, Counts]:
         if gold.spans is None or len(self._metrics) == 1:
             return {}
-        entities = () if row.failed else row.entities
-        found = [(entity["start"], entity["end"]) for entity in entities if entity["start"] is not None]
-        nowhere = Counts(predicted=len(entities) - len(found))  # a mention without a place is a wrong one
+        found = [(entity["start"], entity["end"]) for entity in row.counted if entity["start"] is not None]
+        nowhere = Counts(predicted=len(row.counted) - len(found))  # a mention without a place is a wrong one
         return {
             "strict": strict_span_counts(found, gold.spans) + nowhere,
             "relaxed": relaxed_span_counts(found, gold.spans) + nowhere,

@@ -1,0 +1,185 @@
+"""The authors' benchmark table: every data set of a folder annotated and scored, one row each.
+
+A folder of gold enters (the authors' JSON files, CoNLL files, or `corpus/` and `gold/` as Parquet); per data set a run
+with its own entity types, its annotations and its scores leave. Running it again resumes: finished runs are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+
+from uniner_dist.config import Config, load_config
+from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.gold import read_gold
+from uniner_dist.evaluation.importing import write_gold
+from uniner_dist.evaluation.measure import evaluate
+from uniner_dist.evaluation.show import interval, new_table
+from uniner_dist.evaluation.sources import read_source, source_format
+from uniner_dist.storage.filesystem import absolute, exists, join, list_names, write_json
+
+#: F1 in per cent of UniNER-7B-type and UniNER-7B-type-sup on the test sets that neither was trained on: table of the
+#: out-of-domain evaluation in Zhou et al., arXiv:2308.03279. It has no figures for UniNER-7B-all.
+PUBLISHED: Final[Mapping[str, tuple[float, float]]] = {
+    "movie": (42.4, 61.2),
+    "restaurant": (31.7, 35.2),
+    "ai": (53.5, 62.9),
+    "literature": (59.4, 64.9),
+    "music": (65.0, 70.6),
+    "politics": (60.8, 66.9),
+    "science": (61.1, 70.8),
+}
+PUBLISHED_MODELS: Final = ("UniNER-7B-type", "UniNER-7B-type-sup")
+
+#: Failed answers count as empty, as in the authors' script, so they never stop a benchmark.
+_OWN_OVERRIDES: Final = ("run.max_failed_fraction=1.0",)
+
+Annotate = Callable[[Config, Callable[[str], None]], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One row of the table: a corpus, its gold, and the types that the gold answers."""
+
+    name: str
+    corpus: str
+    gold: str
+    types: tuple[str, ...]
+
+
+def run_benchmark(
+    data: str,
+    output: str,
+    *,
+    model: str | None = None,
+    config: str | None = None,
+    overrides: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+    annotate: Annotate | None = None,
+) -> dict[str, Any]:
+    """Annotate and score every data set of a folder.
+
+    Args:
+        data: folder with JSON or CoNLL files, one per data set; or with `corpus/` and `gold/`, Parquet, both in
+            folders such as `domain=ai` (one data set each) or in none.
+        output: folder for `<data set>/annotations`, `<data set>/scores.json` and `scores.json` with the whole table.
+        model: as for `annotate`.
+        config: YAML file, as for `annotate`.
+        overrides: `key=value`, as for `annotate`.
+        say: takes one line of news.
+        annotate: does the annotating; default `uniner_dist.pipeline.annotate`.
+
+    Returns:
+        `datasets`: name → what `evaluate` returns; `mean_f1` of the official metric.
+
+    Raises:
+        UninerError: nothing to score in `data`, or what annotating raises.
+    """
+    annotate = annotate or _annotate
+    datasets = find_datasets(data, output)
+    configs = {one.name: _config(one, output, model, config, overrides) for one in datasets}
+    scores: dict[str, Any] = {}
+    for dataset in datasets:
+        say(f"benchmark: {dataset.name}, {len(dataset.types)} types ({len(scores) + 1} of {len(datasets)})")
+        annotate(configs[dataset.name], say)
+        scores[dataset.name] = evaluate(configs[dataset.name].output.path, dataset.gold)
+        write_json(join(output, dataset.name, "scores.json"), scores[dataset.name])
+    f1s = [one["official"]["f1"] for one in scores.values()]
+    table = {"model": configs[datasets[0].name].model.name, "mean_f1": sum(f1s) / len(f1s), "datasets": scores}
+    write_json(join(output, "scores.json"), table)
+    return table
+
+
+def _annotate(config: Config, say: Callable[[str], None]) -> Mapping[str, Any]:
+    from uniner_dist.pipeline import annotate
+
+    return annotate(config, say)
+
+
+def find_datasets(data: str, output: str) -> list[Dataset]:
+    """The data sets of a folder; JSON and CoNLL files are imported below `output` first.
+
+    Raises:
+        ConfigError: nothing of a known form there.
+    """
+    if exists(join(data, "corpus")) and exists(join(data, "gold")):
+        return _parquet_datasets(data)
+    kind = source_format(data)
+    if kind is None:
+        raise ConfigError(
+            f"--data {data}: expected .json or CoNLL files, or folders `corpus` and `gold` with Parquet files"
+        )
+    return [_imported(join(data, name), kind, output) for name in list_names(data) if source_format(join(data, name))]
+
+
+def published_f1(name: str) -> tuple[float, float] | None:
+    """The authors' figures for a data set of that name (`CrossNER_AI`, `mit-movie`, `science`), or None."""
+    bare = re.sub(r"^(crossner|mit)[-_ ]*", "", name.lower())
+    return PUBLISHED.get(bare)
+
+
+def print_benchmark(table: Mapping[str, Any], console: Console | None = None) -> None:
+    """One row per data set, the authors' figures beside ours."""
+    console = console or Console()
+    title = f"Benchmark of {table['model']}: official scores"
+    shown = new_table(title, "data set", "prec.", "recall", "F1", "F1, 95 %", "failed", "-type¹", "-type-sup¹")
+    for name, scores in table["datasets"].items():
+        official = scores["official"]
+        published = published_f1(name)
+        theirs = [f"{value / 100:.3f}" for value in published] if published else ["", ""]
+        figures = [f"{official[measure]:.3f}" for measure in ("precision", "recall", "f1")]
+        shown.add_row(name, *figures, interval(official), f"{scores['pairs']['failed']:,}", *theirs)
+    shown.add_row("mean", "", "", f"{table['mean_f1']:.3f}", "", "", *_mean_published(list(table["datasets"])))
+    console.print(shown)
+    if any(published_f1(name) for name in table["datasets"]):
+        console.print("¹ F1 of UniNER-7B-type and -type-sup in arXiv:2308.03279 for the data set of that name")
+
+
+def _mean_published(names: Sequence[str]) -> list[str]:
+    """Means of the authors' figures, if there is one for each data set: means over others cannot be compared."""
+    published = [published_f1(name) for name in names]
+    known = [figures for figures in published if figures is not None]
+    if not known or len(known) < len(published):
+        return ["", ""]
+    return [f"{sum(column) / len(column) / 100:.3f}" for column in zip(*known, strict=True)]
+
+
+def _parquet_datasets(data: str) -> list[Dataset]:
+    folders = [name for name in list_names(join(data, "gold")) if "=" in name]
+    if not folders:
+        return [_parquet_dataset(absolute(data).rsplit("/", 1)[-1], join(data, "corpus"), join(data, "gold"))]
+    missing = [name for name in folders if not exists(join(data, "corpus", name))]
+    if missing:
+        raise ConfigError(f"--data {data}: gold has {', '.join(missing)}, the corpus has not")
+    return [
+        _parquet_dataset(name.split("=", 1)[1], join(data, "corpus", name), join(data, "gold", name))
+        for name in folders
+    ]
+
+
+def _parquet_dataset(name: str, corpus: str, gold: str) -> Dataset:
+    return Dataset(name, corpus, gold, tuple(read_gold(gold).types))
+
+
+def _imported(source: str, kind: str, output: str) -> Dataset:
+    name = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    corpus, gold = join(output, name, "corpus"), join(output, name, "gold")
+    if not exists(join(gold, "part-0.parquet")):  # a corpus written anew would be another run
+        write_gold(read_source(source, kind), corpus, gold)
+    return _parquet_dataset(name, corpus, gold)
+
+
+def _config(dataset: Dataset, output: str, model: str | None, config: str | None, overrides: Sequence[str]) -> Config:
+    options = {
+        "corpus.path": dataset.corpus,
+        "corpus.id_column": "doc_id",
+        "corpus.text_column": "text",
+        "output.path": join(output, dataset.name, "annotations"),
+        "types": [{"label": name, "ask": name} for name in dataset.types],
+        "model.name": model,
+    }
+    return load_config(config, [*_OWN_OVERRIDES, *overrides], options)

@@ -1,0 +1,49 @@
+"""Bodies of the commands `evaluate` and `benchmark`: options in, tables on stdout, files where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from uniner_dist.evaluation.benchmark import print_benchmark, run_benchmark
+from uniner_dist.evaluation.measure import evaluate
+from uniner_dist.evaluation.plot import check_plot_path, plot_scores
+from uniner_dist.evaluation.show import print_scores
+from uniner_dist.storage.filesystem import write_json
+
+
+def run_evaluate(
+    annotations: str,
+    gold: str,
+    id_column: str,
+    by: str | None,
+    json_path: str | None,
+    plot_path: str | None,
+    say: Callable[[str], None],
+) -> None:
+    """Score, print, and write the JSON and picture that were asked for."""
+    if plot_path:
+        check_plot_path(plot_path)
+    scores = evaluate(annotations, gold, id_column, by)
+    print_scores(scores, Console())
+    if json_path:
+        write_json(json_path, scores)
+        say(f"scores: {json_path}")
+    if plot_path:
+        plot_scores(scores, plot_path)
+        say(f"picture: {plot_path}")
+
+
+def run_benchmark_command(
+    data: str,
+    output: str,
+    model: str | None,
+    config: str | None,
+    overrides: Sequence[str],
+    say: Callable[[str], None],
+) -> None:
+    """Annotate and score every data set of a folder, and print the table."""
+    table = run_benchmark(data, output, model=model, config=config, overrides=overrides, say=say)
+    print_benchmark(table, Console())
+    say(f"scores: {output}/scores.json")
