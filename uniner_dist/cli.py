@@ -160,6 +160,35 @@ def status(workdir: WorkdirArgument, run: RunName = None) -> None:
 
 
 @app.command()
+def evaluate(
+    annotations: Annotated[str, typer.Option(help="Published annotations.")],
+    gold: Annotated[str, typer.Option(help="Parquet with entity_type and entities, CoNLL, or JSON of the authors.")],
+    by: Annotated[str | None, typer.Option(help="Column to score by as well, such as domain.")] = None,
+    id_column: Annotated[str, typer.Option(help="Column of the document ids in both.")] = "doc_id",
+    json: Annotated[str | None, typer.Option(help="Write all scores and the worst errors to this file.")] = None,
+    plot: Annotated[str | None, typer.Option(help="Write a picture: PNG, SVG or PDF.")] = None,
+) -> None:
+    """Score annotations against gold answers: the authors' metric, spans, confidence, the worst errors."""
+    from uniner_dist.evaluation.commands import run_evaluate
+
+    run_evaluate(annotations, gold, id_column, by, json, plot, _say)
+
+
+@app.command()
+def benchmark(
+    data: Annotated[str, typer.Option(help="Folder with the authors' JSON files, or with corpus/ and gold/.")],
+    output: Annotated[str, typer.Option(help="Folder for annotations and scores of every data set.")],
+    model: ModelOption = None,
+    config: ConfigFile = None,
+    overrides: Set = None,
+) -> None:
+    """The authors' table: annotate and score every data set of a folder with its own types."""
+    from uniner_dist.evaluation.commands import run_benchmark_command
+
+    run_benchmark_command(data, output, model, config, overrides or [], _say)
+
+
+@app.command()
 def demo(
     output: Annotated[str, typer.Option(help="Folder for the annotations.")] = "demo-output",
     overrides: Set = None,
