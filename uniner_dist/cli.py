@@ -152,6 +152,16 @@ def publish_annotations(workdir: WorkdirArgument, run: RunName = None) -> None:
 
 
 @app.command()
+def retry(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """Ask again what stands in a run's quarantine without an answer (refused prompts, killers), and publish it anew."""
+    from uniner_dist.pipeline import retry_quarantine
+    from uniner_dist.run import load_run
+    from uniner_dist.show import print_report
+
+    print_report(retry_quarantine(load_run(workdir, run), _say))
+
+
+@app.command()
 def status(workdir: WorkdirArgument, run: RunName = None) -> None:
     """What the runs of a workdir are doing, from any machine, while they work and after a crash."""
     from uniner_dist.show import print_status

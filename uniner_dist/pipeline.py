@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts
+from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts, reopen
 from uniner_dist.config import Config
 from uniner_dist.errors import ThresholdError
 from uniner_dist.report import build_report, write_report
@@ -105,16 +105,29 @@ def _complete(run: Run, pool: Any, holder: Holder, stop: StopRequest, say: Say) 
     return attempt
 
 
-def run_annotations(run: Run, holder: Holder | None = None, say: Say = print) -> dict[str, Any]:
-    """Stage 3: parse, locate, audit, publish, report. Returns the report."""
+def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
+    """Ask again what has no answer (refused prompts, killers) and publish the run anew. Returns the report."""
+    with working_on(run) as (holder, stop):
+        reopened = reopen(run)
+        if not reopened and is_complete(run):
+            say("every prompt of this run has an answer; unparseable and cut-off answers would only come again")
+            return dict(read_json(run.layout.report))
+        say(f"asking the unanswered prompts of {reopened:,} shards again")
+        with open_pool(run, stop) as pool:
+            _complete(run, pool, holder, stop, say)
+        return run_annotations(run, holder, say, again=True)
+
+
+def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
+    """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
     from uniner_dist.annotations import publish, write_annotations
     from uniner_dist.spark import spark_session
 
     with spark_session(run.config) as spark:
-        summary = write_annotations(spark, run)
+        summary = write_annotations(spark, run, again)
         if holder is not None:
             holder.check()
-        publication = publish(spark, run)
+        publication = publish(spark, run, again)
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
     report = build_report(run, read_json(run.layout.prompts_summary), read_attempts(run), summary, publication)
     write_report(run, report)

@@ -31,8 +31,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     done = report["completions"]
     if done["prompts"]:
         console.print(
-            f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s: {done['prompts_per_s']:,.0f} prompts/s, "
-            f"{done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, {done['replicas']} replica(s)"
+            f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s: {done['prompts_per_s']:,.0f} prompts/s,"
+            f" {done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, {done['replicas']} replica(s)"
         )
     console.print(f"licence of the answers: {report['model']['licence']}")
     _print_place(console, "annotations", report["output"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,8 @@ import pytest
 from tests.ray.conftest import MakeRun
 from uniner_dist.completions.engine.scripted import scripted_answer
 from uniner_dist.completions.pool import Pool
-from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts
+from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts, reopen
+from uniner_dist.config import EngineConfig
 from uniner_dist.errors import DrainedError, PoolError
 from uniner_dist.run import Run
 from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
@@ -101,6 +104,32 @@ def test_a_prompt_that_does_not_fit_the_context_is_an_accounted_row(ray: Any, ma
     assert_answers(run, but={(long_text, kind) for kind in TYPES})
 
 
+def test_unanswered_prompts_are_asked_again_and_the_others_are_not(ray: Any, make_run: MakeRun) -> None:
+    batches = [[*texts(5, 1), "REFUSE this, Paula."], texts(5, 2)]
+    run = make_run(batches, TYPES, engine={"extra": {"refuse": "REFUSE@person"}})
+    complete(run)
+    before = rows(run)
+    assert reopen(run) == 1
+    assert not is_complete(run)
+    well = dataclasses.replace(run, config=run.config.model_copy(update={"engine": EngineConfig(kind="scripted")}))
+    assert complete(well)["prompts"] == 1
+    assert_answers(run)
+    bad = ("REFUSE this, Paula.", "person")
+    assert {key: row for key, row in rows(run).items() if key != bad} == {k: r for k, r in before.items() if k != bad}
+    assert reopen(run) == 0
+
+
+def test_a_partial_or_foreign_file_is_recognised_and_done_again(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([texts(10, seed) for seed in range(3)], TYPES)
+    complete(run)
+    before = rows(run)
+    cut, foreign, _ = (Path(run.layout.completions_file(shard)) for shard in sorted(committed_shards(run.layout)))
+    cut.write_bytes(cut.read_bytes()[:-100])
+    foreign.write_bytes(Path(run.layout.completions_file(sorted(committed_shards(run.layout))[2])).read_bytes())
+    assert complete(run)["prompts"] == 40
+    assert rows(run) == before
+
+
 @pytest.mark.parametrize("fault", ["kill", "crash"])
 def test_a_killer_prompt_costs_one_row_and_the_rest_is_done(ray: Any, make_run: MakeRun, fault: str) -> None:
     batches = [texts(30, 1), [*texts(30, 2), "POISON for Paula"], texts(30, 3)]
@@ -140,7 +169,7 @@ def test_replicas_killed_at_random_change_no_row(ray: Any, make_run: MakeRun) ->
     run = make_run(
         batches,
         TYPES,
-        engine={"extra": {"slow_s": 0.004, "batch": 4}},
+        engine={"extra": {"slow_s": 0.01, "batch": 4}},
         pool={"replicas": 2, "backoff_s": 0, "max_shard_attempts": 50, "suspect_after": 4, "max_kills": 5},
     )
     rng = random.Random(11)
@@ -151,18 +180,17 @@ def test_replicas_killed_at_random_change_no_row(ray: Any, make_run: MakeRun) ->
         attempt = complete_prompts(run, pool)
         done.set()
         killer.join()
-    assert attempt["deaths"] >= 2
+    assert attempt["deaths"] >= 1
     assert attempt["failures"] == {}
     assert_answers(run)
 
 
 def _kill_replicas(pool: Pool, rng: random.Random, done: threading.Event, kills: int) -> None:
-    for _ in range(kills):
-        if done.wait(rng.uniform(0.5, 1.5)):
-            return
+    while kills and not done.wait(rng.uniform(0.1, 0.8)):
         pids = [slot.pid for slot in list(pool.slots) if slot.works and slot.pid]
         if pids:
             os.kill(rng.choice(pids), signal.SIGKILL)
+            kills -= 1
 
 
 def test_a_request_to_stop_keeps_what_is_in_flight_and_the_next_start_goes_on(ray: Any, make_run: MakeRun) -> None:

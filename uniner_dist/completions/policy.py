@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -39,6 +39,7 @@ class Work:
     start: int = 0
     stop: int | None = None
     merge: bool = False  # assemble the finished ranges of a suspect shard into its completions file
+    known: bool = False  # answers of an earlier file are kept; only the rest is asked
 
     @property
     def alone(self) -> bool:
@@ -65,11 +66,20 @@ class WorkQueue:
         suspect_after: deaths with a shard in flight before it is run alone, in ranges.
         max_kills: deaths of one prompt run alone before it is given up as a killer.
         max_attempts: deaths a shard may see in all before the job is given up.
+        known: shards of which some answers are kept already.
     """
 
-    def __init__(self, shards: Mapping[str, int], suspect_after: int, max_kills: int, max_attempts: int) -> None:
+    def __init__(
+        self,
+        shards: Mapping[str, int],
+        suspect_after: int,
+        max_kills: int,
+        max_attempts: int,
+        known: Set[str] = frozenset(),
+    ) -> None:
         self._prompts = dict(shards)
-        self._pending: deque[Work] = deque(Work(shard) for shard in shards)
+        self._known = known
+        self._pending: deque[Work] = deque(self._work(shard) for shard in shards)
         self._pending_alone: deque[Work] = deque()
         self._running: dict[Work, int] = {}
         self._deaths: dict[str, int] = {}
@@ -128,7 +138,7 @@ class WorkQueue:
                 self._requeue(work)
             else:
                 self._suspects[work.shard] = _Suspect(self._prompts[work.shard])
-                self._pending_alone.append(Work(work.shard, 0, self._prompts[work.shard]))
+                self._pending_alone.append(self._work(work.shard, (0, self._prompts[work.shard])))
             if work.stop is None and deaths >= self._max_attempts:
                 exhausted.append(work.shard)
         return exhausted
@@ -150,7 +160,7 @@ class WorkQueue:
         suspect = self._suspects[work.shard]
         if work.stop - work.start > 1:
             pieces = split_range(work.start, work.stop, PIECES)
-            self._pending_alone.extendleft(Work(work.shard, *piece) for piece in reversed(pieces))
+            self._pending_alone.extendleft(self._work(work.shard, piece) for piece in reversed(pieces))
             self._close_range(work.shard, suspect, opened=len(pieces))
             return
         kills = suspect.kills[work.start] = suspect.kills.get(work.start, 0) + 1
@@ -164,6 +174,9 @@ class WorkQueue:
         suspect.open_ranges += opened - 1
         if suspect.open_ranges == 0:
             self._pending.appendleft(Work(shard, merge=True))
+
+    def _work(self, shard: str, piece: tuple[int, int | None] = (0, None)) -> Work:
+        return Work(shard, *piece, known=shard in self._known)
 
     def _start(self, work: Work) -> Work:
         self._running[work] = self._running.get(work, 0) + 1

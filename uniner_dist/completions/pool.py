@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,15 +127,15 @@ class Pool:
         """Ask for the replicas now; they load while the caller still prepares work."""
         self._scale(time.monotonic())
 
-    def run(self, shards: Mapping[str, int]) -> PoolSummary:
-        """Complete these shards (id → number of prompts).
+    def run(self, shards: Mapping[str, int], known: Set[str] = frozenset()) -> PoolSummary:
+        """Complete these shards (id → number of prompts); of the `known` ones some answers are kept already.
 
         Raises:
             PoolError: no replica can start, or a shard used up its attempts.
             DrainedError: `should_stop` said so; what was committed stays.
         """
         config = self._config
-        self.queue = WorkQueue(shards, config.suspect_after, config.max_kills, config.max_shard_attempts)
+        self.queue = WorkQueue(shards, config.suspect_after, config.max_kills, config.max_shard_attempts, known)
         begun = time.monotonic()
         answering: float | None = None
         while self.queue.open:
@@ -243,8 +243,8 @@ class Pool:
         self._starts_by_node.pop(slot.node, None)
         self.summary.replicas = max(self.summary.replicas, self._ready())
         self._event(f"replica {slot.number} ready after {answer['seconds']:.1f} s")
-        if not answer["assembled"]:
-            self._event("tokenizer cannot assemble prompts from parts; whole prompts are tokenised, which is slower")
+        if answer["warning"]:
+            self._event(f"replica {slot.number}: {answer['warning']}")
 
     def _ready(self) -> int:
         return self.count(ReplicaState.READY) + self.count(ReplicaState.BUSY)

@@ -18,7 +18,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from uniner_dist.completions.engine import Answer, EngineSpec, PromptRefusedError, create_engine
 from uniner_dist.completions.policy import Work
@@ -103,7 +105,7 @@ class Replica:
         return {"node": node_id, "host": socket.gethostname(), "pid": os.getpid()}
 
     def start(self) -> dict[str, Any]:
-        """Load tokenizer and engine; returns seconds taken and whether prompts are assembled from parts.
+        """Load tokenizer and engine; returns seconds taken and a warning about the tokenizer, if any.
 
         Raises:
             RuntimeError: with the engine's own message.
@@ -117,7 +119,7 @@ class Replica:
         loaded.wait()
         if self._failure is not None:
             raise RuntimeError(self._failure)
-        return {"seconds": time.monotonic() - begun, "assembled": self._tokenizer.assembled}
+        return {"seconds": time.monotonic() - begun, "warning": self._tokenizer.reason}
 
     def complete(self, work: Work) -> WorkResult:
         """Answer the prompts of a work and commit its file. A shard that is committed already costs nothing."""
@@ -128,12 +130,12 @@ class Replica:
             prompts = prompts.slice(work.start, work.stop - work.start)
         elif self._is_committed(path, work.shard, prompts.num_rows):
             return WorkResult(0, 0, 0, 0, {}, time.monotonic() - begun, written=False)
-        prompt_ids = self._assemble(prompts)
-        job = self._submit(prompt_ids)
-        self._wait_for(job)
-        table = self._table(prompts, prompt_ids, job.answers)
+        known = self._known(work, prompts.num_rows) if work.known else None
+        asked = prompts if known is None else prompts.filter(pc.is_null(known.column("output")))
+        answered = self._answer(asked)
+        table = answered if known is None else _fill_in(known, answered)
         written = write_completions(path, work.shard, self._spec.fingerprint, table, exclusive=work.stop is None)
-        return _result(table, time.monotonic() - begun, written)
+        return _result(answered, time.monotonic() - begun, written)
 
     def merge(self, work: Work, ranges: list[tuple[int, int]], killers: list[int]) -> WorkResult:
         """Assemble the finished ranges of a suspect shard and its given-up prompts into its completions file."""
@@ -173,6 +175,18 @@ class Replica:
         except ForeignFileError:
             remove(path)
             return False
+
+    def _known(self, work: Work, rows: int) -> pa.Table:
+        """What an earlier file of the shard says about the prompts of this work."""
+        known = read_completions(self._spec.layout.known_file(work.shard), work.shard, self._spec.fingerprint)
+        return known.slice(work.start, rows)
+
+    def _answer(self, prompts: pa.Table) -> pa.Table:
+        """Ask prompts and wait for all of them."""
+        prompt_ids = self._assemble(prompts)
+        job = self._submit(prompt_ids)
+        self._wait_for(job)
+        return self._table(prompts, prompt_ids, job.answers)
 
     def _assemble(self, prompts: pa.Table) -> list[list[int]]:
         """Token ids of every prompt: each passage tokenised once, each type once."""
@@ -320,6 +334,13 @@ def _refused(reason: str | None, prompt_tokens: int, too_long: bool) -> dict[str
         "error_kind": str(kind),
         "error": reason or "the engine returned no answer",
     }
+
+
+def _fill_in(known: pa.Table, answered: pa.Table) -> pa.Table:
+    """`known` with its unanswered rows replaced, in order, by the rows of `answered`."""
+    unanswered = pc.is_null(known.column("output")).to_numpy()
+    source = np.where(unanswered, known.num_rows + np.cumsum(unanswered) - 1, np.arange(known.num_rows))
+    return pa.concat_tables([known.cast(COMPLETIONS), answered.cast(COMPLETIONS)]).take(pa.array(source))
 
 
 def _killer_row(prompt: pa.Table) -> pa.Table:

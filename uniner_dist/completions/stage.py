@@ -25,7 +25,13 @@ from uniner_dist.errors import StageError
 from uniner_dist.run import Run
 from uniner_dist.storage.filesystem import exists, join, list_names, read_json, write_json
 from uniner_dist.storage.holder import Holder
-from uniner_dist.storage.shards import committed_shards, read_shards
+from uniner_dist.storage.shards import (
+    committed_shards,
+    read_shards,
+    reopen_unanswered,
+    shards_with_known_answers,
+    verified_shards,
+)
 
 
 @contextmanager
@@ -50,7 +56,7 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
         StageError: the prompts stage is not done, or the pool gave up.
     """
     manifest = _manifest(run)
-    committed = committed_shards(run.layout)
+    committed = verified_shards(run.layout, {shard: prompts for shard, prompts, _ in manifest}, run.fingerprint)
     total = sum(prompts for _, prompts, _ in manifest)
     todo = [row for row in manifest if row[0] not in committed]
     done = total - sum(prompts for _, prompts, _ in todo)
@@ -58,7 +64,7 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
     with Display(total, done, run.layout.progress) as display:
         pool.on_change = display.update
         try:
-            pool.run(order_shards(todo))
+            pool.run(order_shards(todo), shards_with_known_answers(run.layout))
         finally:
             attempt = _attempt(pool.summary, begun)
             attempt |= {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
@@ -73,6 +79,11 @@ def is_complete(run: Run) -> bool:
     if not exists(run.layout.shards):
         return False
     return {shard for shard, _, _ in _manifest(run)} <= committed_shards(run.layout)
+
+
+def reopen(run: Run) -> int:
+    """Make prompts without an answer (refused, or killers) open again; returns the number of their shards."""
+    return len(reopen_unanswered(run.layout, (shard for shard, _, _ in _manifest(run))))
 
 
 def read_attempts(run: Run) -> list[dict[str, Any]]:

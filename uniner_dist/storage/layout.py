@@ -63,6 +63,10 @@ class RunLayout:
         """Pieces of suspect shards while they are bisected."""
         return join(self.root, "parts")
 
+    def known_file(self, shard: str) -> str:
+        """Answers kept from an earlier file of a shard whose unanswered prompts are asked again."""
+        return join(self.parts, shard, "known.parquet")
+
     @property
     def attempts(self) -> str:
         """One JSON per start of the completions stage: counters and events, for the report."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -15,10 +17,22 @@ import pyarrow.parquet as pq
 
 from uniner_dist.errors import StageError
 from uniner_dist.schemas import COMPLETIONS, PROMPTS, SCHEMA_VERSION, SHARDS
-from uniner_dist.storage.filesystem import find_files, join, list_names, open_fs, read_bytes, write_bytes
+from uniner_dist.storage.filesystem import (
+    copy_file,
+    exists,
+    find_files,
+    join,
+    list_names,
+    open_fs,
+    read_bytes,
+    remove,
+    write_bytes,
+)
 from uniner_dist.storage.layout import RunLayout
 
 _PREFIX = b"uniner."
+#: Footers read at a time; on an object store each is a request of some 30 ms.
+_READERS = 32
 
 
 def read_prompts(layout: RunLayout, shard: str) -> pa.Table:
@@ -54,6 +68,7 @@ def write_completions(path: str, shard: str, fingerprint: str, table: pa.Table, 
         "shard": shard,
         "fingerprint": fingerprint,
         "rows": str(table.num_rows),
+        "unanswered": str(table.column("output").null_count),
         "checksum": checksum(table),
     }
     metadata = {_PREFIX + key.encode(): value.encode() for key, value in stamp.items()}
@@ -89,6 +104,49 @@ def read_completions(path: str, shard: str, fingerprint: str, rows: int | None =
 def committed_shards(layout: RunLayout) -> set[str]:
     """Shards whose completions file is there, by one listing."""
     return {name.removesuffix(".parquet") for name in list_names(layout.completions) if name.endswith(".parquet")}
+
+
+def verified_shards(layout: RunLayout, prompts: Mapping[str, int], fingerprint: str) -> set[str]:
+    """Committed shards whose footer says that they are whole and belong here; others are removed, to be done again.
+
+    Reads footers only, many at a time; the checksum is compared when the annotations stage reads the rows.
+
+    Args:
+        prompts: shard → number of prompts, as in the manifest.
+    """
+    present = sorted(committed_shards(layout) & prompts.keys())
+    with ThreadPoolExecutor(_READERS) as readers:
+        stamps = list(readers.map(lambda shard: read_stamp(layout.completions_file(shard)), present))
+    verified = set()
+    for shard, stamp in zip(present, stamps, strict=True):
+        wanted = {"shard": shard, "fingerprint": fingerprint, "rows": str(prompts[shard])}
+        if wanted.items() <= stamp.items():
+            verified.add(shard)
+        else:
+            remove(layout.completions_file(shard))
+    return verified
+
+
+def reopen_unanswered(layout: RunLayout, shards: Iterable[str]) -> list[str]:
+    """Take back the commit of shards with unanswered prompts, keeping their answers so that only the rest is asked.
+
+    Returns:
+        The shards taken back.
+    """
+    present = sorted(committed_shards(layout) & set(shards))
+    with ThreadPoolExecutor(_READERS) as readers:
+        stamps = list(readers.map(lambda shard: read_stamp(layout.completions_file(shard)), present))
+    reopened = [shard for shard, stamp in zip(present, stamps, strict=True) if stamp.get("unanswered", "0") != "0"]
+    for shard in reopened:
+        remove(join(layout.parts, shard))
+        copy_file(layout.completions_file(shard), layout.known_file(shard))
+        remove(layout.completions_file(shard))
+    return reopened
+
+
+def shards_with_known_answers(layout: RunLayout) -> frozenset[str]:
+    """Shards of which an earlier, partly answered file is kept."""
+    return frozenset(shard for shard in list_names(layout.parts) if exists(layout.known_file(shard)))
 
 
 def read_stamp(path: str) -> dict[str, str]:
