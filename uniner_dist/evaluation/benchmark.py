@@ -126,7 +126,7 @@ def print_benchmark(table: Mapping[str, Any], console: Console | None = None) ->
     """One row per data set, the authors' figures beside ours."""
     console = console or Console()
     title = f"Benchmark of {table['model']}: official scores"
-    shown = new_table(title, "data set", "prec.", "recall", "F1", "F1, 95 %", "failed", "-type¹", "-type-sup¹")
+    shown = new_table(title, "data set", "prec.", "recall", "F1", "F1, 95 %", "failed", "type¹", "+sup¹")
     for name, scores in table["datasets"].items():
         official = scores["official"]
         published = published_f1(name)
@@ -136,7 +136,7 @@ def print_benchmark(table: Mapping[str, Any], console: Console | None = None) ->
     shown.add_row("mean", "", "", f"{table['mean_f1']:.3f}", "", "", *_mean_published(list(table["datasets"])))
     console.print(shown)
     if any(published_f1(name) for name in table["datasets"]):
-        console.print("¹ F1 of UniNER-7B-type and -type-sup in arXiv:2308.03279 for the data set of that name")
+        console.print(f"¹ F1 of {' and '.join(PUBLISHED_MODELS)} on the data set of that name, arXiv:2308.03279")
 
 
 def _mean_published(names: Sequence[str]) -> list[str]:

@@ -15,7 +15,9 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.document import GoldDocument
 
 _DOCUMENT_START: Final = "-DOCSTART-"
-_ID_COMMENT: Final = re.compile(r"#\s*(?:newdoc\s+)?id\s*(?:=|\s)\s*(\S+)")
+_ID_COMMENT: Final = re.compile(r"# +(?:newdoc +)?id *[= ] *(\S+)")
+#: Such as `# text = In Rome`; `#` and `#tag` may be tokens.
+_COMMENT: Final = re.compile(r"# +\w[\w ]*=")
 _TAG: Final = re.compile(r"O|([BIESLU])-(\S.*)")
 _BEGINS: Final = frozenset("BSU")
 _ENDS: Final = frozenset("ESLU")
@@ -110,6 +112,8 @@ def _id_of(line: str) -> str | None:
 
 def _token(line: str, number: int, path: str) -> Tagged | None:
     """(token, tag), or None for a comment."""
+    if _COMMENT.match(line):
+        return None
     columns = line.split("\t") if "\t" in line else line.split()
     tag = columns[-1].strip()
     if len(columns) < 2 or not _TAG.fullmatch(tag):

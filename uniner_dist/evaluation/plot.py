@@ -78,12 +78,12 @@ def _draw_types(axes: Axes, scores: Mapping[str, Any]) -> None:
     axes.set_yticks(range(len(rows)), [f"{name}  ({score['counts']['gold']:,})" for name, score in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("official score; lines: 95 % bootstrap interval; in brackets: gold mentions")
-    axes.set_title("Scores by entity type", loc="left")
+    axes.set_xlabel("official score, 95 % intervals (gold mentions)")
+    axes.set_title("By entity type", loc="left")
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.6, 1.0), ncols=3, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=3, frameon=False, columnspacing=1, handlelength=1)
 
 
 def _draw_coverage(axes: Axes, confidence: Mapping[str, Any]) -> None:

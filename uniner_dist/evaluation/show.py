@@ -35,7 +35,15 @@ def print_scores(scores: Mapping[str, Any], console: Console | None = None) -> N
 
 def new_table(title: str, *columns: str) -> Table:
     """An empty table that fits into 80 columns, numbers to the right."""
-    table = Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        *columns,
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1),
+        collapse_padding=True,
+    )
     table.columns[0].min_width = 13
     for column in table.columns[1:]:
         column.justify = "right"

@@ -1,0 +1,58 @@
+"""Ranking and calibration of confidences."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uniner_dist.evaluation.confidence import precision_coverage, rank_auc, reliability, summarise_confidence
+
+_VERDICTS = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]) | st.floats(0, 1), st.booleans()),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(_VERDICTS)
+def test_the_auc_is_the_share_of_pairs_in_the_right_order(verdicts: list[tuple[float, bool]]) -> None:
+    rights = [score for score, right in verdicts if right]
+    wrongs = [score for score, right in verdicts if not right]
+    auc = rank_auc([score for score, _ in verdicts], [right for _, right in verdicts])
+    if not rights or not wrongs:
+        assert auc is None
+        return
+    wins = sum((r > w) + 0.5 * (r == w) for r, w in itertools.product(rights, wrongs))
+    assert auc == pytest.approx(wins / (len(rights) * len(wrongs)))
+
+
+@given(_VERDICTS)
+def test_each_point_of_the_curve_keeps_what_reaches_its_threshold(verdicts: list[tuple[float, bool]]) -> None:
+    points = precision_coverage([score for score, _ in verdicts], [right for _, right in verdicts])
+    for point in points:
+        kept = [right for score, right in verdicts if score >= point["threshold"]]
+        assert point["coverage"] == pytest.approx(len(kept) / len(verdicts))
+        assert point["precision"] == pytest.approx(sum(kept) / len(kept))
+    assert [point["threshold"] for point in points] == sorted({score for score, _ in verdicts}, reverse=True)
+
+
+def test_a_long_curve_is_thinned_out_and_keeps_its_ends() -> None:
+    scores = [i / 1000 for i in range(1001)]
+    points = precision_coverage(scores, [i % 3 == 0 for i in range(1001)])
+    assert len(points) == 100
+    assert (points[0]["threshold"], points[-1]["threshold"], points[-1]["coverage"]) == (1.0, 0.0, 1.0)
+
+
+@given(_VERDICTS)
+def test_the_bins_hold_every_answer_once(verdicts: list[tuple[float, bool]]) -> None:
+    bins = reliability([score for score, _ in verdicts], [right for _, right in verdicts])
+    assert sum(one["n"] for one in bins) == len(verdicts)
+    assert sum(one["n"] * one["right"] for one in bins) == pytest.approx(sum(right for _, right in verdicts))
+    assert all(one["low"] - 1e-9 <= one["confidence"] <= one["high"] + 1e-9 for one in bins)
+
+
+def test_no_confidences_have_no_summary() -> None:
+    assert summarise_confidence([], []) is None
