@@ -45,7 +45,8 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def spark(model_folder: str) -> Iterator[SparkSession]:
-    options = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}
+    options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}
+    options["spark.conf"] = {"spark.sql.shuffle.partitions": "2"}
     config = load_config(None, [], options)
     session = get_spark(config)
     yield session

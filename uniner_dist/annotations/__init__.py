@@ -1,6 +1,6 @@
 """Stage 3 (Spark): completions become annotations, audited and published."""
 
-from uniner_dist.annotations.publish import publish
+from uniner_dist.annotations.publishing import publish
 from uniner_dist.annotations.stage import write_annotations
 
 __all__ = ["publish", "write_annotations"]

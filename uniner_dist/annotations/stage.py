@@ -6,11 +6,10 @@ Everything is written into the run's own folder and may be written again at any 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -26,7 +25,7 @@ from uniner_dist.annotations.documents import (
 )
 from uniner_dist.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
-from uniner_dist.spark import column, describe, settings, spark_path, spark_schema, stage, write_path
+from uniner_dist.spark import column, describe, settings, spark_path, spark_schema, stage, write_path, write_rows
 from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
@@ -76,7 +75,7 @@ def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
     if prompts_summary["split_documents"]:
         documents = documents.unionByName(merged_documents(places, answers, run))
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(DOCUMENTS_PER_BATCH)}):
-        _write_rows(spark, run, documents, places)
+        _write_staged(spark, run, documents, places, prompts_summary["documents"])
     describe(spark, "audit the annotations")
     summary = audit.summarise(read_staged(spark, run, places), places, run, prompts_summary)
     quarantine = _write_quarantine(spark, run, places, answers, summary)
@@ -99,57 +98,44 @@ def _write_answers(spark: SparkSession, run: Run, shards: list[dict[str, Any]]) 
     return spark.read.schema(answers.schema).parquet(spark_path(run.layout.answers))
 
 
-@dataclass(frozen=True)
-class _Folders:
-    """How the documents spread over the folders of the output, entity types aside."""
-
-    columns: tuple[str, ...]
-    sizes: DataFrame  # `columns`, `pieces`: files that a folder's documents are cut into
-    pieces: int
-    uniform: bool  # every folder is one piece
-
-
-def _write_rows(spark: SparkSession, run: Run, documents: DataFrame, places: DataFrame) -> None:
+def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: DataFrame, count: int) -> None:
     """Write the annotations: documents meet by folder, are exploded there, sorted and written.
 
     Shuffling documents with their list of answers instead of exploded rows moves their id and carried columns once.
     """
     describe(spark, "write annotations")
-    folders = _count_folders(run, places)
-    id_column = run.config.corpus.id_column
-    rows = annotation_rows(_by_folder(documents, folders, run), run, model.licence(run.config.model))
-    rows = rows.sortWithinPartitions(*[column(name) for name in (*run.partition_by, id_column)])
+    gathered = _by_folder(documents, places, run, count, 2 * spark.sparkContext.defaultParallelism)
+    rows = annotation_rows(gathered, run, model.licence(run.config.model))
+    rows = rows.sortWithinPartitions(*[column(name) for name in (*run.partition_by, run.config.corpus.id_column)])
     writer = rows.write.mode("overwrite").option("maxRecordsPerFile", run.config.output.max_records_per_file)
     writer.partitionBy(*run.partition_by).parquet(write_path(run.layout.staging))
 
 
-def _count_folders(run: Run, places: DataFrame) -> _Folders:
-    """Documents per folder, as a small table: folders and counts only."""
-    names = tuple(name for name in run.partition_by if name != "entity_type")
+def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, tasks: int) -> DataFrame:
+    """Bring together the documents of a folder (entity types aside), those of a big one in several pieces."""
+    names = [name for name in run.partition_by if name != "entity_type"]
+    keys = [F.col("document").getField(name) for name in names]
     limit = run.config.output.max_records_per_file
     per_file = limit if "entity_type" in run.partition_by else max(1, limit // len(run.config.types))
     per_piece = min(per_file, _DOCUMENTS_PER_TASK)
-    fields = [F.col("document").getField(name).alias(f"folder_{i}") for i, name in enumerate(names)]
-    first = places.where("passage = 0").select(*fields)
-    sizes = first.groupBy(*first.columns).agg(F.ceil(F.count("*") / F.lit(per_piece)).cast("int").alias("pieces"))
-    totals = sizes.agg(F.sum("pieces"), F.max("pieces")).first()
-    pieces, most = (int(totals[0] or 1), int(totals[1] or 1)) if totals else (1, 1)
-    return _Folders(names, sizes, pieces, most == 1)
-
-
-def _by_folder(documents: DataFrame, folders: _Folders, run: Run) -> DataFrame:
-    """Bring together the documents of a folder, those of a big one in several pieces."""
-    document = F.col("document")
-    keys = [document.getField(name) for name in folders.columns]
-    if folders.uniform:
-        return documents.repartition(folders.pieces, *keys)
+    if count <= per_piece:  # no folder can be too big
+        return documents.repartition(tasks if keys else 1, *keys)
+    sizes = _folder_sizes(places, keys, per_piece)
+    pieces = int((sizes.agg(F.sum("pieces")).first() or (1,))[0])
     same = F.lit(True)
     for i, key in enumerate(keys):
         same = same & key.eqNullSafe(F.col(f"folder_{i}"))
-    sized = documents.join(F.broadcast(folders.sizes), same)
-    doc_id = document.getField(run.config.corpus.id_column)
+    doc_id = F.col("document").getField(run.config.corpus.id_column)
     piece = F.pmod(F.xxhash64(doc_id), F.col("pieces"))
-    return sized.repartition(folders.pieces, *keys, piece).select("document", "answers")
+    sized = documents.join(F.broadcast(sizes), same)
+    return sized.repartition(pieces, *keys, piece).select("document", "answers")
+
+
+def _folder_sizes(places: DataFrame, keys: list[Column], per_piece: int) -> DataFrame:
+    """`folder_0`, `folder_1` …, `pieces`: one small row per folder."""
+    named = [key.alias(f"folder_{i}") for i, key in enumerate(keys)]
+    first = places.where("passage = 0").select(*named)
+    return first.groupBy(*first.columns).agg(F.ceil(F.count("*") / F.lit(per_piece)).cast("int").alias("pieces"))
 
 
 def read_staged(spark: SparkSession, run: Run, places: DataFrame) -> DataFrame:
@@ -165,7 +151,5 @@ def _write_quarantine(
     """Write `quarantine/`, an empty one too."""
     describe(spark, "write quarantine")
     rows = quarantine_rows(places, answers, run)
-    if not summary["failed"]:
-        rows = spark.createDataFrame([], rows.schema).coalesce(1)
-    rows.write.mode("overwrite").parquet(write_path(run.layout.quarantine))
+    write_rows(rows, run.layout.quarantine, empty=not summary["failed"])
     return spark.read.schema(rows.schema).parquet(spark_path(run.layout.quarantine))

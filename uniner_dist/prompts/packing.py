@@ -60,13 +60,16 @@ class Packing:
         return self.shards[behind - 1], self.shards[behind].first if behind < len(self.shards) else None
 
 
-def plan_packing(occurrences: DataFrame, cost: PromptCost, shard_tokens: int, min_shards: int) -> Packing:
-    """Cut the passages into shards of about `shard_tokens`, and at least about `min_shards` of them."""
-    total = occurrences.agg(F.sum(cost.of(F.col("estimated_tokens")))).first()
-    upper = int(total[0] or 0) if total else 0
-    if not upper:
-        return Packing(1, (), 0)
-    wanted = max(ceil(upper / shard_tokens), min_shards)
+def plan_packing(
+    occurrences: DataFrame, cost: PromptCost, most_tokens: int, shard_tokens: int, min_shards: int
+) -> Packing:
+    """Cut the passages into shards of about `shard_tokens`, and at least about `min_shards` of them.
+
+    Args:
+        occurrences: at least one.
+        most_tokens: estimated tokens if no passage were repeated; says how many buckets there are to be.
+    """
+    wanted = max(ceil(most_tokens / shard_tokens), min_shards)
     buckets = max(1, round(wanted / _SHARDS_PER_BUCKET))
     cut = _cut(_unique(occurrences, cost, buckets), shard_tokens, ceil(min_shards / buckets))
     rows = sorted(cut.collect(), key=lambda row: row["first"])  # one row per shard, never per passage

@@ -34,7 +34,7 @@ from uniner_dist.prompts.passages import (
 from uniner_dist.prompts.writing import ShardWriter, distinct_passages
 from uniner_dist.run import Run
 from uniner_dist.schemas import SHARDS
-from uniner_dist.spark import describe, settings, spark_path, spark_schema, stage, write_path
+from uniner_dist.spark import describe, settings, spark_path, spark_schema, stage, write_path, write_rows
 from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
 from uniner_dist.storage.shards import write_shards
 
@@ -50,6 +50,16 @@ class Survey:
     rejects: Mapping[str, int]  # by reason; duplicates are not known yet
     long_texts: int
     long_bytes: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the occurrences add up to."""
+
+    passages: int
+    documents: int
+    split: int  # documents of more than one passage
+    text_tokens: int  # estimated, repeats counted
 
 
 def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
@@ -81,9 +91,10 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     documents = rows.accepted(corpus, repeats)
     passages = with_keys(_passages(spark, run, documents, survey, budget, tokenizer_json))
     places = _write_occurrences(spark, run, passages)
-    packing = _plan(spark, run, places, tokenizer)
+    totals = _count(spark, places)
+    packing = _plan(spark, run, places, totals, tokenizer)
     manifest = _write_shards(spark, run, passages, places, packing)
-    summary = _summarise(places, survey, rejects, manifest, spark)
+    summary = _summarise(totals, survey, rejects, manifest)
     _check(run, summary, packing)
     write_json(run.layout.prompts_summary, summary)
     write_shards(run.layout, manifest)
@@ -129,9 +140,7 @@ def _write_rejects(
     if repeated:
         counts["duplicate_id"] = repeated
     rejected = rows.rejected(corpus, run, repeats)
-    if not counts:
-        rejected = spark.createDataFrame([], rejected.schema).coalesce(1)
-    rejected.write.mode("overwrite").parquet(write_path(run.layout.rejects))
+    write_rows(rejected, run.layout.rejects, empty=not counts)
     return {reason: counts[reason] for reason in rows.REASONS if reason in counts}
 
 
@@ -161,12 +170,27 @@ def _write_occurrences(spark: SparkSession, run: Run, passages: DataFrame) -> Da
     return spark.read.schema(places.schema).parquet(spark_path(run.layout.occurrences))
 
 
-def _plan(spark: SparkSession, run: Run, places: DataFrame, tokenizer: PromptTokenizer) -> Packing:
+def _count(spark: SparkSession, places: DataFrame) -> Totals:
+    describe(spark, "count documents and passages")
+    first = F.col("passage") == 0
+    counts = places.agg(
+        F.count("*"),
+        F.count(F.when(first, 1)),
+        F.count(F.when(first & (F.col("passages") > 1), 1)),
+        F.sum(F.col("estimated_tokens").cast("long")),
+    ).first()
+    return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0, 0)
+
+
+def _plan(spark: SparkSession, run: Run, places: DataFrame, totals: Totals, tokenizer: PromptTokenizer) -> Packing:
     describe(spark, "plan the shards")
+    if not totals.passages:
+        return Packing(1, (), 0)
     asks = asked(run)
     suffixes = [len(tokenizer.suffix_ids(ask)) for ask in asks]
     cost = PromptCost(frame=len(tokenizer.prefix_ids([""])[0]), suffixes=sum(suffixes), types=len(asks))
-    return plan_packing(places, cost, run.config.prompts.shard_tokens, run.config.prompts.min_shards)
+    most_tokens = totals.text_tokens + totals.passages * (cost.frame + cost.suffixes)
+    return plan_packing(places, cost, most_tokens, run.config.prompts.shard_tokens, run.config.prompts.min_shards)
 
 
 def asked(run: Run) -> tuple[str, ...]:
@@ -188,23 +212,15 @@ def _write_shards(spark: SparkSession, run: Run, passages: DataFrame, places: Da
     return pa.Table.from_pylist(found, schema=SHARDS)
 
 
-def _summarise(
-    places: DataFrame, survey: Survey, rejects: Mapping[str, int], manifest: pa.Table, spark: SparkSession
-) -> dict[str, Any]:
-    describe(spark, "count documents and passages")
-    first = F.col("passage") == 0
-    counts = places.agg(
-        F.count("*"), F.count(F.when(first, 1)), F.count(F.when(first & (F.col("passages") > 1), 1))
-    ).first()
-    passages, documents, split = counts if counts else (0, 0, 0)
+def _summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manifest: pa.Table) -> dict[str, Any]:
     shards = manifest.to_pydict()
     return {
         "rows": survey.rows,
-        "documents": documents,
+        "documents": totals.documents,
         "rejected": sum(rejects.values()),
         "rejects": dict(rejects),
-        "split_documents": split,
-        "passages": passages,
+        "split_documents": totals.split,
+        "passages": totals.passages,
         "unique_passages": sum(shards["passages"]),
         "prompts": sum(shards["prompts"]),
         "shards": manifest.num_rows,
