@@ -115,6 +115,7 @@ def test_missing_failed_and_foreign_rows_are_counted(tmp_path: Path) -> None:
     )
     assert scores["pairs"] == {
         "gold": 4,
+        "answered": 1,
         "missing": 1,
         "failed": 2,
         "failed_mentions": 2,
@@ -122,6 +123,7 @@ def test_missing_failed_and_foreign_rows_are_counted(tmp_path: Path) -> None:
     }
     assert scores["outcomes"] == {"found": 1, "engine_error": 1, "truncated": 1, "missing": 1}
     assert scores["official"]["counts"] == {"correct": 1, "predicted": 1, "gold": 3}
+    assert scores["answered"]["official"]["counts"] == {"correct": 1, "predicted": 1, "gold": 1}
 
 
 def test_ids_and_folder_values_stay_as_they_are_spelled(tmp_path: Path) -> None:

@@ -72,9 +72,12 @@ def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
     pairs = scores["pairs"]
     outcomes = ", ".join(f"{count:,} {name}" for name, count in scores["outcomes"].items())
     console.print(Text(f"answers: {outcomes}"), soft_wrap=True)
-    if pairs["failed"] or pairs["missing"]:
-        left_out = f"; the {pairs['failed_mentions']:,} mentions in them are left out" * bool(pairs["failed_mentions"])
-        console.print(f"{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty{left_out}")
+    if scores["answered"]:
+        left_out = f", their {pairs['failed_mentions']:,} mentions left out" * bool(pairs["failed_mentions"])
+        console.print(f"{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty{left_out};")
+        console.print(
+            f"official F1 of the other {pairs['answered']:,} pairs: {scores['answered']['official']['f1']:.3f}"
+        )
     if pairs["annotations_without_gold"]:
         console.print(f"{pairs['annotations_without_gold']:,} annotations have no gold answer and are left out")
     console.print()

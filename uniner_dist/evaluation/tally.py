@@ -47,6 +47,7 @@ class Tally:
         self._groups: dict[Key, str | None] = {}
         self._group_of_document: dict[str, str | None] = {}
         self._outcomes: Counter[str] = Counter()
+        self._unanswered: set[Key] = set()
         self._failed_mentions = 0
         self._errors = ErrorList()
         self._mention_verdicts: Verdicts = []
@@ -78,6 +79,7 @@ class Tally:
             "documents": len(self._gold.documents),
             "pairs": {
                 "gold": len(self._counts),
+                "answered": len(self._counts) - len(self._unanswered),
                 "missing": missing,
                 "failed": sum(n for name, n in self._outcomes.items() if name not in good),
                 "failed_mentions": self._failed_mentions,
@@ -86,6 +88,7 @@ class Tally:
             "outcomes": dict(self._outcomes.most_common()),
             **self._scores_of(self._counts),
             "macro_f1": self._macro_f1(),
+            "answered": self._answered(),
             "by_type": by_type,
             "by": {name: self._scores_of(keys) for name, keys in self._keys_by_group().items()}
             if with_groups
@@ -98,6 +101,8 @@ class Tally:
         key = (row.doc_id, row.entity_type)
         answered, expected = row.official(), gold.official()
         self._outcomes[row.outcome] += 1
+        if row.failed:
+            self._unanswered.add(key)
         self._failed_mentions += len(row.entities) - len(row.counted)
         self._groups[key] = gold.group if self._gold.has_group else row.group
         self._counts[key] = {"official": mention_counts(answered, expected), **self._span_counts(row, gold)}
@@ -145,6 +150,12 @@ class Tally:
                 mention = normalize_mention(entity["text"])
                 best[mention] = max(best.get(mention, 0.0), entity["score"])
         self._mention_verdicts += [(score, mention in expected) for mention, score in best.items()]
+
+    def _answered(self) -> dict[str, Any] | None:
+        """The scores of the pairs that have an answer, when there are others."""
+        if not self._unanswered:
+            return None
+        return self._scores_of(key for key in self._counts if key not in self._unanswered)
 
     def _confidence(self) -> dict[str, Any] | None:
         kinds = {"mentions": self._mention_verdicts, "none": self._none_verdicts}
