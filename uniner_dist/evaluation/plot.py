@@ -117,4 +117,4 @@ def _finish(axes: Axes, title: str, x_label: str, y_label: str) -> None:
     axes.set_ylim(0, 1.03)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower left", frameon=False)
+    axes.legend(loc="best", framealpha=0.8, edgecolor="none")
