@@ -109,6 +109,12 @@ class PromptsConfig(Section):
         1_000_000, ge=1, description="estimated prompt tokens in a shard, the unit of work, commit and loss"
     )
     min_shards: int = Field(8, ge=1, description="a small corpus is still cut into about this many shards, for balance")
+    passage_tokens: int = Field(
+        512,
+        ge=64,
+        description="texts that do not fit the context are split into passages of at most this many tokens: the model "
+        "was trained on short ones, and an answer has room for some dozens of mentions only",
+    )
     overlap_tokens: int = Field(64, ge=0, description="tokens shared by neighbouring passages of a long document")
 
 

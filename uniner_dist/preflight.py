@@ -159,5 +159,6 @@ def _check_model(config: Config) -> None:
             f"types: the longest question leaves {budget} tokens for text in a context of "
             f"{model.context_length(config.model)}; shorten it or lower model.max_tokens"
         )
-    if config.prompts.overlap_tokens > budget // 4:
-        raise ConfigError(f"prompts.overlap_tokens: must be at most a quarter of a passage, {budget // 4} tokens here")
+    passage = min(budget, config.prompts.passage_tokens)
+    if config.prompts.overlap_tokens > passage // 4:
+        raise ConfigError(f"prompts.overlap_tokens: must be at most a quarter of a passage, {passage // 4} tokens here")

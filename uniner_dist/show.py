@@ -88,7 +88,7 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping
 
 
 def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:
-    """(id, text, entities) of the first documents that have mentions of different types."""
+    """(id, text, entities) of short documents that have mentions of different types."""
     id_column, text_column = run.config.corpus.id_column, run.config.corpus.text_column
     fs, path = open_fs(run.config.output.path)
     annotations = pads.dataset(path, filesystem=fs, format="parquet", partitioning="hive")
@@ -97,7 +97,12 @@ def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]
     for row in rows:
         entities = [{**entity, "label": row["entity_type"]} for entity in row["entities"]]
         by_document.setdefault(row[id_column], []).extend(entities)
-    ranked = sorted(by_document, key=lambda key: (-len({e["label"] for e in by_document[key]}), len(by_document[key])))
+
+    def rank(key: Any) -> tuple[bool, int]:
+        entities = by_document[key]
+        return max((e["end"] or 0 for e in entities), default=0) > _SHOWN_CHARS, -len({e["label"] for e in entities})
+
+    ranked = sorted(by_document, key=rank)
     chosen = ranked[:limit]
     fs, path = open_fs(run.config.corpus.path)
     corpus = pads.dataset(path, filesystem=fs, format="parquet")

@@ -11,10 +11,10 @@ import duckdb
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from uniner_dist.evaluation import evaluate
 
 from tests.e2e.conftest import BIN, ROOT, read_rows, run, uniner_dist
 from uniner_dist import demo
+from uniner_dist.evaluation import evaluate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 

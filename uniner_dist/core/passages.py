@@ -51,14 +51,16 @@ class Passage:
     end: int
 
 
-def split_passages(text: str, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int) -> list[Passage]:
+def split_passages(
+    text: str, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int, whole_tokens: int | None = None
+) -> list[Passage]:
     """Ranges that cover `text`, each of which takes at most `max_tokens` tokens when it is tokenised on its own.
 
-    A text that fits is one passage. Otherwise each passage ends, in this order of preference, behind a sentence or a
-    line, at white space, or (no spaces: Chinese, Thai, encoded data) between two characters, as far on as it can
-    within its second half. Consecutive passages share at least `overlap_tokens` tokens (at most twice as
-    many, to begin at a sentence or a word), so a mention of up to that many tokens is whole in one of them. White
-    space at the end of a passage belongs to the next one only.
+    A text of at most `whole_tokens` (by default `max_tokens`) is one passage. Otherwise each passage ends, in this
+    order of preference, behind a sentence or a line, at white space, or (no spaces: Chinese, Thai, encoded data)
+    between two characters, as far on as it can within its second half. Consecutive passages share at least
+    `overlap_tokens` tokens (at most twice as many, to begin at a sentence or a word), so a mention of up to that many
+    tokens is whole in one of them. White space at the end of a passage belongs to the next one only.
 
     If a single code point takes more than `max_tokens` tokens, it is a passage of its own that does not fit.
 
@@ -67,6 +69,7 @@ def split_passages(text: str, tokenizer: PassageTokenizer, max_tokens: int, over
         tokenizer: counts and places tokens.
         max_tokens: the most tokens a passage may take, at least 1.
         overlap_tokens: tokens shared by consecutive passages, at most half of `max_tokens`.
+        whole_tokens: texts up to this many tokens are not split.
 
     Raises:
         ValueError: `max_tokens` or `overlap_tokens` out of range.
@@ -77,7 +80,7 @@ def split_passages(text: str, tokenizer: PassageTokenizer, max_tokens: int, over
             "need max_tokens >= 1 and 0 <= overlap_tokens <= max_tokens / 2"
         )
     splitter = _Splitter(text, tokenizer, max_tokens, overlap_tokens)
-    if splitter.fits_whole():
+    if splitter.fits_whole(max_tokens if whole_tokens is None else whole_tokens):
         return [Passage(0, len(text))]
     passages = [splitter.passage(0, 0)]
     while passages[-1].end < len(text):
@@ -101,11 +104,11 @@ class _Splitter:
         self.ratio = _CHARACTERS_PER_TOKEN
         self.spans: list[tuple[int, int]] = []  # tokens of the last window, in offsets of the text
 
-    def fits_whole(self) -> bool:
+    def fits_whole(self, limit: int) -> bool:
         """Whether the whole text is one passage; tokenises no more of a long text than it must."""
-        if self._reach(0, self.max_tokens + _BARE_SLACK) < len(self.text):
+        if self._reach(0, limit + _BARE_SLACK) < len(self.text):
             return False
-        return self._count(0, len(self.text)) <= self.max_tokens
+        return self._count(0, len(self.text)) <= limit
 
     def passage(self, start: int, covered: int) -> Passage:
         """The passage that begins at `start` and reaches beyond `covered` where it can."""

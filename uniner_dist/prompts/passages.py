@@ -71,14 +71,17 @@ class LongTextSplitter:
     Args:
         tokenizer_json: gives the tokenizer's JSON (a Spark broadcast's value).
         template: name of the prompt template.
-        max_tokens: tokens a passage may have.
+        budget: tokens a text may have and still be one passage.
+        max_tokens: tokens a passage of a longer text may have.
         overlap_tokens: tokens that neighbouring passages share.
     """
 
-    def __init__(self, tokenizer_json: Callable[[], str], template: str, max_tokens: int, overlap_tokens: int) -> None:
+    def __init__(
+        self, tokenizer_json: Callable[[], str], template: str, budget: int, max_tokens: int, overlap_tokens: int
+    ) -> None:
         self._tokenizer_json = tokenizer_json
         self._template = template
-        self._limits = (max_tokens, overlap_tokens)
+        self._limits = (budget, max_tokens, overlap_tokens)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tokenizer = _tokenizer(self._tokenizer_json(), self._template)
@@ -87,9 +90,9 @@ class LongTextSplitter:
                 yield self._split(batch.slice(row, 1), tokenizer)
 
     def _split(self, row: pa.RecordBatch, tokenizer: PromptTokenizer) -> pa.RecordBatch:
-        max_tokens, overlap = self._limits
+        budget, max_tokens, overlap = self._limits
         text = row.column("text")[0].as_py()
-        parts = split_passages(text, tokenizer, max_tokens=max_tokens, overlap_tokens=overlap)
+        parts = split_passages(text, tokenizer, max_tokens, overlap, whole_tokens=budget)
         count = len(parts)
         columns: dict[str, Any] = {
             "document": row.column("document").take(pa.array([0] * count, pa.int32())),

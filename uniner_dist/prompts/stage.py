@@ -153,8 +153,9 @@ def _passages(
         return whole
     describe(spark, "split long texts")
     shared = spark.sparkContext.broadcast(tokenizer_json)
-    overlap = run.config.prompts.overlap_tokens
-    splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, budget, overlap)
+    prompts = run.config.prompts
+    sizes = (budget, min(budget, prompts.passage_tokens), prompts.overlap_tokens)
+    splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, *sizes)
     wanted = max(2 * spark.sparkContext.defaultParallelism, ceil(survey.long_bytes / _LONG_BYTES_PER_TASK))
     split = split_long(documents, splitter, budget, min(survey.long_texts, wanted))
     path = join(run.layout.root, "splits")
