@@ -7,6 +7,7 @@ import json
 import random
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +22,7 @@ from uniner_dist.core.scoring import official_score
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation import evaluate, print_scores
 from uniner_dist.evaluation.answer import Row
+from uniner_dist.evaluation.gold import read_gold
 
 _OUTPUTS = st.one_of(
     st.lists(st.sampled_from(["Rome", "the Hague", "rome!", "A. Turing", "x] y", "東京", ""]), max_size=4).map(
@@ -275,3 +277,17 @@ def test_scores_are_json_and_print_as_tables(tmp_path: Path) -> None:
     shown = console.export_text()
     for part in ("official", "strict spans", "relaxed spans", "[city]", "[bold]", "AUC", "Oslo"):
         assert part in shown
+
+
+def test_every_path_may_be_a_url(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    rows = [annotation("1", "city", [entity("Rome", 0)], domain="x")]
+    memory.put(write_annotations(tmp_path / "annotations", rows), "/evaluation/annotations", recursive=True)
+    memory.put(write_strings(tmp_path / "gold", [("1", "city", ["Rome"])]), "/evaluation/gold", recursive=True)
+    memory.pipe_file("/evaluation/gold.conll", b"Rome B-city\n")
+    try:
+        scores = evaluate("memory://evaluation/annotations", "memory://evaluation/gold", by="domain")
+        assert scores["by"]["x"]["official"]["f1"] == pytest.approx(1.0)
+        assert read_gold("memory://evaluation/gold.conll").has_spans
+    finally:
+        memory.rm("/evaluation", recursive=True)

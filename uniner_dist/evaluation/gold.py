@@ -1,6 +1,6 @@
 """Gold answers in memory: per document and entity type the mentions that a perfect answer lists.
 
-Gold is made by hand and therefore small (some 500 bytes per document and type); it is held whole, annotations never
+Gold is made by hand and therefore small (with its counts about 1 KB per document and type); it is held whole, annotations never
 are. Formats: a Parquet dataset, CoNLL files, and the JSON files of the UniversalNER authors (see `sources`).
 """
 
@@ -24,20 +24,15 @@ class GoldAnswer:
 
     Args:
         mentions: each string once, in order.
+        official: the mentions as the authors' evaluator reads them, normalised.
         spans: (start, end) in code points of the document's text; None where the gold has no offsets.
         group: value of the `by` column, None when there is none.
     """
 
     mentions: tuple[str, ...]
+    official: tuple[str, ...]
     spans: frozenset[Span] | None = None
     group: str | None = None
-
-    def official(self) -> list[str]:
-        """The mentions as the authors' evaluator reads them.
-
-        They keep gold as the JSON string that a perfect answer is, so a mention with `]` empties the list there too.
-        """
-        return official_mentions(json.dumps(self.mentions, ensure_ascii=False))
 
 
 @dataclass
@@ -92,7 +87,16 @@ def gold_answer(entities: Iterable[str | Mapping[str, Any]], group: str | None =
     places = [(None, None) if isinstance(item, str) else (item.get("start"), item.get("end")) for item in items]
     spans = frozenset((start, end) for start, end in places if start is not None and end is not None)
     complete = all(start is not None and end is not None for start, end in places)
-    return GoldAnswer(tuple(dict.fromkeys(texts)), spans if complete else None, group)
+    mentions = tuple(dict.fromkeys(texts))
+    return GoldAnswer(mentions, _official(mentions), spans if complete else None, group)
+
+
+def _official(mentions: tuple[str, ...]) -> tuple[str, ...]:
+    """What the authors' evaluator makes of gold, which they keep as the JSON string that a perfect answer is.
+
+    So a mention with `]` empties the list, there too.
+    """
+    return tuple(official_mentions(json.dumps(mentions, ensure_ascii=False))) if mentions else ()
 
 
 def _from_documents(documents: Iterable[GoldDocument]) -> Gold:

@@ -99,7 +99,7 @@ class Tally:
 
     def _count(self, row: Row, gold: GoldAnswer) -> None:
         key = (row.doc_id, row.entity_type)
-        answered, expected = row.official(), gold.official()
+        answered, expected = row.official(), gold.official
         self._outcomes[row.outcome] += 1
         if row.failed:
             self._unanswered.add(key)
@@ -123,7 +123,7 @@ class Tally:
         others: dict[str, list[str]] = {}
         for name, answer in self._gold.documents[row.doc_id].items():
             if name != row.entity_type:
-                for mention in answer.official():
+                for mention in answer.official:
                     others.setdefault(mention, []).append(name)
         written = _as_written(entity["text"] for entity in row.entities)
         wanted = _as_written(gold.mentions)
@@ -143,7 +143,7 @@ class Tally:
             return
         if row.outcome == Outcome.NONE.value and row.score is not None:
             self._none_verdicts.append((row.score, not gold.mentions))
-        expected = set(gold.official())
+        expected = set(gold.official)
         best: dict[str, float] = {}
         for entity in row.entities:
             if entity.get("score") is not None:
