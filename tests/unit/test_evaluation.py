@@ -43,6 +43,7 @@ def row_of(output: str) -> Row:
     return Row("d", "t", entities, parsed.outcome.value, None if clean else output)
 
 
+@settings(deadline=None)
 @given(_OUTPUTS, st.lists(st.sampled_from(["Rome", "Hague", "a turing", "東京", "x y", "q"]), max_size=3))
 def test_the_official_metric_of_a_row_is_that_of_the_raw_output(output: str, gold: list[str]) -> None:
     answer = output.split("ASSISTANT:")[-1].strip()

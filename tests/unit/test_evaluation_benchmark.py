@@ -54,6 +54,10 @@ def test_each_json_file_is_a_data_set_with_its_own_types(tmp_path: Path) -> None
         "mit-movie": {"correct": 0, "predicted": 1, "gold": 1},
     }
     assert table["mean_f1"] == pytest.approx(1 / 3)
+    corpus = Path(seen[0].corpus.path) / "part-0.parquet"
+    age = corpus.stat().st_mtime_ns
+    find_datasets(str(data), output)
+    assert corpus.stat().st_mtime_ns == age  # the same corpus, so the same run
     assert json.loads((tmp_path / "out" / "scores.json").read_text()) == table
     console = Console(width=80, record=True)
     print_benchmark(table, console)
@@ -96,9 +100,12 @@ def test_the_authors_figures_stand_beside_data_sets_of_their_names() -> None:
 
 @pytest.mark.parametrize("scored", [True, False])
 def test_the_picture_is_written_in_the_format_of_its_ending(tmp_path: Path, scored: bool) -> None:
-    gold = write_strings(tmp_path / "gold", [("1", "city", ["Rome"]), ("2", "person", [])])
+    gold = write_strings(tmp_path / "gold", [("1", "city", ["Rome"]), ("2", "a $ price $ and " * 9, [])])
     confidence = 0.5 if scored else None
-    rows = [annotation("1", "city", [entity("Rome", 0, confidence)]), annotation("2", "person", score=confidence)]
+    rows = [
+        annotation("1", "city", [entity("Rome", 0, confidence)]),
+        annotation("2", "a $ price $ and " * 9, score=confidence),
+    ]
     scores = evaluate(write_annotations(tmp_path / "annotations", rows), gold)
     plot_scores(scores, str(tmp_path / "scores.png"))
     plot_scores(scores, str(tmp_path / "scores.SVG"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uniner_dist.evaluation.confidence import precision_coverage, rank_auc, reliability, summarise_confidence
@@ -17,6 +17,7 @@ _VERDICTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_VERDICTS)
 def test_the_auc_is_the_share_of_pairs_in_the_right_order(verdicts: list[tuple[float, bool]]) -> None:
     rights = [score for score, right in verdicts if right]
@@ -29,6 +30,7 @@ def test_the_auc_is_the_share_of_pairs_in_the_right_order(verdicts: list[tuple[f
     assert auc == pytest.approx(wins / (len(rights) * len(wrongs)))
 
 
+@settings(deadline=None)
 @given(_VERDICTS)
 def test_each_point_of_the_curve_keeps_what_reaches_its_threshold(verdicts: list[tuple[float, bool]]) -> None:
     points = precision_coverage([score for score, _ in verdicts], [right for _, right in verdicts])
@@ -46,6 +48,7 @@ def test_a_long_curve_is_thinned_out_and_keeps_its_ends() -> None:
     assert (points[0]["threshold"], points[-1]["threshold"], points[-1]["coverage"]) == (1.0, 0.0, 1.0)
 
 
+@settings(deadline=None)
 @given(_VERDICTS)
 def test_the_bins_hold_every_answer_once(verdicts: list[tuple[float, bool]]) -> None:
     bins = reliability([score for score, _ in verdicts], [right for _, right in verdicts])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.evaluation_data import annotation, entity, write_annotations
@@ -42,12 +42,14 @@ def tags_of(mentions: list[tuple[str, int, int]], tokens: int, first: str, last:
     return tags
 
 
+@settings(deadline=None)
 @given(_SPANS, st.sampled_from([("B", "I", "B"), ("B", "E", "S"), ("B", "L", "U")]))
 def test_every_tagging_scheme_gives_its_mentions_back(drawn: Any, scheme: tuple[str, str, str]) -> None:
     mentions, tokens = mentions_of(drawn, 0)
     assert read_tags(tags_of(mentions, tokens, *scheme)) == mentions
 
 
+@settings(deadline=None)
 @given(_SPANS)
 def test_tags_that_only_say_inside_give_mentions_that_do_not_touch(drawn: Any) -> None:
     mentions, tokens = mentions_of(drawn, 1)

@@ -168,8 +168,7 @@ def _parquet_dataset(name: str, corpus: str, gold: str) -> Dataset:
 def _imported(source: str, kind: str, output: str) -> Dataset:
     name = source.rsplit("/", 1)[-1].rsplit(".", 1)[0]
     corpus, gold = join(output, name, "corpus"), join(output, name, "gold")
-    if not exists(join(gold, "part-0.parquet")):  # a corpus written anew would be another run
-        write_gold(read_source(source, kind), corpus, gold)
+    write_gold(read_source(source, kind), corpus, gold)
     return _parquet_dataset(name, corpus, gold)
 
 

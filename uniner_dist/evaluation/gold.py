@@ -1,7 +1,8 @@
 """Gold answers in memory: per document and entity type the mentions that a perfect answer lists.
 
-Gold is made by hand and therefore small (with its counts about 1 KB per document and type); it is held whole, annotations never
-are. Formats: a Parquet dataset, CoNLL files, and the JSON files of the UniversalNER authors (see `sources`).
+Gold is made by hand and therefore small (with its counts about 1 KB per document and type); it is held whole,
+annotations never are. Formats: a Parquet dataset, CoNLL files, and the JSON files of the UniversalNER authors (see
+`sources`).
 """
 
 from __future__ import annotations

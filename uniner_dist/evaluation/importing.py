@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.document import GoldDocument
 from uniner_dist.evaluation.sources import read_source, source_format
-from uniner_dist.storage.filesystem import find_files, join, write_bytes
+from uniner_dist.storage.filesystem import exists, find_files, join, read_bytes, write_bytes
 
 _FILE: Final = "part-0.parquet"
 _PLACED: Final = pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32())]))
@@ -76,6 +76,9 @@ def _check_folder(folder: str) -> None:
 
 
 def _write(folder: str, table: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
+    """Write the file, unless it stands there as it would be written: a file of another age is another corpus."""
+    sink, path = pa.BufferOutputStream(), join(folder, _FILE)
     pq.write_table(table, sink, compression="zstd")
-    write_bytes(join(folder, _FILE), sink.getvalue().to_pybytes())
+    content = sink.getvalue().to_pybytes()
+    if not (exists(path) and read_bytes(path) == content):
+        write_bytes(path, content)

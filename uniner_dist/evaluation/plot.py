@@ -20,6 +20,8 @@ _SUFFIXES: Final = ("png", "svg", "pdf")
 #: Colours that stay apart for the colour-blind and in print (Okabe and Ito).
 _BARS: Final = {"precision": "#56B4E9", "recall": "#E69F00", "f1": "#009E73"}
 _CURVES: Final = {"mentions": ("mentions", "#0072B2"), "none": ('answers "none"', "#D55E00")}
+#: Characters of an entity type that are shown.
+_LONGEST_NAME: Final = 32
 _LABELS: Final = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
@@ -75,7 +77,7 @@ def _draw_types(axes: Axes, scores: Mapping[str, Any]) -> None:
         style = {"elinewidth": 0.9, "capsize": 1.5, "ecolor": "#444444"}
         axes.barh(places, values, 0.25, xerr=[below, above], color=colour, label=_LABELS[measure], error_kw=style)
     axes.axhline(0.5, color="#bbbbbb", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [f"{name}  ({score['counts']['gold']:,})" for name, score in rows])
+    axes.set_yticks(range(len(rows)), [f"{_short(name)}  ({score['counts']['gold']:,})" for name, score in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1)
     axes.set_xlabel("official score, 95 % intervals (gold mentions)")
@@ -84,6 +86,11 @@ def _draw_types(axes: Axes, scores: Mapping[str, Any]) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=3, frameon=False, columnspacing=1, handlelength=1)
+
+
+def _short(name: str) -> str:
+    """A type may be a whole definition. A dollar sign would begin a formula."""
+    return (name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…").replace("$", r"\$")
 
 
 def _draw_coverage(axes: Axes, confidence: Mapping[str, Any]) -> None:
