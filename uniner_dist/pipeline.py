@@ -63,9 +63,9 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
         summary: dict[str, Any] = read_json(run.layout.prompts_summary)
     else:
         from uniner_dist.prompts import write_prompts
-        from uniner_dist.spark import spark_session
+        from uniner_dist.spark import QUICK_BYTES, spark_session
 
-        with spark_session(run.config) as spark:
+        with spark_session(run.config, quick=run.corpus_bytes < QUICK_BYTES) as spark:
             summary = write_prompts(spark, run)
     rejected = sum(summary["rejects"].values())
     say(
@@ -121,9 +121,9 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
 def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
     """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
     from uniner_dist.annotations import publish, write_annotations
-    from uniner_dist.spark import spark_session
+    from uniner_dist.spark import QUICK_BYTES, spark_session
 
-    with spark_session(run.config) as spark:
+    with spark_session(run.config, quick=run.corpus_bytes < QUICK_BYTES) as spark:
         summary = write_annotations(spark, run, again)
         if holder is not None:
             holder.check()

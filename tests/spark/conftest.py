@@ -48,7 +48,7 @@ def spark(model_folder: str) -> Iterator[SparkSession]:
     options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}
     options["spark.conf"] = {"spark.sql.shuffle.partitions": "2"}
     config = load_config(None, [], options)
-    session = get_spark(config)
+    session = get_spark(config, quick=True)
     yield session
     session.stop()
 
