@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -14,8 +15,8 @@ import pytest
 
 from tests.e2e.conftest import (
     DOCUMENTS,
+    ROOT,
     SCRIPTED,
-    TYPES,
     annotate,
     read_rows,
     run,
@@ -77,15 +78,25 @@ def test_a_finished_run_started_again_says_so_and_changes_nothing(corpus: Path, 
     assert len(read_rows(undisturbed)) == DOCUMENTS * 2
 
 
-def test_the_stages_alone_give_the_same_rows(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
+def readme_commands(first: str, replace: dict[str, str]) -> list[list[str]]:
+    """The commands of the README's block that begins with `first`, with its placeholders filled in."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    [block] = [block for block in blocks if block.startswith(first)]
+    commands = [shlex.split(line, comments=True) for line in block.replace("\\\n", " ").splitlines()]
+    filled = [[replace.get(word, word) for word in command] for command in commands]
+    return [uniner_dist(*command[1:]) for command in filled]
+
+
+def test_the_readmes_stages_alone_give_the_same_rows(corpus: Path, undisturbed: Path, tmp_path: Path) -> None:
     output, work = tmp_path / "out", str(tmp_path / "work")
-    places = ["--corpus", str(corpus), "--output", str(output), "--workdir", work]
-    run_id = run(uniner_dist("prompts", *places, "--types", TYPES, *SCRIPTED)).strip().splitlines()[-1]
+    places = {"CORPUS": str(corpus), "OUTPUT": str(output), "WORK": work}
+    prompts, completions, annotations, status = readme_commands("uniner-dist prompts", places)
+    run_id = run([*prompts, *SCRIPTED]).strip().splitlines()[-1]
     assert re.fullmatch(r"[0-9a-f]{12}", run_id)
-    assert "completions" in run(uniner_dist("status", "--workdir", work))
-    run(uniner_dist("completions", "--workdir", work, "--run", run_id))
-    run(uniner_dist("annotations", "--workdir", work))
-    assert "published" in run(uniner_dist("status", "--workdir", work))
+    assert "completions" in run(status)
+    run(completions)
+    run([*annotations, "--run", run_id])
+    assert "published" in run(status)
     assert read_rows(output) == read_rows(undisturbed)
 
 

@@ -1,0 +1,144 @@
+"""Identity of runs and models, and everything a command checks before it starts anything."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from uniner_dist import demo, keys, model
+from uniner_dist.config import Config, ModelConfig, validate_tree
+from uniner_dist.errors import ConfigError
+from uniner_dist.preflight import check
+from uniner_dist.run import load_run, open_run
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> dict[str, Any]:
+    path = tmp_path / "corpus/domain=a/part-0.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"doc_id": ["1", "2"], "text": ["x", "y"], "n": [1.5, 2.5]}), path)
+    return {"corpus": {"path": str(tmp_path / "corpus")}, "output": {"path": str(tmp_path / "out")}, "types": "person"}
+
+
+def changed(tree: dict[str, Any], dotted: str, value: Any) -> Config:
+    section, _, key = dotted.partition(".")
+    return validate_tree({**tree, section: {**tree.get(section, {}), key: value} if key else value})
+
+
+def test_the_same_command_opens_the_same_run_and_pins_its_configuration(tree: dict[str, Any]) -> None:
+    first, second = open_run(validate_tree(tree)), open_run(validate_tree(tree))
+    assert first == second
+    assert load_run(first.config.workdir_path) == first
+    assert first.partition_by == ("domain", "entity_type")
+    assert first.carried == ("domain",)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value"),
+    [("pool.replicas", 7), ("engine.threads", 2), ("ray.num_cpus", 3), ("spark.master", "local[1]")],
+)
+def test_parallelism_changes_neither_run_nor_fingerprint(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    first, second = open_run(validate_tree(tree)), open_run(changed(tree, dotted, value))
+    assert (first.id, first.fingerprint) == (second.id, second.fingerprint)
+    assert load_run(first.config.workdir_path).config == second.config, "the last start's settings are pinned"
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "answers_change"),
+    [
+        ("model.dtype", "bfloat16", True),
+        ("model.max_tokens", 64, True),
+        ("model.revision", "other", False),  # of a local folder: its files say what it is
+        ("types", "person,location", False),
+        ("prompts.passage_tokens", 256, False),
+        ("run.scores", True, False),
+    ],
+)
+def test_what_changes_answers_changes_the_fingerprint_and_what_changes_the_plan_changes_the_run(
+    tree: dict[str, Any], dotted: str, value: Any, answers_change: bool
+) -> None:
+    first, second = open_run(validate_tree(tree)), open_run(changed(tree, dotted, value))
+    assert (first.fingerprint != second.fingerprint) == answers_change
+    assert (first.id != second.id) == (dotted != "model.revision")
+
+
+def test_a_changed_corpus_is_another_run(tree: dict[str, Any]) -> None:
+    first = open_run(validate_tree(tree))
+    extra = Path(tree["corpus"]["path"]) / "domain=b/part-0.parquet"
+    extra.parent.mkdir()
+    pq.write_table(pa.table({"doc_id": ["3"], "text": ["z"]}), extra)
+    second = open_run(validate_tree(tree))
+    assert first.id != second.id
+    with pytest.raises(ConfigError, match="name the run with --run"):
+        load_run(first.config.workdir_path)
+
+
+def test_a_model_is_its_files_not_its_place(tmp_path: Path) -> None:
+    shutil.copytree(demo.model_path(), tmp_path / "a")
+    here = model.identify(ModelConfig(name=str(tmp_path / "a")))
+    assert here == model.identify(ModelConfig(name="demo"))
+    weights = tmp_path / "a/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert model.identify(ModelConfig(name=str(tmp_path / "a"))) != here
+
+
+def test_a_remote_model_is_copied_once_per_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNINER_DIST_CACHE", str(tmp_path / "cache"))
+    remote = fsspec.filesystem("memory")
+    remote.put(demo.model_path() + "/", "/models/demo/", recursive=True)
+    config = ModelConfig(name="memory://models/demo")
+    folders: list[str] = []
+    threads = [threading.Thread(target=lambda: folders.append(model.resolve(config))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [folder] = set(folders)
+    assert model.identify(config) == model.identify(ModelConfig(name="demo"))
+    stamps = {path: path.stat().st_mtime_ns for path in Path(folder).iterdir()}
+    model.resolve(config)
+    assert {path: path.stat().st_mtime_ns for path in Path(folder).iterdir()} == stamps
+    remote.rm("/models", recursive=True)
+
+
+def test_all_problems_of_a_corpus_are_named_at_once(tree: dict[str, Any]) -> None:
+    corpus = {**tree["corpus"], "id_column": "doc", "text_column": "n", "keep_columns": ["nope"]}
+    inside = {"path": tree["corpus"]["path"] + "/out", "partition_by": "domain,color"}
+    with pytest.raises(ConfigError) as caught:
+        check(validate_tree({**tree, "corpus": corpus, "output": inside, "model": {"name": "/no/model"}}))
+    text = str(caught.value)
+    for words in (
+        "--id-column doc: the corpus has no such column; did you mean 'doc_id'?",
+        "--text-column n: holds double, not strings",
+        "corpus.keep_columns nope",
+        "--partition-by color",
+        "lies inside --corpus",
+        "model /no/model: no config.json there",
+    ):
+        assert words in text
+
+
+def test_a_definition_that_leaves_no_room_for_text_is_refused(tree: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="the longest question leaves"):
+        check(validate_tree({**tree, "types": [{"PER": "somebody who " * 1000}]}))
+    with pytest.raises(ConfigError, match="overlap_tokens: must be at most a quarter"):
+        check(changed(tree, "prompts.overlap_tokens", 400))
+
+
+def test_columns_that_differ_only_in_case_are_refused(tree: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "cased.parquet"
+    pq.write_table(pa.table({"doc_id": ["1"], "text": ["x"], "Text": ["y"]}), path)
+    with pytest.raises(ConfigError, match="differ only in case"):
+        check(changed(tree, "corpus.path", str(path)))
+
+
+def test_the_passage_id_is_the_head_of_sha256() -> None:
+    assert keys.passage_id("") == "e3b0c44298fc1c149afbf4c8996fb924"
+    assert keys.passage_id("é") != keys.passage_id("e\u0301")
