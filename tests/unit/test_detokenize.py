@@ -33,7 +33,7 @@ DECODERS = {name: decoder(name) for name in TOKENIZERS}
 def test_an_answer_decodes_to_what_was_written_behind_the_prompt(name: str, answer: str) -> None:
     from tokenizers import Tokenizer
 
-    decoding, prompts = DECODERS[name]
+    decoding, _ = DECODERS[name]
     tokenizer = Tokenizer.from_str(TOKENIZERS[name])
     tokenizer.encode_special_tokens = True
     question = "in the text? ASSISTANT:"
