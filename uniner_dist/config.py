@@ -167,10 +167,14 @@ class RunConfig(Section):
     """What counts as success."""
 
     max_failed_fraction: float = Field(
-        0.05, ge=0, le=1, description="share of failed cells above which nothing is published"
+        1.0,
+        ge=0,
+        le=1,
+        description="share of failed cells above which nothing is published; 1 publishes whatever came out, and "
+        "conf/cluster.yaml says 0.05",
     )
     allow_rejects_fraction: float = Field(
-        1.0, ge=0, le=1, description="share of rejected corpus rows above which the run fails before any replica starts"
+        1.0, ge=0, le=1, description="share of rejected corpus rows above which the run stops before anything is asked"
     )
     scores: bool = Field(False, description="keep log-probabilities and write confidences")
 

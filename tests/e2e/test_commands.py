@@ -131,6 +131,11 @@ def test_sigterm_drains_and_a_second_start_is_turned_away(corpus: Path, undistur
 
 def test_too_many_failures_publish_nothing_and_name_the_reason(corpus: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    words = run(annotate(corpus, output, *SCRIPTED, "--set", "engine.extra.garbage=Paula"), code=5)
+    words = run(
+        annotate(
+            corpus, output, *SCRIPTED, "--set", "engine.extra.garbage=Paula", "--set", "run.max_failed_fraction=0.05"
+        ),
+        code=5,
+    )
     assert "unparseable" in words
     assert not output.exists()
