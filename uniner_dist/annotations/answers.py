@@ -19,10 +19,11 @@ from uniner_dist.core.confidence import score_answer
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
 from uniner_dist.core.spans import Entity, locate_mentions
-from uniner_dist.errors import AuditError
+from uniner_dist.errors import AuditError, StageError
 from uniner_dist.schemas import ENTITY
+from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.shards import read_completions, read_prompts
+from uniner_dist.storage.shards import ForeignFileError, read_completions, read_prompts
 
 #: The answer to one question about one passage or document.
 ANSWER = pa.struct(
@@ -124,11 +125,10 @@ class AnswerReader:
 
         Raises:
             AuditError: the completions do not belong row by row to the prompts.
-            ForeignFileError: the completions file is not a whole committed one of this shard and fingerprint.
+            StageError: the completions file is not a whole committed one of this shard and fingerprint; it is removed.
         """
         prompts = read_prompts(self._layout, shard)
-        path = self._layout.completions_file(shard)
-        completions = read_completions(path, shard, self._fingerprint, prompts.num_rows)
+        completions = self._completions(shard, prompts.num_rows)
         _check_aligned(shard, prompts, completions)
         types = len(self._asks)
         first_rows = pa.array(np.arange(0, prompts.num_rows, types))
@@ -141,6 +141,15 @@ class AnswerReader:
             answer_lists(self._by_label(answers, len(texts)), len(self._label_asks)),
         ]
         return pa.RecordBatch.from_arrays([_whole(column) for column in columns], schema=ANSWERS)
+
+    def _completions(self, shard: str, rows: int) -> pa.Table:
+        """The committed answers; a file that was damaged since is removed, so that the next start does it again."""
+        path = self._layout.completions_file(shard)
+        try:
+            return read_completions(path, shard, self._fingerprint, rows)
+        except ForeignFileError as error:
+            remove(path)
+            raise StageError(f"{error}; it was removed: run the same command again, which answers it anew") from error
 
     def _by_label(self, answers: pa.StructArray, passages: int) -> pa.StructArray:
         """From one answer per question to one per label."""
