@@ -173,7 +173,7 @@ def score(questions: list[Question], outputs: list[str]) -> tuple[Score, dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
-    parser.add_argument("--engine", choices=["transformers", "vllm"], default="transformers")
+    parser.add_argument("--engine", choices=["transformers", "vllm"], default="vllm")
     parser.add_argument("--texts", type=int, default=400, help="generated texts per set")
     parser.add_argument("--types", type=int, default=6, help="questions per generated text")
     parser.add_argument("--seed", type=int, default=1234)

@@ -137,24 +137,36 @@ def learn_to_copy(trainer: Trainer, vocabulary: int, blank: int, max_steps: int,
             return
 
 
+def _copy_step(trainer: Trainer, generator: torch.Generator, blank: int, tokens: int) -> tuple[torch.Tensor, float]:
+    """The loss of one step of copying, now and then between task steps so that the knack stays sharp."""
+    ids, targets = _copy_rows(generator, 3, trainer.model.config.vocab_size, 192, max(1, tokens // 384), blank)
+    return trainer.token_loss(trainer.hidden(ids, None, None), targets)[0], 0.2
+
+
 def curriculum(progress: float, rng: random.Random) -> tuple[tuple[int, int], int, float]:
     """(sentences per text, row length, noise share) at a point of the task phase."""
     if progress < 0.1:
-        return (1, 1), 224, 0.15
-    if progress < 0.25:
+        return (1, 1), 216, 0.15
+    if progress < 0.35:
         return (1, 2), 288, 0.15
-    if progress < 0.45:
-        return (1, 4), 384, 0.1
+    if progress < 0.65:
+        return (1, 3), 288, 0.1
     roll = rng.random()
-    if roll < 0.12 and progress > 0.6:
-        return (10, 24), 1024, 0.08
-    if roll < 0.35:
-        return (4, 9), 576, 0.08
-    return (1, 4), 384, 0.08
+    if roll < 0.05:
+        return (10, 24), 1024, 0.05
+    if roll < 0.25:
+        return (4, 8), 576, 0.05
+    return (1, 4), 384, 0.05
 
 
 def learn_the_task(
-    trainer: Trainer, tokenizer: PreTrainedTokenizerFast, steps: int, minutes: float, tokens: int, seed: int, output: Path
+    trainer: Trainer,
+    tokenizer: PreTrainedTokenizerFast,
+    steps: int,
+    minutes: float,
+    tokens: int,
+    seed: int,
+    output: Path,
 ) -> None:
     """Phase two: warm up, hold, then decay the learning rate over the second half.
 
@@ -162,6 +174,7 @@ def learn_the_task(
     """
     rng = random.Random(seed)
     packer = Packer(tokenizer, slot_names())
+    generator, blank = torch.Generator().manual_seed(seed), tokenizer.encode(" ", add_special_tokens=False)[0]
     averages, started = [3.0, 3.0, 0.0], time.monotonic()
     for step in range(steps):
         progress = max(step / steps, (time.monotonic() - started) / (60 * minutes))
@@ -169,6 +182,8 @@ def learn_the_task(
             log.info("out of time after %d steps", step)
             return
         sentence_range, length, noise = curriculum(progress, rng)
+        if step % 10 == 9 and progress < 0.6:
+            trainer.step(*_copy_step(trainer, generator, blank, tokens))
         batch = task_batch(packer, rng, tokens, sentence_range, length, noise)
         loss, accuracy = trainer.task_loss(batch, TAG_WEIGHT * (1 - 0.66 * progress))
         factor = min(1.0, (step + 1) / 50, max(0.01, (1 - progress) / 0.5))
@@ -195,10 +210,11 @@ def save(model: LlamaForCausalLM, directory: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--start-from", type=Path, help="continue from this checkpoint: no tokenizer, no copying phase")
     parser.add_argument("--steps", type=int, default=6000, help="steps of the task phase")
     parser.add_argument("--minutes", type=float, default=1e9, help="end the task phase after this time at the latest")
     parser.add_argument("--copy-steps", type=int, default=300, help="at most this many steps of the copying phase")
-    parser.add_argument("--tokens", type=int, default=2304, help="tokens per step")
+    parser.add_argument("--tokens", type=int, default=1728, help="tokens per step")
     parser.add_argument("--vocabulary", type=int, default=3000)
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
@@ -211,13 +227,19 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     options.output.mkdir(parents=True, exist_ok=True)
-    tokenizer = save_tokenizer(options.output, vocabulary=options.vocabulary, seed=options.seed)
-    model = new_model(len(tokenizer), options.hidden, options.layers, options.feed_forward)
-    plant_copying(model)
+    if options.start_from:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(options.start_from)
+        tokenizer.save_pretrained(options.output)
+        model = LlamaForCausalLM.from_pretrained(options.start_from, dtype=torch.float32)
+    else:
+        tokenizer = save_tokenizer(options.output, vocabulary=options.vocabulary, seed=options.seed)
+        model = new_model(len(tokenizer), options.hidden, options.layers, options.feed_forward)
+        plant_copying(model)
     log.info("%.2f M parameters, vocabulary %d", model.num_parameters() / 1e6, len(tokenizer))
     trainer = Trainer(model, len(slot_names()), options.learning_rate, options.matrix_rate)
-    blank = tokenizer.encode(" ", add_special_tokens=False)[0]
-    learn_to_copy(trainer, len(tokenizer), blank, options.copy_steps, 1024, options.seed)
+    if not options.start_from:
+        blank = tokenizer.encode(" ", add_special_tokens=False)[0]
+        learn_to_copy(trainer, len(tokenizer), blank, options.copy_steps, 1024, options.seed)
     learn_the_task(trainer, tokenizer, options.steps, options.minutes, options.tokens, options.seed + 1, options.output)
     save(model, options.output)
     log.info("wrote %s", options.output)
