@@ -12,10 +12,10 @@ from typing import Any
 
 from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts, reopen
 from uniner_dist.config import Config
-from uniner_dist.errors import ThresholdError
+from uniner_dist.errors import DrainedError, StageError, ThresholdError, UninerError
 from uniner_dist.report import build_report, write_report
 from uniner_dist.run import Run, open_run
-from uniner_dist.stopping import StopRequest, stop_on_signals
+from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals
 from uniner_dist.storage.filesystem import exists, read_json
 from uniner_dist.storage.holder import Holder, hold
 from uniner_dist.storage.marker import read_marker
@@ -142,6 +142,40 @@ def is_published(run: Run) -> bool:
 
 @contextmanager
 def working_on(run: Run) -> Iterator[tuple[Holder, StopRequest]]:
-    """Hold the run, and turn signals into a graceful stop."""
-    with stop_on_signals() as stop, hold(run.layout) as holder:
-        yield holder, stop
+    """Hold the run, turn signals into a graceful stop, and failures of Spark, Ray and storage into one error.
+
+    Raises:
+        DrainedError: somebody asked to stop.
+        StageError: anything around us failed; the same command resumes.
+    """
+    with stop_on_signals() as stop:
+        try:
+            with hold(run.layout) as holder:
+                yield holder, stop
+        except DrainedError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            # What Spark and Ray throw when a signal interrupts their calls is theirs; why we leave is ours.
+            if stop.requested or isinstance(error, KeyboardInterrupt):
+                raise DrainedError(STOPPED) from error
+            if isinstance(error, UninerError) or not _is_infrastructure(error):
+                raise
+            raise StageError(f"{_words(error)}; the same command goes on from what is committed") from error
+
+
+def _is_infrastructure(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("pyspark", "py4j", "ray")
+
+
+def _words(error: Exception) -> str:
+    """One line without a stack trace."""
+    if type(error).__module__.split(".")[0] in ("pyspark", "py4j") or isinstance(error, ConnectionError):
+        return f"the connection to Spark's JVM broke, or Spark failed: {_first_line(error)}"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'storage'}: {error.strerror or _first_line(error)}"
+    return f"Ray failed: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -10,6 +10,8 @@ from types import FrameType
 
 from uniner_dist.errors import DrainedError
 
+STOPPED = "stopped on request; committed work is kept, and the same command goes on from there"
+
 
 class StopRequest:
     """Whether somebody asked to stop; while `draining` is on, the asked one looks for itself."""

@@ -1,7 +1,8 @@
 """How to get a Ray cluster: start one on this machine, or join the one that is there.
 
-A cluster that we start listens on loopback, uses token authentication, sends no usage statistics, and is stopped when
-the `with` block ends. A cluster that was there before is left as it was.
+A cluster that we start listens on loopback only, uses token authentication, sends no usage statistics, and is stopped
+when the `with` block ends. A cluster that was there before is left as it was. A cluster that dies under us ends the
+command with the exit code of a `StageError`, where Ray by itself would hang, or end the process with code 1.
 """
 
 from __future__ import annotations
@@ -9,12 +10,30 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Iterator
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from uniner_dist.config import RayConfig
 from uniner_dist.errors import StageError
+
+#: Environment of a cluster of our own while it starts.
+_LOCAL: Mapping[str, str] = {
+    # Ray's name for "this machine only": gcs, raylet, agents and workers listen on 127.0.0.1 instead of everywhere.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # A call to a dead gcs blocks for this long, after which Ray ends the process; `_Watch` is faster.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "45",
+}
+#: Seconds between looks at a cluster's vital parts.
+_LOOK_S = 1.0
+#: A gcs of another machine counts as gone when no connection succeeded for this long.
+_UNREACHABLE_S = 40.0
+#: Seconds for the main thread to notice that the cluster is lost, and then to leave, before the process ends hard.
+_NOTICE_S, _LEAVE_S = 10.0, 20.0
 
 
 @contextmanager
@@ -27,22 +46,57 @@ def ray_cluster(config: RayConfig) -> Iterator[Any]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A CPU replica must not be given all GPUs of a machine, nor lose sight of the ones it has.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if config.address == "local":
+    local = config.address == "local"
+    if local:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    import ray
+    with _environment(_LOCAL if local else {}):
+        import ray
 
-    if ray.is_initialized():
-        yield ray
-        return
-    _connect(ray, config)
+        if ray.is_initialized():
+            yield ray
+            return
+        try:
+            watch = _connect(ray, config)
+        except BaseException:
+            ray.shutdown()
+            raise
     try:
         yield ray
     finally:
+        watch.leaving()
         ray.shutdown()
+        watch.done()
 
 
-def _connect(ray: Any, config: RayConfig) -> None:
+def check_cluster() -> None:
+    """Make sure that the cluster is there; call it before anything that would block without one.
+
+    Raises:
+        StageError: a part that Ray cannot do without is gone.
+    """
+    if _Watch.current is not None:
+        _Watch.current.check()
+
+
+def cluster_is_lost() -> bool:
+    """Whether nothing more can be asked of the cluster."""
+    return _Watch.current is not None and _Watch.current.lost is not None
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for a while; those that are set already stay."""
+    added = {key: value for key, value in values.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)
+
+
+def _connect(ray: Any, config: RayConfig) -> _Watch:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "uniner-dist"}
     if config.address == "local":
         options |= {"include_dashboard": False, "num_cpus": config.num_cpus, "_node_ip_address": "127.0.0.1"}
@@ -50,3 +104,74 @@ def _connect(ray: Any, config: RayConfig) -> None:
         ray.init(address=config.address, **options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise StageError(f"ray.address {config.address}: {error}") from error
+    return _Watch(ray, config.address)
+
+
+class _Watch:
+    """A thread that looks at the parts a cluster cannot do without.
+
+    Ray's calls block for a minute when the gcs is dead and then end the process, and wait for ever when the only raylet
+    is. The main thread learns of it by `check`; if it is stuck in such a call, the process ends here.
+    """
+
+    current: _Watch | None = None
+
+    def __init__(self, ray: Any, address: str) -> None:
+        node = ray._private.worker._global_node
+        self._ours = {kind: node.all_processes.get(kind, []) for kind in ("gcs_server", "raylet")} if node else {}
+        self._remote = None if address.startswith("ray://") or any(self._ours.values()) else _gcs_address(ray)
+        self._address, self._reached_s = address, time.monotonic()
+        self.lost: str | None = None
+        self._noticed, self._done = threading.Event(), threading.Event()
+        _Watch.current = self
+        threading.Thread(target=self._run, name="cluster-watch", daemon=True).start()
+
+    def check(self) -> None:
+        if self.lost is None:
+            self.lost = self._look_at_processes()
+        if self.lost is not None:
+            self._noticed.set()
+            raise StageError(self.lost)
+
+    def leaving(self) -> None:
+        self._noticed.set()
+
+    def done(self) -> None:
+        self._done.set()
+        _Watch.current = None
+
+    def _run(self) -> None:
+        while self.lost is None:
+            if self._done.wait(_LOOK_S):
+                return
+            if not self._noticed.is_set():
+                self.lost = self._look_at_processes() or self._look_at_remote()
+        if self._noticed.wait(_NOTICE_S) and self._done.wait(_LEAVE_S):
+            return
+        print(f"uniner-dist: StageError:\n{self.lost}", file=sys.stderr, flush=True)
+        os._exit(StageError.exit_code)
+
+    def _look_at_processes(self) -> str | None:
+        for kind, processes in self._ours.items():
+            if any(info.process.poll() is not None for info in processes):
+                return (
+                    f"the local Ray cluster died (its {kind} is gone); the same command goes on from what is committed"
+                )
+        return None
+
+    def _look_at_remote(self) -> str | None:
+        if self._remote is None:
+            return None
+        try:
+            socket.create_connection(self._remote, timeout=5).close()
+            self._reached_s = time.monotonic()
+        except OSError:
+            if time.monotonic() - self._reached_s > _UNREACHABLE_S:
+                where = f"{self._remote[0]}:{self._remote[1]}"
+                return f"ray.address {self._address}: the cluster's head at {where} cannot be reached any more"
+        return None
+
+
+def _gcs_address(ray: Any) -> tuple[str, int]:
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from uniner_dist.completions.policy import ReplicaState
 from uniner_dist.completions.pool import Pool
-from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.filesystem import StorageError, write_json
 
 _LINE_S = 30.0
 _STATUS_S = 5.0
@@ -60,7 +60,11 @@ class Display:
             print(_line(state), file=sys.stderr, flush=True)
         if final or now >= self._next_status:
             self._next_status = now + _STATUS_S
-            write_json(self._status_path, state)
+            # News for people must not stop the work: what matters fails at the next commit.
+            try:
+                write_json(self._status_path, state)
+            except StorageError:
+                self._next_status = now + 10 * _STATUS_S
 
     def _state(self, pool: Pool, now: float) -> dict[str, Any]:
         answered = pool.finished_prompts

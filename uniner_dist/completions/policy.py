@@ -16,6 +16,8 @@ from enum import StrEnum
 #: A suspect range that dies is cut into this many: a killer among 20,000 prompts is found after about 5 deaths, where
 #: halving would take 15, and a death costs a start-up of the engine.
 PIECES = 8
+#: Times a shard may fail for another reason than its engine before the job ends; each has some tries of its own inside.
+MAX_WORK_FAILURES = 3
 
 
 class ReplicaState(StrEnum):
@@ -83,6 +85,7 @@ class WorkQueue:
         self._pending_alone: deque[Work] = deque()
         self._running: dict[Work, int] = {}
         self._deaths: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
         self._suspects: dict[str, _Suspect] = {}
         self._suspect_after, self._max_kills, self._max_attempts = suspect_after, max_kills, max_attempts
         self.finished = 0
@@ -108,6 +111,7 @@ class WorkQueue:
     def done(self, work: Work) -> None:
         """A work came back well."""
         self._stop(work)
+        self._failures.pop(work.shard, None)
         suspect = self._suspects.get(work.shard)
         if work.stop is None or suspect is None:
             self.finished += 1
@@ -121,6 +125,12 @@ class WorkQueue:
         for work in works:
             self._stop(work)
             self._requeue(work)
+
+    def failed(self, work: Work) -> int:
+        """A work failed while its engine was well: it goes to the front again; returns how often its shard did so."""
+        self.give_back([work])
+        failures = self._failures[work.shard] = self._failures.get(work.shard, 0) + 1
+        return failures
 
     def died(self, works: Iterable[Work]) -> list[str]:
         """A replica died with these works in flight; decide what becomes of each.

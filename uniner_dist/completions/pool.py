@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from uniner_dist.completions.cluster import check_cluster, cluster_is_lost
 from uniner_dist.completions.policy import (
+    MAX_WORK_FAILURES,
     ReplicaState,
     Work,
     WorkQueue,
@@ -21,9 +23,9 @@ from uniner_dist.completions.policy import (
     is_stuck,
     replicas_that_fit,
 )
-from uniner_dist.completions.replica import Replica, ReplicaSpec, WorkResult
+from uniner_dist.completions.replica import EngineDiedError, Replica, ReplicaSpec, WorkResult
 from uniner_dist.config import PoolConfig
-from uniner_dist.errors import DrainedError, PoolError
+from uniner_dist.errors import DrainedError, PoolError, StageError
 
 #: Seconds between looks at the replicas' counters and the cluster's size.
 _PULSE_S = 2.0
@@ -31,6 +33,8 @@ _PULSE_S = 2.0
 _TICK_S = 0.2
 #: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.
 _CPU_REPLICA_BYTES = 2.5 * 2**30
+#: First wait before works are handed out again after one failed for another reason than its engine, such as storage.
+_STORAGE_BACKOFF_S = 2.0
 
 
 @dataclass
@@ -67,6 +71,7 @@ class PoolSummary:
     failures: dict[str, int] = field(default_factory=dict)
     deaths: int = 0
     start_failures: int = 0
+    work_failures: int = 0  # works that failed while their engine was well: storage, mostly
     replicas: int = 0  # most that were ready at one time
     first_answer_s: float | None = None
     busy_s: float = 0.0
@@ -112,6 +117,8 @@ class Pool:
         self._deaths_in_row = 0
         self._last_failure = ""
         self._not_before_s = 0.0
+        self._feed_not_before_s = 0.0
+        self._placed_s = time.monotonic()
         self._next_pulse_s = 0.0
         self._wanted = 0
         self._starts_by_node: dict[str, int] = {}
@@ -132,6 +139,7 @@ class Pool:
 
         Raises:
             PoolError: no replica can start, or a shard used up its attempts.
+            StageError: storage keeps failing, or the cluster is gone.
             DrainedError: `should_stop` said so; what was committed stays.
         """
         config = self._config
@@ -141,6 +149,7 @@ class Pool:
         while self.queue.open:
             if self._should_stop():
                 self._drain()
+            check_cluster()
             now = time.monotonic()
             self._scale(now)
             self._feed(now)
@@ -156,8 +165,9 @@ class Pool:
 
     def close(self) -> None:
         """Kill every replica; their engine processes end with them."""
-        for slot in self.slots:
-            self._ray.kill(slot.actor, no_restart=True)
+        if not cluster_is_lost():
+            for slot in self.slots:
+                self._ray.kill(slot.actor, no_restart=True)
         self.slots.clear()
 
     def count(self, state: ReplicaState) -> int:
@@ -253,6 +263,8 @@ class Pool:
 
     def _feed(self, now: float) -> None:
         """Give every loaded replica as many works as it may hold, the emptiest first."""
+        if now < self._feed_not_before_s:
+            return
         ready = [slot for slot in self.slots if slot.state in (ReplicaState.READY, ReplicaState.BUSY)]
         # While suspect works wait, one replica is let run empty so that they get their turn alone.
         isolated = ready[0] if ready and self.queue.pending_alone else None
@@ -299,7 +311,10 @@ class Pool:
         try:
             answer = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
-            self._lost(slot, error)
+            if reference in slot.works and self._is_well(error):
+                self._failed(slot, reference, error)
+            else:
+                self._lost(slot, error)
             return
         if reference == slot.starting:
             (self._placed if slot.state is ReplicaState.PENDING else self._started)(slot, answer)
@@ -322,6 +337,22 @@ class Pool:
 
     # -- trouble -------------------------------------------------------------------------------------------------
 
+    def _is_well(self, error: Exception) -> bool:
+        """Whether a work's error came from around the engine (reading, writing), and the replica can go on."""
+        return isinstance(error, self._ray.exceptions.RayTaskError) and not isinstance(error.cause, EngineDiedError)
+
+    def _failed(self, slot: Slot, reference: Any, error: Exception) -> None:
+        """A work failed on a replica that is well: blame nobody, try it again after a while, a few times."""
+        work, message = slot.works.pop(reference), _words(error)
+        if not slot.works:
+            slot.state = ReplicaState.READY
+        self.summary.work_failures += 1
+        failures = self.queue.failed(work)
+        self._event(f"replica {slot.number} could not do {_name(work)}: {message}")
+        if failures >= MAX_WORK_FAILURES:
+            raise StageError(f"shard {work.shard} failed {failures} times, for the last time with:\n{message}")
+        self._feed_not_before_s = time.monotonic() + backoff(failures, _STORAGE_BACKOFF_S)
+
     def _watch(self, now: float) -> None:
         """Ask for counters now and then; a replica that loads or stands still for too long counts as dead."""
         config = self._config
@@ -331,12 +362,25 @@ class Pool:
                 self._lost(slot, TimeoutError(f"start-up took longer than {config.start_timeout_s:g} s"))
             elif is_stuck(now, slot.last_progress_s, config.stuck_timeout_s, bool(slot.works)):
                 self._lost(slot, TimeoutError(f"no prompt finished for {config.stuck_timeout_s:g} s"))
+        self._check_placement(now)
         if now < self._next_pulse_s:
             return
         self._next_pulse_s = now + _PULSE_S
         for slot in self.slots:
             if slot.pulse is None and slot.state in (ReplicaState.READY, ReplicaState.BUSY):
                 slot.pulse = slot.actor.progress.remote()
+
+    def _check_placement(self, now: float) -> None:
+        """Give up when no node has room for a single replica for too long."""
+        if not self.slots or any(slot.state is not ReplicaState.PENDING for slot in self.slots):
+            self._placed_s = now
+        elif now - self._placed_s > self._config.start_timeout_s:
+            config, have = self._config, self._ray.cluster_resources()
+            raise PoolError(
+                f"no replica found room for {config.start_timeout_s:g} s: one needs {config.gpus_per_replica} GPUs or "
+                f"{config.cpus_per_replica:g} CPU cores on one node; the cluster has {have.get('GPU', 0):g} GPUs and "
+                f"{have.get('CPU', 0):g} cores in all"
+            )
 
     def _beat(self, slot: Slot, counters: dict[str, int]) -> None:
         slot.pulse = None

@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -23,7 +23,7 @@ from uniner_dist.completions.replica import ReplicaSpec
 from uniner_dist.config import Config
 from uniner_dist.errors import StageError
 from uniner_dist.run import Run
-from uniner_dist.storage.filesystem import exists, join, list_names, read_json, write_json
+from uniner_dist.storage.filesystem import StorageError, exists, join, list_names, read_json, write_json
 from uniner_dist.storage.holder import Holder
 from uniner_dist.storage.shards import (
     committed_shards,
@@ -54,6 +54,7 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
 
     Raises:
         StageError: the prompts stage is not done, or the pool gave up.
+        RunHeldError: another process has taken the run over.
     """
     manifest = _manifest(run)
     committed = verified_shards(run.layout, {shard: prompts for shard, prompts, _ in manifest}, run.fingerprint)
@@ -62,16 +63,28 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
     done = total - sum(prompts for _, prompts, _ in todo)
     begun = time.time()
     with Display(total, done, run.layout.progress) as display:
-        pool.on_change = display.update
+
+        def look_around(pool: Pool) -> None:
+            display.update(pool)
+            if holder is not None and holder.lost:
+                holder.check()
+
+        pool.on_change = look_around
         try:
             pool.run(order_shards(todo), shards_with_known_answers(run.layout))
         finally:
             attempt = _attempt(pool.summary, begun)
             attempt |= {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
             if holder is None or not holder.lost:
-                write_json(join(run.layout.attempts, f"{begun:.3f}.json"), attempt)
+                _write_attempt(run, attempt)
             display.update(pool, final=True)
     return attempt
+
+
+def _write_attempt(run: Run, attempt: dict[str, Any]) -> None:
+    """Counters of this start; without them the report is poorer, so storage that fails here stops nothing."""
+    with suppress(StorageError):
+        write_json(join(run.layout.attempts, f"{attempt['begun']:.3f}.json"), attempt)
 
 
 def is_complete(run: Run) -> bool:

@@ -2,24 +2,87 @@
 
 A file either is not there or is complete: local files appear by rename or link, objects by one PUT of a whole buffer.
 Nothing here writes through an open handle, because an exception inside an fsspec `with` block can publish half a file.
+A store that throttles or hiccups is asked again for some seconds; what still fails is a `StorageError` with its words.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
+import time
 import uuid
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from uniner_dist.errors import ConfigError, StageError
+
+#: Waits between the tries of one call, in seconds. Clients of object stores try several times themselves before.
+_WAITS_S = (0.2, 1.0, 4.0)
+#: No further try after this long: clients of object stores may take half a minute to give up once.
+_LONGEST_S = 45.0
+#: Answers, not failures: callers decide what they mean.
+_ANSWERS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
+#: Asking again does not help against these.
+_FINAL = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG)
+#: Libraries under fsspec whose exceptions are not all OSErrors.
+_LIBRARIES = ("botocore", "aiobotocore", "s3fs", "aiohttp", "gcsfs", "google", "adlfs", "azure", "fsspec", "urllib3")
+_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
+
+T = TypeVar("T")
+
+
+class StorageError(StageError):
+    """Storage refused or failed, also after some tries; the message has the path and the storage's own words."""
+
 
 def open_fs(path: str) -> tuple[Any, str]:
-    """The file system of a path or URL, and the path as that file system spells it."""
+    """The file system of a path or URL, and the path as that file system spells it.
+
+    Raises:
+        ConfigError: the URL holds a password, which would be written into the run's folder and into logs.
+    """
+    if _PASSWORD.search(path):
+        shown = _PASSWORD.sub(r"\1:…", path)
+        raise ConfigError(f"{shown}: give passwords by environment variables or the storage's own files, not in a URL")
     fs, stripped = fsspec.core.url_to_fs(path)
     return fs, stripped.rstrip("/") or stripped
+
+
+def patiently(path: str, call: Callable[[], T]) -> T:
+    """The result of a storage call that is tried a few times.
+
+    Raises:
+        FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError: as the call does.
+        StorageError: everything else that storage throws.
+    """
+    begun = time.monotonic()
+    for wait in (*_WAITS_S, None):
+        try:
+            return call()
+        except _ANSWERS:
+            raise
+        except Exception as error:
+            if not _is_storage(error):
+                raise
+            late = time.monotonic() - begun > _LONGEST_S
+            if wait is None or late or isinstance(error, PermissionError) or getattr(error, "errno", 0) in _FINAL:
+                raise StorageError(f"{path}: {_words(error)}") from error
+            time.sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def _is_storage(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _LIBRARIES
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
 
 
 def is_local(fs: Any) -> bool:
@@ -42,7 +105,12 @@ def exists(path: str) -> bool:
     """Whether a file or folder is there."""
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
-    return bool(fs.exists(stripped))
+    try:
+        # Not `fs.exists`: some file systems answer False there when they cannot be asked.
+        patiently(path, lambda: fs.info(stripped))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def list_names(path: str) -> list[str]:
@@ -50,7 +118,7 @@ def list_names(path: str) -> list[str]:
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     try:
-        entries = fs.ls(stripped, detail=False)
+        entries = patiently(path, lambda: fs.ls(stripped, detail=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
     names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)
@@ -63,7 +131,7 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     found: dict[str, dict[str, Any]] = {}
-    for name, info in fs.find(stripped, detail=True).items():
+    for name, info in patiently(path, lambda: fs.find(stripped, detail=True)).items():
         relative = name[len(stripped) :].lstrip("/")
         hidden = any(part.startswith(("_", ".")) and "=" not in part for part in relative.split("/"))
         if relative and not hidden and relative.endswith(suffix):
@@ -71,10 +139,11 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
     return found
 
 
-def read_bytes(path: str) -> bytes:
-    """The whole file."""
+def read_bytes(path: str, last: int | None = None) -> bytes:
+    """The whole file, or at most its `last` bytes."""
     fs, stripped = open_fs(path)
-    return cast(bytes, fs.cat_file(stripped))
+    start = None if last is None else -last
+    return cast(bytes, patiently(path, lambda: fs.cat_file(stripped, start=start)))
 
 
 def read_json(path: str) -> Any:
@@ -93,11 +162,12 @@ def write_bytes(path: str, data: bytes, exclusive: bool = False) -> bool:
     """
     fs, stripped = open_fs(path)
     if is_local(fs):
-        return _write_local(stripped, data, exclusive)
+        return patiently(path, lambda: _write_local(stripped, data, exclusive))
     try:
-        fs.pipe_file(stripped, data, mode="create" if exclusive else "overwrite")
+        patiently(path, lambda: fs.pipe_file(stripped, data, mode="create" if exclusive else "overwrite"))
     except FileExistsError:
-        return False
+        # A PUT whose answer was lost is sent again by the client and then meets itself.
+        return read_bytes(path) == data
     return True
 
 
@@ -135,7 +205,7 @@ def remove(path: str) -> None:
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     with contextlib.suppress(FileNotFoundError):
-        fs.rm(stripped, recursive=True)
+        patiently(path, lambda: fs.rm(stripped, recursive=True))
 
 
 def copy_file(source: str, target: str) -> None:

@@ -13,12 +13,13 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from uniner_dist.errors import RunHeldError
-from uniner_dist.storage.filesystem import join, list_names, read_json, remove, write_json
+from uniner_dist.storage.filesystem import StorageError, join, list_names, read_json, remove, write_json
 from uniner_dist.storage.layout import RunLayout
 
 BEAT_S = 5.0
@@ -61,12 +62,14 @@ class Holder:
         self._done.set()
         self._thread.join(timeout=BEAT_S)
         if not self.lost:
-            remove(_beat_path(self._layout, self.generation))
+            # A beat that cannot be removed grows old by itself.
+            with contextlib.suppress(StorageError):
+                remove(_beat_path(self._layout, self.generation))
 
     def _beat_on(self) -> None:
         while not self._done.wait(BEAT_S):
             # Storage may hiccup; the next beat tries again, and `check` decides before anything is published.
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(StorageError):
                 if _latest(self._layout) != self.generation:
                     self._lost.set()
                     return
@@ -90,6 +93,7 @@ def hold(layout: RunLayout) -> Iterator[Holder]:
             f"if it is dead, this command may take over {STALE_S:g} s after its last sign of life"
         )
     claim = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id(), "since": time.time()}
+    claim["nonce"] = uuid.uuid4().hex  # no two claims have the same content
     if not write_json(_claim_path(layout, latest + 1), claim, exclusive=True):
         raise RunHeldError(f"run {layout.run_id}: {_describe(layout, latest + 1)} was faster in taking it over")
     holder = Holder(layout, latest + 1)

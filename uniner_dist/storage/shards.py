@@ -23,7 +23,6 @@ from uniner_dist.storage.filesystem import (
     find_files,
     join,
     list_names,
-    open_fs,
     read_bytes,
     remove,
     write_bytes,
@@ -33,6 +32,8 @@ from uniner_dist.storage.layout import RunLayout
 _PREFIX = b"uniner."
 #: Footers read at a time; on an object store each is a request of some 30 ms.
 _READERS = 32
+#: Read from the end of a file to see its footer, which takes some 3 kB here.
+_FOOTER_BYTES = 1 << 16
 
 
 def read_prompts(layout: RunLayout, shard: str) -> pa.Table:
@@ -81,11 +82,10 @@ def read_completions(path: str, shard: str, fingerprint: str, rows: int | None =
     Raises:
         ForeignFileError: the file is partial, altered, or belongs to another shard, fingerprint or row count.
     """
+    data = read_bytes(path)
     try:
-        table = pq.read_table(io.BytesIO(read_bytes(path)))
+        table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
         raise ForeignFileError(f"{path}: not a whole Parquet file: {error}") from error
     stamp = _stamp(table.schema.metadata)
     expected = {"shard": shard, "fingerprint": fingerprint, "rows": str(table.num_rows)}
@@ -151,10 +151,12 @@ def shards_with_known_answers(layout: RunLayout) -> frozenset[str]:
 
 def read_stamp(path: str) -> dict[str, str]:
     """Only the footer's stamp (shard, fingerprint, rows, checksum); empty for a file that is not whole Parquet."""
-    fs, stripped = open_fs(path)
     try:
-        with fs.open(stripped, "rb") as stream:
-            return _stamp(pq.ParquetFile(stream).schema_arrow.metadata)
+        footer = read_bytes(path, last=_FOOTER_BYTES)
+    except FileNotFoundError:
+        return {}
+    try:
+        return _stamp(pq.ParquetFile(io.BytesIO(footer)).schema_arrow.metadata)
     except (pa.ArrowInvalid, OSError):
         return {}
 
