@@ -44,6 +44,10 @@ STAGE_SETTINGS: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     # The vectorised reader holds a batch of rows at once and fails above 2 GB: 4,096 texts of 600 kB are too many.
     "spark.sql.parquet.columnarReaderBatchSize": "256",
+    # Sizes of compressed files say little: 10 million answers took 3 MB on disk and did not fit a broadcast. What is
+    # known to be small is broadcast by name.
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold": "-1",
     # Several corpora have files whose schemas differ in unused columns: only the columns we name are ever compared.
     "spark.sql.parquet.mergeSchema": "false",
     "spark.sql.files.ignoreCorruptFiles": "false",

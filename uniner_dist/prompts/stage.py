@@ -42,6 +42,10 @@ from uniner_dist.storage.shards import write_shards
 _LONG_BYTES_PER_TASK = 32 << 20
 
 
+#: So many repeated ids are sent to every task (some 30 MB); beyond, the join shuffles the corpus once.
+_BROADCAST_REPEATS = 200_000
+
+
 @dataclass(frozen=True)
 class Survey:
     """What one look over the whole corpus says."""
@@ -127,7 +131,8 @@ def _find_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame
     repeats = rows.find_repeats(corpus, run)
     path = join(run.layout.root, "repeats")
     repeats.write.mode("overwrite").parquet(write_path(path))
-    return spark.read.schema(repeats.schema).parquet(spark_path(path))
+    kept = spark.read.schema(repeats.schema).parquet(spark_path(path))
+    return F.broadcast(kept) if kept.count() <= _BROADCAST_REPEATS else kept
 
 
 def _write_rejects(
