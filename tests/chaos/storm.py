@@ -1,7 +1,9 @@
 """A storm of kills: start the main job again and again while random parts of it are killed outright, then compare.
 
-`python -m tests.chaos.storm --kills 100 --seed 1` prints a JSON of what was killed and whether the rows are those of an
-undisturbed run. The engine is the scripted one, everything around it (Spark, Ray, storage, commands) is real.
+`python -m tests.chaos.storm --kills 100 --seed 1` prints a JSON of what was killed, how the commands ended, and whether
+the rows are those of an undisturbed run. The engine is the scripted one, everything around it (Spark, Ray, storage,
+commands) is real. Kills come in rounds, each with an output of its own: a round ends with one start that nobody
+disturbs. When to kill is drawn as a moment of the job, not as a time, so that slow machines are hit everywhere too.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +32,7 @@ import pyarrow.parquet as pq
 TYPES = "person,location,event"
 SETTINGS = {
     "engine.kind": "scripted",
-    "engine.extra.slow_s": "0.03",
+    "engine.extra.slow_s": "0.01",
     "engine.extra.batch": "8",
     "pool.replicas": "2",
     "pool.cpus_per_replica": "0.5",
@@ -35,16 +40,63 @@ SETTINGS = {
     "pool.suspect_after": "4",
     "pool.max_kills": "6",
     "pool.max_shard_attempts": "1000",
+    "pool.max_start_failures": "10",
     "prompts.min_shards": "40",
 }
-#: How a victim is recognised among the descendants of the command, and how likely it is chosen.
+#: How a victim is recognised by its command line, and how likely it is chosen.
 VICTIMS = {
     "replica": ("ray::Replica", 6),
-    "command": ("uniner_dist", 2),
-    "jvm": ("java", 2),
+    "command": ("uniner_dist.cli", 3),
+    "jvm": ("org.apache.spark", 2),
+    "python worker of Spark": ("pyspark.daemon", 2),
     "raylet": ("raylet/raylet", 1),
     "gcs": ("gcs_server", 1),
 }
+#: Processes of Ray that leave by themselves within about 100 s when everything around them was killed.
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "log_monitor.py", "monitor.py", "dashboard.py")
+#: A start that shows nothing new on storage for this long hangs.
+HANG_S = 240.0
+#: Seconds that processes of an ended command may take to leave.
+ORPHAN_S = 60.0
+
+
+@dataclass
+class Storm:
+    """What happened."""
+
+    killed: Counter[str] = field(default_factory=Counter)
+    codes: Counter[int] = field(default_factory=Counter)
+    rounds: int = 0
+    equal_rounds: int = 0
+    starts: int = 0
+    hangs: int = 0
+    orphans: list[str] = field(default_factory=list)
+    longest_output: int = 0  # lines that one start printed
+    answered: int = 0
+    needed: int = 0
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing was lost, nothing hung, nothing stayed behind, and every end was a documented one."""
+        documented = set(self.codes) <= {0, 3, -signal.SIGKILL}
+        return self.rounds == self.equal_rounds and not self.hangs and not self.orphans and documented
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as committed in `benchmarks/`."""
+        return {
+            "well": self.well,
+            "kills": sum(self.killed.values()),
+            "kills_by_kind": dict(self.killed.most_common()),
+            "rounds": self.rounds,
+            "rounds_with_rows_equal_to_an_undisturbed_run": self.equal_rounds,
+            "starts": self.starts,
+            "exit_codes": {str(code): count for code, count in sorted(self.codes.items())},
+            "hangs": self.hangs,
+            "orphans": self.orphans,
+            "longest_output_of_a_start_in_lines": self.longest_output,
+            "prompts_answered": self.answered,
+            "prompts_needed": self.needed,
+        }
 
 
 def make_corpus(folder: Path, documents: int) -> None:
@@ -60,13 +112,12 @@ def make_corpus(folder: Path, documents: int) -> None:
         pq.write_table(pa.table({"doc_id": [f"{domain}{i}" for i in range(len(texts))], "text": texts}), path)
 
 
-def command(corpus: Path, output: Path, slow: bool) -> list[str]:
+def command(corpus: Path, output: Path) -> list[str]:
     """The main command, from the installed package."""
-    settings = SETTINGS if slow else {key: value for key, value in SETTINGS.items() if "slow" not in key}
-    pairs = [f"{key}={value}" for key, value in settings.items()]
     places = ["--corpus", str(corpus), "--output", str(output), "--types", TYPES]
     code = "import sys; from uniner_dist.cli import main; sys.exit(main())"
-    return [sys.executable, "-c", code, "annotate", *places, *(part for pair in pairs for part in ("--set", pair))]
+    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    return [sys.executable, "-c", code, "annotate", *places, *settings]
 
 
 def read_rows(output: Path) -> list[dict[str, Any]]:
@@ -75,67 +126,169 @@ def read_rows(output: Path) -> list[dict[str, Any]]:
     return sorted(table.to_pylist(), key=lambda row: (row["doc_id"], row["entity_type"]))
 
 
-def family(process: subprocess.Popen[bytes]) -> dict[str, list[int]]:
-    """Living processes of the command by kind of victim."""
-    try:
-        root = psutil.Process(process.pid)
-        everybody = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return {}
-    found: dict[str, list[int]] = {}
-    for member in everybody:
-        try:
-            words = " ".join(member.cmdline()[:3])
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-        for kind, (sign, _) in VICTIMS.items():
-            if sign in words and (kind != "command" or member.pid == root.pid):
-                found.setdefault(kind, []).append(member.pid)
-    return found
+class Start:
+    """One start of the command, and every process that came from it, also after its parents died."""
 
+    def __init__(self, arguments: list[str], output: Path, log: Path) -> None:
+        self._mark, self._work, self._log = uuid.uuid4().hex, Path(f"{output}.work"), log
+        env = {**os.environ, "UNINER_DIST_STORM": self._mark, "PYTHONUNBUFFERED": "1"}
+        self._began_s = time.time()
+        with log.open("wb") as stream:
+            self.process = subprocess.Popen(arguments, stdout=stream, stderr=stream, env=env, start_new_session=True)
 
-def storm(kills: int, seed: int, documents: int, folder: Path) -> dict[str, Any]:
-    """Kill `kills` times, restarting the command whenever it ends, then let it finish and compare."""
-    rng = random.Random(seed)
-    corpus, calm, output = folder / "corpus", folder / "calm", folder / "stormy"
-    make_corpus(corpus, documents)
-    subprocess.run(command(corpus, calm, slow=False), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    killed: Counter[str] = Counter()
-    codes: Counter[int] = Counter()
-    log = (folder / "log.txt").open("ab")
-    while True:
-        process = subprocess.Popen(command(corpus, output, slow=True), stdout=log, stderr=log)
-        while process.poll() is None:
-            if sum(killed.values()) >= kills:
-                process.wait(timeout=600)
+    def family(self) -> list[psutil.Process]:
+        """Living processes of this start."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                young = process.create_time() > self._began_s - 5
+                if young and process.environ().get("UNINER_DIST_STORM") == self._mark and process.is_running():
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return [process for process in found if _line(process)]
+
+    def victims(self) -> dict[str, list[int]]:
+        """Living processes by kind of victim."""
+        found: dict[str, list[int]] = {}
+        for process in self.family():
+            line = _line(process)
+            for kind, (sign, _) in VICTIMS.items():
+                if sign in line and (kind != "command" or process.pid == self.process.pid):
+                    found.setdefault(kind, []).append(process.pid)
+        return found
+
+    @property
+    def running(self) -> bool:
+        """Whether the command itself lives."""
+        return self.process.poll() is None
+
+    @property
+    def output_lines(self) -> int:
+        """Lines that it printed so far."""
+        return self._log.read_bytes().count(b"\n")
+
+    def files(self, pattern: str) -> int:
+        """Files of the run that are there."""
+        return len(list(self._work.glob(f"runs/*/{pattern}")))
+
+    def leave_behind(self) -> list[str]:
+        """Wait for what should leave with the command; what stays is killed and returned."""
+        deadline = time.monotonic() + ORPHAN_S
+        while True:
+            stayed = [p for p in self.family() if not any(agent in _line(p) for agent in AGENTS)]
+            if not stayed or time.monotonic() > deadline:
                 break
-            time.sleep(rng.uniform(0.3, 5.0))
-            living = family(process)
-            if living:
-                kind = rng.choices(list(living), [VICTIMS[kind][1] for kind in living])[0]
-                try:
-                    os.kill(rng.choice(living[kind]), signal.SIGKILL)
-                    killed[kind] += 1
-                except ProcessLookupError:
-                    continue
-        codes[process.returncode] += 1
-        if process.returncode == 0:
-            break
-        if process.returncode not in (-9, 3, 6, 1, 255, -6, -15):
-            raise AssertionError(f"unexpected exit code {process.returncode}; see {folder}/log.txt")
-    same = read_rows(output) == read_rows(calm)
-    [report] = (folder / "stormy.work/runs").glob("*/report.json")
-    done = json.loads(report.read_text())["completions"]
-    return {
-        "kills": sum(killed.values()),
-        "by_kind": dict(killed),
-        "exit_codes": {str(code): count for code, count in codes.items()},
-        "rows": len(read_rows(output)),
-        "rows_equal_to_undisturbed_run": same,
-        "starts_that_completed_prompts": done["starts"],
-        "prompts_answered": done["prompts"],
-        "prompts_needed": json.loads(report.read_text())["prompts"]["prompts"],
+            time.sleep(0.5)
+        lines = [_line(process)[:120] for process in stayed]
+        for process in self.family():
+            _kill(process.pid)
+        return lines
+
+
+def _line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _kill(pid: int) -> bool:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_for_moment(start: Start, rng: random.Random) -> bool:
+    """Wait until a moment drawn at random has come; False when the command ended before."""
+    committed = start.files("completions/*.parquet")
+    shards = rng.randint(1, 12)
+    moments: dict[str, tuple[Callable[[], bool], float]] = {
+        "starting": (lambda: True, 12.0),
+        "answering": (lambda: start.files("completions/*.parquet") >= committed + shards, 0.5),
+        "about to publish": (lambda: start.files("answers/*") + start.files("annotations/*") > 0, 4.0),
     }
+    has_come, longest = moments[rng.choices(list(moments), [3, 6, 2])[0]]
+    for _ in _ticks(start):
+        if has_come() or start.files("report.json"):
+            break
+    time.sleep(rng.uniform(0, longest))
+    return start.running
+
+
+def _ticks(start: Start) -> Iterator[None]:
+    """Look again and again while the command runs.
+
+    Raises:
+        TimeoutError: nothing new stands on storage for too long.
+    """
+    seen, since = -1, time.monotonic()
+    while start.running:
+        now = start.files("**/*.parquet") + start.files("**/*.json")
+        if now != seen:
+            seen, since = now, time.monotonic()
+        if time.monotonic() - since > HANG_S:
+            raise TimeoutError
+        yield
+        time.sleep(0.1)
+
+
+def disturb(start: Start, kills: int, rng: random.Random, storm: Storm) -> int:
+    """Kill parts of one start until it ends or all kills are done, then let it go on; returns the kills done."""
+    done = 0
+    while done < kills and wait_for_moment(start, rng):
+        living = start.victims()
+        if living:
+            kind = rng.choices(list(living), [VICTIMS[kind][1] for kind in living])[0]
+            if _kill(rng.choice(living[kind])):
+                storm.killed[kind] += 1
+                done += 1
+    for _ in _ticks(start):
+        pass
+    return done
+
+
+def play_round(corpus: Path, output: Path, kills: int, rng: random.Random, storm: Storm) -> None:
+    """Start, kill, and start again until the annotations are published."""
+    while True:
+        start = Start(command(corpus, output), output, output.with_suffix(f".{storm.starts}.log"))
+        storm.starts += 1
+        try:
+            kills -= disturb(start, kills, rng, storm)
+        except TimeoutError:
+            storm.hangs += 1
+            _kill(start.process.pid)
+        code = start.process.wait()
+        storm.codes[code] += 1
+        storm.orphans += start.leave_behind()
+        storm.longest_output = max(storm.longest_output, start.output_lines)
+        if code == 0:
+            return
+        if code not in (3, -signal.SIGKILL) or storm.hangs > 3:
+            raise AssertionError(f"exit code {code}, {storm.hangs} hangs; see the logs in {output.parent}")
+
+
+def run_storm(kills: int, seed: int, documents: int, folder: Path, say: Callable[[str], None] = print) -> Storm:
+    """Kill `kills` times in all, in rounds of a few kills, and compare the rows of each round."""
+    rng, storm = random.Random(seed), Storm()
+    corpus, calm = folder / "corpus", folder / "calm"
+    make_corpus(corpus, documents)
+    play_round(corpus, calm, 0, rng, Storm())
+    rows = read_rows(calm)
+    while sum(storm.killed.values()) < kills:
+        output = folder / f"round-{storm.rounds}"
+        wanted = min(rng.randint(3, 12), kills - sum(storm.killed.values()))
+        play_round(corpus, output, wanted, rng, storm)
+        storm.rounds += 1
+        storm.equal_rounds += read_rows(output) == rows
+        [path] = Path(f"{output}.work/runs").glob("*/report.json")
+        report = json.loads(path.read_text())
+        storm.answered += report["completions"]["prompts"]
+        storm.needed += report["prompts"]["prompts"]
+        say(f"round {storm.rounds}: {json.dumps(storm.to_json())}")
+    return storm
 
 
 def main() -> int:
@@ -145,11 +298,19 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--documents", type=int, default=600)
     parser.add_argument("--folder", type=Path, help="kept afterwards; default: a temporary one")
+    parser.add_argument("--json", type=Path, help="write the result here as well")
     options = parser.parse_args()
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
-        result = storm(options.kills, options.seed, options.documents, options.folder or Path(temporary))
+        folder = options.folder or Path(temporary)
+        storm = run_storm(
+            options.kills, options.seed, options.documents, folder, lambda line: print(line, file=sys.stderr)
+        )
+    result = {**storm.to_json(), "seed": options.seed, "seconds": round(time.monotonic() - begun)}
     print(json.dumps(result, indent=2))
-    return 0 if result["rows_equal_to_undisturbed_run"] else 1
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0 if storm.well else 1
 
 
 if __name__ == "__main__":

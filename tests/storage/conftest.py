@@ -1,0 +1,36 @@
+"""An S3 server on loopback that can be made sick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.storage.flaky import FlakyProxy, client_environment, flaky_s3
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[FlakyProxy]:
+    """The server, once for all tests."""
+    pytest.importorskip("s3fs")
+    with flaky_s3() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def s3(s3_server: FlakyProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlakyProxy]:
+    """The server, well to begin with; this process talks to it at `s3://bucket`."""
+    from s3fs import S3FileSystem
+
+    from uniner_dist.storage import filesystem
+
+    for name, value in client_environment(s3_server, attempts=1).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(filesystem, "_WAITS_S", (0.01, 0.02, 0.04))
+    S3FileSystem.clear_instance_cache()
+    s3_server.plan = lambda method, path: None
+    s3_server.spoiled.clear()
+    s3_server.requests.clear()
+    yield s3_server
+    s3_server.plan = lambda method, path: None
+    S3FileSystem.clear_instance_cache()
