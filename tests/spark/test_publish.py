@@ -196,7 +196,7 @@ def test_corpus_without_documents_publishes_an_empty_readable_dataset(
 def test_nothing_is_published_when_too_many_cells_failed(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
-    run = make_run(write_corpus(tmp_path / "c1", _rows(range(4), "mo"), ["day"]))
+    run = make_run(write_corpus(tmp_path / "c1", _rows(range(4), "mo"), ["day"]), **{"run.max_failed_fraction": 0.05})
     write_prompts(spark, run)
     complete(run, lambda text, ask: None if ask == "person" else "[]")
     with pytest.raises(ThresholdError, match="4 engine_error \\('refused'\\)"):
