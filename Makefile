@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 TORCH := $(shell grep '^torch==' requirements.lock)
 
-.PHONY: help setup demo test unit lint lock clean chaos bench
+.PHONY: help setup demo test unit lint lock clean chaos train
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,12 @@ lint: $(READY) ## Ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
+	@$(BIN)/python -m tests.chaos.storm --kills 100
+
+train: $(READY) ## Train the demonstration model anew into ./model (three quarters of an hour on one core)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m training.train --output model --steps 20000 --minutes 40
 
 clean: ## Remove .venv and what the demo wrote
 	rm -rf $(VENV) demo-output demo-output.work build dist

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from training import sentences
-from training.questions import choose_types, phrase, types_of_slot
+from training.questions import choose_types, phrase
 from training.tokenizer import prompt_prefix, prompt_suffix
 
 IGNORED = -100
@@ -130,4 +130,4 @@ def slot_names() -> list[str]:
     """Every slot in a fixed order, for the auxiliary tags."""
     from training.surfaces import GENERATORS
 
-    return [slot for slot in GENERATORS if types_of_slot(slot)]
+    return list(GENERATORS)

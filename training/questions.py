@@ -1,7 +1,8 @@
 """Entity types: which slots answer them, how they are asked, and which types of a text get a question.
 
-A slot counts for its own type and for the wider types above it: a city is a location, a university an organization,
-a vehicle a product. These rules hold in the training data, in the evaluation and in the gold of the sample corpus.
+A slot counts for the types that name it: a city is a location, a university an organization, a vehicle a product, and
+books or awards are only in the way. These rules hold in the training data, in the evaluation and in the gold of the
+sample corpus.
 """
 
 from __future__ import annotations
@@ -13,54 +14,32 @@ from collections.abc import Iterable
 TYPES: dict[str, tuple[str, ...]] = {
     "person": ("person", "firstname", "lastname"),
     "organization": ("company", "university", "agency", "team"),
-    "company": ("company",),
-    "university": ("university",),
-    "sports team": ("team",),
     "location": ("city", "country", "region"),
-    "city": ("city",),
     "country": ("country",),
     "date": ("date",),
     "time": ("time",),
     "money": ("money",),
     "product": ("product", "vehicle", "software"),
-    "vehicle": ("vehicle",),
-    "software": ("software",),
     "disease": ("disease",),
     "medicine": ("medicine",),
     "animal": ("animal",),
     "language": ("language",),
-    "book": ("book",),
-    "film": ("film",),
-    "event": ("event",),
-    "award": ("award",),
-    "chemical": ("chemical",),
     "food": ("food",),
 }
 
 PARAPHRASES: dict[str, tuple[str, ...]] = {
     "person": ("a person", "people", "name of a person", "a person identified by a proper name", "human"),
     "organization": ("an organization", "organisation", "a company, school, agency or team", "institution"),
-    "company": ("a company", "business", "a firm that sells goods or services", "corporation"),
-    "university": ("a university", "school", "a place of higher education", "college"),
-    "sports team": ("a sports team", "team", "a club that plays matches", "football club"),
     "location": ("a location", "place", "a place on a map: a city, country, river or mountain", "geographical place"),
-    "city": ("a city", "town", "a city or town", "municipality"),
     "country": ("a country", "nation", "a sovereign state", "state"),
     "date": ("a date", "day", "a day, month or year", "calendar date"),
     "time": ("a time", "time of day", "a time on the clock", "hour"),
     "money": ("amount of money", "price", "a sum in some currency", "monetary value"),
     "product": ("a product", "product name", "a branded device, vehicle or program", "brand product"),
-    "vehicle": ("a vehicle", "car", "a model of car or truck", "automobile"),
-    "software": ("a software", "app", "a computer program", "program"),
     "disease": ("a disease", "illness", "a medical condition", "disorder"),
     "medicine": ("a medicine", "drug", "a substance prescribed to treat an illness", "medication"),
     "animal": ("an animal", "species", "a kind of animal", "wildlife"),
     "language": ("a language", "spoken language", "a language that people speak", "tongue"),
-    "book": ("a book", "book title", "the title of a novel or book", "novel"),
-    "film": ("a film", "movie", "the title of a film", "film title"),
-    "event": ("an event", "named event", "a festival, battle or competition", "happening"),
-    "award": ("an award", "prize", "a prize given for an achievement", "honour"),
-    "chemical": ("a chemical", "chemical compound", "a chemical element or compound", "substance"),
     "food": ("a food", "dish", "something to eat", "ingredient"),
 }
 
@@ -70,11 +49,11 @@ _TYPE_OF_SLOT: dict[str, tuple[str, ...]] = {
 
 
 def types_of_slot(slot: str) -> tuple[str, ...]:
-    """All types for which a name in this slot is a mention."""
-    return _TYPE_OF_SLOT[slot]
+    """All types for which a name in this slot is a mention; none for slots that nobody asks for."""
+    return _TYPE_OF_SLOT.get(slot, ())
 
 
-def phrase(entity_type: str, rng: random.Random, paraphrase_share: float = 0.25) -> str:
+def phrase(entity_type: str, rng: random.Random, paraphrase_share: float = 0.15) -> str:
     """How a type is asked: mostly its name, sometimes upper case or a paraphrase."""
     roll = rng.random()
     if roll < paraphrase_share:
