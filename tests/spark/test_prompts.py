@@ -103,6 +103,19 @@ def test_texts_are_stored_once_per_shard_however_many_types_are_asked(
     assert file.stat().st_size < 1.2 * 200 * 250
 
 
+def test_passage_that_stands_in_most_documents_is_written_once_and_thinned_before_the_shuffle(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uniner_dist.prompts.stage._MANY_PASSAGES", 1)
+    rows = [{"doc_id": i, "text": "the same notice" if i % 4 else f"text {i}"} for i in range(400)]
+    run = make_run(write_corpus(tmp_path / "corpus", rows))
+    summary = write_prompts(spark, run)
+    assert (summary["passages"], summary["unique_passages"]) == (400, 101)
+    assert {passage for ids in check_prompts(run).values() for passage in ids} == {
+        passage_id(str(row["text"])) for row in rows
+    }
+
+
 def test_finished_stage_returns_its_summary_and_a_half_done_one_starts_over(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:

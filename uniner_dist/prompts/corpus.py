@@ -17,7 +17,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from uniner_dist.errors import ConfigError
 from uniner_dist.run import Run
 from uniner_dist.spark import column, spark_glob, spark_path, spark_type, write_path
-from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob, take_snapshot
+from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
 
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
 _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
@@ -29,14 +29,13 @@ _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "duplicate_id")
 
 
-def read_corpus(spark: SparkSession, run: Run) -> DataFrame:
+def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
     """All rows of the corpus: `document`, `text`, and `file` and `row`, which name the row.
 
     The schema is taken from the first file's footer and given to Spark: partition values stay strings (`001`), and
     columns nobody asked for are neither read nor compared between files.
     """
     corpus = run.config.corpus
-    snapshot = take_snapshot(corpus.path)
     place = spark_glob(corpus.path) if is_glob(corpus.path) else spark_path(corpus.path)
     rows: DataFrame = _reader(spark, run, _read_schema(run, snapshot)).load(place)
     if any(_PERCENT_UTF8.search(file[len(snapshot.base) :]) for file in snapshot.files):

@@ -18,9 +18,7 @@ from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 from uniner_dist.core.passages import split_passages
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
-
-#: Bytes per token of ordinary text in Llama's vocabulary; only balance depends on it.
-_BYTES_PER_TOKEN = 4
+from uniner_dist.prompts.packing import BYTES_PER_TOKEN
 
 #: Long texts in one Arrow batch: with 10 MB each, 16 of them are 160 MB.
 LONG_TEXTS_PER_BATCH = 16
@@ -56,7 +54,7 @@ def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, pa
 def with_keys(passages: DataFrame) -> DataFrame:
     """Add `passage_id` (as `uniner_dist.keys.passage_id`) and `estimated_tokens`."""
     hashed = F.substring(F.sha2(F.col("text").cast("binary"), 256), 1, 32)
-    tokens = F.ceil(F.octet_length("text") / F.lit(_BYTES_PER_TOKEN)).cast("int")
+    tokens = F.ceil(F.octet_length("text") / F.lit(BYTES_PER_TOKEN)).cast("int")
     return passages.withColumn("passage_id", hashed).withColumn("estimated_tokens", tokens)
 
 

@@ -21,7 +21,7 @@ from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError
 from uniner_dist.preflight import passage_budget
 from uniner_dist.prompts import corpus as rows
-from uniner_dist.prompts.packing import Packing, PromptCost, plan_packing
+from uniner_dist.prompts.packing import Packing, plan_packing
 from uniner_dist.prompts.passages import (
     LONG_TEXTS_PER_BATCH,
     LongTextSplitter,
@@ -31,12 +31,13 @@ from uniner_dist.prompts.passages import (
     whole_passages,
     with_keys,
 )
-from uniner_dist.prompts.writing import ShardWriter, distinct_passages
+from uniner_dist.prompts.writing import ShardWriter, sorted_passages, thin_frequent
 from uniner_dist.run import Run
 from uniner_dist.schemas import SHARDS
 from uniner_dist.spark import describe, settings, spark_path, spark_schema, stage, write_path, write_rows
 from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
 from uniner_dist.storage.shards import write_shards
+from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
 #: Text of long documents that one task splits; about half a minute of tokenising.
 _LONG_BYTES_PER_TASK = 32 << 20
@@ -44,6 +45,10 @@ _LONG_BYTES_PER_TASK = 32 << 20
 
 #: So many repeated ids are sent to every task (some 30 MB); beyond, the join shuffles the corpus once.
 _BROADCAST_REPEATS = 200_000
+
+
+#: From so many passages on, frequent ones are looked for; below, all repeats of one make no task slow.
+_MANY_PASSAGES = 100_000
 
 
 @dataclass(frozen=True)
@@ -88,18 +93,20 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     tokenizer_json = model.load_tokenizer_json(run.config.model)
     tokenizer = PromptTokenizer.from_json(tokenizer_json, get_template(run.config.model.template))
     budget = passage_budget(run.config, tokenizer)
-    corpus = rows.with_reason(rows.read_corpus(spark, run), run)
-    survey = _survey(spark, corpus, budget)
+    snapshot = take_snapshot(run.config.corpus.path)
+    raw = rows.read_corpus(spark, run, snapshot)
+    survey = _survey(spark, rows.with_reason(raw, run), budget)
+    # Looking at every row again costs a third of a pass; there are three more passes.
+    corpus = rows.with_reason(raw, run) if survey.rejects else raw.withColumn("reason", F.lit(None).cast("string"))
     repeats = _find_repeats(spark, run, corpus)
     rejects = _write_rejects(spark, run, corpus, survey, repeats)
     documents = rows.accepted(corpus, repeats)
     passages = with_keys(_passages(spark, run, documents, survey, budget, tokenizer_json))
     places = _write_occurrences(spark, run, passages)
     totals = _count(spark, places)
-    packing = _plan(spark, run, places, totals, tokenizer)
-    manifest = _write_shards(spark, run, passages, places, packing)
+    manifest = _write_shards(spark, run, passages, places, totals, _plan(run, totals, tokenizer))
     summary = _summarise(totals, survey, rejects, manifest)
-    _check(run, summary, packing)
+    _check(run, summary, snapshot)
     write_json(run.layout.prompts_summary, summary)
     write_shards(run.layout, manifest)
     return summary
@@ -188,15 +195,11 @@ def _count(spark: SparkSession, places: DataFrame) -> Totals:
     return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0, 0)
 
 
-def _plan(spark: SparkSession, run: Run, places: DataFrame, totals: Totals, tokenizer: PromptTokenizer) -> Packing:
-    describe(spark, "plan the shards")
-    if not totals.passages:
-        return Packing(1, (), 0)
-    asks = asked(run)
-    suffixes = [len(tokenizer.suffix_ids(ask)) for ask in asks]
-    cost = PromptCost(frame=len(tokenizer.prefix_ids([""])[0]), suffixes=sum(suffixes), types=len(asks))
-    most_tokens = totals.text_tokens + totals.passages * (cost.frame + cost.suffixes)
-    return plan_packing(places, cost, most_tokens, run.config.prompts.shard_tokens, run.config.prompts.min_shards)
+def _plan(run: Run, totals: Totals, tokenizer: PromptTokenizer) -> Packing:
+    frame = len(tokenizer.prefix_ids([""])[0])
+    cost = frame + sum(len(tokenizer.suffix_ids(ask)) for ask in asked(run))
+    prompts = run.config.prompts
+    return plan_packing(totals.passages, totals.text_tokens, cost, prompts.shard_tokens, prompts.min_shards)
 
 
 def asked(run: Run) -> tuple[str, ...]:
@@ -204,16 +207,19 @@ def asked(run: Run) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entity_type.ask for entity_type in run.config.types))
 
 
-def _write_shards(spark: SparkSession, run: Run, passages: DataFrame, places: DataFrame, packing: Packing) -> pa.Table:
+def _write_shards(
+    spark: SparkSession, run: Run, passages: DataFrame, places: DataFrame, totals: Totals, packing: Packing
+) -> pa.Table:
     """Write `prompts/`; returns the manifest."""
     describe(spark, "write prompt shards")
-    if not packing.shards:
+    if not totals.passages:
         return SHARDS.empty_table()
-    shared = spark.sparkContext.broadcast(packing)
-    tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(len(packing.shards) / 64))
-    writer = ShardWriter(run.layout, asked(run), lambda: shared.value)
-    distinct = distinct_passages(passages, places, packing, min(packing.buckets, tasks))
-    written = distinct.mapInArrow(writer, spark_schema(SHARDS)).collect()  # one row per shard
+    if totals.passages >= _MANY_PASSAGES:
+        passages = thin_frequent(passages, places, totals.passages, rows.document_id(run))
+    tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(packing.buckets / 4))
+    writer = ShardWriter(run.layout, asked(run), packing)
+    ordered = sorted_passages(passages, packing, min(packing.buckets, tasks))
+    written = ordered.mapInArrow(writer, spark_schema(SHARDS)).collect()  # one row per shard
     found = sorted((row.asDict() for row in written), key=lambda row: str(row["shard"]))
     return pa.Table.from_pylist(found, schema=SHARDS)
 
@@ -234,15 +240,12 @@ def _summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manif
     }
 
 
-def _check(run: Run, summary: Mapping[str, Any], packing: Packing) -> None:
-    """Every row is accepted or rejected, and what was written is what was planned."""
+def _check(run: Run, summary: Mapping[str, Any], before: Snapshot) -> None:
+    """Every row is accepted or rejected, and all passes over the corpus read the same files."""
     problems = []
     if summary["documents"] + summary["rejected"] != summary["rows"]:
-        problems.append("documents and rejects do not add up to its rows")
-    if summary["unique_passages"] != sum(shard.passages for shard in packing.shards):
-        problems.append("its texts differ between two readings")
+        problems.append(f"documents and rejects do not add up to its rows ({summary})")
+    if take_snapshot(run.config.corpus.path).digest != before.digest:
+        problems.append("its files changed while they were read")
     if problems:
-        raise StageError(
-            f"corpus {run.config.corpus.path}: {' and '.join(problems)} ({summary}); "
-            "did it change meanwhile? Start the same command again"
-        )
+        raise StageError(f"corpus {run.config.corpus.path}: {' and '.join(problems)}; start the same command again")
