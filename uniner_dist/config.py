@@ -199,6 +199,16 @@ class Config(Section):
         """Folder that holds `runs/`; a sibling of the output unless configured."""
         return self.workdir or self.output.path.rstrip("/") + ".work"
 
+    def carried(self, partitions: Sequence[str]) -> tuple[str, ...]:
+        """Columns of the corpus, beside id and text, that annotations have too: its partition columns first."""
+        wanted = [*partitions, *self.corpus.keep_columns, *(self.output.partition_by or ())]
+        return tuple(dict.fromkeys(name for name in wanted if name not in (self.corpus.id_column, "entity_type")))
+
+    def folders(self, partitions: Sequence[str]) -> tuple[str, ...]:
+        """Folder columns of the output: as configured, or the corpus's partition columns and the entity type."""
+        configured = self.output.partition_by
+        return (*partitions, "entity_type") if configured is None else configured
+
     @model_validator(mode="after")
     def _check(self) -> Config:
         problems = [*self._type_problems(), *self._column_problems()]

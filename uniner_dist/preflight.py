@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -22,6 +26,10 @@ from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
 #: A type whose question leaves less room than this for text is refused.
 _MIN_PASSAGE_TOKENS = 64
+#: Options whose value is a secret, such as spark.hadoop.fs.s3a.secret.key or hf_token.
+_SECRET = re.compile(r"secret|passw|access[._]?key|account\.key|api_?key|(^|[._])token$", re.IGNORECASE)
+#: File systems allow 255 bytes for a name, which is `entity_type=` and the percent-encoded label.
+_MAX_LABEL_BYTES = 240
 
 
 def check(config: Config) -> Snapshot:
@@ -31,15 +39,17 @@ def check(config: Config) -> Snapshot:
         ConfigError: naming every problem found.
     """
     problems: list[str] = []
+    looks: list[Callable[[], None]] = [partial(_check_places, config), partial(_check_model, config)]
     snapshot = None
     try:
         snapshot = take_snapshot(config.corpus.path)
         problems += _check_columns(config, snapshot)
+        looks += [partial(_check_output, config, snapshot), partial(_check_labels, config, snapshot)]
     except ConfigError as error:
         problems += error.problems
-    for look in (_check_places, _check_output, _check_model):
+    for look in looks:
         try:
-            look(config)
+            look()
         except ConfigError as error:
             problems += error.problems
     if problems or snapshot is None:
@@ -94,6 +104,20 @@ def _ambiguous(names: list[str]) -> list[str]:
     return [f"columns {', '.join(twice)} differ only in case, which Spark cannot tell apart"] if twice else []
 
 
+def _check_secrets(config: Config) -> None:
+    """The configuration is written into the run's folder, so no secret may stand in it; the value is not shown."""
+    places = {"spark.conf": config.spark.conf, "engine.extra": config.engine.extra}
+    problems = [
+        f"{place}.{key}: looks like a secret, which would be written into the run's folder; give it by an environment "
+        "variable or the cluster's own configuration"
+        for place, values in places.items()
+        for key in values
+        if _SECRET.search(key)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
 def _check_places(config: Config) -> None:
     """Corpus, output and workdir must not contain one another, and the local ones must be writable."""
     problems = []
@@ -128,25 +152,41 @@ def _writable(path: str) -> bool:
     return os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)
 
 
-def _check_output(config: Config) -> None:
+def _check_output(config: Config, snapshot: Snapshot) -> None:
     """An output folder is new, empty, or a dataset of ours with the same columns and folders."""
     path = config.output.path
     names = [name for name in list_names(path) if name != MARKER]
     marker = read_marker(path)
     if names and marker is None:
+        raise ConfigError(f"--output {path}: already holds something else ({names[0]}, …); choose a new folder")
+    if marker is None:
+        return
+    wanted = {
+        "id_column": ("id column", [config.corpus.id_column]),
+        "partition_by": ("folder columns", list(config.folders(snapshot.partitions))),
+        "carried": ("further columns", list(config.carried(snapshot.partitions))),
+    }
+    problems = []
+    for key, (words, ours) in wanted.items():
+        theirs = marker[key] if isinstance(marker[key], list) else [marker[key]]
+        if ours != theirs:
+            shown = [", ".join(names) or "none" for names in (theirs, ours)]
+            problems.append(f"--output {path}: its {words} are {shown[0]}, not {shown[1]}; choose another folder")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_labels(config: Config, snapshot: Snapshot) -> None:
+    """A label that becomes a folder's name must fit into one."""
+    if "entity_type" not in config.folders(snapshot.partitions):
+        return
+    long = [entity_type.label for entity_type in config.types if len(quote(entity_type.label)) > _MAX_LABEL_BYTES]
+    if long:
         raise ConfigError(
-            f"--output {path}: already holds something else ({names[0]}, …); choose an empty or new folder"
-        )
-    if marker is not None and marker["id_column"] != config.corpus.id_column:
-        raise ConfigError(
-            f"--output {path}: its annotations have the id column {marker['id_column']!r}, not "
-            f"{config.corpus.id_column!r}; choose another folder"
-        )
-    wanted = config.output.partition_by
-    if marker is not None and wanted is not None and list(wanted) != marker["partition_by"]:
-        raise ConfigError(
-            f"--output {path}: is partitioned by {', '.join(marker['partition_by'])}, not {', '.join(wanted)}; "
-            "choose another folder"
+            [
+                f"types: label {label[:40]!r}… is too long for a folder's name; give it a short one: LABEL=phrase"
+                for label in long
+            ]
         )
 
 

@@ -40,17 +40,13 @@ class Run:
 
     @property
     def carried(self) -> tuple[str, ...]:
-        """Columns of the corpus, beside id and text, that annotations have too: partition columns first."""
-        corpus, partition_by = self.config.corpus, self.config.output.partition_by or ()
-        wanted = [*self.corpus_partitions, *corpus.keep_columns, *partition_by]
-        skipped = {corpus.id_column, "entity_type"}
-        return tuple(dict.fromkeys(name for name in wanted if name not in skipped))
+        """Columns of the corpus, beside id and text, that annotations have too."""
+        return self.config.carried(self.corpus_partitions)
 
     @property
     def partition_by(self) -> tuple[str, ...]:
         """Folder columns of the output."""
-        configured = self.config.output.partition_by
-        return (*self.corpus_partitions, "entity_type") if configured is None else configured
+        return self.config.folders(self.corpus_partitions)
 
 
 def open_run(config: Config) -> Run:

@@ -17,6 +17,7 @@ from uniner_dist.config import Config, ModelConfig, validate_tree
 from uniner_dist.errors import ConfigError
 from uniner_dist.preflight import check
 from uniner_dist.run import load_run, open_run
+from uniner_dist.storage.marker import write_marker
 
 
 @pytest.fixture
@@ -142,3 +143,22 @@ def test_columns_that_differ_only_in_case_are_refused(tree: dict[str, Any], tmp_
 def test_the_passage_id_is_the_head_of_sha256() -> None:
     assert keys.passage_id("") == "e3b0c44298fc1c149afbf4c8996fb924"
     assert keys.passage_id("é") != keys.passage_id("e\u0301")
+
+
+def test_an_output_with_other_columns_or_folders_is_refused(tree: dict[str, Any], tmp_path: Path) -> None:
+    marker = {"id_column": "doc_id", "partition_by": ["domain", "entity_type"], "carried": ["domain"], "runs": {}}
+    write_marker(str(tmp_path / "out"), marker)
+    check(validate_tree(tree))
+    with pytest.raises(ConfigError, match="its folder columns are domain, entity_type, not entity_type"):
+        check(changed(tree, "output.partition_by", "entity_type"))
+    with pytest.raises(ConfigError, match="its further columns are domain, not domain, n"):
+        check(changed(tree, "corpus.keep_columns", "n"))
+
+
+def test_a_definition_used_as_a_folder_name_is_refused_before_anything_starts(tree: dict[str, Any]) -> None:
+    definition = "a person identified by a proper name, title, or pseudonym, " * 5
+    with pytest.raises(ConfigError, match="too long for a folder's name"):
+        check(validate_tree({**tree, "types": [{"label": definition, "ask": definition}]}))
+    check(validate_tree({**tree, "types": [{"PER": definition}]}))
+    flat = {"path": tree["output"]["path"], "partition_by": ""}
+    check(validate_tree({**tree, "types": [{"label": definition, "ask": definition}], "output": flat}))

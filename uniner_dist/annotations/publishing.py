@@ -69,6 +69,7 @@ def new_marker(run: Run) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "id_column": run.config.corpus.id_column,
         "partition_by": list(run.partition_by),
+        "carried": list(run.carried),
         "runs": {},
     }
 
