@@ -39,7 +39,11 @@ def check(config: Config) -> Snapshot:
         ConfigError: naming every problem found.
     """
     problems: list[str] = []
-    looks: list[Callable[[], None]] = [partial(_check_places, config), partial(_check_model, config)]
+    looks: list[Callable[[], None]] = [
+        partial(_check_secrets, config),
+        partial(_check_places, config),
+        partial(_check_model, config),
+    ]
     snapshot = None
     try:
         snapshot = take_snapshot(config.corpus.path)

@@ -62,7 +62,7 @@ def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> N
     documents = _sample(run, limit)
     table = Table(run.config.corpus.id_column, "text", title="Some annotated documents", show_lines=True)
     for document_id, text, entities in documents:
-        table.add_row(Text(str(document_id)), highlight(text, entities, colours))
+        table.add_row(Text(visible(str(document_id))), highlight(text, entities, colours))
     console.print(table)
     legend = Text("mentions: ")
     for label in labels:
@@ -83,8 +83,13 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping
     for entity in placed:
         shown.stylize(colours.get(entity["label"], "bold"), entity["start"], entity["end"])
     part = shown[begin : begin + _SHOWN_CHARS]
-    part.plain = "".join(char if char.isprintable() else " " for char in part.plain)
+    part.plain = visible(part.plain)
     return Text("…" if begin else "").append_text(part).append("…" if begin + _SHOWN_CHARS < len(text) else "")
+
+
+def visible(text: str) -> str:
+    """The same number of characters with nothing in it that a terminal obeys: line breaks, escape codes, bidi marks."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,9 @@ import pytest
 from uniner_dist import keys, model
 from uniner_dist.completions.cluster import ray_cluster
 from uniner_dist.config import RayConfig, validate_tree
-from uniner_dist.run import Run
+from uniner_dist.run import Run, _pin
 from uniner_dist.schemas import PROMPTS, SHARDS
-from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.filesystem import write_bytes
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import write_shards
 
@@ -29,45 +31,44 @@ def ray() -> Iterator[Any]:
         yield module
 
 
+def make_run_in(folder: Path, shards: list[list[str]], types: list[str], **settings: Any) -> Run:
+    """A run in a folder whose prompts stage is done."""
+    tree: dict[str, Any] = {
+        "corpus": {"path": str(folder / "corpus")},
+        "output": {"path": str(folder / "output")},
+        "types": types,
+        "workdir": str(folder / "work"),
+        "pool": {"replicas": 1, "cpus_per_replica": 0.5, "backoff_s": 0.1, **settings.pop("pool", {})},
+        "engine": {"kind": "scripted", **settings.pop("engine", {})},
+        **settings,
+    }
+    config = validate_tree(tree)
+    identity = model.identify(config.model)
+    run = Run(
+        config=config,
+        layout=RunLayout(config.workdir_path, "testrun"),
+        fingerprint=keys.fingerprint(config, identity),
+        model_name="demo",
+        model_identity=identity,
+        corpus_base="",
+        corpus_files=1,
+        corpus_bytes=1,
+        corpus_partitions=(),
+    )
+    _pin(run)
+    rows = []
+    for i, texts in enumerate(shards):
+        name = f"{0:05d}-{i:04d}"
+        prompts = [{"passage_id": keys.passage_id(t), "text": t, "entity_type": k} for t in texts for k in types]
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(prompts, schema=PROMPTS), buffer)
+        write_bytes(f"{run.layout.prompts}/shard={name}/part-0.parquet", buffer.getvalue())
+        rows.append({"shard": name, "prompts": len(prompts), "passages": len(texts), "estimated_tokens": len(prompts)})
+    write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
+    return run
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """A run in a temporary workdir whose prompts stage is done: `make_run([[text, …], …shards], types, **settings)`."""
-
-    def make(shards: list[list[str]], types: list[str], **settings: Any) -> Run:
-        tree: dict[str, Any] = {
-            "corpus": {"path": str(tmp_path / "corpus")},
-            "output": {"path": str(tmp_path / "output")},
-            "types": types,
-            "workdir": str(tmp_path / "work"),
-            "pool": {"replicas": 1, "cpus_per_replica": 0.5, "backoff_s": 0.1, **settings.pop("pool", {})},
-            "engine": {"kind": "scripted", **settings.pop("engine", {})},
-            **settings,
-        }
-        config = validate_tree(tree)
-        identity = model.identify(config.model)
-        run = Run(
-            config=config,
-            layout=RunLayout(str(tmp_path / "work"), "testrun"),
-            fingerprint=keys.fingerprint(config, identity),
-            model_name="demo",
-            model_identity=identity,
-            corpus_base="",
-            corpus_files=1,
-            corpus_bytes=1,
-            corpus_partitions=(),
-        )
-        write_json(run.layout.config, {})
-        rows = []
-        for i, texts in enumerate(shards):
-            name = f"{0:05d}-{i:04d}"
-            prompts = [{"passage_id": keys.passage_id(t), "text": t, "entity_type": k} for t in texts for k in types]
-            folder = Path(run.layout.prompts) / f"shard={name}"
-            folder.mkdir(parents=True)
-            pq.write_table(pa.Table.from_pylist(prompts, schema=PROMPTS), folder / "part-0.parquet")
-            rows.append(
-                {"shard": name, "prompts": len(prompts), "passages": len(texts), "estimated_tokens": len(prompts)}
-            )
-        write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
-        return run
-
-    return make
+    return functools.partial(make_run_in, tmp_path)

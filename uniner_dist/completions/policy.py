@@ -218,11 +218,16 @@ def replicas_that_fit(nodes: Iterable[Mapping[str, float]], gpus: int, cpus: flo
         nodes: each node's total resources in Ray's terms (`GPU`, `CPU` in counts, `memory` in bytes).
         gpus: GPUs of one replica; then only GPUs count.
         cpus: cores of one CPU replica.
-        memory: bytes of one CPU replica.
+        memory: bytes of one CPU replica; 0 if memory does not count.
     """
     if gpus:
         return sum(int(node.get("GPU", 0) // gpus) for node in nodes)
-    return sum(int(min(node.get("CPU", 0) // cpus, node.get("memory", 0) // memory)) for node in nodes)
+
+    def fit(node: Mapping[str, float]) -> int:
+        by_cores = int(node.get("CPU", 0) // cpus)
+        return min(by_cores, int(node.get("memory", 0) // memory)) if memory else by_cores
+
+    return sum(fit(node) for node in nodes)
 
 
 def is_stuck(now_s: float, last_progress_s: float, limit_s: float, busy: bool) -> bool:

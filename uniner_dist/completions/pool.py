@@ -8,6 +8,7 @@ The pool holds shard ids and counters, never prompts or answers. What a death or
 from __future__ import annotations
 
 import itertools
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
@@ -32,9 +33,11 @@ _PULSE_S = 2.0
 #: Longest wait for an event before the loop looks around.
 _TICK_S = 0.2
 #: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.
-_CPU_REPLICA_BYTES = 2.5 * 2**30
+_CPU_REPLICA_BYTES = 5 * 2**29
 #: First wait before works are handed out again after one failed for another reason than its engine, such as storage.
 _STORAGE_BACKOFF_S = 2.0
+#: A node that does not answer is taken for lost this long before the gcs must agree.
+_SILENCE_S = 60.0
 
 
 @dataclass
@@ -121,7 +124,9 @@ class Pool:
         self._placed_s = time.monotonic()
         self._next_pulse_s = 0.0
         self._wanted = 0
+        self._reserved_bytes = 0
         self._starts_by_node: dict[str, int] = {}
+        self._silent_since_s: dict[str, float] = {}
         self._began_s = time.monotonic()
         self._retired: list[Any] = []
         self.slots: list[Slot] = []
@@ -205,6 +210,8 @@ class Pool:
             nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
             config = self._config
             fit = replicas_that_fit(nodes, config.gpus_per_replica, config.cpus_per_replica, _CPU_REPLICA_BYTES)
+            # What was counted by memory is placed by memory; a machine too small for the estimate still gets a try.
+            self._reserved_bytes = 0 if config.gpus_per_replica or not fit else _CPU_REPLICA_BYTES
             fit = max(1, fit)
         useful = self.queue.open or fit
         return min(fit, max(useful, 1))
@@ -216,6 +223,7 @@ class Pool:
             .options(
                 num_gpus=config.gpus_per_replica,
                 num_cpus=config.cpus_per_replica if not config.gpus_per_replica else 1,
+                memory=self._reserved_bytes or None,
                 max_restarts=0,
                 max_concurrency=config.shards_in_flight + 4,
                 runtime_env={"env_vars": self._env},
@@ -228,19 +236,29 @@ class Pool:
         return slot
 
     def _placement(self) -> dict[str, Any]:
-        """Keep away from nodes where start-ups failed again and again while others work."""
+        """Spread over the nodes, and keep away from those where start-ups failed again and again while others work."""
+        # Packed on one node, which is Ray's default, CPU replicas would run out of its memory while others stand idle.
+        anywhere = {"scheduling_strategy": "SPREAD"}
         bad = {node for node, failures in self._starts_by_node.items() if failures >= self._config.max_start_failures}
         if not bad:
-            return {}
+            return anywhere
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        load = {node["NodeID"]: 0 for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in bad}
+        load = {
+            node["NodeID"]: 0
+            for node in self._ray.nodes()
+            if node["Alive"] and node["NodeID"] not in bad and self._has_room(node["Resources"])
+        }
         for slot in self.slots:
             if slot.node in load:
                 load[slot.node] += 1
         if not load:
-            return {}
+            return anywhere
         return {"scheduling_strategy": NodeAffinitySchedulingStrategy(min(load, key=load.__getitem__), soft=True)}
+
+    def _has_room(self, resources: Mapping[str, float]) -> bool:
+        """Whether an empty node with these resources could hold a replica."""
+        return replicas_that_fit([resources], self._config.gpus_per_replica, self._config.cpus_per_replica, 0.0) > 0
 
     def _placed(self, slot: Slot, answer: dict[str, Any]) -> None:
         slot.node, slot.pid, slot.state = answer["node"], answer["pid"], ReplicaState.STARTING
@@ -407,9 +425,11 @@ class Pool:
     def _start_failed(self, slot: Slot, message: str) -> None:
         self.summary.start_failures += 1
         self._failed_starts_in_row += 1
-        self._starts_by_node[slot.node] = self._starts_by_node.get(slot.node, 0) + 1
+        failures = self._starts_by_node[slot.node] = self._starts_by_node.get(slot.node, 0) + 1
         self._last_failure = message
         self._event(f"replica {slot.number} failed to start: {message}")
+        if slot.node and failures == self._config.max_start_failures:
+            self._event(f"node {slot.node[:8]} is avoided from now on: {failures} start-ups failed there in a row")
         if self._failed_starts_in_row >= self._config.max_start_failures and not self._ready():
             raise PoolError(f"no replica could start ({self._failed_starts_in_row} tries). The engine says:\n{message}")
         self._wait_before_replacing(self._failed_starts_in_row)
@@ -431,8 +451,14 @@ class Pool:
         self._not_before_s = time.monotonic() + backoff(failures, self._config.backoff_s)
 
     def _node_is_gone(self, slot: Slot) -> bool:
-        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
-        return bool(slot.node) and slot.node not in alive
+        """Whether the replica went with its whole node, which the gcs learns only some 15 s later than we."""
+        node = next((node for node in self._ray.nodes() if node["NodeID"] == slot.node), None)
+        if not slot.node or (node is not None and node["Alive"] and _answers(node)):
+            return False
+        if node is None or not node["Alive"]:
+            return True
+        # A node that the gcs keeps calling alive is one that only we cannot reach: then deaths count again.
+        return time.monotonic() - self._silent_since_s.setdefault(slot.node, time.monotonic()) < _SILENCE_S
 
     def _drain(self) -> None:
         """Let shards in flight finish for a while, hand out no more, then leave."""
@@ -448,6 +474,15 @@ class Pool:
 
     def _event(self, words: str) -> None:
         self.summary.events.append((round(time.monotonic() - self._began_s, 2), words))
+
+
+def _answers(node: Mapping[str, Any]) -> bool:
+    """Whether the raylet of a node (as in `ray.nodes()`) takes connections."""
+    try:
+        socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _name(work: Work) -> str:

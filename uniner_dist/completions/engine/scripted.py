@@ -30,20 +30,29 @@ def scripted_answer(text: str, entity_type: str) -> str:
     return json.dumps([word for word in words if word[0].lower() in letters], ensure_ascii=False)
 
 
+def _node_id() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
+
+
 class ScriptedEngine:
     """Deterministic answers, faults on demand.
 
     `extra` may hold: `kill`, `hang`, `crash`, `refuse`, `garbage` (word → fault on prompts whose text has it; a fault
-    may be limited to a type by `word@type`), `slow_s` (seconds per prompt), `fail_start` (message), `fail_start_node`
-    (only on the node whose id this is), `batch` (prompts per step).
+    may be limited to a type by `word@type`), `slow_s` (seconds per prompt), `start_s` (seconds to load), `fail_start`
+    (message), `fail_start_node` (id of the node where no engine starts), `batch` (prompts per step).
     """
 
     def __init__(self, spec: EngineSpec) -> None:
         from tokenizers import Tokenizer
 
         self._extra: dict[str, Any] = dict(spec.extra)
+        time.sleep(float(self._extra.get("start_s", 0)))
         if self._extra.get("fail_start"):
             raise RuntimeError(str(self._extra["fail_start"]))
+        if self._extra.get("fail_start_node") == _node_id():
+            raise RuntimeError("no engine starts on this node, as the script says")
         self._tokenizer = Tokenizer.from_file(os.path.join(resolve(spec.model), "tokenizer.json"))
         self._waiting: deque[tuple[str, list[int]]] = deque()
 

@@ -1,0 +1,53 @@
+"""The Ray cluster that we start: on loopback only, behind a token that stands nowhere to be read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.ray.conftest import MakeRun
+from tests.ray.test_pool import TYPES, complete, texts
+
+pytestmark = pytest.mark.ray
+
+
+def family() -> list[psutil.Process]:
+    me = psutil.Process()
+    return [me, *(child for child in me.children(recursive=True) if "ray" in " ".join(child.cmdline()).lower())]
+
+
+def test_everything_that_listens_is_on_loopback(ray: Any, make_run: MakeRun) -> None:
+    complete(make_run([texts(3)], TYPES))
+    listening = {
+        (process.name(), connection.laddr.ip.removeprefix("::ffff:"))
+        for process in family()
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {"gcs_server", "raylet"} <= {name for name, _ in listening}
+    assert {address for _, address in listening} <= {"127.0.0.1", "::1"}, listening
+
+
+def test_the_token_is_in_no_process_arguments(ray: Any) -> None:
+    assert os.environ["RAY_AUTH_TOKEN"]
+    for process in family():
+        assert os.environ["RAY_AUTH_TOKEN"] not in " ".join(process.cmdline())
+
+
+@pytest.mark.parametrize("token", ["", "f" * 64])
+def test_a_client_without_the_token_is_refused(ray: Any, token: str) -> None:
+    address = ray.get_runtime_context().gcs_address
+    script = "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False); print('connected')"
+    env = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    env |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "HOME": "/nonexistent"}
+    env |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {"RAY_AUTH_MODE": "disabled"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, address], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode != 0
+    assert "connected" not in done.stdout
