@@ -51,9 +51,9 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Installing into $(VENV) (about 3 minutes the first time) …"
 	@# pip's own configuration (mirror, find-links) is tried first for the CPU build of torch, then PyTorch's index.
 	@$(BIN)/python -c 'import torch, sys; sys.exit("torch==" + torch.__version__ != "$(TORCH)")' 2>/dev/null \
-		|| $(BIN)/pip install -q --no-deps "$(TORCH)" 2>/dev/null \
-		|| $(BIN)/pip install -q --no-deps --index-url https://download.pytorch.org/whl/cpu "$(TORCH)"
+		|| $(BIN)/pip install -qq --no-deps "$(TORCH)" 2>/dev/null \
+		|| $(BIN)/pip install -qq --no-deps --index-url https://download.pytorch.org/whl/cpu "$(TORCH)"
 	@# The lock is complete: without --no-deps pip would add CUDA builds of torch's siblings.
-	@$(BIN)/pip install -q --no-deps --no-warn-script-location -r requirements.lock
-	@$(BIN)/pip install -q --no-deps -e .
+	@$(BIN)/pip install -qq --no-deps --no-warn-script-location -r requirements.lock
+	@$(BIN)/pip install -qq --no-deps -e .
 	@touch $(READY)
