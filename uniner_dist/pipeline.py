@@ -6,6 +6,7 @@ are what the stage commands call; they share nothing but the run's folder.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from uniner_dist.config import Config
 from uniner_dist.errors import DrainedError, StageError, ThresholdError, UninerError
 from uniner_dist.report import build_report, write_report
 from uniner_dist.run import Run, open_run
-from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals
+from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals, uninterrupted
 from uniner_dist.storage.filesystem import exists, read_json
 from uniner_dist.storage.holder import Holder, hold
 from uniner_dist.storage.marker import read_marker
@@ -63,9 +64,8 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
         summary: dict[str, Any] = read_json(run.layout.prompts_summary)
     else:
         from uniner_dist.prompts import write_prompts
-        from uniner_dist.spark import QUICK_BYTES, spark_session
 
-        with spark_session(run.config, quick=run.corpus_bytes < QUICK_BYTES) as spark:
+        with _spark(run) as spark:
             summary = write_prompts(spark, run)
     rejected = sum(summary["rejects"].values())
     say(
@@ -93,6 +93,7 @@ def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
 
 
 def _complete(run: Run, pool: Any, holder: Holder, stop: StopRequest, say: Say) -> dict[str, Any]:
+    stop.listen()
     stop.draining = True
     try:
         attempt = complete_prompts(run, pool, holder)
@@ -121,9 +122,8 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
 def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
     """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
     from uniner_dist.annotations import publish, write_annotations
-    from uniner_dist.spark import QUICK_BYTES, spark_session
 
-    with spark_session(run.config, quick=run.corpus_bytes < QUICK_BYTES) as spark:
+    with _spark(run) as spark:
         summary = write_annotations(spark, run, again)
         if holder is not None:
             holder.check()
@@ -132,6 +132,19 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     report = build_report(run, read_json(run.layout.prompts_summary), read_attempts(run), summary, publication)
     write_report(run, report)
     return report
+
+
+@contextmanager
+def _spark(run: Run) -> Iterator[Any]:
+    """A session for one stage. Quiet py4j: it logs a stack trace for every call that a stop interrupts."""
+    from uniner_dist.spark import QUICK_BYTES, spark_session
+
+    logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
+    with ExitStack() as stack:
+        with uninterrupted():
+            quick = run.corpus_bytes < QUICK_BYTES
+            session = stack.enter_context(spark_session(run.config, quick=quick))
+        yield session
 
 
 def is_published(run: Run) -> bool:

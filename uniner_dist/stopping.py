@@ -10,38 +10,77 @@ from types import FrameType
 
 from uniner_dist.errors import DrainedError
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOPPED = "stopped on request; committed work is kept, and the same command goes on from there"
 
 
 class StopRequest:
     """Whether somebody asked to stop; while `draining` is on, the asked one looks for itself."""
 
+    current: StopRequest | None = None
+
     def __init__(self) -> None:
         self.requested = False
         self.draining = False
+        self.postponed = False
 
     def __call__(self) -> bool:
         return self.requested
 
+    def listen(self) -> None:
+        """Install the handlers, again where somebody else has put theirs in the place."""
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self.handle)
+
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler: note the request; a second one, or one outside the pool, leaves at once."""
         again, self.requested = self.requested, True
-        if not self.draining or again:
+        if not self.postponed and (not self.draining or again):
             name = signal.Signals(number).name
             raise DrainedError(f"stopped by {name}; committed work is kept, and the same command goes on from there")
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Install the handlers for the time of a `with` block; only the main thread of a process can."""
+    """Handle the signals for the time of a `with` block; only the main thread of a process can."""
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
+    with signal_handlers():
+        request.listen()
+        StopRequest.current = request
+        try:
+            yield request
+        finally:
+            StopRequest.current = None
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put a stop off to the end of the block: a JVM or a cluster that is stopped half started may stay behind."""
+    request = StopRequest.current
+    if request is None:
+        yield
         return
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, request.handle) for number in numbers]
+    request.postponed = True
     try:
-        yield request
+        yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        request.postponed = False
+        request.listen()
+    if request.requested and not request.draining:
+        raise DrainedError(STOPPED)
+
+
+@contextmanager
+def signal_handlers() -> Iterator[None]:
+    """Put back, after the block, the signal handlers from before it: Spark and Ray set their own when they start."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)

@@ -45,7 +45,7 @@ SETTINGS = {
 }
 #: How a victim is recognised by its command line, and how likely it is chosen.
 VICTIMS = {
-    "replica": ("ray::Replica", 6),
+    "replica": ("ray::Replica", 9),
     "command": ("uniner_dist.cli", 3),
     "jvm": ("org.apache.spark", 2),
     "python worker of Spark": ("pyspark.daemon", 2),
@@ -167,6 +167,11 @@ class Start:
     def output_lines(self) -> int:
         """Lines that it printed so far."""
         return self._log.read_bytes().count(b"\n")
+
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        return self._log.read_text(errors="replace")
 
     def files(self, pattern: str) -> int:
         """Files of the run that are there."""

@@ -29,8 +29,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.vllm]
 TYPES = ["person", "location", "organization"]
 CLOSING = 'Anna met Bob.</s>USER: What describes city in the text? ASSISTANT: ["London"]</s>'
 LONG = "Anna went home. " * 1500
-#: A vLLM that loads in a few seconds on one core.
-ENGINE = {"kind": "vllm", "kv_cache_gib": 0.5}
+#: The real engine with little memory.
+ENGINE = {"kind": "vllm", "kv_cache_gib": 1}
 
 
 def sentences(count: int) -> list[str]:
@@ -79,7 +79,7 @@ def test_the_pool_gives_the_answers_of_plain_vllm_on_whole_strings(undisturbed: 
     paths = [str(demo.model_path()), str(tmp_path / "prompts.json"), str(tmp_path / "answers.json")]
     run_python(script, paths, env)
     plain = json.loads((tmp_path / "answers.json").read_text())
-    assert len(plain) == 60 * len(TYPES)
+    assert len(plain) == len(found) > 100
     differing = {
         key: (row["output"], answer)
         for (key, row), answer in zip(found.items(), plain, strict=True)

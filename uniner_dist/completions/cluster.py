@@ -20,6 +20,7 @@ from typing import Any
 
 from uniner_dist.config import RayConfig
 from uniner_dist.errors import StageError
+from uniner_dist.stopping import signal_handlers, uninterrupted
 
 #: Environment of a cluster of our own while it starts.
 _LOCAL: Mapping[str, str] = {
@@ -101,7 +102,9 @@ def _connect(ray: Any, config: RayConfig) -> _Watch:
     if config.address == "local":
         options |= {"include_dashboard": False, "num_cpus": config.num_cpus, "_node_ip_address": "127.0.0.1"}
     try:
-        ray.init(address=config.address, **options)
+        # Ray's own handlers print a stack trace at SIGTERM and end the process.
+        with uninterrupted(), signal_handlers():
+            ray.init(address=config.address, **options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise StageError(f"ray.address {config.address}: {error}") from error
     return _Watch(ray, config.address)

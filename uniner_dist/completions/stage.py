@@ -6,6 +6,7 @@ Enters: a `Run` whose prompts stage is done. Leaves: `completions/<shard>.parque
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -160,6 +161,7 @@ def _environment(config: Config) -> dict[str, str]:
             "OMP_NUM_THREADS": str(engine.threads),
             # The default binds the worker of every engine to core 0.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-            "VLLM_CPU_KVCACHE_SPACE": f"{engine.kv_cache_gib:g}",
+            # vLLM takes whole GiB only.
+            "VLLM_CPU_KVCACHE_SPACE": str(math.ceil(engine.kv_cache_gib)),
         }
     return env
