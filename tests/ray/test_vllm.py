@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from tests.ray.conftest import MakeRun, make_run_in
 from tests.ray.test_pool import rows
@@ -22,6 +24,7 @@ from uniner_dist import demo
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.stage import complete_prompts, open_pool
 from uniner_dist.core.template import get_template
+from uniner_dist.errors import PoolError
 from uniner_dist.run import Run
 from uniner_dist.storage.shards import committed_shards
 
@@ -170,3 +173,26 @@ def test_no_engine_process_stays_when_its_replica_is_killed(ray: Any, make_run: 
         os.kill(slot.pid, signal.SIGKILL)
         _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive, [process.cmdline() for process in alive]
+
+
+def test_weights_that_carry_code_are_refused_and_nothing_of_it_runs(
+    ray: Any, make_run: MakeRun, tmp_path: Path
+) -> None:
+    """A pickle in `pytorch_model.bin` meets torch's weights-only loader."""
+    folder, marker = tmp_path / "evil-model", tmp_path / "executed"
+    shutil.copytree(demo.model_path(), folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    torch.save({"model.embed_tokens.weight": _Evil(str(marker))}, folder / "pytorch_model.bin")
+    run = make_run(
+        [sentences(2)], TYPES, engine=dict(ENGINE), model={"name": str(folder)}, pool={"max_start_failures": 1}
+    )
+    with pytest.raises(PoolError, match=r"(?i)weights.only"):
+        complete(run)
+    assert not marker.exists()
+
+
+class _Evil:
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self._path, "w")
