@@ -275,7 +275,14 @@ def play_round(corpus: Path, output: Path, kills: int, rng: random.Random, storm
             raise AssertionError(f"exit code {code}, {storm.hangs} hangs; see the logs in {output.parent}")
 
 
-def run_storm(kills: int, seed: int, documents: int, folder: Path, say: Callable[[str], None] = print) -> Storm:
+def run_storm(
+    kills: int,
+    seed: int,
+    documents: int,
+    folder: Path,
+    per_round: tuple[int, int] = (3, 12),
+    say: Callable[[str], None] = print,
+) -> Storm:
     """Kill `kills` times in all, in rounds of a few kills, and compare the rows of each round."""
     rng, storm = random.Random(seed), Storm()
     corpus, calm = folder / "corpus", folder / "calm"
@@ -284,7 +291,7 @@ def run_storm(kills: int, seed: int, documents: int, folder: Path, say: Callable
     rows = read_rows(calm)
     while sum(storm.killed.values()) < kills:
         output = folder / f"round-{storm.rounds}"
-        wanted = min(rng.randint(3, 12), kills - sum(storm.killed.values()))
+        wanted = min(rng.randint(*per_round), kills - sum(storm.killed.values()))
         play_round(corpus, output, wanted, rng, storm)
         storm.rounds += 1
         storm.equal_rounds += read_rows(output) == rows
@@ -294,6 +301,10 @@ def run_storm(kills: int, seed: int, documents: int, folder: Path, say: Callable
         storm.needed += report["prompts"]["prompts"]
         say(f"round {storm.rounds}: {json.dumps(storm.to_json())}")
     return storm
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -308,9 +319,7 @@ def main() -> int:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        storm = run_storm(
-            options.kills, options.seed, options.documents, folder, lambda line: print(line, file=sys.stderr)
-        )
+        storm = run_storm(options.kills, options.seed, options.documents, folder, say=_say)
     result = {**storm.to_json(), "seed": options.seed, "seconds": round(time.monotonic() - begun)}
     print(json.dumps(result, indent=2))
     if options.json:

@@ -12,6 +12,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
 
 
 def test_a_job_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(tmp_path: Path) -> None:
-    storm = run_storm(kills=5, seed=4, documents=300, folder=tmp_path)
+    storm = run_storm(kills=5, seed=4, documents=150, folder=tmp_path, per_round=(5, 5))
     assert storm.well, storm.to_json()
     assert storm.longest_output < 100, "failures are told in words, not in stack traces"

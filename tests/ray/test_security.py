@@ -22,6 +22,15 @@ def family() -> list[psutil.Process]:
     return [me, *(child for child in me.children(recursive=True) if "ray" in line(child).lower())]
 
 
+def listens(process: psutil.Process) -> list[tuple[str, str]]:
+    """Name of a process and the addresses that it listens on; nothing for one that has just left."""
+    try:
+        connections = [c for c in process.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN]
+        return [(process.name(), c.laddr.ip.removeprefix("::ffff:")) for c in connections]
+    except psutil.Error:
+        return []
+
+
 def line(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
@@ -31,12 +40,7 @@ def line(process: psutil.Process) -> str:
 
 def test_everything_that_listens_is_on_loopback(ray: Any, make_run: MakeRun) -> None:
     complete(make_run([texts(3)], TYPES))
-    listening = {
-        (process.name(), connection.laddr.ip.removeprefix("::ffff:"))
-        for process in family()
-        for connection in process.net_connections(kind="inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
+    listening = {place for process in family() for place in listens(process)}
     assert {"gcs_server", "raylet"} <= {name for name, _ in listening}
     assert {address for _, address in listening} <= {"127.0.0.1", "::1"}, listening
 
