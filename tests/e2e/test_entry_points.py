@@ -30,12 +30,16 @@ def test_the_demo_annotates_every_usable_document_with_every_type(demo_output: t
     output, printed = demo_output
     rows = read_rows(output)
     corpus = pq.read_table(demo.corpus_path()).to_pylist()
-    texts = {row["doc_id"]: row["text"] for row in corpus if row["doc_id"] and row["text"] and row["text"].strip()}
+    texts: dict[str, list[str]] = {}
+    for row in corpus:
+        if row["doc_id"] and row["text"] and row["text"].strip():
+            texts.setdefault(row["doc_id"], []).append(row["text"])  # one id stands three times
     assert set(rows) == {(doc_id, kind) for doc_id in texts for kind in demo.entity_types()}
     for (doc_id, _), row in rows.items():
         for entity in row["entities"]:
             if entity["match"] != "absent":
-                assert texts[doc_id][entity["start"] : entity["end"]] == entity["text"]
+                pieces = [text[entity["start"] : entity["end"]] for text in texts[doc_id]]
+                assert entity["text"] in pieces
     for words in ("Annotations by type and outcome", "prompts/s", str(output), "--corpus PATH"):
         assert words in printed
 
