@@ -71,3 +71,14 @@ def test_a_stop_while_replicas_answer_waits_no_longer_than_asked_and_the_next_st
     assert finished.process.wait(timeout=300) == 0, finished.output
     assert finished.leave_behind() == []
     assert len(read_rows(output)) == 90 * 3
+
+
+@pytest.mark.parametrize("part", ["gcs", "raylet"])
+def test_a_ray_cluster_that_dies_ends_the_command_in_words(part: str, corpus: Path, tmp_path: Path) -> None:
+    started = start(corpus, tmp_path / "out", engine__extra__slow_s="0.1")
+    wait_until(lambda: started.files("completions/*.parquet") >= 1, started)
+    os.kill(started.victims()[part][0], signal.SIGKILL)
+    assert started.process.wait(timeout=120) == 3, started.output
+    assert "the local Ray cluster died" in started.output
+    assert "Traceback" not in started.output, started.output
+    assert started.leave_behind() == []
