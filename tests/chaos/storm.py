@@ -175,7 +175,10 @@ class Start:
 
     def files(self, pattern: str) -> int:
         """Files of the run that are there."""
-        return len(list(self._work.glob(f"runs/*/{pattern}")))
+        try:
+            return len(list(self._work.glob(f"runs/*/{pattern}")))
+        except FileNotFoundError:  # a folder went while we looked into it
+            return 0
 
     def leave_behind(self) -> list[str]:
         """Wait for what should leave with the command; what stays is killed and returned."""

@@ -41,7 +41,7 @@ def test_a_lost_node_costs_nothing_but_its_shards_in_flight_and_a_new_one_gets_a
 
 def test_a_node_where_no_engine_starts_is_avoided(tmp_path: Path) -> None:
     seen = play("bad_node", tmp_path)
-    assert seen["start_failures"] >= 2
+    assert seen["start_failures"] >= 1
     assert seen["busy_on"] == [True, True], seen["events"]
 
 

@@ -8,23 +8,15 @@ The pool holds shard ids and counters, never prompts or answers. What a death or
 from __future__ import annotations
 
 import itertools
-import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Set
-from dataclasses import dataclass, field
 from typing import Any
 
 from uniner_dist.completions.cluster import check_cluster, cluster_is_lost
-from uniner_dist.completions.policy import (
-    MAX_WORK_FAILURES,
-    ReplicaState,
-    Work,
-    WorkQueue,
-    backoff,
-    is_stuck,
-    replicas_that_fit,
-)
-from uniner_dist.completions.replica import EngineDiedError, Replica, ReplicaSpec, WorkResult
+from uniner_dist.completions.placement import Placement
+from uniner_dist.completions.policy import MAX_WORK_FAILURES, ReplicaState, Work, WorkQueue, backoff, is_stuck
+from uniner_dist.completions.replica import EngineDiedError, ReplicaSpec, WorkResult
+from uniner_dist.completions.state import PoolSummary, Slot
 from uniner_dist.config import PoolConfig
 from uniner_dist.errors import DrainedError, PoolError, StageError
 
@@ -32,64 +24,8 @@ from uniner_dist.errors import DrainedError, PoolError, StageError
 _PULSE_S = 2.0
 #: Longest wait for an event before the loop looks around.
 _TICK_S = 0.2
-#: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.
-_CPU_REPLICA_BYTES = 5 * 2**29
 #: First wait before works are handed out again after one failed for another reason than its engine, such as storage.
 _STORAGE_BACKOFF_S = 2.0
-#: A node that does not answer is taken for lost this long before the gcs must agree.
-_SILENCE_S = 60.0
-
-
-@dataclass
-class Slot:
-    """One replica as the pool sees it."""
-
-    number: int
-    actor: Any
-    created_s: float
-    state: ReplicaState = ReplicaState.PENDING
-    node: str = ""
-    pid: int = 0
-    starting: Any = None  # reference to the answer of `where`, then of `start`
-    pulse: Any = None  # reference to the answer of `progress`
-    works: dict[Any, Work] = field(default_factory=dict)  # reference -> work
-    finished_prompts: int = 0
-    last_progress_s: float = 0.0
-
-    @property
-    def alone(self) -> bool:
-        """Whether it holds a work that must not be joined by another."""
-        return any(work.alone for work in self.works.values())
-
-
-@dataclass
-class PoolSummary:
-    """Counters of one completions stage, and its events in order (seconds since its start, words)."""
-
-    shards: int = 0
-    prompts: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    failures: dict[str, int] = field(default_factory=dict)
-    deaths: int = 0
-    start_failures: int = 0
-    work_failures: int = 0  # works that failed while their engine was well: storage, mostly
-    replicas: int = 0  # most that were ready at one time
-    first_answer_s: float | None = None
-    busy_s: float = 0.0
-    wall_s: float = 0.0
-    answering_s: float = 0.0  # part of `wall_s` since the first replica was ready
-    events: list[tuple[float, str]] = field(default_factory=list)
-
-    def add(self, result: WorkResult) -> None:
-        """Count one finished work."""
-        self.prompts += result.prompts
-        self.prompt_tokens += result.prompt_tokens
-        self.cached_tokens += result.cached_tokens
-        self.completion_tokens += result.completion_tokens
-        for kind, count in result.failures.items():
-            self.failures[kind] = self.failures.get(kind, 0) + count
 
 
 class Pool:
@@ -111,24 +47,21 @@ class Pool:
         env: Mapping[str, str],
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._ray, self._config, self._spec, self._env = ray, config, spec, dict(env)
+        self._ray, self._config = ray, config
+        self._placement = Placement(ray, config, spec, env)
         self._should_stop = should_stop
         #: Called with the pool about five times a second.
         self.on_change: Callable[[Pool], None] = lambda pool: None
         self._numbers = itertools.count()
         self._failed_starts_in_row = 0
         self._deaths_in_row = 0
-        self._last_failure = ""
         self._not_before_s = 0.0
         self._feed_not_before_s = 0.0
         self._placed_s = time.monotonic()
         self._next_pulse_s = 0.0
         self._wanted = 0
-        self._reserved_bytes = 0
-        self._starts_by_node: dict[str, int] = {}
-        self._silent_since_s: dict[str, float] = {}
+        self._answered_by_gone = 0
         self._began_s = time.monotonic()
-        self._retired: list[Any] = []
         self.slots: list[Slot] = []
         self.queue = WorkQueue({}, 1, 1, 1)
         self.summary = PoolSummary()
@@ -189,76 +122,17 @@ class Pool:
         """Prompts answered, those of unfinished shards included as far as the last pulse told."""
         return max(self.summary.prompts, self._answered_by_gone + sum(slot.finished_prompts for slot in self.slots))
 
-    _answered_by_gone = 0
-
     # -- replicas ------------------------------------------------------------------------------------------------
 
     def _scale(self, now: float) -> None:
         """Ask for replicas up to the wanted number, waiting after failures."""
         if now >= self._next_pulse_s:
-            self._wanted = self._wanted_replicas()
+            self._wanted = self._placement.wanted(self.queue.open)
         if now < self._not_before_s:
             return
         while len(self.slots) < self._wanted:
-            self.slots.append(self._create(now))
-
-    def _wanted_replicas(self) -> int:
-        """As configured, or what the cluster fits right now; never more than there is work for."""
-        if self._config.replicas != "auto":
-            fit = self._config.replicas
-        else:
-            nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-            config = self._config
-            fit = replicas_that_fit(nodes, config.gpus_per_replica, config.cpus_per_replica, _CPU_REPLICA_BYTES)
-            # What was counted by memory is placed by memory; a machine too small for the estimate still gets a try.
-            self._reserved_bytes = 0 if config.gpus_per_replica or not fit else _CPU_REPLICA_BYTES
-            fit = max(1, fit)
-        useful = self.queue.open or fit
-        return min(fit, max(useful, 1))
-
-    def _create(self, now: float) -> Slot:
-        config = self._config
-        actor = (
-            self._ray.remote(Replica)
-            .options(
-                num_gpus=config.gpus_per_replica,
-                num_cpus=config.cpus_per_replica if not config.gpus_per_replica else 1,
-                memory=self._reserved_bytes or None,
-                max_restarts=0,
-                max_concurrency=config.shards_in_flight + 4,
-                runtime_env={"env_vars": self._env},
-                **self._placement(),
-            )
-            .remote(self._spec)
-        )
-        slot = Slot(next(self._numbers), actor, created_s=now)
-        slot.starting = actor.where.remote()
-        return slot
-
-    def _placement(self) -> dict[str, Any]:
-        """Spread over the nodes, and keep away from those where start-ups failed again and again while others work."""
-        # Packed on one node, which is Ray's default, CPU replicas would run out of its memory while others stand idle.
-        anywhere = {"scheduling_strategy": "SPREAD"}
-        bad = {node for node, failures in self._starts_by_node.items() if failures >= self._config.max_start_failures}
-        if not bad:
-            return anywhere
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        load = {
-            node["NodeID"]: 0
-            for node in self._ray.nodes()
-            if node["Alive"] and node["NodeID"] not in bad and self._has_room(node["Resources"])
-        }
-        for slot in self.slots:
-            if slot.node in load:
-                load[slot.node] += 1
-        if not load:
-            return anywhere
-        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(min(load, key=load.__getitem__), soft=True)}
-
-    def _has_room(self, resources: Mapping[str, float]) -> bool:
-        """Whether an empty node with these resources could hold a replica."""
-        return replicas_that_fit([resources], self._config.gpus_per_replica, self._config.cpus_per_replica, 0.0) > 0
+            actor = self._placement.create(slot.node for slot in self.slots)
+            self.slots.append(Slot(next(self._numbers), actor, created_s=now, starting=actor.where.remote()))
 
     def _placed(self, slot: Slot, answer: dict[str, Any]) -> None:
         slot.node, slot.pid, slot.state = answer["node"], answer["pid"], ReplicaState.STARTING
@@ -268,7 +142,7 @@ class Pool:
     def _started(self, slot: Slot, answer: dict[str, Any]) -> None:
         slot.starting, slot.state, slot.last_progress_s = None, ReplicaState.READY, time.monotonic()
         self._failed_starts_in_row = 0
-        self._starts_by_node.pop(slot.node, None)
+        self._placement.started(slot.node)
         self.summary.replicas = max(self.summary.replicas, self._ready())
         self._event(f"replica {slot.number} ready after {answer['seconds']:.1f} s")
         if answer["warning"]:
@@ -414,7 +288,7 @@ class Pool:
         self._answered_by_gone += slot.finished_prompts
         self._ray.kill(slot.actor, no_restart=True)
         message = _words(error)
-        if self._node_is_gone(slot):
+        if self._placement.is_gone(slot.node):
             self._event(f"replica {slot.number} lost with its node")
             self.queue.give_back(slot.works.values())
         elif loading:
@@ -425,8 +299,7 @@ class Pool:
     def _start_failed(self, slot: Slot, message: str) -> None:
         self.summary.start_failures += 1
         self._failed_starts_in_row += 1
-        failures = self._starts_by_node[slot.node] = self._starts_by_node.get(slot.node, 0) + 1
-        self._last_failure = message
+        failures = self._placement.start_failed(slot.node)
         self._event(f"replica {slot.number} failed to start: {message}")
         if slot.node and failures == self._config.max_start_failures:
             self._event(f"node {slot.node[:8]} is avoided from now on: {failures} start-ups failed there in a row")
@@ -450,16 +323,6 @@ class Pool:
     def _wait_before_replacing(self, failures: int) -> None:
         self._not_before_s = time.monotonic() + backoff(failures, self._config.backoff_s)
 
-    def _node_is_gone(self, slot: Slot) -> bool:
-        """Whether the replica went with its whole node, which the gcs learns only some 15 s later than we."""
-        node = next((node for node in self._ray.nodes() if node["NodeID"] == slot.node), None)
-        if not slot.node or (node is not None and node["Alive"] and _answers(node)):
-            return False
-        if node is None or not node["Alive"]:
-            return True
-        # A node that the gcs keeps calling alive is one that only we cannot reach: then deaths count again.
-        return time.monotonic() - self._silent_since_s.setdefault(slot.node, time.monotonic()) < _SILENCE_S
-
     def _drain(self) -> None:
         """Let shards in flight finish for a while, hand out no more, then leave."""
         self._event("draining")
@@ -474,15 +337,6 @@ class Pool:
 
     def _event(self, words: str) -> None:
         self.summary.events.append((round(time.monotonic() - self._began_s, 2), words))
-
-
-def _answers(node: Mapping[str, Any]) -> bool:
-    """Whether the raylet of a node (as in `ray.nodes()`) takes connections."""
-    try:
-        socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 def _name(work: Work) -> str:

@@ -122,13 +122,13 @@ class Replica:
         return {"seconds": time.monotonic() - begun, "warning": self._tokenizer.reason}
 
     def complete(self, work: Work) -> WorkResult:
-        """Answer the prompts of a work and commit its file. A shard that is committed already costs nothing."""
+        """Answer the prompts of a work and commit its file. What is committed already costs nothing."""
         begun = time.monotonic()
         prompts = read_prompts(self._spec.layout, work.shard)
         path = self._target(work)
         if work.stop is not None:
             prompts = prompts.slice(work.start, work.stop - work.start)
-        elif self._is_committed(path, work.shard, prompts.num_rows):
+        if self._is_committed(path, work.shard, prompts.num_rows):
             return WorkResult(0, 0, 0, 0, {}, time.monotonic() - begun, written=False)
         known = self._known(work, prompts.num_rows) if work.known else None
         asked = prompts if known is None else prompts.filter(pc.is_null(known.column("output")))

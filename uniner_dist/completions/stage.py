@@ -19,8 +19,9 @@ from uniner_dist import model
 from uniner_dist.completions.cluster import ray_cluster
 from uniner_dist.completions.display import Display
 from uniner_dist.completions.engine import EngineSpec
-from uniner_dist.completions.pool import Pool, PoolSummary, order_shards
+from uniner_dist.completions.pool import Pool, order_shards
 from uniner_dist.completions.replica import ReplicaSpec
+from uniner_dist.completions.state import PoolSummary
 from uniner_dist.config import Config
 from uniner_dist.errors import StageError
 from uniner_dist.run import Run

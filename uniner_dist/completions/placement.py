@@ -1,0 +1,118 @@
+"""Where replicas go: how many the cluster fits, on which nodes, which nodes to avoid, which are gone.
+
+Enters: the pool's settings and what Ray says of its nodes. Leaves: actors, asked for but perhaps not placed yet.
+Counting is in `policy`; here it meets Ray.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from uniner_dist.completions.policy import replicas_that_fit
+from uniner_dist.completions.replica import Replica, ReplicaSpec
+from uniner_dist.config import PoolConfig
+
+#: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.
+_CPU_REPLICA_BYTES = 5 * 2**29
+#: A node that does not answer is taken for lost this long before the gcs must agree.
+_SILENCE_S = 60.0
+
+
+class Placement:
+    """Asks Ray for replicas.
+
+    Args:
+        ray: the connected `ray` module.
+        config: how many replicas, and what one needs.
+        spec: what every replica loads.
+        env: environment of the replicas' processes, set before they import anything.
+    """
+
+    def __init__(self, ray: Any, config: PoolConfig, spec: ReplicaSpec, env: Mapping[str, str]) -> None:
+        self._ray, self._config, self._spec, self._env = ray, config, spec, dict(env)
+        self._reserved_bytes = 0
+        self._failed_starts: dict[str, int] = {}
+        self._silent_since_s: dict[str, float] = {}
+
+    def wanted(self, open_shards: int) -> int:
+        """Replicas to have: as configured, or what the cluster fits right now; never more than there is work for."""
+        config = self._config
+        if config.replicas != "auto":
+            fit = config.replicas
+        else:
+            nodes = [node["Resources"] for node in self._alive()]
+            fit = replicas_that_fit(nodes, config.gpus_per_replica, config.cpus_per_replica, _CPU_REPLICA_BYTES)
+            # What was counted by memory is placed by memory; a machine too small for the estimate still gets a try.
+            self._reserved_bytes = 0 if config.gpus_per_replica or not fit else _CPU_REPLICA_BYTES
+            fit = max(1, fit)
+        return min(fit, max(open_shards or fit, 1))
+
+    def create(self, taken: Iterable[str]) -> Any:
+        """An actor for one more replica.
+
+        Args:
+            taken: nodes of the replicas there are, once per replica.
+        """
+        config = self._config
+        options = {
+            "num_gpus": config.gpus_per_replica,
+            "num_cpus": config.cpus_per_replica if not config.gpus_per_replica else 1,
+            "memory": self._reserved_bytes or None,
+            "max_restarts": 0,
+            "max_concurrency": config.shards_in_flight + 4,
+            "runtime_env": {"env_vars": self._env},
+            "scheduling_strategy": self._strategy(taken),
+        }
+        return self._ray.remote(Replica).options(**options).remote(self._spec)
+
+    def start_failed(self, node: str) -> int:
+        """A replica could not start on a node; returns how often in a row that happened there."""
+        self._failed_starts[node] = self._failed_starts.get(node, 0) + 1
+        return self._failed_starts[node]
+
+    def started(self, node: str) -> None:
+        """A replica started on a node: it is good again."""
+        self._failed_starts.pop(node, None)
+
+    def is_gone(self, name: str) -> bool:
+        """Whether a node is lost, which the gcs learns only some 15 s later than we."""
+        node = next((node for node in self._ray.nodes() if node["NodeID"] == name), None)
+        if not name or (node is not None and node["Alive"] and _answers(node)):
+            return False
+        if node is None or not node["Alive"]:
+            return True
+        # A node that the gcs keeps calling alive is one that only we cannot reach: then deaths count again.
+        return time.monotonic() - self._silent_since_s.setdefault(name, time.monotonic()) < _SILENCE_S
+
+    def _strategy(self, taken: Iterable[str]) -> Any:
+        """Spread over the nodes, and keep away from those where start-ups failed again and again while others work."""
+        bad = {node for node, failures in self._failed_starts.items() if failures >= self._config.max_start_failures}
+        load = Counter(taken)
+        good = [node["NodeID"] for node in self._alive() if node["NodeID"] not in bad and self._has_room(node)]
+        if not bad or not good:
+            # Packed on one node, which is Ray's default, CPU replicas would run out of its memory.
+            return "SPREAD"
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(min(good, key=lambda node: load[node]), soft=True)
+
+    def _has_room(self, node: Mapping[str, Any]) -> bool:
+        """Whether the node, if it were empty, could hold a replica."""
+        needs = self._config.gpus_per_replica, self._config.cpus_per_replica
+        return replicas_that_fit([node["Resources"]], *needs, memory=0.0) > 0
+
+    def _alive(self) -> list[dict[str, Any]]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+
+def _answers(node: Mapping[str, Any]) -> bool:
+    """Whether the raylet of a node (as in `ray.nodes()`) takes connections."""
+    try:
+        socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,61 @@
+"""What the pool knows: its replicas, and the counters of one completions stage. Values only; nothing acts here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from uniner_dist.completions.policy import ReplicaState, Work
+from uniner_dist.completions.replica import WorkResult
+
+
+@dataclass
+class Slot:
+    """One replica as the pool sees it."""
+
+    number: int
+    actor: Any
+    created_s: float
+    state: ReplicaState = ReplicaState.PENDING
+    node: str = ""
+    pid: int = 0
+    starting: Any = None  # reference to the answer of `where`, then of `start`
+    pulse: Any = None  # reference to the answer of `progress`
+    works: dict[Any, Work] = field(default_factory=dict)  # reference -> work
+    finished_prompts: int = 0
+    last_progress_s: float = 0.0
+
+    @property
+    def alone(self) -> bool:
+        """Whether it holds a work that must not be joined by another."""
+        return any(work.alone for work in self.works.values())
+
+
+@dataclass
+class PoolSummary:
+    """Counters of one completions stage, and its events in order (seconds since its start, words)."""
+
+    shards: int = 0
+    prompts: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    deaths: int = 0
+    start_failures: int = 0
+    work_failures: int = 0  # works that failed while their engine was well: storage, mostly
+    replicas: int = 0  # most that were ready at one time
+    first_answer_s: float | None = None
+    busy_s: float = 0.0
+    wall_s: float = 0.0
+    answering_s: float = 0.0  # part of `wall_s` since the first replica was ready
+    events: list[tuple[float, str]] = field(default_factory=list)
+
+    def add(self, result: WorkResult) -> None:
+        """Count one finished work."""
+        self.prompts += result.prompts
+        self.prompt_tokens += result.prompt_tokens
+        self.cached_tokens += result.cached_tokens
+        self.completion_tokens += result.completion_tokens
+        for kind, count in result.failures.items():
+            self.failures[kind] = self.failures.get(kind, 0) + count
