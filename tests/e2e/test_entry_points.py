@@ -59,6 +59,18 @@ def test_the_output_reads_in_pandas_and_duckdb(demo_output: tuple[Path, str]) ->
     assert dict(duckdb.sql(query).fetchall()) == expected
 
 
+def test_the_notebook_runs_from_top_to_bottom(demo_output: tuple[Path, str], tmp_path: Path) -> None:
+    """Its cells, in order, over the demo's output, which is the same run and therefore finished."""
+    notebook = json.loads((ROOT / "notebooks/first_annotation.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell.get("outputs") for cell in notebook["cells"]), "outputs are stripped"
+    script = tmp_path / "notebook.py"
+    script.write_text("\n".join(cells).replace("demo-output", str(demo_output[0])))
+    printed = run([sys.executable, str(script)])
+    assert "is finished" in printed
+    assert "Some annotated documents" in printed
+
+
 def test_rejects_are_accounted_for(demo_output: tuple[Path, str]) -> None:
     [path] = Path(f"{demo_output[0]}.work/runs").glob("*/report.json")
     prompts = json.loads(path.read_text())["prompts"]
