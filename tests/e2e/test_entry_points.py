@@ -44,11 +44,11 @@ def test_the_demo_annotates_every_usable_document_with_every_type(demo_output: t
         assert words in printed
 
 
-def test_the_demo_finds_most_of_what_is_there(demo_output: tuple[Path, str]) -> None:
+def test_the_demo_finds_about_what_the_readme_says(demo_output: tuple[Path, str]) -> None:
     """Loose on purpose: README and model card state the figures, this guards against a broken path."""
     scores = evaluate(str(demo_output[0]), demo.gold_path())
     assert scores["strict"]["precision"] > 0.6
-    assert scores["strict"]["recall"] > 0.6
+    assert scores["strict"]["recall"] > 0.3
 
 
 def test_the_output_reads_in_pandas_and_duckdb(demo_output: tuple[Path, str]) -> None:
