@@ -1,8 +1,9 @@
 """Score the demonstration model on held-out sentences: `python -m training.evaluate [--model DIR]`.
 
-Three sets, all generated from the seed: unseen names in seen templates, unseen names in unseen templates, and the
-sample corpus's short documents against their gold. Prints a table and writes the same numbers as JSON. Scores are over
-(mention string, text, type): an answer's mention counts once, and only if it equals a gold mention exactly.
+Five sets, all generated from the seed: unseen names in seen templates, and unseen names in unseen templates, each as
+single sentences and as texts of one to four; and the sample corpus's short documents against their gold. Prints a table
+and writes the same numbers as JSON. Scores are over (mention string, text, type): an answer's mention counts once, and
+only if it equals a gold mention exactly.
 """
 
 from __future__ import annotations
@@ -80,11 +81,13 @@ def read_answer(output: str) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
 
 
-def generated_questions(seed: int, texts: int, types_per_text: int, sides: Sides) -> Iterator[Question]:
-    """Questions about generated texts of one to four sentences, about half of them with an empty answer."""
+def generated_questions(
+    seed: int, texts: int, types_per_text: int, sides: Sides, most_sentences: int
+) -> Iterator[Question]:
+    """Questions about generated texts of one or more sentences, about half of them with an empty answer."""
     rng = random.Random(seed)
     for _ in range(texts):
-        text = make_text(rng, sides, sentences=rng.randint(1, 4), noise=0.0)
+        text = make_text(rng, sides, sentences=rng.randint(1, most_sentences), noise=0.0)
         for entity_type in choose_types((m.slot for m in text.mentions), types_per_text, rng):
             yield Question(text.text, entity_type, json.loads(answer(text, entity_type)))
 
@@ -187,11 +190,12 @@ def main() -> None:
     answerer = transformers_answerer if options.engine == "transformers" else vllm_answerer
     complete = answerer(options.model)
     names, both = Sides(held_out_names=True), Sides(held_out_names=True, held_out_templates=True)
-    sets = {
-        "unseen names": list(generated_questions(options.seed, options.texts, options.types, names)),
-        "unseen names and templates": list(generated_questions(options.seed + 1, options.texts, options.types, both)),
-        "sample corpus": list(corpus_questions()),
-    }
+    sets: dict[str, list[Question]] = {}
+    for most, words in ((1, "sentences"), (4, "texts")):
+        made = (options.texts, options.types)
+        sets[f"{words}, unseen names"] = list(generated_questions(options.seed, *made, names, most))
+        sets[f"{words}, unseen templates"] = list(generated_questions(options.seed + 1, *made, both, most))
+    sets["sample corpus"] = list(corpus_questions())
     report: dict[str, object] = {"engine": options.engine, "seed": options.seed}
     print(f"{'set':28} {'prompts':>8} {'mentions':>8} {'exact':>7} {'P':>7} {'R':>7} {'F1':>7} {'unreadable':>10}")
     for name, questions in sets.items():
