@@ -94,6 +94,8 @@ def hold(layout: RunLayout) -> Iterator[Holder]:
         )
     claim = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id(), "since": time.time()}
     claim["nonce"] = uuid.uuid4().hex  # no two claims have the same content
+    # The heart beats before the claim is there: a claim without a beat would look dead to a third candidate.
+    write_json(_beat_path(layout, latest + 1), {"at": time.time()})
     if not write_json(_claim_path(layout, latest + 1), claim, exclusive=True):
         raise RunHeldError(f"run {layout.run_id}: {_describe(layout, latest + 1)} was faster in taking it over")
     holder = Holder(layout, latest + 1)
