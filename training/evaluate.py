@@ -154,7 +154,8 @@ def vllm_answerer(model_dir: Path, max_tokens: int = 256) -> Answerer:
         os.environ.setdefault(name, value)
     from vllm import LLM, SamplingParams
 
-    engine = LLM(model=str(model_dir), dtype="float32", enable_prefix_caching=True, block_size=32, max_model_len=2048)
+    engine = LLM(model=str(model_dir), dtype="float32", enable_prefix_caching=True, block_size=32, max_model_len=2048,
+                 enforce_eager=True)  # fmt: skip
     sampling = SamplingParams(temperature=0.0, max_tokens=max_tokens)
 
     def complete(prompts: list[list[int]]) -> list[str]:

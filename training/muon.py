@@ -1,8 +1,8 @@
 """Muon: momentum whose update is orthogonalised, for the weight matrices of hidden layers.
 
 Method: Keller Jordan and others, "Muon: An optimizer for hidden layers in neural networks" (2024); the quintic
-Newton-Schulz coefficients are theirs. Matrices of one shape are orthogonalised together, which on a CPU is several
-times faster than one by one.
+Newton-Schulz coefficients are theirs, and so is bfloat16 for them. Matrices of one shape are orthogonalised together,
+which on a CPU is several times faster than one by one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Muon:
             gradient = torch.stack([p.grad if p.grad is not None else torch.zeros_like(p) for p in group])
             buffer = self._buffers[shape]
             buffer.lerp_(gradient, 1 - self.momentum)
-            update = orthogonalise(gradient.lerp(buffer, self.momentum))
+            update = orthogonalise(gradient.lerp(buffer, self.momentum).bfloat16()).float()
             scale = learning_rate * max(1.0, shape[0] / shape[1]) ** 0.5
             for parameter, change in zip(group, update, strict=True):
                 parameter.mul_(1 - 0.1 * learning_rate).add_(change, alpha=-scale)

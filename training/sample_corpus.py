@@ -1,8 +1,8 @@
 """Write the sample corpus and its gold annotations: `python -m training.sample_corpus [--output DIR]`.
 
 Names come from the held-out side only, templates from both sides; so the demonstration model has read some of these
-sentence patterns, and none of these names. The corpus is deliberately not clean: duplicates, long documents, broken
-rows and awkward characters, in known numbers. Seeded: the same files every time.
+sentence patterns, and none of these names but the everyday words among them. The corpus is deliberately not clean:
+duplicates, long documents, broken rows and awkward characters, in known numbers. Seeded: the same files every time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import yaml
 from training.questions import TYPES
 from training.sentences import Mention, NamePool, Sides, Text, is_clean, make_text, render
 
-SIDES = Sides(held_out_names=True, held_out_templates=None)
+SIDES = Sides(held_out_names=True, everyday=True, held_out_templates=None)
 PARTITIONS: dict[str, tuple[str, ...]] = {
     "news": ("news", "business", "sports", "legal"),
     "health": ("health", "science"),

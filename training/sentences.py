@@ -65,6 +65,7 @@ class Sides:
     """Which side of the split a text is drawn from."""
 
     held_out_names: bool = False
+    everyday: bool = False  # held-out names may be everyday words, which training has seen
     held_out_templates: bool | None = False  # None: both sides mixed
 
 
@@ -101,7 +102,7 @@ class NamePool:
         used = self._used.setdefault(slot, [])
         if used and self._rng.random() < self._repeat:
             return self._rng.choice(used)
-        name = surfaces.sample(slot, self._rng, held_out=self._sides.held_out_names)
+        name = surfaces.sample(slot, self._rng, held_out=self._sides.held_out_names, everyday=self._sides.everyday)
         used.append(name)
         return name
 

@@ -2,7 +2,8 @@
 
 Every generator composes a name from syllables, word lists and patterns, so that the number of different names is
 far beyond what training sees. A name belongs to the training or to the held-out side by the hash of its lower-case
-form; the two sides never share a name. Nothing here comes from a benchmark.
+form; the two sides never share a name. Only everyday words (weekdays, countries, animals …) are all for training: there
+is no new weekday to be read later. Nothing here comes from a benchmark.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from pathlib import Path
 import yaml
 
 HELD_OUT_SHARE = 12  # percent of surface forms that training never sees
+#: Lists of words that are names by themselves and that a reader knows.
+EVERYDAY = (
+    "weekdays", "months", "countries", "cities", "languages", "animals", "foods", "disease_base", "medicine_base",
+    "first_names",
+)  # fmt: skip
 
 Generator = Callable[[random.Random], str]
 
@@ -36,8 +42,18 @@ def words(name: str) -> list[str]:
     return _lexicon()[name]
 
 
+@cache
+def _everyday() -> frozenset[str]:
+    return frozenset(word.lower() for name in EVERYDAY for word in words(name))
+
+
 def is_held_out(surface: str) -> bool:
-    """Whether a name is reserved for evaluation and for the sample corpus."""
+    """Whether a name is reserved for evaluation: training never sees it."""
+    return is_set_aside(surface) and surface.lower() not in _everyday()
+
+
+def is_set_aside(surface: str) -> bool:
+    """Whether a name is one for evaluation or for the sample corpus, an everyday word or not."""
     key = unicodedata.normalize("NFC", surface).lower().encode()
     return zlib.crc32(b"surface:" + key) % 100 < HELD_OUT_SHARE
 
@@ -311,10 +327,15 @@ GENERATORS: dict[str, Generator] = {
 }  # fmt: skip
 
 
-def sample(kind: str, rng: random.Random, *, held_out: bool) -> str:
-    """A name of `kind` from the training or the held-out side."""
+def sample(kind: str, rng: random.Random, *, held_out: bool, everyday: bool = False) -> str:
+    """A name of `kind` from the training or the held-out side.
+
+    Args:
+        everyday: the held-out side includes everyday words, the same share of them as of names.
+    """
     generator = GENERATORS[kind]
+    aside = is_set_aside if everyday else is_held_out
     while True:
         surface = generator(rng)
-        if is_held_out(surface) == held_out:
+        if aside(surface) == held_out:
             return surface
