@@ -98,6 +98,8 @@ def _draw_coverage(axes: Axes, confidence: Mapping[str, Any]) -> None:
         summary = confidence[kind]
         if summary:
             auc = "" if summary["auc"] is None else f", AUC {summary['auc']:.3f}"
+            within = summary["auc_within_types"]
+            auc += "" if within is None else f", within types {within:.3f}"
             coverage = [point["coverage"] for point in summary["curve"]]
             precision = [point["precision"] for point in summary["curve"]]
             axes.plot(coverage, precision, color=colour, label=f"{name} ({summary['n']:,}{auc})")
