@@ -174,6 +174,7 @@ def evaluate(
     annotations: Annotated[str, typer.Option(help="Published annotations.")],
     gold: Annotated[str, typer.Option(help="Parquet with entity_type and entities, CoNLL, or JSON of the authors.")],
     by: Annotated[str | None, typer.Option(help="Column to score by as well, such as domain.")] = None,
+    types: Annotated[str | None, typer.Option(help="Score only these types of the gold: person,location.")] = None,
     id_column: Annotated[str, typer.Option(help="Column of the document ids in both.")] = "doc_id",
     json: Annotated[str | None, typer.Option(help="Write all scores and the worst errors to this file.")] = None,
     plot: Annotated[str | None, typer.Option(help="Write a picture: PNG, SVG or PDF.")] = None,
@@ -181,7 +182,7 @@ def evaluate(
     """Score annotations against gold answers: the authors' metric, spans, confidence, the worst errors."""
     from uniner_dist.evaluation.commands import run_evaluate
 
-    run_evaluate(annotations, gold, id_column, by, json, plot, _say)
+    run_evaluate(annotations, gold, id_column, by, types, json, plot, _say)
 
 
 @app.command()

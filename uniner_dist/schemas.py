@@ -9,7 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 #: Bumped when a column changes meaning, type or name; written into every file's metadata.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: One row per (passage, entity type); all types of a passage are adjacent. Folder: `prompts/shard=<shard>/`.
 PROMPTS = pa.schema(

@@ -221,6 +221,19 @@ def test_confidence_is_judged_per_mention_and_for_none(tmp_path: Path) -> None:
     confidence = scores["confidence"]
     assert (confidence["mentions"]["n"], confidence["mentions"]["auc"]) == (2, 1.0)
     assert (confidence["none"]["n"], confidence["none"]["auc"]) == (2, 1.0)
+    assert confidence["none"]["by_type"] == {"city": {"n": 2, "right": 0.5, "auc": 1.0}}
+
+
+def test_only_the_types_that_were_named_are_scored(tmp_path: Path) -> None:
+    gold = [("1", "city", ["Rome"]), ("1", "person", ["Ada"]), ("2", "person", ["Bob"])]
+    rows = [annotation("1", "city", [entity("Rome", 0)]), annotation("1", "person"), annotation("2", "person")]
+    places = write_annotations(tmp_path / "annotations", rows), write_strings(tmp_path / "gold", gold)
+    scores = evaluate(*places, types=["city"])
+    assert scores["official"]["counts"] == {"correct": 1, "predicted": 1, "gold": 1}
+    assert (scores["documents"], list(scores["by_type"])) == (1, ["city"])
+    assert scores["pairs"]["annotations_without_gold"] == 2
+    with pytest.raises(ConfigError, match="--types town: not in the gold, which has city, person"):
+        evaluate(*places, types=["city", "town"])
 
 
 def test_without_confidences_nothing_is_said_about_them(tmp_path: Path) -> None:

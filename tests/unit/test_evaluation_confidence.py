@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniner_dist.evaluation.confidence import precision_coverage, rank_auc, reliability, summarise_confidence
+from uniner_dist.evaluation.confidence import (
+    auc_within_groups,
+    precision_coverage,
+    rank_auc,
+    reliability,
+    summarise_confidence,
+)
 
 _VERDICTS = st.lists(
     st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]) | st.floats(0, 1), st.booleans()),
@@ -57,5 +63,31 @@ def test_the_bins_hold_every_answer_once(verdicts: list[tuple[float, bool]]) -> 
     assert all(one["low"] - 1e-9 <= one["confidence"] <= one["high"] + 1e-9 for one in bins)
 
 
+_GROUPED = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9]) | st.floats(0, 1), st.booleans(), st.sampled_from("abc")),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(deadline=None)
+@given(_GROUPED)
+def test_the_auc_within_types_compares_answers_of_one_type_only(verdicts: list[tuple[float, bool, str]]) -> None:
+    scores, right, types = ([verdict[i] for verdict in verdicts] for i in range(3))
+    pairs = [(r, w) for r, one, t in verdicts if one for w, other, u in verdicts if not other and t == u]
+    auc = auc_within_groups(scores, right, types)
+    if not pairs:
+        assert auc is None
+        return
+    assert auc == pytest.approx(sum((r > w) + 0.5 * (r == w) for r, w in pairs) / len(pairs))
+
+
+def test_types_with_different_shares_of_right_answers_can_hide_each_others_order() -> None:
+    summary = summarise_confidence([0.9, 0.8, 0.5, 0.4], [True, False] * 2, ["easy", "easy", "hard", "hard"])
+    assert summary is not None
+    assert (summary["auc"], summary["auc_within_types"]) == (0.75, 1.0)
+    assert summary["by_type"] == {name: {"n": 2, "right": 0.5, "auc": 1.0} for name in ("easy", "hard")}
+
+
 def test_no_confidences_have_no_summary() -> None:
-    assert summarise_confidence([], []) is None
+    assert summarise_confidence([], [], []) is None

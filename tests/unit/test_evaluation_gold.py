@@ -87,6 +87,12 @@ def test_id_comments_name_documents_and_other_comments_are_skipped() -> None:
     assert [(d.doc_id, d.text) for d in documents] == [("doc-7", "# #id Rome"), ("0012", "Oslo")]
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\u2028", "\x85", "\u3000"])
+def test_white_space_of_unicode_inside_a_token_stays_there(space: str) -> None:
+    [document] = read_conll(f"5{space}km NN B-length\nfar  RB  O\n", "a")
+    assert (document.text, document.answers["length"][0]["text"]) == (f"5{space}km far", f"5{space}km")
+
+
 def test_a_line_without_a_tag_is_named() -> None:
     with pytest.raises(ConfigError, match=r"gold a.conll, line 2: expected a token and a tag .* got 'Rome'"):
         read_conll("EU B-ORG\nRome\n", "a", "a.conll")

@@ -141,6 +141,7 @@ def test_an_output_cut_anywhere_keeps_exactly_its_complete_items(mentions: list[
         ('["a", 1984, 3.5, null]', ("a", "1984", "3.5"), FOUND, "non_string_items"),
         ('["a", ["b", "c"], {"d": "e"}]', ("a",), FOUND, "non_string_items"),
         ("[null]", (), UNPARSEABLE, "non_string_items"),
+        ('["a", NaN, -Infinity]', ("a",), FOUND, "non_string_items"),
         ('[["a", "b"]]', (), UNPARSEABLE, "non_string_items"),
         ('["\\ud83d"]', ("\ufffd",), FOUND, "surrogates"),
         ('["a", "b', ("a",), TRUNCATED, "cut_off"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist.core.characters import cuts_character
 from uniner_dist.core.outcomes import Outcome
-from uniner_dist.core.passages import Passage, PassageAnswer, merge_passages, split_passages
+from uniner_dist.core.passages import Passage, PassageAnswer, join_passages, merge_passages, split_passages
 from uniner_dist.core.spans import Entity, locate_mentions
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
@@ -100,7 +100,7 @@ def test_passages_end_between_words_where_there_are_no_sentences() -> None:
         assert text[passage.start : passage.end].split() == ["word"] * ((passage.end - passage.start + 1) // 5)
 
 
-@pytest.mark.parametrize("unit", ["東京", "e\u0301", "👩‍💻", "🇩🇪", "한국", "\r\n.", "क्षि"])
+@pytest.mark.parametrize("unit", ["東京", "e\u0301", "👩‍💻", "🇩🇪", "한국", "\r\n.", "a\r\n", "क्षि"])
 def test_without_spaces_no_character_is_cut(unit: str) -> None:
     text = unit * 300
     for passage in split_passages(text, WordTokenizer(), 41, 5):
@@ -132,6 +132,7 @@ def test_impossible_sizes_are_refused(max_tokens: int, overlap: int) -> None:
 
 def test_merging_shifts_offsets_merges_the_overlap_and_drops_absent_mentions_found_elsewhere() -> None:
     merged = merge_passages(
+        "-.a.......b...",
         [
             PassageAnswer(
                 10,
@@ -147,7 +148,7 @@ def test_merging_shifts_offsets_merges_the_overlap_and_drops_absent_mentions_fou
                 "cut_off",
                 0.4,
             ),
-        ]
+        ],
     )
     assert merged.outcome == Outcome.TRUNCATED
     assert merged.repair == "cut_off"
@@ -160,20 +161,27 @@ def test_merging_shifts_offsets_merges_the_overlap_and_drops_absent_mentions_fou
 
 
 def test_a_document_without_any_mention_is_none_and_lacks_a_score_if_a_passage_does() -> None:
-    merged = merge_passages([PassageAnswer(0, Outcome.NONE, [], score=0.5), PassageAnswer(5, Outcome.NONE, [])])
+    merged = merge_passages(
+        "a b c d e", [PassageAnswer(0, Outcome.NONE, [], score=0.5), PassageAnswer(5, Outcome.NONE, [])]
+    )
     assert (merged.outcome, merged.entities, merged.repair, merged.score) == (Outcome.NONE, (), None, None)
 
 
-@given(words=st.lists(st.sampled_from(["Ada", "met", "Bob.", "in", "東京", "Zoë"]), min_size=1, max_size=120))
-@settings(max_examples=60, derandomize=True, deadline=None)
-def test_locating_in_passages_and_merging_finds_what_locating_in_the_document_finds(words: list[str]) -> None:
-    text = " ".join(words)
+@given(
+    words=st.lists(st.sampled_from(["Ada", "met", "Bob.", "in", "東京", "Zoë"]), min_size=1, max_size=120),
+    between=st.sampled_from([" ", ""]),
+)
+@settings(max_examples=120, derandomize=True, deadline=None)
+def test_locating_in_passages_and_merging_finds_what_locating_in_the_document_finds(
+    words: list[str], between: str
+) -> None:
+    text = between.join(words)
     mentions = ["Ada", "Bob", "東京", "Ada met Bob", "ZOË"]
     parts = []
     for passage in split_passages(text, WordTokenizer(), 64, 8):
         entities = locate_mentions(text[passage.start : passage.end], mentions)
         parts.append(PassageAnswer(passage.start, Outcome.FOUND, entities))
-    assert list(merge_passages(parts).entities) == locate_mentions(text, mentions)
+    assert list(merge_passages(text, parts).entities) == locate_mentions(text, mentions)
 
 
 def test_a_mention_absent_in_one_passage_and_found_in_another_case_elsewhere_is_not_absent() -> None:
@@ -181,4 +189,39 @@ def test_a_mention_absent_in_one_passage_and_found_in_another_case_elsewhere_is_
         PassageAnswer(0, Outcome.FOUND, [Entity("ZOË", None, None, "absent")]),
         PassageAnswer(9, Outcome.FOUND, [Entity("Zoë", 0, 3, "case")]),
     ]
-    assert merge_passages(parts).entities == (Entity("Zoë", 9, 12, "case"),)
+    assert merge_passages("in town, Zoë", parts).entities == (Entity("Zoë", 9, 12, "case"),)
+
+
+def test_a_word_that_only_a_passages_border_made_is_absent() -> None:
+    """A text without spaces is cut anywhere: "east" at the start of a passage may be the end of "least"."""
+    alone = merge_passages("xxleastxx", [PassageAnswer(3, Outcome.FOUND, [Entity("east", 0, 4, "exact", 0.5)])])
+    assert alone.entities == (Entity("east", None, None, "absent", 0.5),)
+    beside = [Entity("east", 0, 4, "exact"), Entity("east", 5, 9, "exact")]
+    merged = merge_passages("xxleast east", [PassageAnswer(3, Outcome.FOUND, beside)])
+    assert merged.entities == (Entity("east", 8, 12, "exact"),)
+
+
+@given(text=LONG_TEXT, cuts=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 20)), max_size=6))
+@settings(max_examples=80, derandomize=True, deadline=None)
+def test_overlapping_passages_join_to_their_text(text: str, cuts: list[tuple[int, int]]) -> None:
+    parts, covered = [], 0
+    for length, overlap in cuts:
+        start = max(0, covered - overlap)
+        parts.append((start, text[start : covered + length]))
+        covered = min(len(text), covered + length)
+    assert join_passages([*parts, (covered, text[covered:])]) == text
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([(0, "abc"), (4, "de")], "leaves a gap behind 3"),
+        ([(1, "abc")], "leaves a gap behind 0"),
+        ([(-1, "abc")], "leaves a gap"),
+        ([(0, "abc"), (2, "xd")], "starts at 2 is not what stands there"),
+        ([(0, "abcd"), (1, "b_")], "starts at 1 is not what stands there"),
+    ],
+)
+def test_passages_that_contradict_each_other_make_no_text(parts: list[tuple[int, str]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        join_passages(parts)

@@ -20,6 +20,7 @@ from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
 from uniner_dist.core.spans import Entity, locate_mentions
 from uniner_dist.errors import AuditError, StageError
+from uniner_dist.keys import passage_id
 from uniner_dist.schemas import ENTITY
 from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.layout import RunLayout
@@ -124,7 +125,7 @@ class AnswerReader:
         """The answers of one shard.
 
         Raises:
-            AuditError: the completions do not belong row by row to the prompts.
+            AuditError: the completions do not belong row by row to the prompts, or a text is not the one of its id.
             StageError: the completions file is not a whole committed one of this shard and fingerprint; it is removed.
         """
         prompts = read_prompts(self._layout, shard)
@@ -132,11 +133,13 @@ class AnswerReader:
         _check_aligned(shard, prompts, completions)
         types = len(self._asks)
         first_rows = pa.array(np.arange(0, prompts.num_rows, types))
-        texts = prompts["text"].take(first_rows)
-        answers = self._answer(shard, texts.to_pylist(), completions).to_arrow()
+        texts, ids = prompts["text"].take(first_rows), prompts["passage_id"].take(first_rows)
+        passages = texts.to_pylist()
+        _check_texts(shard, ids.to_pylist(), passages)
+        answers = self._answer(shard, passages, completions).to_arrow()
         failed = _failed_passages(answers, types)
         columns = [
-            prompts["passage_id"].take(first_rows).combine_chunks(),
+            ids.combine_chunks(),
             pc.if_else(failed, texts, pa.scalar(None, pa.string())),
             answer_lists(self._by_label(answers, len(texts)), len(self._label_asks)),
         ]
@@ -191,7 +194,7 @@ class AnswerReader:
             scored = score_answer(tokens, logprobs, parsed.mentions)
             score, mention_scores = scored.answer, scored.mentions
         entities = locate_mentions(text, parsed.mentions, mention_scores)
-        _check_places(shard, text, entities)
+        check_places(f"shard {shard}", text, entities)
         clean = parsed.repair is None and not parsed.outcome.is_failure and all(e.match == "exact" for e in entities)
         columns.add(parsed.outcome.value, entities, parsed.repair, score, None if clean else output)
 
@@ -220,12 +223,26 @@ def _check_aligned(shard: str, prompts: pa.Table, completions: pa.Table) -> None
             )
 
 
-def _check_places(shard: str, text: str, entities: Sequence[Entity]) -> None:
+def _check_texts(shard: str, ids: Sequence[str], texts: Sequence[str]) -> None:
+    """The id is the hash of the text in the corpus: with it, true offsets into the passage are true in the document."""
+    for known, text in zip(ids, texts, strict=True):
+        if passage_id(text) != known:
+            raise AuditError(f"shard {shard}: the text of passage {known} is not the one of the corpus")
+
+
+def check_places(name: str, text: str, entities: Sequence[Entity]) -> None:
+    """Every located mention is the slice of the text that its offsets say; the others have no offsets.
+
+    Raises:
+        AuditError: naming what `name` says, the mention and its offsets.
+    """
     for entity in entities:
-        if entity.start is not None and text[entity.start : entity.end] != entity.text:
-            raise AuditError(
-                f"shard {shard}: {entity.text!r} does not stand at {entity.start}:{entity.end} of its text"
-            )
+        if entity.start is None or entity.end is None:
+            true = entity.match == "absent" and entity.start is entity.end
+        else:
+            true = 0 <= entity.start < entity.end and text[entity.start : entity.end] == entity.text
+        if not true:
+            raise AuditError(f"{name}: {entity.text!r} does not stand at {entity.start}:{entity.end} of its text")
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:

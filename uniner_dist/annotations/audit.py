@@ -86,6 +86,7 @@ def _count(staged: DataFrame, run: Run) -> DataFrame:
         F.count("*").alias("rows"),
         F.sum(F.size("entities")).alias("mentions"),
         F.count("repair").alias("repairs"),
+        F.sum(F.size(F.filter("entities", _is_misplaced))).alias("misplaced"),
         _sum_of_ids(column(run.config.corpus.id_column)).alias("ids"),
         *matches,
     )
@@ -94,6 +95,14 @@ def _count(staged: DataFrame, run: Run) -> DataFrame:
 def _has_match(match: str) -> Callable[[Column], Column]:
     """A predicate of one argument: Spark would hand the index to a second one, default or not."""
     return lambda entity: entity.getField("match") == match
+
+
+def _is_misplaced(entity: Column) -> Column:
+    """Whether offsets contradict the mention itself; that they hold in the text was checked where the text was."""
+    start, end, text, match = (entity.getField(name) for name in ("start", "end", "text", "match"))
+    nowhere = start.isNull() & end.isNull() & (match == "absent")
+    placed = (start >= 0) & (end > start) & (end - start == F.length(text)) & (match != "absent")
+    return ~F.when(start.isNull() | end.isNull(), nowhere).otherwise(placed)
 
 
 def _count_documents(places: DataFrame, run: Run) -> tuple[int, Decimal]:
@@ -127,6 +136,9 @@ def _problems(
             problems.append(f"{label}: the ids of its rows are not those of the documents")
     unknown = {(row["entity_type"], row["outcome"]) for row in counts} - {(n, o.value) for n in labels for o in Outcome}
     problems += [f"unknown type or outcome {pair}" for pair in sorted(unknown, key=str)]
+    misplaced = sum(row["misplaced"] for row in counts)
+    if misplaced:
+        problems.append(f"{misplaced} mentions have offsets that are not as far apart as their text is long")
     return problems
 
 

@@ -1,8 +1,9 @@
 """From answers per passage back to documents: undo the dedupe, merge the passages of long documents, explode by type.
 
 Enters: occurrences and answers. Leaves: one row per document with a list of answers (one per label), then annotation
-rows and quarantine rows. Rows are narrow: no document's text takes part. Documents of one passage, nearly all, never
-reach Python.
+rows and quarantine rows. Documents of one passage, nearly all, never reach Python, and their text takes no part: their
+offsets were checked against the passage, which is the document. Documents that were split are put together again from
+their passages, and no merged offset leaves that does not hold in the document as stored.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
-from uniner_dist.annotations.answers import ANSWERS, AnswerColumns, answer_lists
+from uniner_dist.annotations.answers import ANSWERS, AnswerColumns, answer_lists, check_places
 from uniner_dist.core.outcomes import Outcome
-from uniner_dist.core.passages import PassageAnswer, merge_passages
+from uniner_dist.core.passages import PassageAnswer, join_passages, merge_passages
 from uniner_dist.core.spans import Entity
+from uniner_dist.errors import AuditError
+from uniner_dist.keys import passage_id
 from uniner_dist.run import Run
 from uniner_dist.spark import spark_type
 
@@ -36,47 +39,73 @@ def whole_documents(places: DataFrame, answers: DataFrame) -> DataFrame:
 
 
 def merged_documents(places: DataFrame, answers: DataFrame, run: Run) -> DataFrame:
-    """`document`, `answers` of documents that were split, their passages' answers merged."""
+    """`document`, `answers` of documents that were split, their passages' answers merged and checked.
+
+    Their texts, and no others, are shuffled: with the answers of each passage, then of each document.
+    """
     parts = places.where("passages > 1").join(answers.select("passage_id", "answers"), "passage_id")
     doc_id = F.col("document").getField(run.config.corpus.id_column)
     grouped = parts.groupBy(doc_id.alias("id")).agg(
         F.first("document").alias("document"),
         F.first("passages").alias("passages"),
-        F.collect_list(F.struct("passage", "start", "answers")).alias("parts"),
+        F.first("text_hash").alias("text_hash"),
+        F.collect_list(F.struct("passage", "start", "text", "answers")).alias("parts"),
     )
     schema = StructType(
         [places.schema["document"], StructField("answers", spark_type(ANSWERS.field("answers").type), False)]
     )
-    return grouped.select("document", "passages", "parts").mapInArrow(merge_batches, schema)
+    return grouped.drop("id").mapInArrow(DocumentMerger(run.config.corpus.id_column), schema)
 
 
-def merge_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The function that Spark runs over Arrow batches of (`document`, `passages`, `parts`)."""
-    for batch in batches:
-        columns, types = AnswerColumns(), 0
-        for passages, parts in zip(
-            batch.column("passages").to_pylist(), batch.column("parts").to_pylist(), strict=True
-        ):
-            types = _merge_document(columns, passages, parts)
-        if batch.num_rows:
+class DocumentMerger:
+    """The function that Spark runs over Arrow batches of (`document`, `passages`, `text_hash`, `parts`).
+
+    Args:
+        id_column: the field of `document` that names it in messages.
+    """
+
+    def __init__(self, id_column: str) -> None:
+        self._id_column = id_column
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            columns, types = AnswerColumns(), 0
+            for row in range(batch.num_rows):
+                types = self._merge(columns, batch.slice(row, 1))
             lists = answer_lists(columns.to_arrow(), types)
             yield pa.RecordBatch.from_arrays([batch.column("document"), lists], names=["document", "answers"])
 
+    def _merge(self, columns: AnswerColumns, row: pa.RecordBatch) -> int:
+        """Append one merged answer per label; returns how many labels there are.
 
-def _merge_document(columns: AnswerColumns, passages: int, parts: Sequence[Mapping[str, Any]]) -> int:
-    """Append one merged answer per label; returns how many labels there are."""
-    ordered = sorted(parts, key=lambda part: part["passage"])
-    found = [part["passage"] for part in ordered]
-    if found != list(range(passages)):
-        raise ValueError(f"a document of {passages} passages came with passages {found[:20]}")
-    types = len(ordered[0]["answers"])
-    for label in range(types):
-        _merge_answers(columns, [(part["start"], part["answers"][label]) for part in ordered])
-    return types
+        Raises:
+            AuditError: the passages are not those of the document, or a merged mention does not stand where it says.
+        """
+        parts = sorted(row.column("parts")[0].as_py(), key=lambda part: part["passage"])
+        name = f"document {row.column('document')[0][self._id_column].as_py()!r}"
+        found = [part["passage"] for part in parts]
+        if found != list(range(row.column("passages")[0].as_py())):
+            raise AuditError(f"{name}: its passages are {found[:20]}, not {row.column('passages')[0]}")
+        try:
+            text = join_passages([(part["start"], part["text"]) for part in parts])
+        except ValueError as error:
+            raise AuditError(f"{name}: {error}") from error
+        if passage_id(text) != row.column("text_hash")[0].as_py():
+            raise AuditError(f"{name}: its passages do not make up the text that was stored")
+        types = len(parts[0]["answers"])
+        for label in range(types):
+            entities = _merge_answers(columns, text, [(part["start"], part["answers"][label]) for part in parts])
+            check_places(name, text, entities)
+        return types
 
 
-def _merge_answers(columns: AnswerColumns, answers: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    merged = merge_passages([_passage_answer(start, answer) for start, answer in answers])
+def _merge_answers(
+    columns: AnswerColumns, text: str, answers: Sequence[tuple[int, Mapping[str, Any]]]
+) -> Sequence[Entity]:
+    """Append the merged answer to one question; returns its entities."""
+    merged = merge_passages(text, [_passage_answer(start, answer) for start, answer in answers])
     raw = [{"start": start, "output": a["raw_output"]} for start, a in answers if a["raw_output"] is not None]
     errors = dict.fromkeys(answer["error"] for _, answer in answers if answer["error"] is not None)
     columns.add(
@@ -87,6 +116,7 @@ def _merge_answers(columns: AnswerColumns, answers: Sequence[tuple[int, Mapping[
         json.dumps(raw, ensure_ascii=False) if raw else None,
         "; ".join(errors) or None,
     )
+    return merged.entities
 
 
 def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
@@ -115,8 +145,10 @@ def annotation_rows(documents: DataFrame, run: Run, licence: str) -> DataFrame:
 def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run) -> DataFrame:
     """One row per passage and label without a good answer, with what is needed to ask again."""
     failed = answers.where("text IS NOT NULL")
-    cells = places.join(failed, "passage_id").select(
-        "document", "passage_id", "start", "text", F.posexplode("answers").alias("label", "answer")
+    cells = (
+        places.drop("text", "text_hash")
+        .join(failed, "passage_id")
+        .select("document", "passage_id", "start", "text", F.posexplode("answers").alias("label", "answer"))
     )
     answer = F.col("answer")
     ours = {

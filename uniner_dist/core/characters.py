@@ -34,8 +34,16 @@ _UNSPACED: Final = (
     (0x20000, 0x3FFFF),  # Han extensions
 )
 
+#: Characters without a glyph that stand inside words: soft hyphen, joiners, marks of direction, byte order mark. Not
+#: the zero-width space, which is put between words, nor the non-joiner: in Persian it sets off endings like a hyphen.
+_INVISIBLE: Final = (
+    "\u00ad\u061c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
+    "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
+)
+
 _REGIONAL_INDICATORS: Final = "".join(map(chr, range(0x1F1E6, 0x1F200)))
-#: Flags are pairs of regional indicators; to find the parity of a longer run only this many are looked at.
+#: Flags are pairs of regional indicators; to find the parity of a longer run only this many are looked at. As many
+#: invisible characters are passed over to see what stands at a border.
 _LOOK_BACK: Final = 64
 
 
@@ -72,8 +80,19 @@ def is_extender(character: str) -> bool:
 
 
 def cuts_word(text: str, position: int) -> bool:
-    """True if a border at `position` would stand inside a word: word characters on both sides."""
-    return 0 < position < len(text) and is_word_character(text[position - 1]) and is_word_character(text[position])
+    """True if a border at `position` would stand inside a word: word characters on both sides.
+
+    Invisible characters are passed over, as in rule WB4 of Unicode's word borders (UAX #29): a soft hyphen makes no
+    word of the "east" in "l\u00adeast".
+    """
+    if not 0 < position < len(text):
+        return False
+    before, after = text[position - 1], text[position]
+    if before in _INVISIBLE:
+        before = text[max(0, position - _LOOK_BACK) : position].rstrip(_INVISIBLE)[-1:]
+    if after in _INVISIBLE:
+        after = text[position : position + _LOOK_BACK].lstrip(_INVISIBLE)[:1]
+    return bool(before and after) and is_word_character(before) and is_word_character(after)
 
 
 def cuts_character(text: str, position: int) -> bool:

@@ -30,7 +30,7 @@ _DOUBLE_QUOTED = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _SINGLE_QUOTED = re.compile(r"'[^'\\]*+(?:(?:\\.|'(?!\s*+[,\])]))[^'\\]*+)*+'(?=\s*+[,\])])", re.DOTALL)
 _BARE_ITEM = re.compile(r"[-+.\w]++")
 _NUMBER = re.compile(r"-?\d++(?:\.\d++)?+(?:[eE][-+]?\d++)?+")
-_CONSTANTS: Final = frozenset({"null", "true", "false", "None", "True", "False", "NaN"})
+_CONSTANTS: Final = frozenset({"null", "true", "false", "None", "True", "False", "NaN", "Infinity", "-Infinity"})
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "\n": ""}
 _SURROGATE = re.compile("[\ud800-\udfff]")

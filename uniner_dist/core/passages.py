@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from uniner_dist.core.characters import cuts_character
 from uniner_dist.core.outcomes import Outcome, worst
-from uniner_dist.core.spans import MATCHES, Entity, fold_mention
+from uniner_dist.core.spans import MATCHES, Entity, fold_mention, is_whole
 
 #: First guess of characters per token; afterwards the text's own ratio is used.
 _CHARACTERS_PER_TOKEN: Final = 4.0
@@ -27,7 +27,7 @@ _TRIES: Final = 4
 #: Tokens that a text may take more when tokenised bare than in a prompt.
 _BARE_SLACK: Final = 8
 
-_SENTENCE_END: Final = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？｡][”’」』）]*+\s*+|\n\s*+)")
+_SENTENCE_END: Final = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？｡][”’」』）]*+\s*+|\r?\n\s*+)")
 _WHITE_SPACE: Final = re.compile(r"\s++")
 
 
@@ -216,24 +216,48 @@ class DocumentAnswer:
     score: float | None
 
 
-def merge_passages(parts: Sequence[PassageAnswer]) -> DocumentAnswer:
+def join_passages(parts: Sequence[tuple[int, str]]) -> str:
+    """The text that passages make up, given where each starts, in order.
+
+    Raises:
+        ValueError: there is a gap between two passages, or they disagree about what they share.
+    """
+    pieces, length = [], 0
+    for start, text in parts:
+        if not 0 <= start <= length:
+            raise ValueError(f"the passage that starts at {start} leaves a gap behind {length}")
+        pieces.append(text[length - start :])
+        length = max(length, start + len(text))
+    joined = "".join(pieces)
+    for start, text in parts:
+        if not joined.startswith(text, start):
+            raise ValueError(f"the passage that starts at {start} is not what stands there")
+    return joined
+
+
+def merge_passages(text: str, parts: Sequence[PassageAnswer]) -> DocumentAnswer:
     """One answer from those of a document's passages (at least one, in any order).
 
-    Entities are shifted into the document. Of several with the same start and end the one with the stricter match is
-    kept, with the highest score among them. An absent mention is kept once, and only if no string that is the same but
-    for case and white space was located anywhere in the document. The outcome is the worst failure, else found if
-    anything was, else none. The score is the lowest of the passages' scores, None if any is missing; repairs are
-    joined by "+".
+    Entities are shifted into the document. One that stands in the middle of a word of the document, which a passage's
+    border had cut (in a text without spaces), counts as absent. Of several with the same start and end the one with the
+    stricter match is kept, with the highest score among them. An absent mention is kept once, and only if no string
+    that is the same but for case and white space was located anywhere in the document. The outcome is the worst
+    failure, else found if anything was, else none. The score is the lowest of the passages' scores, None if any is
+    missing; repairs are joined by "+".
+
+    Args:
+        text: the whole document.
+        parts: the answers for its passages.
     """
     located: dict[tuple[int, int], Entity] = {}
     absent: dict[str, Entity] = {}
     for part in sorted(parts, key=lambda part: part.start):
         for entity in part.entities:
-            if entity.start is None or entity.end is None:
-                absent[entity.text] = _better(absent.get(entity.text), entity)
+            shifted = _shifted(entity, part.start, text)
+            if shifted.start is None or shifted.end is None:
+                absent[entity.text] = _better(absent.get(entity.text), shifted)
             else:
-                place = (entity.start + part.start, entity.end + part.start)
-                shifted = replace(entity, start=place[0], end=place[1])
+                place = (shifted.start, shifted.end)
                 located[place] = _better(located.get(place), shifted)
     found = {fold_mention(text) for text in {entity.text for entity in located.values()}} if absent else set()
     entities = [located[place] for place in sorted(located)]
@@ -246,6 +270,16 @@ def merge_passages(parts: Sequence[PassageAnswer]) -> DocumentAnswer:
         repair="+".join(repairs) or None,
         score=min(scores) if len(scores) == len(parts) else None,
     )
+
+
+def _shifted(entity: Entity, by: int, text: str) -> Entity:
+    """The entity with offsets into the document, or absent if these cut a word or character of the document."""
+    if entity.start is None or entity.end is None:
+        return entity
+    start, end = entity.start + by, entity.end + by
+    if text[start:end] == entity.text and not is_whole(text, start, end):
+        return replace(entity, start=None, end=None, match="absent")
+    return replace(entity, start=start, end=end)
 
 
 def _better(known: Entity | None, new: Entity) -> Entity:

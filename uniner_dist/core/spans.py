@@ -113,11 +113,12 @@ def _exact_places(text: str, mention: str) -> list[tuple[int, int]]:
     """Places of the very same code points that cut neither a word nor a character, leftmost first, not overlapping."""
     length = len(mention)
     return _disjoint(
-        (start, start + length) for start in _occurrences(text, mention) if _is_whole(text, start, start + length)
+        (start, start + length) for start in _occurrences(text, mention) if is_whole(text, start, start + length)
     )
 
 
-def _is_whole(text: str, start: int, end: int) -> bool:
+def is_whole(text: str, start: int, end: int) -> bool:
+    """True if neither border of `text[start:end]` stands inside a word or what a reader sees as one character."""
     return not (
         cuts_word(text, start) or cuts_word(text, end) or cuts_character(text, start) or cuts_character(text, end)
     )
@@ -189,7 +190,7 @@ class _FoldedText:
         if form is None:
             form = self._forms[rule] = _fold(self.text, rule)
         found = (form.place(start, start + len(pattern)) for start in _occurrences(form.string, pattern))
-        return _disjoint(place for place in found if place is not None and _is_whole(self.text, *place))
+        return _disjoint(place for place in found if place is not None and is_whole(self.text, *place))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ def run_evaluate(
     gold: str,
     id_column: str,
     by: str | None,
+    types: str | None,
     json_path: str | None,
     plot_path: str | None,
     say: Callable[[str], None],
@@ -25,7 +26,7 @@ def run_evaluate(
     """Score, print, and write the JSON and picture that were asked for."""
     if plot_path:
         check_plot_path(plot_path)
-    scores = evaluate(annotations, gold, id_column, by)
+    scores = evaluate(annotations, gold, id_column, by, _names(types))
     print_scores(scores, Console())
     if json_path:
         write_json(json_path, scores)
@@ -33,6 +34,10 @@ def run_evaluate(
     if plot_path:
         plot_scores(scores, plot_path)
         say(f"picture: {plot_path}")
+
+
+def _names(types: str | None) -> list[str] | None:
+    return None if types is None else [name.strip() for name in types.split(",") if name.strip()]
 
 
 def run_benchmark_command(

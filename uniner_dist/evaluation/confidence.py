@@ -34,6 +34,21 @@ def rank_auc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
     return (rank_sum - positive * (positive + 1) / 2) / (positive * negative)
 
 
+def auc_within_groups(scores: Sequence[float], right: Sequence[bool], groups: Sequence[str]) -> float | None:
+    """`rank_auc` over those pairs of a right and a wrong answer that are of the same group; None if there is none.
+
+    Pooled over entity types, a type that is often wrong and always sure hides the order within the others. This asks
+    whether a threshold per type would sort the answers.
+    """
+    won = pairs = 0.0
+    for values, verdicts in _by_group(scores, right, groups).values():
+        auc = rank_auc(values, verdicts)
+        if auc is not None:
+            weight = sum(verdicts) * (len(verdicts) - sum(verdicts))
+            won, pairs = won + auc * weight, pairs + weight
+    return won / pairs if pairs else None
+
+
 def precision_coverage(scores: Sequence[float], right: Sequence[bool]) -> list[dict[str, float]]:
     """What is left, and how much of it is right, when only confidences of at least `threshold` are kept.
 
@@ -74,14 +89,35 @@ def reliability(scores: Sequence[float], right: Sequence[bool]) -> list[dict[str
     ]
 
 
-def summarise_confidence(scores: Sequence[float], right: Sequence[bool]) -> dict[str, Any] | None:
-    """`n`, `right` (share), `auc`, `curve` and `reliability` of one kind of answer; None when there is none."""
+def summarise_confidence(scores: Sequence[float], right: Sequence[bool], types: Sequence[str]) -> dict[str, Any] | None:
+    """One kind of answer, each with its confidence, its verdict and its entity type; None when there is none.
+
+    Returns:
+        `n`, `right` (share), `auc`, `auc_within_types`, `curve`, `reliability`, and `by_type`: entity type → `n`,
+        `right` and `auc`.
+    """
     if not scores:
         return None
     return {
-        "n": len(scores),
-        "right": sum(right) / len(right),
-        "auc": rank_auc(scores, right),
+        **_ranking(scores, right),
+        "auc_within_types": auc_within_groups(scores, right, types),
         "curve": precision_coverage(scores, right),
         "reliability": reliability(scores, right),
+        "by_type": {name: _ranking(*group) for name, group in _by_group(scores, right, types).items()},
     }
+
+
+def _by_group(
+    scores: Sequence[float], right: Sequence[bool], groups: Sequence[str]
+) -> dict[str, tuple[list[float], list[bool]]]:
+    """Confidences and verdicts of each group, in order of first appearance."""
+    found: dict[str, tuple[list[float], list[bool]]] = {}
+    for score, verdict, group in zip(scores, right, groups, strict=True):
+        values, verdicts = found.setdefault(group, ([], []))
+        values.append(score)
+        verdicts.append(verdict)
+    return found
+
+
+def _ranking(scores: Sequence[float], right: Sequence[bool]) -> dict[str, Any]:
+    return {"n": len(scores), "right": sum(right) / len(right), "auc": rank_auc(scores, right)}

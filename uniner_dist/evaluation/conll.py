@@ -18,6 +18,8 @@ _DOCUMENT_START: Final = "-DOCSTART-"
 _ID_COMMENT: Final = re.compile(r"# +(?:newdoc +)?id *[= ] *(\S+)")
 #: Such as `# text = In Rome`; `#` and `#tag` may be tokens.
 _COMMENT: Final = re.compile(r"# +\w[\w ]*=")
+#: Between columns; other white space of Unicode may stand inside a token ("5\u00a0km").
+_SPACES: Final = re.compile(" +")
 _TAG: Final = re.compile(r"O|([BIESLU])-(\S.*)")
 _BEGINS: Final = frozenset("BSU")
 _ENDS: Final = frozenset("ESLU")
@@ -114,7 +116,7 @@ def _token(line: str, number: int, path: str) -> Tagged | None:
     """(token, tag), or None for a comment."""
     if _COMMENT.match(line):
         return None
-    columns = line.split("\t") if "\t" in line else line.split()
+    columns = line.split("\t") if "\t" in line else _SPACES.split(line.strip(" "))
     tag = columns[-1].strip()
     if len(columns) < 2 or not _TAG.fullmatch(tag):
         if line.startswith("#"):

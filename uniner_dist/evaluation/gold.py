@@ -8,7 +8,7 @@ annotations never are. Formats: a Parquet dataset, CoNLL files, and the JSON fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,21 @@ class Gold:
 
     documents: dict[str, dict[str, GoldAnswer]] = field(default_factory=dict)
     has_group: bool = False
+
+    def only(self, types: Collection[str]) -> Gold:
+        """The answers for these entity types alone; a document without any of them is left out.
+
+        Raises:
+            ConfigError: a type that the gold does not know; the message lists those it knows.
+        """
+        unknown = [name for name in types if name not in self.types]
+        if unknown:
+            raise ConfigError(f"--types {', '.join(unknown)}: not in the gold, which has {', '.join(self.types)}")
+        kept = {
+            doc_id: {name: answer for name, answer in answers.items() if name in types}
+            for doc_id, answers in self.documents.items()
+        }
+        return Gold({doc_id: answers for doc_id, answers in kept.items() if answers}, self.has_group)
 
     @property
     def pairs(self) -> int:

@@ -23,7 +23,13 @@ _NEEDED = ("entity_type", "entities", "outcome")
 _OPTIONAL = ("raw_output", "score")
 
 
-def evaluate(annotations: str, gold: str, id_column: str = "doc_id", by: str | None = None) -> dict[str, Any]:
+def evaluate(
+    annotations: str,
+    gold: str,
+    id_column: str = "doc_id",
+    by: str | None = None,
+    types: Sequence[str] | None = None,
+) -> dict[str, Any]:
     """Scores of annotations against gold answers.
 
     Args:
@@ -32,6 +38,7 @@ def evaluate(annotations: str, gold: str, id_column: str = "doc_id", by: str | N
             or CoNLL or JSON files whose documents have been imported with `import_gold`.
         id_column: column of the document ids in both; ids are compared as strings.
         by: a column of the gold or, failing that, of the annotations, such as `domain`: scores per value of it.
+        types: score only these entity types of the gold; default all of them.
 
     Returns:
         `official`, `strict` and `relaxed` (None without offsets), each with `precision`, `recall`, `f1`, `counts` and
@@ -42,6 +49,8 @@ def evaluate(annotations: str, gold: str, id_column: str = "doc_id", by: str | N
         ConfigError: something is not there or not readable.
     """
     answers = read_gold(gold, id_column, by)
+    if types is not None:
+        answers = answers.only(types)
     files = list_dataset("annotations", annotations)
     check_columns("annotations", annotations, files[0], (id_column, *_NEEDED))
     group = by if by and not answers.has_group else None

@@ -81,11 +81,11 @@ def _draw_types(axes: Axes, scores: Mapping[str, Any]) -> None:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1)
     axes.set_xlabel("official score, 95 % intervals (gold mentions)")
-    axes.set_title("By entity type", loc="left")
+    axes.set_title("By entity type", loc="left", pad=26)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=3, frameon=False, columnspacing=1, handlelength=1)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=3, frameon=False, columnspacing=1, handlelength=1)
 
 
 def _short(name: str) -> str:
@@ -97,10 +97,12 @@ def _draw_coverage(axes: Axes, confidence: Mapping[str, Any]) -> None:
     for kind, (name, colour) in _CURVES.items():
         summary = confidence[kind]
         if summary:
-            auc = "" if summary["auc"] is None else f", AUC {summary['auc']:.3f}"
+            auc = "" if summary["auc"] is None else f"\nAUC {summary['auc']:.3f}"
+            within = summary["auc_within_types"]
+            auc += "" if within is None else f", within types {within:.3f}"
             coverage = [point["coverage"] for point in summary["curve"]]
             precision = [point["precision"] for point in summary["curve"]]
-            axes.plot(coverage, precision, color=colour, label=f"{name} ({summary['n']:,}{auc})")
+            axes.plot(coverage, precision, color=colour, label=f"{name} ({summary['n']:,}){auc}")
     _finish(axes, "Keeping only the surest", "share kept", "share of the kept that is right")
 
 

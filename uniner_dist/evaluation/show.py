@@ -96,14 +96,22 @@ def _grouped(title: str, column: str, groups: Mapping[str, Mapping[str, Any]]) -
 def _print_confidence(confidence: Mapping[str, Any], console: Console) -> None:
     names = {"mentions": "mentions", "none": 'answers "none"'}
     table = new_table(
-        "Confidence: does it rank right above wrong?", "of", "number", "right", "AUC", "surest half right"
+        "Confidence: does it rank right above wrong?",
+        "of",
+        "number",
+        "right",
+        "AUC",
+        "within types",
+        "surest half right",
     )
     for kind, name in names.items():
         if confidence[kind]:
             summary = confidence[kind]
-            auc = "–" if summary["auc"] is None else f"{summary['auc']:.3f}"
+            auc, within = (
+                "–" if summary[name] is None else f"{summary[name]:.3f}" for name in ("auc", "auc_within_types")
+            )
             half = next((p["precision"] for p in summary["curve"] if p["coverage"] >= 0.5), summary["right"])
-            table.add_row(name, f"{summary['n']:,}", f"{summary['right']:.1%}", auc, f"{half:.1%}")
+            table.add_row(name, f"{summary['n']:,}", f"{summary['right']:.1%}", auc, within, f"{half:.1%}")
     console.print(table)
 
 

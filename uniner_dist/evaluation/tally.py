@@ -34,7 +34,8 @@ MISSING: Final = "missing"
 NO_GROUP: Final = "(none)"
 
 Key = tuple[str, str]
-Verdicts = list[tuple[float, bool]]
+#: Confidence, whether the answer is right, and its entity type.
+Verdicts = list[tuple[float, bool, str]]
 
 
 class Tally:
@@ -142,14 +143,14 @@ class Tally:
         if row.failed:
             return
         if row.outcome == Outcome.NONE.value and row.score is not None:
-            self._none_verdicts.append((row.score, not gold.mentions))
+            self._none_verdicts.append((row.score, not gold.mentions, row.entity_type))
         expected = set(gold.official)
         best: dict[str, float] = {}
         for entity in row.entities:
             if entity.get("score") is not None:
                 mention = normalize_mention(entity["text"])
                 best[mention] = max(best.get(mention, 0.0), entity["score"])
-        self._mention_verdicts += [(score, mention in expected) for mention, score in best.items()]
+        self._mention_verdicts += [(score, mention in expected, row.entity_type) for mention, score in best.items()]
 
     def _answered(self) -> dict[str, Any] | None:
         """The scores of the pairs that have an answer, when there are others."""
@@ -160,7 +161,7 @@ class Tally:
     def _confidence(self) -> dict[str, Any] | None:
         kinds = {"mentions": self._mention_verdicts, "none": self._none_verdicts}
         summaries = {
-            name: summarise_confidence([score for score, _ in verdicts], [right for _, right in verdicts])
+            name: summarise_confidence([v[0] for v in verdicts], [v[1] for v in verdicts], [v[2] for v in verdicts])
             for name, verdicts in kinds.items()
         }
         return summaries if any(summaries.values()) else None

@@ -1,7 +1,8 @@
 """From documents to passages: texts that fit are passages as they are, longer ones are split by tokens.
 
 Enters: accepted rows (`document`, `text`). Leaves: one row per passage (`document`, `passage`, `passages`, `start`,
-`text`, `passage_id`, `estimated_tokens`). Only texts that may be too long ever reach Python, in small Arrow batches.
+`text`, `text_hash`, `passage_id`, `estimated_tokens`). Only texts that may be too long ever reach Python, in small
+Arrow batches; the hash of their text is taken before, so that whoever puts passages together again can tell.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def whole_passages(documents: DataFrame, budget: int) -> DataFrame:
         F.lit(1).alias("passages"),
         F.lit(0).alias("start"),
         "text",
+        F.lit(None).cast("string").alias("text_hash"),
     )
 
 
@@ -46,25 +48,38 @@ def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, pa
     They are spread by their hash first: tokenising takes a second per MB or so, and one file may hold all of them.
     """
     fields = [StructField(name, IntegerType(), False) for name in ("passage", "passages", "start")]
-    schema = StructType([documents.schema["document"], *fields, StructField("text", StringType(), False)])
+    fields += [StructField("text", StringType(), False), StructField("text_hash", StringType(), False)]
     long = documents.where(may_be_long(budget)).repartition(partitions, F.xxhash64("text"))
-    return long.mapInArrow(splitter, schema)
+    hashed = long.withColumn("text_hash", _passage_id())
+    return hashed.mapInArrow(splitter, StructType([documents.schema["document"], *fields]))
 
 
 def with_keys(passages: DataFrame) -> DataFrame:
     """Add `passage_id` (as `uniner_dist.keys.passage_id`) and `estimated_tokens`."""
-    hashed = F.substring(F.sha2(F.col("text").cast("binary"), 256), 1, 32)
     tokens = F.ceil(F.octet_length("text") / F.lit(BYTES_PER_TOKEN)).cast("int")
-    return passages.withColumn("passage_id", hashed).withColumn("estimated_tokens", tokens)
+    return passages.withColumn("passage_id", _passage_id()).withColumn("estimated_tokens", tokens)
+
+
+def _passage_id() -> Column:
+    return F.substring(F.sha2(F.col("text").cast("binary"), 256), 1, 32)
 
 
 def occurrences(passages: DataFrame) -> DataFrame:
-    """Where each passage stands; no text. `start` counts code points of the document's text."""
-    return passages.select("document", "passage_id", "passage", "passages", "start", "estimated_tokens")
+    """Where each passage stands. `start` counts code points of the document's text.
+
+    Passages of split documents bring their `text` and the hash of the whole text (`text_hash`, made like a passage's
+    id): offsets of merged answers are checked against the document that they make. Elsewhere both are null, and the
+    passage's id is the text's hash.
+    """
+    split = F.col("passages") > 1
+    text, text_hash = (F.when(split, F.col(name)).alias(name) for name in ("text", "text_hash"))
+    return passages.select(
+        "document", "passage_id", "passage", "passages", "start", "estimated_tokens", text, text_hash
+    )
 
 
 class LongTextSplitter:
-    """The function that Spark runs over Arrow batches of (`document`, `text`).
+    """The function that Spark runs over Arrow batches of (`document`, `text`, `text_hash`).
 
     Args:
         tokenizer_json: gives the tokenizer's JSON (a Spark broadcast's value).
@@ -92,12 +107,14 @@ class LongTextSplitter:
         text = row.column("text")[0].as_py()
         parts = split_passages(text, tokenizer, max_tokens, overlap, whole_tokens=budget)
         count = len(parts)
+        same = pa.array([0] * count, pa.int32())
         columns: dict[str, Any] = {
-            "document": row.column("document").take(pa.array([0] * count, pa.int32())),
+            "document": row.column("document").take(same),
             "passage": pa.array(range(count), pa.int32()),
             "passages": pa.array([count] * count, pa.int32()),
             "start": pa.array([part.start for part in parts], pa.int32()),
             "text": pa.array([text[part.start : part.end] for part in parts], pa.string()),
+            "text_hash": row.column("text_hash").take(same),
         }
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 

@@ -109,6 +109,7 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     _check(run, summary, snapshot)
     write_json(run.layout.prompts_summary, summary)
     write_shards(run.layout, manifest)
+    remove(_splits(run))
     return summary
 
 
@@ -170,10 +171,14 @@ def _passages(
     splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, *sizes)
     wanted = max(2 * spark.sparkContext.defaultParallelism, ceil(survey.long_bytes / _LONG_BYTES_PER_TASK))
     split = split_long(documents, splitter, budget, min(survey.long_texts, wanted))
-    path = join(run.layout.root, "splits")
+    path = _splits(run)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
         split.write.mode("overwrite").parquet(write_path(path))
     return whole.unionByName(spark.read.schema(split.schema).parquet(spark_path(path)))
+
+
+def _splits(run: Run) -> str:
+    return join(run.layout.root, "splits")
 
 
 def _write_occurrences(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
