@@ -129,9 +129,12 @@ class PoolConfig(Section):
     start_timeout_s: float = Field(900, gt=0, description="seconds a replica may take to load its model")
     stuck_timeout_s: float = Field(300, gt=0, description="seconds without a new token before an engine counts as dead")
     max_start_failures: int = Field(3, ge=1, description="start-ups that may fail in a row while no replica is ready")
-    max_shard_attempts: int = Field(10, ge=1, description="deaths a shard may see before the job fails")
+    max_shard_attempts: int = Field(
+        10, ge=1, description="deaths a shard may see while it is no suspect before the job fails"
+    )
     suspect_after: int = Field(2, ge=1, description="deaths with a shard in flight before it is run alone and bisected")
     max_kills: int = Field(2, ge=1, description="deaths of a prompt run alone before it is quarantined as killer")
+    max_shard_killers: int = Field(50, ge=1, description="killers in one shard above which the job fails")
     backoff_s: float = Field(1.0, ge=0, description="first wait before a replica is replaced; doubles up to 60 s")
     drain_timeout_s: float = Field(60, ge=0, description="seconds for shards in flight to finish after SIGTERM")
 

@@ -73,7 +73,8 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
 
         pool.on_change = look_around
         try:
-            pool.run(order_shards(todo), shards_with_known_answers(run.layout))
+            known = shards_with_known_answers(run.layout)
+            pool.run(order_shards(todo), known, answered_before=bool(committed or known))
         finally:
             attempt = _attempt(pool.summary, begun)
             attempt |= {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
