@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -24,6 +25,7 @@ import pyarrow.compute as pc
 
 from uniner_dist.completions.engine import Answer, Engine, EngineSpec, PromptRefusedError, create_engine
 from uniner_dist.completions.policy import Work
+from uniner_dist.core.characters import visible
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.template import get_template
@@ -280,7 +282,7 @@ class Replica:
     def _fail(self, error: BaseException, loaded: threading.Event) -> None:
         """Tell every caller why, then leave: a dead engine behind a live actor would fail all later calls."""
         self._failure = _explain(error)
-        traceback.print_exception(error)
+        print(visible("".join(traceback.format_exception(error)), keep="\n"), file=sys.stderr, flush=True)
         loaded.set()
         for job in list(self._by_number.values()):
             job.finished.set()
