@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 
 from uniner_dist import __version__
 from uniner_dist.config import Config, load_config
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import UninerError
 
 app = typer.Typer(
@@ -218,17 +220,23 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def _say(line: str) -> None:
-    """News for a person goes to stderr, so that stdout carries results only."""
-    print(line, file=sys.stderr, flush=True)
+    """News for a person goes to stderr, so that stdout carries results only.
+
+    Names and values of a corpus may be in it, which must not steer the terminal.
+    """
+    print(visible(line, keep="\n"), file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit code. Errors on purpose become one message, others keep their stack trace."""
+    """Run a command; returns its exit code. Errors on purpose become one message, others show their stack trace."""
     try:
         app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
     except UninerError as error:
-        print(f"uniner-dist: {type(error).__name__}:\n{error}", file=sys.stderr, flush=True)
+        _say(f"uniner-dist: {type(error).__name__}:\n{error}")
         return error.exit_code
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
+    except Exception:
+        _say(traceback.format_exc())
+        return 1
     return 0

@@ -129,15 +129,46 @@ class PoolConfig(Section):
     start_timeout_s: float = Field(900, gt=0, description="seconds a replica may take to load its model")
     stuck_timeout_s: float = Field(300, gt=0, description="seconds without a new token before an engine counts as dead")
     max_start_failures: int = Field(3, ge=1, description="start-ups that may fail in a row while no replica is ready")
-    max_shard_attempts: int = Field(10, ge=1, description="deaths a shard may see before the job fails")
+    max_shard_attempts: int = Field(
+        10, ge=1, description="deaths a shard may see while it is no suspect before the job fails"
+    )
     suspect_after: int = Field(2, ge=1, description="deaths with a shard in flight before it is run alone and bisected")
     max_kills: int = Field(2, ge=1, description="deaths of a prompt run alone before it is quarantined as killer")
+    max_shard_killers: int = Field(50, ge=1, description="killers in one shard above which the job fails")
     backoff_s: float = Field(1.0, ge=0, description="first wait before a replica is replaced; doubles up to 60 s")
     drain_timeout_s: float = Field(60, ge=0, description="seconds for shards in flight to finish after SIGTERM")
 
 
+#: Arguments of vLLM's engine that are known to change speed only. Any other one in `engine.extra` may change answers,
+#: such as hf_overrides or load_format, and is part of the fingerprint.
+SPEED_ARGUMENTS = frozenset(
+    {
+        "async_scheduling",
+        "block_size",
+        "cpu_offload_gb",
+        "disable_cascade_attn",
+        "disable_custom_all_reduce",
+        "disable_log_stats",
+        "distributed_executor_backend",
+        "download_dir",
+        "enable_chunked_prefill",
+        "enable_prefix_caching",
+        "enforce_eager",
+        "gpu_memory_utilization",
+        "kv_cache_memory_bytes",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "max_parallel_loading_workers",
+        "num_gpu_blocks_override",
+        "pipeline_parallel_size",
+        "swap_space",
+        "tensor_parallel_size",
+    }
+)
+
+
 class EngineConfig(Section):
-    """vLLM's settings that change speed, never answers."""
+    """vLLM's settings that change speed, never answers (but see `engine.extra`)."""
 
     kind: Literal["vllm", "scripted"] = Field("vllm", description="scripted: deterministic fake for fault tests only")
     in_process: bool | None = Field(None, description="engine core inside the actor; default: on CPU yes, on GPU no")
@@ -146,7 +177,10 @@ class EngineConfig(Section):
     gpu_memory_utilization: float = Field(0.90, gt=0, le=1, description="share of a GPU's memory that vLLM may take")
     threads: int = Field(1, ge=1, description="OpenMP threads of a CPU replica")
     max_num_seqs: int | None = Field(None, description="sequences in one batch of the engine; default: vLLM's")
-    extra: dict[str, Any] = Field(default_factory=dict, description="any other argument of vLLM's engine")
+    extra: dict[str, Any] = Field(
+        default_factory=dict,
+        description="any other argument of vLLM's engine; one that may change answers makes another run",
+    )
 
 
 class RayConfig(Section):

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from uniner_dist.config import Config
+from uniner_dist.config import SPEED_ARGUMENTS, Config
 from uniner_dist.schemas import SCHEMA_VERSION
 
 
@@ -35,7 +35,9 @@ def fingerprint(config: Config, model_identity: str) -> str:
     Args:
         model_identity: what `uniner_dist.model.identify` says of the weights (never a path).
     """
-    model = config.model
+    model, extra = config.model, {}
+    if config.engine.kind == "vllm":
+        extra = {key: value for key, value in config.engine.extra.items() if key not in SPEED_ARGUMENTS}
     return digest(
         {
             "model": model_identity,
@@ -44,6 +46,7 @@ def fingerprint(config: Config, model_identity: str) -> str:
             "template": model.template,
             "max_tokens": model.max_tokens,
             "decoding": "greedy",
+            **({"engine": extra} if extra else {}),
         }
     )
 

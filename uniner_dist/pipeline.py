@@ -11,13 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts, reopen
+from uniner_dist.completions.stage import (
+    complete_prompts,
+    is_complete,
+    note_start,
+    open_pool,
+    read_attempts,
+    reopen,
+)
 from uniner_dist.config import Config
-from uniner_dist.errors import DrainedError, StageError, ThresholdError, UninerError
+from uniner_dist.errors import DrainedError, RunHeldError, StageError, ThresholdError, UninerError
 from uniner_dist.report import build_report, write_report
 from uniner_dist.run import Run, open_run
 from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals, uninterrupted
-from uniner_dist.storage.filesystem import exists, read_json
+from uniner_dist.storage.filesystem import exists, read_json, remove
 from uniner_dist.storage.holder import Holder, hold
 from uniner_dist.storage.marker import read_marker
 
@@ -44,6 +51,7 @@ def annotate(config: Config, say: Say = print) -> dict[str, Any]:
     with working_on(run) as (holder, stop):
         if is_complete(run):
             run_prompts(run, say)
+            note_start(run)
         else:
             _prompts_and_completions(run, holder, stop, say)
         return run_annotations(run, holder, say)
@@ -109,25 +117,32 @@ def _complete(run: Run, pool: Any, holder: Holder, stop: StopRequest, say: Say) 
 def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
     """Ask again what has no answer (refused prompts, killers) and publish the run anew. Returns the report."""
     with working_on(run) as (holder, stop):
-        reopened = reopen(run)
-        if not reopened and is_complete(run):
-            say("every prompt of this run has an answer; unparseable and cut-off answers would only come again")
-            return dict(read_json(run.layout.report))
-        say(f"asking the unanswered prompts of {reopened:,} shards again")
-        with open_pool(run, stop) as pool:
-            _complete(run, pool, holder, stop, say)
-        return run_annotations(run, holder, say, again=True)
+        if not exists(run.layout.retry):  # else an earlier retry was cut off, and goes on
+            if exists(run.layout.publication):
+                run_annotations(run, holder, say)
+            reopened = reopen(run)
+            if not reopened and is_published(run):
+                say("every prompt of this run has an answer; unparseable and cut-off answers would only come again")
+                return dict(read_json(run.layout.report))
+            say(f"asking the unanswered prompts of {reopened:,} shards again")
+        if not is_complete(run):
+            with open_pool(run, stop) as pool:
+                _complete(run, pool, holder, stop, say)
+        report = run_annotations(run, holder, say, again=True)
+        remove(run.layout.retry)
+        return report
 
 
 def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
     """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
     from uniner_dist.annotations import publish, write_annotations
 
+    check = holder.check if holder is not None else lambda: None
     with _spark(run) as spark:
+        check()
         summary = write_annotations(spark, run, again)
-        if holder is not None:
-            holder.check()
-        publication = publish(spark, run, again)
+        check()
+        publication = publish(spark, run, again, check)
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
     report = build_report(run, read_json(run.layout.prompts_summary), read_attempts(run), summary, publication)
     write_report(run, report)
@@ -158,16 +173,22 @@ def working_on(run: Run) -> Iterator[tuple[Holder, StopRequest]]:
     """Hold the run, turn signals into a graceful stop, and failures of Spark, Ray and storage into one error.
 
     Raises:
+        RunHeldError: another process holds the run, or has taken it over.
         DrainedError: somebody asked to stop.
         StageError: anything around us failed; the same command resumes.
     """
     with stop_on_signals() as stop:
+        holder = None
         try:
-            with hold(run.layout) as holder:
+            with hold(run.layout, on_lost=stop.interrupt) as holder:
                 yield holder, stop
-        except DrainedError:
-            raise
         except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, RunHeldError):
+                raise
+            if holder is not None and holder.lost:
+                raise holder.why_lost() from error
+            if isinstance(error, DrainedError):
+                raise
             # What Spark and Ray throw when a signal interrupts their calls is theirs; why we leave is ours.
             if stop.requested or isinstance(error, KeyboardInterrupt):
                 raise DrainedError(STOPPED) from error

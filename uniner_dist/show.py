@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uniner_dist.completions.stage import is_complete
+from uniner_dist.core.characters import visible
 from uniner_dist.run import Run, list_runs, load_run
 from uniner_dist.storage.filesystem import absolute, exists, open_fs, read_json
 from uniner_dist.storage.holder import current_holder
@@ -85,11 +86,6 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping
     part = shown[begin : begin + _SHOWN_CHARS]
     part.plain = visible(part.plain)
     return Text("…" if begin else "").append_text(part).append("…" if begin + _SHOWN_CHARS < len(text) else "")
-
-
-def visible(text: str) -> str:
-    """The same number of characters with nothing in it that a terminal obeys: line breaks, escape codes, bidi marks."""
-    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:

@@ -37,6 +37,7 @@ from pyspark.sql.types import (
 from uniner_dist import errors
 from uniner_dist.config import Config
 from uniner_dist.errors import StageError, UninerError
+from uniner_dist.reaper import marked
 from uniner_dist.storage.filesystem import is_local, join, open_fs, remove, write_bytes
 
 #: Settings that a stage needs; applied for its time only, so that a shared session stays as it was.
@@ -88,7 +89,8 @@ def get_spark(config: Config, quick: bool = False) -> SparkSession:
         builder = builder.master(config.spark.master)
         for key, value in {**local_settings(quick), **config.spark.conf}.items():
             builder = builder.config(key, value)
-    session: SparkSession = builder.getOrCreate()
+    with marked():
+        session: SparkSession = builder.getOrCreate()
     return session
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ class StopRequest:
 
     def __call__(self) -> bool:
         return self.requested
+
+    def interrupt(self) -> None:
+        """Ask to stop, from any thread of this process; without our handlers nobody could be asked."""
+        if StopRequest.current is self and signal.getsignal(signal.SIGTERM) == self.handle:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def listen(self) -> None:
         """Install the handlers, again where somebody else has put theirs in the place."""

@@ -143,9 +143,8 @@ def test_a_killer_prompt_costs_one_row_and_the_rest_is_done(ray: Any, make_run: 
 
 
 def test_a_hung_engine_counts_as_dead(ray: Any, make_run: MakeRun) -> None:
-    batch = [*texts(6), "SLEEP says Paula"]
     run = make_run(
-        [batch, texts(10, 5)],
+        [["SLEEP says Paula"], texts(10, 5)],
         TYPES,
         engine={"extra": {"hang": "SLEEP@person"}},
         pool={"stuck_timeout_s": 3, "suspect_after": 1, "max_kills": 1, "backoff_s": 0},
@@ -154,7 +153,7 @@ def test_a_hung_engine_counts_as_dead(ray: Any, make_run: MakeRun) -> None:
     bad = ("SLEEP says Paula", "person")
     assert rows(run)[bad]["error_kind"] == "killer"
     assert_answers(run, but={bad})
-    assert any("no prompt finished for 3 s" in words for _, words in attempt["events"])
+    assert any("no new token for 3 s" in words for _, words in attempt["events"])
 
 
 def test_when_no_replica_can_start_the_job_fails_with_the_engines_own_words(ray: Any, make_run: MakeRun) -> None:
@@ -162,6 +161,73 @@ def test_when_no_replica_can_start_the_job_fails_with_the_engines_own_words(ray:
     with pytest.raises(PoolError, match="weights are made of cheese"):
         complete(run)
     assert read_attempts(run)[-1]["start_failures"] == 3
+
+
+#: No machine has so much memory, and the system says so at once.
+OOM_GIB = 1 << 28
+
+
+def test_a_replica_that_runs_out_of_memory_at_load_is_replaced_while_the_others_go_on(
+    ray: Any, make_run: MakeRun, tmp_path: Path
+) -> None:
+    extra = {"oom_gib": OOM_GIB, "oom_once": str(tmp_path / "once"), "slow_s": 0.01}
+    run = make_run(
+        [texts(20, seed) for seed in range(6)], TYPES, engine={"extra": extra}, pool={"replicas": 2, "backoff_s": 0}
+    )
+    attempt = complete(run)
+    assert (attempt["start_failures"], attempt["deaths"], attempt["replicas"]) == (1, 0, 2)
+    assert any("MemoryError: Unable to allocate" in words for _, words in attempt["events"])
+    assert_answers(run)
+
+
+def test_when_every_replica_runs_out_of_memory_at_load_the_job_fails_with_the_engines_own_words(
+    ray: Any, make_run: MakeRun
+) -> None:
+    run = make_run([texts(3)], TYPES, engine={"extra": {"oom_gib": OOM_GIB}}, pool={"replicas": 2})
+    begun = time.monotonic()
+    with pytest.raises(PoolError, match=r"no replica could start .*\nMemoryError: Unable to allocate"):
+        complete(run)
+    assert time.monotonic() - begun < 100
+
+
+def test_an_engine_that_loads_and_dies_at_its_first_prompt_ends_the_job_and_blames_no_prompt(
+    ray: Any, make_run: MakeRun
+) -> None:
+    run = make_run([texts(40)], TYPES, engine={"extra": {"crash": "Case"}}, pool={"max_shard_attempts": 4})
+    with pytest.raises(PoolError, match=r"none ever answered a prompt .4 died") as caught:
+        complete(run)
+    assert "engine core died as the script says" in str(caught.value)
+    assert not committed_shards(run.layout)
+
+
+def test_an_engine_that_answers_late_but_generates_tokens_is_not_stuck(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([texts(3)], TYPES, engine={"extra": {"long_s": 5}}, pool={"stuck_timeout_s": 2})
+    attempt = complete(run)
+    assert attempt["deaths"] == 0
+    assert_answers(run)
+
+
+def test_a_frozen_replica_counts_as_dead_and_its_process_is_ended(ray: Any, make_run: MakeRun) -> None:
+    run = make_run(
+        [texts(20, seed) for seed in range(6)],
+        TYPES,
+        engine={"extra": {"slow_s": 0.01}},
+        pool={"stuck_timeout_s": 3, "suspect_after": 3},
+    )
+    frozen: list[int] = []
+
+    def freeze() -> bool:
+        pids = [slot.pid for slot in pool.slots if slot.works]
+        if pids and not frozen and committed_shards(run.layout):
+            frozen.append(pids[0])
+            os.kill(pids[0], signal.SIGSTOP)
+        return False
+
+    with open_pool(run, freeze) as pool:
+        attempt = complete_prompts(run, pool)
+    assert attempt["deaths"] == 1
+    assert_answers(run)
+    wait_for_end(frozen)
 
 
 def test_replicas_killed_at_random_change_no_row(ray: Any, make_run: MakeRun) -> None:
@@ -211,6 +277,10 @@ def test_no_replica_stays_behind(ray: Any, make_run: MakeRun) -> None:
         complete_prompts(run, pool)
         pids = [slot.pid for slot in pool.slots if slot.pid]
         assert pids
+    wait_for_end(pids)
+
+
+def wait_for_end(pids: list[int]) -> None:
     deadline = time.monotonic() + 20
     while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.1)

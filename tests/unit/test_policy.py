@@ -11,10 +11,17 @@ from hypothesis import strategies as st
 
 from uniner_dist.completions.policy import (
     PIECES,
+    Limits,
+    Loss,
+    NodeHealth,
+    ReplicaState,
     Work,
     WorkQueue,
     backoff,
+    gives_up_starting,
     is_stuck,
+    kind_of_loss,
+    never_answers,
     replicas_that_fit,
     split_range,
 )
@@ -48,7 +55,7 @@ def test_every_prompt_ends_in_exactly_one_file_and_only_killers_are_given_up(dat
     prompts = data.draw(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 300), min_size=1))
     every = [(shard, row) for shard, count in prompts.items() for row in range(count)]
     killers = set(data.draw(st.lists(st.sampled_from(every), max_size=4)))
-    queue = WorkQueue(prompts, suspect_after=2, max_kills=2, max_attempts=1000)
+    queue = WorkQueue(prompts, Limits(suspect_after=2, max_kills=2, max_attempts=1000))
     files, _ = run_to_the_end(queue, prompts, killers)
     assert set(files) == set(prompts)
     for shard, (ranges, given_up) in files.items():
@@ -59,14 +66,14 @@ def test_every_prompt_ends_in_exactly_one_file_and_only_killers_are_given_up(dat
 
 def test_one_killer_among_twenty_thousand_prompts_costs_a_handful_of_deaths() -> None:
     prompts = {"a": 20_000}
-    queue = WorkQueue(prompts, suspect_after=2, max_kills=2, max_attempts=100)
+    queue = WorkQueue(prompts, Limits(suspect_after=2, max_kills=2, max_attempts=100))
     files, deaths = run_to_the_end(queue, prompts, {("a", 12_345)})
     assert files["a"][1] == [12_345]
     assert deaths <= 2 + 5 + 2
 
 
 def test_a_death_without_a_second_one_is_just_a_retry() -> None:
-    queue = WorkQueue({"a": 10, "b": 10}, suspect_after=2, max_kills=2, max_attempts=10)
+    queue = WorkQueue({"a": 10, "b": 10}, Limits(suspect_after=2, max_kills=2, max_attempts=10))
     first = queue.take(idle=True)
     assert first == Work("a")
     assert queue.died([first]) == []
@@ -74,7 +81,7 @@ def test_a_death_without_a_second_one_is_just_a_retry() -> None:
 
 
 def test_a_suspect_shard_is_only_given_to_an_idle_replica() -> None:
-    queue = WorkQueue({"a": 10, "b": 10}, suspect_after=1, max_kills=2, max_attempts=10)
+    queue = WorkQueue({"a": 10, "b": 10}, Limits(suspect_after=1, max_kills=2, max_attempts=10))
     queue.died([queue.take(idle=True)])
     assert queue.pending_alone == 1
     assert queue.take(idle=False) == Work("b")
@@ -83,7 +90,7 @@ def test_a_suspect_shard_is_only_given_to_an_idle_replica() -> None:
 
 
 def test_a_lost_node_blames_nobody() -> None:
-    queue = WorkQueue({"a": 10}, suspect_after=1, max_kills=1, max_attempts=1)
+    queue = WorkQueue({"a": 10}, Limits(suspect_after=1, max_kills=1, max_attempts=1))
     for _ in range(20):
         queue.give_back([queue.take(idle=True)])
     assert queue.deaths() == {}
@@ -91,16 +98,16 @@ def test_a_lost_node_blames_nobody() -> None:
 
 
 def test_a_shard_that_uses_up_its_attempts_is_named() -> None:
-    queue = WorkQueue({"a": 10}, suspect_after=5, max_kills=1, max_attempts=3)
+    queue = WorkQueue({"a": 10}, Limits(suspect_after=5, max_kills=1, max_attempts=3))
     assert queue.died([queue.take(idle=True)]) == []
     assert queue.died([queue.take(idle=True)]) == []
-    assert queue.died([queue.take(idle=True)]) == ["a"]
+    assert queue.died([queue.take(idle=True)]) == ["shard a saw 3 deaths of its replica"]
 
 
 def test_replicas_that_die_at_random_never_lose_or_repeat_a_shard() -> None:
     rng = random.Random(7)
     prompts = {f"s{i}": rng.randint(1, 50) for i in range(200)}
-    queue = WorkQueue(prompts, suspect_after=3, max_kills=50, max_attempts=10_000)
+    queue = WorkQueue(prompts, Limits(suspect_after=3, max_kills=50, max_attempts=10_000))
     held: list[list[Work]] = [[] for _ in range(8)]
     committed: list[str] = []
     while queue.open:
@@ -148,3 +155,100 @@ def test_only_a_busy_replica_can_be_stuck() -> None:
     assert is_stuck(100, 10, limit_s=60, busy=True)
     assert not is_stuck(100, 10, limit_s=60, busy=False)
     assert not is_stuck(60, 10, limit_s=60, busy=True)
+
+
+def play(queue: WorkQueue, *steps: str) -> list[str]:
+    """Take works and let each end as told: "done" or "died"; returns what the last death meant."""
+    reasons: list[str] = []
+    for step in steps:
+        work = queue.take(idle=True)
+        assert work is not None
+        if step == "done":
+            queue.done(work)
+        else:
+            reasons = queue.died([work])
+    return reasons
+
+
+def test_the_ranges_of_a_suspect_shard_do_not_use_up_its_attempts() -> None:
+    """A merge of a shard that was bisected at length may share a replica with the next killer."""
+    queue = WorkQueue({"a": 2, "b": 5}, Limits(suspect_after=1, max_kills=3, max_attempts=4))
+    play(queue, "died", "died", "died", "died", "died", "done")
+    merge, other = queue.take(idle=True), queue.take(idle=False)
+    assert merge == Work("a", merge=True)
+    assert other == Work("b")
+    assert queue.died([merge, other]) == []
+    assert queue.take(idle=True) == Work("b", 0, 5)
+    assert queue.take(idle=False) == Work("a", merge=True)
+    assert (queue.killers("a"), queue.ranges("a")) == ([0], [(1, 2)])
+
+
+def test_a_merge_that_dies_again_and_again_ends_the_job() -> None:
+    queue = WorkQueue({"a": 1}, Limits(suspect_after=1, max_kills=1, max_attempts=2))
+    assert play(queue, "died", "died", "died") == []
+    assert play(queue, "died") == ["shard a saw 2 deaths of its replica"]
+
+
+def test_a_shard_in_which_everything_kills_is_given_up_after_so_many_killers() -> None:
+    queue = WorkQueue({"a": 10_000}, Limits(suspect_after=2, max_kills=2, max_attempts=3, max_killers=5))
+    deaths, reasons = 0, []
+    while not reasons:
+        work = queue.take(idle=True)
+        assert work is not None
+        deaths, reasons = deaths + 1, queue.died([work])
+    assert reasons == ["shard a has 6 prompts that killed their engine when run alone"]
+    assert deaths < 25
+
+
+def test_a_suspect_keeps_its_known_answers_in_mind() -> None:
+    queue = WorkQueue({"a": 9, "b": 9}, Limits(suspect_after=1), known={"a"})
+    play(queue, "died", "died")
+    assert queue.take(idle=True) == Work("a", 0, 1, known=True)
+    assert queue.take(idle=False) == Work("b")
+
+
+@pytest.mark.parametrize("state", list(ReplicaState))
+def test_a_lost_node_is_nobodys_fault_and_a_replica_that_never_loaded_no_prompts(state: ReplicaState) -> None:
+    assert kind_of_loss(True, state) is Loss.NODE
+    loading = state in (ReplicaState.PENDING, ReplicaState.STARTING)
+    assert kind_of_loss(False, state) is (Loss.START if loading else Loss.DEATH)
+
+
+def test_a_node_where_replicas_fail_again_and_again_is_avoided_until_one_works_there() -> None:
+    health = NodeHealth(limit=2)
+    load = {"good": 7, "better": 1}
+    assert health.choose(["bad", "good", "better"], load) is None
+    health.start_failed("bad")
+    health.started("bad")
+    health.start_failed("bad")
+    assert health.quarantined == frozenset(), "only failures in a row count"
+    health.start_failed("bad")
+    assert health.quarantined == {"bad"}
+    assert health.choose(["bad", "good", "better"], load) == "better"
+    assert health.choose(["bad"], load) is None, "nowhere else to go"
+    health.started("bad")
+    assert health.quarantined == frozenset()
+
+
+def test_a_node_that_loads_engines_and_kills_them_is_avoided_but_not_for_its_suspects() -> None:
+    health = NodeHealth(limit=2)
+    for _ in range(9):
+        health.died("a", [Work("s", 0, 1)])
+        health.died("b", [Work("s"), Work("t")])
+        health.started("b")
+    assert health.quarantined == {"b"}
+    health.worked("b")
+    assert health.quarantined == frozenset()
+
+
+def test_start_ups_may_fail_for_ever_beside_a_replica_that_works() -> None:
+    assert gives_up_starting(3, limit=3, ready=0)
+    assert not gives_up_starting(2, limit=3, ready=0)
+    assert not gives_up_starting(5000, limit=3, ready=1)
+    assert backoff(5000, 1.0) == 60.0
+
+
+def test_an_engine_that_never_answered_is_not_blamed_on_prompts() -> None:
+    assert never_answers(10, limit=10, answered=False)
+    assert not never_answers(9, limit=10, answered=False)
+    assert not never_answers(500, limit=10, answered=True)

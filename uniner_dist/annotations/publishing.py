@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -35,11 +35,14 @@ from uniner_dist.storage.flip import FolderChange, apply, lock_output
 from uniner_dist.storage.marker import read_marker, write_marker
 
 
-def publish(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any]:
+def publish(
+    spark: SparkSession, run: Run, again: bool = False, check: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Bring the staged annotations into the output.
 
     Args:
         again: replace the run's rows although it is published (its quarantined cells were asked again).
+        check: called before every step that others can see; raises when this process may not go on.
 
     Returns:
         The run's entry in the marker: `published_at`, `rows`, `documents`, `files`, `rows_replaced`,
@@ -52,12 +55,15 @@ def publish(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any
     with lock_output(output):
         marker = read_marker(output) or new_marker(run)
         if again or run.id not in marker["runs"] or marker.get("publishing") == run.layout.publication:
-            marker = _repair_other(output, marker, run)
+            marker = _repair_other(output, marker, run, check)
             if not exists(run.layout.publication):
                 with stage(spark, "publish"):
-                    write_json(run.layout.publication, _plan(spark, run, marker))
-            marker = _flip(output, marker, run.layout.publication)
-    _clean(run)
+                    plan = _plan(spark, run, marker)
+                check()
+                write_json(run.layout.publication, plan)
+            marker = _flip(output, marker, run.layout.publication, check)
+        check()
+        _clean(run)
     published: dict[str, Any] = marker["runs"][run.id]
     return published
 
@@ -74,7 +80,7 @@ def new_marker(run: Run) -> dict[str, Any]:
     }
 
 
-def _repair_other(output: str, marker: dict[str, Any], run: Run) -> dict[str, Any]:
+def _repair_other(output: str, marker: dict[str, Any], run: Run, check: Callable[[], None]) -> dict[str, Any]:
     """Finish the publication of another run that was cut off."""
     begun = marker.get("publishing")
     if begun is None or begun == run.layout.publication:
@@ -84,21 +90,24 @@ def _repair_other(output: str, marker: dict[str, Any], run: Run) -> dict[str, An
             f"output {output}: a publication was cut off and its journal {begun} is gone; "
             "restore that workdir, or publish to another output"
         )
-    return _flip(output, marker, begun)
+    return _flip(output, marker, begun, check)
 
 
-def _flip(output: str, marker: dict[str, Any], journal_path: str) -> dict[str, Any]:
+def _flip(output: str, marker: dict[str, Any], journal_path: str, check: Callable[[], None]) -> dict[str, Any]:
     """Make the journal's changes, those that are left, then list the run in the marker."""
     journal = read_json(journal_path)
+    check()
     write_marker(output, marker | {"publishing": journal_path})
     workplace = _workplace(output, journal["run_id"])
     for change in journal["changes"]:
+        check()
         apply(output, FolderChange.from_json(change), workplace)
+    remove(workplace)
+    check()
     entry = journal["entry"] | {"published_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     done = marker | {"runs": marker["runs"] | {journal["run_id"]: entry}, "placeholder": journal["placeholder"]}
     done.pop("publishing", None)
     write_marker(output, done)
-    remove(workplace)
     return done
 
 

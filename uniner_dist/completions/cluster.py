@@ -1,8 +1,9 @@
 """How to get a Ray cluster: start one on this machine, or join the one that is there.
 
 A cluster that we start listens on loopback only, uses token authentication, sends no usage statistics, and is stopped
-when the `with` block ends. A cluster that was there before is left as it was. A cluster that dies under us ends the
-command with the exit code of a `StageError`, where Ray by itself would hang, or end the process with code 1.
+when the `with` block ends, or by `uniner_dist.reaper` when the command is killed. A cluster that was there before is
+left as it was. A cluster that dies under us ends the command with the exit code of a `StageError`, where Ray by itself
+would hang, or end the process with code 1.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from uniner_dist.config import RayConfig
 from uniner_dist.errors import StageError
+from uniner_dist.reaper import marked
 from uniner_dist.stopping import signal_handlers, uninterrupted
 
 #: Environment of a cluster of our own while it starts.
@@ -51,7 +53,7 @@ def ray_cluster(config: RayConfig) -> Iterator[Any]:
     if local:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    with _environment(_LOCAL if local else {}):
+    with _environment(_LOCAL if local else {}), marked() if local else nullcontext():
         import ray
 
         if ray.is_initialized():

@@ -1,7 +1,7 @@
 """Where replicas go: how many the cluster fits, on which nodes, which nodes to avoid, which are gone.
 
 Enters: the pool's settings and what Ray says of its nodes. Leaves: actors, asked for but perhaps not placed yet.
-Counting is in `policy`; here it meets Ray.
+Counting and choosing are in `policy`; here they meet Ray.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from uniner_dist.completions.policy import replicas_that_fit
+from uniner_dist.completions.policy import NodeHealth, replicas_that_fit
 from uniner_dist.completions.replica import Replica, ReplicaSpec
 from uniner_dist.config import PoolConfig
 
@@ -35,7 +35,8 @@ class Placement:
     def __init__(self, ray: Any, config: PoolConfig, spec: ReplicaSpec, env: Mapping[str, str]) -> None:
         self._ray, self._config, self._spec, self._env = ray, config, spec, dict(env)
         self._reserved_bytes = 0
-        self._failed_starts: dict[str, int] = {}
+        #: Told by the pool what happens on which node.
+        self.health = NodeHealth(config.max_start_failures)
         self._silent_since_s: dict[str, float] = {}
 
     def wanted(self, open_shards: int) -> int:
@@ -69,15 +70,6 @@ class Placement:
         }
         return self._ray.remote(Replica).options(**options).remote(self._spec)
 
-    def start_failed(self, node: str) -> int:
-        """A replica could not start on a node; returns how often in a row that happened there."""
-        self._failed_starts[node] = self._failed_starts.get(node, 0) + 1
-        return self._failed_starts[node]
-
-    def started(self, node: str) -> None:
-        """A replica started on a node: it is good again."""
-        self._failed_starts.pop(node, None)
-
     def is_gone(self, name: str) -> bool:
         """Whether a node is lost, which the gcs learns only some 15 s later than we."""
         node = next((node for node in self._ray.nodes() if node["NodeID"] == name), None)
@@ -89,21 +81,19 @@ class Placement:
         return time.monotonic() - self._silent_since_s.setdefault(name, time.monotonic()) < _SILENCE_S
 
     def _strategy(self, taken: Iterable[str]) -> Any:
-        """Spread over the nodes, and keep away from those where start-ups failed again and again while others work."""
-        bad = {node for node, failures in self._failed_starts.items() if failures >= self._config.max_start_failures}
-        load = Counter(taken)
-        good = [node["NodeID"] for node in self._alive() if node["NodeID"] not in bad and self._has_room(node)]
-        if not bad or not good:
+        """Spread over the nodes, and keep away from those in quarantine while there are others."""
+        node = self.health.choose(self._rooms(), Counter(taken))
+        if node is None:
             # Packed on one node, which is Ray's default, CPU replicas would run out of its memory.
             return "SPREAD"
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        return NodeAffinitySchedulingStrategy(min(good, key=lambda node: load[node]), soft=True)
+        return NodeAffinitySchedulingStrategy(node, soft=True)
 
-    def _has_room(self, node: Mapping[str, Any]) -> bool:
-        """Whether the node, if it were empty, could hold a replica."""
+    def _rooms(self) -> list[str]:
+        """Nodes that, if they were empty, could hold a replica."""
         needs = self._config.gpus_per_replica, self._config.cpus_per_replica
-        return replicas_that_fit([node["Resources"]], *needs, memory=0.0) > 0
+        return [n["NodeID"] for n in self._alive() if replicas_that_fit([n["Resources"]], *needs, memory=0.0)]
 
     def _alive(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]

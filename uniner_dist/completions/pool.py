@@ -14,14 +14,26 @@ from typing import Any
 
 from uniner_dist.completions.cluster import check_cluster, cluster_is_lost
 from uniner_dist.completions.placement import Placement
-from uniner_dist.completions.policy import MAX_WORK_FAILURES, ReplicaState, Work, WorkQueue, backoff, is_stuck
+from uniner_dist.completions.policy import (
+    MAX_WORK_FAILURES,
+    Limits,
+    Loss,
+    ReplicaState,
+    Work,
+    WorkQueue,
+    backoff,
+    gives_up_starting,
+    is_stuck,
+    kind_of_loss,
+    never_answers,
+)
 from uniner_dist.completions.replica import EngineDiedError, ReplicaSpec, WorkResult
 from uniner_dist.completions.state import PoolSummary, Slot
 from uniner_dist.config import PoolConfig
 from uniner_dist.errors import DrainedError, PoolError, StageError
 
 #: Seconds between looks at the replicas' counters and the cluster's size.
-_PULSE_S = 2.0
+_PULSE_S = 1.0
 #: Longest wait for an event before the loop looks around.
 _TICK_S = 0.2
 #: First wait before works are handed out again after one failed for another reason than its engine, such as storage.
@@ -55,6 +67,8 @@ class Pool:
         self._numbers = itertools.count()
         self._failed_starts_in_row = 0
         self._deaths_in_row = 0
+        self._unexplained_deaths_in_row = 0
+        self._answered_before = False
         self._not_before_s = 0.0
         self._feed_not_before_s = 0.0
         self._placed_s = time.monotonic()
@@ -63,7 +77,7 @@ class Pool:
         self._answered_by_gone = 0
         self._began_s = time.monotonic()
         self.slots: list[Slot] = []
-        self.queue = WorkQueue({}, 1, 1, 1)
+        self.queue = WorkQueue({}, Limits())
         self.summary = PoolSummary()
 
     # -- the loop ------------------------------------------------------------------------------------------------
@@ -72,16 +86,23 @@ class Pool:
         """Ask for the replicas now; they load while the caller still prepares work."""
         self._scale(time.monotonic())
 
-    def run(self, shards: Mapping[str, int], known: Set[str] = frozenset()) -> PoolSummary:
+    def run(
+        self, shards: Mapping[str, int], known: Set[str] = frozenset(), answered_before: bool = False
+    ) -> PoolSummary:
         """Complete these shards (id → number of prompts); of the `known` ones some answers are kept already.
 
+        Args:
+            answered_before: whether an earlier start of this run answered anything, so that engines are known to work.
+
         Raises:
-            PoolError: no replica can start, or a shard used up its attempts.
+            PoolError: no replica can start or answer, or a shard used up its attempts.
             StageError: storage keeps failing, or the cluster is gone.
             DrainedError: `should_stop` said so; what was committed stays.
         """
         config = self._config
-        self.queue = WorkQueue(shards, config.suspect_after, config.max_kills, config.max_shard_attempts, known)
+        limits = Limits(config.suspect_after, config.max_kills, config.max_shard_attempts, config.max_shard_killers)
+        self.queue = WorkQueue(shards, limits, known)
+        self._answered_before = answered_before
         begun = time.monotonic()
         answering: float | None = None
         while self.queue.open:
@@ -142,7 +163,7 @@ class Pool:
     def _started(self, slot: Slot, answer: dict[str, Any]) -> None:
         slot.starting, slot.state, slot.last_progress_s = None, ReplicaState.READY, time.monotonic()
         self._failed_starts_in_row = 0
-        self._placement.started(slot.node)
+        self._placement.health.started(slot.node)
         self.summary.replicas = max(self.summary.replicas, self._ready())
         self._event(f"replica {slot.number} ready after {answer['seconds']:.1f} s")
         if answer["warning"]:
@@ -220,7 +241,8 @@ class Pool:
         self.queue.done(work)
         self.summary.add(result)
         self.summary.busy_s += result.seconds
-        self._deaths_in_row = 0
+        self._deaths_in_row = self._unexplained_deaths_in_row = 0
+        self._placement.health.worked(slot.node)
         slot.last_progress_s = time.monotonic()
         if not slot.works:
             slot.state = ReplicaState.READY
@@ -253,7 +275,7 @@ class Pool:
             if loading and now - slot.created_s > config.start_timeout_s:
                 self._lost(slot, TimeoutError(f"start-up took longer than {config.start_timeout_s:g} s"))
             elif is_stuck(now, slot.last_progress_s, config.stuck_timeout_s, bool(slot.works)):
-                self._lost(slot, TimeoutError(f"no prompt finished for {config.stuck_timeout_s:g} s"))
+                self._lost(slot, TimeoutError(f"no new token for {config.stuck_timeout_s:g} s"))
         self._check_placement(now)
         if now < self._next_pulse_s:
             return
@@ -275,50 +297,54 @@ class Pool:
             )
 
     def _beat(self, slot: Slot, counters: dict[str, int]) -> None:
-        slot.pulse = None
-        if counters["finished_prompts"] > slot.finished_prompts:
-            slot.finished_prompts = counters["finished_prompts"]
+        slot.pulse, slot.finished_prompts = None, counters["finished_prompts"]
+        if (counters["finished_prompts"], counters["tokens"]) != slot.counters:
+            slot.counters = counters["finished_prompts"], counters["tokens"]
             slot.last_progress_s = time.monotonic()
 
     def _lost(self, slot: Slot, error: Exception) -> None:
         """A replica is gone or useless: take it out, decide about its works, and wait before it is replaced."""
-        loading = slot.state in (ReplicaState.PENDING, ReplicaState.STARTING)
+        loss = kind_of_loss(self._placement.is_gone(slot.node), slot.state)
         slot.state = ReplicaState.DEAD
         self.slots.remove(slot)
         self._answered_by_gone += slot.finished_prompts
         self._ray.kill(slot.actor, no_restart=True)
-        message = _words(error)
-        if self._placement.is_gone(slot.node):
+        avoided = self._placement.health.quarantined
+        if loss is Loss.NODE:
             self._event(f"replica {slot.number} lost with its node")
             self.queue.give_back(slot.works.values())
-        elif loading:
-            self._start_failed(slot, message)
+        elif loss is Loss.START:
+            self._start_failed(slot, _words(error))
         else:
-            self._died(slot, message)
+            self._died(slot, _words(error))
+        for node in self._placement.health.quarantined - avoided:
+            self._event(f"node {node[:8]} is avoided from now on: replicas failed there again and again")
 
     def _start_failed(self, slot: Slot, message: str) -> None:
         self.summary.start_failures += 1
         self._failed_starts_in_row += 1
-        failures = self._placement.start_failed(slot.node)
+        self._placement.health.start_failed(slot.node)
         self._event(f"replica {slot.number} failed to start: {message}")
-        if slot.node and failures == self._config.max_start_failures:
-            self._event(f"node {slot.node[:8]} is avoided from now on: {failures} start-ups failed there in a row")
-        if self._failed_starts_in_row >= self._config.max_start_failures and not self._ready():
+        if gives_up_starting(self._failed_starts_in_row, self._config.max_start_failures, self._ready()):
             raise PoolError(f"no replica could start ({self._failed_starts_in_row} tries). The engine says:\n{message}")
         self._wait_before_replacing(self._failed_starts_in_row)
 
     def _died(self, slot: Slot, message: str) -> None:
+        works = list(slot.works.values())
         self.summary.deaths += 1
         self._deaths_in_row += 1
-        held = ", ".join(_name(work) for work in slot.works.values()) or "nothing"
+        self._placement.health.died(slot.node, works)
+        held = ", ".join(_name(work) for work in works) or "nothing"
         self._event(f"replica {slot.number} died holding {held}: {message}")
-        exhausted = self.queue.died(slot.works.values())
-        if exhausted:
-            raise PoolError(
-                f"shard {exhausted[0]} saw {self._config.max_shard_attempts} deaths of its replica and is given up. "
-                f"The last one says:\n{message}"
-            )
-        self._wait_before_replacing(self._deaths_in_row - 1)
+        reasons = self.queue.died(works)
+        answered = self._answered_before or self.finished_prompts > 0
+        if never_answers(self._deaths_in_row, self._config.max_shard_attempts, answered):
+            reasons = [f"replicas load, but none ever answered a prompt ({self._deaths_in_row} died)"]
+        if reasons:
+            raise PoolError(f"{reasons[0]}; the job is given up. The last replica says:\n{message}")
+        # A suspect that kills again is expected to, and each such death leads nearer to the killer.
+        self._unexplained_deaths_in_row += not any(work.alone for work in works)
+        self._wait_before_replacing(0 if any(work.alone for work in works) else self._unexplained_deaths_in_row - 1)
 
     def _wait_before_replacing(self, failures: int) -> None:
         self._not_before_s = time.monotonic() + backoff(failures, self._config.backoff_s)

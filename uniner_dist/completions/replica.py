@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -22,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uniner_dist.completions.engine import Answer, EngineSpec, PromptRefusedError, create_engine
+from uniner_dist.completions.engine import Answer, Engine, EngineSpec, PromptRefusedError, create_engine
 from uniner_dist.completions.policy import Work
+from uniner_dist.core.characters import visible
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.template import get_template
@@ -94,6 +96,8 @@ class Replica:
         self._in_flight = 0
         self._counter = 0
         self._finished_prompts = 0
+        self._finished_tokens = 0
+        self._engine: Engine | None = None
         self._failure: str | None = None
         self._stopping = False
 
@@ -150,7 +154,8 @@ class Replica:
 
     def progress(self) -> dict[str, int]:
         """Counters that move while the engine is alive."""
-        return {"finished_prompts": self._finished_prompts, "in_flight": self._in_flight}
+        tokens = self._finished_tokens + (self._engine.tokens() if self._engine else 0)
+        return {"finished_prompts": self._finished_prompts, "tokens": tokens}
 
     def stop(self) -> None:
         """Let the engine go; the process is expected to be killed afterwards."""
@@ -227,7 +232,7 @@ class Replica:
     def _run_engine(self, loaded: threading.Event) -> None:
         """Load, then step for ever; any error that is not one prompt's own ends the process."""
         try:
-            engine = create_engine(self._spec.engine)
+            engine = self._engine = create_engine(self._spec.engine)
             loaded.set()
             while not self._stopping:
                 self._admit(engine)
@@ -237,7 +242,7 @@ class Replica:
         except BaseException as error:
             self._fail(error, loaded)
 
-    def _admit(self, engine: Any) -> None:
+    def _admit(self, engine: Engine) -> None:
         """Hand prompts to the engine up to the limit, oldest shard first; sleep while there is nothing to do."""
         with self._wake:
             while not self._stopping and not self._jobs and not self._in_flight:
@@ -250,7 +255,7 @@ class Replica:
             self._hand_over(engine, job, job.next_index)
             job.next_index += 1
 
-    def _hand_over(self, engine: Any, job: _Job, index: int) -> None:
+    def _hand_over(self, engine: Engine, job: _Job, index: int) -> None:
         prompt_ids, limit = job.prompt_ids[index], self._spec.engine.max_model_len
         try:
             if len(prompt_ids) >= limit:
@@ -263,6 +268,7 @@ class Replica:
     def _deliver(self, answer: Answer) -> None:
         number, _, index = answer.request_id.partition(":")
         self._in_flight -= 1
+        self._finished_tokens += len(answer.token_ids)
         # An engine may add a suffix to our id; the digits in front are ours.
         self._record(self._by_number[int(number)], int(index.split("-")[0]), answer)
 
@@ -276,7 +282,7 @@ class Replica:
     def _fail(self, error: BaseException, loaded: threading.Event) -> None:
         """Tell every caller why, then leave: a dead engine behind a live actor would fail all later calls."""
         self._failure = _explain(error)
-        traceback.print_exception(error)
+        print(visible("".join(traceback.format_exception(error)), keep="\n"), file=sys.stderr, flush=True)
         loaded.set()
         for job in list(self._by_number.values()):
             job.finished.set()

@@ -25,7 +25,7 @@ from uniner_dist.completions.state import PoolSummary
 from uniner_dist.config import Config
 from uniner_dist.errors import StageError
 from uniner_dist.run import Run
-from uniner_dist.storage.filesystem import StorageError, exists, join, list_names, read_json, write_json
+from uniner_dist.storage.filesystem import StorageError, exists, join, list_names, read_json, remove, write_json
 from uniner_dist.storage.holder import Holder
 from uniner_dist.storage.shards import (
     committed_shards,
@@ -64,6 +64,8 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
     todo = [row for row in manifest if row[0] not in committed]
     done = total - sum(prompts for _, prompts, _ in todo)
     begun = time.time()
+    kept = {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
+    _write_attempt(run, _attempt(PoolSummary(), begun) | kept)  # stays if this start is killed
     with Display(total, done, run.layout.progress) as display:
 
         def look_around(pool: Pool) -> None:
@@ -73,10 +75,10 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
 
         pool.on_change = look_around
         try:
-            pool.run(order_shards(todo), shards_with_known_answers(run.layout))
+            known = shards_with_known_answers(run.layout)
+            pool.run(order_shards(todo), known, answered_before=bool(committed or known))
         finally:
-            attempt = _attempt(pool.summary, begun)
-            attempt |= {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
+            attempt = _attempt(pool.summary, begun) | kept
             if holder is None or not holder.lost:
                 _write_attempt(run, attempt)
             display.update(pool, final=True)
@@ -89,6 +91,14 @@ def _write_attempt(run: Run, attempt: dict[str, Any]) -> None:
         write_json(join(run.layout.attempts, f"{attempt['begun']:.3f}.json"), attempt)
 
 
+def note_start(run: Run) -> None:
+    """Counters of a start that found every shard committed."""
+    manifest, now = _manifest(run), time.time()
+    kept = {"shards": len(manifest), "shards_reused": len(manifest)}
+    kept["prompts_reused"] = sum(prompts for _, prompts, _ in manifest)
+    _write_attempt(run, _attempt(PoolSummary(), now) | kept)
+
+
 def is_complete(run: Run) -> bool:
     """Whether every shard of the run has its file, by one listing."""
     if not exists(run.layout.shards):
@@ -97,8 +107,15 @@ def is_complete(run: Run) -> bool:
 
 
 def reopen(run: Run) -> int:
-    """Make prompts without an answer (refused, or killers) open again; returns the number of their shards."""
-    return len(reopen_unanswered(run.layout, (shard for shard, _, _ in _manifest(run))))
+    """Make prompts without an answer (refused, or killers) open again; returns the number of their shards.
+
+    From here to the end of the retry `layout.retry` stands: whoever finds it goes on instead of beginning anew.
+    """
+    write_json(run.layout.retry, {"begun": time.time()})
+    reopened = len(reopen_unanswered(run.layout, (shard for shard, _, _ in _manifest(run))))
+    if not reopened:
+        remove(run.layout.retry)
+    return reopened
 
 
 def read_attempts(run: Run) -> list[dict[str, Any]]:
@@ -156,6 +173,9 @@ def _environment(config: Config) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
         "TOKENIZERS_PARALLELISM": "false",
+        # A replica never spans nodes, so its own sockets need not be reachable from others.
+        "VLLM_HOST_IP": os.environ.get("VLLM_HOST_IP", "127.0.0.1"),
+        "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo"),
     }
     if not gpus:
         env |= {

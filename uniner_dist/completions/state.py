@@ -23,6 +23,7 @@ class Slot:
     pulse: Any = None  # reference to the answer of `progress`
     works: dict[Any, Work] = field(default_factory=dict)  # reference -> work
     finished_prompts: int = 0
+    counters: tuple[int, int] = (0, 0)  # finished prompts and tokens, as the last pulse told
     last_progress_s: float = 0.0
 
     @property

@@ -47,6 +47,15 @@ _REGIONAL_INDICATORS: Final = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 _LOOK_BACK: Final = 64
 
 
+def visible(text: str, keep: str = "") -> str:
+    """The same number of characters with nothing in it that a terminal obeys: line breaks, escape codes, bidi marks.
+
+    Args:
+        keep: characters that stay although they are not printable, such as the line break of a message of ours.
+    """
+    return "".join(char if char.isprintable() or char in keep else " " for char in text)
+
+
 def is_variation_selector(character: str) -> bool:
     """True for the characters that only choose a glyph (text or emoji form of a symbol)."""
     return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"

@@ -16,15 +16,19 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from uniner_dist.errors import StageError
 from uniner_dist.storage.filesystem import copy_file, is_local, join, list_names, open_fs
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+#: Longest wait for another process that publishes to the same output, in seconds.
+_LOCK_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ def lock_output(output: str) -> Iterator[None]:
 
     The lock is on the folder that holds the output. Object stores have none: there, do not publish two runs to one
     output at the same time.
+
+    Raises:
+        StageError: another process kept the lock for `_LOCK_S`, and perhaps stands still.
     """
     fs, path = open_fs(output)
     if not is_local(fs):
@@ -65,10 +72,25 @@ def lock_output(output: str) -> Iterator[None]:
     os.makedirs(path, exist_ok=True)
     handle = os.open(os.path.dirname(path) or "/", os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _lock(handle, output)
         yield
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, output: str) -> None:
+    """Wait for the lock in small steps, so that a request to stop comes through."""
+    deadline = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise StageError(
+                    f"output {output}: another process has been publishing there for {_LOCK_S:g} s; "
+                    "see whether it is stuck, then start the same command again"
+                ) from None
+            time.sleep(0.1)
 
 
 def apply(output: str, change: FolderChange, workplace: str) -> None:

@@ -2,8 +2,9 @@
 
 A claim is a file `<generation>.json` created exclusively; the highest generation holds the run. Its holder rewrites
 `<generation>.beat.json` every few seconds. A claim whose heart stopped may be followed by the next generation, and
-again only one process can win that. A holder that slept through its own replacement notices at its next beat or check
-and must not publish. Clocks of the machines may differ by less than `STALE_S`.
+again only one process can win that. A holder that slept through its own replacement notices at its next beat, which
+asks the process to leave, or at its next check, which stands before everything that changes what others see. Clocks of
+the machines may differ by less than `STALE_S`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,8 +31,8 @@ STALE_S = 60.0
 class Holder:
     """The right to work on a run, as long as no later generation exists."""
 
-    def __init__(self, layout: RunLayout, generation: int) -> None:
-        self._layout, self.generation = layout, generation
+    def __init__(self, layout: RunLayout, generation: int, on_lost: Callable[[], None]) -> None:
+        self._layout, self.generation, self._on_lost = layout, generation, on_lost
         self._lost = threading.Event()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
@@ -49,13 +50,17 @@ class Holder:
         Raises:
             RunHeldError: somebody has.
         """
-        latest = _latest(self._layout)
-        if self.lost or latest != self.generation:
+        if self.lost or _latest(self._layout) != self.generation:
             self._lost.set()
-            raise RunHeldError(
-                f"run {self._layout.run_id}: was taken over by {_describe(self._layout, latest)} while this process "
-                "stood still; nothing more is written here"
-            )
+            raise self.why_lost()
+
+    def why_lost(self) -> RunHeldError:
+        """What to tell when the run is somebody else's by now."""
+        later = _describe(self._layout, _latest(self._layout))
+        return RunHeldError(
+            f"run {self._layout.run_id}: was taken over by {later} while this process stood still; "
+            "nothing more is written here"
+        )
 
     def release(self) -> None:
         """Say that the work is over, so that the next start need not wait for the heart to stop."""
@@ -72,6 +77,7 @@ class Holder:
             with contextlib.suppress(StorageError):
                 if _latest(self._layout) != self.generation:
                     self._lost.set()
+                    self._on_lost()
                     return
                 self._beat()
 
@@ -80,8 +86,11 @@ class Holder:
 
 
 @contextmanager
-def hold(layout: RunLayout) -> Iterator[Holder]:
+def hold(layout: RunLayout, on_lost: Callable[[], None] = lambda: None) -> Iterator[Holder]:
     """Hold the run for the time of a `with` block.
+
+    Args:
+        on_lost: called in the heart's thread when a later holder is seen.
 
     Raises:
         RunHeldError: a living process holds it; the message says which.
@@ -92,13 +101,13 @@ def hold(layout: RunLayout) -> Iterator[Holder]:
             f"run {layout.run_id}: {_describe(layout, latest)} works on it. Wait for it or stop it; "
             f"if it is dead, this command may take over {STALE_S:g} s after its last sign of life"
         )
-    claim = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id(), "since": time.time()}
+    claim = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "since": time.time()}
     claim["nonce"] = uuid.uuid4().hex  # no two claims have the same content
     # The heart beats before the claim is there: a claim without a beat would look dead to a third candidate.
     write_json(_beat_path(layout, latest + 1), {"at": time.time()})
     if not write_json(_claim_path(layout, latest + 1), claim, exclusive=True):
         raise RunHeldError(f"run {layout.run_id}: {_describe(layout, latest + 1)} was faster in taking it over")
-    holder = Holder(layout, latest + 1)
+    holder = Holder(layout, latest + 1, on_lost)
     try:
         yield holder
     finally:
@@ -131,7 +140,7 @@ def _is_alive(layout: RunLayout, generation: int) -> bool:
         claim: dict[str, Any] = read_json(_claim_path(layout, generation))
     except (FileNotFoundError, ValueError):
         return False
-    if claim.get("boot") == _boot_id() and claim.get("host") == socket.gethostname():
+    if claim.get("machine") == _machine() and claim.get("host") == socket.gethostname():
         return _process_exists(int(claim["pid"])) and time.time() - float(beat["at"]) < STALE_S
     return time.time() - float(beat["at"]) < STALE_S
 
@@ -155,10 +164,10 @@ def _describe(layout: RunLayout, generation: int) -> str:
     return f"process {claim['pid']} on {claim['host']} (since {since})"
 
 
-def _boot_id() -> str:
-    """Identity of this machine since it started; empty where the kernel does not tell."""
+def _machine() -> str:
+    """Where process ids mean the same: this boot of this machine, and this container; empty if the kernel is mute."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
+            return f"{stream.read().strip()} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return ""

@@ -103,6 +103,11 @@ class RunLayout:
         return join(self.root, "publication.json")
 
     @property
+    def retry(self) -> str:
+        """There from the moment that prompts without an answer are asked again until what came out is published."""
+        return join(self.root, "retry.json")
+
+    @property
     def report(self) -> str:
         """What ran and what came out, JSON."""
         return join(self.root, "report.json")

@@ -57,5 +57,11 @@ class Engine(Protocol):
     def step(self) -> list[Answer]:
         """Work on what was handed over, return what finished meanwhile (may be empty)."""
 
+    def tokens(self) -> int:
+        """Tokens generated so far for prompts that are not finished; asked from another thread.
+
+        A number that stands still while prompts are in flight means a hung engine.
+        """
+
     def close(self) -> None:
         """Release memory and processes."""

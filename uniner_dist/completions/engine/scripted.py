@@ -15,6 +15,8 @@ import time
 from collections import deque
 from typing import Any
 
+import numpy as np
+
 from uniner_dist.completions.engine.base import Answer, EngineSpec, PromptRefusedError
 from uniner_dist.model import resolve
 
@@ -41,7 +43,9 @@ class ScriptedEngine:
 
     `extra` may hold: `kill`, `hang`, `crash`, `refuse`, `garbage` (word → fault on prompts whose text has it; a fault
     may be limited to a type by `word@type`), `slow_s` (seconds per prompt), `start_s` (seconds to load), `fail_start`
-    (message), `fail_start_node` (id of the node where no engine starts), `batch` (prompts per step).
+    (message), `fail_start_node` (id of the node where no engine starts), `oom_gib` (memory to ask for at load),
+    `oom_once` (path of a file: only the engine that creates it asks for that memory), `long_s` (seconds of generating
+    before the first answer, with tokens that count), `batch` (prompts per step).
     """
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -53,8 +57,11 @@ class ScriptedEngine:
             raise RuntimeError(str(self._extra["fail_start"]))
         if self._extra.get("fail_start_node") == _node_id():
             raise RuntimeError("no engine starts on this node, as the script says")
+        if self._extra.get("oom_gib") and self._is_first(self._extra.get("oom_once")):
+            np.ones(int(self._extra["oom_gib"]) << 30, np.uint8)
         self._tokenizer = Tokenizer.from_file(os.path.join(resolve(spec.model), "tokenizer.json"))
         self._waiting: deque[tuple[str, list[int]]] = deque()
+        self._tokens = 0
 
     def add(self, request_id: str, prompt_ids: list[int]) -> None:
         """Queue one prompt, or refuse it."""
@@ -64,6 +71,7 @@ class ScriptedEngine:
 
     def step(self) -> list[Answer]:
         """Answer up to `batch` prompts."""
+        self._generate_for(float(self._extra.pop("long_s", 0)))
         answers = []
         for _ in range(min(len(self._waiting), int(self._extra.get("batch", 32)))):
             request_id, prompt_ids = self._waiting.popleft()
@@ -76,8 +84,28 @@ class ScriptedEngine:
         time.sleep(float(self._extra.get("slow_s", 0)) * len(answers))
         return answers
 
+    def tokens(self) -> int:
+        """Tokens of the answer that takes long."""
+        return self._tokens
+
     def close(self) -> None:
         """Nothing to release."""
+
+    @staticmethod
+    def _is_first(path: str | None) -> bool:
+        if path is None:
+            return True
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
+
+    def _generate_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self._tokens += 1
+            time.sleep(0.1)
 
     def _read(self, prompt_ids: list[int]) -> tuple[str, str]:
         found = _PROMPT.search(self._tokenizer.decode(prompt_ids, skip_special_tokens=False))

@@ -44,6 +44,11 @@ class VllmEngine:
         """One step of the scheduler."""
         return [_answer(output) for output in self._engine.step() if output.finished]
 
+    def tokens(self) -> int:
+        """Tokens of unfinished answers, as vLLM's front end has received them."""
+        states = list(self._engine.output_processor.request_states.values())
+        return sum(state.detokenizer.num_output_tokens() for state in states if state.detokenizer is not None)
+
     def close(self) -> None:
         """Shut the engine core down."""
         self._engine.engine_core.shutdown()
