@@ -13,9 +13,14 @@ TORCH := $(shell grep '^torch==' requirements.lock)
 pip_option = $$($(BIN)/pip config list | sed -nE "s/^[^=]*[.]$(1)='(.*)'$$/\1/p" | tail -n 1)
 uv_install = ( index=$(call pip_option,index-url); links=$(call pip_option,find-links); cert=$(call pip_option,cert); \
 	export $${index:+UV_DEFAULT_INDEX="$$index"} $${links:+UV_FIND_LINKS="$$links"} $${cert:+SSL_CERT_FILE="$$cert"}; \
-	$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --no-deps $(1) 2>/dev/null )
+	$(BIN)/uv pip install -q --compile-bytecode --python $(or $(2),$(BIN))/python --no-deps $(1) 2>/dev/null )
+AIRFLOW := .venv-airflow
+# Names and versions only, so that a lock installs from any mirror.
+COMPILE := uv pip compile --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q
+# What the image for GPUs must have in the same version as the one without.
+SHARED := fsspec|huggingface-hub|numpy|pandas|pyarrow|pydantic|pyyaml|ray|rich|s3fs|tokenizers|transformers|typer
 
-.PHONY: help setup demo test unit lint lock clean chaos train
+.PHONY: help setup demo test test-airflow unit lint lock lock-airflow lock-gpu images clean chaos train
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +32,9 @@ demo: $(READY) ## Annotate the sample corpus with the demonstration model and sh
 
 test: $(READY) lint ## Lint, check types and run all tests
 	@$(BIN)/python -m pytest
+
+test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, which gets an environment of its own
+	@$(BIN)/python -m pytest tests/airflow
 
 unit: $(READY) ## Only the tests that need neither Spark nor Ray
 	@$(BIN)/python -m pytest tests/unit
@@ -43,12 +51,33 @@ train: $(READY) ## Train the demonstration model anew into ./model (three quarte
 	@OMP_NUM_THREADS=1 $(BIN)/python -m training.train --output model --steps 20000 --minutes 40
 
 clean: ## Remove .venv and what the demo wrote
-	rm -rf $(VENV) demo-output demo-output.work build dist
+	rm -rf $(VENV) $(AIRFLOW) demo-output demo-output.work build dist
 
-# Names and versions only, so that it installs from any mirror; needs uv. CUDA siblings of torch are left out on purpose.
+# These need uv. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
-	uv pip compile pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra s3 --no-header \
-		--no-annotate --no-emit-index-url --no-emit-find-links -q | grep -v "sys_platform == 'never'" > requirements.lock
+	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra s3 \
+		| grep -v "sys_platform == 'never'" > requirements.lock
+
+lock-airflow: ## Resolve Airflow's lock anew
+	$(COMPILE) jobs/airflow/requirements.in --universal --python-version 3.11 -o jobs/airflow/requirements.lock
+
+lock-gpu: ## Resolve the lock of the GPU image anew; needs requirements.lock
+	( . conf/kubernetes/versions.env && echo "vllm==$$VLLM_VERSION" && grep -E '^($(SHARED))==' requirements.lock ) \
+		| $(COMPILE) pyproject.toml --extra gpu --extra s3 -c - --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 --no-emit-package pyspark --no-emit-package py4j \
+		-o conf/kubernetes/requirements-gpu.lock
+
+images: ## Build the images for Kubernetes; needs docker
+	. conf/kubernetes/versions.env && for target in cpu gpu; do docker build --file conf/kubernetes/Dockerfile \
+		--build-arg PYTHON_VERSION=$$PYTHON_VERSION --build-arg SPARK_VERSION=$$SPARK_VERSION \
+		--target $$target --tag uniner-dist:$$UNINER_DIST_VERSION-$$target . || exit 1; done
+
+$(AIRFLOW)/.ready: jobs/airflow/requirements.lock | $(READY)
+	@test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
+	@echo "Installing Airflow into $(AIRFLOW) …"
+	@$(call uv_install,-r jobs/airflow/requirements.lock,$(AIRFLOW)/bin) \
+		|| $(AIRFLOW)/bin/pip install -qq --no-deps -r jobs/airflow/requirements.lock
+	@touch $@
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed: install one, or name it: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -52,7 +52,7 @@ Workdir = Annotated[str | None, typer.Option(help="Folder of runs. Default: OUTP
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file, such as conf/local.yaml.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.")]
 Scores = Annotated[bool | None, typer.Option("--scores/--no-scores", help="Write confidences.")]
-RunName = Annotated[str | None, typer.Option("--run", help="Id of the run, when the workdir holds several.")]
+RunName = Annotated[str | None, typer.Option("--run", help='Id of the run if the workdir holds several, or "latest".')]
 WorkdirArgument = Annotated[str, typer.Option("--workdir", help="Folder of runs.")]
 
 

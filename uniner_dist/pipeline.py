@@ -45,8 +45,7 @@ def annotate(config: Config, say: Say = print) -> dict[str, Any]:
     """
     run = open_run(config)
     if is_published(run):
-        say(f"run {run.id} is finished: {run.config.output.path} already holds its annotations; nothing to do")
-        return dict(read_json(run.layout.report))
+        return _finished(run, say)
     say(f"run {run.id}: everything of it stands in {run.layout.root}")
     with working_on(run) as (holder, stop):
         if is_complete(run):
@@ -135,6 +134,8 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
 
 def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
     """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
+    if not again and is_published(run):
+        return _finished(run, say)
     from uniner_dist.annotations import publish, write_annotations
 
     check = holder.check if holder is not None else lambda: None
@@ -160,6 +161,11 @@ def _spark(run: Run) -> Iterator[Any]:
             quick = run.corpus_bytes < QUICK_BYTES
             session = stack.enter_context(spark_session(run.config, quick=quick))
         yield session
+
+
+def _finished(run: Run, say: Say) -> dict[str, Any]:
+    say(f"run {run.id} is finished: {run.config.output.path} already holds its annotations; nothing to do")
+    return dict(read_json(run.layout.report))
 
 
 def is_published(run: Run) -> bool:

@@ -18,6 +18,9 @@ from uniner_dist.storage.filesystem import absolute, exists, join, list_names, r
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.snapshot import Snapshot
 
+#: Instead of a run's id: the run of the workdir that was opened last.
+LATEST = "latest"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -62,17 +65,23 @@ def open_run(config: Config) -> Run:
     run_id = keys.run_id(config, fingerprint, snapshot.digest)
     run = _build(config, RunLayout(config.workdir_path, run_id), identity, fingerprint, snapshot)
     _pin(run)
+    write_json(_latest_path(config.workdir_path), {"run_id": run_id})
     return run
 
 
 def load_run(workdir: str, run_id: str | None = None) -> Run:
     """An earlier run from its folder; with a single run in the workdir its id may be left out.
 
+    Args:
+        run_id: or `LATEST`, so that a scheduler need not carry the id from stage to stage.
+
     Raises:
         ConfigError: no such run, or several to choose from.
     """
     workdir = absolute(workdir)
     known = list_runs(workdir)
+    if run_id == LATEST and exists(_latest_path(workdir)):
+        run_id = str(read_json(_latest_path(workdir))["run_id"])
     if run_id is None:
         if len(known) != 1:
             found = ", ".join(known) if known else "none"
@@ -98,6 +107,10 @@ def load_run(workdir: str, run_id: str | None = None) -> Run:
 def list_runs(workdir: str) -> list[str]:
     """Ids of the runs in a workdir."""
     return list_names(join(workdir, "runs"))
+
+
+def _latest_path(workdir: str) -> str:
+    return join(workdir, "latest.json")
 
 
 def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, snapshot: Snapshot) -> Run:

@@ -41,6 +41,22 @@ def test_the_same_command_opens_the_same_run_and_pins_its_configuration(tree: di
     assert first.carried == ("domain",)
 
 
+def test_the_latest_run_of_a_workdir_is_the_one_opened_last(tree: dict[str, Any]) -> None:
+    first = open_run(validate_tree(tree))
+    second = open_run(validate_tree({**tree, "types": "person,location"}))
+    workdir = first.config.workdir_path
+    with pytest.raises(ConfigError, match="name the run with --run"):
+        load_run(workdir)
+    assert load_run(workdir, "latest") == second
+    open_run(validate_tree(tree))
+    assert load_run(workdir, "latest") == first
+
+
+def test_a_workdir_without_runs_has_no_latest_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--run latest: not in .*; runs there: none"):
+        load_run(str(tmp_path), "latest")
+
+
 @pytest.mark.parametrize(
     ("dotted", "value"),
     [("pool.replicas", 7), ("engine.threads", 2), ("ray.num_cpus", 3), ("spark.master", "local[1]")],

@@ -1,0 +1,160 @@
+"""What both DAGs are made of: where things stand, and tasks that tell a failure worth a retry from one that is not.
+
+Enters: the Airflow Variable `uniner_dist` (see docs/airflow.md), read when a task starts and never when a DAG file is
+parsed. Leaves: operators. Needs Airflow and its Spark provider only: the job itself runs in its own environment, which
+cannot be shared with Airflow's (the provider's pyspark-client overwrites files of pyspark).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psutil
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import BaseHook, Context, CronDataIntervalTimetable
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+#: The corpus partition of a data interval. `data_interval_start`, not `ds`: they differ in runs started by hand.
+PARTITION = "day={{ data_interval_start | ds }}"
+#: Slots of this Airflow pool are how many jobs may use the GPUs at a time.
+GPU_POOL = "uniner_gpu"
+#: Airflow's Spark connection.
+CONNECTION = "uniner_spark"
+
+#: Exit codes of the job that another try may cure: 1 (unexpected), 3 (a stage failed), 6 (another process works on the
+#: run), 75 (stopped on request). Deaths by a signal count too. What is not listed needs a person: wrong options (2), a
+#: broken invariant (4), thresholds (5, 7), and whatever a later version adds.
+WORTH_A_RETRY = frozenset({1, 3, 6, 75})
+
+#: Arguments of every DAG here.
+DAG_OPTIONS: dict[str, Any] = {
+    # Not "@daily": its data intervals have no length.
+    "schedule": CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    # Old partitions are a backfill, started on purpose (docs/airflow.md); True would start them all at once.
+    "catchup": False,
+    "default_args": {
+        "retries": 3,
+        # Longer than the minute after which a dead process no longer holds its run.
+        "retry_delay": timedelta(minutes=5),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(hours=1),
+    },
+    "tags": ["uniner-dist"],
+}
+
+
+def setting(name: str) -> str:
+    """Template of one entry of the Variable."""
+    return "{{ var.json.uniner_dist.%s }}" % name  # noqa: UP031 - braces of an f-string would hide those of Jinja
+
+
+#: Where the work of one interval stands. Its own folder, so that `--run latest` is this interval's run.
+WORKDIR = ["--workdir", f"{setting('workdir')}/{PARTITION}"]
+#: What the job is to do; the rest (types, model, pool, thresholds) stands in the configuration file.
+PLAN = [
+    "--config",
+    setting("config"),
+    "--corpus",
+    f"{setting('corpus')}/{PARTITION}",
+    "--output",
+    setting("output"),
+    *WORKDIR,
+]
+
+
+def spark_task(task_id: str, script: str, arguments: Sequence[str], **options: Any) -> SparkTask:
+    """A task that runs `jobs/<script>` by spark-submit."""
+    return SparkTask(
+        task_id=task_id,
+        conn_id=CONNECTION,
+        name=f"uniner-dist {task_id}",
+        application=f"{setting('jobs')}/{script}",
+        application_args=list(arguments),
+        # Whatever python comes first on the worker's PATH is Airflow's, which cannot run the job.
+        env_vars={"PYSPARK_PYTHON": setting("python")},
+        **options,
+    )
+
+
+def command_task(task_id: str, command: str, arguments: Sequence[str], **options: Any) -> CommandTask:
+    """A task that runs a command. `exec`: a stop must reach the job, not a shell around it."""
+    words = [f"'{argument}'" if "{{" in argument else argument for argument in arguments]
+    return CommandTask(task_id=task_id, bash_command=f"exec {command} {' '.join(words)}", **options)
+
+
+class SparkTask(SparkSubmitOperator):
+    """`SparkSubmitOperator` that retries only what a retry can cure, drains when stopped, and guesses no master."""
+
+    def execute(self, context: Context) -> None:
+        """Submit and wait.
+
+        Raises:
+            AirflowFailException: no connection, or an exit code that needs a person; not retried.
+            AirflowException: anything else; retried.
+        """
+        _require_connection(self._conn_id)
+        try:
+            super().execute(context)
+        except AirflowException as error:
+            process = self._hook._submit_sp if self._hook else None
+            raise _judged(error, process.returncode if process else None) from error
+
+    def on_kill(self) -> None:
+        """Ask the driver to finish its shards; killing spark-submit, as the provider does, would leave it running."""
+        process = self._hook._submit_sp if self._hook else None
+        drivers = _drivers(process.pid, self.application) if process and process.poll() is None else []
+        for driver in drivers:
+            driver.send_signal(signal.SIGTERM)
+        if not drivers:
+            super().on_kill()
+
+
+class CommandTask(BashOperator):
+    """`BashOperator` that retries only what a retry can cure, and drains when stopped."""
+
+    def execute(self, context: Context) -> Any:
+        """Run and wait; raises as `SparkTask.execute` does."""
+        try:
+            return super().execute(context)
+        except AirflowException as error:
+            process = self.subprocess_hook.sub_process
+            raise _judged(error, process.returncode if process else None) from error
+
+    def on_kill(self) -> None:
+        """Ask the job to finish its shards; not the whole process group, of which a local Ray cluster is a part."""
+        process = self.subprocess_hook.sub_process
+        if process and process.poll() is None:
+            os.kill(process.pid, signal.SIGTERM)
+
+
+def _judged(error: AirflowException, exit_code: int | None) -> AirflowException:
+    """The error to raise instead: the same, or one that Airflow does not retry."""
+    if exit_code in (None, 0) or exit_code in WORTH_A_RETRY or exit_code < 0 or exit_code > 128:
+        return error
+    return AirflowFailException(
+        f"exit code {exit_code}: another try would end the same way; the job's own message stands above"
+    )
+
+
+def _require_connection(name: str) -> None:
+    """Without this the provider takes a connection that is missing or cannot be read for YARN."""
+    try:
+        connection = BaseHook.get_connection(name)
+    except (AirflowException, ValueError) as error:
+        raise AirflowFailException(f"connection {name} is not defined, or cannot be read: {error}") from error
+    if not connection.host and connection.conn_type != "yarn":
+        raise AirflowFailException(f"connection {name} names no master; see docs/airflow.md for how to write it")
+
+
+def _drivers(spark_submit: int, application: str) -> list[psutil.Process]:
+    """The Python driver that spark-submit started (client mode), not the Python workers beside it."""
+    try:
+        return [child for child in psutil.Process(spark_submit).children() if application in child.cmdline()]
+    except psutil.NoSuchProcess:
+        return []
