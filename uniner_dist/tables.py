@@ -26,7 +26,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from uniner_dist.errors import StageError
 from uniner_dist.spark import column, spark_glob, spark_path, write_path
 from uniner_dist.storage import credentials
-from uniner_dist.storage.filesystem import find_files, is_local, join, open_fs, patiently, remove, write_bytes
+from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 def connector_path(spark: SparkSession, path: str) -> str | None:
     """The path as Spark's own connector spells it, or None where Spark has no connector for its scheme."""
-    if is_local(open_fs(path)[0]):
-        return path
     scheme = urlsplit(path).scheme
+    if scheme in ("", "file", "local"):
+        return path
     jvm = getattr(spark, "_jvm", None)
     if jvm is None:  # Spark Connect does not let anybody look
         return path

