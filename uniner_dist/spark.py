@@ -7,7 +7,6 @@ Works with Spark 3.5 to 4.x.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import re
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_type
 from pyspark.sql.types import (
     DataType,
     DecimalType,
@@ -38,7 +36,7 @@ from uniner_dist import errors
 from uniner_dist.config import Config
 from uniner_dist.errors import StageError, UninerError
 from uniner_dist.reaper import marked
-from uniner_dist.storage.filesystem import is_local, join, open_fs, remove, write_bytes
+from uniner_dist.storage.filesystem import is_local, open_fs
 
 #: Settings that a stage needs; applied for its time only, so that a shared session stays as it was.
 STAGE_SETTINGS: Mapping[str, str] = {
@@ -168,18 +166,6 @@ def spark_schema(schema: pa.Schema) -> StructType:
 def column(name: str) -> Column:
     """A column by its exact name, whatever signs are in it."""
     return F.col("`" + name.replace("`", "``") + "`")
-
-
-def write_rows(rows: DataFrame, path: str, empty: bool = False) -> None:
-    """Write a dataset of the run's own, replacing what was there; one known to be empty needs no Spark job."""
-    if not empty:
-        rows.write.mode("overwrite").parquet(write_path(path))
-        return
-    remove(path)
-    schema: pa.Schema = to_arrow_schema(rows.schema)
-    buffer = io.BytesIO()
-    pq.write_table(schema.empty_table(), buffer)
-    write_bytes(join(path, "part-0.parquet"), buffer.getvalue())
 
 
 @contextmanager

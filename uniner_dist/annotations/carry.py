@@ -22,8 +22,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from uniner_dist.run import Run
-from uniner_dist.spark import column, spark_path, spark_schema
+from uniner_dist.spark import column, spark_schema
 from uniner_dist.storage.filesystem import join, open_fs, read_bytes, write_bytes
+from uniner_dist.tables import map_in_arrow, read_table
 
 #: What became of one file of the output.
 _CARRIED = pa.schema(
@@ -58,7 +59,7 @@ def carry_over(spark: SparkSession, run: Run, ids: DataFrame, folder: str) -> li
     """
     affected = _affected_rows(spark, run, ids)
     rewriter = FileRewriter(run.config.output.path, folder, run.id)
-    rows = affected.mapInArrow(rewriter, spark_schema(_CARRIED)).collect()  # one row per file
+    rows = map_in_arrow(affected, rewriter, spark_schema(_CARRIED)).collect()  # one row per file
     return [Carried(row["file"], row["carried"], row["kept"], row["replaced"]) for row in rows]
 
 
@@ -66,13 +67,9 @@ def _affected_rows(spark: SparkSession, run: Run, ids: DataFrame) -> DataFrame:
     """`file`, `rows`: the positions of rows to be replaced, per file that has any."""
     id_column = run.config.corpus.id_column
     schema = StructType([StructField(id_column, ids.schema["id"].dataType), StructField("entity_type", StringType())])
-    output = spark.read.schema(schema).option("pathGlobFilter", "*.parquet").parquet(spark_path(run.config.output.path))
+    output = read_table(spark, run.config.output.path, schema, location=True)
     labels = [entity_type.label for entity_type in run.config.types]
-    rows = output.where(F.col("entity_type").isin(*labels)).select(
-        column(id_column).alias("id"),
-        F.col("_metadata.file_path").alias("file"),
-        F.col("_metadata.row_index").alias("row"),
-    )
+    rows = output.where(F.col("entity_type").isin(*labels)).select(column(id_column).alias("id"), "file", "row")
     return rows.join(ids, "id", "left_semi").groupBy("file").agg(F.collect_list("row").alias("rows"))
 
 

@@ -29,10 +29,11 @@ from uniner_dist.annotations.stage import read_staged
 from uniner_dist.errors import StageError
 from uniner_dist.run import Run
 from uniner_dist.schemas import SCHEMA_VERSION
-from uniner_dist.spark import describe, spark_path, stage
+from uniner_dist.spark import describe, stage
 from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes, write_json
 from uniner_dist.storage.flip import FolderChange, apply, lock_output
 from uniner_dist.storage.marker import read_marker, write_marker
+from uniner_dist.tables import read_table
 
 
 def publish(
@@ -155,7 +156,7 @@ def _plan(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> dict[str,
 
 def _carry_over(spark: SparkSession, run: Run) -> list[Carried]:
     remove(_carry_folder(run))
-    places = spark.read.parquet(spark_path(run.layout.occurrences))
+    places = read_table(spark, run.layout.occurrences)
     doc_id = F.col("document").getField(run.config.corpus.id_column)
     ids = places.where("passage = 0").select(doc_id.alias("id"))
     return carry_over(spark, run, ids, _carry_folder(run))
@@ -185,7 +186,7 @@ def _by_folder(add: Mapping[str, str], gone: Iterable[str]) -> Sequence[FolderCh
 
 def _write_placeholder(spark: SparkSession, run: Run) -> str:
     """One file with all columns and no rows, so that a dataset without documents can still be read."""
-    places = spark.read.parquet(spark_path(run.layout.occurrences))
+    places = read_table(spark, run.layout.occurrences)
     schema: pa.Schema = to_arrow_schema(read_staged(spark, run, places).schema)
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)

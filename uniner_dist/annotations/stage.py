@@ -25,10 +25,11 @@ from uniner_dist.annotations.documents import (
 )
 from uniner_dist.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
-from uniner_dist.spark import column, describe, settings, spark_path, spark_schema, stage, write_path, write_rows
+from uniner_dist.spark import column, describe, settings, spark_schema, stage
 from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
+from uniner_dist.tables import map_in_arrow, read_table, write_rows, write_table
 
 #: Documents that one task turns into annotations: their exploded rows are sorted in its memory.
 _DOCUMENTS_PER_TASK = 250_000
@@ -69,7 +70,7 @@ def _is_published(run: Run) -> bool:
 
 def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
     prompts_summary = read_json(run.layout.prompts_summary)
-    places = spark.read.parquet(spark_path(run.layout.occurrences))
+    places = read_table(spark, run.layout.occurrences)
     answers = _write_answers(spark, run, manifest.select(["shard"]).to_pylist())
     documents = whole_documents(places, answers)
     if prompts_summary["split_documents"]:
@@ -93,9 +94,9 @@ def _write_answers(spark: SparkSession, run: Run, shards: list[dict[str, Any]]) 
     reader = AnswerReader(run.layout, run.fingerprint, asks, label_asks, run.config.run.scores)
     names = spark.createDataFrame([(row["shard"],) for row in shards], "shard string")
     tasks = max(1, min(len(shards), max(4 * spark.sparkContext.defaultParallelism, len(shards) // 64)))
-    answers = names.repartition(tasks).mapInArrow(reader, spark_schema(ANSWERS))
-    answers.write.mode("overwrite").parquet(write_path(run.layout.answers))
-    return spark.read.schema(answers.schema).parquet(spark_path(run.layout.answers))
+    answers = map_in_arrow(names.repartition(tasks), reader, spark_schema(ANSWERS))
+    write_table(answers, run.layout.answers)
+    return read_table(spark, run.layout.answers, answers.schema)
 
 
 def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: DataFrame, count: int) -> None:
@@ -107,8 +108,7 @@ def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: D
     gathered = _by_folder(documents, places, run, count, 2 * spark.sparkContext.defaultParallelism)
     rows = annotation_rows(gathered, run, model.licence(run.config.model))
     rows = rows.sortWithinPartitions(*[column(name) for name in (*run.partition_by, run.config.corpus.id_column)])
-    writer = rows.write.mode("overwrite").option("maxRecordsPerFile", run.config.output.max_records_per_file)
-    writer.partitionBy(*run.partition_by).parquet(write_path(run.layout.staging))
+    write_table(rows, run.layout.staging, run.partition_by, run.config.output.max_records_per_file)
 
 
 def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, tasks: int) -> DataFrame:
@@ -142,7 +142,7 @@ def read_staged(spark: SparkSession, run: Run, places: DataFrame) -> DataFrame:
     """The annotations as written, every column (folder ones too) with the type it was written with."""
     document = places.schema["document"].dataType.fields  # type: ignore[attr-defined]
     fields = StructType([*document, *spark_schema(pa.schema(ANNOTATION_FIELDS))])
-    return spark.read.schema(fields).parquet(spark_path(run.layout.staging))
+    return read_table(spark, run.layout.staging, fields)
 
 
 def _write_quarantine(
@@ -152,4 +152,4 @@ def _write_quarantine(
     describe(spark, "write quarantine")
     rows = quarantine_rows(places, answers, run)
     write_rows(rows, run.layout.quarantine, empty=not summary["failed"])
-    return spark.read.schema(rows.schema).parquet(spark_path(run.layout.quarantine))
+    return read_table(spark, run.layout.quarantine, rows.schema)

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.schemas import COMPLETIONS
+from uniner_dist.storage.credentials import adopt
 from uniner_dist.storage.filesystem import join, remove
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import (
@@ -54,6 +56,7 @@ class ReplicaSpec:
     template: str
     tokenizer_json: str
     max_in_flight: int
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)  # of the object store
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Replica:
     """Actor body. `start` loads the model; `complete` and `merge` do works; `progress` answers at any time."""
 
     def __init__(self, spec: ReplicaSpec) -> None:
+        adopt(spec.credentials)
         self._spec = spec
         self._jobs: deque[_Job] = deque()
         self._by_number: dict[int, _Job] = {}

@@ -25,6 +25,7 @@ from uniner_dist.completions.state import PoolSummary
 from uniner_dist.config import Config
 from uniner_dist.errors import StageError
 from uniner_dist.run import Run
+from uniner_dist.storage import credentials
 from uniner_dist.storage.filesystem import StorageError, exists, join, list_names, read_json, remove, write_json
 from uniner_dist.storage.holder import Holder
 from uniner_dist.storage.shards import (
@@ -145,6 +146,7 @@ def _replica_spec(run: Run) -> ReplicaSpec:
         template=config.model.template,
         tokenizer_json=model.load_tokenizer_json(config.model),
         max_in_flight=config.pool.max_in_flight,
+        credentials=credentials.of_this_process(),
     )
 
 

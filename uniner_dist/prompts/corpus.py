@@ -16,8 +16,9 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.run import Run
-from uniner_dist.spark import column, spark_glob, spark_path, spark_type, write_path
+from uniner_dist.spark import column, spark_type
 from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
+from uniner_dist.tables import connector_path, read_table
 
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
 _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
@@ -36,15 +37,24 @@ def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
     columns nobody asked for are neither read nor compared between files.
     """
     corpus = run.config.corpus
-    place = spark_glob(corpus.path) if is_glob(corpus.path) else spark_path(corpus.path)
-    rows: DataFrame = _reader(spark, run, _read_schema(run, snapshot)).load(place)
-    if any(_PERCENT_UTF8.search(file[len(snapshot.base) :]) for file in snapshot.files):
+    rows = read_table(
+        spark,
+        corpus.path,
+        _read_schema(run, snapshot),
+        location=True,
+        files=snapshot.files,
+        base=run.corpus_base if run.corpus_partitions else "",
+        suffixes=SUFFIXES,
+        is_glob=is_glob(corpus.path),
+    )
+    escaped = any(_PERCENT_UTF8.search(file[len(snapshot.base) :]) for file in snapshot.files)
+    if escaped and connector_path(spark, corpus.path):
         rows = rows.withColumns({name: _from_percent_utf8(column(name)) for name in run.corpus_partitions})
     return rows.select(
         F.struct(*[column(name) for name in document_columns(run)]).alias("document"),
         column(corpus.text_column).alias("text"),
-        F.col("_metadata.file_path").alias("file"),
-        F.col("_metadata.row_index").alias("row"),
+        "file",
+        "row",
     )
 
 
@@ -118,17 +128,6 @@ def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFram
     kept = [_readable(F.col("document").getField(f.name), f).alias(f.name) for f in fields if f.name != text_column]
     text = _readable(F.col("text"), StructField("text", StringType())).alias(text_column)
     return bad.select(*kept, text, "reason")
-
-
-def _reader(spark: SparkSession, run: Run, schema: StructType):  # type: ignore[no-untyped-def]  # DataFrameReader is not exported by 3.5
-    reader = spark.read.format("parquet").schema(schema).option("pathGlobFilter", _suffix_glob())
-    if run.corpus_partitions:
-        return reader.option("basePath", write_path(run.corpus_base))
-    return reader.option("recursiveFileLookup", "true")
-
-
-def _suffix_glob() -> str:
-    return "*.{" + ",".join(suffix.lstrip(".") for suffix in SUFFIXES) + "}"
 
 
 def _read_schema(run: Run, snapshot: Snapshot) -> StructType:

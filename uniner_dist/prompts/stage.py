@@ -34,10 +34,11 @@ from uniner_dist.prompts.passages import (
 from uniner_dist.prompts.writing import ShardWriter, sorted_passages, thin_frequent
 from uniner_dist.run import Run
 from uniner_dist.schemas import SHARDS
-from uniner_dist.spark import describe, settings, spark_path, spark_schema, stage, write_path, write_rows
+from uniner_dist.spark import describe, settings, spark_schema, stage
 from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
 from uniner_dist.storage.shards import write_shards
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
+from uniner_dist.tables import map_in_arrow, read_table, write_rows, write_table
 
 #: Text of long documents that one task splits; about half a minute of tokenising.
 _LONG_BYTES_PER_TASK = 32 << 20
@@ -138,8 +139,8 @@ def _find_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame
         return None
     repeats = rows.find_repeats(corpus, run)
     path = join(run.layout.root, "repeats")
-    repeats.write.mode("overwrite").parquet(write_path(path))
-    kept = spark.read.schema(repeats.schema).parquet(spark_path(path))
+    write_table(repeats, path)
+    kept = read_table(spark, path, repeats.schema)
     return F.broadcast(kept) if kept.count() <= _BROADCAST_REPEATS else kept
 
 
@@ -173,8 +174,8 @@ def _passages(
     split = split_long(documents, splitter, budget, min(survey.long_texts, wanted))
     path = _splits(run)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
-        split.write.mode("overwrite").parquet(write_path(path))
-    return whole.unionByName(spark.read.schema(split.schema).parquet(spark_path(path)))
+        write_table(split, path)
+    return whole.unionByName(read_table(spark, path, split.schema))
 
 
 def _splits(run: Run) -> str:
@@ -184,8 +185,8 @@ def _splits(run: Run) -> str:
 def _write_occurrences(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
     describe(spark, "write occurrences")
     places = occurrences(passages)
-    places.write.mode("overwrite").parquet(write_path(run.layout.occurrences))
-    return spark.read.schema(places.schema).parquet(spark_path(run.layout.occurrences))
+    write_table(places, run.layout.occurrences)
+    return read_table(spark, run.layout.occurrences, places.schema)
 
 
 def _count(spark: SparkSession, places: DataFrame) -> Totals:
@@ -224,7 +225,7 @@ def _write_shards(
     tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(packing.buckets / 4))
     writer = ShardWriter(run.layout, asked(run), packing)
     ordered = sorted_passages(passages, packing, min(packing.buckets, tasks))
-    written = ordered.mapInArrow(writer, spark_schema(SHARDS)).collect()  # one row per shard
+    written = map_in_arrow(ordered, writer, spark_schema(SHARDS)).collect()  # one row per shard
     found = sorted((row.asDict() for row in written), key=lambda row: str(row["shard"]))
     return pa.Table.from_pylist(found, schema=SHARDS)
 

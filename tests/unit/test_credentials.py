@@ -1,0 +1,45 @@
+"""Credentials on their way to other processes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from uniner_dist.completions.replica import ReplicaSpec
+from uniner_dist.storage.credentials import adopt, of_this_process
+
+KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process without credentials, whatever this one has."""
+    for name in of_this_process():
+        monkeypatch.delenv(name)
+    for name in KEYS:
+        monkeypatch.setenv(name, "removed afterwards")
+        monkeypatch.delenv(name)
+
+
+def test_a_process_that_knows_nothing_adopts_everything() -> None:
+    adopt(KEYS)
+    assert of_this_process() == KEYS
+
+
+def test_a_region_alone_is_no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    adopt({**KEYS, "AWS_REGION": "us-east-1"})
+    assert of_this_process().items() >= KEYS.items()
+
+
+def test_a_process_with_credentials_of_its_own_keeps_them_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    adopt({**KEYS, "AWS_SESSION_TOKEN": "of another key"})
+    assert of_this_process() == {"AWS_ACCESS_KEY_ID": "mine"}
+    assert "AWS_SESSION_TOKEN" not in os.environ
+
+
+def test_a_replicas_specification_does_not_show_them() -> None:
+    spec = ReplicaSpec(None, None, "f", "t", "{}", 1, credentials=KEYS)  # type: ignore[arg-type]
+    assert "secret" not in repr(spec)

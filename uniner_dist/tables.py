@@ -1,0 +1,343 @@
+"""Parquet datasets as Spark sees them, wherever they lie.
+
+Enters: a path of any scheme. Leaves: a DataFrame, or files. Where the cluster has a connector of its own for the
+scheme, Spark reads and writes. Where it has none (a pip-installed Spark has none for `s3://`), its tasks do it
+themselves by fsspec and pyarrow, file by file: slower, but nothing has to be installed. Files that tasks write have
+fixed names and appear whole, so a task that is tried again writes its own file again.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from uniner_dist.errors import StageError
+from uniner_dist.spark import column, spark_glob, spark_path, write_path
+from uniner_dist.storage import credentials
+from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, write_bytes
+
+log = logging.getLogger(__name__)
+
+#: Other spellings of a scheme that Spark's connector may have; Hadoop's own connector for `s3://` answers to `s3a://`.
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {"s3": ("s3", "s3a"), "s3a": ("s3a", "s3"), "gcs": ("gs",)}
+#: Folder of null and of the empty string, as Hive and Spark name it.
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+#: What Hive and Spark escape in a folder's name, besides control characters.
+_ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^")
+#: A task's file is closed at this size, so that it can be held in memory and written whole.
+_FILE_BYTES = 128 * 2**20
+#: Rows that a task hands to Spark at a time; a corpus may have texts of a megabyte.
+_ROWS_PER_BATCH = 256
+#: Where a row stands; Spark names the same things `_metadata.file_path` and `_metadata.row_index`.
+_LOCATION = (StructField("file", StringType(), False), StructField("row", LongType(), False))
+
+ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+def connector_path(spark: SparkSession, path: str) -> str | None:
+    """The path as Spark's own connector spells it, or None where Spark has no connector for its scheme."""
+    scheme = urlsplit(path).scheme
+    if scheme in ("", "file", "local"):
+        return path
+    jvm = getattr(spark, "_jvm", None)
+    if jvm is None:  # Spark Connect does not let anybody look
+        return path
+    for spelling in _SPELLINGS.get(scheme, (scheme,)):
+        try:
+            hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+            jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(spelling, hadoop)
+        except Exception as error:
+            if type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
+                raise
+            continue
+        return spelling + path[len(scheme) :]
+    return None
+
+
+def read_table(
+    spark: SparkSession,
+    path: str,
+    schema: StructType | None = None,
+    *,
+    location: bool = False,
+    files: Sequence[str] | None = None,
+    base: str | None = None,
+    suffixes: Sequence[str] = (".parquet",),
+    is_glob: bool = False,
+) -> DataFrame:
+    """A Parquet dataset.
+
+    Args:
+        schema: columns to read, folder columns among them; default: what the first file has.
+        location: add `file` and `row`, which name a row.
+        files: the dataset's files, as fsspec spells them, where they are known already.
+        base: folder from which folder columns count; default: the path. An empty string: there are no folder columns.
+        suffixes: endings of its files.
+        is_glob: whether wildcards in the path are meant as such.
+    """
+    native = connector_path(spark, path)
+    if native is not None:
+        if base and "://" in native:
+            base = native[: native.index("://") + 3] + base
+        return _read_by_spark(spark, native, schema, location, base, suffixes, is_glob)
+    fs, stripped = open_fs(path)
+    if files is None:
+        files = [join(stripped, name) for name in find_files(path, suffixes[0])]
+    if schema is None:
+        schema = from_arrow_schema(_read_schema(fs, path, files))
+    say_once(spark, f"{urlsplit(path).scheme}:// is read and written by Spark's tasks through fsspec; a cluster whose "
+             "Spark has a connector for it is faster")  # fmt: skip
+    return _read_by_tasks(spark, path, schema, location, files, stripped if base is None else base)
+
+
+def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), max_records: int = 0) -> None:
+    """Write a dataset, replacing what was there.
+
+    Args:
+        partition_by: folder columns; rows must come sorted by them within each partition.
+        max_records: most rows of a file; 0 for no bound.
+    """
+    native = connector_path(rows.sparkSession, path)
+    if native is not None:
+        writer = rows.write.mode("overwrite").option("maxRecordsPerFile", max_records)
+        (writer.partitionBy(*partition_by) if partition_by else writer).parquet(write_path(native))
+        return
+    remove(path)
+    folders = [column(name).cast("string").alias(f"_folder_{i}") for i, name in enumerate(partition_by)]
+    kept = [column(name) for name in rows.columns if name not in partition_by]
+    named = rows.select(F.spark_partition_id().cast("long").alias("_task"), *folders, *kept)
+    writer_function = _FileWriter(path, tuple(partition_by), max_records)
+    map_in_arrow(named, writer_function, StructType([StructField("rows", LongType())])).agg(F.sum("rows")).collect()
+
+
+def write_rows(rows: DataFrame, path: str, empty: bool = False) -> None:
+    """Write a dataset of the run's own, replacing what was there; one known to be empty needs no Spark job."""
+    if not empty:
+        write_table(rows, path)
+        return
+    remove(path)
+    schema: pa.Schema = to_arrow_schema(rows.schema)
+    buffer = io.BytesIO()
+    pq.write_table(schema.empty_table(), buffer)
+    write_bytes(join(path, "part-0.parquet"), buffer.getvalue())
+
+
+def map_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType) -> DataFrame:
+    """`DataFrame.mapInArrow` for a function that reads or writes storage: it finds the driver's credentials there."""
+    return rows.mapInArrow(_WithCredentials(function, credentials.of_this_process()), schema)
+
+
+class _WithCredentials:
+    """A function that goes to Spark's tasks together with credentials: never by configuration, which Spark shows."""
+
+    def __init__(self, function: ArrowFunction, values: Mapping[str, str]) -> None:
+        self._function, self._values = function, values
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        credentials.adopt(self._values)
+        return self._function(batches)
+
+
+_said: set[tuple[str, str]] = set()
+
+
+def say_once(spark: SparkSession, words: str) -> None:
+    """Log a line once per session of Spark."""
+    key = (spark.sparkContext.applicationId, words)
+    if key not in _said:
+        _said.add(key)
+        log.warning(words)
+
+
+# -- Spark's own connector -------------------------------------------------------------------------------------------
+
+
+def _read_by_spark(
+    spark: SparkSession,
+    path: str,
+    schema: StructType | None,
+    location: bool,
+    base: str | None,
+    suffixes: Sequence[str],
+    is_glob: bool,
+) -> DataFrame:
+    reader: Any = spark.read.format("parquet")
+    if schema is not None:
+        reader = reader.schema(schema)
+    reader = reader.option("pathGlobFilter", "*.{" + ",".join(suffix.lstrip(".") for suffix in suffixes) + "}")
+    if base == "":
+        reader = reader.option("recursiveFileLookup", "true")
+    elif base is not None:
+        reader = reader.option("basePath", write_path(base))
+    rows: DataFrame = reader.load(spark_glob(path) if is_glob else spark_path(path))
+    if not location:
+        return rows
+    where = [F.col("_metadata.file_path").alias("file"), F.col("_metadata.row_index").alias("row")]
+    return rows.select(*[column(name) for name in rows.columns], *where)
+
+
+# -- Spark's tasks themselves ----------------------------------------------------------------------------------------
+
+
+def _read_schema(fs: Any, path: str, files: Sequence[str]) -> pa.Schema:
+    if not files:
+        raise StageError(f"{path}: no Parquet files there")
+    with patiently(path, lambda: fs.open(files[0], "rb")) as stream:
+        return pq.read_schema(stream)
+
+
+def _read_by_tasks(
+    spark: SparkSession, path: str, schema: StructType, location: bool, files: Sequence[str], base: str
+) -> DataFrame:
+    """One task reads some whole files; values of folders come as strings and are cast by Spark, as Spark does."""
+    base = base.rstrip("/")
+    values = [hive_values(file[len(base) :]) if base else {} for file in files]
+    names = list(dict.fromkeys(name for value in values for name in value))
+    folders = [field for field in schema.fields if field.name in names]
+    stored = StructType([field for field in schema.fields if field.name not in names])
+    out = StructType([*[StructField(f"_folder_{i}", StringType()) for i in range(len(folders))], *stored, *_LOCATION])
+    listed = spark.createDataFrame(
+        [(file, [value.get(field.name) for field in folders]) for file, value in zip(files, values, strict=True)],
+        "file string, folders array<string>",
+    )
+    tasks = max(1, min(len(files), 8 * spark.sparkContext.defaultParallelism))
+    reader = _FileReader(path, to_arrow_schema(stored), len(folders))
+    rows = map_in_arrow(listed.repartition(tasks), reader, out)
+    of_folder = {field.name: F.col(f"_folder_{i}").cast(field.dataType) for i, field in enumerate(folders)}
+    columns = [of_folder.get(name, column(name)).alias(name) for name in schema.names]
+    return rows.select(*columns, *([F.col("file"), F.col("row")] if location else []))
+
+
+class _FileReader:
+    """Spark's task: rows of whole files, of (`file`, `folders`) whatever else is asked for.
+
+    Args:
+        path: any path of the dataset, for its file system.
+        schema: columns of the files to read; one that a file lacks is null, as for Spark.
+        folders: how many folder columns there are.
+    """
+
+    def __init__(self, path: str, schema: pa.Schema, folders: int) -> None:
+        self._path, self._schema, self._folders = path, schema, folders
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        fs, _ = open_fs(self._path)
+        for batch in batches:
+            for file, folders in zip(*(batch.column(i).to_pylist() for i in (0, 1)), strict=True):
+                yield from self._read(fs, file, folders)
+
+    def _read(self, fs: Any, file: str, folders: Sequence[str | None]) -> Iterator[pa.RecordBatch]:
+        begin = 0
+        try:
+            with patiently(file, lambda: fs.open(file, "rb")) as stream:
+                source = pq.ParquetFile(stream)
+                wanted = [name for name in self._schema.names if name in source.schema_arrow.names]
+                for batch in source.iter_batches(_ROWS_PER_BATCH, columns=wanted):
+                    yield self._batch(batch, file, folders, begin)
+                    begin += batch.num_rows
+        except (pa.ArrowException, EOFError) as error:
+            words = str(error).strip().splitlines()[0]
+            raise StageError(f"{file} cannot be read ({words}); repair or remove this file and start again") from error
+
+    def _batch(self, batch: pa.RecordBatch, file: str, folders: Sequence[str | None], begin: int) -> pa.RecordBatch:
+        count = batch.num_rows
+        arrays: list[pa.Array] = [pa.array([value] * count, pa.string()) for value in folders]
+        names = [f"_folder_{i}" for i in range(self._folders)]
+        for field in self._schema:
+            known = field.name in batch.schema.names
+            arrays.append(_conform(batch.column(field.name), field.type) if known else pa.nulls(count, field.type))
+            names.append(field.name)
+        arrays += [pa.array([file] * count, pa.string()), pa.array(np.arange(begin, begin + count), pa.int64())]
+        return pa.RecordBatch.from_arrays(arrays, names=[*names, "file", "row"])
+
+
+def _conform(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The same values in the type that Spark reads them in; strings are not looked at."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    return values if values.type == kind else pc.cast(values, kind)
+
+
+class _FileWriter:
+    """Spark's task: writes its rows of (`_task`, `_folder_0` …, columns) as files; yields how many it wrote."""
+
+    def __init__(self, path: str, partition_by: tuple[str, ...], max_records: int) -> None:
+        self._path, self._partition_by, self._max_records = path, partition_by, max_records
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held: list[pa.RecordBatch] = []
+        place: tuple[Any, ...] | None = None
+        number, rows = 0, 0
+        for piece, data in self._pieces(batches):
+            full = self._is_full(held, data.num_rows)
+            if held and (piece != place or full):
+                self._write(place, number, held)
+                number, held = number + 1, []
+            place = piece
+            held.append(data)
+            rows += data.num_rows
+        if held:
+            self._write(place, number, held)
+        yield pa.RecordBatch.from_arrays([pa.array([rows], pa.int64())], names=["rows"])
+
+    def _is_full(self, held: Sequence[pa.RecordBatch], more: int) -> bool:
+        too_many = self._max_records and sum(batch.num_rows for batch in held) + more > self._max_records
+        return bool(too_many) or sum(batch.nbytes for batch in held) > _FILE_BYTES
+
+    def _pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[tuple[Any, ...], pa.RecordBatch]]:
+        """Runs of rows of one task and folder, no longer than a file may be."""
+        keys = 1 + len(self._partition_by)
+        for batch in batches:
+            columns = [batch.column(i) for i in range(keys)]
+            data = batch.select(batch.schema.names[keys:])
+            begin = 0
+            for end in [*_borders(columns), batch.num_rows]:
+                place = tuple(values[begin].as_py() for values in columns) if end > begin else ()
+                step = self._max_records or max(end - begin, 1)
+                for start in range(begin, end, step):
+                    yield place, data.slice(start, min(step, end - start))
+                begin = end
+
+    def _write(self, place: tuple[Any, ...] | None, number: int, held: list[pa.RecordBatch]) -> None:
+        assert place is not None
+        task, *values = place
+        folders = [hive_folder(name, value) for name, value in zip(self._partition_by, values, strict=True)]
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_batches(held), buffer, compression="zstd")
+        write_bytes(join(self._path, *folders, f"part-{task:05d}-{number:05d}.parquet"), buffer.getvalue())
+
+
+def _borders(columns: Sequence[pa.Array]) -> list[int]:
+    """Rows at which any of the columns has another value than in the row before."""
+    changed: set[int] = set()
+    for values in columns:
+        codes = pc.fill_null(pc.dictionary_encode(values, null_encoding="encode").indices, -1).to_numpy()
+        changed.update((np.flatnonzero(np.diff(codes)) + 1).tolist())
+    return sorted(changed)
+
+
+def hive_folder(name: str, value: str | None) -> str:
+    """`name=value` as Hive and Spark escape it."""
+
+    def escape(text: str) -> str:
+        return "".join(f"%{ord(sign):02X}" if sign in _ESCAPED or sign < " " else sign for sign in text)
+
+    return f"{escape(name)}={escape(value) if value else _NO_VALUE}"
+
+
+def hive_values(path: str) -> dict[str, str | None]:
+    """Values of the folders of a path, None for Hive's null."""
+    pairs = [folder.split("=", 1) for folder in path.split("/")[:-1] if "=" in folder]
+    return {unquote(name): None if value == _NO_VALUE else unquote(value) for name, value in pairs}
