@@ -185,6 +185,26 @@ def evaluate(
 
 
 @app.command()
+def diff(
+    before: Annotated[str, typer.Option(help="Published annotations.")],
+    after: Annotated[str, typer.Option(help="Published annotations, of another model, template or day.")],
+    before_run: Annotated[str | None, typer.Option(help="Only the rows of this run.")] = None,
+    after_run: Annotated[str | None, typer.Option(help="Only the rows of this run.")] = None,
+    by: Annotated[str | None, typer.Option(help="Column of AFTER to count by as well, such as domain.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the document ids, if not the datasets' own.")] = None,
+    json: Annotated[str | None, typer.Option(help="Write everything, with more examples, to this file.")] = None,
+    config: ConfigFile = None,
+    overrides: Set = None,
+) -> None:
+    """Compare two annotations datasets or runs (Spark): what appeared, vanished and moved, agreement, examples."""
+    from uniner_dist.comparison.commands import run_diff
+    from uniner_dist.comparison.joining import Side
+
+    sides = Side(before, before_run), Side(after, after_run)
+    run_diff(*sides, by, id_column, json, config, overrides or [], _say)
+
+
+@app.command()
 def benchmark(
     data: Annotated[str, typer.Option(help="Folder with the authors' JSON files, or with corpus/ and gold/.")],
     output: Annotated[str, typer.Option(help="Folder for annotations and scores of every data set.")],
