@@ -119,7 +119,7 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """Counts, rates with intervals, `by_type`, `by`, and `examples`; see docs/growing.md."""
         scopes: dict[str, dict[str, list[_Numbers]]] = {"all": {"": []}, "type": {}, "by": {}}
-        for (scope, name, _), numbers in self._counters.items():
+        for (scope, name, _), numbers in sorted(self._counters.items()):
             scopes[scope].setdefault(name, []).append(numbers)
         by_type = {name: _figures(numbers) for name, numbers in sorted(scopes["type"].items())}
         outcomes: dict[str, int] = {}
