@@ -22,7 +22,8 @@ app = typer.Typer(
         "answers them, Spark publishes annotations with offsets.\n\n"
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
-        "6 another process works on this run · 75 stopped on request, run again to resume."
+        "6 another process works on this run · 7 the quality gate stopped the run, nothing published · "
+        "75 stopped on request, run again to resume."
     ),
 )
 
@@ -128,6 +129,17 @@ def write_prompts(
     with working_on(run):
         run_prompts(run, _say)
     print(run.id)
+
+
+@app.command("gate")
+def pass_gate(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """The quality gate of a run alone (Spark, Ray and vLLM): annotate its gold and sample, and judge the answers."""
+    from uniner_dist.pipeline import run_gate, working_on
+    from uniner_dist.run import load_run
+
+    opened = load_run(workdir, run)
+    with working_on(opened):
+        run_gate(opened, _say)
 
 
 @app.command("completions")

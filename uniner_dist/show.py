@@ -131,7 +131,7 @@ def print_status(workdir: str, run_id: str | None, console: Console | None = Non
 def run_state(run: Run) -> str:
     """Where a run stands, from its files alone."""
     if exists(run.layout.report):
-        return "published"
+        return "published" if read_json(run.layout.report)["publication"] else "stopped by its gate"
     if not exists(run.layout.shards):
         return "prompts"
     return "annotations" if is_complete(run) else "completions"
