@@ -217,6 +217,19 @@ def diff(
 
 
 @app.command()
+def provenance(
+    output: Annotated[str, typer.Option(help="Published annotations.")],
+    run: Annotated[str | None, typer.Option(help="Only this run, such as the run_id of a row.")] = None,
+) -> None:
+    """Where an output's rows come from, as JSON: each run's model, revision, template, fingerprint, engine, licence."""
+    import json
+
+    from uniner_dist.provenance import look_up
+
+    print(json.dumps(look_up(output, run), indent=2, ensure_ascii=False))
+
+
+@app.command()
 def benchmark(
     data: Annotated[str, typer.Option(help="Folder with the authors' JSON files, or with corpus/ and gold/.")],
     output: Annotated[str, typer.Option(help="Folder for annotations and scores of every data set.")],

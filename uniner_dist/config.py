@@ -79,6 +79,7 @@ class OutputConfig(Section):
         None, description="folder columns; default: the corpus's partition columns, then entity_type"
     )
     max_records_per_file: int = Field(2_000_000, ge=1, description="upper bound of rows in one annotations file")
+    language: Names = Field((), description="languages of the texts for the dataset card, such as en; none if unknown")
 
 
 class ModelConfig(Section):

@@ -153,7 +153,7 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
 
 def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
     """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
-    from uniner_dist.annotations import publish, write_annotations
+    from uniner_dist.annotations import publish, write_annotations, write_card
     from uniner_dist.gate.stage import check_staged, close_gate
 
     with _spark(run) as spark:
@@ -166,9 +166,11 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
         if holder is not None:
             holder.check()
         publication = publish(spark, run, again)
+        publication["card"] = write_card(spark, run)
         close_gate(run)
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
-    report = build_report(run, read_json(run.layout.prompts_summary), read_attempts(run), summary, publication, gate)
+    prompts = read_json(run.layout.prompts_summary)
+    report = build_report(run, prompts, read_attempts(run), summary, publication, gate)
     write_report(run, report)
     return report
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import uniner_dist
-from uniner_dist import model
+from uniner_dist import model, provenance
 from uniner_dist.errors import QualityGateError
 from uniner_dist.run import Run
 from uniner_dist.storage.filesystem import write_json
@@ -57,6 +57,7 @@ def _head(run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]]) -> 
             "fingerprint": run.fingerprint,
             "licence": model.licence(run.config.model),
         },
+        "provenance": provenance.describe(run),
         "prompts": prompts,
         "completions": summarise_attempts(attempts),
     }

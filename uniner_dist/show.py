@@ -36,6 +36,7 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
         )
     console.print(f"licence of the answers: {report['model']['licence']}")
     _print_place(console, "annotations", report["output"])
+    _print_place(console, "their dataset card", report["publication"].get("card", "none"))
     _print_place(console, "everything else of the run", report["workdir"])
 
 
