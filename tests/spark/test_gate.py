@@ -166,7 +166,7 @@ def test_answers_that_differ_from_the_gate_s_are_not_published(
     model = Model(spark)
     model.gate(run)
     model.answer = nothing
-    with pytest.raises(QualityGateError, match="the gate's own answers to them on 4 documents is too low"):
+    with pytest.raises(QualityGateError, match="the answers that the gate got on 4 documents is too low"):
         model.publish(run)
     assert not Path(run.config.output.path).exists()
     assert read_sample(run.config.output.path) is None

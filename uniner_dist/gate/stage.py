@@ -30,7 +30,15 @@ from uniner_dist.evaluation.tally import Tally as Scores
 from uniner_dist.gate.documents import corpus_texts, sample_ids, unchanged
 from uniner_dist.gate.gold import GoldSlice, read_gold_slice
 from uniner_dist.gate.sample import Cells, Sample, Source, read_sample, write_sample
-from uniner_dist.gate.verdict import GatePlace, gate_place, is_gated, judge, lowest_rate, read_verdict
+from uniner_dist.gate.verdict import (
+    GatePlace,
+    before_words,
+    gate_place,
+    is_gated,
+    judge,
+    published_words,
+    read_verdict,
+)
 from uniner_dist.run import Run
 from uniner_dist.spark import column, describe, spark_path, stage
 from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
@@ -57,7 +65,7 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> di
     gold = read_gold_slice(run.config)
     place = gate_place(run, gold)
     figures = read_verdict(place) or _measure(spark, run, gold, place, annotate, say)
-    for line in _words(figures):
+    for line in before_words(figures):
         say(f"gate: {line}")
     problems = judge(run.config.gate, figures)
     if problems:
@@ -101,7 +109,7 @@ def check_staged(spark: SparkSession, run: Run, say: Say) -> dict[str, Any] | No
             where = f"the run's own answers to the gate's documents; nothing was published; see {run.layout.staging}"
             raise QualityGateError(problems, where, figures)
         write_json(place.verdict, figures)
-        say(f"gate: {_staged_words(figures['published'])}")
+        say(f"gate: {published_words(figures['published'])}")
     return figures
 
 
@@ -323,31 +331,6 @@ def _staged_rows(spark: SparkSession, run: Run, doc_ids: Iterable[str]) -> list[
 
 def _row(name: str, row: Mapping[str, Any]) -> Row:
     return Row(name, row["entity_type"], row["entities"], row["outcome"], row["raw_output"])
-
-
-# -- words -----------------------------------------------------------------------------------------------------------
-
-
-def _words(figures: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if figures["gold"]:
-        lines.append("F1 {f1:.3f} on {documents:,} gold documents".format(**figures["gold"]))
-    if figures["drift"]:
-        rate, documents = lowest_rate(figures["drift"]), figures["drift"]["documents"]
-        lines.append(f"agreement {rate:.3f} with the last passing run on {documents:,} documents of the sample")
-    elif figures["sample"]:
-        lines.append(
-            f"{figures['sample']:,} documents are the sample; there are no other model's answers to compare with"
-        )
-    return lines or ["nothing to measure: the sample has this model's answers already"]
-
-
-def _staged_words(published: Mapping[str, Any]) -> str:
-    bulk, gold = published["bulk"], published["gold"]
-    if bulk is None or lowest_rate(bulk) is None:
-        return "none of its documents stands in the corpus; nothing to check before publishing"
-    words = f"the run agrees with it in {lowest_rate(bulk):.3f} on {bulk['documents']:,} documents of the corpus"
-    return words + (f", F1 {gold['f1']:.3f} on the gold ones" if gold else "")
 
 
 def _read_corpus(place: GatePlace) -> dict[str, str]:

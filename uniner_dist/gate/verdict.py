@@ -112,7 +112,7 @@ def judge(gate: GateConfig, figures: Mapping[str, Any]) -> list[str]:
             f"F1 on {gold['documents']:,} gold documents is {gold['f1']:.3f} (95 %: {low:.3f}–{high:.3f}), below "
             f"gate.min_f1={gate.min_f1:g}; lowest: {shown}"
         )
-    against = {"drift": "the last passing run's answers", "bulk": "the gate's own answers to them"}
+    against = {"drift": "the last passing run's answers", "bulk": "the answers that the gate got"}
     for name, other in against.items():
         compared = figures.get(name)
         rate = None if compared is None else lowest_rate(compared)
@@ -134,3 +134,25 @@ def lowest_rate(compared: Mapping[str, Any]) -> float | None:
     """
     rates = [compared[name] for name in ("agreement", "f1") if compared[name] is not None]
     return min(rates) if rates else None
+
+
+def before_words(figures: Mapping[str, Any]) -> list[str]:
+    """What was measured before the bulk, one line each."""
+    gold, drift, lines = figures["gold"], figures["drift"], []
+    if gold:
+        lines.append(f"F1 {gold['f1']:.3f} on {gold['documents']:,} gold documents")
+    if drift and (rate := lowest_rate(drift)) is not None:
+        lines.append(f"agreement {rate:.3f} with the last passing run on a sample of {drift['documents']:,} documents")
+    elif figures["sample"]:
+        lines.append(f"no other model's answers to compare the sample's {figures['sample']:,} documents with yet")
+    return lines or ["nothing to measure: the sample has this model's answers already"]
+
+
+def published_words(published: Mapping[str, Any]) -> str:
+    """What was measured before publishing."""
+    bulk, gold = published["bulk"], published["gold"]
+    rate = None if bulk is None else lowest_rate(bulk)
+    if bulk is None or rate is None:
+        return "none of its documents stands in the corpus; nothing to check before publishing"
+    words = f"agreement {rate:.3f} of the run with it on {bulk['documents']:,} documents of the corpus"
+    return words + (f", F1 {gold['f1']:.3f} on the gold ones" if gold else "")
