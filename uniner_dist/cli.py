@@ -24,7 +24,8 @@ app = typer.Typer(
         "answers them, Spark publishes annotations with offsets.\n\n"
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
-        "6 another process works on this run · 75 stopped on request, run again to resume."
+        "6 another process works on this run · 7 the quality gate stopped the run, nothing published · "
+        "75 stopped on request, run again to resume."
     ),
 )
 
@@ -132,6 +133,17 @@ def write_prompts(
     print(run.id)
 
 
+@app.command("gate")
+def pass_gate(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """The quality gate of a run alone (Spark, Ray and vLLM): annotate its gold and sample, and judge the answers."""
+    from uniner_dist.pipeline import run_gate, working_on
+    from uniner_dist.run import load_run
+
+    opened = load_run(workdir, run)
+    with working_on(opened):
+        run_gate(opened, _say)
+
+
 @app.command("completions")
 def complete_prompts(workdir: WorkdirArgument, run: RunName = None) -> None:
     """Stage 2 alone (Ray and vLLM, no Spark, no Java): answer the prompts of a run."""
@@ -185,6 +197,39 @@ def evaluate(
     from uniner_dist.evaluation.commands import run_evaluate
 
     run_evaluate(annotations, gold, id_column, by, types, json, plot, _say)
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Option(help="Published annotations.")],
+    after: Annotated[str, typer.Option(help="Published annotations, of another model, template or day.")],
+    before_run: Annotated[str | None, typer.Option(help="Only the rows of this run.")] = None,
+    after_run: Annotated[str | None, typer.Option(help="Only the rows of this run.")] = None,
+    by: Annotated[str | None, typer.Option(help="Column of AFTER to count by as well, such as domain.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the document ids, if not the datasets' own.")] = None,
+    json: Annotated[str | None, typer.Option(help="Write everything, with more examples, to this file.")] = None,
+    config: ConfigFile = None,
+    overrides: Set = None,
+) -> None:
+    """Compare two annotations datasets or runs (Spark): what appeared, vanished and moved, agreement, examples."""
+    from uniner_dist.comparison.commands import run_diff
+    from uniner_dist.comparison.joining import Side
+
+    sides = Side(before, before_run), Side(after, after_run)
+    run_diff(*sides, by, id_column, json, config, overrides or [], _say)
+
+
+@app.command()
+def provenance(
+    output: Annotated[str, typer.Option(help="Published annotations.")],
+    run: Annotated[str | None, typer.Option(help="Only this run, such as the run_id of a row.")] = None,
+) -> None:
+    """Where an output's rows come from, as JSON: each run's model, revision, template, fingerprint, engine, licence."""
+    import json
+
+    from uniner_dist.provenance import look_up
+
+    print(json.dumps(look_up(output, run), indent=2, ensure_ascii=False))
 
 
 @app.command()

@@ -79,6 +79,7 @@ class OutputConfig(Section):
         None, description="folder columns; default: the corpus's partition columns, then entity_type"
     )
     max_records_per_file: int = Field(2_000_000, ge=1, description="upper bound of rows in one annotations file")
+    language: Names = Field((), description="languages of the texts for the dataset card, such as en; none if unknown")
 
 
 class ModelConfig(Section):
@@ -183,6 +184,38 @@ class EngineConfig(Section):
     )
 
 
+class GateConfig(Section):
+    """Quality gate: documents that are annotated and judged before the bulk is asked. Off without gold and sample."""
+
+    gold: str | None = Field(None, description="gold answers, in any format that evaluate reads")
+    corpus: str | None = Field(
+        None, description="texts of the gold (Parquet); default: those in the gold itself, or else in the corpus"
+    )
+    min_f1: float | None = Field(
+        None, ge=0, le=1, description="F1 on the gold (the authors' metric) below which the run stops"
+    )
+    sample: int = Field(
+        0,
+        ge=0,
+        description="documents of a fixed sample, drawn by the output's first run, whose answers are compared with "
+        "those of the last run that passed; 0 compares nothing",
+    )
+    min_agreement: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="agreement below which the run stops: both the share of same answers and the F1 of mentions",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> GateConfig:
+        if (self.gold is None) != (self.min_f1 is None):
+            raise ValueError("gold and min_f1 go together")
+        if self.corpus is not None and self.gold is None:
+            raise ValueError("corpus holds the texts of gold, which is missing")
+        return self
+
+
 class RayConfig(Section):
     """Which Ray cluster runs the pool."""
 
@@ -227,6 +260,7 @@ class Config(Section):
     ray: RayConfig = Field(default_factory=RayConfig)
     spark: SparkConfig = Field(default_factory=SparkConfig)
     run: RunConfig = Field(default_factory=RunConfig)
+    gate: GateConfig = Field(default_factory=GateConfig)
 
     @property
     def workdir_path(self) -> str:

@@ -6,7 +6,8 @@ command derives from `UninerError`, carries an exit code, and has a message that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class UninerError(Exception):
@@ -45,6 +46,22 @@ class ThresholdError(UninerError):
     """More rows failed than `max_failed_fraction` allows; nothing was published."""
 
     exit_code = 5
+
+
+class QualityGateError(UninerError):
+    """The quality gate stopped the run: answers to gold or to the pinned sample are not good enough.
+
+    Args:
+        problems: what is not good enough, one sentence each.
+        where: what was and was not done, and where the details stand.
+        figures: what was measured, for the report.
+    """
+
+    exit_code = 7
+
+    def __init__(self, problems: Sequence[str], where: str, figures: Mapping[str, Any]) -> None:
+        self.problems, self.figures = list(problems), dict(figures)
+        super().__init__("\n".join([*(f"- {problem}" for problem in problems), where]))
 
 
 class RunHeldError(UninerError):

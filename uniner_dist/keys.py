@@ -62,7 +62,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
         "fingerprint": fingerprint,
         "snapshot": snapshot,
         "corpus": config.corpus.model_dump(),
-        "output": config.output.model_dump(exclude={"max_records_per_file"}),
+        "output": config.output.model_dump(exclude={"max_records_per_file", "language"}),
         "types": [entity_type.model_dump() for entity_type in config.types],
         "prompts": config.prompts.model_dump(),
         "max_model_len": config.model.max_model_len,

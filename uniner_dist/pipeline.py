@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from uniner_dist.completions.cluster import ray_cluster
 from uniner_dist.completions.stage import (
     complete_prompts,
     is_complete,
@@ -20,8 +21,16 @@ from uniner_dist.completions.stage import (
     reopen,
 )
 from uniner_dist.config import Config
-from uniner_dist.errors import DrainedError, RunHeldError, StageError, ThresholdError, UninerError
-from uniner_dist.report import build_report, write_report
+from uniner_dist.errors import (
+    DrainedError,
+    QualityGateError,
+    RunHeldError,
+    StageError,
+    ThresholdError,
+    UninerError,
+)
+from uniner_dist.gate.verdict import has_passed
+from uniner_dist.report import build_report, stopped_report, write_report
 from uniner_dist.run import Run, open_run
 from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals, uninterrupted
 from uniner_dist.storage.filesystem import exists, read_json, remove
@@ -51,6 +60,7 @@ def annotate(config: Config, say: Say = print) -> dict[str, Any]:
         if is_complete(run):
             run_prompts(run, say)
             note_start(run)
+            run_gate(run, say)
         else:
             _prompts_and_completions(run, holder, stop, say)
         return run_annotations(run, holder, say)
@@ -58,9 +68,13 @@ def annotate(config: Config, say: Say = print) -> dict[str, Any]:
 
 def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: Say) -> None:
     with ExitStack() as stack:
-        early = run.corpus_bytes <= _OVERLAP_BYTES and not exists(run.layout.shards)
+        gated = not has_passed(run)  # then the GPUs are the gate's until it is passed
+        early = run.corpus_bytes <= _OVERLAP_BYTES and not exists(run.layout.shards) and not gated
         pool = stack.enter_context(open_pool(run, stop)) if early else None
         run_prompts(run, say)
+        if gated:
+            stack.enter_context(ray_cluster(run.config.ray))  # one cluster for both pools
+            run_gate(run, say)
         pool = pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, holder, stop, say)
 
@@ -89,8 +103,33 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
     return summary
 
 
+def run_gate(run: Run, say: Say = print) -> None:
+    """The quality gate: annotate and judge its documents, if the run has a gate that was not passed yet.
+
+    Raises:
+        QualityGateError: the run must not go on; its report says why.
+    """
+    if has_passed(run):
+        return
+    if not exists(run.layout.shards):
+        raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
+    from uniner_dist.gate.stage import pass_gate
+
+    with _spark(run) as spark:
+        try:
+            pass_gate(spark, run, lambda config: annotate(config, lambda line: say(f"gate: {line}")), say)
+        except QualityGateError as error:
+            write_report(run, stopped_report(run, read_json(run.layout.prompts_summary), read_attempts(run), error))
+            raise
+
+
 def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
     """Stage 2 alone."""
+    if not has_passed(run):
+        raise StageError(
+            f"run {run.id}: its quality gate was not passed yet; run `uniner-dist gate --workdir {run.layout.workdir} "
+            f"--run {run.id}` first, which needs Spark and Ray"
+        )
     with working_on(run) as (holder, stop):
         if is_complete(run):
             say("completions: every shard is committed already")
@@ -136,16 +175,25 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
     if not again and is_published(run):
         return _finished(run, say)
-    from uniner_dist.annotations import publish, write_annotations
+    from uniner_dist.annotations import publish, write_annotations, write_card
+    from uniner_dist.gate.stage import check_staged, close_gate
 
     check = holder.check if holder is not None else lambda: None
     with _spark(run) as spark:
         check()
         summary = write_annotations(spark, run, again)
+        try:
+            gate = check_staged(spark, run, say)
+        except QualityGateError as error:
+            write_report(run, stopped_report(run, read_json(run.layout.prompts_summary), read_attempts(run), error))
+            raise
         check()
         publication = publish(spark, run, again, check)
+        publication["card"] = write_card(spark, run)
+        close_gate(run)
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
-    report = build_report(run, read_json(run.layout.prompts_summary), read_attempts(run), summary, publication)
+    prompts = read_json(run.layout.prompts_summary)
+    report = build_report(run, prompts, read_attempts(run), summary, publication, gate)
     write_report(run, report)
     return report
 
@@ -171,7 +219,8 @@ def _finished(run: Run, say: Say) -> dict[str, Any]:
 def is_published(run: Run) -> bool:
     """Whether the output's marker says that this run is wholly in, and its report stands."""
     marker = read_marker(run.config.output.path)
-    return marker is not None and run.id in marker.get("runs", {}) and exists(run.layout.report)
+    listed = marker is not None and run.id in marker.get("runs", {})
+    return listed and exists(run.layout.report) and read_json(run.layout.report)["publication"] is not None
 
 
 @contextmanager

@@ -43,6 +43,7 @@ def check(config: Config) -> Snapshot:
         partial(_check_secrets, config),
         partial(_check_places, config),
         partial(_check_model, config),
+        partial(_check_gate, config),
     ]
     snapshot = None
     try:
@@ -192,6 +193,13 @@ def _check_labels(config: Config, snapshot: Snapshot) -> None:
                 for label in long
             ]
         )
+
+
+def _check_gate(config: Config) -> None:
+    """The gold of the quality gate can be read and is about labels of this run."""
+    from uniner_dist.gate.gold import read_gold_slice
+
+    read_gold_slice(config)
 
 
 def _check_model(config: Config) -> None:

@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 import uniner_dist
-from uniner_dist import model
+from uniner_dist import model, provenance
+from uniner_dist.errors import QualityGateError
 from uniner_dist.run import Run
 from uniner_dist.storage.filesystem import write_json
 
@@ -17,6 +18,7 @@ def build_report(
     attempts: list[dict[str, Any]],
     annotations: dict[str, Any],
     publication: dict[str, Any],
+    gate: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put the stages' summaries together.
 
@@ -25,7 +27,24 @@ def build_report(
         attempts: counters of every start of stage 2, oldest first.
         annotations: summary of stage 3.
         publication: what the publish step added and replaced.
+        gate: figures of the quality gate, None without one.
     """
+    passed = None if gate is None else {"passed": True, **gate}
+    stages = {"annotations": annotations, "publication": publication, "gate": passed}
+    return _head(run, prompts, attempts) | stages | {"attempts": attempts}
+
+
+def stopped_report(
+    run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]], stop: QualityGateError
+) -> dict[str, Any]:
+    """The report of a run that its quality gate stopped: `publication` is None, and `gate` says why."""
+    gate = {"passed": False, "problems": stop.problems, **stop.figures}
+    stages = {"annotations": None, "publication": None, "gate": gate}
+    return _head(run, prompts, attempts) | stages | {"attempts": attempts}
+
+
+def _head(run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Everything up to the completions."""
     return {
         "run_id": run.id,
         "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -38,11 +57,9 @@ def build_report(
             "fingerprint": run.fingerprint,
             "licence": model.licence(run.config.model),
         },
+        "provenance": provenance.describe(run),
         "prompts": prompts,
         "completions": summarise_attempts(attempts),
-        "annotations": annotations,
-        "publication": publication,
-        "attempts": attempts,
     }
 
 

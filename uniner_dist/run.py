@@ -132,6 +132,7 @@ def _with_absolute_paths(config: Config) -> Config:
     tree["corpus"]["path"] = absolute(config.corpus.path)
     tree["output"]["path"] = absolute(config.output.path)
     tree["workdir"] = absolute(config.workdir_path)
+    tree["gate"] |= {name: absolute(path) for name in ("gold", "corpus") if (path := tree["gate"][name])}
     return validate_tree(tree)
 
 

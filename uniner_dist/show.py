@@ -16,6 +16,7 @@ from rich.text import Text
 
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.characters import visible
+from uniner_dist.gate.verdict import before_words, published_words
 from uniner_dist.run import Run, list_runs, load_run
 from uniner_dist.storage.filesystem import absolute, exists, open_fs, read_json
 from uniner_dist.storage.holder import current_holder
@@ -35,8 +36,14 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
             f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s: {done['prompts_per_s']:,.0f} prompts/s,"
             f" {done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, {done['replicas']} replica(s)"
         )
+    gate = report.get("gate")
+    if gate:
+        later = [published_words(gate["published"])] if gate.get("published") else []
+        for line in [*before_words(gate), *later]:
+            console.print(f"quality gate: {line}")
     console.print(f"licence of the answers: {report['model']['licence']}")
     _print_place(console, "annotations", report["output"])
+    _print_place(console, "their dataset card", report["publication"].get("card", "none"))
     _print_place(console, "everything else of the run", report["workdir"])
 
 
@@ -127,7 +134,7 @@ def print_status(workdir: str, run_id: str | None, console: Console | None = Non
 def run_state(run: Run) -> str:
     """Where a run stands, from its files alone."""
     if exists(run.layout.report):
-        return "published"
+        return "published" if read_json(run.layout.report)["publication"] else "stopped by its gate"
     if not exists(run.layout.shards):
         return "prompts"
     return "annotations" if is_complete(run) else "completions"

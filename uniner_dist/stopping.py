@@ -50,14 +50,14 @@ class StopRequest:
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
     """Handle the signals for the time of a `with` block; only the main thread of a process can."""
-    request = StopRequest()
+    request, around = StopRequest(), StopRequest.current
     with signal_handlers():
         request.listen()
         StopRequest.current = request
         try:
             yield request
         finally:
-            StopRequest.current = None
+            StopRequest.current = around
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from uniner_dist.core.passages import PassageAnswer, join_passages, merge_passag
 from uniner_dist.core.spans import Entity
 from uniner_dist.errors import AuditError
 from uniner_dist.keys import passage_id
+from uniner_dist.provenance import describe
 from uniner_dist.run import Run
 from uniner_dist.spark import spark_type
 
@@ -124,12 +125,11 @@ def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
     return PassageAnswer(start, Outcome(answer["outcome"]), entities, answer["repair"], answer["score"])
 
 
-def annotation_rows(documents: DataFrame, run: Run, licence: str) -> DataFrame:
+def annotation_rows(documents: DataFrame, run: Run) -> DataFrame:
     """One row per document and label: id, carried columns, and `schemas.ANNOTATION_FIELDS`.
 
-    Model and licence also stand in the schema that Spark writes into every file's footer.
+    What made the rows also stands in the schema that Spark writes into every file's footer, at the column `model`.
     """
-    about = {"licence": licence, "identity": run.model_identity}
     answer = F.col("answer")
     exploded = documents.select("document", F.posexplode("answers").alias("label", "answer"))
     return exploded.select(
@@ -137,7 +137,7 @@ def annotation_rows(documents: DataFrame, run: Run, licence: str) -> DataFrame:
         _label(run, "label").alias("entity_type"),
         *[answer.getField(name).alias(name) for name in ("entities", "outcome", "repair", "score", "raw_output")],
         F.lit(run.id).alias("run_id"),
-        F.lit(run.model_name).alias("model", metadata=about),
+        F.lit(run.model_name).alias("model", metadata=describe(run)),
         F.lit(run.fingerprint).alias("fingerprint"),
     )
 

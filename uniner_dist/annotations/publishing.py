@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 
-from uniner_dist import model
+from uniner_dist import provenance
 from uniner_dist.annotations.carry import Carried, carry_over
 from uniner_dist.annotations.stage import read_staged
 from uniner_dist.errors import StageError
@@ -204,8 +204,5 @@ def _entry(run: Run, files: int, carried: Sequence[Carried]) -> dict[str, Any]:
         "files": files,
         "rows_replaced": sum(entry.replaced for entry in carried),
         "files_rewritten": len(carried),
-        "fingerprint": run.fingerprint,
-        "model": run.model_name,
-        "model_identity": run.model_identity,
-        "licence": model.licence(run.config.model),
+        **provenance.describe(run),
     }

@@ -13,7 +13,6 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from uniner_dist import model
 from uniner_dist.annotations import audit
 from uniner_dist.annotations.answers import ANSWERS, AnswerReader
 from uniner_dist.annotations.documents import (
@@ -106,7 +105,7 @@ def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: D
     """
     describe(spark, "write annotations")
     gathered = _by_folder(documents, places, run, count, 2 * spark.sparkContext.defaultParallelism)
-    rows = annotation_rows(gathered, run, model.licence(run.config.model))
+    rows = annotation_rows(gathered, run)
     rows = rows.sortWithinPartitions(*[column(name) for name in (*run.partition_by, run.config.corpus.id_column)])
     write_table(rows, run.layout.staging, run.partition_by, run.config.output.max_records_per_file)
 

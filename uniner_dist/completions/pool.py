@@ -165,6 +165,8 @@ class Pool:
         self._failed_starts_in_row = 0
         self._placement.health.started(slot.node)
         self.summary.replicas = max(self.summary.replicas, self._ready())
+        if answer["engine"] not in self.summary.engines:
+            self.summary.engines.append(answer["engine"])
         self._event(f"replica {slot.number} ready after {answer['seconds']:.1f} s")
         if answer["warning"]:
             self._event(f"replica {slot.number}: {answer['warning']}")

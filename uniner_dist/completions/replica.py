@@ -24,7 +24,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uniner_dist.completions.engine import Answer, Engine, EngineSpec, PromptRefusedError, create_engine
+from uniner_dist.completions.engine import (
+    Answer,
+    Engine,
+    EngineSpec,
+    PromptRefusedError,
+    create_engine,
+    engine_version,
+)
 from uniner_dist.completions.policy import Work
 from uniner_dist.core.characters import visible
 from uniner_dist.core.detokenize import AnswerDecoder
@@ -113,7 +120,7 @@ class Replica:
         return {"node": node_id, "host": socket.gethostname(), "pid": os.getpid()}
 
     def start(self) -> dict[str, Any]:
-        """Load tokenizer and engine; returns seconds taken and a warning about the tokenizer, if any.
+        """Load tokenizer and engine; returns seconds, the engine's version, and a warning about the tokenizer, if any.
 
         Raises:
             RuntimeError: with the engine's own message.
@@ -127,7 +134,8 @@ class Replica:
         loaded.wait()
         if self._failure is not None:
             raise RuntimeError(self._failure)
-        return {"seconds": time.monotonic() - begun, "warning": self._tokenizer.reason}
+        engine = engine_version(spec.engine.kind)
+        return {"seconds": time.monotonic() - begun, "warning": self._tokenizer.reason, "engine": engine}
 
     def complete(self, work: Work) -> WorkResult:
         """Answer the prompts of a work and commit its file. What is committed already costs nothing."""

@@ -50,6 +50,7 @@ class PoolSummary:
     busy_s: float = 0.0
     wall_s: float = 0.0
     answering_s: float = 0.0  # part of `wall_s` since the first replica was ready
+    engines: list[str] = field(default_factory=list)  # versions that replicas reported
     events: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, result: WorkResult) -> None:

@@ -49,11 +49,15 @@ class DataFile:
         """How many rows the file has, from its footer."""
         return int(self._footer.num_rows)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns stored in the file, without the folder columns."""
+        return self._footer.schema.to_arrow_schema()
+
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns, folder columns last."""
-        stored = self._footer.schema.to_arrow_schema().names
-        return tuple(dict.fromkeys([*stored, *self.folders]))
+        return tuple(dict.fromkeys([*self.schema.names, *self.folders]))
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Batches of `columns` in that order; folder columns win over a column of the file of the same name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uniner_dist.completions.engine.base import Answer, Engine, EngineSpec, PromptRefusedError
 
-__all__ = ["Answer", "Engine", "EngineSpec", "PromptRefusedError", "create_engine"]
+__all__ = ["Answer", "Engine", "EngineSpec", "PromptRefusedError", "create_engine", "engine_version"]
 
 
 def create_engine(spec: EngineSpec) -> Engine:
@@ -16,3 +16,12 @@ def create_engine(spec: EngineSpec) -> Engine:
     from uniner_dist.completions.engine.vllm_engine import VllmEngine
 
     return VllmEngine(spec)
+
+
+def engine_version(kind: str) -> str:
+    """Name and version of a loaded engine, such as `vllm 0.20.0`."""
+    if kind == "scripted":
+        return kind
+    import vllm
+
+    return f"vllm {vllm.__version__}"

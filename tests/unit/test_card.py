@@ -1,0 +1,134 @@
+"""The dataset card, read back as the hub reads it, and the runs of an output looked up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import DatasetCard
+
+from tests.unit.evaluation_data import annotation, write_annotations
+from tests.unit.evaluation_data import entity as entity_of
+from uniner_dist.card import Statistics, card_path, render_card
+from uniner_dist.errors import ConfigError
+from uniner_dist.provenance import look_up
+from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.marker import write_marker
+
+UNINER = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use; the annotations carry this licence"
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    return {
+        "published_at": "2026-11-02T03:04:05Z",
+        "rows": 4,
+        "documents": 2,
+        "model": "Universal-NER/UniNER-7B-all",
+        "revision": "c0ffee",
+        "dtype": "bfloat16",
+        "quantization": "none",
+        "template": "ie_as_qa",
+        "decoding": "greedy, at most 256 tokens",
+        "engines": ["vllm 0.26.0"],
+        "fingerprint": "f00d",
+        "version": "0.1",
+        "licence": UNINER,
+        "asks": {"PER": "person\n| by name", "place": "place"},
+        **changes,
+    }
+
+
+def marker(**runs: dict[str, Any]) -> dict[str, Any]:
+    return {"id_column": "doc_id", "carried": ["domain"], "runs": runs}
+
+
+STATISTICS = Statistics(
+    documents=1000,
+    by_type={"PER": {"found": 600, "none": 390, "truncated": 10}, "a|<b>": {"none": 1000}},
+    mentions={"PER": 1234, "a|<b>": 0},
+)
+
+
+def _load(text: str) -> DatasetCard:
+    card = DatasetCard(text)
+    assert str(card) == text
+    return card
+
+
+def test_the_hub_reads_licence_task_size_and_where_the_files_are() -> None:
+    data = _load(render_card("news", marker(run1=entry()), STATISTICS, ["en", "de"])).data
+    assert data.license == "cc-by-nc-4.0"
+    assert data.language == ["en", "de"]
+    assert data.task_categories == ["token-classification"]
+    assert data.size_categories == ["1K<n<10K"]
+    assert data.to_dict()["configs"] == [
+        {"config_name": "default", "data_files": [{"split": "train", "path": "**/*.parquet"}]}
+    ]
+
+
+def test_unknown_languages_are_left_out_and_several_licences_all_named() -> None:
+    demo = entry(licence="Apache-2.0 (demonstration checkpoint of this project)", engines=[])
+    card = _load(render_card("x", marker(a=entry(), b=demo, c=entry(licence="see the model's card")), STATISTICS))
+    assert card.data.language is None
+    assert card.data.license == ["cc-by-nc-4.0", "apache-2.0", "unknown"]
+    assert "every answer was known from earlier runs" in card.text
+
+
+def test_the_text_says_what_is_in_it_and_where_each_run_comes_from() -> None:
+    text = _load(render_card("news", marker(run1=entry()), STATISTICS)).text
+    for words in (
+        "| PER | 1,234 | 600 | 390 | 10 |",
+        "| all | 1,234 | 600 | 1,390 | 10 |",
+        "1,000 documents, 2,000 rows",
+        "### Run `run1`",
+        "- revision: c0ffee",
+        "- engine: vllm 0.26.0",
+        "- prompt template: ie_as_qa",
+        "- fingerprint: f00d",
+        "not for commercial use",
+        "@article{zhou2023universalner",
+        "`doc_id`, `domain`",
+    ):
+        assert words in text
+
+
+def test_labels_and_questions_cannot_break_the_card() -> None:
+    text = _load(render_card("news", marker(run1=entry()), STATISTICS)).text
+    assert "| a\\|&lt;b> | 0 |" in text
+    assert "PER: “person \\| by name”; place" in text
+
+
+def test_the_card_of_an_empty_output_has_no_size_but_small() -> None:
+    data = _load(render_card("x", marker(a=entry(rows=0, documents=0)), Statistics(0, {"PER": {}}, {"PER": 0}))).data
+    assert data.size_categories == ["n<1K"]
+
+
+def test_hugging_face_datasets_reads_the_output_s_files_under_their_card(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [annotation(str(i), name, [entity_of("Ada", 0)], domain="x") for i in range(6) for name in ("PER", "place")]
+    output = Path(write_annotations(tmp_path / "out", rows))
+    assert len(datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "bare"))) == 12
+    (output / "README.md").write_text(render_card("news", marker(run1=entry()), STATISTICS))  # as uploaded to the hub
+    loaded = datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "carded"))
+    assert len(loaded) == 12
+    assert loaded[0]["entities"][0]["text"] == "Ada"
+
+
+def test_the_card_stands_beside_the_output() -> None:
+    assert card_path("s3://bucket/ner/") == "s3://bucket/ner.card/README.md"
+
+
+def test_a_run_is_looked_up_by_the_id_in_its_rows(tmp_path: Path) -> None:
+    output = str(tmp_path / "out")
+    with pytest.raises(ConfigError, match="no annotations of ours there"):
+        look_up(output)
+    older = entry(published_at="2025-01-01T00:00:00Z", revision="dead")
+    write_marker(output, marker(new=entry(), old=older))
+    assert list(look_up(output)) == ["old", "new"]
+    assert look_up(output, "old") == {"old": older}
+    with pytest.raises(ConfigError, match=r"--run nope: not in .*; runs there: new, old"):
+        look_up(output, "nope")
+    write_json(str(tmp_path / "other/x.json"), {})
+    with pytest.raises(ConfigError, match="no annotations of ours"):
+        look_up(str(tmp_path / "other"))

@@ -1,0 +1,66 @@
+"""Write the dataset card of an output, from its marker and counts of its rows.
+
+It stands beside the output and not inside, where readers of Parquet folders would take it for a broken data file;
+uploaded together with the output's files it becomes the card of the dataset (see `uniner_dist.card`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
+
+from uniner_dist.annotations.publishing import new_marker
+from uniner_dist.card import Statistics, card_path, render_card
+from uniner_dist.run import Run
+from uniner_dist.spark import column, describe, stage
+from uniner_dist.storage.filesystem import join, read_json, write_bytes
+from uniner_dist.storage.flip import lock_output
+from uniner_dist.storage.marker import read_marker
+from uniner_dist.tables import read_table
+
+
+def write_card(spark: SparkSession, run: Run) -> str:
+    """Write the card of the run's output anew; returns its path. Rows are counted unless they are all this run's."""
+    output = run.config.output.path
+    with lock_output(output):
+        marker = read_marker(output) or new_marker(run)
+        alone = list(marker["runs"]) == [run.id]
+        with stage(spark, "card"):
+            statistics = _of_run(run) if alone else _of_output(spark, run)
+        text = render_card(output.rstrip("/").rsplit("/", 1)[-1], marker, statistics, run.config.output.language)
+        write_bytes(card_path(output), text.encode())
+    return card_path(output)
+
+
+def _of_run(run: Run) -> Statistics:
+    summary = read_json(join(run.layout.root, "annotations.json"))
+    return Statistics(summary["documents"], summary["by_type"], summary["mentions"])
+
+
+def _of_output(spark: SparkSession, run: Run) -> Statistics:
+    describe(spark, "count the output's rows")
+    rows = _read_output(spark, run)
+    counts = rows.groupBy("entity_type", "outcome").agg(
+        F.count("*").alias("rows"), F.sum(F.size("entities")).alias("n")
+    )
+    by_type: dict[str, dict[str, int]] = {}
+    mentions: Counter[str] = Counter()
+    for row in counts.orderBy("entity_type").collect():  # one row per label and outcome
+        by_type.setdefault(row["entity_type"], {})[row["outcome"]] = row["rows"]
+        mentions[row["entity_type"]] += row["n"]
+    return Statistics(rows.select("id").distinct().count(), by_type, mentions)
+
+
+def _read_output(spark: SparkSession, run: Run) -> DataFrame:
+    id_column = run.config.corpus.id_column
+    places = read_table(spark, run.layout.occurrences)
+    document: Any = places.schema["document"].dataType
+    entities = ArrayType(StructType([StructField("start", IntegerType())]))
+    fields = [StructField(id_column, document[id_column].dataType), StructField("entities", entities)]
+    schema = StructType([*fields, *(StructField(name, StringType()) for name in ("entity_type", "outcome"))])
+    rows = read_table(spark, run.config.output.path, schema)
+    return rows.select(column(id_column).alias("id"), "entity_type", "outcome", "entities")

@@ -1,0 +1,165 @@
+"""The text of a dataset card: a `README.md` as the Hugging Face hub knows it, about everything an output holds.
+
+Enters: the output's marker and counts of its rows. Leaves: the card's text and the place where it belongs. Pure, but
+for the front matter, which huggingface_hub spells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uniner_dist.core.outcomes import Outcome
+
+#: Begin of a licence as runs name it → the hub's identifier.
+_LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "Apache-2.0": "apache-2.0"}
+#: Rows below which the hub calls a dataset so; the rest is "n>1T".
+_SIZES = {
+    10**3: "n<1K",
+    10**4: "1K<n<10K",
+    10**5: "10K<n<100K",
+    10**6: "100K<n<1M",
+    10**7: "1M<n<10M",
+    10**8: "10M<n<100M",
+    10**9: "100M<n<1B",
+    10**10: "1B<n<10B",
+    10**11: "10B<n<100B",
+    10**12: "100B<n<1T",
+}
+
+_CITATION = """@article{zhou2023universalner,
+  title   = {UniversalNER: Targeted Distillation from Large Language Models for Open Named Entity Recognition},
+  author  = {Zhou, Wenxuan and Zhang, Sheng and Gu, Yu and Chen, Muhao and Poon, Hoifung},
+  journal = {arXiv preprint arXiv:2308.03279},
+  year    = {2023}
+}"""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Counts of an output's rows.
+
+    Args:
+        documents: documents that have a row.
+        by_type: label → outcome → rows.
+        mentions: label → mentions.
+    """
+
+    documents: int
+    by_type: Mapping[str, Mapping[str, int]]
+    mentions: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(sum(outcomes.values()) for outcomes in self.by_type.values())
+
+
+def card_path(output: str) -> str:
+    """Where the card of an output stands."""
+    return f"{output.rstrip('/')}.card/README.md"
+
+
+def render_card(name: str, marker: Mapping[str, Any], statistics: Statistics, languages: Sequence[str] = ()) -> str:
+    """The card's text, front matter first."""
+    from huggingface_hub import DatasetCardData
+
+    runs = marker["runs"]
+    licences = list(dict.fromkeys(_licence(entry["licence"]) for entry in runs.values())) or ["unknown"]
+    about = DatasetCardData(
+        language=list(languages) or None,
+        license=licences[0] if len(licences) == 1 else licences,
+        annotations_creators=["machine-generated"],
+        task_categories=["token-classification"],
+        task_ids=["named-entity-recognition"],
+        size_categories=[_size(statistics.rows)],
+        pretty_name=f"{name}: open named entities",
+        tags=["uniner-dist", "open-ner"],
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "**/*.parquet"}]}],
+    )
+    parts = [
+        f"---\n{about.to_yaml()}\n---",
+        f"# {name}: open named entities",
+        _introduction(marker, statistics),
+        "## Statistics",
+        _statistics(statistics),
+        "## Where the rows come from",
+        "Every row names its run in `run_id`. `_uniner_dist.json` in the dataset's folder says all of this and more of "
+        "each run, and so does the footer of each of the run's files.",
+        *[_run(run_id, entry) for run_id, entry in runs.items()],
+        "## Licence",
+        _licences(runs),
+        "## Citation",
+        f"```bibtex\n{_CITATION}\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _introduction(marker: Mapping[str, Any], statistics: Statistics) -> str:
+    columns = ", ".join(f"`{name}`" for name in [marker["id_column"], *marker["carried"]])
+    return (
+        f"Mentions of {len(statistics.by_type)} entity types in {statistics.documents:,} documents, found by a "
+        "language model and not checked by people. One row per document and entity type, with the mentions in "
+        "`entities` (`text`, `start`, `end` in code points of the document's text) and an `outcome`: `found`, `none`, "
+        f"or the name of a failure. Columns of the documents: {columns}. The texts are not part of the dataset."
+    )
+
+
+def _statistics(statistics: Statistics) -> str:
+    found = {outcome for outcomes in statistics.by_type.values() for outcome in outcomes}
+    shown = [outcome.value for outcome in Outcome if outcome.value in found]
+    lines = [_line(["entity type", "mentions", *shown]), _line(["---", *["---:"] * (len(shown) + 1)])]
+    for label, outcomes in statistics.by_type.items():
+        counts = [statistics.mentions.get(label, 0), *(outcomes.get(outcome, 0) for outcome in shown)]
+        lines.append(_line([_cell(label), *(f"{count:,}" for count in counts)]))
+    totals = [sum(o.get(outcome, 0) for o in statistics.by_type.values()) for outcome in shown]
+    lines.append(_line(["all", *(f"{count:,}" for count in [sum(statistics.mentions.values()), *totals])]))
+    return f"{statistics.documents:,} documents, {statistics.rows:,} rows.\n\n" + "\n".join(lines)
+
+
+def _run(run_id: str, entry: Mapping[str, Any]) -> str:
+    facts = {
+        "published": entry["published_at"],
+        "rows": f"{entry['rows']:,}, of {entry['documents']:,} documents; later runs may have replaced some",
+        "model": entry["model"],
+        "revision": entry["revision"],
+        "precision of weights": f"{entry['dtype']}, quantization {entry['quantization']}",
+        "prompt template": entry["template"],
+        "decoding": entry["decoding"],
+        "engine": ", ".join(entry["engines"]) or "none: every answer was known from earlier runs",
+        "fingerprint": entry["fingerprint"],
+        "uniner-dist": entry["version"],
+        "licence": entry["licence"],
+    }
+    asks = [f"{label}: “{ask}”" if ask != label else label for label, ask in entry["asks"].items()]
+    lines = [f"- {name}: {_cell(str(value))}" for name, value in facts.items()]
+    return "\n".join([f"### Run `{run_id}`", "", *lines, f"- asked for: {_cell('; '.join(asks))}"])
+
+
+def _licences(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    own = "; ".join(dict.fromkeys(f"{entry['model']}: {entry['licence']}" for entry in runs.values()))
+    note = f"The answers inherit the licence of the weights that gave them. {own}."
+    if any(_licence(entry["licence"]) == "cc-by-nc-4.0" for entry in runs.values()):
+        note += (
+            " The weights of UniNER are published under CC BY-NC 4.0, "
+            "https://creativecommons.org/licenses/by-nc/4.0/: this dataset is not for commercial use."
+        )
+    return note + " Mentions are quotations of the documents, whose own licence applies to them as well."
+
+
+def _licence(words: str) -> str:
+    return next((known for begin, known in _LICENCES.items() if words.startswith(begin)), "unknown")
+
+
+def _size(rows: int) -> str:
+    return next((name for limit, name in _SIZES.items() if rows < limit), "n>1T")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    """User text that stays in its place: no line breaks, no table borders, no HTML."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,181 @@
+"""Compare two annotations datasets of any size with Spark.
+
+Enters: two published datasets, or two runs of one. Leaves: what `Tally.summary` says, of all (document, entity type).
+One shuffle brings the two sides of a cell together; equal cells are recognised in the JVM and only counted, the others
+are compared in Python tasks, and only counters and a few examples reach the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
+
+from uniner_dist.comparison.tally import BUCKETS, COUNTERS, EXAMPLES, NO_GROUP, TALLY, Tally
+from uniner_dist.core.differences import Cell
+from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.rows import check_columns, list_dataset
+from uniner_dist.spark import column, describe, spark_schema, spark_type, stage
+from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.snapshot import is_glob, take_snapshot
+from uniner_dist.tables import read_table
+
+#: What is compared of an entity.
+_ENTITIES = ArrayType(
+    StructType(
+        [StructField("text", StringType()), StructField("start", IntegerType()), StructField("end", IntegerType())]
+    )
+)
+_CELL = ("outcome", "entities")
+_KEY = ("id", "entity_type")
+_SIDES = ("before", "after")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: a dataset, or the rows of one run in it."""
+
+    path: str
+    run: str | None = None
+
+
+def compare(
+    spark: SparkSession, before: Side, after: Side, by: str | None = None, id_column: str | None = None
+) -> dict[str, Any]:
+    """Differences between two annotations datasets.
+
+    Args:
+        by: a column of the later dataset, such as `domain`: figures per value of it.
+        id_column: column of the document ids in both; default: what the datasets' markers say. Ids are compared as
+            strings.
+
+    Returns:
+        `before`, `after`, `documents` (`both`, `only_before`, `only_after`), and what `Tally.summary` returns. Only
+        strings, numbers, lists and mappings, ready for JSON.
+
+    Raises:
+        ConfigError: something is not there or not readable, a run that is not in it, a cell that stands twice.
+        StageError: Spark failed.
+    """
+    sides = dict(zip(_SIDES, (before, after), strict=True))
+    with stage(spark, "diff"):
+        rows = {
+            name: _read(spark, name, side, by if name == "after" else None, id_column) for name, side in sides.items()
+        }
+        describe(spark, "compare annotations")
+        tally = Tally()
+        for row in _tallies(_cells(rows["before"], rows["after"])).collect():  # see TALLY
+            tally.add_row(row.asDict(recursive=True))
+        describe(spark, "count documents")
+        documents = _count_documents(rows["before"], rows["after"])
+    shown = {name: {"path": side.path, "run": side.run} for name, side in sides.items()}
+    return {**shown, "by_column": by, "documents": documents, **tally.summary()}
+
+
+def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column: str | None) -> DataFrame:
+    """`id`, `entity_type`, `group`, `outcome`, `entities` of one side."""
+    marker = read_marker(side.path) or {}
+    _check_run(f"--{name}", side, marker)
+    key = id_column or marker.get("id_column") or "doc_id"
+    file = list_dataset(f"--{name}", side.path)[0]
+    wanted = (key, "entity_type", *_CELL, *(("run_id",) if side.run else ()), *((by,) if by else ()))
+    check_columns(f"--{name}", side.path, file, wanted)
+    found = {field.name: spark_type(field.type) for field in file.schema} | dict.fromkeys(file.folders, StringType())
+    types = found | {"entity_type": StringType(), "entities": _ENTITIES}
+    schema = StructType([StructField(column_name, types[column_name]) for column_name in dict.fromkeys(wanted)])
+    base = take_snapshot(side.path).base if file.folders else None
+    rows = read_table(spark, side.path, schema, base=base, is_glob=is_glob(side.path))
+    if side.run:
+        rows = rows.where(F.col("run_id") == side.run)
+    group = F.coalesce(column(by).cast("string"), F.lit(NO_GROUP)) if by else F.lit(None).cast("string")
+    return rows.select(column(key).cast("string").alias("id"), "entity_type", group.alias("group"), *_CELL)
+
+
+def _check_run(option: str, side: Side, marker: Mapping[str, Any]) -> None:
+    runs = marker.get("runs", {})
+    if side.run and runs and side.run not in runs:
+        raise ConfigError(f"{option}-run {side.run}: not in {side.path}; runs there: {', '.join(runs)}")
+
+
+def _cells(before: DataFrame, after: DataFrame) -> DataFrame:
+    """One row per cell: what each side has, how often, and whether they are equal as they stand."""
+    sides = [rows.withColumn("side", F.lit(name)) for name, rows in zip(_SIDES, (before, after), strict=True)]
+    is_side = {name: F.col("side") == name for name in _SIDES}
+    cell = F.struct(*_CELL)
+    joined = (
+        sides[0]
+        .unionByName(sides[1])
+        .groupBy(*_KEY)
+        .agg(
+            *[F.first(F.when(is_side[name], cell), ignorenulls=True).alias(name) for name in _SIDES],
+            F.greatest(*[F.count(F.when(is_side[name], 1)) for name in _SIDES]).alias("repeats"),
+            F.max("group").alias("group"),
+        )
+    )
+    equal = F.coalesce(F.col("before") == F.col("after"), F.lit(False))
+    bucket = F.pmod(F.crc32(F.col("id").cast("binary")), F.lit(BUCKETS)).cast("int")
+    return joined.select(
+        *_KEY,
+        "group",
+        "repeats",
+        bucket.alias("bucket"),
+        equal.alias("equal"),
+        F.when(equal, F.size(F.array_distinct("after.entities"))).otherwise(0).alias("mentions"),
+        *[F.when(~equal, F.col(name)).alias(name) for name in _SIDES],
+    )
+
+
+def _tallies(cells: DataFrame) -> DataFrame:
+    """Rows of `TALLY`, those of the same key added up."""
+    parts = cells.mapInArrow(count_batches, spark_schema(TALLY))
+    return parts.groupBy("scope", "name", "bucket", "kind").agg(
+        *[F.sum(name).cast("long").alias(name) for name in COUNTERS],
+        F.slice(F.array_sort(F.flatten(F.collect_list("examples"))), 1, EXAMPLES).alias("examples"),
+    )
+
+
+def count_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The function that Spark runs over Arrow batches of `_cells`; yields the tally of its part.
+
+    Raises:
+        ConfigError: a (document, entity type) stands twice on one side.
+    """
+    tally = Tally()
+    for batch in batches:
+        _check_repeats(batch)
+        equal = batch.filter(batch.column("equal"))
+        keys = ["entity_type", "group", "bucket"]
+        counted = pa.Table.from_batches([equal]).group_by(keys).aggregate([("mentions", "sum"), ("mentions", "count")])
+        for row in counted.to_pylist():
+            tally.add_equal(row["entity_type"], row["group"], row["bucket"], row["mentions_count"], row["mentions_sum"])
+        for row in batch.filter(pc.invert(batch.column("equal"))).to_pylist():
+            before, after = (Cell.of(**row[name]) if row[name] is not None else None for name in _SIDES)
+            tally.add(row["id"], row["entity_type"], before, after, row["group"])
+    yield tally.to_arrow()
+
+
+def _check_repeats(batch: pa.RecordBatch) -> None:
+    repeated = batch.filter(pc.greater(batch.column("repeats"), 1)).slice(0, 1).to_pylist()
+    if repeated:
+        raise ConfigError(
+            f"document {repeated[0]['id']}, type {repeated[0]['entity_type']} stands more than once on one side"
+        )
+
+
+def _count_documents(before: DataFrame, after: DataFrame) -> dict[str, int]:
+    """Documents of both sides and of one alone; reads the ids only."""
+    sides = [rows.select("id", F.lit(name).alias("side")) for name, rows in zip(_SIDES, (before, after), strict=True)]
+    has: list[Column] = [F.max(F.col("side") == name).alias(name) for name in _SIDES]
+    documents = sides[0].unionByName(sides[1]).groupBy("id").agg(*has)
+    counts = {tuple(row)[:2]: row["count"] for row in documents.groupBy(*_SIDES).count().collect()}  # three rows
+    return {
+        "both": counts.get((True, True), 0),
+        "only_before": counts.get((True, False), 0),
+        "only_after": counts.get((False, True), 0),
+    }

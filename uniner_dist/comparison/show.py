@@ -1,0 +1,108 @@
+"""A comparison as tables for a person at a terminal; reads nothing but the mapping that `compare` returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from uniner_dist.evaluation.show import new_table
+
+#: Examples shown of each kind of change of an entity type.
+_EXAMPLES: Final = 2
+#: Mentions shown in one of them.
+_MENTIONS: Final = 3
+_KINDS: Final = ("appeared", "vanished", "moved", "borders")
+
+
+def print_comparison(comparison: Mapping[str, Any], console: Console | None = None) -> None:
+    """Documents, rates and changes per type (and per value of the `by` column), changed outcomes, examples."""
+    console = console or Console()
+    for side in ("before", "after"):
+        named = comparison[side]
+        console.print(
+            Text(f"{side}: {named['path']}" + (f" (run {named['run']})" if named["run"] else "")), soft_wrap=True
+        )
+    documents = comparison["documents"]
+    console.print(
+        f"{documents['both']:,} documents in both, {documents['only_before']:,} only before, "
+        f"{documents['only_after']:,} only after\n"
+    )
+    console.print(_rates(comparison))
+    console.print(_changes(comparison["by_type"]))
+    if comparison["by"]:
+        console.print(_by(comparison["by_column"], comparison["by"]))
+    if comparison["outcomes"]:
+        console.print(_outcomes(comparison["outcomes"]))
+    if comparison["examples"]:
+        console.print(_examples(comparison["examples"]))
+
+
+def _rates(comparison: Mapping[str, Any]) -> Table:
+    title = "Agreement: cells with the same answer, and F1 of the mentions"
+    table = new_table(title, "entity type", "cells", "same", "95 %", "F1", "95 %", "only before", "only after")
+    for name, figures in {**comparison["by_type"], "all": comparison}.items():
+        only = [f"{figures[key]:,}" for key in ("only_before", "only_after")]
+        table.add_row(Text(name), f"{figures['cells']:,}", *_figures(figures), *only)
+    return table
+
+
+def _by(by: str, groups: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = new_table(f"Agreement by {escape(by)}", escape(by), "cells", "same", "95 %", "F1", "95 %")
+    for name, figures in groups.items():
+        table.add_row(Text(name), f"{figures['cells']:,}", *_figures(figures))
+    return table
+
+
+def _figures(figures: Mapping[str, Any]) -> list[str]:
+    """Both rates with their intervals."""
+    cells = []
+    for name in ("agreement", "f1"):
+        value, interval = figures[name], figures["intervals"][name]
+        cells += ["–", ""] if value is None else [f"{value:.3f}", "{:.3f}–{:.3f}".format(*interval)]
+    return cells
+
+
+def _changes(by_type: Mapping[str, Mapping[str, Any]]) -> Table:
+    title = "Mentions of cells on both sides"
+    table = new_table(title, "entity type", "before", "after", "kept", "appeared", "vanished", "moved", "other borders")
+    names = ("mentions_before", "mentions_after", "kept", *_KINDS)
+    for entity_type, figures in by_type.items():
+        table.add_row(Text(entity_type), *(f"{figures[name]:,}" for name in names))
+    return table
+
+
+def _outcomes(outcomes: Mapping[str, int]) -> Table:
+    table = new_table("Changed outcomes", "before → after", "cells")
+    for kind, cells in sorted(outcomes.items(), key=lambda item: -item[1]):
+        table.add_row(kind, f"{cells:,}")
+    return table
+
+
+def _examples(examples: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]) -> Table:
+    table = Table("type", "change", "document", "mentions", title="Examples", title_justify="left", box=box.SIMPLE_HEAD)
+    for entity_type, kinds in examples.items():
+        for kind in _KINDS:
+            for example in kinds.get(kind, ())[:_EXAMPLES]:
+                cells = [entity_type, kind, example["doc_id"], _words(example["mentions"])]
+                table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _words(mentions: Sequence[Any]) -> str:
+    words = [_pair(one) if isinstance(one, list) else _one(one) for one in mentions[:_MENTIONS]]
+    return "; ".join(words) + ("; …" if len(mentions) > _MENTIONS else "")
+
+
+def _pair(pair: Sequence[Mapping[str, Any]]) -> str:
+    return f"{_one(pair[0])} → {_one(pair[1])}"
+
+
+def _one(mention: Mapping[str, Any]) -> str:
+    place = "nowhere" if mention["start"] is None else f"{mention['start']}–{mention['end']}"
+    return f"{mention['text']} ({place})"

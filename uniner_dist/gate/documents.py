@@ -1,0 +1,59 @@
+"""The gate's documents in the corpus, found by Spark: texts by id, a sample by hash, and which ones are unchanged.
+
+Enters: a run whose prompts stage is done, and ids as strings. Leaves: a handful of documents on the driver. Ids are the
+accepted ones of the prompts stage, and a repeated id means the same row as there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from uniner_dist import keys
+from uniner_dist.prompts import corpus as rows
+from uniner_dist.run import Run
+from uniner_dist.spark import describe
+from uniner_dist.storage.filesystem import read_json
+from uniner_dist.storage.snapshot import take_snapshot
+from uniner_dist.tables import read_table
+
+
+def corpus_texts(spark: SparkSession, run: Run, doc_ids: Collection[str]) -> dict[str, str]:
+    """Texts of the accepted documents with these ids; one pass over the corpus."""
+    describe(spark, "texts of the gate's documents")
+    corpus = rows.read_corpus(spark, run, take_snapshot(run.config.corpus.path))
+    found = _with_ids(spark, rows.with_reason(corpus, run), _id(run), doc_ids)
+    repeated = "duplicate_id" in read_json(run.layout.prompts_summary)["rejects"]
+    documents = rows.accepted(found, rows.find_repeats(found, run) if repeated else None)
+    return {row["id"]: row["text"] for row in documents.select(_id(run).alias("id"), "text").collect()}
+
+
+def sample_ids(spark: SparkSession, run: Run, count: int) -> list[str]:
+    """The documents of lowest hash, short ones first: a book in the sample would cost more than all others."""
+    describe(spark, "choose a sample")
+    first = _places(spark, run).where("passage = 0")
+    order = [F.col("passages") > 1, F.xxhash64(_id(run)), _id(run)]
+    return [row["id"] for row in first.orderBy(*order).limit(count).select(_id(run).alias("id")).collect()]
+
+
+def unchanged(spark: SparkSession, run: Run, texts: Mapping[str, str]) -> list[str]:
+    """Ids of those documents that stand in the corpus with this very text, as one passage."""
+    describe(spark, "look for the gate's documents")
+    places = _with_ids(spark, _places(spark, run).where("passages = 1"), _id(run), texts)
+    found = {row["id"]: row["passage_id"] for row in places.select(_id(run).alias("id"), "passage_id").collect()}
+    return [doc_id for doc_id, text in texts.items() if found.get(doc_id) == keys.passage_id(text)]
+
+
+def _places(spark: SparkSession, run: Run) -> DataFrame:
+    return read_table(spark, run.layout.occurrences)
+
+
+def _id(run: Run) -> Column:
+    return rows.document_id(run).cast("string")
+
+
+def _with_ids(spark: SparkSession, documents: DataFrame, doc_id: Column, wanted: Collection[str]) -> DataFrame:
+    ids = spark.createDataFrame([(one,) for one in wanted], "wanted string")
+    return documents.join(F.broadcast(ids), doc_id == F.col("wanted"), "left_semi")

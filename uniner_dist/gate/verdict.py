@@ -1,0 +1,158 @@
+"""What the gate measured, whether that is good enough, and where it is kept.
+
+Figures enter, problems in words leave. Figures of a passed gate are remembered with the run and judged anew at each
+start: a threshold that was raised meanwhile counts. Needs neither Spark nor Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from uniner_dist.config import GateConfig
+from uniner_dist.gate.gold import GoldSlice, read_gold_slice
+from uniner_dist.keys import digest
+from uniner_dist.run import Run
+from uniner_dist.storage.filesystem import exists, join, read_json
+
+#: Types named in a message.
+_WORST = 3
+
+
+@dataclass(frozen=True)
+class GatePlace:
+    """Folder of a run's gate: another gold or sample size is another gate."""
+
+    root: str
+
+    @property
+    def corpus(self) -> str:
+        """Texts of the gold slice and of the sample."""
+        return join(self.root, "corpus")
+
+    @property
+    def gold(self) -> str:
+        """Gold answers under the ids of that corpus."""
+        return join(self.root, "gold")
+
+    @property
+    def annotations(self) -> str:
+        """What the gate's own run answered."""
+        return join(self.root, "annotations")
+
+    @property
+    def work(self) -> str:
+        """Workdir of the gate's own run."""
+        return join(self.root, "work")
+
+    @property
+    def verdict(self) -> str:
+        """Figures of the passed gate, JSON."""
+        return join(self.root, "verdict.json")
+
+    @property
+    def scores(self) -> str:
+        """All scores against the gold, JSON."""
+        return join(self.root, "scores.json")
+
+    @property
+    def drift(self) -> str:
+        """The whole comparison with the pinned answers, JSON."""
+        return join(self.root, "drift.json")
+
+
+def is_gated(run: Run) -> bool:
+    """Whether the run has a gate at all."""
+    return run.config.gate.gold is not None or run.config.gate.sample > 0
+
+
+def gate_place(run: Run, gold: GoldSlice | None) -> GatePlace:
+    """Where this gate's files stand; its name is a hash of what is asked."""
+    asked = {
+        "gold": {} if gold is None else gold.answers,
+        "texts": {} if gold is None else gold.texts,
+        "sample": run.config.gate.sample,
+    }
+    return GatePlace(join(run.layout.root, "gate", digest(asked, 12)))
+
+
+def read_verdict(place: GatePlace) -> dict[str, Any] | None:
+    """The figures of a gate that was passed before."""
+    verdict: dict[str, Any] | None = read_json(place.verdict) if exists(place.verdict) else None
+    return verdict
+
+
+def has_passed(run: Run) -> bool:
+    """Whether nothing is in the way of the bulk: no gate, or one that was passed with the thresholds of now.
+
+    Raises:
+        ConfigError: the gold cannot be read any more.
+    """
+    if not is_gated(run):
+        return True
+    figures = read_verdict(gate_place(run, read_gold_slice(run.config)))
+    return figures is not None and not judge(run.config.gate, figures)
+
+
+def judge(gate: GateConfig, figures: Mapping[str, Any]) -> list[str]:
+    """What is not good enough, in words; empty when all is well.
+
+    Args:
+        figures: `gold` with `documents`, `f1`, `interval`, `by_type`; `drift` and `bulk` with `documents`, `agreement`
+            and `f1`; each may be None, because it was not measured.
+    """
+    problems = []
+    gold = figures.get("gold")
+    if gold and gate.min_f1 is not None and gold["f1"] < gate.min_f1:
+        low, high = gold["interval"]
+        worst = sorted(gold["by_type"].items(), key=lambda item: item[1])[:_WORST]
+        shown = ", ".join(f"{label} {f1:.3f}" for label, f1 in worst)
+        problems.append(
+            f"F1 on {gold['documents']:,} gold documents is {gold['f1']:.3f} (95 %: {low:.3f}–{high:.3f}), below "
+            f"gate.min_f1={gate.min_f1:g}; lowest: {shown}"
+        )
+    against = {"drift": "the last passing run's answers", "bulk": "the answers that the gate got"}
+    for name, other in against.items():
+        compared = figures.get(name)
+        rate = None if compared is None else lowest_rate(compared)
+        if compared and rate is not None and rate < gate.min_agreement:
+            rates = f"{compared['agreement']:.3f} of the answers are the same"
+            rates += "" if compared["f1"] is None else f", F1 of their mentions is {compared['f1']:.3f}"
+            problems.append(
+                f"agreement with {other} on {compared['documents']:,} documents is too low: {rates}; both must reach "
+                f"gate.min_agreement={gate.min_agreement:g}"
+            )
+    return problems
+
+
+def lowest_rate(compared: Mapping[str, Any]) -> float | None:
+    """Agreement as the gate takes it: the lower of the share of same answers and the F1 of mentions.
+
+    Most answers are empty, so a model that finds nothing any more still agrees in most of them, and only F1 tells; an
+    answer that fails where nothing was to be found changes no mention, and only the share tells.
+    """
+    rates = [compared[name] for name in ("agreement", "f1") if compared[name] is not None]
+    return min(rates) if rates else None
+
+
+def before_words(figures: Mapping[str, Any]) -> list[str]:
+    """What was measured before the bulk, one line each."""
+    gold, drift, lines = figures["gold"], figures["drift"], []
+    if gold:
+        lines.append(f"F1 {gold['f1']:.3f} on {gold['documents']:,} gold documents")
+    if drift and (rate := lowest_rate(drift)) is not None:
+        lines.append(f"agreement {rate:.3f} with the last passing run on a sample of {drift['documents']:,} documents")
+    elif figures["sample"]:
+        lines.append(f"no other model's answers to compare the sample's {figures['sample']:,} documents with yet")
+    return lines or ["nothing to measure: the sample has this model's answers already"]
+
+
+def published_words(published: Mapping[str, Any]) -> str:
+    """What was measured before publishing."""
+    bulk, gold = published["bulk"], published["gold"]
+    rate = None if bulk is None else lowest_rate(bulk)
+    if bulk is None or rate is None:
+        return "none of its documents stands in the corpus; nothing to check before publishing"
+    words = f"agreement {rate:.3f} of the run with it on {bulk['documents']:,} documents of the corpus"
+    return words + (f", F1 {gold['f1']:.3f} on the gold ones" if gold else "")
