@@ -94,6 +94,11 @@ def _check_columns(config: Config, snapshot: Snapshot) -> list[str]:
         problems.append(f"--id-column {corpus.id_column}: holds {id_type}; ids must be strings or integers")
     if corpus.text_column in partition_by:
         problems.append(f"--partition-by {corpus.text_column}: the text cannot be a folder")
+    problems += [
+        f"--partition-by {name}: holds {known[name]}, which cannot name a folder"
+        for name in partition_by
+        if name in known and not _names_folders(known[name])
+    ]
     return problems
 
 
@@ -101,6 +106,10 @@ def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _names_folders(kind: pa.DataType) -> bool:
+    return _is_text(kind) or pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
 
 
 def _ambiguous(names: list[str]) -> list[str]:

@@ -1,10 +1,10 @@
-"""A local Ray cluster shared by the tests of this folder, and runs whose prompts are made without Spark."""
+"""Runs whose prompts are made without Spark."""
 
 from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from uniner_dist import keys, model
-from uniner_dist.completions.cluster import ray_cluster
-from uniner_dist.config import RayConfig, validate_tree
+from uniner_dist.config import validate_tree
 from uniner_dist.run import Run, _pin
 from uniner_dist.schemas import PROMPTS, SHARDS
 from uniner_dist.storage.filesystem import write_bytes
@@ -22,13 +21,6 @@ from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import write_shards
 
 MakeRun = Callable[..., Run]
-
-
-@pytest.fixture(scope="session")
-def ray() -> Iterator[Any]:
-    """Two cores' worth of logical CPUs; more actors than cores are allowed by asking for fractions."""
-    with ray_cluster(RayConfig(num_cpus=2)) as module:
-        yield module
 
 
 def make_run_in(folder: Path, shards: list[list[str]], types: list[str], **settings: Any) -> Run:

@@ -1,21 +1,19 @@
-"""One Spark session for all Spark tests, a small model folder (tokenizer only), and runs over corpora made in place."""
+"""A small model folder (tokenizer only), and runs over corpora made in place."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from uniner_dist.config import load_config
 from uniner_dist.run import Run, open_run
-from uniner_dist.spark import get_spark
 
 WORDS = "Ada Lovelace met Charles Babbage in London on a rainy day and wrote notes about the engine. "
 
@@ -41,16 +39,6 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 512}))
     (folder / "model.safetensors").write_bytes(b"no weights")
     return str(folder)
-
-
-@pytest.fixture(scope="session")
-def spark(model_folder: str) -> Iterator[SparkSession]:
-    options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}
-    options["spark.conf"] = {"spark.sql.shuffle.partitions": "2"}
-    config = load_config(None, [], options)
-    session = get_spark(config, quick=True)
-    yield session
-    session.stop()
 
 
 def write_corpus(

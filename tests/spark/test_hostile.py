@@ -121,6 +121,25 @@ def _check_rejects(run: Run) -> None:
     assert "\ufffd" in repaired
 
 
+def test_values_that_cannot_name_a_folder_are_rejected_rows_and_all_others_become_folders(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    room = 255 - len("place=")
+    unfit = ["x" * (room + 1), "京" * 84, ":" * 84, "a\x00b", "__HIVE_DEFAULT_PARTITION__"]
+    fit = ["x" * room, "京" * 83, ":" * 83, *PARTITIONS, "\u202e", "a\x1b[31mb\n", "A", "a", " ", ".", "e\u0301", "é"]
+    values = [*unfit, *fit, "", None]
+    rows = [{"doc_id": i, "text": f"Ada wrote note {i}.", "place": value} for i, value in enumerate(values)]
+    run = make_run(write_corpus(tmp_path / "corpus", rows), **{"output.partition_by": ["place", "entity_type"]})
+    assert write_prompts(spark, run)["rejects"] == {"unfit_for_folder": len(unfit)}
+    complete(run)
+    write_annotations(spark, run)
+    publish(spark, run)
+    good = rows[len(unfit) :]
+    check_output(run.config.output.path, {row["doc_id"]: row["text"] for row in good}, ["person", "PLACE"])
+    found = {row["doc_id"]: row["place"] for row in read_annotations(run.config.output.path)}
+    assert found == {row["doc_id"]: row["place"] or None for row in good}, "Spark stores an empty value as null"
+
+
 def test_failed_cells_stand_in_the_quarantine_with_their_reason(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from uniner_dist.errors import StageError
 from uniner_dist.storage import flip
 from uniner_dist.storage.flip import FolderChange, apply, lock_output
 
@@ -93,3 +94,14 @@ def test_second_publisher_waits_for_the_first(tmp_path: Path) -> None:
 def _wait(tmp_path: Path, order: list[str]) -> None:
     with lock_output(str(tmp_path / "out")):
         order.append("second")
+
+
+def test_a_process_that_keeps_the_output_locked_is_waited_for_but_not_for_ever(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flip, "_LOCK_S", 0.2)
+    with lock_output(str(output)), pytest.raises(StageError, match="another process has been publishing there"):
+        with lock_output(str(output)):
+            pass
+    with lock_output(str(output)):
+        pass

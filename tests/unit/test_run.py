@@ -97,6 +97,26 @@ def test_a_changed_corpus_is_another_run(tree: dict[str, Any]) -> None:
         load_run(first.config.workdir_path)
 
 
+def test_lists_and_bytes_cannot_name_folders(tree: dict[str, Any]) -> None:
+    path = Path(tree["corpus"]["path"]) / "domain=a/part-0.parquet"
+    columns = {"doc_id": ["1"], "text": ["x"], "tags": [["a"]], "key": [b"a"], "price": [1.5]}
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(ConfigError) as caught:
+        check(changed(tree, "output.partition_by", "tags,key,price"))
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["--partition-by tags", "--partition-by key"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "answers_change"),
+    [({"max_num_batched_tokens": 4096, "enforce_eager": True}, False), ({"hf_overrides": {"rope_theta": 1.0}}, True)],
+)
+def test_arguments_of_the_engine_that_may_change_answers_make_another_run(
+    tree: dict[str, Any], extra: dict[str, Any], answers_change: bool
+) -> None:
+    first, second = open_run(validate_tree(tree)), open_run(changed(tree, "engine.extra", extra))
+    assert (first.fingerprint != second.fingerprint, first.id != second.id) == (answers_change, answers_change)
+
+
 def test_a_model_is_its_files_not_its_place(tmp_path: Path) -> None:
     shutil.copytree(demo.model_path(), tmp_path / "a")
     here = model.identify(ModelConfig(name=str(tmp_path / "a")))

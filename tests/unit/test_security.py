@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from uniner_dist import demo
+from uniner_dist.cli import main
 from uniner_dist.config import Config, ModelConfig, load_config
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
@@ -78,6 +79,15 @@ def test_options_that_only_sound_like_secrets_pass(tmp_path: Path) -> None:
     conf = {"spark.hadoop.fs.s3a.aws.credentials.provider": "x.y.Provider"}
     extra = {"max_num_batched_tokens": 4096, "skip_tokenizer_init": True}
     open_run(config(tmp_path, **{"spark.conf": conf, "engine.extra": extra}))
+
+
+def test_names_in_messages_cannot_steer_the_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "corpus.parquet"
+    pq.write_table(pa.table({"doc_id": ["1"], "te\x1b]0;owned\x07xt": ["x"]}), path)
+    assert main(["annotate", "--corpus", str(path), "--output", str(tmp_path / "out"), "--types", "person"]) == 2
+    printed = "".join(capfd.readouterr())
+    assert "the corpus has no such column" in printed
+    assert all(char.isprintable() or char == "\n" for char in printed), printed
 
 
 def test_a_text_cannot_steer_the_terminal() -> None:

@@ -127,6 +127,29 @@ def test_a_dead_holder_is_taken_over_and_cannot_come_back(tmp_path: Path, monkey
         assert old.lost
 
 
+def test_a_holder_that_wakes_up_behind_a_later_one_is_told_by_its_own_heart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "BEAT_S", 0.05)
+    layout, told = RunLayout(str(tmp_path), "r"), threading.Event()
+    with hold(layout, on_lost=told.set) as old:
+        write_bytes(f"{layout.holders}/000002.json", b"{}")
+        assert told.wait(timeout=30)
+        assert old.lost
+
+
+def test_a_process_id_of_another_container_says_nothing(tmp_path: Path) -> None:
+    """Two containers of one machine may bear the same host name."""
+    layout = RunLayout(str(tmp_path), "r")
+    with hold(layout):
+        claim = tmp_path / "runs/r/holders/000001.json"
+        stranger = json.loads(claim.read_text()) | {"pid": 2**22 + 1}
+        claim.write_text(json.dumps(stranger))
+        assert current_holder(layout) is None, "this machine knows that the process is gone"
+        claim.write_text(json.dumps(stranger | {"machine": "another namespace"}))
+        assert current_holder(layout) is not None, "its heart beats"
+
+
 def test_of_two_that_take_over_at_once_one_wins(tmp_path: Path) -> None:
     layout = RunLayout(str(tmp_path), "r")
     results: list[str] = []

@@ -8,6 +8,7 @@ never changed and never shuffled here; nothing but JVM column expressions.
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -27,7 +28,14 @@ _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 
 #: Why a row of the corpus cannot be used.
-REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "duplicate_id")
+REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "unfit_for_folder", "duplicate_id")
+
+#: Characters that Spark writes as three bytes (`%3A`) into a folder's name.
+_ESCAPED = "".join(map(chr, range(1, 32))) + "\x7f\"#%'*/:=?\\{[]^"
+#: Bytes of the longest name that file systems allow.
+_NAME_BYTES = 255
+#: Spark's and Hive's name for the folder of null.
+_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 
 def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
@@ -80,7 +88,24 @@ def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
         .when(~_all_valid_utf8(corpus), "invalid_utf8")
         .when(~text.rlike(_VISIBLE), "blank_text")
     )
+    for name in _text_folders(corpus, run):
+        reason = reason.when(_unfit_for_folder(name), "unfit_for_folder")
     return corpus.withColumn("reason", reason)
+
+
+def _text_folders(corpus: DataFrame, run: Run) -> list[str]:
+    """Folder columns of the output whose values are texts of the corpus."""
+    fields = corpus.schema["document"].dataType.fields  # type: ignore[attr-defined]
+    return [f.name for f in fields if f.name in run.partition_by and isinstance(f.dataType, StringType)]
+
+
+def _unfit_for_folder(name: str) -> Column:
+    """Whether no folder can be named `name=value`: too long, a NUL in it, or the name that stands for null."""
+    value = F.col("document").getField(name)
+    escaped = F.length(value) - F.length(F.translate(value, _ESCAPED, ""))
+    room = _NAME_BYTES - len(quote(name)) - len("=")
+    unfit = (F.octet_length(value) + 2 * escaped > room) | value.rlike("\x00") | (value == _NULL_FOLDER)
+    return F.coalesce(unfit, F.lit(False))
 
 
 def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:

@@ -1,0 +1,31 @@
+"""One Spark session and one Ray cluster for all tests that need them, started when the first one does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """A small local session; stages and whole jobs that run in this process work in it."""
+    from uniner_dist.config import load_config
+    from uniner_dist.spark import get_spark
+
+    options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}
+    options["spark.conf"] = {"spark.sql.shuffle.partitions": "2"}
+    session = get_spark(load_config(None, [], options), quick=True)
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def ray() -> Iterator[Any]:
+    """Two cores' worth of logical CPUs; more actors than cores are allowed by asking for fractions."""
+    from uniner_dist.completions.cluster import ray_cluster
+    from uniner_dist.config import RayConfig
+
+    with ray_cluster(RayConfig(num_cpus=2)) as module:
+        yield module
