@@ -79,6 +79,11 @@ class OutputConfig(Section):
         None, description="folder columns; default: the corpus's partition columns, then entity_type"
     )
     max_records_per_file: int = Field(2_000_000, ge=1, description="upper bound of rows in one annotations file")
+    removed_documents: Literal["corpus", "keep", "all"] = Field(
+        "corpus",
+        description="rows of documents that the corpus no longer has: corpus removes those that earlier runs over the "
+        "same corpus path published, keep removes none, all leaves this corpus alone in the output",
+    )
 
 
 class ModelConfig(Section):
@@ -176,6 +181,13 @@ class RunConfig(Section):
     allow_rejects_fraction: float = Field(
         1.0, ge=0, le=1, description="share of rejected corpus rows above which the run stops before anything is asked"
     )
+    max_removed_fraction: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the corpus's published rows that may go because their document is gone; above it nothing "
+        "is published, as the corpus was probably read in the wrong place or half written",
+    )
     scores: bool = Field(False, description="keep log-probabilities and write confidences")
 
 
@@ -186,6 +198,9 @@ class Config(Section):
     output: OutputConfig
     types: Types = Field(description="entity types: names, label=phrase pairs, or label/ask mappings")
     workdir: str | None = Field(None, description="folder of runs; default: the output path with .work behind it")
+    store: str | None = Field(
+        None, description="answers to reuse, which several workdirs may share; default: the folder store in the workdir"
+    )
     model: ModelConfig = Field(default_factory=ModelConfig)
     prompts: PromptsConfig = Field(default_factory=PromptsConfig)
     pool: PoolConfig = Field(default_factory=PoolConfig)
@@ -198,6 +213,11 @@ class Config(Section):
     def workdir_path(self) -> str:
         """Folder that holds `runs/`; a sibling of the output unless configured."""
         return self.workdir or self.output.path.rstrip("/") + ".work"
+
+    @property
+    def store_path(self) -> str:
+        """Folder of the answers that runs share."""
+        return self.store or self.workdir_path.rstrip("/") + "/store"
 
     def carried(self, partitions: Sequence[str]) -> tuple[str, ...]:
         """Columns of the corpus, beside id and text, that annotations have too: its partition columns first."""

@@ -14,6 +14,9 @@ from typing import Any
 from uniner_dist.config import Config
 from uniner_dist.schemas import SCHEMA_VERSION
 
+#: Arguments of vLLM that change answers; given in `engine.extra` they are part of the fingerprint.
+ANSWERING_EXTRA = ("dtype", "hf_overrides", "kv_cache_dtype", "model", "quantization", "revision", "tokenizer")
+
 
 def passage_id(text: str) -> str:
     """First 128 bits of the SHA-256 of the text's UTF-8, as 32 hex digits. Spark computes the same in the JVM.
@@ -35,17 +38,27 @@ def fingerprint(config: Config, model_identity: str) -> str:
     Args:
         model_identity: what `uniner_dist.model.identify` says of the weights (never a path).
     """
-    model = config.model
-    return digest(
-        {
-            "model": model_identity,
-            "dtype": model.dtype,
-            "quantization": model.quantization,
-            "template": model.template,
-            "max_tokens": model.max_tokens,
-            "decoding": "greedy",
-        }
-    )
+    model, engine = config.model, config.engine
+    parts: dict[str, Any] = {
+        "model": model_identity,
+        "dtype": precision(config),
+        "quantization": model.quantization,
+        "template": model.template,
+        "max_tokens": model.max_tokens,
+        "decoding": "greedy",
+    }
+    extra = {key: engine.extra[key] for key in ANSWERING_EXTRA if key in engine.extra}
+    # Left out where they say nothing, so that the usual fingerprint does not depend on them.
+    parts |= {"engine": engine.kind} if engine.kind != "vllm" else {}
+    parts |= {"extra": extra} if extra else {}
+    return digest(parts)
+
+
+def precision(config: Config) -> str:
+    """Precision of the weights as loaded: "auto" is float32 on a CPU and what the checkpoint says on a GPU."""
+    if config.model.dtype == "auto" and not config.pool.gpus_per_replica:
+        return "float32"
+    return config.model.dtype
 
 
 def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
@@ -59,7 +72,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
         "fingerprint": fingerprint,
         "snapshot": snapshot,
         "corpus": config.corpus.model_dump(),
-        "output": config.output.model_dump(exclude={"max_records_per_file"}),
+        "output": config.output.model_dump(exclude={"max_records_per_file", "removed_documents"}),
         "types": [entity_type.model_dump() for entity_type in config.types],
         "prompts": config.prompts.model_dump(),
         "max_model_len": config.model.max_model_len,

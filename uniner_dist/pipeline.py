@@ -17,9 +17,10 @@ from uniner_dist.errors import DrainedError, StageError, ThresholdError, UninerE
 from uniner_dist.report import build_report, write_report
 from uniner_dist.run import Run, open_run
 from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals, uninterrupted
-from uniner_dist.storage.filesystem import exists, read_json
+from uniner_dist.storage.filesystem import exists, read_json, remove
 from uniner_dist.storage.holder import Holder, hold
-from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.marker import is_current, read_marker
+from uniner_dist.storage.store import is_empty
 
 #: Up to this much corpus the replicas load while Spark works; beyond it GPUs would wait for Spark, not Spark for GPUs.
 _OVERLAP_BYTES = 256 * 2**20
@@ -51,9 +52,13 @@ def annotate(config: Config, say: Say = print) -> dict[str, Any]:
 
 def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: Say) -> None:
     with ExitStack() as stack:
-        early = run.corpus_bytes <= _OVERLAP_BYTES and not exists(run.layout.shards)
+        # With answers in the store there may be nothing to ask, and then no replica is to be started.
+        early = run.corpus_bytes <= _OVERLAP_BYTES and not exists(run.layout.shards) and is_empty(run.store)
         pool = stack.enter_context(open_pool(run, stop)) if early else None
         run_prompts(run, say)
+        if is_complete(run):
+            say("completions: every answer is there already; no replica is started")
+            return
         pool = pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, holder, stop, say)
 
@@ -70,7 +75,8 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
     rejected = sum(summary["rejects"].values())
     say(
         f"prompts: {summary['documents']:,} documents ({rejected:,} rows rejected), "
-        f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards"
+        f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards, "
+        f"{summary['prompts_known']:,} of them answered in the store"
     )
     limit = run.config.run.allow_rejects_fraction
     if rejected > limit * max(summary["rows"], 1):
@@ -120,9 +126,17 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
 
 
 def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
-    """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
+    """Stage 3: parse, locate, audit, publish, report. Returns the report.
+
+    Args:
+        again: publish also what is published already and still stands.
+    """
     from uniner_dist.annotations import publish, write_annotations
 
+    marker = read_marker(run.config.output.path) or {"runs": {}}
+    again = again or (run.id in marker["runs"] and not is_current(marker, run.id))
+    if again:
+        remove(run.layout.report)
     with _spark(run) as spark:
         summary = write_annotations(spark, run, again)
         if holder is not None:
@@ -148,9 +162,8 @@ def _spark(run: Run) -> Iterator[Any]:
 
 
 def is_published(run: Run) -> bool:
-    """Whether the output's marker says that this run is wholly in, and its report stands."""
-    marker = read_marker(run.config.output.path)
-    return marker is not None and run.id in marker.get("runs", {}) and exists(run.layout.report)
+    """Whether the output has this run's rows wholly and as the corpus is now, and its report stands."""
+    return is_current(read_marker(run.config.output.path), run.id) and exists(run.layout.report)
 
 
 @contextmanager

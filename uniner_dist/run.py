@@ -15,7 +15,7 @@ from uniner_dist.config import Config, validate_tree
 from uniner_dist.errors import ConfigError
 from uniner_dist.preflight import check
 from uniner_dist.storage.filesystem import absolute, exists, join, list_names, read_json, write_json
-from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.layout import RunLayout, StoreLayout
 from uniner_dist.storage.snapshot import Snapshot
 
 
@@ -37,6 +37,11 @@ class Run:
     def id(self) -> str:
         """Name of the run: a hash of its plan."""
         return self.layout.run_id
+
+    @property
+    def store(self) -> StoreLayout:
+        """Where answers of this fingerprint are shared."""
+        return StoreLayout(self.config.store_path, self.fingerprint)
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -119,6 +124,7 @@ def _with_absolute_paths(config: Config) -> Config:
     tree["corpus"]["path"] = absolute(config.corpus.path)
     tree["output"]["path"] = absolute(config.output.path)
     tree["workdir"] = absolute(config.workdir_path)
+    tree["store"] = absolute(config.store_path)
     return validate_tree(tree)
 
 

@@ -1,13 +1,16 @@
 """Write, audit, flip: the audited annotations of a run become part of the output.
 
 Enters: the run's staged annotations. Leaves: the output with this run's rows, and a marker that lists the run, written
-last. Rows of (document of this run, label of this run) are replaced wherever they stood, also in another folder; every
-other row stays exactly once. The output holds the dataset's files and the marker, nothing else at any time.
+last. Rows of (document of this run, label of this run) are replaced wherever they stood, also in another folder. Rows
+of this run's labels that earlier runs over the same corpus path published go as well when the corpus no longer has
+their document (`output.removed_documents`). Every other row stays exactly once. The output holds the dataset's files
+and the marker, nothing else at any time.
 
 A journal in the run's folder says which files come and go before the first one does, and the marker points to it, so
 whoever publishes next to this output first finishes what a crash left half done. A run that is published changes
-nothing when it is started again, even if a later run has replaced some of its rows since: what was published later
-stands. To ask again is another run (another model, type list or corpus).
+nothing when it is started again, even if a run over another corpus has replaced some of its rows since: what was
+published later stands. Only a later run over the same corpus makes a difference: then this one publishes anew, because
+the corpus is again as it was (see `storage.marker.is_current`).
 """
 
 from __future__ import annotations
@@ -26,13 +29,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from uniner_dist import model
 from uniner_dist.annotations.carry import Carried, carry_over
 from uniner_dist.annotations.stage import read_staged
-from uniner_dist.errors import StageError
+from uniner_dist.errors import StageError, ThresholdError
 from uniner_dist.run import Run
 from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark import describe, spark_path, stage
 from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes, write_json
 from uniner_dist.storage.flip import FolderChange, apply, lock_output
-from uniner_dist.storage.marker import read_marker, write_marker
+from uniner_dist.storage.marker import next_order, read_marker, runs_over, write_marker
 
 
 def publish(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any]:
@@ -42,11 +45,12 @@ def publish(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any
         again: replace the run's rows although it is published (its quarantined cells were asked again).
 
     Returns:
-        The run's entry in the marker: `published_at`, `rows`, `documents`, `files`, `rows_replaced`,
+        The run's entry in the marker: `published_at`, `rows`, `documents`, `files`, `rows_replaced`, `rows_removed`,
         `files_rewritten`, and what made them.
 
     Raises:
         StageError: an unfinished publication of another run cannot be repaired, or storage failed.
+        ThresholdError: more rows would go with their documents than `run.max_removed_fraction` allows.
     """
     output = run.config.output.path
     with lock_output(output):
@@ -94,7 +98,8 @@ def _flip(output: str, marker: dict[str, Any], journal_path: str) -> dict[str, A
     workplace = _workplace(output, journal["run_id"])
     for change in journal["changes"]:
         apply(output, FolderChange.from_json(change), workplace)
-    entry = journal["entry"] | {"published_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    entry = journal["entry"] | {"published_at": at, "order": next_order(marker)}
     done = marker | {"runs": marker["runs"] | {journal["run_id"]: entry}, "placeholder": journal["placeholder"]}
     done.pop("publishing", None)
     write_marker(output, done)
@@ -126,14 +131,15 @@ def _plan(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> dict[str,
     present = sorted(find_files(output, ".parquet"))
     describe(spark, "find rows to replace")
     data = [file for file in present if file != marker.get("placeholder")]
-    carried = _carry_over(spark, run) if data and new else []
+    carried = _carry_over(spark, run, marker) if data else []
+    _check_removed(run, carried)
     add = {_renamed(file, f"{stem}-{i:05d}"): join(run.layout.staging, file) for i, file in enumerate(new)}
     add |= {_renamed_like(entry): entry.source for entry in carried if entry.source is not None}
     gone = [entry.file for entry in carried]
     placeholder = marker.get("placeholder")
     if placeholder and new:
         gone, placeholder = [*gone, placeholder], None
-    elif not data and not new and not placeholder:
+    elif not new and not placeholder and all(entry.source is None for entry in carried) and len(carried) == len(data):
         placeholder = f"part-{run.id}-empty.parquet"
         add[placeholder] = _write_placeholder(spark, run)
     return {
@@ -144,12 +150,27 @@ def _plan(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _carry_over(spark: SparkSession, run: Run) -> list[Carried]:
+def _carry_over(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> list[Carried]:
+    removed = run.config.output.removed_documents
+    selections = {"corpus": runs_over(marker, run.config.corpus.path), "keep": [], "all": None}
     remove(_carry_folder(run))
     places = spark.read.parquet(spark_path(run.layout.occurrences))
     doc_id = F.col("document").getField(run.config.corpus.id_column)
     ids = places.where("passage = 0").select(doc_id.alias("id"))
-    return carry_over(spark, run, ids, _carry_folder(run))
+    return carry_over(spark, run, ids, _carry_folder(run), selections[removed])
+
+
+def _check_removed(run: Run, carried: Sequence[Carried]) -> None:
+    """A corpus that has lost most of its documents is more often a mistake than meant."""
+    removed = sum(entry.removed for entry in carried)
+    earlier = removed + sum(entry.replaced for entry in carried)
+    limit = run.config.run.max_removed_fraction
+    if removed > limit * earlier:
+        raise ThresholdError(
+            f"nothing was published: {removed:,} of {earlier:,} rows that earlier runs over {run.config.corpus.path} "
+            f"published are of documents that it no longer has, more than run.max_removed_fraction={limit:g} allows. "
+            "If they are to go, raise it; if the output is to keep them, set output.removed_documents=keep"
+        )
 
 
 def _renamed(file: str, stem: str) -> str:
@@ -192,7 +213,9 @@ def _entry(run: Run, files: int, carried: Sequence[Carried]) -> dict[str, Any]:
         "documents": summary["documents"],
         "types": [entity_type.label for entity_type in run.config.types],
         "files": files,
+        "corpus": run.config.corpus.path,
         "rows_replaced": sum(entry.replaced for entry in carried),
+        "rows_removed": sum(entry.removed for entry in carried),
         "files_rewritten": len(carried),
         "fingerprint": run.fingerprint,
         "model": run.model_name,

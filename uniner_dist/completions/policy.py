@@ -31,6 +31,16 @@ class ReplicaState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A shard as the manifest has it: its prompts, how many of them are asked, and estimated tokens of those."""
+
+    name: str
+    prompts: int
+    asked: int
+    estimated_tokens: int
+
+
+@dataclass(frozen=True)
 class Work:
     """Prompts `[start, stop)` of a shard; `stop` None means the whole shard.
 
@@ -197,6 +207,12 @@ class WorkQueue:
 
     def _requeue(self, work: Work) -> None:
         (self._pending_alone if work.alone else self._pending).appendleft(work)
+
+
+def order_shards(shards: Iterable[Shard]) -> dict[str, int]:
+    """Hand-out order as id → number of prompts: the largest first, so that the tail of the job is short."""
+    ranked = sorted(shards, key=lambda shard: (-shard.estimated_tokens, shard.name))
+    return {shard.name: shard.prompts for shard in ranked}
 
 
 def split_range(start: int, stop: int, pieces: int) -> list[tuple[int, int]]:

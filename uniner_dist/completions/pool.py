@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from uniner_dist.completions.cluster import check_cluster, cluster_is_lost
@@ -347,13 +347,3 @@ def _words(error: Exception) -> str:
     """The innermost message of what Ray wraps around a replica's exception."""
     cause: BaseException = getattr(error, "cause", None) or error
     return str(cause).strip() or type(error).__name__
-
-
-def order_shards(shards: Iterable[tuple[str, int, int]]) -> dict[str, int]:
-    """Hand-out order: the largest first, so that the tail of the job is short.
-
-    Args:
-        shards: (id, prompts, estimated tokens).
-    """
-    ranked = sorted(shards, key=lambda shard: (-shard[2], shard[0]))
-    return {name: prompts for name, prompts, _ in ranked}

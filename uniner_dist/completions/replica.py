@@ -30,13 +30,14 @@ from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.filesystem import join, remove
-from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.layout import RunLayout, StoreLayout
 from uniner_dist.storage.shards import (
     ForeignFileError,
     read_completions,
     read_prompts,
     write_completions,
 )
+from uniner_dist.storage.store import contribute
 
 #: Seconds a dead replica waits for its callers to read the engine's message before it leaves.
 _LAST_WORDS_S = 2.0
@@ -48,6 +49,7 @@ class ReplicaSpec:
 
     engine: EngineSpec
     layout: RunLayout
+    store: StoreLayout
     fingerprint: str
     template: str
     tokenizer_json: str
@@ -130,11 +132,11 @@ class Replica:
             prompts = prompts.slice(work.start, work.stop - work.start)
         if self._is_committed(path, work.shard, prompts.num_rows):
             return WorkResult(0, 0, 0, 0, {}, time.monotonic() - begun, written=False)
-        known = self._known(work, prompts.num_rows) if work.known else None
+        known = self._known(work, prompts) if work.known else None
         asked = prompts if known is None else prompts.filter(pc.is_null(known.column("output")))
         answered = self._answer(asked)
         table = answered if known is None else _fill_in(known, answered)
-        written = write_completions(path, work.shard, self._spec.fingerprint, table, exclusive=work.stop is None)
+        written = self._commit(work, table)
         return _result(answered, time.monotonic() - begun, written)
 
     def merge(self, work: Work, ranges: list[tuple[int, int]], killers: list[int]) -> WorkResult:
@@ -144,7 +146,7 @@ class Replica:
         pieces = [(start, self._read_part(Work(work.shard, start, stop))) for start, stop in ranges]
         pieces += [(row, _killer_row(prompts.slice(row, 1))) for row in killers]
         table = pa.concat_tables([piece for _, piece in sorted(pieces, key=lambda pair: pair[0])])
-        written = write_completions(self._target(work), work.shard, self._spec.fingerprint, table)
+        written = self._commit(work, table)
         failures = {str(Outcome.KILLER): len(killers)} if killers else {}
         return WorkResult(len(killers), 0, 0, 0, failures, time.monotonic() - begun, written)
 
@@ -176,10 +178,23 @@ class Replica:
             remove(path)
             return False
 
-    def _known(self, work: Work, rows: int) -> pa.Table:
-        """What an earlier file of the shard says about the prompts of this work."""
-        known = read_completions(self._spec.layout.known_file(work.shard), work.shard, self._spec.fingerprint)
-        return known.slice(work.start, rows)
+    def _known(self, work: Work, prompts: pa.Table) -> pa.Table | None:
+        """The answers to the prompts of this work that are there already; None when their file is gone or foreign."""
+        path = self._spec.layout.known_file(work.shard)
+        try:
+            known = read_completions(path, work.shard, self._spec.fingerprint)
+        except (FileNotFoundError, ForeignFileError):
+            return None
+        known = known.slice(work.start, prompts.num_rows)
+        same = all(known[key].combine_chunks().equals(prompts[key].combine_chunks()) for key in _KEYS)
+        return known if same else None
+
+    def _commit(self, work: Work, table: pa.Table) -> bool:
+        """Write the answers of a work; those of a whole shard go into the store first, then commit the shard."""
+        whole, spec = work.stop is None, self._spec
+        if whole:
+            contribute(spec.store, spec.layout.run_id, work.shard, table)
+        return write_completions(self._target(work), work.shard, spec.fingerprint, table, exclusive=whole)
 
     def _answer(self, prompts: pa.Table) -> pa.Table:
         """Ask prompts and wait for all of them."""
@@ -322,6 +337,7 @@ def _answered(answer: Answer, text: str, prompt_tokens: int, token_texts: list[s
         "completion_tokens": len(answer.token_ids),
         "logprobs": answer.logprobs,
         "tokens": token_texts,
+        "reused": False,
     }
 
 
@@ -333,6 +349,7 @@ def _refused(reason: str | None, prompt_tokens: int, too_long: bool) -> dict[str
         "completion_tokens": 0,
         "error_kind": str(kind),
         "error": reason or "the engine returned no answer",
+        "reused": False,
     }
 
 
@@ -352,6 +369,7 @@ def _killer_row(prompt: pa.Table) -> pa.Table:
         "completion_tokens": 0,
         "error_kind": str(Outcome.KILLER),
         "error": "killed or hung its engine each time it was run alone",
+        "reused": False,
     }
     return pa.Table.from_pylist([row], schema=COMPLETIONS)
 

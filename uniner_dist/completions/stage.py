@@ -19,7 +19,8 @@ from uniner_dist import model
 from uniner_dist.completions.cluster import ray_cluster
 from uniner_dist.completions.display import Display
 from uniner_dist.completions.engine import EngineSpec
-from uniner_dist.completions.pool import Pool, order_shards
+from uniner_dist.completions.policy import Shard, order_shards
+from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.replica import ReplicaSpec
 from uniner_dist.completions.state import PoolSummary
 from uniner_dist.config import Config
@@ -59,10 +60,10 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
         RunHeldError: another process has taken the run over.
     """
     manifest = _manifest(run)
-    committed = verified_shards(run.layout, {shard: prompts for shard, prompts, _ in manifest}, run.fingerprint)
-    total = sum(prompts for _, prompts, _ in manifest)
-    todo = [row for row in manifest if row[0] not in committed]
-    done = total - sum(prompts for _, prompts, _ in todo)
+    committed = verified_shards(run.layout, {shard.name: shard.prompts for shard in manifest}, run.fingerprint)
+    total = sum(shard.asked for shard in manifest)
+    todo = [shard for shard in manifest if shard.name not in committed]
+    done = total - sum(shard.asked for shard in todo)
     begun = time.time()
     with Display(total, done, run.layout.progress) as display:
 
@@ -77,6 +78,7 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
         finally:
             attempt = _attempt(pool.summary, begun)
             attempt |= {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
+            attempt["prompts_known"] = sum(shard.prompts - shard.asked for shard in manifest)
             if holder is None or not holder.lost:
                 _write_attempt(run, attempt)
             display.update(pool, final=True)
@@ -93,12 +95,12 @@ def is_complete(run: Run) -> bool:
     """Whether every shard of the run has its file, by one listing."""
     if not exists(run.layout.shards):
         return False
-    return {shard for shard, _, _ in _manifest(run)} <= committed_shards(run.layout)
+    return {shard.name for shard in _manifest(run)} <= committed_shards(run.layout)
 
 
 def reopen(run: Run) -> int:
     """Make prompts without an answer (refused, or killers) open again; returns the number of their shards."""
-    return len(reopen_unanswered(run.layout, (shard for shard, _, _ in _manifest(run))))
+    return len(reopen_unanswered(run.layout, (shard.name for shard in _manifest(run))))
 
 
 def read_attempts(run: Run) -> list[dict[str, Any]]:
@@ -107,12 +109,12 @@ def read_attempts(run: Run) -> list[dict[str, Any]]:
     return [read_json(join(run.layout.attempts, name)) for name in names]
 
 
-def _manifest(run: Run) -> list[tuple[str, int, int]]:
+def _manifest(run: Run) -> list[Shard]:
     if not exists(run.layout.shards):
         raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
     table = read_shards(run.layout)
-    columns = (table.column(name).to_pylist() for name in ("shard", "prompts", "estimated_tokens"))
-    return list(zip(*columns, strict=True))
+    columns = (table.column(name).to_pylist() for name in ("shard", "prompts", "asked", "estimated_tokens"))
+    return [Shard(*row) for row in zip(*columns, strict=True)]
 
 
 def _attempt(summary: PoolSummary, begun: float) -> dict[str, Any]:
@@ -124,6 +126,7 @@ def _replica_spec(run: Run) -> ReplicaSpec:
     return ReplicaSpec(
         engine=_engine_spec(config),
         layout=run.layout,
+        store=run.store,
         fingerprint=run.fingerprint,
         template=config.model.template,
         tokenizer_json=model.load_tokenizer_json(config.model),
