@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +22,8 @@ app = typer.Typer(
         "answers them, Spark publishes annotations with offsets.\n\n"
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
-        "6 another process works on this run · 75 stopped on request, run again to resume."
+        "6 another process works on this run · 7 a limit is reached, a higher one goes on · "
+        "75 stopped on request, run again to resume."
     ),
 )
 
@@ -46,6 +47,9 @@ ModelOption = Annotated[str | None, typer.Option("--model", help='"demo", a Hugg
 IdColumn = Annotated[str | None, typer.Option(help="Column of the document ids. Default: doc_id.")]
 TextColumn = Annotated[str | None, typer.Option(help="Column of the texts. Default: text.")]
 PartitionBy = Annotated[str | None, typer.Option(help="Folder columns; default: the corpus's, then entity_type.")]
+Store = Annotated[str | None, typer.Option(help="Answers to reuse, for several workdirs. Default: WORKDIR/store.")]
+MaxPrompts = Annotated[int | None, typer.Option(help="Prompts the run may ask in all; stops with exit code 7.")]
+MaxGpuHours = Annotated[float | None, typer.Option(help="GPU hours the run may take in all; stops with exit code 7.")]
 Workdir = Annotated[str | None, typer.Option(help="Folder of runs. Default: OUTPUT.work.")]
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file, such as conf/local.yaml.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.")]
@@ -54,31 +58,27 @@ RunName = Annotated[str | None, typer.Option("--run", help="Id of the run, when 
 WorkdirArgument = Annotated[str, typer.Option("--workdir", help="Folder of runs.")]
 
 
-def _config(
-    corpus: str | None,
-    output: str | None,
-    types: str | None,
-    model: str | None,
-    id_column: str | None,
-    text_column: str | None,
-    partition_by: str | None,
-    workdir: str | None,
-    config: str | None,
-    overrides: list[str] | None,
-    scores: bool | None,
-) -> Config:
-    options: dict[str, Any] = {
-        "corpus.path": corpus,
-        "corpus.id_column": id_column,
-        "corpus.text_column": text_column,
-        "output.path": output,
-        "output.partition_by": partition_by,
-        "types": types,
-        "workdir": workdir,
-        "model.name": model,
-        "run.scores": scores,
-    }
-    return load_config(config, overrides or (), options)
+#: Options of the commands that open a run by its configuration, and where they stand in it.
+_KEYS = {
+    "corpus": "corpus.path",
+    "id_column": "corpus.id_column",
+    "text_column": "corpus.text_column",
+    "output": "output.path",
+    "partition_by": "output.partition_by",
+    "types": "types",
+    "workdir": "workdir",
+    "store": "store",
+    "model": "model.name",
+    "scores": "run.scores",
+    "max_prompts": "run.max_prompts",
+    "max_gpu_hours": "run.max_gpu_hours",
+}
+
+
+def _config(given: Mapping[str, Any]) -> Config:
+    """The configuration that a command's options ask for: its parameters by name."""
+    options = {_KEYS[name]: value for name, value in given.items() if name in _KEYS}
+    return load_config(given["config"], given["overrides"] or (), options)
 
 
 @app.command(help=_ANNOTATE_EXAMPLES)
@@ -91,17 +91,48 @@ def annotate(
     text_column: TextColumn = None,
     partition_by: PartitionBy = None,
     workdir: Workdir = None,
+    store: Store = None,
     config: ConfigFile = None,
     overrides: Set = None,
     scores: Scores = None,
+    max_prompts: MaxPrompts = None,
+    max_gpu_hours: MaxGpuHours = None,
 ) -> None:
+    resolved = _config(locals())
     from uniner_dist.pipeline import annotate as run_all
     from uniner_dist.show import print_report
 
-    resolved = _config(
-        corpus, output, types, model, id_column, text_column, partition_by, workdir, config, overrides, scores
-    )
     print_report(run_all(resolved, _say))
+
+
+@app.command()
+def plan(
+    corpus: Corpus = None,
+    output: Output = None,
+    types: TypesOption = None,
+    model: ModelOption = None,
+    id_column: IdColumn = None,
+    text_column: TextColumn = None,
+    partition_by: PartitionBy = None,
+    workdir: Workdir = None,
+    store: Store = None,
+    config: ConfigFile = None,
+    overrides: Set = None,
+    scores: Scores = None,
+    max_prompts: MaxPrompts = None,
+    max_gpu_hours: MaxGpuHours = None,
+    json: Annotated[str | None, typer.Option(help="Write the plan to this file as well.")] = None,
+) -> None:
+    """What `annotate` with the same options would ask and cost: stage 1 is done for it, and no replica is started."""
+    resolved = _config(locals())
+    from uniner_dist.pipeline import plan as make_plan
+    from uniner_dist.show import print_plan
+    from uniner_dist.storage.filesystem import absolute, write_json
+
+    made = make_plan(resolved, _say)
+    print_plan(made)
+    if json:
+        write_json(absolute(json), made)
 
 
 @app.command("prompts")
@@ -114,29 +145,36 @@ def write_prompts(
     text_column: TextColumn = None,
     partition_by: PartitionBy = None,
     workdir: Workdir = None,
+    store: Store = None,
     config: ConfigFile = None,
     overrides: Set = None,
     scores: Scores = None,
+    max_prompts: MaxPrompts = None,
+    max_gpu_hours: MaxGpuHours = None,
 ) -> None:
     """Stage 1 alone (Spark): read the corpus, write prompts shards. Prints the run's id for the other stages."""
+    resolved = _config(locals())
     from uniner_dist.pipeline import run_prompts, working_on
     from uniner_dist.run import open_run
 
-    run = open_run(
-        _config(corpus, output, types, model, id_column, text_column, partition_by, workdir, config, overrides, scores)
-    )
+    run = open_run(resolved)
     with working_on(run):
         run_prompts(run, _say)
     print(run.id)
 
 
 @app.command("completions")
-def complete_prompts(workdir: WorkdirArgument, run: RunName = None) -> None:
+def complete_prompts(
+    workdir: WorkdirArgument,
+    run: RunName = None,
+    max_prompts: MaxPrompts = None,
+    max_gpu_hours: MaxGpuHours = None,
+) -> None:
     """Stage 2 alone (Ray and vLLM, no Spark, no Java): answer the prompts of a run."""
     from uniner_dist.pipeline import run_completions
-    from uniner_dist.run import load_run
+    from uniner_dist.run import load_run, with_limits
 
-    run_completions(load_run(workdir, run), _say)
+    run_completions(with_limits(load_run(workdir, run), max_prompts, max_gpu_hours), _say)
 
 
 @app.command("annotations")

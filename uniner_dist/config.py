@@ -188,7 +188,24 @@ class RunConfig(Section):
         description="share of the corpus's published rows that may go because their document is gone; above it nothing "
         "is published, as the corpus was probably read in the wrong place or half written",
     )
+    max_prompts: int | None = Field(
+        None, ge=0, description="prompts the run may ask in all; it stops before a shard that would ask more"
+    )
+    max_gpu_hours: float | None = Field(
+        None,
+        ge=0,
+        description="GPU hours the run may take in all, a CPU replica counting as one GPU; shards in flight go on",
+    )
     scores: bool = Field(False, description="keep log-probabilities and write confidences")
+
+
+class PlanConfig(Section):
+    """What `uniner-dist plan` reckons with."""
+
+    tokens_per_second: float | None = Field(
+        None, gt=0, description="prompt tokens one replica answers per second, where no run of the workdir measured it"
+    )
+    price_per_gpu_hour: float | None = Field(None, ge=0, description="price of one GPU for an hour, in any currency")
 
 
 class Config(Section):
@@ -208,6 +225,7 @@ class Config(Section):
     ray: RayConfig = Field(default_factory=RayConfig)
     spark: SparkConfig = Field(default_factory=SparkConfig)
     run: RunConfig = Field(default_factory=RunConfig)
+    plan: PlanConfig = Field(default_factory=PlanConfig)
 
     @property
     def workdir_path(self) -> str:

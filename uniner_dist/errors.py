@@ -53,6 +53,12 @@ class RunHeldError(UninerError):
     exit_code = 6
 
 
+class LimitError(UninerError):
+    """A limit on prompts or GPU hours was reached with committed work kept; with a higher one the command goes on."""
+
+    exit_code = 7
+
+
 class DrainedError(UninerError):
     """Stopped on request (SIGTERM, Ctrl-C) with committed work kept; the same command resumes."""
 

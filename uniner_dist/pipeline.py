@@ -11,9 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts, reopen
+from uniner_dist.completions.stage import (
+    check_limits,
+    complete_prompts,
+    is_complete,
+    open_pool,
+    read_attempts,
+    reopen,
+)
 from uniner_dist.config import Config
 from uniner_dist.errors import DrainedError, StageError, ThresholdError, UninerError
+from uniner_dist.plan import make_plan
 from uniner_dist.report import build_report, write_report
 from uniner_dist.run import Run, open_run
 from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals, uninterrupted
@@ -54,13 +62,30 @@ def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: S
     with ExitStack() as stack:
         # With answers in the store there may be nothing to ask, and then no replica is to be started.
         early = run.corpus_bytes <= _OVERLAP_BYTES and not exists(run.layout.shards) and is_empty(run.store)
-        pool = stack.enter_context(open_pool(run, stop)) if early else None
+        limited = run.config.run.max_prompts is not None or run.config.run.max_gpu_hours is not None
+        pool = stack.enter_context(open_pool(run, stop)) if early and not limited else None
         run_prompts(run, say)
         if is_complete(run):
             say("completions: every answer is there already; no replica is started")
             return
+        check_limits(run)
         pool = pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, holder, stop, say)
+
+
+def plan(config: Config, say: Say = print) -> dict[str, Any]:
+    """Stage 1, and what the rest would ask and cost; `annotate` with the same configuration goes on from here.
+
+    Returns:
+        See `uniner_dist.plan.make_plan`.
+    """
+    run = open_run(config)
+    if is_published(run):
+        say(f"run {run.id} is finished; this is what it was planned to be")
+        return dict(read_json(run.layout.plan))
+    with working_on(run):
+        run_prompts(run, say)
+        return make_plan(run)
 
 
 def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
@@ -72,6 +97,7 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
 
         with _spark(run) as spark:
             summary = write_prompts(spark, run)
+        make_plan(run)
     rejected = sum(summary["rejects"].values())
     say(
         f"prompts: {summary['documents']:,} documents ({rejected:,} rows rejected), "
@@ -94,6 +120,7 @@ def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
         if is_complete(run):
             say("completions: every shard is committed already")
             return {}
+        check_limits(run)
         with open_pool(run, stop) as pool:
             return _complete(run, pool, holder, stop, say)
 

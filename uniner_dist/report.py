@@ -7,8 +7,9 @@ from typing import Any
 
 import uniner_dist
 from uniner_dist import model
+from uniner_dist.plan import compare
 from uniner_dist.run import Run
-from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.filesystem import exists, read_json, write_json
 
 
 def build_report(
@@ -26,6 +27,7 @@ def build_report(
         annotations: summary of stage 3.
         publication: what the publish step added and replaced.
     """
+    totals = summarise_attempts(attempts)
     return {
         "run_id": run.id,
         "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -39,7 +41,8 @@ def build_report(
             "licence": model.licence(run.config.model),
         },
         "prompts": prompts,
-        "completions": summarise_attempts(attempts),
+        "completions": totals,
+        "plan": compare(read_json(run.layout.plan), totals) if exists(run.layout.plan) else None,
         "annotations": annotations,
         "publication": publication,
         "attempts": attempts,
@@ -66,6 +69,7 @@ def summarise_attempts(attempts: list[dict[str, Any]]) -> dict[str, Any]:
         "shards_kept_from_earlier_starts": attempts[-1]["shards_reused"] if attempts else 0,
         "prompts_kept_from_earlier_starts": attempts[-1]["prompts_reused"] if attempts else 0,
         "replicas": max((attempt["replicas"] for attempt in attempts), default=0),
+        "gpu_hours": round(total("gpu_hours"), 4),
         "deaths": total("deaths"),
         "start_failures": total("start_failures"),
     }

@@ -8,7 +8,7 @@ run and so resumes it; anything else is another run in another folder.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uniner_dist import keys, model
 from uniner_dist.config import Config, validate_tree
@@ -98,6 +98,14 @@ def load_run(workdir: str, run_id: str | None = None) -> Run:
         corpus_bytes=pinned["corpus_bytes"],
         corpus_partitions=tuple(pinned["corpus_partitions"]),
     )
+
+
+def with_limits(run: Run, max_prompts: int | None, max_gpu_hours: float | None) -> Run:
+    """The run under other limits than it was opened with; None leaves one as it was."""
+    given = {"max_prompts": max_prompts, "max_gpu_hours": max_gpu_hours}
+    tree = run.config.model_dump()
+    tree["run"] |= {name: value for name, value in given.items() if value is not None}
+    return replace(run, config=validate_tree(tree))
 
 
 def list_runs(workdir: str) -> list[str]:

@@ -209,6 +209,16 @@ class WorkQueue:
         (self._pending_alone if work.alone else self._pending).appendleft(work)
 
 
+def shards_within(shards: Iterable[Shard], prompts: int | None) -> list[Shard]:
+    """The shards that may be asked under a limit of prompts, larger ones first; None is no limit."""
+    allowed, left = [], prompts
+    for shard in sorted(shards, key=lambda shard: (-shard.asked, shard.name)):
+        if left is None or shard.asked <= left:
+            allowed.append(shard)
+            left = None if left is None else left - shard.asked
+    return allowed
+
+
 def order_shards(shards: Iterable[Shard]) -> dict[str, int]:
     """Hand-out order as id → number of prompts: the largest first, so that the tail of the job is short."""
     ranked = sorted(shards, key=lambda shard: (-shard.estimated_tokens, shard.name))

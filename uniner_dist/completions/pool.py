@@ -8,6 +8,7 @@ The pool holds shard ids and counters, never prompts or answers. What a death or
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping, Set
 from typing import Any
@@ -61,6 +62,7 @@ class Pool:
         self._next_pulse_s = 0.0
         self._wanted = 0
         self._answered_by_gone = 0
+        self._replica_s_of_gone = 0.0
         self._began_s = time.monotonic()
         self.slots: list[Slot] = []
         self.queue = WorkQueue({}, 1, 1, 1)
@@ -72,8 +74,11 @@ class Pool:
         """Ask for the replicas now; they load while the caller still prepares work."""
         self._scale(time.monotonic())
 
-    def run(self, shards: Mapping[str, int], known: Set[str] = frozenset()) -> PoolSummary:
+    def run(self, shards: Mapping[str, int], known: Set[str] = frozenset(), replica_s: float = math.inf) -> PoolSummary:
         """Complete these shards (id → number of prompts); of the `known` ones some answers are kept already.
+
+        When replicas have taken `replica_s` seconds in all, no more shards are handed out, and those in flight are the
+        last (`queue.open` says how many are left).
 
         Raises:
             PoolError: no replica can start, or a shard used up its attempts.
@@ -89,13 +94,18 @@ class Pool:
                 self._drain()
             check_cluster()
             now = time.monotonic()
-            self._scale(now)
-            self._feed(now)
+            if self._replica_s(now) < replica_s:
+                self._scale(now)
+                self._feed(now)
+            elif not self.in_flight:
+                self._event(f"limit of {replica_s:.0f} replica seconds reached")
+                break
             self._collect()
             self._watch(time.monotonic())
             self.on_change(self)
             if answering is None and self._ready():
                 answering = time.monotonic()
+        self._replica_s(time.monotonic())
         self.summary.answering_s += time.monotonic() - (answering or begun)
         self.summary.shards += len(shards)
         self.summary.wall_s += time.monotonic() - begun
@@ -136,7 +146,7 @@ class Pool:
 
     def _placed(self, slot: Slot, answer: dict[str, Any]) -> None:
         slot.node, slot.pid, slot.state = answer["node"], answer["pid"], ReplicaState.STARTING
-        slot.created_s = time.monotonic()
+        slot.created_s = slot.placed_s = time.monotonic()
         slot.starting = slot.actor.start.remote()
 
     def _started(self, slot: Slot, answer: dict[str, Any]) -> None:
@@ -147,6 +157,12 @@ class Pool:
         self._event(f"replica {slot.number} ready after {answer['seconds']:.1f} s")
         if answer["warning"]:
             self._event(f"replica {slot.number}: {answer['warning']}")
+
+    def _replica_s(self, now: float) -> float:
+        """Seconds that replicas were placed so far; also kept in the summary."""
+        placed = (slot for slot in self.slots if slot.state is not ReplicaState.PENDING)
+        self.summary.replica_s = self._replica_s_of_gone + sum(now - slot.placed_s for slot in placed)
+        return self.summary.replica_s
 
     def _ready(self) -> int:
         return self.count(ReplicaState.READY) + self.count(ReplicaState.BUSY)
@@ -283,6 +299,8 @@ class Pool:
     def _lost(self, slot: Slot, error: Exception) -> None:
         """A replica is gone or useless: take it out, decide about its works, and wait before it is replaced."""
         loading = slot.state in (ReplicaState.PENDING, ReplicaState.STARTING)
+        if slot.state is not ReplicaState.PENDING:
+            self._replica_s_of_gone += time.monotonic() - slot.placed_s
         slot.state = ReplicaState.DEAD
         self.slots.remove(slot)
         self._answered_by_gone += slot.finished_prompts

@@ -19,6 +19,7 @@ from uniner_dist import model
 from uniner_dist.completions.cluster import ray_cluster
 from uniner_dist.completions.display import Display
 from uniner_dist.completions.engine import EngineSpec
+from uniner_dist.completions.limits import Budget, gpu_hours
 from uniner_dist.completions.policy import Shard, order_shards
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.replica import ReplicaSpec
@@ -57,6 +58,7 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
 
     Raises:
         StageError: the prompts stage is not done, or the pool gave up.
+        LimitError: `run.max_prompts` or `run.max_gpu_hours` was reached.
         RunHeldError: another process has taken the run over.
     """
     manifest = _manifest(run)
@@ -64,6 +66,8 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
     total = sum(shard.asked for shard in manifest)
     todo = [shard for shard in manifest if shard.name not in committed]
     done = total - sum(shard.asked for shard in todo)
+    budget = Budget(run, read_attempts(run))
+    allowed = budget.shards(todo, done)
     begun = time.time()
     with Display(total, done, run.layout.progress) as display:
 
@@ -74,15 +78,33 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
 
         pool.on_change = look_around
         try:
-            pool.run(order_shards(todo), shards_with_known_answers(run.layout))
+            pool.run(order_shards(allowed), shards_with_known_answers(run.layout), budget.replica_s)
         finally:
             attempt = _attempt(pool.summary, begun)
             attempt |= {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
             attempt["prompts_known"] = sum(shard.prompts - shard.asked for shard in manifest)
+            attempt["gpu_hours"] = gpu_hours(run.config, pool.summary.replica_s)
             if holder is None or not holder.lost:
                 _write_attempt(run, attempt)
             display.update(pool, final=True)
+    left = len(todo) - len(allowed) + pool.queue.open
+    if left:
+        raise budget.reached(left, sum(shard.asked for shard in manifest))
     return attempt
+
+
+def check_limits(run: Run) -> None:
+    """Make sure, before a replica is started, that the limits allow anything at all.
+
+    Raises:
+        LimitError: they do not.
+    """
+    manifest, committed = _manifest(run), committed_shards(run.layout)
+    todo = [shard for shard in manifest if shard.name not in committed]
+    total = sum(shard.asked for shard in manifest)
+    budget = Budget(run, read_attempts(run))
+    if todo and (budget.replica_s <= 0 or not budget.shards(todo, total - sum(shard.asked for shard in todo))):
+        raise budget.reached(len(todo), total)
 
 
 def _write_attempt(run: Run, attempt: dict[str, Any]) -> None:

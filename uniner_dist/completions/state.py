@@ -16,6 +16,7 @@ class Slot:
     number: int
     actor: Any
     created_s: float
+    placed_s: float = 0.0
     state: ReplicaState = ReplicaState.PENDING
     node: str = ""
     pid: int = 0
@@ -49,6 +50,7 @@ class PoolSummary:
     busy_s: float = 0.0
     wall_s: float = 0.0
     answering_s: float = 0.0  # part of `wall_s` since the first replica was ready
+    replica_s: float = 0.0  # seconds that replicas were placed, loading included, over all of them
     events: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, result: WorkResult) -> None:

@@ -17,14 +17,13 @@ import numpy.typing as npt
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from uniner_dist.core.estimate import BYTES_PER_TOKEN, passage_tokens
+
 #: Shards in a bucket, which one task holds in memory and sorts: many enough to be balanced, few enough for some 60 MB.
 _SHARDS_PER_BUCKET = 16
 
 #: Bytes of text in a bucket at most, for configurations with huge shards.
 _BUCKET_BYTES = 64 << 20
-
-#: Bytes per token of ordinary text in Llama's vocabulary; only balance depends on it.
-BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -50,15 +49,8 @@ class Packing:
         return f"{bucket:05d}-known-{index:04d}" if known else f"{bucket:05d}-{index:04d}"
 
     def tokens(self, text_bytes: npt.NDArray[np.int64], asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Estimated tokens of passages: each prefix once, and each question that is asked; 0 where nothing is.
-
-        Args:
-            text_bytes: length of each text.
-            asked: passages × questions.
-        """
-        prefixes = -(-text_bytes // BYTES_PER_TOKEN) + self.frame_tokens
-        questions = asked @ np.asarray(self.ask_tokens, dtype=np.int64)
-        return np.where(asked.any(axis=1), prefixes + questions, 0).astype(np.int64)
+        """See `uniner_dist.core.estimate.passage_tokens`; only the balance of shards depends on it."""
+        return passage_tokens(text_bytes, asked, self.frame_tokens, np.asarray(self.ask_tokens, dtype=np.int64))
 
 
 def plan_packing(

@@ -55,6 +55,11 @@ class RunLayout:
         return join(self.root, "prompts.json")
 
     @property
+    def plan(self) -> str:
+        """What the run was expected to ask and cost, JSON."""
+        return join(self.root, "plan.json")
+
+    @property
     def completions(self) -> str:
         """One file per shard."""
         return join(self.root, "completions")
