@@ -22,7 +22,7 @@ app = typer.Typer(
         "answers them, Spark publishes annotations with offsets.\n\n"
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
-        "6 another process works on this run · 7 a limit is reached, a higher one goes on · "
+        "6 another process works on this run · 8 a limit is reached, a higher one goes on · "
         "75 stopped on request, run again to resume."
     ),
 )
@@ -48,8 +48,8 @@ IdColumn = Annotated[str | None, typer.Option(help="Column of the document ids. 
 TextColumn = Annotated[str | None, typer.Option(help="Column of the texts. Default: text.")]
 PartitionBy = Annotated[str | None, typer.Option(help="Folder columns; default: the corpus's, then entity_type.")]
 Store = Annotated[str | None, typer.Option(help="Answers to reuse, for several workdirs. Default: WORKDIR/store.")]
-MaxPrompts = Annotated[int | None, typer.Option(help="Prompts the run may ask in all; stops with exit code 7.")]
-MaxGpuHours = Annotated[float | None, typer.Option(help="GPU hours the run may take in all; stops with exit code 7.")]
+MaxPrompts = Annotated[int | None, typer.Option(help="Prompts the run may ask in all; stops with exit code 8.")]
+MaxGpuHours = Annotated[float | None, typer.Option(help="GPU hours the run may take in all; stops with exit code 8.")]
 Workdir = Annotated[str | None, typer.Option(help="Folder of runs. Default: OUTPUT.work.")]
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file, such as conf/local.yaml.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.")]
@@ -205,6 +205,42 @@ def status(workdir: WorkdirArgument, run: RunName = None) -> None:
     from uniner_dist.show import print_status
 
     print_status(workdir, run)
+
+
+@app.command()
+def compact(
+    workdir: Annotated[str | None, typer.Option(help="Workdir whose own store is meant.")] = None,
+    store: Annotated[str | None, typer.Option(help="Store of answers.")] = None,
+    grace_hours: Annotated[float, typer.Option(help="Hours that replaced files stay for readers.")] = 24,
+    master: Annotated[str | None, typer.Option(help="Spark master, without spark-submit. Default: local[*].")] = None,
+) -> None:
+    """Merge the many small files of a store of answers into few, while runs read and write it."""
+    from uniner_dist.housekeeping.commands import run_compact
+
+    run_compact(workdir, store, grace_hours, master, _say)
+
+
+@app.command()
+def prune(
+    workdir: WorkdirArgument,
+    older_than_days: Annotated[float, typer.Option(help="Age of a run's last sign of life.")] = 30,
+) -> None:
+    """Remove texts and answers of old runs; reports stay, and the store keeps answers from being asked again."""
+    from uniner_dist.housekeeping.commands import run_prune
+
+    run_prune(workdir, older_than_days, _say)
+
+
+@app.command()
+def forget(
+    workdir: WorkdirArgument,
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Id of a document; may be given again.")] = None,
+    file: Annotated[str | None, typer.Option("--ids", help="File with one id a line.")] = None,
+) -> None:
+    """Erase documents from store, runs and published annotations (the right to erasure)."""
+    from uniner_dist.housekeeping.commands import run_forget
+
+    run_forget(workdir, ids or (), file, _say)
 
 
 @app.command()

@@ -20,13 +20,14 @@ from uniner_dist.completions.stage import (
     reopen,
 )
 from uniner_dist.config import Config
-from uniner_dist.errors import DrainedError, StageError, ThresholdError, UninerError
+from uniner_dist.errors import DrainedError, RunHeldError, StageError, ThresholdError, UninerError
 from uniner_dist.plan import make_plan
 from uniner_dist.report import build_report, write_report
 from uniner_dist.run import Run, open_run
 from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals, uninterrupted
 from uniner_dist.storage.filesystem import exists, read_json, remove
-from uniner_dist.storage.holder import Holder, hold
+from uniner_dist.storage.holder import Held, Holder, current_holder, hold
+from uniner_dist.storage.layout import WorkdirLayout
 from uniner_dist.storage.marker import is_current, read_marker
 from uniner_dist.storage.store import is_empty
 
@@ -195,7 +196,23 @@ def is_published(run: Run) -> bool:
 
 @contextmanager
 def working_on(run: Run) -> Iterator[tuple[Holder, StopRequest]]:
-    """Hold the run, turn signals into a graceful stop, and failures of Spark, Ray and storage into one error.
+    """`holding` the run, unless somebody is changing all runs of the workdir."""
+    with holding(run.layout) as held:
+        # Claimed first, then looked, on both sides: of two that start at the same time, at least one sees the other.
+        busy = current_holder(WorkdirLayout(run.layout.workdir))
+        if busy:
+            raise RunHeldError(
+                f"workdir {run.layout.workdir}: {busy} changes all its runs; start again when it is done"
+            )
+        yield held
+
+
+@contextmanager
+def holding(*places: Held) -> Iterator[tuple[Holder, StopRequest]]:
+    """Hold what is worked on, turn signals into a graceful stop, and failures of Spark, Ray and storage into one error.
+
+    Args:
+        places: runs or parts of a store, at least one; what is yielded is the holder of the first.
 
     Raises:
         DrainedError: somebody asked to stop.
@@ -203,8 +220,9 @@ def working_on(run: Run) -> Iterator[tuple[Holder, StopRequest]]:
     """
     with stop_on_signals() as stop:
         try:
-            with hold(run.layout) as holder:
-                yield holder, stop
+            with ExitStack() as stack:
+                holders = [stack.enter_context(hold(place)) for place in places]
+                yield holders[0], stop
         except DrainedError:
             raise
         except (Exception, KeyboardInterrupt) as error:

@@ -37,7 +37,7 @@ def test_a_planned_run_stops_at_its_limit_and_goes_on_and_the_next_day_needs_no_
     assert not output.exists()
 
     limit = plan["prompts"] // 2
-    words = run([*command, "--max-prompts", str(limit)], code=7)
+    words = run([*command, "--max-prompts", str(limit)], code=8)
     assert f"stopped at run.max_prompts={limit}" in words
     assert 0 < len(log.read_text().splitlines()) <= limit
     run([*command, *rate])

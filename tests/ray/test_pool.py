@@ -210,7 +210,7 @@ def test_a_request_to_stop_keeps_what_is_in_flight_and_the_next_start_goes_on(ra
     run = make_run([texts(20, seed) for seed in range(8)], TYPES, engine={"extra": {"slow_s": 0.01}})
     with pytest.raises(DrainedError) as caught:
         complete(run, should_stop=lambda: len(committed_shards(run.layout)) >= 2)
-    assert caught.value.exit_code == 75
+    assert caught.value.exit_code == 85
     kept = len(committed_shards(run.layout))
     assert 2 <= kept < 8
     attempt = complete(run)
@@ -243,7 +243,7 @@ def test_a_limit_of_prompts_stops_at_a_shard_border_and_a_higher_one_goes_on(
     limited = with_limits(run, 100, None)
     with pytest.raises(LimitError, match="3 shards open; the whole run asks 200 prompts") as caught:
         complete(limited)
-    assert caught.value.exit_code == 7
+    assert caught.value.exit_code == 8
     assert len(committed_shards(run.layout)) == 2
     assert received(log).total() == 80
     with pytest.raises(LimitError):

@@ -13,6 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+from tests.spark.answering import Corpus
 from uniner_dist.config import load_config
 from uniner_dist.run import Run, open_run
 from uniner_dist.spark import get_spark
@@ -87,3 +88,9 @@ def make_run(tmp_path: Path, model_folder: str) -> Callable[..., Run]:
         return open_run(load_config(None, [], values))
 
     return build
+
+
+@pytest.fixture
+def corpus(spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]) -> Corpus:
+    """A corpus that is rewritten every day, with runs over it."""
+    return Corpus(spark, tmp_path, make_run)

@@ -4,85 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
 
-from tests.invariants import check_files, check_prompts, read_annotations
-from tests.spark.answering import answer
-from tests.spark.conftest import write_corpus
+from tests.invariants import check_prompts
+from tests.spark.answering import Cells, Corpus, answer, documents, write_rows
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import ThresholdError
 from uniner_dist.keys import passage_id
 from uniner_dist.pipeline import is_published
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
 from uniner_dist.storage.store import live_files
 
 pytestmark = pytest.mark.spark
 
-Cells = Counter[tuple[str, str]]
-Rows = dict[str, dict[str, str]]  # id -> text, domain
-
 LONG = " ".join(f"Sentence {i} says that Paula met Erik in Oslo or Lima." for i in range(60))
-
-
-class Corpus:
-    """A folder of documents that is rewritten every day, and the runs over it."""
-
-    def __init__(self, spark: SparkSession, folder: Path, make_run: Callable[..., Run]) -> None:
-        self.spark, self.folder, self.make_run = spark, folder, make_run
-        self.full_runs = 0
-
-    def write(self, rows: Rows) -> None:
-        shutil.rmtree(self.folder / "corpus", ignore_errors=True)
-        write_corpus(self.folder / "corpus", [{"doc_id": key, **row} for key, row in rows.items()], ["domain"])
-
-    def open(self, **options: Any) -> Run:
-        extra = {"log": str(self.folder / "log.jsonl")}
-        return self.make_run(str(self.folder / "corpus"), **{"engine.extra": extra, "prompts.min_shards": 4, **options})
-
-    def run(self, **options: Any) -> Cells:
-        """Annotate as the main command does; returns what the engine received."""
-        run = self.open(**options)
-        write_prompts(self.spark, run)
-        check_prompts(run)
-        received = answer(run)
-        write_annotations(self.spark, run)
-        publish(self.spark, run)
-        return received
-
-    def full(self, **options: Any) -> tuple[list[dict[str, Any]], Cells]:
-        """Published rows and received prompts of a run that knows of no other."""
-        self.full_runs += 1
-        fresh = str(self.folder / f"full-{self.full_runs}")
-        received = self.run(**{"output.path": fresh, **options})
-        assert max(received.values()) == 1, "identical texts are asked once"
-        return rows_of(fresh), received
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return rows_of(str(self.folder / "annotations"))
-
-
-def rows_of(output: str) -> list[dict[str, Any]]:
-    """All that is published, in an order of its own, without what names the run."""
-    check_files(output)
-    rows = [{key: value for key, value in row.items() if key != "run_id"} for row in read_annotations(output)]
-    return sorted(rows, key=lambda row: (row["doc_id"], row["entity_type"]))
-
-
-@pytest.fixture
-def corpus(spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]) -> Corpus:
-    return Corpus(spark, tmp_path, make_run)
-
-
-def documents(numbers: range, word: str = "Paula", domain: str = "news") -> Rows:
-    return {f"d{i:03d}": {"text": f"{word} met Erik {i % 40} times in Oslo.", "domain": domain} for i in numbers}
 
 
 def test_day_by_day_only_new_cells_are_asked_and_the_output_is_a_full_runs(corpus: Corpus) -> None:
@@ -173,9 +112,7 @@ def test_another_way_of_answering_asks_everything_again_and_keeps_the_old_answer
 
 def test_documents_that_left_the_corpus_leave_the_output_and_nothing_else_does(corpus: Corpus) -> None:
     other = documents(range(100, 103), domain="mail")
-    elsewhere = write_corpus(
-        corpus.folder / "elsewhere", [{"doc_id": key, **row} for key, row in other.items()], ["domain"]
-    )
+    elsewhere = write_rows(corpus.folder / "elsewhere", other)
     run = corpus.make_run(elsewhere, **{"engine.extra": {"log": str(corpus.folder / "log.jsonl")}})
     write_prompts(corpus.spark, run)
     answer(run)
@@ -202,7 +139,7 @@ def test_documents_that_left_the_corpus_leave_the_output_and_nothing_else_does(c
     assert corpus.rows == corpus.full()[0]
 
 
-def test_a_corpus_that_is_again_as_it_was_is_published_again(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_corpus_that_is_again_as_it_was_is_published_again(corpus: Corpus) -> None:
     corpus.write(documents(range(6)))
     corpus.run()
     first = corpus.open()

@@ -106,7 +106,7 @@ def test_limits_count_what_earlier_starts_have_spent(tmp_path: Path) -> None:
     assert budget.replica_s == pytest.approx(3600)
     assert [shard.name for shard in budget.shards(shards, done=10)] == ["a"]
     error = budget.reached(1, 20)
-    assert error.exit_code == 7
+    assert error.exit_code == 8
     assert "run.max_prompts=25 and run.max_gpu_hours=3" in str(error)
 
 

@@ -8,15 +8,12 @@ order and metadata untouched. The output itself is only read.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
@@ -24,6 +21,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from uniner_dist.run import Run
 from uniner_dist.spark import column, spark_path, spark_schema
 from uniner_dist.storage.filesystem import join, open_fs, read_bytes, write_bytes
+from uniner_dist.storage.rows import without_rows
 
 #: What became of one file of the output.
 _CARRIED = pa.schema(
@@ -111,21 +109,6 @@ class FileRewriter:
             target = join(self._folder, *file.split("/")[:-1], name)
             write_bytes(target, data)
         return {"file": file, "carried": target, "kept": kept}
-
-
-def without_rows(data: bytes, rows: Sequence[int]) -> tuple[bytes, int]:
-    """A Parquet file without the rows at these positions, and how many are left; row group by row group."""
-    file, buffer, kept, begin = pq.ParquetFile(io.BytesIO(data)), io.BytesIO(), 0, 0
-    drop = np.zeros(file.metadata.num_rows, dtype=bool)
-    drop[np.asarray(rows, dtype=np.int64)] = True
-    with pq.ParquetWriter(buffer, file.schema_arrow, compression="zstd") as writer:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
-            stays = table.filter(pa.array(~drop[begin : begin + table.num_rows]))
-            begin, kept = begin + table.num_rows, kept + stays.num_rows
-            if stays.num_rows:
-                writer.write_table(stays)
-    return buffer.getvalue(), kept
 
 
 def relative_to(output: str, file: str) -> str:

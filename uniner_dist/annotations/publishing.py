@@ -56,11 +56,12 @@ def publish(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any
     with lock_output(output):
         marker = read_marker(output) or new_marker(run)
         if again or run.id not in marker["runs"] or marker.get("publishing") == run.layout.publication:
-            marker = _repair_other(output, marker, run)
+            if marker.get("publishing") != run.layout.publication:
+                marker = finish_other(output, marker)
             if not exists(run.layout.publication):
                 with stage(spark, "publish"):
                     write_json(run.layout.publication, _plan(spark, run, marker))
-            marker = _flip(output, marker, run.layout.publication)
+            marker = flip(output, marker, run.layout.publication)
     _clean(run)
     published: dict[str, Any] = marker["runs"][run.id]
     return published
@@ -78,29 +79,35 @@ def new_marker(run: Run) -> dict[str, Any]:
     }
 
 
-def _repair_other(output: str, marker: dict[str, Any], run: Run) -> dict[str, Any]:
-    """Finish the publication of another run that was cut off."""
+def finish_other(output: str, marker: dict[str, Any]) -> dict[str, Any]:
+    """Finish what was cut off while it changed the output; returns the marker as it is then.
+
+    Raises:
+        StageError: its journal is gone.
+    """
     begun = marker.get("publishing")
-    if begun is None or begun == run.layout.publication:
+    if begun is None:
         return marker
     if not exists(begun):
         raise StageError(
             f"output {output}: a publication was cut off and its journal {begun} is gone; "
             "restore that workdir, or publish to another output"
         )
-    return _flip(output, marker, begun)
+    return flip(output, marker, begun)
 
 
-def _flip(output: str, marker: dict[str, Any], journal_path: str) -> dict[str, Any]:
-    """Make the journal's changes, those that are left, then list the run in the marker."""
+def flip(output: str, marker: dict[str, Any], journal_path: str) -> dict[str, Any]:
+    """Make the journal's changes, those that are left, then list its run, if it is one's, in the marker."""
     journal = read_json(journal_path)
     write_marker(output, marker | {"publishing": journal_path})
     workplace = _workplace(output, journal["run_id"])
     for change in journal["changes"]:
         apply(output, FolderChange.from_json(change), workplace)
-    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    entry = journal["entry"] | {"published_at": at, "order": next_order(marker)}
-    done = marker | {"runs": marker["runs"] | {journal["run_id"]: entry}, "placeholder": journal["placeholder"]}
+    done = marker | {"placeholder": journal["placeholder"]}
+    if journal["entry"] is not None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        entry = journal["entry"] | {"published_at": at, "order": next_order(marker)}
+        done["runs"] = marker["runs"] | {journal["run_id"]: entry}
     done.pop("publishing", None)
     write_marker(output, done)
     remove(workplace)
@@ -144,7 +151,7 @@ def _plan(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> dict[str,
         add[placeholder] = _write_placeholder(spark, run)
     return {
         "run_id": run.id,
-        "changes": [change.to_json() for change in _by_folder(add, gone)],
+        "changes": [change.to_json() for change in changes_by_folder(add, gone)],
         "placeholder": placeholder,
         "entry": _entry(run, len(new), carried) | {"times_published": times},
     }
@@ -184,7 +191,13 @@ def _renamed_like(entry: Carried) -> str:
     return f"{folder}/{name}".lstrip("/")
 
 
-def _by_folder(add: Mapping[str, str], gone: Iterable[str]) -> Sequence[FolderChange]:
+def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> Sequence[FolderChange]:
+    """The changes of each folder of the output.
+
+    Args:
+        add: file to appear, relative to the output → path to take it from.
+        gone: files to go, relative to the output.
+    """
     folders: dict[str, tuple[dict[str, str], list[str]]] = {}
     for file, source in add.items():
         folder, _, name = file.rpartition("/")

@@ -119,6 +119,23 @@ class RunLayout:
 
 
 @dataclass(frozen=True)
+class WorkdirLayout:
+    """A workdir as a whole: held by what changes all of its runs, while none of them is worked on."""
+
+    workdir: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"workdir {self.workdir}"
+
+    @property
+    def holders(self) -> str:
+        """Who changes all runs."""
+        return join(self.workdir, "holders")
+
+
+@dataclass(frozen=True)
 class StoreLayout:
     """Paths of the answers that one fingerprint has in a store: `<store>/<fingerprint>/…`."""
 

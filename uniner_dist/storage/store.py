@@ -18,12 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
-from uniner_dist.storage.filesystem import join, list_names, read_json, write_bytes, write_json
+from uniner_dist.storage.filesystem import join, list_names, read_json, remove, write_bytes, write_json
 from uniner_dist.storage.layout import StoreLayout
 from uniner_dist.storage.shards import checksum
 
 #: Names of files written by a compaction begin so; they count only once a manifest names them.
 COMPACTED = "compacted-"
+#: What a compaction has replaced is deleted by one that comes so much later: readers have listed their files before.
+GRACE_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -95,3 +97,46 @@ def write_manifest(layout: StoreLayout, added: Iterable[str], replaced: Iterable
     at = time.time()
     value = {"at": at, "added": sorted(added), "replaced": sorted(replaced)}
     write_json(join(layout.manifests, f"{at:017.6f}-{uuid.uuid4().hex[:8]}.json"), value)
+
+
+def list_stores(store: str) -> list[StoreLayout]:
+    """The store's parts: one per fingerprint."""
+    return [StoreLayout(store, name) for name in list_names(store)]
+
+
+def compacted_name(stem: str, number: int) -> str:
+    """Name of a file that a compaction writes, from the stem of that compaction."""
+    return f"{COMPACTED}{stem}-{number:05d}.parquet"
+
+
+def compaction_stem() -> str:
+    """A stem of its own for a compaction; tells when it was."""
+    return f"{int(time.time()):012d}-{uuid.uuid4().hex[:8]}"
+
+
+def sweep(layout: StoreLayout, grace_s: float = GRACE_S) -> int:
+    """Delete what was replaced longer ago than the grace period, and what broken-off compactions left behind.
+
+    A manifest stays as long as a file that it added, because that file counts only by it, and another grace period
+    beyond its last replaced file.
+
+    Returns:
+        The number of files deleted.
+    """
+    now, manifests = time.time(), read_manifests(layout)
+    present = {name for name in list_names(layout.cells) if name.endswith(".parquet")}
+    old = [manifest for manifest in manifests if manifest.at <= now - grace_s]
+    replaced = frozenset().union(*(manifest.replaced for manifest in old))
+    added = frozenset().union(*(manifest.added for manifest in manifests))
+    stale = {name for name in present - added if name.startswith(COMPACTED) and _written_at(name) <= now - grace_s}
+    gone = (replaced & present) | stale
+    for name in sorted(gone):
+        remove(join(layout.cells, name))
+    for manifest in old:
+        if manifest.at <= now - 2 * grace_s and not present & (manifest.added | manifest.replaced):
+            remove(join(layout.manifests, manifest.name))
+    return len(gone)
+
+
+def _written_at(name: str) -> float:
+    return float(name.removeprefix(COMPACTED).split("-", 1)[0])
