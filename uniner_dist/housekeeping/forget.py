@@ -8,7 +8,7 @@ neither Spark nor Ray; holds ids and positions of rows of the documents in quest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ from uniner_dist.storage.filesystem import (
     write_json,
 )
 from uniner_dist.storage.holder import current_holder, hold
-from uniner_dist.storage.layout import StoreLayout
+from uniner_dist.storage.layout import RunLayout, StoreLayout
 from uniner_dist.storage.rows import Positions, erase, find_rows, without_rows
 from uniner_dist.storage.shards import read_shards
 from uniner_dist.storage.store import compacted_name, compaction_stem, list_stores, live_files, write_manifest
@@ -89,7 +89,7 @@ def forget(workdir: str, ids: Sequence[str]) -> Erasure:
     Raises:
         RunHeldError: somebody works on a run of the workdir, or on the store.
     """
-    runs = [load_run(workdir, run_id) for run_id in list_runs(workdir)]
+    runs = list(_load_runs(workdir))
     for run in runs:
         busy = current_holder(run.layout)
         if busy:
@@ -100,6 +100,16 @@ def forget(workdir: str, ids: Sequence[str]) -> Erasure:
         for part in stores:
             stack.enter_context(hold(part))
         return _forget(workdir, runs, stores, wanted)
+
+
+def _load_runs(workdir: str) -> Iterator[Run]:
+    """The runs of a workdir; a folder without a configuration is none, and nothing can be made of what is in it."""
+    for run_id in list_runs(workdir):
+        layout = RunLayout(workdir, run_id)
+        if exists(layout.config):
+            yield load_run(workdir, run_id)
+        else:
+            remove(layout.root)
 
 
 def _forget(workdir: str, runs: Sequence[Run], stores: Sequence[StoreLayout], ids: pa.Array) -> Erasure:
