@@ -18,12 +18,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.completions.engine import Answer, EngineSpec, PromptRefusedError, create_engine
 from uniner_dist.completions.policy import Work
+from uniner_dist.completions.rows import KEYS, answered_row, fill_in, killer_row, refused_row
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.template import get_template
@@ -135,7 +135,7 @@ class Replica:
         known = self._known(work, prompts) if work.known else None
         asked = prompts if known is None else prompts.filter(pc.is_null(known.column("output")))
         answered = self._answer(asked)
-        table = answered if known is None else _fill_in(known, answered)
+        table = answered if known is None else fill_in(known, answered)
         written = self._commit(work, table)
         return _result(answered, time.monotonic() - begun, written)
 
@@ -144,7 +144,7 @@ class Replica:
         begun = time.monotonic()
         prompts = read_prompts(self._spec.layout, work.shard)
         pieces = [(start, self._read_part(Work(work.shard, start, stop))) for start, stop in ranges]
-        pieces += [(row, _killer_row(prompts.slice(row, 1))) for row in killers]
+        pieces += [(row, killer_row(prompts.slice(row, 1))) for row in killers]
         table = pa.concat_tables([piece for _, piece in sorted(pieces, key=lambda pair: pair[0])])
         written = self._commit(work, table)
         failures = {str(Outcome.KILLER): len(killers)} if killers else {}
@@ -186,7 +186,7 @@ class Replica:
         except (FileNotFoundError, ForeignFileError):
             return None
         known = known.slice(work.start, prompts.num_rows)
-        same = all(known[key].combine_chunks().equals(prompts[key].combine_chunks()) for key in _KEYS)
+        same = all(known[key].combine_chunks().equals(prompts[key].combine_chunks()) for key in KEYS)
         return known if same else None
 
     def _commit(self, work: Work, table: pa.Table) -> bool:
@@ -306,13 +306,13 @@ class Replica:
         texts = iter(self._decoder.texts([answer.token_ids for answer in answered]))
         limit = self._spec.engine.max_model_len
         rows = [
-            _answered(answer, next(texts), len(ids), self._token_texts(answer))
+            answered_row(answer, next(texts), len(ids), self._token_texts(answer))
             if isinstance(answer, Answer)
-            else _refused(answer, len(ids), too_long=len(ids) >= limit)
+            else refused_row(answer, len(ids), too_long=len(ids) >= limit)
             for answer, ids in zip(answers, prompt_ids, strict=True)
         ]
-        table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in COMPLETIONS if f.name not in _KEYS]))
-        for position, key in enumerate(_KEYS):
+        table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in COMPLETIONS if f.name not in KEYS]))
+        for position, key in enumerate(KEYS):
             table = table.add_column(position, COMPLETIONS.field(key), prompts.column(key))
         return table.combine_chunks()
 
@@ -323,55 +323,6 @@ class Replica:
         path = self._target(work)
         stop = work.stop or 0
         return read_completions(path, work.shard, self._spec.fingerprint, stop - work.start)
-
-
-_KEYS = ("passage_id", "entity_type")
-
-
-def _answered(answer: Answer, text: str, prompt_tokens: int, token_texts: list[str] | None) -> dict[str, Any]:
-    return {
-        "output": text,
-        "finish_reason": answer.finish_reason,
-        "prompt_tokens": prompt_tokens,
-        "cached_tokens": answer.cached_tokens,
-        "completion_tokens": len(answer.token_ids),
-        "logprobs": answer.logprobs,
-        "tokens": token_texts,
-        "reused": False,
-    }
-
-
-def _refused(reason: str | None, prompt_tokens: int, too_long: bool) -> dict[str, Any]:
-    kind = Outcome.TOO_LONG if too_long else Outcome.ENGINE_ERROR
-    return {
-        "prompt_tokens": prompt_tokens,
-        "cached_tokens": 0,
-        "completion_tokens": 0,
-        "error_kind": str(kind),
-        "error": reason or "the engine returned no answer",
-        "reused": False,
-    }
-
-
-def _fill_in(known: pa.Table, answered: pa.Table) -> pa.Table:
-    """`known` with its unanswered rows replaced, in order, by the rows of `answered`."""
-    unanswered = pc.is_null(known.column("output")).to_numpy()
-    source = np.where(unanswered, known.num_rows + np.cumsum(unanswered) - 1, np.arange(known.num_rows))
-    return pa.concat_tables([known.cast(COMPLETIONS), answered.cast(COMPLETIONS)]).take(pa.array(source))
-
-
-def _killer_row(prompt: pa.Table) -> pa.Table:
-    row = {
-        "passage_id": prompt.column("passage_id")[0].as_py(),
-        "entity_type": prompt.column("entity_type")[0].as_py(),
-        "prompt_tokens": 0,
-        "cached_tokens": 0,
-        "completion_tokens": 0,
-        "error_kind": str(Outcome.KILLER),
-        "error": "killed or hung its engine each time it was run alone",
-        "reused": False,
-    }
-    return pa.Table.from_pylist([row], schema=COMPLETIONS)
 
 
 def _result(table: pa.Table, seconds: float, written: bool) -> WorkResult:
