@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +25,7 @@ app = typer.Typer(
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
         "6 another process works on this run · 7 the quality gate stopped the run, nothing published · "
+        "8 a limit is reached, a higher one goes on · "
         "75 stopped on request, run again to resume."
     ),
 )
@@ -49,6 +50,9 @@ ModelOption = Annotated[str | None, typer.Option("--model", help='"demo", a Hugg
 IdColumn = Annotated[str | None, typer.Option(help="Column of the document ids. Default: doc_id.")]
 TextColumn = Annotated[str | None, typer.Option(help="Column of the texts. Default: text.")]
 PartitionBy = Annotated[str | None, typer.Option(help="Folder columns; default: the corpus's, then entity_type.")]
+Store = Annotated[str | None, typer.Option(help="Answers to reuse, for several workdirs. Default: WORKDIR/store.")]
+MaxPrompts = Annotated[int | None, typer.Option(help="Prompts the run may ask in all; stops with exit code 8.")]
+MaxGpuHours = Annotated[float | None, typer.Option(help="GPU hours the run may take in all; stops with exit code 8.")]
 Workdir = Annotated[str | None, typer.Option(help="Folder of runs. Default: OUTPUT.work.")]
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file, such as conf/local.yaml.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.")]
@@ -57,31 +61,27 @@ RunName = Annotated[str | None, typer.Option("--run", help='Id of the run if the
 WorkdirArgument = Annotated[str, typer.Option("--workdir", help="Folder of runs.")]
 
 
-def _config(
-    corpus: str | None,
-    output: str | None,
-    types: str | None,
-    model: str | None,
-    id_column: str | None,
-    text_column: str | None,
-    partition_by: str | None,
-    workdir: str | None,
-    config: str | None,
-    overrides: list[str] | None,
-    scores: bool | None,
-) -> Config:
-    options: dict[str, Any] = {
-        "corpus.path": corpus,
-        "corpus.id_column": id_column,
-        "corpus.text_column": text_column,
-        "output.path": output,
-        "output.partition_by": partition_by,
-        "types": types,
-        "workdir": workdir,
-        "model.name": model,
-        "run.scores": scores,
-    }
-    return load_config(config, overrides or (), options)
+#: Options of the commands that open a run by its configuration, and where they stand in it.
+_KEYS = {
+    "corpus": "corpus.path",
+    "id_column": "corpus.id_column",
+    "text_column": "corpus.text_column",
+    "output": "output.path",
+    "partition_by": "output.partition_by",
+    "types": "types",
+    "workdir": "workdir",
+    "store": "store",
+    "model": "model.name",
+    "scores": "run.scores",
+    "max_prompts": "run.max_prompts",
+    "max_gpu_hours": "run.max_gpu_hours",
+}
+
+
+def _config(given: Mapping[str, Any]) -> Config:
+    """The configuration that a command's options ask for: its parameters by name."""
+    options = {_KEYS[name]: value for name, value in given.items() if name in _KEYS}
+    return load_config(given["config"], given["overrides"] or (), options)
 
 
 @app.command(help=_ANNOTATE_EXAMPLES)
@@ -94,17 +94,48 @@ def annotate(
     text_column: TextColumn = None,
     partition_by: PartitionBy = None,
     workdir: Workdir = None,
+    store: Store = None,
     config: ConfigFile = None,
     overrides: Set = None,
     scores: Scores = None,
+    max_prompts: MaxPrompts = None,
+    max_gpu_hours: MaxGpuHours = None,
 ) -> None:
+    resolved = _config(locals())
     from uniner_dist.pipeline import annotate as run_all
     from uniner_dist.show import print_report
 
-    resolved = _config(
-        corpus, output, types, model, id_column, text_column, partition_by, workdir, config, overrides, scores
-    )
     print_report(run_all(resolved, _say))
+
+
+@app.command()
+def plan(
+    corpus: Corpus = None,
+    output: Output = None,
+    types: TypesOption = None,
+    model: ModelOption = None,
+    id_column: IdColumn = None,
+    text_column: TextColumn = None,
+    partition_by: PartitionBy = None,
+    workdir: Workdir = None,
+    store: Store = None,
+    config: ConfigFile = None,
+    overrides: Set = None,
+    scores: Scores = None,
+    max_prompts: MaxPrompts = None,
+    max_gpu_hours: MaxGpuHours = None,
+    json: Annotated[str | None, typer.Option(help="Write the plan to this file as well.")] = None,
+) -> None:
+    """What `annotate` with the same options would ask and cost: stage 1 is done for it, and no replica is started."""
+    resolved = _config(locals())
+    from uniner_dist.pipeline import plan as make_plan
+    from uniner_dist.show import print_plan
+    from uniner_dist.storage.filesystem import absolute, write_json
+
+    made = make_plan(resolved, _say)
+    print_plan(made)
+    if json:
+        write_json(absolute(json), made)
 
 
 @app.command("prompts")
@@ -117,17 +148,19 @@ def write_prompts(
     text_column: TextColumn = None,
     partition_by: PartitionBy = None,
     workdir: Workdir = None,
+    store: Store = None,
     config: ConfigFile = None,
     overrides: Set = None,
     scores: Scores = None,
+    max_prompts: MaxPrompts = None,
+    max_gpu_hours: MaxGpuHours = None,
 ) -> None:
     """Stage 1 alone (Spark): read the corpus, write prompts shards. Prints the run's id for the other stages."""
+    resolved = _config(locals())
     from uniner_dist.pipeline import run_prompts, working_on
     from uniner_dist.run import open_run
 
-    run = open_run(
-        _config(corpus, output, types, model, id_column, text_column, partition_by, workdir, config, overrides, scores)
-    )
+    run = open_run(resolved)
     with working_on(run):
         run_prompts(run, _say)
     print(run.id)
@@ -145,12 +178,17 @@ def pass_gate(workdir: WorkdirArgument, run: RunName = None) -> None:
 
 
 @app.command("completions")
-def complete_prompts(workdir: WorkdirArgument, run: RunName = None) -> None:
+def complete_prompts(
+    workdir: WorkdirArgument,
+    run: RunName = None,
+    max_prompts: MaxPrompts = None,
+    max_gpu_hours: MaxGpuHours = None,
+) -> None:
     """Stage 2 alone (Ray and vLLM, no Spark, no Java): answer the prompts of a run."""
     from uniner_dist.pipeline import run_completions
-    from uniner_dist.run import load_run
+    from uniner_dist.run import load_run, with_limits
 
-    run_completions(load_run(workdir, run), _say)
+    run_completions(with_limits(load_run(workdir, run), max_prompts, max_gpu_hours), _say)
 
 
 @app.command("annotations")
@@ -181,6 +219,42 @@ def status(workdir: WorkdirArgument, run: RunName = None) -> None:
     from uniner_dist.show import print_status
 
     print_status(workdir, run)
+
+
+@app.command()
+def compact(
+    workdir: Annotated[str | None, typer.Option(help="Workdir whose own store is meant.")] = None,
+    store: Annotated[str | None, typer.Option(help="Store of answers.")] = None,
+    grace_hours: Annotated[float, typer.Option(help="Hours that replaced files stay for readers.")] = 24,
+    master: Annotated[str | None, typer.Option(help="Spark master, without spark-submit. Default: local[*].")] = None,
+) -> None:
+    """Merge the many small files of a store of answers into few, while runs read and write it."""
+    from uniner_dist.housekeeping.commands import run_compact
+
+    run_compact(workdir, store, grace_hours, master, _say)
+
+
+@app.command()
+def prune(
+    workdir: WorkdirArgument,
+    older_than_days: Annotated[float, typer.Option(help="Age of a run's last sign of life.")] = 30,
+) -> None:
+    """Remove texts and answers of old runs; reports stay, and the store keeps answers from being asked again."""
+    from uniner_dist.housekeeping.commands import run_prune
+
+    run_prune(workdir, older_than_days, _say)
+
+
+@app.command()
+def forget(
+    workdir: WorkdirArgument,
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Id of a document; may be given again.")] = None,
+    file: Annotated[str | None, typer.Option("--ids", help="File with one id a line.")] = None,
+) -> None:
+    """Erase documents from store, runs and published annotations (the right to erasure)."""
+    from uniner_dist.housekeeping.commands import run_forget
+
+    run_forget(workdir, ids or (), file, _say)
 
 
 @app.command()

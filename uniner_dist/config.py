@@ -80,6 +80,11 @@ class OutputConfig(Section):
     )
     max_records_per_file: int = Field(2_000_000, ge=1, description="upper bound of rows in one annotations file")
     language: Names = Field((), description="languages of the texts for the dataset card, such as en; none if unknown")
+    removed_documents: Literal["corpus", "keep", "all"] = Field(
+        "corpus",
+        description="rows of documents that the corpus no longer has: corpus removes those that earlier runs over the "
+        "same corpus path published, keep removes none, all leaves this corpus alone in the output",
+    )
 
 
 class ModelConfig(Section):
@@ -243,7 +248,31 @@ class RunConfig(Section):
     allow_rejects_fraction: float = Field(
         1.0, ge=0, le=1, description="share of rejected corpus rows above which the run stops before anything is asked"
     )
+    max_removed_fraction: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the corpus's published rows that may go because their document is gone; above it nothing "
+        "is published, as the corpus was probably read in the wrong place or half written",
+    )
+    max_prompts: int | None = Field(
+        None, ge=0, description="prompts the run may ask in all; it stops before a shard that would ask more"
+    )
+    max_gpu_hours: float | None = Field(
+        None,
+        ge=0,
+        description="GPU hours the run may take in all, a CPU replica counting as one GPU; shards in flight go on",
+    )
     scores: bool = Field(False, description="keep log-probabilities and write confidences")
+
+
+class PlanConfig(Section):
+    """What `uniner-dist plan` reckons with."""
+
+    tokens_per_second: float | None = Field(
+        None, gt=0, description="prompt tokens one replica answers per second, where no run of the workdir measured it"
+    )
+    price_per_gpu_hour: float | None = Field(None, ge=0, description="price of one GPU for an hour, in any currency")
 
 
 class Config(Section):
@@ -253,6 +282,9 @@ class Config(Section):
     output: OutputConfig
     types: Types = Field(description="entity types: names, label=phrase pairs, or label/ask mappings")
     workdir: str | None = Field(None, description="folder of runs; default: the output path with .work behind it")
+    store: str | None = Field(
+        None, description="answers to reuse, which several workdirs may share; default: the folder store in the workdir"
+    )
     model: ModelConfig = Field(default_factory=ModelConfig)
     prompts: PromptsConfig = Field(default_factory=PromptsConfig)
     pool: PoolConfig = Field(default_factory=PoolConfig)
@@ -261,11 +293,17 @@ class Config(Section):
     spark: SparkConfig = Field(default_factory=SparkConfig)
     run: RunConfig = Field(default_factory=RunConfig)
     gate: GateConfig = Field(default_factory=GateConfig)
+    plan: PlanConfig = Field(default_factory=PlanConfig)
 
     @property
     def workdir_path(self) -> str:
         """Folder that holds `runs/`; a sibling of the output unless configured."""
         return self.workdir or self.output.path.rstrip("/") + ".work"
+
+    @property
+    def store_path(self) -> str:
+        """Folder of the answers that runs share."""
+        return self.store or self.workdir_path.rstrip("/") + "/store"
 
     def carried(self, partitions: Sequence[str]) -> tuple[str, ...]:
         """Columns of the corpus, beside id and text, that annotations have too: its partition columns first."""

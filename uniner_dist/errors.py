@@ -70,10 +70,16 @@ class RunHeldError(UninerError):
     exit_code = 6
 
 
+class LimitError(UninerError):
+    """A limit on prompts or GPU hours was reached with committed work kept; with a higher one the command goes on."""
+
+    exit_code = 8
+
+
 class DrainedError(UninerError):
     """Stopped on request (SIGTERM, Ctrl-C) with committed work kept; the same command resumes."""
 
-    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+    exit_code = 85  # EX_TEMPFAIL of sysexits.h: try again later
 
 
 class PoolError(StageError):

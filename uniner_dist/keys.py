@@ -35,20 +35,27 @@ def fingerprint(config: Config, model_identity: str) -> str:
     Args:
         model_identity: what `uniner_dist.model.identify` says of the weights (never a path).
     """
-    model, extra = config.model, {}
-    if config.engine.kind == "vllm":
-        extra = {key: value for key, value in config.engine.extra.items() if key not in SPEED_ARGUMENTS}
-    return digest(
-        {
-            "model": model_identity,
-            "dtype": model.dtype,
-            "quantization": model.quantization,
-            "template": model.template,
-            "max_tokens": model.max_tokens,
-            "decoding": "greedy",
-            **({"engine": extra} if extra else {}),
-        }
-    )
+    model, engine = config.model, config.engine
+    parts: dict[str, Any] = {
+        "model": model_identity,
+        "dtype": precision(config),
+        "quantization": model.quantization,
+        "template": model.template,
+        "max_tokens": model.max_tokens,
+        "decoding": "greedy",
+    }
+    # Left out where they say nothing, so that the usual fingerprint does not depend on them.
+    if engine.kind != "vllm":
+        return digest(parts | {"engine": engine.kind})
+    extra = {key: value for key, value in engine.extra.items() if key not in SPEED_ARGUMENTS}
+    return digest(parts | ({"extra": extra} if extra else {}))
+
+
+def precision(config: Config) -> str:
+    """Precision of the weights as loaded: "auto" is float32 on a CPU and what the checkpoint says on a GPU."""
+    if config.model.dtype == "auto" and not config.pool.gpus_per_replica:
+        return "float32"
+    return config.model.dtype
 
 
 def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
@@ -62,7 +69,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
         "fingerprint": fingerprint,
         "snapshot": snapshot,
         "corpus": config.corpus.model_dump(),
-        "output": config.output.model_dump(exclude={"max_records_per_file", "language"}),
+        "output": config.output.model_dump(exclude={"max_records_per_file", "language", "removed_documents"}),
         "types": [entity_type.model_dump() for entity_type in config.types],
         "prompts": config.prompts.model_dump(),
         "max_model_len": config.model.max_model_len,

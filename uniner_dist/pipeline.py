@@ -13,6 +13,7 @@ from typing import Any
 
 from uniner_dist.completions.cluster import ray_cluster
 from uniner_dist.completions.stage import (
+    check_limits,
     complete_prompts,
     is_complete,
     note_start,
@@ -30,12 +31,15 @@ from uniner_dist.errors import (
     UninerError,
 )
 from uniner_dist.gate.verdict import has_passed
+from uniner_dist.plan import make_plan
 from uniner_dist.report import build_report, stopped_report, write_report
 from uniner_dist.run import Run, open_run
 from uniner_dist.stopping import STOPPED, StopRequest, stop_on_signals, uninterrupted
 from uniner_dist.storage.filesystem import exists, read_json, remove
-from uniner_dist.storage.holder import Holder, hold
-from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.holder import Held, Holder, current_holder, hold
+from uniner_dist.storage.layout import WorkdirLayout
+from uniner_dist.storage.marker import is_current, read_marker
+from uniner_dist.storage.store import is_empty
 
 #: Up to this much corpus the replicas load while Spark works; beyond it GPUs would wait for Spark, not Spark for GPUs.
 _OVERLAP_BYTES = 256 * 2**20
@@ -69,14 +73,38 @@ def annotate(config: Config, say: Say = print) -> dict[str, Any]:
 def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: Say) -> None:
     with ExitStack() as stack:
         gated = not has_passed(run)  # then the GPUs are the gate's until it is passed
-        early = run.corpus_bytes <= _OVERLAP_BYTES and not exists(run.layout.shards) and not gated
+        # With answers in the store there may be nothing to ask, and then no replica is to be started.
+        limited = run.config.run.max_prompts is not None or run.config.run.max_gpu_hours is not None
+        asks = not exists(run.layout.shards) and is_empty(run.store)
+        early = run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited
         pool = stack.enter_context(open_pool(run, stop)) if early else None
         run_prompts(run, say)
+        complete = is_complete(run)
         if gated:
-            stack.enter_context(ray_cluster(run.config.ray))  # one cluster for both pools
+            if not complete:
+                stack.enter_context(ray_cluster(run.config.ray))  # one cluster for both pools
             run_gate(run, say)
+        if complete:
+            say("completions: every answer is there already; no replica is started")
+            return
+        check_limits(run)
         pool = pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, holder, stop, say)
+
+
+def plan(config: Config, say: Say = print) -> dict[str, Any]:
+    """Stage 1, and what the rest would ask and cost; `annotate` with the same configuration goes on from here.
+
+    Returns:
+        See `uniner_dist.plan.make_plan`.
+    """
+    run = open_run(config)
+    if is_published(run):
+        say(f"run {run.id} is finished; this is what it was planned to be")
+        return dict(read_json(run.layout.plan))
+    with working_on(run):
+        run_prompts(run, say)
+        return make_plan(run)
 
 
 def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
@@ -88,10 +116,12 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
 
         with _spark(run) as spark:
             summary = write_prompts(spark, run)
+        make_plan(run)
     rejected = sum(summary["rejects"].values())
     say(
         f"prompts: {summary['documents']:,} documents ({rejected:,} rows rejected), "
-        f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards"
+        f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards, "
+        f"{summary['prompts_known']:,} of them answered in the store"
     )
     limit = run.config.run.allow_rejects_fraction
     if rejected > limit * max(summary["rows"], 1):
@@ -134,6 +164,7 @@ def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
         if is_complete(run):
             say("completions: every shard is committed already")
             return {}
+        check_limits(run)
         with open_pool(run, stop) as pool:
             return _complete(run, pool, holder, stop, say)
 
@@ -172,12 +203,20 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
 
 
 def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
-    """Stage 3: parse, locate, audit, publish (a published run only if `again`), report. Returns the report."""
+    """Stage 3: parse, locate, audit, publish, report. Returns the report.
+
+    Args:
+        again: publish also what is published already and still stands.
+    """
     if not again and is_published(run):
         return _finished(run, say)
     from uniner_dist.annotations import publish, write_annotations, write_card
     from uniner_dist.gate.stage import check_staged, close_gate
 
+    marker = read_marker(run.config.output.path) or {"runs": {}}
+    again = again or (run.id in marker["runs"] and not is_current(marker, run.id))
+    if again:
+        remove(run.layout.report)
     check = holder.check if holder is not None else lambda: None
     with _spark(run) as spark:
         check()
@@ -217,15 +256,31 @@ def _finished(run: Run, say: Say) -> dict[str, Any]:
 
 
 def is_published(run: Run) -> bool:
-    """Whether the output's marker says that this run is wholly in, and its report stands."""
-    marker = read_marker(run.config.output.path)
-    listed = marker is not None and run.id in marker.get("runs", {})
-    return listed and exists(run.layout.report) and read_json(run.layout.report)["publication"] is not None
+    """Whether the output has this run's rows wholly and as the corpus is now, and its report stands."""
+    if not is_current(read_marker(run.config.output.path), run.id) or not exists(run.layout.report):
+        return False
+    return read_json(run.layout.report)["publication"] is not None
 
 
 @contextmanager
 def working_on(run: Run) -> Iterator[tuple[Holder, StopRequest]]:
-    """Hold the run, turn signals into a graceful stop, and failures of Spark, Ray and storage into one error.
+    """`holding` the run, unless somebody is changing all runs of the workdir."""
+    with holding(run.layout) as held:
+        # Claimed first, then looked, on both sides: of two that start at the same time, at least one sees the other.
+        busy = current_holder(WorkdirLayout(run.layout.workdir))
+        if busy:
+            raise RunHeldError(
+                f"workdir {run.layout.workdir}: {busy} changes all its runs; start again when it is done"
+            )
+        yield held
+
+
+@contextmanager
+def holding(*places: Held) -> Iterator[tuple[Holder, StopRequest]]:
+    """Hold what is worked on, turn signals into a graceful stop, and failures of Spark, Ray and storage into one error.
+
+    Args:
+        places: runs or parts of a store, at least one; what is yielded is the holder of the first.
 
     Raises:
         RunHeldError: another process holds the run, or has taken it over.
@@ -233,15 +288,18 @@ def working_on(run: Run) -> Iterator[tuple[Holder, StopRequest]]:
         StageError: anything around us failed; the same command resumes.
     """
     with stop_on_signals() as stop:
-        holder = None
+        holders: list[Holder] = []
         try:
-            with hold(run.layout, on_lost=stop.interrupt) as holder:
-                yield holder, stop
+            with ExitStack() as stack:
+                for place in places:
+                    holders.append(stack.enter_context(hold(place, on_lost=stop.interrupt)))
+                yield holders[0], stop
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, RunHeldError):
                 raise
-            if holder is not None and holder.lost:
-                raise holder.why_lost() from error
+            for holder in holders:
+                if holder.lost:
+                    raise holder.why_lost() from error
             if isinstance(error, DrainedError):
                 raise
             # What Spark and Ray throw when a signal interrupts their calls is theirs; why we leave is ours.

@@ -133,9 +133,17 @@ def _check_secrets(config: Config) -> None:
 
 
 def _check_places(config: Config) -> None:
-    """Corpus, output and workdir must not contain one another, and the local ones must be writable."""
+    """Corpus, output, workdir and store must not contain one another, and the local ones must be writable.
+
+    Only the store may lie in the workdir, where it is by default.
+    """
     problems = []
-    places = {"--corpus": config.corpus.path, "--output": config.output.path, "--workdir": config.workdir_path}
+    places = {
+        "--corpus": config.corpus.path,
+        "--output": config.output.path,
+        "--workdir": config.workdir_path,
+        "--store": config.store_path,
+    }
     resolved = {option: absolute(path).rstrip("/") + "/" for option, path in places.items()}
     for inner, outer in (
         ("--output", "--corpus"),
@@ -144,10 +152,15 @@ def _check_places(config: Config) -> None:
         ("--corpus", "--output"),
         ("--corpus", "--workdir"),
         ("--output", "--workdir"),
+        ("--store", "--corpus"),
+        ("--store", "--output"),
+        ("--corpus", "--store"),
+        ("--output", "--store"),
+        ("--workdir", "--store"),
     ):
         if resolved[inner].startswith(resolved[outer]):
             problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
-    for option in ("--output", "--workdir"):
+    for option in ("--output", "--workdir", "--store"):
         try:
             fs, stripped = open_fs(places[option])
         except (ImportError, ValueError) as error:

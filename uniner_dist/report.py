@@ -8,8 +8,9 @@ from typing import Any
 import uniner_dist
 from uniner_dist import model, provenance
 from uniner_dist.errors import QualityGateError
+from uniner_dist.plan import compare
 from uniner_dist.run import Run
-from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.filesystem import exists, read_json, write_json
 
 
 def build_report(
@@ -45,6 +46,7 @@ def stopped_report(
 
 def _head(run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]]) -> dict[str, Any]:
     """Everything up to the completions."""
+    totals = summarise_attempts(attempts)
     return {
         "run_id": run.id,
         "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -59,7 +61,8 @@ def _head(run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]]) -> 
         },
         "provenance": provenance.describe(run),
         "prompts": prompts,
-        "completions": summarise_attempts(attempts),
+        "completions": totals,
+        "plan": compare(read_json(run.layout.plan), totals) if exists(run.layout.plan) else None,
     }
 
 
@@ -83,6 +86,7 @@ def summarise_attempts(attempts: list[dict[str, Any]]) -> dict[str, Any]:
         "shards_kept_from_earlier_starts": attempts[-1]["shards_reused"] if attempts else 0,
         "prompts_kept_from_earlier_starts": attempts[-1]["prompts_reused"] if attempts else 0,
         "replicas": max((attempt["replicas"] for attempt in attempts), default=0),
+        "gpu_hours": round(total("gpu_hours"), 4),
         "deaths": total("deaths"),
         "start_failures": total("start_failures"),
     }

@@ -8,14 +8,14 @@ run and so resumes it; anything else is another run in another folder.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from uniner_dist import keys, model
 from uniner_dist.config import Config, validate_tree
 from uniner_dist.errors import ConfigError
 from uniner_dist.preflight import check
 from uniner_dist.storage.filesystem import absolute, exists, join, list_names, read_json, write_json
-from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.layout import RunLayout, StoreLayout
 from uniner_dist.storage.snapshot import Snapshot
 
 #: Instead of a run's id: the run of the workdir that was opened last.
@@ -40,6 +40,11 @@ class Run:
     def id(self) -> str:
         """Name of the run: a hash of its plan."""
         return self.layout.run_id
+
+    @property
+    def store(self) -> StoreLayout:
+        """Where answers of this fingerprint are shared."""
+        return StoreLayout(self.config.store_path, self.fingerprint)
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -104,6 +109,14 @@ def load_run(workdir: str, run_id: str | None = None) -> Run:
     )
 
 
+def with_limits(run: Run, max_prompts: int | None, max_gpu_hours: float | None) -> Run:
+    """The run under other limits than it was opened with; None leaves one as it was."""
+    given = {"max_prompts": max_prompts, "max_gpu_hours": max_gpu_hours}
+    tree = run.config.model_dump()
+    tree["run"] |= {name: value for name, value in given.items() if value is not None}
+    return replace(run, config=validate_tree(tree))
+
+
 def list_runs(workdir: str) -> list[str]:
     """Ids of the runs in a workdir."""
     return list_names(join(workdir, "runs"))
@@ -133,6 +146,7 @@ def _with_absolute_paths(config: Config) -> Config:
     tree["output"]["path"] = absolute(config.output.path)
     tree["workdir"] = absolute(config.workdir_path)
     tree["gate"] |= {name: absolute(path) for name in ("gold", "corpus") if (path := tree["gate"][name])}
+    tree["store"] = absolute(config.store_path)
     return validate_tree(tree)
 
 

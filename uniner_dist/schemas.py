@@ -24,9 +24,10 @@ PROMPTS = pa.schema(
 SHARDS = pa.schema(
     [
         pa.field("shard", pa.string(), nullable=False),
-        pa.field("prompts", pa.int64(), nullable=False),
+        pa.field("prompts", pa.int64(), nullable=False),  # rows of the shard
+        pa.field("asked", pa.int64(), nullable=False),  # those whose answer was not in the store
         pa.field("passages", pa.int64(), nullable=False),
-        pa.field("estimated_tokens", pa.int64(), nullable=False),  # each prefix once plus each suffix
+        pa.field("estimated_tokens", pa.int64(), nullable=False),  # of what is asked: each prefix once, each suffix
     ]
 )
 
@@ -44,6 +45,21 @@ COMPLETIONS = pa.schema(
         pa.field("tokens", pa.list_(pa.string())),  # text of each generated token, only with --scores
         pa.field("error_kind", pa.string()),  # an Outcome that is a failure, when `output` is null
         pa.field("error", pa.string()),  # the reason, in words
+        pa.field("reused", pa.bool_(), nullable=False),  # the answer came from the store and cost this run nothing
+    ]
+)
+
+#: One answer in the store, good for whoever asks the same of the same passage; sorted by passage in each file.
+CELLS = pa.schema(
+    [
+        pa.field("passage_id", pa.string(), nullable=False),
+        pa.field("entity_type", pa.string(), nullable=False),  # what was asked
+        pa.field("output", pa.string(), nullable=False),
+        pa.field("finish_reason", pa.string()),
+        pa.field("prompt_tokens", pa.int32(), nullable=False),
+        pa.field("completion_tokens", pa.int32(), nullable=False),
+        pa.field("logprobs", pa.list_(pa.float32())),  # only from runs with scores
+        pa.field("tokens", pa.list_(pa.string())),
     ]
 )
 

@@ -31,6 +31,9 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     console = console or Console()
     console.print(_counts_table(report["annotations"]))
     done = report["completions"]
+    known = report["prompts"]["prompts_known"]
+    if known:
+        console.print(f"{known:,} answers came from the store")
     if done["prompts"]:
         console.print(
             f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s: {done['prompts_per_s']:,.0f} prompts/s,"
@@ -45,6 +48,43 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     _print_place(console, "annotations", report["output"])
     _print_place(console, "their dataset card", report["publication"].get("card", "none"))
     _print_place(console, "everything else of the run", report["workdir"])
+
+
+def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
+    """What a run will ask and cost, one figure a line."""
+    console = console or Console()
+    table = Table("", "", title=f"Plan of run {plan['run_id']}", show_header=False)
+    table.columns[1].justify = "right"
+    rejects = ", ".join(f"{count:,} {reason}" for reason, count in plan["rejects"].items())
+    price = plan["price_per_gpu_hour"]
+    rows = {
+        "documents": f"{plan['documents']:,}",
+        "rejected rows": rejects or "0",
+        "passages": f"{plan['passages']:,}",
+        "different passages": f"{plan['unique_passages']:,}",
+        "prompts saved by duplicates": f"{plan['prompts_saved_by_duplicates']:,}",
+        "prompts": f"{plan['prompts']:,}",
+        "answers in the store": f"{plan['prompts_known']:,}",
+        "prompts to ask": f"{plan['prompts_to_ask']:,}",
+        "answered already": f"{plan['prompts_answered']:,}",
+        "prompt tokens": _interval(plan["prompt_tokens"], ",.0f"),
+        "shards to ask": f"{plan['shards_to_ask']:,} of {plan['shards']:,}",
+        "tokens/s of a replica": f"{plan['tokens_per_second']:,.0f}" if plan["tokens_per_second"] else "not known",
+        "GPU hours": _interval(plan["gpu_hours"], ",.3g") if plan["gpu_hours"] else "not known",
+        f"money, at {price:g} an hour" if price is not None else "money": (
+            _interval(plan["money"], ",.2f") if plan["money"] else "not known: give plan.price_per_gpu_hour"
+        ),
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    console.print(table)
+    sample = f"tokens: by the model's tokenizer on {plan['sampled_passages']:,} passages, with a 95 % interval"
+    console.print(Text(f"{sample}\nrate: {plan['rate_from']}; loading the model is not counted"), soft_wrap=True)
+
+
+def _interval(value: Mapping[str, float], form: str) -> str:
+    expected, low, high = (format(value[name], form) for name in ("expected", "low", "high"))
+    return expected if low == high else f"{expected} ({low} to {high})"
 
 
 def _print_place(console: Console, name: str, path: str) -> None:

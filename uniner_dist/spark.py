@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 from pyspark.sql import Column, SparkSession
@@ -33,7 +33,7 @@ from pyspark.sql.types import (
 )
 
 from uniner_dist import errors
-from uniner_dist.config import Config
+from uniner_dist.config import SparkConfig
 from uniner_dist.errors import StageError, UninerError
 from uniner_dist.reaper import marked
 from uniner_dist.storage.filesystem import is_local, open_fs
@@ -71,7 +71,15 @@ _UNSIGNED: Mapping[Any, DataType] = {
 QUICK_BYTES = 64 << 20
 
 
-def get_spark(config: Config, quick: bool = False) -> SparkSession:
+class HasSpark(Protocol):
+    """Any configuration with a section for Spark."""
+
+    @property
+    def spark(self) -> SparkConfig:
+        """Master and further properties."""
+
+
+def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
     """The session to work in: what spark-submit or a notebook already has, else a local one of our own.
 
     Args:
@@ -93,7 +101,7 @@ def get_spark(config: Config, quick: bool = False) -> SparkSession:
 
 
 @contextmanager
-def spark_session(config: Config, quick: bool = False) -> Iterator[SparkSession]:
+def spark_session(config: HasSpark, quick: bool = False) -> Iterator[SparkSession]:
     """`get_spark` for the length of a stage; a session that was there before stays, one that we start is stopped."""
     ours = SparkSession.getActiveSession() is None and "PYSPARK_GATEWAY_PORT" not in os.environ
     session = get_spark(config, quick)

@@ -102,6 +102,15 @@ def read_table(
     return _read_by_tasks(spark, path, schema, location, files, stripped if base is None else base)
 
 
+def read_files(spark: SparkSession, folder: str, names: Sequence[str], schema: StructType) -> DataFrame:
+    """Some files of a folder, by name; their folders are no columns."""
+    native = connector_path(spark, folder)
+    if native is not None:
+        return spark.read.schema(schema).parquet(*[spark_path(join(native, name)) for name in names])
+    _, stripped = open_fs(folder)
+    return _read_by_tasks(spark, folder, schema, False, [join(stripped, name) for name in names], "")
+
+
 def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), max_records: int = 0) -> None:
     """Write a dataset, replacing what was there.
 

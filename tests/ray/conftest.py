@@ -55,7 +55,9 @@ def make_run_in(folder: Path, shards: list[list[str]], types: list[str], **setti
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(prompts, schema=PROMPTS), buffer)
         write_bytes(f"{run.layout.prompts}/shard={name}/part-0.parquet", buffer.getvalue())
-        rows.append({"shard": name, "prompts": len(prompts), "passages": len(texts), "estimated_tokens": len(prompts)})
+        count = len(prompts)
+        row = {"shard": name, "prompts": count, "asked": count, "passages": len(texts), "estimated_tokens": count}
+        rows.append(row)
     write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
     return run
 

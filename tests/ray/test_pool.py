@@ -9,19 +9,32 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.ray.conftest import MakeRun
 from uniner_dist.completions.engine.scripted import scripted_answer
+from uniner_dist.completions.policy import Work
 from uniner_dist.completions.pool import Pool
-from uniner_dist.completions.stage import complete_prompts, is_complete, open_pool, read_attempts, reopen
+from uniner_dist.completions.replica import Replica
+from uniner_dist.completions.stage import (
+    _replica_spec,
+    check_limits,
+    complete_prompts,
+    is_complete,
+    open_pool,
+    read_attempts,
+    reopen,
+)
 from uniner_dist.config import EngineConfig
-from uniner_dist.errors import DrainedError, PoolError
-from uniner_dist.run import Run
+from uniner_dist.errors import DrainedError, LimitError, PoolError
+from uniner_dist.run import Run, with_limits
 from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
+from uniner_dist.storage.store import live_files
 
 pytestmark = pytest.mark.ray
 TYPES = ["person", "location"]
@@ -263,7 +276,7 @@ def test_a_request_to_stop_keeps_what_is_in_flight_and_the_next_start_goes_on(ra
     run = make_run([texts(20, seed) for seed in range(8)], TYPES, engine={"extra": {"slow_s": 0.01}})
     with pytest.raises(DrainedError) as caught:
         complete(run, should_stop=lambda: len(committed_shards(run.layout)) >= 2)
-    assert caught.value.exit_code == 75
+    assert caught.value.exit_code == 85
     kept = len(committed_shards(run.layout))
     assert 2 <= kept < 8
     attempt = complete(run)
@@ -285,3 +298,67 @@ def wait_for_end(pids: list[int]) -> None:
     while any(os.path.exists(f"/proc/{pid}") for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+
+
+def received(log: Path) -> Counter[tuple[str, str]]:
+    """Every prompt that engines got, as (text, type)."""
+    return Counter(tuple(json.loads(line)) for line in log.read_text().splitlines())
+
+
+def test_a_limit_of_prompts_stops_at_a_shard_border_and_a_higher_one_goes_on(
+    ray: Any, make_run: MakeRun, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.jsonl"
+    run = make_run([texts(20, seed) for seed in range(5)], TYPES, engine={"extra": {"log": str(log)}})
+    limited = with_limits(run, 100, None)
+    with pytest.raises(LimitError, match="3 shards open; the whole run asks 200 prompts") as caught:
+        complete(limited)
+    assert caught.value.exit_code == 8
+    assert len(committed_shards(run.layout)) == 2
+    assert received(log).total() == 80
+    with pytest.raises(LimitError):
+        check_limits(limited)
+    check_limits(with_limits(run, 120, None))
+    complete(with_limits(run, 200, None))
+    assert is_complete(run)
+    assert set(received(log).values()) == {1}
+    assert received(log).total() == 200
+    assert_answers(run)
+
+
+def test_a_limit_of_gpu_hours_finishes_the_shards_in_flight_and_is_remembered(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([texts(20, seed) for seed in range(8)], TYPES, engine={"extra": {"slow_s": 0.05}})
+    limited = with_limits(run, None, 5 / 3600)
+    with pytest.raises(LimitError, match=r"stopped at run\.max_gpu_hours"):
+        complete(limited)
+    assert len(committed_shards(run.layout)) < 8
+    [attempt] = read_attempts(run)
+    assert attempt["gpu_hours"] >= 5 / 3600
+    assert attempt["prompts"] == 40 * len(committed_shards(run.layout)), "whole shards only"
+    with pytest.raises(LimitError):
+        check_limits(limited)
+    complete(run)
+    assert_answers(run)
+
+
+def test_answers_stand_in_the_store_before_their_shard_is_committed(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run([texts(3)], TYPES)
+    replica = Replica(_replica_spec(run))
+    replica.start()
+
+    def crash(*arguments: Any, **options: Any) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uniner_dist.completions.replica.write_completions", crash)
+    with pytest.raises(KeyboardInterrupt):
+        replica.complete(Work("00000-0000"))
+    assert not committed_shards(run.layout)
+    [name] = live_files(run.store)
+    assert pq.read_table(f"{run.store.cells}/{name}").num_rows == 6
+    monkeypatch.undo()
+    replica.complete(Work("00000-0000"))
+    replica.stop()
+    assert live_files(run.store) == [name], "the same answers again are the same file"
+    assert_answers(run)

@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
+from tests.spark.answering import Corpus
 from uniner_dist.config import load_config
 from uniner_dist.run import Run, open_run
 
@@ -75,3 +77,9 @@ def make_run(tmp_path: Path, model_folder: str) -> Callable[..., Run]:
         return open_run(load_config(None, [], values))
 
     return build
+
+
+@pytest.fixture
+def corpus(spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]) -> Corpus:
+    """A corpus that is rewritten every day, with runs over it."""
+    return Corpus(spark, tmp_path, make_run)

@@ -40,5 +40,6 @@ def complete(run: Run, answer: Answer = capitalised) -> None:
             "tokens": pa.nulls(rows, COMPLETIONS.field("tokens").type),
             "error_kind": pa.array([None if output is not None else "engine_error" for output in outputs], pa.string()),
             "error": pa.array([None if output is not None else "refused" for output in outputs], pa.string()),
+            "reused": pa.array([False] * rows),
         }
         write_completions(run.layout.completions_file(shard), shard, run.fingerprint, pa.table(columns))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -19,7 +17,7 @@ from tests.invariants import check_files, check_output, read_annotations
 from tests.spark.conftest import write_corpus
 from tests.spark.scripted import capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.annotations.carry import relative_to, without_rows
+from uniner_dist.annotations.carry import relative_to
 from uniner_dist.errors import AuditError, StageError, ThresholdError
 from uniner_dist.prompts import write_prompts
 from uniner_dist.run import Run
@@ -217,17 +215,6 @@ def test_audit_refuses_missing_and_foreign_completions(
     Path(one).write_bytes(Path(two).read_bytes())
     with pytest.raises(StageError, match="shard is"):
         write_annotations(spark, run)
-
-
-def test_rows_are_cut_out_of_a_file_without_touching_the_rest(tmp_path: Path) -> None:
-    table = pd.DataFrame({"x": range(10), "y": [[i] for i in range(10)]})
-    path = tmp_path / "a.parquet"
-    table.to_parquet(path, row_group_size=3)
-    data, kept = without_rows(path.read_bytes(), [0, 4, 9])
-    (tmp_path / "b.parquet").write_bytes(data)
-    assert kept == 7
-    assert pd.read_parquet(tmp_path / "b.parquet")["x"].tolist() == [1, 2, 3, 5, 6, 7, 8]
-    assert json.loads(pq.read_schema(tmp_path / "b.parquet").metadata[b"pandas"])
 
 
 def test_files_are_named_relative_to_the_output_whatever_signs_are_in_them() -> None:

@@ -33,6 +33,7 @@ def completions(outputs: list[str | None]) -> pa.Table:
             "cached_tokens": 0,
             "completion_tokens": 1,
             "error": None if output is not None else "no answer",
+            "reused": False,
         }
         for i, output in enumerate(outputs)
     ]

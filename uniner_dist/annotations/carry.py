@@ -1,22 +1,19 @@
 """Rows that stay when a run replaces others in the same file: found by Spark, the file rewritten without the rest.
 
-Enters: the output as it stands and this run's documents. Leaves: for every file that holds a row to be replaced, a
-carry-over file in the run's folder with exactly the other rows, its columns, order and metadata untouched. The output
-itself is only read.
+Enters: the output as it stands, this run's documents, and the runs whose rows go with documents that are gone. Leaves:
+for every file that holds a row to go, a carry-over file in the run's folder with exactly the other rows, its columns,
+order and metadata untouched. The output itself is only read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
@@ -24,6 +21,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from uniner_dist.run import Run
 from uniner_dist.spark import column, spark_schema
 from uniner_dist.storage.filesystem import join, open_fs, read_bytes, write_bytes
+from uniner_dist.storage.rows import without_rows
 from uniner_dist.tables import map_in_arrow, read_table
 
 #: What became of one file of the output.
@@ -33,48 +31,64 @@ _CARRIED = pa.schema(
         pa.field("carried", pa.string()),  # path of the carry-over file; null when no row stays
         pa.field("kept", pa.int64(), nullable=False),
         pa.field("replaced", pa.int64(), nullable=False),
+        pa.field("removed", pa.int64(), nullable=False),
     ]
 )
 
 
 @dataclass(frozen=True)
 class Carried:
-    """One affected file: `file` (relative to the output) gives way to `source`, or to nothing."""
+    """One affected file: `file` (relative to the output) gives way to `source`, or to nothing.
+
+    Of its rows, `kept` stay, `replaced` are of documents of this run, and `removed` are of documents that are gone.
+    """
 
     file: str
     source: str | None
     kept: int
     replaced: int
+    removed: int
 
 
-def carry_over(spark: SparkSession, run: Run, ids: DataFrame, folder: str) -> list[Carried]:
-    """Rewrite every file of the output that holds rows of these documents and this run's labels.
+def carry_over(
+    spark: SparkSession, run: Run, ids: DataFrame, folder: str, selection: Sequence[str] | None
+) -> list[Carried]:
+    """Rewrite every file of the output that holds rows of this run's labels that do not stay.
 
     Args:
         ids: one column `id`, the documents of this run.
         folder: where the carry-over files go.
+        selection: runs whose rows go also when their document is not among `ids`; None means all runs.
 
     Returns:
         One entry per affected file.
     """
-    affected = _affected_rows(spark, run, ids)
+    affected = _affected_rows(spark, run, ids, selection)
     rewriter = FileRewriter(run.config.output.path, folder, run.id)
     rows = map_in_arrow(affected, rewriter, spark_schema(_CARRIED)).collect()  # one row per file
-    return [Carried(row["file"], row["carried"], row["kept"], row["replaced"]) for row in rows]
+    return [Carried(*(row[field.name] for field in _CARRIED)) for row in rows]
 
 
-def _affected_rows(spark: SparkSession, run: Run, ids: DataFrame) -> DataFrame:
-    """`file`, `rows`: the positions of rows to be replaced, per file that has any."""
+def _affected_rows(spark: SparkSession, run: Run, ids: DataFrame, selection: Sequence[str] | None) -> DataFrame:
+    """`file`, `rows`, `removed`: per affected file the positions of rows that go, and how many come not back."""
     id_column = run.config.corpus.id_column
-    schema = StructType([StructField(id_column, ids.schema["id"].dataType), StructField("entity_type", StringType())])
+    names = StructField("entity_type", StringType()), StructField("run_id", StringType())
+    schema = StructType([StructField(id_column, ids.schema["id"].dataType), *names])
     output = read_table(spark, run.config.output.path, schema, location=True)
     labels = [entity_type.label for entity_type in run.config.types]
-    rows = output.where(F.col("entity_type").isin(*labels)).select(column(id_column).alias("id"), "file", "row")
-    return rows.join(ids, "id", "left_semi").groupBy("file").agg(F.collect_list("row").alias("rows"))
+    rows = output.where(F.col("entity_type").isin(*labels)).select(
+        column(id_column).alias("id"),
+        "file",
+        "row",
+        (F.lit(True) if selection is None else F.col("run_id").isin(*selection)).alias("selected"),
+    )
+    ours = F.col("ours").isNotNull()
+    found = rows.join(ids.select("id", F.lit(True).alias("ours")), "id", "left").where(ours | F.col("selected"))
+    return found.groupBy("file").agg(F.collect_list("row").alias("rows"), F.count_if(~ours).alias("removed"))
 
 
 class FileRewriter:
-    """The function that Spark runs over Arrow batches of (`file`, `rows`); yields rows of `_CARRIED`."""
+    """The function that Spark runs over Arrow batches of (`file`, `rows`, `removed`); yields rows of `_CARRIED`."""
 
     def __init__(self, output: str, folder: str, run_id: str) -> None:
         self._output = output
@@ -83,8 +97,9 @@ class FileRewriter:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for file, rows in zip(batch.column("file"), batch.column("rows"), strict=True):
+            for file, rows, removed in zip(*(batch.column(name) for name in ("file", "rows", "removed")), strict=True):
                 result = self._rewrite(relative_to(self._output, file.as_py()), rows.values.to_numpy())
+                result |= {"replaced": len(rows) - removed.as_py(), "removed": removed.as_py()}
                 yield pa.RecordBatch.from_pylist([result], schema=_CARRIED)
 
     def _rewrite(self, file: str, rows: Sequence[int]) -> dict[str, Any]:
@@ -94,22 +109,7 @@ class FileRewriter:
             name = f"part-{self._run_id}-{hashlib.sha256(file.encode()).hexdigest()[:12]}.parquet"
             target = join(self._folder, *file.split("/")[:-1], name)
             write_bytes(target, data)
-        return {"file": file, "carried": target, "kept": kept, "replaced": len(set(rows))}
-
-
-def without_rows(data: bytes, rows: Sequence[int]) -> tuple[bytes, int]:
-    """A Parquet file without the rows at these positions, and how many are left; row group by row group."""
-    file, buffer, kept, begin = pq.ParquetFile(io.BytesIO(data)), io.BytesIO(), 0, 0
-    drop = np.zeros(file.metadata.num_rows, dtype=bool)
-    drop[np.asarray(rows, dtype=np.int64)] = True
-    with pq.ParquetWriter(buffer, file.schema_arrow, compression="zstd") as writer:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
-            stays = table.filter(pa.array(~drop[begin : begin + table.num_rows]))
-            begin, kept = begin + table.num_rows, kept + stays.num_rows
-            if stays.num_rows:
-                writer.write_table(stays)
-    return buffer.getvalue(), kept
+        return {"file": file, "carried": target, "kept": kept}
 
 
 def relative_to(output: str, file: str) -> str:

@@ -30,6 +30,9 @@ from uniner_dist.spark import spark_type
 #: Long documents in one Arrow batch; one of 10 MB has some thousand passages.
 DOCUMENTS_PER_BATCH = 16
 
+#: Columns of the quarantine behind those of the document.
+QUARANTINE_COLUMNS = ("entity_type", "ask", "passage_id", "start", "text", "outcome", "error", "raw_output")
+
 _GOOD = (Outcome.FOUND.value, Outcome.NONE.value)
 
 
@@ -162,7 +165,8 @@ def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run) -> DataFram
         "raw_output": answer.getField("raw_output"),
     }
     kept = cells.where(~answer.getField("outcome").isin(*_GOOD))
-    return kept.select(*_document_fields(cells, set(ours)), *[column.alias(name) for name, column in ours.items()])
+    columns = [ours[name].alias(name) for name in QUARANTINE_COLUMNS]
+    return kept.select(*_document_fields(cells, set(QUARANTINE_COLUMNS)), *columns)
 
 
 def _document_fields(rows: DataFrame, taken: set[str]) -> list[Column]:

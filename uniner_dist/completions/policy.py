@@ -65,6 +65,16 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """A shard as the manifest has it: its prompts, how many of them are asked, and estimated tokens of those."""
+
+    name: str
+    prompts: int
+    asked: int
+    estimated_tokens: int
+
+
+@dataclass(frozen=True)
 class Work:
     """Prompts `[start, stop)` of a shard; `stop` None means the whole shard.
 
@@ -262,6 +272,22 @@ class NodeHealth:
         if len(healthy) == len(nodes):
             return None
         return min(healthy, key=lambda node: load.get(node, 0), default=None)
+
+
+def shards_within(shards: Iterable[Shard], prompts: int | None) -> list[Shard]:
+    """The shards that may be asked under a limit of prompts, larger ones first; None is no limit."""
+    allowed, left = [], prompts
+    for shard in sorted(shards, key=lambda shard: (-shard.asked, shard.name)):
+        if left is None or shard.asked <= left:
+            allowed.append(shard)
+            left = None if left is None else left - shard.asked
+    return allowed
+
+
+def order_shards(shards: Iterable[Shard]) -> dict[str, int]:
+    """Hand-out order as id → number of prompts: the largest first, so that the tail of the job is short."""
+    ranked = sorted(shards, key=lambda shard: (-shard.estimated_tokens, shard.name))
+    return {shard.name: shard.prompts for shard in ranked}
 
 
 def split_range(start: int, stop: int, pieces: int) -> list[tuple[int, int]]:

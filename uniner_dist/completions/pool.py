@@ -8,8 +8,9 @@ The pool holds shard ids and counters, never prompts or answers. What a death or
 from __future__ import annotations
 
 import itertools
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from uniner_dist.completions.cluster import check_cluster, cluster_is_lost
@@ -75,6 +76,7 @@ class Pool:
         self._next_pulse_s = 0.0
         self._wanted = 0
         self._answered_by_gone = 0
+        self._replica_s_of_gone = 0.0
         self._began_s = time.monotonic()
         self.slots: list[Slot] = []
         self.queue = WorkQueue({}, Limits())
@@ -87,12 +89,18 @@ class Pool:
         self._scale(time.monotonic())
 
     def run(
-        self, shards: Mapping[str, int], known: Set[str] = frozenset(), answered_before: bool = False
+        self,
+        shards: Mapping[str, int],
+        known: Set[str] = frozenset(),
+        answered_before: bool = False,
+        replica_s: float = math.inf,
     ) -> PoolSummary:
         """Complete these shards (id → number of prompts); of the `known` ones some answers are kept already.
 
         Args:
             answered_before: whether an earlier start of this run answered anything, so that engines are known to work.
+            replica_s: when replicas have taken so many seconds in all, no more shards are handed out, and those in
+                flight are the last (`queue.open` says how many are left).
 
         Raises:
             PoolError: no replica can start or answer, or a shard used up its attempts.
@@ -110,13 +118,18 @@ class Pool:
                 self._drain()
             check_cluster()
             now = time.monotonic()
-            self._scale(now)
-            self._feed(now)
+            if self._replica_s(now) < replica_s:
+                self._scale(now)
+                self._feed(now)
+            elif not self.in_flight:
+                self._event(f"limit of {replica_s:.0f} replica seconds reached")
+                break
             self._collect()
             self._watch(time.monotonic())
             self.on_change(self)
             if answering is None and self._ready():
                 answering = time.monotonic()
+        self._replica_s(time.monotonic())
         self.summary.answering_s += time.monotonic() - (answering or begun)
         self.summary.shards += len(shards)
         self.summary.wall_s += time.monotonic() - begun
@@ -157,7 +170,7 @@ class Pool:
 
     def _placed(self, slot: Slot, answer: dict[str, Any]) -> None:
         slot.node, slot.pid, slot.state = answer["node"], answer["pid"], ReplicaState.STARTING
-        slot.created_s = time.monotonic()
+        slot.created_s = slot.placed_s = time.monotonic()
         slot.starting = slot.actor.start.remote()
 
     def _started(self, slot: Slot, answer: dict[str, Any]) -> None:
@@ -170,6 +183,12 @@ class Pool:
         self._event(f"replica {slot.number} ready after {answer['seconds']:.1f} s")
         if answer["warning"]:
             self._event(f"replica {slot.number}: {answer['warning']}")
+
+    def _replica_s(self, now: float) -> float:
+        """Seconds that replicas were placed so far; also kept in the summary."""
+        placed = (slot for slot in self.slots if slot.state is not ReplicaState.PENDING)
+        self.summary.replica_s = self._replica_s_of_gone + sum(now - slot.placed_s for slot in placed)
+        return self.summary.replica_s
 
     def _ready(self) -> int:
         return self.count(ReplicaState.READY) + self.count(ReplicaState.BUSY)
@@ -307,6 +326,8 @@ class Pool:
     def _lost(self, slot: Slot, error: Exception) -> None:
         """A replica is gone or useless: take it out, decide about its works, and wait before it is replaced."""
         loss = kind_of_loss(self._placement.is_gone(slot.node), slot.state)
+        if slot.state is not ReplicaState.PENDING:
+            self._replica_s_of_gone += time.monotonic() - slot.placed_s
         slot.state = ReplicaState.DEAD
         self.slots.remove(slot)
         self._answered_by_gone += slot.finished_prompts
@@ -375,13 +396,3 @@ def _words(error: Exception) -> str:
     """The innermost message of what Ray wraps around a replica's exception."""
     cause: BaseException = getattr(error, "cause", None) or error
     return str(cause).strip() or type(error).__name__
-
-
-def order_shards(shards: Iterable[tuple[str, int, int]]) -> dict[str, int]:
-    """Hand-out order: the largest first, so that the tail of the job is short.
-
-    Args:
-        shards: (id, prompts, estimated tokens).
-    """
-    ranked = sorted(shards, key=lambda shard: (-shard[2], shard[0]))
-    return {name: prompts for name, prompts, _ in ranked}

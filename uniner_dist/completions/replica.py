@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -33,6 +32,7 @@ from uniner_dist.completions.engine import (
     engine_version,
 )
 from uniner_dist.completions.policy import Work
+from uniner_dist.completions.rows import KEYS, answered_row, fill_in, killer_row, refused_row
 from uniner_dist.core.characters import visible
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.core.outcomes import Outcome
@@ -41,13 +41,14 @@ from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.credentials import adopt
 from uniner_dist.storage.filesystem import join, remove
-from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.layout import RunLayout, StoreLayout
 from uniner_dist.storage.shards import (
     ForeignFileError,
     read_completions,
     read_prompts,
     write_completions,
 )
+from uniner_dist.storage.store import contribute
 
 #: Seconds a dead replica waits for its callers to read the engine's message before it leaves.
 _LAST_WORDS_S = 2.0
@@ -59,6 +60,7 @@ class ReplicaSpec:
 
     engine: EngineSpec
     layout: RunLayout
+    store: StoreLayout
     fingerprint: str
     template: str
     tokenizer_json: str
@@ -146,11 +148,11 @@ class Replica:
             prompts = prompts.slice(work.start, work.stop - work.start)
         if self._is_committed(path, work.shard, prompts.num_rows):
             return WorkResult(0, 0, 0, 0, {}, time.monotonic() - begun, written=False)
-        known = self._known(work, prompts.num_rows) if work.known else None
+        known = self._known(work, prompts) if work.known else None
         asked = prompts if known is None else prompts.filter(pc.is_null(known.column("output")))
         answered = self._answer(asked)
-        table = answered if known is None else _fill_in(known, answered)
-        written = write_completions(path, work.shard, self._spec.fingerprint, table, exclusive=work.stop is None)
+        table = answered if known is None else fill_in(known, answered)
+        written = self._commit(work, table)
         return _result(answered, time.monotonic() - begun, written)
 
     def merge(self, work: Work, ranges: list[tuple[int, int]], killers: list[int]) -> WorkResult:
@@ -158,9 +160,9 @@ class Replica:
         begun = time.monotonic()
         prompts = read_prompts(self._spec.layout, work.shard)
         pieces = [(start, self._read_part(Work(work.shard, start, stop))) for start, stop in ranges]
-        pieces += [(row, _killer_row(prompts.slice(row, 1))) for row in killers]
+        pieces += [(row, killer_row(prompts.slice(row, 1))) for row in killers]
         table = pa.concat_tables([piece for _, piece in sorted(pieces, key=lambda pair: pair[0])])
-        written = write_completions(self._target(work), work.shard, self._spec.fingerprint, table)
+        written = self._commit(work, table)
         failures = {str(Outcome.KILLER): len(killers)} if killers else {}
         return WorkResult(len(killers), 0, 0, 0, failures, time.monotonic() - begun, written)
 
@@ -193,10 +195,23 @@ class Replica:
             remove(path)
             return False
 
-    def _known(self, work: Work, rows: int) -> pa.Table:
-        """What an earlier file of the shard says about the prompts of this work."""
-        known = read_completions(self._spec.layout.known_file(work.shard), work.shard, self._spec.fingerprint)
-        return known.slice(work.start, rows)
+    def _known(self, work: Work, prompts: pa.Table) -> pa.Table | None:
+        """The answers to the prompts of this work that are there already; None when their file is gone or foreign."""
+        path = self._spec.layout.known_file(work.shard)
+        try:
+            known = read_completions(path, work.shard, self._spec.fingerprint)
+        except (FileNotFoundError, ForeignFileError):
+            return None
+        known = known.slice(work.start, prompts.num_rows)
+        same = all(known[key].combine_chunks().equals(prompts[key].combine_chunks()) for key in KEYS)
+        return known if same else None
+
+    def _commit(self, work: Work, table: pa.Table) -> bool:
+        """Write the answers of a work; those of a whole shard go into the store first, then commit the shard."""
+        whole, spec = work.stop is None, self._spec
+        if whole:
+            contribute(spec.store, spec.layout.run_id, work.shard, table)
+        return write_completions(self._target(work), work.shard, spec.fingerprint, table, exclusive=whole)
 
     def _answer(self, prompts: pa.Table) -> pa.Table:
         """Ask prompts and wait for all of them."""
@@ -309,13 +324,13 @@ class Replica:
         texts = iter(self._decoder.texts([answer.token_ids for answer in answered]))
         limit = self._spec.engine.max_model_len
         rows = [
-            _answered(answer, next(texts), len(ids), self._token_texts(answer))
+            answered_row(answer, next(texts), len(ids), self._token_texts(answer))
             if isinstance(answer, Answer)
-            else _refused(answer, len(ids), too_long=len(ids) >= limit)
+            else refused_row(answer, len(ids), too_long=len(ids) >= limit)
             for answer, ids in zip(answers, prompt_ids, strict=True)
         ]
-        table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in COMPLETIONS if f.name not in _KEYS]))
-        for position, key in enumerate(_KEYS):
+        table = pa.Table.from_pylist(rows, schema=pa.schema([f for f in COMPLETIONS if f.name not in KEYS]))
+        for position, key in enumerate(KEYS):
             table = table.add_column(position, COMPLETIONS.field(key), prompts.column(key))
         return table.combine_chunks()
 
@@ -326,52 +341,6 @@ class Replica:
         path = self._target(work)
         stop = work.stop or 0
         return read_completions(path, work.shard, self._spec.fingerprint, stop - work.start)
-
-
-_KEYS = ("passage_id", "entity_type")
-
-
-def _answered(answer: Answer, text: str, prompt_tokens: int, token_texts: list[str] | None) -> dict[str, Any]:
-    return {
-        "output": text,
-        "finish_reason": answer.finish_reason,
-        "prompt_tokens": prompt_tokens,
-        "cached_tokens": answer.cached_tokens,
-        "completion_tokens": len(answer.token_ids),
-        "logprobs": answer.logprobs,
-        "tokens": token_texts,
-    }
-
-
-def _refused(reason: str | None, prompt_tokens: int, too_long: bool) -> dict[str, Any]:
-    kind = Outcome.TOO_LONG if too_long else Outcome.ENGINE_ERROR
-    return {
-        "prompt_tokens": prompt_tokens,
-        "cached_tokens": 0,
-        "completion_tokens": 0,
-        "error_kind": str(kind),
-        "error": reason or "the engine returned no answer",
-    }
-
-
-def _fill_in(known: pa.Table, answered: pa.Table) -> pa.Table:
-    """`known` with its unanswered rows replaced, in order, by the rows of `answered`."""
-    unanswered = pc.is_null(known.column("output")).to_numpy()
-    source = np.where(unanswered, known.num_rows + np.cumsum(unanswered) - 1, np.arange(known.num_rows))
-    return pa.concat_tables([known.cast(COMPLETIONS), answered.cast(COMPLETIONS)]).take(pa.array(source))
-
-
-def _killer_row(prompt: pa.Table) -> pa.Table:
-    row = {
-        "passage_id": prompt.column("passage_id")[0].as_py(),
-        "entity_type": prompt.column("entity_type")[0].as_py(),
-        "prompt_tokens": 0,
-        "cached_tokens": 0,
-        "completion_tokens": 0,
-        "error_kind": str(Outcome.KILLER),
-        "error": "killed or hung its engine each time it was run alone",
-    }
-    return pa.Table.from_pylist([row], schema=COMPLETIONS)
 
 
 def _result(table: pa.Table, seconds: float, written: bool) -> WorkResult:

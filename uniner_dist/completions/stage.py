@@ -19,7 +19,9 @@ from uniner_dist import model
 from uniner_dist.completions.cluster import ray_cluster
 from uniner_dist.completions.display import Display
 from uniner_dist.completions.engine import EngineSpec
-from uniner_dist.completions.pool import Pool, order_shards
+from uniner_dist.completions.limits import Budget, gpu_hours
+from uniner_dist.completions.policy import Shard, order_shards
+from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.replica import ReplicaSpec
 from uniner_dist.completions.state import PoolSummary
 from uniner_dist.config import Config
@@ -57,15 +59,26 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
 
     Raises:
         StageError: the prompts stage is not done, or the pool gave up.
+        LimitError: `run.max_prompts` or `run.max_gpu_hours` was reached.
         RunHeldError: another process has taken the run over.
     """
     manifest = _manifest(run)
-    committed = verified_shards(run.layout, {shard: prompts for shard, prompts, _ in manifest}, run.fingerprint)
-    total = sum(prompts for _, prompts, _ in manifest)
-    todo = [row for row in manifest if row[0] not in committed]
-    done = total - sum(prompts for _, prompts, _ in todo)
+    committed = verified_shards(run.layout, {shard.name: shard.prompts for shard in manifest}, run.fingerprint)
+    total = sum(shard.asked for shard in manifest)
+    todo = [shard for shard in manifest if shard.name not in committed]
+    done = total - sum(shard.asked for shard in todo)
+    attempts = read_attempts(run)
+    answered_before = done > 0 or any(attempt["prompts"] for attempt in attempts)
+    budget = Budget(run, attempts)
+    allowed = budget.shards(todo, done)
     begun = time.time()
-    kept = {"shards": len(manifest), "shards_reused": len(manifest) - len(todo), "prompts_reused": done}
+    kept: dict[str, Any] = {
+        "shards": len(manifest),
+        "shards_reused": len(manifest) - len(todo),
+        "prompts_reused": done,
+        "prompts_known": sum(shard.prompts - shard.asked for shard in manifest),
+        "gpu_hours": 0.0,
+    }
     _write_attempt(run, _attempt(PoolSummary(), begun) | kept)  # stays if this start is killed
     with Display(total, done, run.layout.progress) as display:
 
@@ -77,13 +90,31 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
         pool.on_change = look_around
         try:
             known = shards_with_known_answers(run.layout)
-            pool.run(order_shards(todo), known, answered_before=bool(committed or known))
+            pool.run(order_shards(allowed), known, answered_before, budget.replica_s)
         finally:
             attempt = _attempt(pool.summary, begun) | kept
+            attempt["gpu_hours"] = gpu_hours(run.config, pool.summary.replica_s)
             if holder is None or not holder.lost:
                 _write_attempt(run, attempt)
             display.update(pool, final=True)
+    left = len(todo) - len(allowed) + pool.queue.open
+    if left:
+        raise budget.reached(left, sum(shard.asked for shard in manifest))
     return attempt
+
+
+def check_limits(run: Run) -> None:
+    """Make sure, before a replica is started, that the limits allow anything at all.
+
+    Raises:
+        LimitError: they do not.
+    """
+    manifest, committed = _manifest(run), committed_shards(run.layout)
+    todo = [shard for shard in manifest if shard.name not in committed]
+    total = sum(shard.asked for shard in manifest)
+    budget = Budget(run, read_attempts(run))
+    if todo and (budget.replica_s <= 0 or not budget.shards(todo, total - sum(shard.asked for shard in todo))):
+        raise budget.reached(len(todo), total)
 
 
 def _write_attempt(run: Run, attempt: dict[str, Any]) -> None:
@@ -95,8 +126,9 @@ def _write_attempt(run: Run, attempt: dict[str, Any]) -> None:
 def note_start(run: Run) -> None:
     """Counters of a start that found every shard committed."""
     manifest, now = _manifest(run), time.time()
-    kept = {"shards": len(manifest), "shards_reused": len(manifest)}
-    kept["prompts_reused"] = sum(prompts for _, prompts, _ in manifest)
+    asked = sum(shard.asked for shard in manifest)
+    kept = {"shards": len(manifest), "shards_reused": len(manifest), "prompts_reused": asked, "gpu_hours": 0.0}
+    kept["prompts_known"] = sum(shard.prompts - shard.asked for shard in manifest)
     _write_attempt(run, _attempt(PoolSummary(), now) | kept)
 
 
@@ -104,7 +136,7 @@ def is_complete(run: Run) -> bool:
     """Whether every shard of the run has its file, by one listing."""
     if not exists(run.layout.shards):
         return False
-    return {shard for shard, _, _ in _manifest(run)} <= committed_shards(run.layout)
+    return {shard.name for shard in _manifest(run)} <= committed_shards(run.layout)
 
 
 def reopen(run: Run) -> int:
@@ -113,7 +145,7 @@ def reopen(run: Run) -> int:
     From here to the end of the retry `layout.retry` stands: whoever finds it goes on instead of beginning anew.
     """
     write_json(run.layout.retry, {"begun": time.time()})
-    reopened = len(reopen_unanswered(run.layout, (shard for shard, _, _ in _manifest(run))))
+    reopened = len(reopen_unanswered(run.layout, (shard.name for shard in _manifest(run))))
     if not reopened:
         remove(run.layout.retry)
     return reopened
@@ -125,12 +157,12 @@ def read_attempts(run: Run) -> list[dict[str, Any]]:
     return [read_json(join(run.layout.attempts, name)) for name in names]
 
 
-def _manifest(run: Run) -> list[tuple[str, int, int]]:
+def _manifest(run: Run) -> list[Shard]:
     if not exists(run.layout.shards):
         raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
     table = read_shards(run.layout)
-    columns = (table.column(name).to_pylist() for name in ("shard", "prompts", "estimated_tokens"))
-    return list(zip(*columns, strict=True))
+    columns = (table.column(name).to_pylist() for name in ("shard", "prompts", "asked", "estimated_tokens"))
+    return [Shard(*row) for row in zip(*columns, strict=True)]
 
 
 def _attempt(summary: PoolSummary, begun: float) -> dict[str, Any]:
@@ -142,6 +174,7 @@ def _replica_spec(run: Run) -> ReplicaSpec:
     return ReplicaSpec(
         engine=_engine_spec(config),
         layout=run.layout,
+        store=run.store,
         fingerprint=run.fingerprint,
         template=config.model.template,
         tokenizer_json=model.load_tokenizer_json(config.model),

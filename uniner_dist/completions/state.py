@@ -16,6 +16,7 @@ class Slot:
     number: int
     actor: Any
     created_s: float
+    placed_s: float = 0.0
     state: ReplicaState = ReplicaState.PENDING
     node: str = ""
     pid: int = 0
@@ -51,6 +52,7 @@ class PoolSummary:
     wall_s: float = 0.0
     answering_s: float = 0.0  # part of `wall_s` since the first replica was ready
     engines: list[str] = field(default_factory=list)  # versions that replicas reported
+    replica_s: float = 0.0  # seconds that replicas were placed, loading included, over all of them
     events: list[tuple[float, str]] = field(default_factory=list)
 
     def add(self, result: WorkResult) -> None:

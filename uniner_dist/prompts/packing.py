@@ -17,14 +17,13 @@ import numpy.typing as npt
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from uniner_dist.core.estimate import BYTES_PER_TOKEN, passage_tokens
+
 #: Shards in a bucket, which one task holds in memory and sorts: many enough to be balanced, few enough for some 60 MB.
 _SHARDS_PER_BUCKET = 16
 
 #: Bytes of text in a bucket at most, for configurations with huge shards.
 _BUCKET_BYTES = 64 << 20
-
-#: Bytes per token of ordinary text in Llama's vocabulary; only balance depends on it.
-BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -35,33 +34,48 @@ class Packing:
         buckets: ranges of passage ids.
         shard_tokens: estimated tokens of a shard.
         min_shards: shards that a bucket has at least, if it has so many passages.
-        passage_cost: tokens that every passage takes beside its text: the frame of the prefix, and all questions.
+        frame_tokens: tokens that every passage takes beside its text.
+        ask_tokens: tokens of each question.
     """
 
     buckets: int
     shard_tokens: int
     min_shards: int
-    passage_cost: int
+    frame_tokens: int
+    ask_tokens: tuple[int, ...]
 
-    def shard_name(self, bucket: int, index: int) -> str:
-        """Name of a bucket's slice; names sort as passage ids do."""
-        return f"{bucket:05d}-{index:04d}"
+    def shard_name(self, bucket: int, index: int, known: bool = False) -> str:
+        """Name of a bucket's slice; names sort as passage ids do, those of slices with nothing to ask aside."""
+        return f"{bucket:05d}-known-{index:04d}" if known else f"{bucket:05d}-{index:04d}"
+
+    def tokens(self, text_bytes: npt.NDArray[np.int64], asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """See `uniner_dist.core.estimate.passage_tokens`; only the balance of shards depends on it."""
+        return passage_tokens(text_bytes, asked, self.frame_tokens, np.asarray(self.ask_tokens, dtype=np.int64))
 
 
-def plan_packing(passages: int, text_tokens: int, passage_cost: int, shard_tokens: int, min_shards: int) -> Packing:
+def plan_packing(
+    passages: int,
+    text_tokens: int,
+    frame_tokens: int,
+    ask_tokens: tuple[int, ...],
+    shard_tokens: int,
+    min_shards: int,
+) -> Packing:
     """Choose the number of buckets.
 
     Args:
         passages: how many there are, repeats counted.
         text_tokens: their estimated tokens, repeats counted.
-        passage_cost: see `Packing`.
+        frame_tokens: see `Packing`.
+        ask_tokens: see `Packing`.
         shard_tokens: estimated tokens wanted in a shard.
         min_shards: so many shards are wanted at least.
     """
-    wanted = max(ceil((text_tokens + passages * passage_cost) / shard_tokens), min_shards)
+    passage_tokens = frame_tokens + sum(ask_tokens)
+    wanted = max(ceil((text_tokens + passages * passage_tokens) / shard_tokens), min_shards)
     by_memory = ceil(text_tokens * BYTES_PER_TOKEN / _BUCKET_BYTES)
     buckets = max(1, round(wanted / _SHARDS_PER_BUCKET), by_memory)
-    return Packing(buckets, shard_tokens, ceil(min_shards / buckets), passage_cost)
+    return Packing(buckets, shard_tokens, ceil(min_shards / buckets), frame_tokens, ask_tokens)
 
 
 def bucket_of(passage_id: Column, buckets: int) -> Column:
@@ -70,16 +84,18 @@ def bucket_of(passage_id: Column, buckets: int) -> Column:
     return F.shiftright(head * F.lit(buckets), 32).cast("int")
 
 
-def cut_bucket(tokens: npt.NDArray[np.int64], packing: Packing) -> npt.NDArray[np.int64]:
+def cut_bucket(tokens: npt.NDArray[np.int64], shard_tokens: int, min_shards: int) -> npt.NDArray[np.int64]:
     """Number of the slice of each passage of a bucket, ascending from 0; some numbers may be left out.
 
     A passage belongs to the slice in which the middle of its tokens lies, so the slices of a bucket differ by less than
     their longest passages.
 
     Args:
-        tokens: estimated tokens of each distinct passage with all its questions, in the order of ids.
+        tokens: estimated tokens of each distinct passage, above 0, in the order of ids.
+        shard_tokens: estimated tokens wanted in a slice.
+        min_shards: so many slices are wanted at least.
     """
     total = int(tokens.sum())
-    slices = min(len(tokens), max(ceil(total / packing.shard_tokens), packing.min_shards))
+    slices = min(len(tokens), max(ceil(total / shard_tokens), min_shards))
     middles: npt.NDArray[Any] = np.cumsum(tokens) - tokens / 2
     return np.floor(middles * slices / total).astype(np.int64)

@@ -16,10 +16,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
+from uniner_dist.core.estimate import BYTES_PER_TOKEN
 from uniner_dist.core.passages import split_passages
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
-from uniner_dist.prompts.packing import BYTES_PER_TOKEN
 
 #: Long texts in one Arrow batch: with 10 MB each, 16 of them are 160 MB.
 LONG_TEXTS_PER_BATCH = 16

@@ -21,6 +21,7 @@ from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError
 from uniner_dist.preflight import passage_budget
 from uniner_dist.prompts import corpus as rows
+from uniner_dist.prompts.known import JOIN_SETTINGS, read_cells
 from uniner_dist.prompts.packing import Packing, plan_packing
 from uniner_dist.prompts.passages import (
     LONG_TEXTS_PER_BATCH,
@@ -86,7 +87,9 @@ def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
         summary: dict[str, Any] = read_json(run.layout.prompts_summary)
         return summary
     with stage(spark, "prompts"):
-        remove(run.layout.prompts)
+        # Answers belong to the shards of a finished stage; those of a half-done one may be cut otherwise next time.
+        for leftover in (run.layout.prompts, run.layout.parts, run.layout.completions):
+            remove(leftover)
         return _write(spark, run)
 
 
@@ -110,7 +113,8 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     _check(run, summary, snapshot)
     write_json(run.layout.prompts_summary, summary)
     write_shards(run.layout, manifest)
-    remove(_splits(run))
+    for leftover in (_splits(run), _repeats(run)):  # only served to get here, and hold texts
+        remove(leftover)
     return summary
 
 
@@ -138,7 +142,7 @@ def _find_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame
     if not rows.has_repeated_ids(corpus, run):
         return None
     repeats = rows.find_repeats(corpus, run)
-    path = join(run.layout.root, "repeats")
+    path = _repeats(run)
     write_table(repeats, path)
     kept = read_table(spark, path, repeats.schema)
     return F.broadcast(kept) if kept.count() <= _BROADCAST_REPEATS else kept
@@ -178,6 +182,10 @@ def _passages(
     return whole.unionByName(read_table(spark, path, split.schema))
 
 
+def _repeats(run: Run) -> str:
+    return join(run.layout.root, "repeats")
+
+
 def _splits(run: Run) -> str:
     return join(run.layout.root, "splits")
 
@@ -203,9 +211,9 @@ def _count(spark: SparkSession, places: DataFrame) -> Totals:
 
 def _plan(run: Run, totals: Totals, tokenizer: PromptTokenizer) -> Packing:
     frame = len(tokenizer.prefix_ids([""])[0])
-    cost = frame + sum(len(tokenizer.suffix_ids(ask)) for ask in asked(run))
+    questions = tuple(len(tokenizer.suffix_ids(ask)) for ask in asked(run))
     prompts = run.config.prompts
-    return plan_packing(totals.passages, totals.text_tokens, cost, prompts.shard_tokens, prompts.min_shards)
+    return plan_packing(totals.passages, totals.text_tokens, frame, questions, prompts.shard_tokens, prompts.min_shards)
 
 
 def asked(run: Run) -> tuple[str, ...]:
@@ -223,9 +231,11 @@ def _write_shards(
     if totals.passages >= _MANY_PASSAGES:
         passages = thin_frequent(passages, places, totals.passages, rows.document_id(run))
     tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(packing.buckets / 4))
-    writer = ShardWriter(run.layout, asked(run), packing)
-    ordered = sorted_passages(passages, packing, min(packing.buckets, tasks))
-    written = map_in_arrow(ordered, writer, spark_schema(SHARDS)).collect()  # one row per shard
+    writer = ShardWriter(run.layout, run.fingerprint, asked(run), packing)
+    cells = read_cells(spark, run, asked(run))
+    with settings(spark, JOIN_SETTINGS):
+        ordered = sorted_passages(passages, cells, packing, min(packing.buckets, tasks))
+        written = map_in_arrow(ordered, writer, spark_schema(SHARDS)).collect()  # one row per shard
     found = sorted((row.asDict() for row in written), key=lambda row: str(row["shard"]))
     return pa.Table.from_pylist(found, schema=SHARDS)
 
@@ -241,6 +251,8 @@ def _summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manif
         "passages": totals.passages,
         "unique_passages": sum(shards["passages"]),
         "prompts": sum(shards["prompts"]),
+        "prompts_known": sum(shards["prompts"]) - sum(shards["asked"]),
+        "prompts_to_ask": sum(shards["asked"]),
         "shards": manifest.num_rows,
         "estimated_tokens": sum(shards["estimated_tokens"]),
     }

@@ -1,9 +1,11 @@
 """Prompt shards as files: each passage with all its questions, adjacent, one Parquet file per shard.
 
-Enters: passages sorted by id, bucket by bucket, in Arrow batches inside of a Spark task. Leaves: one file
-`prompts/shard=…/part-0.parquet` and one manifest row per shard. The explosion passage × type happens here, behind
-shuffle and sort, as indices into one dictionary of texts: a text is held and stored once, however many types are asked.
-Files are whole or absent and their names are fixed, so a retried or speculative task writes the same file again.
+Enters: passages sorted by id, bucket by bucket, in Arrow batches inside of a Spark task, with what the store knows of
+them. Leaves: one file `prompts/shard=…/part-0.parquet` and one manifest row per shard. The explosion passage × type
+happens here, behind shuffle and sort, as indices into one dictionary of texts: a text is held and stored once, however
+many types are asked. Passages with nothing left to ask have shards of their own, which are committed here and never
+reach a replica; the known answers of the others go along with their shard. Files are whole or absent and their names
+are fixed, so a retried or speculative task writes the same file again.
 """
 
 from __future__ import annotations
@@ -12,16 +14,19 @@ import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from uniner_dist.prompts.packing import BYTES_PER_TOKEN, Packing, bucket_of, cut_bucket
+from uniner_dist.prompts.known import KnownAnswers, with_cells
+from uniner_dist.prompts.packing import Packing, bucket_of, cut_bucket
 from uniner_dist.schemas import PROMPTS, SCHEMA_VERSION, SHARDS
 from uniner_dist.storage.filesystem import join, write_bytes
 from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.shards import write_completions
 
 #: Occurrences that are looked at to find passages that stand in very many documents.
 _SAMPLE = 200_000
@@ -30,13 +35,16 @@ _SAMPLE = 200_000
 _OFTEN = 100
 
 
-def sorted_passages(texts: DataFrame, packing: Packing, partitions: int) -> DataFrame:
-    """`bucket`, `passage_id`, `text`, each bucket in one task and sorted by id: the one shuffle of texts.
+def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing, partitions: int) -> DataFrame:
+    """`bucket`, `passage_id`, `text` and, if the store has any, `cells`: each bucket in one task and sorted by id.
 
-    Repeats are left in and dropped by the writer, who sees them side by side.
+    This is the one shuffle of texts. Repeats are left in and dropped by the writer, who sees them side by side.
     """
     bucketed = texts.select(bucket_of(F.col("passage_id"), packing.buckets).alias("bucket"), "passage_id", "text")
-    return bucketed.repartition(partitions, "bucket").sortWithinPartitions("passage_id")
+    placed = bucketed.repartition(partitions, "bucket")
+    if cells is not None:
+        placed = with_cells(placed, cells, packing.buckets, partitions)
+    return placed.sortWithinPartitions("bucket", "passage_id")  # the order that the join has made already
 
 
 def thin_frequent(texts: DataFrame, places: DataFrame, count: int, doc_id: Column) -> DataFrame:
@@ -65,12 +73,14 @@ class ShardWriter:
 
     Args:
         layout: where the shards go.
+        fingerprint: key of the answers.
         asks: the questions, in order.
         packing: how buckets are cut.
     """
 
-    def __init__(self, layout: RunLayout, asks: Sequence[str], packing: Packing) -> None:
+    def __init__(self, layout: RunLayout, fingerprint: str, asks: Sequence[str], packing: Packing) -> None:
         self._layout = layout
+        self._fingerprint = fingerprint
         self._asks = tuple(asks)
         self._packing = packing
 
@@ -80,24 +90,56 @@ class ShardWriter:
 
     def _write_bucket(self, bucket: int, passages: pa.Table) -> Iterator[pa.RecordBatch]:
         text_bytes = pc.binary_length(passages["text"]).to_numpy().astype(np.int64)
-        tokens = -(-text_bytes // BYTES_PER_TOKEN) + self._packing.passage_cost
-        slices = cut_bucket(tokens, self._packing)
-        starts = np.flatnonzero(np.diff(slices, prepend=-1))
-        for start, end in zip(starts, [*starts[1:], len(slices)], strict=True):
-            name = self._packing.shard_name(bucket, int(slices[start]))
-            self._write_shard(name, passages.slice(start, end - start))
-            row = {
-                "shard": name,
-                "prompts": int(end - start) * len(self._asks),
-                "passages": int(end - start),
-                "estimated_tokens": int(tokens[start:end].sum()),
-            }
-            yield pa.RecordBatch.from_pylist([row], schema=SHARDS)
+        everything = np.ones((passages.num_rows, len(self._asks)), dtype=bool)
+        answers = None
+        if "cells" in passages.column_names:
+            answers = KnownAnswers(passages["cells"].combine_chunks(), self._asks)
+        missing = answers.missing if answers else everything
+        size, tokens = self._packing.shard_tokens, self._packing.tokens(text_bytes, missing)
+        open_ones, known_ones = np.flatnonzero(tokens), np.flatnonzero(tokens == 0)
+        for index, rows in _slices(open_ones, tokens, size, self._packing.min_shards):
+            name = self._packing.shard_name(bucket, index)
+            ids = self._write_prompts(name, passages.take(pa.array(rows)))
+            if answers and not missing[rows].all():
+                path = self._layout.known_file(name)
+                write_completions(path, name, self._fingerprint, answers.completions(ids, rows), exclusive=False)
+            yield self._manifest_row(name, missing[rows], tokens[rows])
+        for index, rows in _slices(known_ones, self._packing.tokens(text_bytes, everything), size, 1):
+            name = self._packing.shard_name(bucket, index, known=True)
+            ids = self._write_prompts(name, passages.take(pa.array(rows)))
+            assert answers is not None
+            path = self._layout.completions_file(name)
+            write_completions(path, name, self._fingerprint, answers.completions(ids, rows), exclusive=False)
+            yield self._manifest_row(name, missing[rows], tokens[rows])
 
-    def _write_shard(self, name: str, passages: pa.Table) -> None:
+    def _manifest_row(self, name: str, missing: npt.NDArray[np.bool_], tokens: npt.NDArray[np.int64]) -> pa.RecordBatch:
+        row = {
+            "shard": name,
+            "prompts": missing.size,
+            "asked": int(missing.sum()),
+            "passages": len(missing),
+            "estimated_tokens": int(tokens.sum()),
+        }
+        return pa.RecordBatch.from_pylist([row], schema=SHARDS)
+
+    def _write_prompts(self, name: str, passages: pa.Table) -> pa.Array:
+        """Write a shard; returns the ids of its passages."""
         ids, texts = (passages[column].combine_chunks() for column in ("passage_id", "text"))
         data = encode_prompts(ids, texts, self._asks)
         write_bytes(join(self._layout.prompts, f"shard={name}", "part-0.parquet"), data)
+        return ids
+
+
+def _slices(
+    rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64], shard_tokens: int, min_shards: int
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """Number of each slice of some rows of a bucket, and its rows."""
+    if not len(rows):
+        return
+    slices = cut_bucket(tokens[rows], shard_tokens, min_shards)
+    starts = np.flatnonzero(np.diff(slices, prepend=-1))
+    for start, end in zip(starts, [*starts[1:], len(slices)], strict=True):
+        yield int(slices[start]), rows[start:end]
 
 
 def _whole_buckets(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:

@@ -208,6 +208,25 @@ def remove(path: str) -> None:
         patiently(path, lambda: fs.rm(stripped, recursive=True))
 
 
+def remove_litter(path: str, older_than_s: float = 0.0) -> None:
+    """Remove what killed processes left half written below a local folder: files without their name yet, Spark's too.
+
+    Args:
+        older_than_s: younger files may be somebody's at work.
+    """
+    fs, stripped = open_fs(path)
+    if not is_local(fs):
+        return  # objects appear whole
+    for folder, _, names in os.walk(stripped):
+        for name in names:
+            unnamed = name.startswith(".") and name.endswith(".tmp")
+            if unnamed or "_temporary" in folder[len(stripped) :].split("/"):
+                file = os.path.join(folder, name)
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - os.path.getmtime(file) >= older_than_s:
+                        os.unlink(file)
+
+
 def copy_file(source: str, target: str) -> None:
     """Copy one file between any two paths; the target appears whole."""
     write_bytes(target, read_bytes(source))

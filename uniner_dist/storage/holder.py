@@ -17,21 +17,32 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage.filesystem import StorageError, join, list_names, read_json, remove, write_json
-from uniner_dist.storage.layout import RunLayout
 
 BEAT_S = 5.0
 #: A heart that did not beat for this long has stopped.
 STALE_S = 60.0
 
 
+class Held(Protocol):
+    """What one process at a time works on: a run, or the store's part of one fingerprint."""
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+
+    @property
+    def holders(self) -> str:
+        """Folder of the claims."""
+
+
 class Holder:
     """The right to work on a run, as long as no later generation exists."""
 
-    def __init__(self, layout: RunLayout, generation: int, on_lost: Callable[[], None]) -> None:
+    def __init__(self, layout: Held, generation: int, on_lost: Callable[[], None]) -> None:
         self._layout, self.generation, self._on_lost = layout, generation, on_lost
         self._lost = threading.Event()
         self._done = threading.Event()
@@ -58,7 +69,7 @@ class Holder:
         """What to tell when the run is somebody else's by now."""
         later = _describe(self._layout, _latest(self._layout))
         return RunHeldError(
-            f"run {self._layout.run_id}: was taken over by {later} while this process stood still; "
+            f"{self._layout.title}: was taken over by {later} while this process stood still; "
             "nothing more is written here"
         )
 
@@ -86,7 +97,7 @@ class Holder:
 
 
 @contextmanager
-def hold(layout: RunLayout, on_lost: Callable[[], None] = lambda: None) -> Iterator[Holder]:
+def hold(layout: Held, on_lost: Callable[[], None] = lambda: None) -> Iterator[Holder]:
     """Hold the run for the time of a `with` block.
 
     Args:
@@ -98,7 +109,7 @@ def hold(layout: RunLayout, on_lost: Callable[[], None] = lambda: None) -> Itera
     latest = _latest(layout)
     if latest and _is_alive(layout, latest):
         raise RunHeldError(
-            f"run {layout.run_id}: {_describe(layout, latest)} works on it. Wait for it or stop it; "
+            f"{layout.title}: {_describe(layout, latest)} works on it. Wait for it or stop it; "
             f"if it is dead, this command may take over {STALE_S:g} s after its last sign of life"
         )
     claim = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "since": time.time()}
@@ -106,7 +117,7 @@ def hold(layout: RunLayout, on_lost: Callable[[], None] = lambda: None) -> Itera
     # The heart beats before the claim is there: a claim without a beat would look dead to a third candidate.
     write_json(_beat_path(layout, latest + 1), {"at": time.time()})
     if not write_json(_claim_path(layout, latest + 1), claim, exclusive=True):
-        raise RunHeldError(f"run {layout.run_id}: {_describe(layout, latest + 1)} was faster in taking it over")
+        raise RunHeldError(f"{layout.title}: {_describe(layout, latest + 1)} was faster in taking it over")
     holder = Holder(layout, latest + 1, on_lost)
     try:
         yield holder
@@ -114,26 +125,26 @@ def hold(layout: RunLayout, on_lost: Callable[[], None] = lambda: None) -> Itera
         holder.release()
 
 
-def current_holder(layout: RunLayout) -> str | None:
+def current_holder(layout: Held) -> str | None:
     """Words for who works on the run right now; None when nobody does."""
     latest = _latest(layout)
     return _describe(layout, latest) if latest and _is_alive(layout, latest) else None
 
 
-def _claim_path(layout: RunLayout, generation: int) -> str:
+def _claim_path(layout: Held, generation: int) -> str:
     return join(layout.holders, f"{generation:06d}.json")
 
 
-def _beat_path(layout: RunLayout, generation: int) -> str:
+def _beat_path(layout: Held, generation: int) -> str:
     return join(layout.holders, f"{generation:06d}.beat.json")
 
 
-def _latest(layout: RunLayout) -> int:
+def _latest(layout: Held) -> int:
     stems = (name.split(".", 1) for name in list_names(layout.holders))
     return max((int(stem) for stem, *rest in stems if rest == ["json"] and stem.isdigit()), default=0)
 
 
-def _is_alive(layout: RunLayout, generation: int) -> bool:
+def _is_alive(layout: Held, generation: int) -> bool:
     """Whether the heart of a claim beats: a recent beat, and on this machine a living process."""
     try:
         beat: dict[str, Any] = read_json(_beat_path(layout, generation))
@@ -155,7 +166,7 @@ def _process_exists(pid: int) -> bool:
     return True
 
 
-def _describe(layout: RunLayout, generation: int) -> str:
+def _describe(layout: Held, generation: int) -> str:
     try:
         claim = read_json(_claim_path(layout, generation))
     except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""Where the files of a run stand below the workdir. Names only; nothing is read or written here."""
+"""Where the files of a run stand below the workdir, and those of the store. Names only; nothing is read or written."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ class RunLayout:
 
     workdir: str
     run_id: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"run {self.run_id}"
 
     @property
     def root(self) -> str:
@@ -50,6 +55,11 @@ class RunLayout:
         return join(self.root, "prompts.json")
 
     @property
+    def plan(self) -> str:
+        """What the run was expected to ask and cost, JSON."""
+        return join(self.root, "plan.json")
+
+    @property
     def completions(self) -> str:
         """One file per shard."""
         return join(self.root, "completions")
@@ -64,7 +74,7 @@ class RunLayout:
         return join(self.root, "parts")
 
     def known_file(self, shard: str) -> str:
-        """Answers kept from an earlier file of a shard whose unanswered prompts are asked again."""
+        """Answers that a shard need not ask for: from the store, or from an earlier file of its own; null means ask."""
         return join(self.parts, shard, "known.parquet")
 
     @property
@@ -111,3 +121,53 @@ class RunLayout:
     def report(self) -> str:
         """What ran and what came out, JSON."""
         return join(self.root, "report.json")
+
+
+@dataclass(frozen=True)
+class WorkdirLayout:
+    """A workdir as a whole: held by what changes all of its runs, while none of them is worked on."""
+
+    workdir: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"workdir {self.workdir}"
+
+    @property
+    def holders(self) -> str:
+        """Who changes all runs."""
+        return join(self.workdir, "holders")
+
+
+@dataclass(frozen=True)
+class StoreLayout:
+    """Paths of the answers that one fingerprint has in a store: `<store>/<fingerprint>/…`."""
+
+    store: str
+    fingerprint: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"store {self.root}"
+
+    @property
+    def root(self) -> str:
+        """Folder of the fingerprint."""
+        return join(self.store, self.fingerprint)
+
+    @property
+    def cells(self) -> str:
+        """Files of answers: small ones, one per shard of a run, and compacted ones."""
+        return join(self.root, "cells")
+
+    @property
+    def manifests(self) -> str:
+        """What compactions added and replaced, one JSON each."""
+        return join(self.root, "manifests")
+
+    @property
+    def holders(self) -> str:
+        """Who changes this part of the store other than by adding to it."""
+        return join(self.root, "holders")

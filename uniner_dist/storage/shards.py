@@ -145,8 +145,11 @@ def reopen_unanswered(layout: RunLayout, shards: Iterable[str]) -> list[str]:
 
 
 def shards_with_known_answers(layout: RunLayout) -> frozenset[str]:
-    """Shards of which an earlier, partly answered file is kept."""
-    return frozenset(shard for shard in list_names(layout.parts) if exists(layout.known_file(shard)))
+    """Shards of which some answers are there already, from the store or from an earlier file of their own."""
+    shards = list_names(layout.parts)
+    with ThreadPoolExecutor(_READERS) as readers:
+        known = readers.map(lambda shard: exists(layout.known_file(shard)), shards)
+    return frozenset(shard for shard, there in zip(shards, known, strict=True) if there)
 
 
 def read_stamp(path: str) -> dict[str, str]:

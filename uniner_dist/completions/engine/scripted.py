@@ -45,7 +45,8 @@ class ScriptedEngine:
     may be limited to a type by `word@type`), `slow_s` (seconds per prompt), `start_s` (seconds to load), `fail_start`
     (message), `fail_start_node` (id of the node where no engine starts), `oom_gib` (memory to ask for at load),
     `oom_once` (path of a file: only the engine that creates it asks for that memory), `long_s` (seconds of generating
-    before the first answer, with tokens that count), `batch` (prompts per step).
+    before the first answer, with tokens that count), `batch` (prompts per step), `log` (file to which every prompt it
+    receives is added, as JSON lines of text and type).
     """
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -65,6 +66,9 @@ class ScriptedEngine:
 
     def add(self, request_id: str, prompt_ids: list[int]) -> None:
         """Queue one prompt, or refuse it."""
+        if self._extra.get("log"):
+            with open(self._extra["log"], "a", encoding="utf-8") as log:
+                log.write(json.dumps(self._read(prompt_ids)) + "\n")
         if self._hits("refuse", *self._read(prompt_ids)):
             raise PromptRefusedError("refused as the script says")
         self._waiting.append((request_id, prompt_ids))

@@ -1,0 +1,8 @@
+"""`spark-submit jobs/plan.py …`: the same as `uniner-dist plan …`, with the same arguments."""
+
+import sys
+
+from uniner_dist.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["plan", *sys.argv[1:]]))

@@ -1,0 +1,1 @@
+"""Keeping workdirs and stores small and lawful: compact the store, prune old runs, forget documents."""

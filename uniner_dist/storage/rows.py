@@ -1,0 +1,109 @@
+"""Rows of Parquet files by their position: finding those of some values, and taking them out without touching the rest.
+
+Works on whole files, row group by row group; what is not taken out keeps its columns, order and the file's metadata.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from uniner_dist.storage.filesystem import open_fs, patiently, read_bytes, remove, write_bytes
+
+Positions = npt.NDArray[np.int64]
+
+
+def without_rows(data: bytes, rows: Sequence[int] | Positions, **options: Any) -> tuple[bytes, int]:
+    """A Parquet file without the rows at these positions, and how many are left.
+
+    Args:
+        options: further options of `pyarrow.parquet.ParquetWriter`.
+    """
+    file, buffer, kept, begin = pq.ParquetFile(io.BytesIO(data)), io.BytesIO(), 0, 0
+    drop = np.zeros(file.metadata.num_rows, dtype=bool)
+    drop[np.asarray(rows, dtype=np.int64)] = True
+    with pq.ParquetWriter(buffer, file.schema_arrow, compression="zstd", **options) as writer:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            stays = table.filter(pa.array(~drop[begin : begin + table.num_rows]))
+            begin, kept = begin + table.num_rows, kept + stays.num_rows
+            if stays.num_rows:
+                writer.write_table(stays)
+    return buffer.getvalue(), kept
+
+
+def find_rows(path: str, column: Sequence[str], values: pa.Array) -> tuple[int, Positions]:
+    """How many rows a file has, and the positions of those whose column has one of these values.
+
+    Reads only the footer, and the column in row groups whose statistics do not rule the values out.
+
+    Args:
+        column: its name, or the names of a struct and a field of it.
+        values: strings or integers; those that the column's type cannot hold match nothing.
+    """
+
+    def look() -> tuple[int, Positions]:
+        fs, stripped = open_fs(path)
+        with fs.open(stripped, "rb") as stream:
+            return _find_rows(pq.ParquetFile(stream), column, values)
+
+    return patiently(path, look)
+
+
+def _find_rows(file: pq.ParquetFile, column: Sequence[str], values: pa.Array) -> tuple[int, Positions]:
+    outer, *inner = column
+    kind = file.schema_arrow.field(outer).type
+    wanted = fitting(values, kind.field(inner[0]).type if inner else kind)
+    name = ".".join(column)
+    place = [file.schema.column(i).path for i in range(len(file.schema))].index(name)
+    begin, found = 0, [np.zeros(0, dtype=np.int64)]
+    for group in range(file.num_row_groups):
+        metadata = file.metadata.row_group(group)
+        if len(wanted) and _may_hold(metadata.column(place).statistics, wanted):
+            read = file.read_row_group(group, columns=[name])[outer].combine_chunks()
+            read = read.field(inner[0]) if inner else read
+            found.append(begin + np.flatnonzero(np.asarray(pc.is_in(read, value_set=wanted))))
+        begin += metadata.num_rows
+    return begin, np.concatenate(found)
+
+
+def fitting(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Those of the values that a type can hold, as that type."""
+    fits = []
+    for value in values.to_pylist():
+        try:
+            fits.append(pa.scalar(int(value) if pa.types.is_integer(kind) else str(value), kind))
+        except (ValueError, OverflowError, pa.ArrowInvalid):
+            continue
+    return pa.array([scalar.as_py() for scalar in fits], kind)
+
+
+def _may_hold(statistics: Any, wanted: pa.Array) -> bool:
+    if statistics is None or not statistics.has_min_max:
+        return True
+    low, high = statistics.min, statistics.max
+    return any(low <= value <= high for value in wanted.to_pylist())
+
+
+def erase(path: str, rows: Positions, keep_empty: bool = False, **options: Any) -> int:
+    """Take rows out of a file where it stands; a file without rows is removed. Returns how many are left.
+
+    Args:
+        keep_empty: let a file without rows stand, so that the dataset keeps its columns.
+        options: further options of `pyarrow.parquet.ParquetWriter`.
+    """
+    data, kept = without_rows(read_bytes(path), rows, **options)
+    folder, _, name = path.rpartition("/")
+    remove(f"{folder}/.{name}.crc")  # Hadoop's checksum of the file as it was
+    if kept or keep_empty:
+        write_bytes(path, data)
+    else:
+        remove(path)
+    return kept
