@@ -47,7 +47,8 @@ from uniner_dist.tables import read_table
 Annotate = Callable[[Config], Mapping[str, Any]]
 Say = Callable[[str], None]
 
-_GOLD, _SAMPLE = "gold/", "sample/"
+#: Before the ids of the gate's own documents.
+GOLD, SAMPLE = "gold/", "sample/"
 
 
 def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> dict[str, Any]:
@@ -123,9 +124,9 @@ def close_gate(run: Run) -> None:
     if figures is None or not exists(place.corpus):
         return
     if figures["sample"]:
-        texts = {_bare(name): text for name, text in _read_corpus(place).items() if name.startswith(_SAMPLE)}
+        texts = {_bare(name): text for name, text in _read_corpus(place).items() if name.startswith(SAMPLE)}
         answers = read_cells(place.annotations, "doc_id")
-        cells = {(_bare(name), label): cell for (name, label), cell in answers.items() if name.startswith(_SAMPLE)}
+        cells = {(_bare(name), label): cell for (name, label), cell in answers.items() if name.startswith(SAMPLE)}
         # Another run may have pinned its sample meanwhile, and a document may have been taken out of it: it stands.
         sample = read_sample(run.config.output.path) or Sample(texts, {}, {})
         cells = {key: cell for key, cell in cells.items() if key[0] in sample.texts}
@@ -156,8 +157,8 @@ def _measure(
         gold_texts = _gold_texts(spark, run, gold)
         pinned = read_sample(run.config.output.path)
         sample_texts = _sample_texts(spark, run, pinned)
-        known = [_GOLD + one for one in _in_corpus(spark, run, gold_texts, gold is not None and not gold.texts)]
-        known += [_SAMPLE + one for one in _in_corpus(spark, run, sample_texts, pinned is None)]
+        known = [GOLD + one for one in _in_corpus(spark, run, gold_texts, gold is not None and not gold.texts)]
+        known += [SAMPLE + one for one in _in_corpus(spark, run, sample_texts, pinned is None)]
     figures: dict[str, Any] = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "run_id": None,
@@ -220,10 +221,10 @@ def _write_documents(
 ) -> None:
     answers = gold.answers if gold else {}
     slice_ = [
-        GoldDocument(_GOLD + doc_id, text, {name: list(mentions) for name, mentions in answers[doc_id].items()})
+        GoldDocument(GOLD + doc_id, text, {name: list(mentions) for name, mentions in answers[doc_id].items()})
         for doc_id, text in sorted(gold_texts.items())
     ]
-    sample = [GoldDocument(_SAMPLE + doc_id, text) for doc_id, text in sorted(sample_texts.items())]
+    sample = [GoldDocument(SAMPLE + doc_id, text) for doc_id, text in sorted(sample_texts.items())]
     write_gold([*slice_, *sample], place.corpus, place.gold)
 
 
@@ -237,6 +238,7 @@ def own_config(run: Run, place: GatePlace, labels: Iterable[str]) -> Config:
     tree["types"] = [entity_type for entity_type in tree["types"] if entity_type["label"] in wanted]
     # Failures are part of what the gate judges: they must not end its run.
     tree["run"] |= {"max_failed_fraction": 1.0, "allow_rejects_fraction": 1.0}
+    tree["run"] |= {"max_prompts": None, "max_gpu_hours": None}
     tree["gate"] = {}
     return validate_tree(tree)
 
@@ -276,7 +278,7 @@ def _drift(run: Run, pinned: Sample, place: GatePlace) -> dict[str, Any] | None:
     answers = read_cells(place.annotations, "doc_id")
     keys = [(doc_id, label) for doc_id in pinned.texts for label in labels]
     before = {key: pinned.cells.get(key) for key in keys}
-    summary = _compare(before, {key: answers.get((_SAMPLE + key[0], key[1])) for key in keys})
+    summary = _compare(before, {key: answers.get((SAMPLE + key[0], key[1])) for key in keys})
     earlier = [{"label": label, "model": s.model, "run_id": s.run_id} for label, s in pinned.sources.items()]
     write_json(place.drift, {"before": [one for one in earlier if one["label"] in labels], **summary})
     return _rates(summary, keys) | {"labels": labels}
@@ -310,10 +312,10 @@ def _measure_staged(spark: SparkSession, run: Run, place: GatePlace, figures: Ma
     keys = [key for key in own if key in gate_answers]
     result["bulk"] = _rates(_compare({key: gate_answers[key] for key in keys}, own), keys)
     gold = figures["gold"]
-    if gold and gold["documents"] == sum(name.startswith(_GOLD) for name in figures["in_corpus"]):
+    if gold and gold["documents"] == sum(name.startswith(GOLD) for name in figures["in_corpus"]):
         scores = Scores(read_gold(place.gold))
         for row in rows:
-            if row.doc_id.startswith(_GOLD):
+            if row.doc_id.startswith(GOLD):
                 scores.add(row)
         result["gold"] = _gold_figures(scores.scores())
     return result

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from uniner_dist.annotations.documents import QUARANTINE_COLUMNS
 from uniner_dist.errors import RunHeldError
+from uniner_dist.housekeeping.forget_gate import forget_in_gates
 from uniner_dist.housekeeping.forget_output import LITTER_S, forget_in_output
 from uniner_dist.housekeeping.forget_shards import forget_in_shards
 from uniner_dist.run import Run, list_runs, load_run
@@ -62,6 +63,7 @@ class Erasure:
     prompts: int = 0  # prompts of runs
     places: int = 0  # passages of the documents, in all runs
     other_rows: int = 0  # of rejects and quarantine
+    sampled: int = 0  # documents of quality gates' samples
 
     @property
     def anything(self) -> bool:
@@ -95,11 +97,14 @@ def forget(workdir: str, ids: Sequence[str]) -> Erasure:
         if busy:
             raise RunHeldError(f"run {run.id}: {busy} works on it; wait for it or stop it first")
     wanted = pa.array(sorted(set(ids)), pa.string())
+    sampled = sum(forget_in_gates(run, ids, forget) for run in runs)
     with ExitStack() as stack:
         stores = [part for store in sorted({run.config.store_path for run in runs}) for part in list_stores(store)]
         for part in stores:
             stack.enter_context(hold(part))
-        return _forget(workdir, runs, stores, wanted)
+        erasure = _forget(workdir, runs, stores, wanted)
+    erasure.sampled = sampled
+    return erasure
 
 
 def _load_runs(workdir: str) -> Iterator[Run]:
