@@ -90,10 +90,11 @@ def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
         return running
     builder: Any = SparkSession.builder.appName("uniner-dist")
     if "PYSPARK_GATEWAY_PORT" not in os.environ:
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        if _is_here(config.spark.master):
+            os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.master(config.spark.master)
-        for key, value in {**local_settings(quick), **config.spark.conf}.items():
+        for key, value in {**local_settings(config.spark.master, quick), **config.spark.conf}.items():
             builder = builder.config(key, value)
     with marked():
         session: SparkSession = builder.getOrCreate()
@@ -112,12 +113,17 @@ def spark_session(config: HasSpark, quick: bool = False) -> Iterator[SparkSessio
             session.stop()
 
 
-def local_settings(quick: bool = False) -> dict[str, str]:
-    """Properties of a session that we start ourselves: loopback only, quiet, sized for one machine."""
+def _is_here(master: str) -> bool:
+    """Whether all executors are on this machine; those of another one must reach the driver by its real address."""
+    return re.match(r"local\b|spark://(127\.0\.0\.1|localhost):", master) is not None
+
+
+def local_settings(master: str, quick: bool = False) -> dict[str, str]:
+    """Properties of a session that we start ourselves: loopback only unless the master is elsewhere, quiet, small."""
     quiet = Path(__file__).with_name("log4j2.properties")
+    loopback = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if _is_here(master) else {}
     return {
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
+        **loopback,
         "spark.driver.memory": "2g",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}" + _QUICK_JAVA * quick,
         "spark.ui.enabled": "false",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.spark.conftest import write_corpus
 from tests.spark.scripted import capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.annotations.carry import relative_to
-from uniner_dist.errors import AuditError, StageError, ThresholdError
+from uniner_dist.errors import AuditError, RunHeldError, StageError, ThresholdError
 from uniner_dist.prompts import write_prompts
 from uniner_dist.run import Run
 from uniner_dist.storage import flip
@@ -162,6 +163,59 @@ def _crash_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
         real(*arguments)
 
     monkeypatch.setattr("uniner_dist.annotations.publishing.apply", apply)
+
+
+def test_a_holder_that_lost_its_run_publishes_nothing_more_wherever_it_stood_still(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    """The process wakes up before the n-th step that others could see; the one that took over does the rest."""
+    old, new = _rows(range(6), "mo"), _rows(range(3, 8), "tu", "Eve")
+    publish(spark, _stage(spark, make_run(write_corpus(tmp_path / "c1", old, ["day"]))))
+    run = _stage(spark, make_run(write_corpus(tmp_path / "c2", new, ["day"])))
+    output = run.config.output.path
+    steps = 0
+    while True:
+        left = [steps]
+
+        def check(left: list[int] = left) -> None:
+            if not left[0]:
+                raise RunHeldError("taken over")
+            left[0] -= 1
+
+        before = _contents(output)
+        try:
+            publish(spark, run, check=check)
+            break
+        except RunHeldError:
+            assert _contents(output) == before or steps > 1, "no step is seen before the first check passed"
+            assert run.id not in read_marker(output)["runs"] or steps > 5
+            check_files(output)
+        steps += 1
+    assert steps > 5, "before the journal, the marker, every folder, and the end"
+    check_output(output, _texts(old, new), LABELS)
+
+
+def _contents(output: str) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in Path(output).rglob("*") if path.is_file()}
+
+
+def test_two_runs_that_publish_at_the_same_time_both_end_up_in_the_output(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    """Over different partitions and over the same ones: who is second replaces the shared documents of the first."""
+    groups = [_rows(range(4), "mo"), _rows(range(2, 6), "mo", "Eve"), _rows(range(6, 9), "tu")]
+    runs = [_stage(spark, make_run(write_corpus(tmp_path / f"c{i}", rows, ["day"]))) for i, rows in enumerate(groups)]
+    with ThreadPoolExecutor(3) as threads:
+        entries = list(threads.map(lambda run: publish(spark, run), runs))
+    output = runs[0].config.output.path
+    found = {(row["doc_id"], row["entity_type"]): row for row in read_annotations(output)}
+    assert found.keys() == {(i, label) for i in range(9) for label in LABELS}
+    assert len(read_annotations(output)) == 18
+    [winner] = {found[i, label]["run_id"] for i in (2, 3) for label in LABELS}
+    assert winner in (runs[0].id, runs[1].id)
+    assert sorted(entry["rows_replaced"] for entry in entries) == [0, 0, 4]
+    assert set(read_marker(output)["runs"]) == {run.id for run in runs}
+    check_files(output)
 
 
 def test_output_without_folders_is_exchanged_as_a_whole(

@@ -100,11 +100,8 @@ def test_a_process_that_keeps_the_output_locked_is_waited_for_but_not_for_ever(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flip, "_LOCK_S", 0.2)
-    with (
-        lock_output(str(output)),
-        pytest.raises(StageError, match="another process has been publishing there"),
-        lock_output(str(output)),
-    ):
+    words = "another process has been publishing there"
+    with lock_output(str(output)), pytest.raises(StageError, match=words), lock_output(str(output)):
         pass
     with lock_output(str(output)):
         pass
