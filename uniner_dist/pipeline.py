@@ -80,14 +80,16 @@ def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: S
         pool = stack.enter_context(open_pool(run, stop)) if early else None
         run_prompts(run, say)
         complete = is_complete(run)
+        if not complete:
+            check_limits(run)
         if gated:
             if not complete:
                 stack.enter_context(ray_cluster(run.config.ray))  # one cluster for both pools
             run_gate(run, say)
         if complete:
+            note_start(run)
             say("completions: every answer is there already; no replica is started")
             return
-        check_limits(run)
         pool = pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, holder, stop, say)
 

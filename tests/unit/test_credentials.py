@@ -41,5 +41,5 @@ def test_a_process_with_credentials_of_its_own_keeps_them_whole(monkeypatch: pyt
 
 
 def test_a_replicas_specification_does_not_show_them() -> None:
-    spec = ReplicaSpec(None, None, "f", "t", "{}", 1, credentials=KEYS)  # type: ignore[arg-type]
+    spec = ReplicaSpec(None, None, None, "f", "t", "{}", 1, credentials=KEYS)  # type: ignore[arg-type]
     assert "secret" not in repr(spec)

@@ -1,6 +1,6 @@
 """Limits on what a run may spend, over all of its starts: which shards may be asked, and for how long.
 
-A start that was killed outright has left no account of its time, so its GPU hours are not counted.
+Of a start that was killed outright, up to the last half a minute is not counted: its account was not written yet.
 """
 
 from __future__ import annotations

@@ -77,6 +77,8 @@ class Pool:
         self._wanted = 0
         self._answered_by_gone = 0
         self._replica_s_of_gone = 0.0
+        self._running_since_s = time.monotonic()
+        self._answering_since_s: float | None = None
         self._began_s = time.monotonic()
         self.slots: list[Slot] = []
         self.queue = WorkQueue({}, Limits())
@@ -111,14 +113,15 @@ class Pool:
         limits = Limits(config.suspect_after, config.max_kills, config.max_shard_attempts, config.max_shard_killers)
         self.queue = WorkQueue(shards, limits, known)
         self._answered_before = answered_before
-        begun = time.monotonic()
-        answering: float | None = None
+        self.summary.shards += len(shards)
+        self._running_since_s, self._answering_since_s = time.monotonic(), None
         while self.queue.open:
             if self._should_stop():
                 self._drain()
             check_cluster()
             now = time.monotonic()
-            if self._replica_s(now) < replica_s:
+            self._tell_time(now)
+            if self.summary.replica_s < replica_s:
                 self._scale(now)
                 self._feed(now)
             elif not self.in_flight:
@@ -127,12 +130,7 @@ class Pool:
             self._collect()
             self._watch(time.monotonic())
             self.on_change(self)
-            if answering is None and self._ready():
-                answering = time.monotonic()
-        self._replica_s(time.monotonic())
-        self.summary.answering_s += time.monotonic() - (answering or begun)
-        self.summary.shards += len(shards)
-        self.summary.wall_s += time.monotonic() - begun
+        self._tell_time(time.monotonic())
         return self.summary
 
     def close(self) -> None:
@@ -184,11 +182,14 @@ class Pool:
         if answer["warning"]:
             self._event(f"replica {slot.number}: {answer['warning']}")
 
-    def _replica_s(self, now: float) -> float:
-        """Seconds that replicas were placed so far; also kept in the summary."""
+    def _tell_time(self, now: float) -> None:
+        """Keep the seconds of the summary, also for those who look before the end."""
+        if self._answering_since_s is None and self._ready():
+            self._answering_since_s = now
         placed = (slot for slot in self.slots if slot.state is not ReplicaState.PENDING)
         self.summary.replica_s = self._replica_s_of_gone + sum(now - slot.placed_s for slot in placed)
-        return self.summary.replica_s
+        self.summary.wall_s = now - self._running_since_s
+        self.summary.answering_s = now - (self._answering_since_s or now)
 
     def _ready(self) -> int:
         return self.count(ReplicaState.READY) + self.count(ReplicaState.BUSY)
@@ -379,6 +380,7 @@ class Pool:
         while any(slot.works for slot in self.slots) and time.monotonic() < deadline:
             self._collect()
             self._watch(time.monotonic())
+            self._tell_time(time.monotonic())
             self.on_change(self)
         raise DrainedError(
             f"stopped on request with {self.queue.open} shards open; the same command goes on where this one ended"

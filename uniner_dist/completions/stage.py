@@ -10,7 +10,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -37,6 +37,9 @@ from uniner_dist.storage.shards import (
     shards_with_known_answers,
     verified_shards,
 )
+
+#: Seconds between two writings of a start's counters.
+_ACCOUNT_S = 30.0
 
 
 @contextmanager
@@ -71,19 +74,13 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
     answered_before = done > 0 or any(attempt["prompts"] for attempt in attempts)
     budget = Budget(run, attempts)
     allowed = budget.shards(todo, done)
-    begun = time.time()
-    kept: dict[str, Any] = {
-        "shards": len(manifest),
-        "shards_reused": len(manifest) - len(todo),
-        "prompts_reused": done,
-        "prompts_known": sum(shard.prompts - shard.asked for shard in manifest),
-        "gpu_hours": 0.0,
-    }
-    _write_attempt(run, _attempt(PoolSummary(), begun) | kept)  # stays if this start is killed
+    account = _Account(run, manifest, committed)
+    account.write(PoolSummary())
     with Display(total, done, run.layout.progress) as display:
 
         def look_around(pool: Pool) -> None:
             display.update(pool)
+            account.keep(pool.summary)
             if holder is not None and holder.lost:
                 holder.check()
 
@@ -92,10 +89,9 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
             known = shards_with_known_answers(run.layout)
             pool.run(order_shards(allowed), known, answered_before, budget.replica_s)
         finally:
-            attempt = _attempt(pool.summary, begun) | kept
-            attempt["gpu_hours"] = gpu_hours(run.config, pool.summary.replica_s)
+            attempt = account.values(pool.summary)
             if holder is None or not holder.lost:
-                _write_attempt(run, attempt)
+                account.write(pool.summary)
             display.update(pool, final=True)
     left = len(todo) - len(allowed) + pool.queue.open
     if left:
@@ -117,19 +113,44 @@ def check_limits(run: Run) -> None:
         raise budget.reached(len(todo), total)
 
 
-def _write_attempt(run: Run, attempt: dict[str, Any]) -> None:
-    """Counters of this start; without them the report is poorer, so storage that fails here stops nothing."""
-    with suppress(StorageError):
-        write_json(join(run.layout.attempts, f"{attempt['begun']:.3f}.json"), attempt)
+class _Account:
+    """Counters of one start in `attempts/`, kept up while it works, since it may be killed.
+
+    Args:
+        committed: shards that were committed before this start.
+    """
+
+    def __init__(self, run: Run, manifest: list[Shard], committed: Set[str]) -> None:
+        self._run, self._begun, self._next_s = run, time.time(), time.monotonic() + _ACCOUNT_S
+        self._kept = {
+            "shards": len(manifest),
+            "shards_reused": len(committed),
+            "prompts_reused": sum(shard.asked for shard in manifest if shard.name in committed),
+            "prompts_known": sum(shard.prompts - shard.asked for shard in manifest),
+        }
+
+    def values(self, summary: PoolSummary) -> dict[str, Any]:
+        """All of it."""
+        times = {"begun": self._begun, "ended": time.time(), "host": socket.gethostname()}
+        hours = gpu_hours(self._run.config, summary.replica_s)
+        return times | asdict(summary) | self._kept | {"gpu_hours": hours}
+
+    def keep(self, summary: PoolSummary) -> None:
+        """Write now and then."""
+        if time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + _ACCOUNT_S
+            self.write(summary)
+
+    def write(self, summary: PoolSummary) -> None:
+        """Without these counters the report is poorer, so storage that fails here stops nothing."""
+        with suppress(StorageError):
+            write_json(join(self._run.layout.attempts, f"{self._begun:.3f}.json"), self.values(summary))
 
 
 def note_start(run: Run) -> None:
     """Counters of a start that found every shard committed."""
-    manifest, now = _manifest(run), time.time()
-    asked = sum(shard.asked for shard in manifest)
-    kept = {"shards": len(manifest), "shards_reused": len(manifest), "prompts_reused": asked, "gpu_hours": 0.0}
-    kept["prompts_known"] = sum(shard.prompts - shard.asked for shard in manifest)
-    _write_attempt(run, _attempt(PoolSummary(), now) | kept)
+    manifest = _manifest(run)
+    _Account(run, manifest, {shard.name for shard in manifest}).write(PoolSummary())
 
 
 def is_complete(run: Run) -> bool:
@@ -163,10 +184,6 @@ def _manifest(run: Run) -> list[Shard]:
     table = read_shards(run.layout)
     columns = (table.column(name).to_pylist() for name in ("shard", "prompts", "asked", "estimated_tokens"))
     return [Shard(*row) for row in zip(*columns, strict=True)]
-
-
-def _attempt(summary: PoolSummary, begun: float) -> dict[str, Any]:
-    return {"begun": begun, "ended": time.time(), "host": socket.gethostname(), **asdict(summary)}
 
 
 def _replica_spec(run: Run) -> ReplicaSpec:
