@@ -8,6 +8,7 @@ never changed and never shuffled here; nothing but JVM column expressions.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -17,6 +18,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from uniner_dist.errors import ConfigError
 from uniner_dist.run import Run
 from uniner_dist.spark import column, spark_glob, spark_path, spark_type, write_path
+from uniner_dist.storage import folders
 from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
 
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
@@ -26,7 +28,7 @@ _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 
 #: Why a row of the corpus cannot be used.
-REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "duplicate_id")
+REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "bad_folder", "duplicate_id")
 
 
 def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
@@ -40,6 +42,7 @@ def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
     rows: DataFrame = _reader(spark, run, _read_schema(run, snapshot)).load(place)
     if any(_PERCENT_UTF8.search(file[len(snapshot.base) :]) for file in snapshot.files):
         rows = rows.withColumns({name: _from_percent_utf8(column(name)) for name in run.corpus_partitions})
+    rows = rows.withColumns({name: _null_if_empty(column(name)) for name in _string_folders(rows.schema, run)})
     return rows.select(
         F.struct(*[column(name) for name in document_columns(run)]).alias("document"),
         column(corpus.text_column).alias("text"),
@@ -70,7 +73,27 @@ def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
         .when(~_all_valid_utf8(corpus), "invalid_utf8")
         .when(~text.rlike(_VISIBLE), "blank_text")
     )
+    for name in _string_folders(corpus.schema["document"].dataType, run):
+        if name not in run.corpus_partitions:  # those were folders already
+            reason = reason.when(~_fits_folder(name, F.col("document").getField(name)), "bad_folder")
     return corpus.withColumn("reason", reason)
+
+
+def _string_folders(columns: Any, run: Run) -> list[str]:
+    """Folder columns of the output among these fields of a struct that are strings."""
+    return [f.name for f in columns.fields if f.name in run.partition_by and isinstance(f.dataType, StringType)]
+
+
+def _null_if_empty(value: Column) -> Column:
+    """Null and the empty string have one folder, which is read as null: a task that meets both would write it twice."""
+    return F.when(~value.isin("", folders.NULL_FOLDER), value)
+
+
+def _fits_folder(name: str, value: Column) -> Column:
+    """Whether Spark can make a folder for this value (see `folders.is_folder_name`); null can always have one."""
+    room = folders.MAX_BYTES - len(folders.folder_name(name, "x").encode()) + 1
+    escaped = F.regexp_replace(value, folders.ESCAPED, "%XX")
+    return F.coalesce((F.octet_length(escaped) <= room) & ~value.contains("\0"), F.lit(True))
 
 
 def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:
