@@ -144,6 +144,12 @@ class PoolConfig(Section):
     backoff_s: float = Field(1.0, ge=0, description="first wait before a replica is replaced; doubles up to 60 s")
     drain_timeout_s: float = Field(60, ge=0, description="seconds for shards in flight to finish after SIGTERM")
 
+    @model_validator(mode="after")
+    def _check(self) -> PoolConfig:
+        if self.replicas != "auto" and self.replicas < 1:
+            raise ValueError(f'replicas is {self.replicas}; it must be at least 1, or "auto"')
+        return self
+
 
 #: Arguments of vLLM's engine that are known to change speed only. Any other one in `engine.extra` may change answers,
 #: such as hf_overrides or load_format, and is part of the fingerprint.
@@ -178,11 +184,13 @@ class EngineConfig(Section):
 
     kind: Literal["vllm", "scripted"] = Field("vllm", description="scripted: deterministic fake for fault tests only")
     in_process: bool | None = Field(None, description="engine core inside the actor; default: on CPU yes, on GPU no")
-    block_size: int | None = Field(None, description="KV-cache block; default 32 on CPU, 16 on GPU: prompts are short")
+    block_size: int | None = Field(
+        None, ge=1, description="KV-cache block; default 32 on CPU, 16 on GPU: prompts are short"
+    )
     kv_cache_gib: float = Field(1, gt=0, description="KV cache of a CPU replica in GiB")
     gpu_memory_utilization: float = Field(0.90, gt=0, le=1, description="share of a GPU's memory that vLLM may take")
     threads: int = Field(1, ge=1, description="OpenMP threads of a CPU replica")
-    max_num_seqs: int | None = Field(None, description="sequences in one batch of the engine; default: vLLM's")
+    max_num_seqs: int | None = Field(None, ge=1, description="sequences in one batch of the engine; default: vLLM's")
     extra: dict[str, Any] = Field(
         default_factory=dict,
         description="any other argument of vLLM's engine; one that may change answers makes another run",
@@ -225,7 +233,7 @@ class RayConfig(Section):
     """Which Ray cluster runs the pool."""
 
     address: str = Field("local", description='"local", "auto", "host:port" or "ray://host:port"')
-    num_cpus: int | None = Field(None, description="cores of a local cluster; default: all of this machine")
+    num_cpus: int | None = Field(None, ge=1, description="cores of a local cluster; default: all of this machine")
 
 
 class SparkConfig(Section):
@@ -365,13 +373,20 @@ def load_config(
         if not sign:
             problems.append(f"--set {override}: write key=value, such as pool.replicas=2")
             continue
-        _put(tree, key.strip(), yaml.safe_load(value))
+        try:
+            _put(tree, key.strip(), yaml.safe_load(value))
+        except yaml.YAMLError as error:
+            problems.append(f"--set {override}: the value is not YAML ({' '.join(str(error).split())})")
     for key, value in (options or {}).items():
         if value is not None:
             _put(tree, key, value)
+    try:
+        config = validate_tree(tree)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
     if problems:
         raise ConfigError(problems)
-    return validate_tree(tree)
+    return config
 
 
 def validate_tree(tree: Mapping[str, Any]) -> Config:

@@ -6,12 +6,12 @@ Parquet footer and small markers; never rows.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
 from collections.abc import Callable
 from functools import partial
-from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -20,7 +20,8 @@ from uniner_dist.config import Config
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import absolute, is_local, list_names, open_fs
+from uniner_dist.storage.filesystem import StorageError, absolute, is_local, list_names, open_fs
+from uniner_dist.storage.folders import folder_name, is_folder_name
 from uniner_dist.storage.marker import MARKER, read_marker
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
@@ -28,8 +29,6 @@ from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 _MIN_PASSAGE_TOKENS = 64
 #: Options whose value is a secret, such as spark.hadoop.fs.s3a.secret.key or hf_token.
 _SECRET = re.compile(r"secret|passw|access[._]?key|account\.key|api_?key|(^|[._])token$", re.IGNORECASE)
-#: File systems allow 255 bytes for a name, which is `entity_type=` and the percent-encoded label.
-_MAX_LABEL_BYTES = 240
 
 
 def check(config: Config) -> Snapshot:
@@ -57,6 +56,8 @@ def check(config: Config) -> Snapshot:
             look()
         except ConfigError as error:
             problems += error.problems
+        except StorageError as error:
+            problems.append(str(error))
     if problems or snapshot is None:
         raise ConfigError(problems)
     return snapshot
@@ -92,13 +93,12 @@ def _check_columns(config: Config, snapshot: Snapshot) -> list[str]:
     id_type = known.get(corpus.id_column)
     if id_type is not None and not (_is_text(id_type) or pa.types.is_integer(id_type)):
         problems.append(f"--id-column {corpus.id_column}: holds {id_type}; ids must be strings or integers")
-    if corpus.text_column in partition_by:
-        problems.append(f"--partition-by {corpus.text_column}: the text cannot be a folder")
-    problems += [
-        f"--partition-by {name}: holds {known[name]}, which cannot name a folder"
-        for name in partition_by
-        if name in known and not _names_folders(known[name])
-    ]
+    reasons = {corpus.text_column: "the text cannot be a folder", corpus.id_column: "a folder per document is too many"}
+    for name in partition_by:
+        if name in reasons:
+            problems.append(f"--partition-by {name}: {reasons[name]}")
+        elif name in known and not _names_folders(known[name]):
+            problems.append(f"--partition-by {name}: holds {known[name]}, which cannot name a folder")
     return problems
 
 
@@ -144,7 +144,7 @@ def _check_places(config: Config) -> None:
         "--workdir": config.workdir_path,
         "--store": config.store_path,
     }
-    resolved = {option: absolute(path).rstrip("/") + "/" for option, path in places.items()}
+    resolved = {option: _resolved(path) for option, path in places.items()}
     for inner, outer in (
         ("--output", "--corpus"),
         ("--workdir", "--corpus"),
@@ -163,13 +163,20 @@ def _check_places(config: Config) -> None:
     for option in ("--output", "--workdir", "--store"):
         try:
             fs, stripped = open_fs(places[option])
-        except (ImportError, ValueError) as error:
-            problems.append(f"{option} {places[option]}: {error}")
+        except ConfigError as error:
+            problems += [f"{option} {problem}" for problem in error.problems]
             continue
         if is_local(fs) and not _writable(stripped):
             problems.append(f"{option} {places[option]}: may not be written")
     if problems:
         raise ConfigError(problems)
+
+
+def _resolved(path: str) -> str:
+    """An absolute path that ends in a slash; one of an unknown kind as it is."""
+    with contextlib.suppress(ConfigError):
+        path = absolute(path)
+    return path.rstrip("/") + "/"
 
 
 def _writable(path: str) -> bool:
@@ -204,15 +211,17 @@ def _check_output(config: Config, snapshot: Snapshot) -> None:
 
 
 def _check_labels(config: Config, snapshot: Snapshot) -> None:
-    """A label that becomes a folder's name must fit into one."""
+    """A label that becomes a folder's name must be fit for one."""
     if "entity_type" not in config.folders(snapshot.partitions):
         return
-    long = [entity_type.label for entity_type in config.types if len(quote(entity_type.label)) > _MAX_LABEL_BYTES]
-    if long:
+    labels = [entity_type.label for entity_type in config.types]
+    unfit = [label for label in labels if not is_folder_name(folder_name("entity_type", label))]
+    if unfit:
         raise ConfigError(
             [
-                f"types: label {label[:40]!r}… is too long for a folder's name; give it a short one: LABEL=phrase"
-                for label in long
+                f"types: label {label[:40]!r}… is too long for a folder's name (or has a NUL); "
+                "give it a short one: LABEL=phrase"
+                for label in unfit
             ]
         )
 

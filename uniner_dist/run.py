@@ -14,7 +14,7 @@ from uniner_dist import keys, model
 from uniner_dist.config import Config, validate_tree
 from uniner_dist.errors import ConfigError
 from uniner_dist.preflight import check
-from uniner_dist.storage.filesystem import absolute, exists, join, list_names, read_json, write_json
+from uniner_dist.storage.filesystem import StorageError, absolute, exists, join, list_names, read_json, write_json
 from uniner_dist.storage.layout import RunLayout, StoreLayout
 from uniner_dist.storage.snapshot import Snapshot
 
@@ -151,7 +151,11 @@ def _with_absolute_paths(config: Config) -> Config:
 
 
 def _pin(run: Run) -> None:
-    """Write the resolved configuration; a folder that holds another plan under this id is refused, never mixed."""
+    """Write the resolved configuration; a folder that holds another plan under this id is refused, never mixed.
+
+    Raises:
+        ConfigError: that, or the folder cannot be written to.
+    """
     pinned = {
         "run_id": run.id,
         "fingerprint": run.fingerprint,
@@ -163,8 +167,11 @@ def _pin(run: Run) -> None:
         "corpus_partitions": list(run.corpus_partitions),
         "config": run.config.model_dump(mode="json"),
     }
-    if write_json(run.layout.config, pinned, exclusive=True):
-        return
+    try:
+        if write_json(run.layout.config, pinned, exclusive=True):
+            return
+    except (OSError, StorageError) as error:
+        raise ConfigError(f"--workdir {run.layout.workdir}: cannot be written to: {error}") from error
     try:
         earlier = read_json(run.layout.config)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

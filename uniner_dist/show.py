@@ -16,6 +16,7 @@ from rich.text import Text
 
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.characters import visible
+from uniner_dist.errors import ConfigError
 from uniner_dist.gate.verdict import before_words, published_words
 from uniner_dist.run import Run, list_runs, load_run
 from uniner_dist.storage.filesystem import absolute, exists, open_fs, read_json
@@ -160,9 +161,15 @@ def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]
 
 
 def print_status(workdir: str, run_id: str | None, console: Console | None = None) -> None:
-    """One row per run of a workdir: stage, progress, who works on it."""
+    """One row per run of a workdir: stage, progress, who works on it.
+
+    Raises:
+        ConfigError: no such workdir, or no such run in it.
+    """
     console = console or Console()
     ids = [run_id] if run_id else list_runs(absolute(workdir))
+    if not ids and not exists(workdir):
+        raise ConfigError(f"--workdir {workdir}: is not there")
     table = Table("run", "state", "prompts", "rate", "replicas", "deaths", "held by", "last news")
     for name in ids:
         table.add_row(*(Text(cell) for cell in _status_row(load_run(workdir, name))))

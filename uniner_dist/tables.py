@@ -27,15 +27,12 @@ from uniner_dist.errors import StageError
 from uniner_dist.spark import column, spark_glob, spark_path, write_path
 from uniner_dist.storage import credentials
 from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, write_bytes
+from uniner_dist.storage.folders import NULL_FOLDER, folder_name
 
 log = logging.getLogger(__name__)
 
 #: Other spellings of a scheme that Spark's connector may have; Hadoop's own connector for `s3://` answers to `s3a://`.
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {"s3": ("s3", "s3a"), "s3a": ("s3a", "s3"), "gcs": ("gs",)}
-#: Folder of null and of the empty string, as Hive and Spark name it.
-_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
-#: What Hive and Spark escape in a folder's name, besides control characters.
-_ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^")
 #: A task's file is closed at this size, so that it can be held in memory and written whole.
 _FILE_BYTES = 128 * 2**20
 #: Rows that a task hands to Spark at a time; a corpus may have texts of a megabyte.
@@ -322,7 +319,7 @@ class _FileWriter:
     def _write(self, place: tuple[Any, ...] | None, number: int, held: list[pa.RecordBatch]) -> None:
         assert place is not None
         task, *values = place
-        folders = [hive_folder(name, value) for name, value in zip(self._partition_by, values, strict=True)]
+        folders = [folder_name(name, value or "") for name, value in zip(self._partition_by, values, strict=True)]
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_batches(held), buffer, compression="zstd")
         write_bytes(join(self._path, *folders, f"part-{task:05d}-{number:05d}.parquet"), buffer.getvalue())
@@ -337,16 +334,7 @@ def _borders(columns: Sequence[pa.Array]) -> list[int]:
     return sorted(changed)
 
 
-def hive_folder(name: str, value: str | None) -> str:
-    """`name=value` as Hive and Spark escape it."""
-
-    def escape(text: str) -> str:
-        return "".join(f"%{ord(sign):02X}" if sign in _ESCAPED or sign < " " else sign for sign in text)
-
-    return f"{escape(name)}={escape(value) if value else _NO_VALUE}"
-
-
 def hive_values(path: str) -> dict[str, str | None]:
     """Values of the folders of a path, None for Hive's null."""
     pairs = [folder.split("=", 1) for folder in path.split("/")[:-1] if "=" in folder]
-    return {unquote(name): None if value == _NO_VALUE else unquote(value) for name, value in pairs}
+    return {unquote(name): None if value == NULL_FOLDER else unquote(value) for name, value in pairs}

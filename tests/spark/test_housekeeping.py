@@ -218,7 +218,7 @@ def test_pruned_runs_keep_no_text_and_cost_no_answer(corpus: Corpus) -> None:
     corpus.write(documents(range(10)))
     corpus.run()
     run = corpus.open()
-    write_json(run.layout.report, {})
+    write_json(run.layout.report, {"publication": {}})
     workdir = run.layout.workdir
     with hold(run.layout):
         pass

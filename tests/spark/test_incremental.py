@@ -143,7 +143,7 @@ def test_a_corpus_that_is_again_as_it_was_is_published_again(corpus: Corpus) -> 
     corpus.write(documents(range(6)))
     corpus.run()
     first = corpus.open()
-    Path(first.layout.report).write_text("{}")
+    Path(first.layout.report).write_text('{"publication": {}}')
     assert is_published(first)
     expected = corpus.rows
     saved = corpus.folder / "saved"

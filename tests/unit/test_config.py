@@ -43,6 +43,22 @@ def test_every_problem_is_reported_at_once() -> None:
     assert caught.value.exit_code == 2
 
 
+def test_values_that_are_no_yaml_and_options_without_a_value_are_named_beside_the_rest() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["pool.replicas=[1", "nope", "pool.max_kills=0"], {"corpus.path": "/c"})
+    text = str(caught.value)
+    assert "--set pool.replicas=[1: the value is not YAML" in text
+    assert "--set nope: write key=value" in text
+    assert "pool.max_kills" in text
+    assert "types: is required" in text
+
+
+@pytest.mark.parametrize("option", ["pool.replicas=0", "pool.replicas=-1", "ray.num_cpus=0", "engine.max_num_seqs=0"])
+def test_a_pool_of_nothing_is_refused(option: str) -> None:
+    with pytest.raises(ConfigError, match=r"at least 1|greater than or equal to 1"):
+        load_config(None, [option], {"corpus.path": "/c", "output.path": "/o", "types": "person"})
+
+
 def test_options_win_over_overrides_and_overrides_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(yaml.safe_dump({**REQUIRED, "model": {"name": "a"}, "pool": {"replicas": 3}}))

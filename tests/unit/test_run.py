@@ -169,6 +169,39 @@ def test_a_definition_that_leaves_no_room_for_text_is_refused(tree: dict[str, An
         check(changed(tree, "prompts.overlap_tokens", 400))
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("doc_id", "a folder per document"),
+        ("text", "the text cannot be a folder"),
+        ("tags", "cannot be a folder's name"),
+    ],
+)
+def test_columns_that_make_no_folders_are_refused(tree: dict[str, Any], tmp_path: Path, name: str, reason: str) -> None:
+    path = tmp_path / "c.parquet"
+    pq.write_table(pa.table({"doc_id": ["1"], "text": ["x"], "tags": [["a"]]}), path)
+    tree = {**tree, "corpus": {"path": str(path)}, "output": {**tree["output"], "partition_by": f"{name},entity_type"}}
+    with pytest.raises(ConfigError, match=f"--partition-by {name}: .*{reason}"):
+        check(validate_tree(tree))
+
+
+@pytest.mark.parametrize("section", ["corpus", "output", "workdir"])
+def test_a_url_of_an_unknown_kind_is_named_beside_other_problems(tree: dict[str, Any], section: str) -> None:
+    path: Any = "foo://bar/x" if section == "workdir" else {"path": "foo://bar/x"}
+    with pytest.raises(ConfigError) as caught:
+        check(validate_tree({**tree, section: path, "model": {"name": "/no/model"}}))
+    assert "Protocol not known: foo" in str(caught.value)
+    assert "model /no/model: no config.json there" in str(caught.value)
+
+
+def test_a_workdir_that_cannot_be_written_to_is_named(tree: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"--workdir .*file/w: (may not be written|cannot be written to)"):
+        open_run(validate_tree({**tree, "workdir": str(tmp_path / "file/w")}))
+    with pytest.raises(ConfigError, match="--workdir /proc/x: cannot be written to"):
+        open_run(validate_tree({**tree, "workdir": "/proc/x"}))
+
+
 def test_columns_that_differ_only_in_case_are_refused(tree: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "cased.parquet"
     pq.write_table(pa.table({"doc_id": ["1"], "text": ["x"], "Text": ["y"]}), path)
@@ -196,5 +229,8 @@ def test_a_definition_used_as_a_folder_name_is_refused_before_anything_starts(tr
     with pytest.raises(ConfigError, match="too long for a folder's name"):
         check(validate_tree({**tree, "types": [{"label": definition, "ask": definition}]}))
     check(validate_tree({**tree, "types": [{"PER": definition}]}))
+    check(validate_tree({**tree, "types": [{"人名" * 30: definition}]}))
+    with pytest.raises(ConfigError, match="has a NUL"):
+        check(validate_tree({**tree, "types": [{"P\0R": definition}]}))
     flat = {"path": tree["output"]["path"], "partition_by": ""}
     check(validate_tree({**tree, "types": [{"label": definition, "ask": definition}], "output": flat}))

@@ -8,7 +8,7 @@ never changed and never shuffled here; nothing but JVM column expressions.
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -18,6 +18,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from uniner_dist.errors import ConfigError
 from uniner_dist.run import Run
 from uniner_dist.spark import column, spark_type
+from uniner_dist.storage import folders
 from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
 from uniner_dist.tables import connector_path, read_table
 
@@ -29,13 +30,6 @@ _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 
 #: Why a row of the corpus cannot be used.
 REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "unfit_for_folder", "duplicate_id")
-
-#: Characters that Spark writes as three bytes (`%3A`) into a folder's name.
-_ESCAPED = "".join(map(chr, range(1, 32))) + "\x7f\"#%'*/:=?\\{[]^"
-#: Bytes of the longest name that file systems allow.
-_NAME_BYTES = 255
-#: Spark's and Hive's name for the folder of null.
-_NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 
 
 def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
@@ -58,6 +52,7 @@ def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
     escaped = any(_PERCENT_UTF8.search(file[len(snapshot.base) :]) for file in snapshot.files)
     if escaped and connector_path(spark, corpus.path):
         rows = rows.withColumns({name: _from_percent_utf8(column(name)) for name in run.corpus_partitions})
+    rows = rows.withColumns({name: _null_if_empty(column(name)) for name in _string_folders(rows.schema, run)})
     return rows.select(
         F.struct(*[column(name) for name in document_columns(run)]).alias("document"),
         column(corpus.text_column).alias("text"),
@@ -88,24 +83,28 @@ def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
         .when(~_all_valid_utf8(corpus), "invalid_utf8")
         .when(~text.rlike(_VISIBLE), "blank_text")
     )
-    for name in _text_folders(corpus, run):
-        reason = reason.when(_unfit_for_folder(name), "unfit_for_folder")
+    for name in _string_folders(corpus.schema["document"].dataType, run):
+        if name not in run.corpus_partitions:  # those were folders already
+            reason = reason.when(~_fits_folder(name, F.col("document").getField(name)), "unfit_for_folder")
     return corpus.withColumn("reason", reason)
 
 
-def _text_folders(corpus: DataFrame, run: Run) -> list[str]:
-    """Folder columns of the output whose values are texts of the corpus."""
-    fields = corpus.schema["document"].dataType.fields  # type: ignore[attr-defined]
-    return [f.name for f in fields if f.name in run.partition_by and isinstance(f.dataType, StringType)]
+def _string_folders(columns: Any, run: Run) -> list[str]:
+    """Folder columns of the output among these fields of a struct that are strings."""
+    return [f.name for f in columns.fields if f.name in run.partition_by and isinstance(f.dataType, StringType)]
 
 
-def _unfit_for_folder(name: str) -> Column:
-    """Whether no folder can be named `name=value`: too long, a NUL in it, or the name that stands for null."""
-    value = F.col("document").getField(name)
-    escaped = F.length(value) - F.length(F.translate(value, _ESCAPED, ""))
-    room = _NAME_BYTES - len(quote(name)) - len("=")
-    unfit = (F.octet_length(value) + 2 * escaped > room) | value.rlike("\x00") | (value == _NULL_FOLDER)
-    return F.coalesce(unfit, F.lit(False))
+def _null_if_empty(value: Column) -> Column:
+    """Null and the empty string have one folder, which is read as null: a task that meets both would write it twice."""
+    return F.when(value != "", value)
+
+
+def _fits_folder(name: str, value: Column) -> Column:
+    """Whether Spark can make a folder for this value (see `folders.is_folder_name`); null can always have one."""
+    room = folders.MAX_BYTES - len(folders.folder_name(name, "x").encode()) + 1
+    escaped = F.regexp_replace(value, folders.ESCAPED, "%XX")
+    fits = (F.octet_length(escaped) <= room) & ~value.contains("\0") & (value != folders.NULL_FOLDER)
+    return F.coalesce(fits, F.lit(True))
 
 
 def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:

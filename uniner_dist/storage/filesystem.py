@@ -45,12 +45,16 @@ def open_fs(path: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path as that file system spells it.
 
     Raises:
-        ConfigError: the URL holds a password, which would be written into the run's folder and into logs.
+        ConfigError: the URL is of an unknown kind, or of one whose library is not installed; or it holds a password,
+            which would be written into the run's folder and into logs.
     """
     if _PASSWORD.search(path):
         shown = _PASSWORD.sub(r"\1:…", path)
         raise ConfigError(f"{shown}: give passwords by environment variables or the storage's own files, not in a URL")
-    fs, stripped = fsspec.core.url_to_fs(path)
+    try:
+        fs, stripped = fsspec.core.url_to_fs(path)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
     return fs, stripped.rstrip("/") or stripped
 
 
@@ -68,20 +72,22 @@ def patiently(path: str, call: Callable[[], T]) -> T:
         except _ANSWERS:
             raise
         except Exception as error:
-            if not _is_storage(error):
+            if not is_storage_error(error):
                 raise
             late = time.monotonic() - begun > _LONGEST_S
             if wait is None or late or isinstance(error, PermissionError) or getattr(error, "errno", 0) in _FINAL:
-                raise StorageError(f"{path}: {_words(error)}") from error
+                raise StorageError(f"{path}: {storage_words(error)}") from error
             time.sleep(wait)
     raise AssertionError("unreachable")
 
 
-def _is_storage(error: Exception) -> bool:
+def is_storage_error(error: Exception) -> bool:
+    """Whether an exception comes from storage or from a library that speaks to it."""
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _LIBRARIES
 
 
-def _words(error: Exception) -> str:
+def storage_words(error: Exception) -> str:
+    """What such an exception says."""
     return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
 
 

@@ -1,6 +1,7 @@
 """The marker of an output folder: what dataset it is, which runs are wholly in it, and what that means for others.
 
-`_uniner_dist.json` is written last by a publish step. Readers of Parquet datasets skip names that begin with `_`.
+`.uniner_dist.json` is written last by a publish step. Readers of Parquet datasets skip names that begin with a dot;
+Hugging Face datasets would stumble over one that begins with `_`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from uniner_dist.storage.filesystem import join, read_json, write_json
 
-MARKER = "_uniner_dist.json"
+MARKER = ".uniner_dist.json"
 
 
 def read_marker(output: str) -> dict[str, Any] | None:

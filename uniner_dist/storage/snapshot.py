@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.keys import digest
-from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.filesystem import is_storage_error, open_fs, storage_words
 
 #: Endings that make a file part of a corpus.
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -92,8 +92,10 @@ def _list(path: str) -> dict[str, dict[str, Any]]:
         return dict(fs.find(stripped, detail=True))
     except PermissionError as error:
         raise ConfigError(f"corpus {path}: may not be read: {error}") from error
-    except (OSError, ImportError, ValueError) as error:
-        raise ConfigError(f"corpus {path}: cannot be listed: {error}") from error
+    except Exception as error:
+        if isinstance(error, ConfigError) or not is_storage_error(error):
+            raise
+        raise ConfigError(f"corpus {path}: cannot be listed: {storage_words(error)}") from error
 
 
 def _is_data(relative: str) -> bool:
@@ -121,5 +123,7 @@ def _read_schema(path: str, file: str) -> pa.Schema:
             return pq.read_schema(stream)
     except PermissionError as error:
         raise ConfigError(f"corpus {file}: may not be read: {error}") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except Exception as error:
+        if not (isinstance(error, pa.ArrowInvalid) or is_storage_error(error)):
+            raise
         raise ConfigError(f"corpus {file}: is not a readable Parquet file: {error}") from error
