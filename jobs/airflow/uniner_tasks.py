@@ -17,7 +17,7 @@ import psutil
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import BaseHook, Context, CronDataIntervalTimetable
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
 
 #: The corpus partition of a data interval. `data_interval_start`, not `ds`: they differ in runs started by hand.
 PARTITION = "day={{ data_interval_start | ds }}"
@@ -146,10 +146,10 @@ def _require_connection(name: str) -> None:
     """Without this the provider takes a connection that is missing or cannot be read for YARN."""
     try:
         connection = BaseHook.get_connection(name)
-    except (AirflowException, ValueError) as error:
-        raise AirflowFailException(f"connection {name} is not defined, or cannot be read: {error}") from error
+    except AirflowNotFoundException as error:
+        raise AirflowFailException(f"connection {name}: is not defined, or cannot be read as it is spelt") from error
     if not connection.host and connection.conn_type != "yarn":
-        raise AirflowFailException(f"connection {name} names no master; see docs/airflow.md for how to write it")
+        raise AirflowFailException(f"connection {name}: names no master; see docs/airflow.md for how to write it")
 
 
 def _drivers(spark_submit: int, application: str) -> list[psutil.Process]:

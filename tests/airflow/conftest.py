@@ -12,8 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +46,30 @@ def setup_commands(replace: dict[str, str]) -> list[list[str]]:
     return [["bash", "-c", command] for command in re.split(r"\n(?=airflow )", block.strip())]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Ran:
+    """What Airflow says of some days of a DAG."""
+
+    days: list[dict[str, Any]]
+    log: str
+
+    @property
+    def states(self) -> list[tuple[str, str]]:
+        """(day, state of the run) of each day."""
+        return [(day["day"], day["state"]) for day in self.days]
+
+    @property
+    def tasks(self) -> list[dict[str, list[Any]]]:
+        """Each day's task → [state, number of tries]."""
+        return [day["tasks"] for day in self.days]
+
+
+@dataclass(frozen=True)
 class Deployment:
     """One Airflow, one corpus, one configuration file of the job."""
 
     root: Path
     env: dict[str, str]
-    logs: list[str] = field(default_factory=list)
 
     @property
     def output(self) -> Path:
@@ -83,34 +99,34 @@ class Deployment:
         ids = [f"{day}-{i}" for i in range(20)]
         pq.write_table(pa.table({"doc_id": ids, "text": [None] * rejected + texts[rejected:]}), path)
 
-    def start(self, dag_id: str, *days: str) -> subprocess.Popen[str]:
-        """Begin to run a DAG for some days, one after the other."""
+    def start(self, dag_id: str, *days: str, **env: str) -> subprocess.Popen[bytes]:
+        """Begin to run a DAG for some days, one after the other, with more environment variables."""
         results = self.root / "results.jsonl"
         results.unlink(missing_ok=True)
         command = [str(AIRFLOW / "python"), str(Path(__file__).with_name("run_dag.py")), str(results), dag_id, *days]
-        return subprocess.Popen(
-            command, env=self.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-        )
-
-    def finish(self, process: subprocess.Popen[str]) -> list[dict[str, Any]]:
-        """Wait for it; returns each day's states, and keeps what Airflow printed in `log`."""
-        output, _ = process.communicate(timeout=400)
-        self.logs.append(output)
-        assert process.returncode == 0, output[-4000:]
-        return [json.loads(line) for line in (self.root / "results.jsonl").read_text().splitlines()]
-
-    def run(self, dag_id: str, *days: str) -> list[dict[str, Any]]:
-        """Run a DAG for some days."""
-        return self.finish(self.start(dag_id, *days))
+        with (self.root / "log").open("w") as log:
+            return subprocess.Popen(
+                command, env=self.env | env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
 
     @property
     def log(self) -> str:
-        """What the last run printed."""
-        return self.logs[-1]
+        """What Airflow printed so far in this run, the job's own words included."""
+        return (self.root / "log").read_text()
+
+    def finish(self, process: subprocess.Popen[bytes]) -> Ran:
+        """Wait for the last day's end."""
+        assert process.wait(timeout=400) == 0, self.log[-4000:]
+        lines = (self.root / "results.jsonl").read_text().splitlines()
+        return Ran([json.loads(line) for line in lines], self.log)
+
+    def run(self, dag_id: str, *days: str, **env: str) -> Ran:
+        """Run a DAG for some days."""
+        return self.finish(self.start(dag_id, *days, **env))
 
     def rows(self, day: str) -> dict[tuple[str, str], dict[str, Any]]:
         """Published annotations of one day by (document, type)."""
-        return {key: row for key, row in read_rows(self.output).items() if row["day"].isoformat() == day}
+        return {key: row for key, row in read_rows(self.output).items() if str(row["day"]) == day}
 
     def files(self) -> dict[str, int]:
         """Every file of the output and when it was last changed."""
@@ -143,6 +159,8 @@ def make_deployment(root: Path) -> Deployment:
         "spark://master:7077": "local[2]",
     }
     for command in setup_commands(places):
+        if "connections add" in command[-1]:
+            shutil.copy(root / "airflow/airflow.db", root / "without-connection.db")
         done = subprocess.run(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}"
     return Deployment(root, env)
@@ -152,8 +170,3 @@ def make_deployment(root: Path) -> Deployment:
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """The deployment that all tests share, each with days of its own."""
     return make_deployment(tmp_path_factory.mktemp("airflow"))
-
-
-def states(outcomes: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    """(day, state of the run) of each outcome."""
-    return [(outcome["day"], outcome["state"]) for outcome in outcomes]

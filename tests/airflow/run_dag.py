@@ -25,6 +25,7 @@ def main(results: str, dag_id: str, days: list[str]) -> None:
     dag = bag.dags[dag_id]
     for task in dag.tasks:
         task.retry_delay, task.retry_exponential_backoff = timedelta(seconds=1), 0
+    assert "uniner_dist" not in sys.modules, "the job lives in its own environment"
     for day in days:
         # A run started by hand gets the last whole interval before its logical date.
         started = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=1, hours=9)
@@ -32,6 +33,7 @@ def main(results: str, dag_id: str, days: list[str]) -> None:
         outcome = {
             "day": run.data_interval_start.date().isoformat(),
             "state": run.state,
+            "pools": {task.task_id: task.pool for task in dag.tasks},
             "tasks": {task.task_id: [task.state, task.try_number] for task in run.get_task_instances()},
         }
         with Path(results).open("a") as stream:

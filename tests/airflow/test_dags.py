@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from tests.airflow.conftest import Deployment, states
+from tests.airflow.conftest import Deployment, Ran
 
 pytestmark = [pytest.mark.e2e]
 
 
-def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[bytes], deployment: Deployment) -> None:
     deadline = time.monotonic() + 180
     while not happened():
-        assert process.poll() is None, "Airflow left early:\n" + process.communicate()[0][-4000:]
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert process.poll() is None, f"Airflow left early:\n{deployment.log[-8000:]}"
+        assert time.monotonic() < deadline, f"it did not happen in time:\n{deployment.log[-8000:]}"
         time.sleep(0.05)
 
 
@@ -41,98 +41,107 @@ def report(work: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def one_task(airflow_home: Deployment) -> tuple[Deployment, list[dict[str, Any]]]:
+def one_task(airflow_home: Deployment) -> Ran:
     """Two days by one spark-submit each, with the real model; the second is stopped once by whoever runs Airflow."""
-    days = ("2026-01-01", "2026-01-02")
-    for day in days:
-        airflow_home.write_day(day)
+    first, second = "2026-01-01", "2026-01-02"
+    airflow_home.write_day(first)
+    airflow_home.write_day(second)
     airflow_home.configure()
-    process = airflow_home.start("uniner_one_task", *days)
-    wait_until(lambda: holder(airflow_home.work(days[1])) is not None, process)
+    process = airflow_home.start("uniner_one_task", first, second)
+    wait_until(lambda: holder(airflow_home.work(second)) is not None, process, airflow_home)
     os.kill(process.pid, signal.SIGTERM)
-    return airflow_home, airflow_home.finish(process)
+    return airflow_home.finish(process)
 
 
-def test_one_task_a_day_annotates_the_partition_of_its_interval(
-    one_task: tuple[Deployment, list[dict[str, Any]]],
-) -> None:
-    deployment, outcomes = one_task
-    assert states(outcomes) == [("2026-01-01", "success"), ("2026-01-02", "success")]
+def test_one_task_a_day_annotates_the_partition_of_its_interval(airflow_home: Deployment, one_task: Ran) -> None:
+    assert one_task.states == [("2026-01-01", "success"), ("2026-01-02", "success")]
     for day in ("2026-01-01", "2026-01-02"):
         expected = {(f"{day}-{i}", kind) for i in range(20) for kind in ("person", "location")}
-        assert set(deployment.rows(day)) == expected
-    found = [row for row in deployment.rows("2026-01-01").values() if row["outcome"] == "found"]
+        assert set(airflow_home.rows(day)) == expected
+    found = [row for row in airflow_home.rows("2026-01-01").values() if row["outcome"] == "found"]
     assert len(found) > 10, "the demonstration model finds names in these sentences"
 
 
-def test_a_stop_drains_the_job_and_the_next_try_goes_on(one_task: tuple[Deployment, list[dict[str, Any]]]) -> None:
-    deployment, outcomes = one_task
-    assert outcomes[0]["tasks"] == {"annotate": ["success", 1]}
-    assert outcomes[1]["tasks"] == {"annotate": ["success", 2]}
-    assert "Error code is: 75" in deployment.log
-    assert "stopped by SIGTERM" in deployment.log or "stopped on request" in deployment.log
-    runs = list(deployment.work("2026-01-02").glob("runs/*"))
+def test_a_stop_drains_the_job_and_the_next_try_goes_on(airflow_home: Deployment, one_task: Ran) -> None:
+    assert one_task.tasks == [{"annotate": ["success", 1]}, {"annotate": ["success", 2]}]
+    assert "Error code is: 75" in one_task.log
+    assert "stopped by SIGTERM" in one_task.log or "stopped on request" in one_task.log
+    runs = list(airflow_home.work("2026-01-02").glob("runs/*"))
     assert len(runs) == 1, "both tries worked on the same run"
 
 
-def test_a_rerun_changes_nothing(one_task: tuple[Deployment, list[dict[str, Any]]]) -> None:
-    deployment, _ = one_task
-    before = deployment.files()
-    outcomes = deployment.run("uniner_one_task", "2026-01-01", "2026-01-02")
-    assert states(outcomes) == [("2026-01-01", "success"), ("2026-01-02", "success")]
-    assert deployment.log.count("is finished") == 2
-    assert deployment.files() == before
+def test_a_rerun_changes_nothing(airflow_home: Deployment, one_task: Ran) -> None:
+    before = airflow_home.files()
+    again = airflow_home.run("uniner_one_task", "2026-01-01", "2026-01-02")
+    assert again.states == one_task.states
+    assert again.log.count("is finished") == 2
+    assert airflow_home.files() == before
 
 
 @pytest.fixture(scope="module")
-def three_tasks(airflow_home: Deployment) -> tuple[Deployment, list[dict[str, Any]]]:
+def three_tasks(airflow_home: Deployment) -> Ran:
     """Two days by three tasks each: on the first the completions are killed once, the second has too many rejects."""
-    killed, rejected = "2026-02-01", "2026-02-02"
-    airflow_home.write_day(killed)
-    airflow_home.write_day(rejected, rejected=10)
+    first, second = "2026-02-01", "2026-02-02"
+    airflow_home.write_day(first)
+    airflow_home.write_day(second, rejected=10)
     airflow_home.configure(
         engine__kind="scripted", engine__extra={"slow_s": 0.1, "batch": 1}, run__allow_rejects_fraction=0.2
     )
-    process = airflow_home.start("uniner_three_tasks", killed, rejected)
-    work = airflow_home.work(killed)
-    wait_until(lambda: any(work.glob("runs/*/completions/*.parquet")), process)
+    process = airflow_home.start("uniner_three_tasks", first, second)
+    work = airflow_home.work(first)
+    wait_until(lambda: any(work.glob("runs/*/completions/*.parquet")), process, airflow_home)
     [latest] = sorted(work.glob("runs/*/holders/??????.json"))[-1:]
     os.kill(json.loads(latest.read_text())["pid"], signal.SIGKILL)
-    return airflow_home, airflow_home.finish(process)
+    return airflow_home.finish(process)
 
 
-def test_three_tasks_a_day_resume_after_a_kill(three_tasks: tuple[Deployment, list[dict[str, Any]]]) -> None:
-    deployment, outcomes = three_tasks
-    assert states(outcomes)[0] == ("2026-02-01", "success")
-    assert outcomes[0]["tasks"] == {
+def test_three_tasks_a_day_resume_after_a_kill(airflow_home: Deployment, three_tasks: Ran) -> None:
+    assert three_tasks.states[0] == ("2026-02-01", "success")
+    assert three_tasks.tasks[0] == {
         "prompts": ["success", 1],
         "completions": ["success", 2],
         "annotations": ["success", 1],
     }
-    assert report(deployment.work("2026-02-01"))["completions"]["shards_kept_from_earlier_starts"] >= 1
-    rows = deployment.rows("2026-02-01")
+    assert report(airflow_home.work("2026-02-01"))["completions"]["shards_kept_from_earlier_starts"] >= 1
+    rows = airflow_home.rows("2026-02-01")
     assert len(rows) == 40
     assert {row["outcome"] for row in rows.values()} <= {"found", "none"}
 
 
-def test_a_threshold_fails_the_run_at_once_and_in_words(three_tasks: tuple[Deployment, list[dict[str, Any]]]) -> None:
-    deployment, outcomes = three_tasks
-    assert states(outcomes)[1] == ("2026-02-02", "failed")
-    assert outcomes[1]["tasks"] == {
+def test_a_threshold_fails_the_run_at_once_and_in_words(airflow_home: Deployment, three_tasks: Ran) -> None:
+    assert three_tasks.states[1] == ("2026-02-02", "failed")
+    assert three_tasks.tasks[1] == {
         "prompts": ["failed", 1],
         "completions": ["upstream_failed", 0],
         "annotations": ["upstream_failed", 0],
     }
-    assert "10 of 20 corpus rows were rejected" in deployment.log
-    assert "exit code 5: another try would end the same way" in deployment.log
-    assert deployment.rows("2026-02-02") == {}
+    assert "10 of 20 corpus rows were rejected" in three_tasks.log
+    assert "exit code 5: another try would end the same way" in three_tasks.log
+    assert airflow_home.rows("2026-02-02") == {}
 
 
-def test_three_tasks_once_more_change_nothing(three_tasks: tuple[Deployment, list[dict[str, Any]]]) -> None:
-    deployment, _ = three_tasks
-    before = deployment.files()
-    [outcome] = deployment.run("uniner_three_tasks", "2026-02-01")
-    assert outcome["state"] == "success"
+def test_three_tasks_once_more_change_nothing(airflow_home: Deployment, three_tasks: Ran) -> None:
+    before = airflow_home.files()
+    again = airflow_home.run("uniner_three_tasks", "2026-02-01")
+    assert again.states == [("2026-02-01", "success")]
     for words in ("every shard is committed already", "is finished"):
-        assert words in deployment.log
-    assert deployment.files() == before
+        assert words in again.log
+    assert airflow_home.files() == before
+
+
+def test_only_what_uses_gpus_waits_for_them(one_task: Ran, three_tasks: Ran) -> None:
+    assert one_task.days[0]["pools"] == {"annotate": "uniner_gpu"}
+    assert three_tasks.days[0]["pools"] == {
+        "prompts": "default_pool",
+        "completions": "uniner_gpu",
+        "annotations": "default_pool",
+    }
+
+
+def test_a_missing_connection_is_refused_and_not_taken_for_yarn(airflow_home: Deployment) -> None:
+    without = f"sqlite:///{airflow_home.root}/without-connection.db"
+    ran = airflow_home.run("uniner_one_task", "2026-03-01", AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=without)
+    assert ran.states == [("2026-03-01", "failed")]
+    assert ran.tasks == [{"annotate": ["failed", 1]}]
+    assert "connection uniner_spark: is not defined, or cannot be read as it is spelt" in ran.log
+    assert "spark-submit" not in ran.log
