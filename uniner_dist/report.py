@@ -30,7 +30,7 @@ def build_report(
         publication: what the publish step added and replaced.
         gate: figures of the quality gate, None without one.
     """
-    passed = None if gate is None else {"passed": True, **gate}
+    passed = None if gate is None else _gate({"passed": True, **gate})
     stages = {"annotations": annotations, "publication": publication, "gate": passed}
     return _head(run, prompts, attempts) | stages | {"attempts": attempts}
 
@@ -39,9 +39,14 @@ def stopped_report(
     run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]], stop: QualityGateError
 ) -> dict[str, Any]:
     """The report of a run that its quality gate stopped: `publication` is None, and `gate` says why."""
-    gate = {"passed": False, "problems": stop.problems, **stop.figures}
+    gate = _gate({"passed": False, "problems": stop.problems, **stop.figures})
     stages = {"annotations": None, "publication": None, "gate": gate}
     return _head(run, prompts, attempts) | stages | {"attempts": attempts}
+
+
+def _gate(figures: dict[str, Any]) -> dict[str, Any]:
+    """The gate's figures, with a number instead of a long list of documents."""
+    return figures | {"in_corpus": len(figures["in_corpus"])}
 
 
 def _head(run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -31,7 +31,8 @@ def print_comparison(comparison: Mapping[str, Any], console: Console | None = No
     documents = comparison["documents"]
     console.print(
         f"{documents['both']:,} documents in both, {documents['only_before']:,} only before, "
-        f"{documents['only_after']:,} only after\n"
+        f"{documents['only_after']:,} only after;\n{comparison['cells']:,} cells in both, "
+        f"{comparison['only_before']:,} only before, {comparison['only_after']:,} only after\n"
     )
     console.print(_rates(comparison))
     console.print(_changes(comparison["by_type"]))
@@ -45,10 +46,9 @@ def print_comparison(comparison: Mapping[str, Any], console: Console | None = No
 
 def _rates(comparison: Mapping[str, Any]) -> Table:
     title = "Agreement: cells with the same answer, and F1 of the mentions"
-    table = new_table(title, "entity type", "cells", "same", "95 %", "F1", "95 %", "only before", "only after")
+    table = new_table(title, "entity type", "cells", "same", "95 %", "F1", "95 %")
     for name, figures in {**comparison["by_type"], "all": comparison}.items():
-        only = [f"{figures[key]:,}" for key in ("only_before", "only_after")]
-        table.add_row(Text(name), f"{figures['cells']:,}", *_figures(figures), *only)
+        table.add_row(Text(name), f"{figures['cells']:,}", *_figures(figures))
     return table
 
 

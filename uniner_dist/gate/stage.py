@@ -165,7 +165,7 @@ def _measure(
         "gold": None,
         "drift": None,
         "sample": len(sample_texts),
-        "in_corpus": known,
+        "in_corpus": known,  # gold first
     }
     if not gold_texts and not sample_texts:
         return figures
@@ -300,13 +300,13 @@ def _rates(summary: Mapping[str, Any], keys: Sequence[tuple[str, str]]) -> dict[
 
 
 def _measure_staged(spark: SparkSession, run: Run, place: GatePlace, figures: Mapping[str, Any]) -> dict[str, Any]:
-    names: dict[str, list[str]] = {}
-    for name in figures["in_corpus"]:
-        names.setdefault(_bare(name), []).append(name)
+    names: dict[str, str] = {}
+    for name in figures["in_corpus"]:  # a document that is gold and in the sample counts as gold
+        names.setdefault(_bare(name), name)
     result: dict[str, Any] = {"gold": None, "bulk": None}
     if not names:
         return result
-    rows = [_row(name, row) for row in _staged_rows(spark, run, names) for name in names[row["id"]]]
+    rows = [_row(names[row["id"]], row) for row in _staged_rows(spark, run, names)]
     gate_answers: Cells = read_cells(place.annotations, "doc_id")
     own = {(row.doc_id, row.entity_type): Cell.of(row.outcome, row.entities) for row in rows}
     keys = [key for key in own if key in gate_answers]
