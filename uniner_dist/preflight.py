@@ -98,7 +98,7 @@ def _check_columns(config: Config, snapshot: Snapshot) -> list[str]:
         if name in reasons:
             problems.append(f"--partition-by {name}: {reasons[name]}")
         elif name in known and not _names_folders(known[name]):
-            problems.append(f"--partition-by {name}: holds {known[name]}, which cannot name a folder")
+            problems.append(f"--partition-by {name}: holds {known[name]}, which cannot be a folder's name")
     return problems
 
 
