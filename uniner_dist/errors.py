@@ -79,7 +79,7 @@ class LimitError(UninerError):
 class DrainedError(UninerError):
     """Stopped on request (SIGTERM, Ctrl-C) with committed work kept; the same command resumes."""
 
-    exit_code = 85  # EX_TEMPFAIL of sysexits.h: try again later
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
 
 
 class PoolError(StageError):
