@@ -27,6 +27,9 @@ _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 #: A folder's name with escaped non-ASCII bytes, as pyarrow and pandas write `münchen`; Spark and Hive never do.
 _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 
+#: A folder such as `domain=`, as pyarrow and pandas write the empty string; Spark refuses to read it.
+_EMPTY_FOLDER = re.compile(r"=/")
+
 #: Why a row of the corpus cannot be used.
 REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "bad_folder", "duplicate_id")
 
@@ -39,8 +42,12 @@ def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
     """
     corpus = run.config.corpus
     place = spark_glob(corpus.path) if is_glob(corpus.path) else spark_path(corpus.path)
-    rows: DataFrame = _reader(spark, run, _read_schema(run, snapshot)).load(place)
-    if any(_PERCENT_UTF8.search(file[len(snapshot.base) :]) for file in snapshot.files):
+    schema, relative = _read_schema(run, snapshot), [file[len(snapshot.base) :] for file in snapshot.files]
+    if any(_EMPTY_FOLDER.search(file) for file in relative):
+        rows = _partitions_from_path(_reader(spark, schema, None).load(place), run)
+    else:
+        rows = _reader(spark, schema, run.corpus_base if run.corpus_partitions else None).load(place)
+    if any(_PERCENT_UTF8.search(file) for file in relative):
         rows = rows.withColumns({name: _from_percent_utf8(column(name)) for name in run.corpus_partitions})
     rows = rows.withColumns({name: _null_if_empty(column(name)) for name in _string_folders(rows.schema, run)})
     return rows.select(
@@ -143,11 +150,24 @@ def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFram
     return bad.select(*kept, text, "reason")
 
 
-def _reader(spark: SparkSession, run: Run, schema: StructType):  # type: ignore[no-untyped-def]  # DataFrameReader is not exported by 3.5
+def _reader(spark: SparkSession, schema: StructType, base: str | None):  # type: ignore[no-untyped-def]  # DataFrameReader is not exported by 3.5
+    """A reader of Parquet files; folder columns are found below `base`, or not at all."""
     reader = spark.read.format("parquet").schema(schema).option("pathGlobFilter", _suffix_glob())
-    if run.corpus_partitions:
-        return reader.option("basePath", write_path(run.corpus_base))
-    return reader.option("recursiveFileLookup", "true")
+    return reader.option("recursiveFileLookup", "true") if base is None else reader.option("basePath", write_path(base))
+
+
+def _partitions_from_path(rows: DataFrame, run: Run) -> DataFrame:
+    """Fill the folder columns from each row's file, whose folders are escaped twice: by Hive's rules, then as a URL."""
+    file = _unescaped(F.col("_metadata.file_path"))
+    values = F.regexp_extract_all(file, F.lit("/[^/=]+=([^/]*)"), 1)
+    last = F.slice(values, -len(run.corpus_partitions), len(run.corpus_partitions))
+    return rows.withColumns({name: _unescaped(F.get(last, i)) for i, name in enumerate(run.corpus_partitions)})
+
+
+def _unescaped(text: Column) -> Column:
+    """Percent signs resolved; one that escapes nothing stays, and so does a plus."""
+    strict = F.regexp_replace(F.regexp_replace(text, "%(?![0-9a-fA-F]{2})", "%25"), r"\+", "%2B")
+    return F.url_decode(strict)
 
 
 def _suffix_glob() -> str:
