@@ -245,11 +245,17 @@ def _spark(run: Run) -> Iterator[Any]:
     from uniner_dist.spark import QUICK_BYTES, spark_session
 
     logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
+    logging.getLogger().addFilter(_is_not_py4j)
     with ExitStack() as stack:
         with uninterrupted():
             quick = run.corpus_bytes < QUICK_BYTES
             session = stack.enter_context(spark_session(run.config, quick=quick))
         yield session
+
+
+def _is_not_py4j(record: logging.LogRecord) -> bool:
+    """False for what py4j says to the root logger instead of its own."""
+    return record.msg != "Exception while sending command."
 
 
 def _finished(run: Run, say: Say) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def read_table(
     base: str | None = None,
     suffixes: Sequence[str] = (".parquet",),
     is_glob: bool = False,
+    native: bool = True,
 ) -> DataFrame:
     """A Parquet dataset.
 
@@ -83,18 +84,20 @@ def read_table(
         base: folder from which folder columns count; default: the path. An empty string: there are no folder columns.
         suffixes: endings of its files.
         is_glob: whether wildcards in the path are meant as such.
+        native: False where Spark itself cannot read it, whatever connectors it has.
     """
-    native = connector_path(spark, path)
-    if native is not None:
-        if base and "://" in native:
-            base = native[: native.index("://") + 3] + base
-        return _read_by_spark(spark, native, schema, location, base, suffixes, is_glob)
+    spelled = connector_path(spark, path)
+    if native and spelled is not None:
+        if base and "://" in spelled:
+            base = spelled[: spelled.index("://") + 3] + base
+        return _read_by_spark(spark, spelled, schema, location, base, suffixes, is_glob)
     fs, stripped = open_fs(path)
     if files is None:
         files = [join(stripped, name) for name in find_files(path, suffixes[0])]
     if schema is None:
         schema = from_arrow_schema(_read_schema(fs, path, files))
-    say_once(spark, f"{urlsplit(path).scheme}:// is read and written by Spark's tasks through fsspec; a cluster whose "
+    if spelled is None:
+        say_once(spark, f"{urlsplit(path).scheme}:// is read and written by Spark's tasks through fsspec; a cluster whose "
              "Spark has a connector for it is faster")  # fmt: skip
     return _read_by_tasks(spark, path, schema, location, files, stripped if base is None else base)
 

@@ -28,6 +28,9 @@ _VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 #: A folder's name with escaped non-ASCII bytes, as pyarrow and pandas write `münchen`; Spark and Hive never do.
 _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 
+#: A folder such as `domain=`, as pyarrow and pandas write the empty string; Spark refuses to read it.
+_EMPTY_FOLDER = re.compile(r"=/")
+
 #: Why a row of the corpus cannot be used.
 REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "unfit_for_folder", "duplicate_id")
 
@@ -39,6 +42,8 @@ def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
     columns nobody asked for are neither read nor compared between files.
     """
     corpus = run.config.corpus
+    relative = [file[len(snapshot.base) :] for file in snapshot.files]
+    native = connector_path(spark, corpus.path) is not None and not any(_EMPTY_FOLDER.search(file) for file in relative)
     rows = read_table(
         spark,
         corpus.path,
@@ -48,9 +53,9 @@ def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
         base=run.corpus_base if run.corpus_partitions else "",
         suffixes=SUFFIXES,
         is_glob=is_glob(corpus.path),
+        native=native,
     )
-    escaped = any(_PERCENT_UTF8.search(file[len(snapshot.base) :]) for file in snapshot.files)
-    if escaped and connector_path(spark, corpus.path):
+    if native and any(_PERCENT_UTF8.search(file) for file in relative):
         rows = rows.withColumns({name: _from_percent_utf8(column(name)) for name in run.corpus_partitions})
     rows = rows.withColumns({name: _null_if_empty(column(name)) for name in _string_folders(rows.schema, run)})
     return rows.select(

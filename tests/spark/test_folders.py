@@ -1,0 +1,55 @@
+"""Folder columns with values that are no good folder names, from folders and from columns of the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.dataset as pads
+import pytest
+from pyspark.sql import SparkSession
+
+from tests.invariants import check_output, read_annotations
+from tests.spark.conftest import write_corpus
+from tests.spark.scripted import complete
+from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.prompts import write_prompts
+from uniner_dist.run import Run
+
+pytestmark = pytest.mark.spark
+
+
+def annotated(spark: SparkSession, run: Run) -> dict[str, str | None]:
+    """The whole job with scripted answers; returns the folder value of each document."""
+    write_prompts(spark, run)
+    complete(run)
+    write_annotations(spark, run)
+    publish(spark, run)
+    return {row["doc_id"]: row["place"] for row in read_annotations(run.config.output.path)}
+
+
+def test_an_empty_folder_value_is_null_and_its_neighbours_are_read_as_ever(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    places = ["", "a b", "münchen", "x=y%41", "100%", "a+b%2B", "c/d", None]
+    rows = [{"doc_id": f"d{i}", "text": "Ada met Bob.", "place": place} for i, place in enumerate(places)]
+    run = make_run(write_corpus(tmp_path / "corpus", rows, ["place"]))
+    assert (tmp_path / "corpus" / "place=").is_dir()
+    found = annotated(spark, run)
+    assert found == {f"d{i}": place or None for i, place in enumerate(places)}
+
+
+def test_values_of_a_column_become_folders_or_their_rows_are_rejected(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    good = {"plain": "x", "empty": "", "null": None, "hive": "__HIVE_DEFAULT_PARTITION__", "edge": "é" * 124 + "x"}
+    bad = {"long": "é" * 125, "escaped": "%" * 84, "nul": "a\0b"}
+    rows = [{"doc_id": name, "text": "Ada met Bob.", "place": place} for name, place in (good | bad).items()]
+    run = make_run(write_corpus(tmp_path / "corpus", rows), **{"output.partition_by": "place,entity_type"})
+    found = annotated(spark, run)
+    assert found == good | {"empty": None, "hive": None}
+    check_output(run.config.output.path, dict.fromkeys(good, "Ada met Bob."), ["person", "PLACE"])
+    rejects = pads.dataset(run.layout.rejects, format="parquet").to_table().to_pylist()
+    assert {(row["doc_id"], row["place"], row["reason"]) for row in rejects} == {
+        (name, place, "bad_folder") for name, place in bad.items()
+    }
