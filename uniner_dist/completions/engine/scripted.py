@@ -56,7 +56,7 @@ class ScriptedEngine:
         time.sleep(float(self._extra.get("start_s", 0)))
         if self._extra.get("fail_start"):
             raise RuntimeError(str(self._extra["fail_start"]))
-        if self._extra.get("fail_start_node") == _node_id():
+        if self._extra.get("fail_start_node") and self._extra["fail_start_node"] == _node_id():
             raise RuntimeError("no engine starts on this node, as the script says")
         if self._extra.get("oom_gib") and self._is_first(self._extra.get("oom_once")):
             np.ones(int(self._extra["oom_gib"]) << 30, np.uint8)
