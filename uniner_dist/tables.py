@@ -97,8 +97,12 @@ def read_table(
     if schema is None:
         schema = from_arrow_schema(_read_schema(fs, path, files))
     if spelled is None:
-        say_once(spark, f"{urlsplit(path).scheme}:// is read and written by Spark's tasks through fsspec; a cluster whose "
-             "Spark has a connector for it is faster")  # fmt: skip
+        scheme = urlsplit(path).scheme
+        say_once(
+            spark,
+            f"{scheme}:// is read and written by Spark's tasks through fsspec; "
+            "a cluster whose Spark has a connector for it is faster",
+        )
     return _read_by_tasks(spark, path, schema, location, files, stripped if base is None else base)
 
 

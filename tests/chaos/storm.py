@@ -52,12 +52,10 @@ VICTIMS = {
     "raylet": ("raylet/raylet", 1),
     "gcs": ("gcs_server", 1),
 }
-#: Processes of Ray that leave by themselves within about 100 s when everything around them was killed.
-AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent", "log_monitor.py", "monitor.py", "dashboard.py")
 #: A start that shows nothing new on storage for this long hangs.
 HANG_S = 240.0
 #: Seconds that processes of an ended command may take to leave.
-ORPHAN_S = 60.0
+ORPHAN_S = 40.0
 
 
 @dataclass
@@ -184,10 +182,10 @@ class Start:
         """Wait for what should leave with the command; what stays is killed and returned."""
         deadline = time.monotonic() + ORPHAN_S
         while True:
-            stayed = [p for p in self.family() if not any(agent in _line(p) for agent in AGENTS)]
+            stayed = self.family()
             if not stayed or time.monotonic() > deadline:
                 break
-            time.sleep(0.5)
+            time.sleep(0.1)
         lines = [_line(process)[:120] for process in stayed]
         for process in self.family():
             _kill(process.pid)
@@ -280,18 +278,15 @@ def play_round(corpus: Path, output: Path, kills: int, rng: random.Random, storm
 
 def run_storm(
     kills: int,
-    seed: int,
-    documents: int,
+    rng: random.Random,
+    corpus: Path,
+    rows: list[dict[str, Any]],
     folder: Path,
     per_round: tuple[int, int] = (3, 12),
     say: Callable[[str], None] = print,
 ) -> Storm:
-    """Kill `kills` times in all, in rounds of a few kills, and compare the rows of each round."""
-    rng, storm = random.Random(seed), Storm()
-    corpus, calm = folder / "corpus", folder / "calm"
-    make_corpus(corpus, documents)
-    play_round(corpus, calm, 0, rng, Storm())
-    rows = read_rows(calm)
+    """Kill `kills` times in all, in rounds of a few kills, and compare the rows of each round with undisturbed ones."""
+    storm = Storm()
     while sum(storm.killed.values()) < kills:
         output = folder / f"round-{storm.rounds}"
         wanted = min(rng.randint(*per_round), kills - sum(storm.killed.values()))
@@ -321,8 +316,11 @@ def main() -> int:
     options = parser.parse_args()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        storm = run_storm(options.kills, options.seed, options.documents, folder, say=_say)
+        folder, rng = options.folder or Path(temporary), random.Random(options.seed)
+        make_corpus(folder / "corpus", options.documents)
+        play_round(folder / "corpus", folder / "calm", 0, rng, Storm())
+        rows = read_rows(folder / "calm")
+        storm = run_storm(options.kills, rng, folder / "corpus", rows, folder, say=_say)
     result = {**storm.to_json(), "seed": options.seed, "seconds": round(time.monotonic() - begun)}
     print(json.dumps(result, indent=2))
     if options.json:

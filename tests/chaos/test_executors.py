@@ -7,10 +7,11 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.chaos.storm import Start, command, make_corpus, read_rows
+from tests.chaos.storm import Start, command, read_rows
 from tests.cluster import StandaloneCluster, standalone_cluster
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
@@ -48,16 +49,14 @@ def kill_executor_when(started: Start, cluster: StandaloneCluster, pattern: str)
     return int(victim.pid)
 
 
-def test_an_executor_killed_in_every_spark_stage_changes_no_row(cluster: StandaloneCluster, tmp_path: Path) -> None:
-    corpus = tmp_path / "corpus"
-    make_corpus(corpus, 90)
-    calm = start(corpus, tmp_path / "calm", cluster)
-    assert calm.process.wait(timeout=300) == 0, calm.output
+def test_an_executor_killed_in_every_spark_stage_changes_no_row(
+    cluster: StandaloneCluster, corpus: Path, calm_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
     output = tmp_path / "out"
     disturbed = start(corpus, output, cluster)
     killed = [kill_executor_when(disturbed, cluster, pattern) for pattern in MOMENTS.values()]
     assert disturbed.process.wait(timeout=300) == 0, disturbed.output
     assert len(set(killed)) == len(MOMENTS)
-    assert read_rows(output) == read_rows(tmp_path / "calm")
+    assert read_rows(output) == calm_rows
     assert "Traceback" not in disturbed.output
     assert disturbed.leave_behind() == []

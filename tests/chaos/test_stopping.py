@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.chaos.storm import Start, command, make_corpus, read_rows
+from tests.chaos.storm import Start, command
+from tests.ray.conftest import make_run_in
+from tests.ray.test_pool import TYPES, assert_answers, complete, texts
+from uniner_dist.config import EngineConfig
+from uniner_dist.run import Run
+from uniner_dist.storage.shards import committed_shards
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus") / "corpus"
-    make_corpus(folder, 90)
-    return folder
-
-
-def start(corpus: Path, output: Path, **settings: str) -> Start:
-    more = [part for key, value in settings.items() for part in ("--set", f"{key.replace('__', '.')}={value}")]
-    return Start([*command(corpus, output), *more], output, output.with_suffix(".log"))
 
 
 def wait_until(happened: Callable[[], bool], started: Start) -> None:
@@ -32,12 +28,12 @@ def wait_until(happened: Callable[[], bool], started: Start) -> None:
     while not happened():
         assert started.running, started.output
         assert time.monotonic() < deadline, started.output
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def stop(started: Start, number: int = signal.SIGTERM) -> None:
-    """Ask the command to stop and assert how it leaves."""
-    os.kill(started.process.pid, number)
+    """Ask the command to stop, by Ctrl-C as a terminal does (everything in front gets it), and assert how it leaves."""
+    (os.killpg if number == signal.SIGINT else os.kill)(started.process.pid, number)
     code = started.process.wait(timeout=120)
     assert code == 75, started.output
     assert "the same command goes on" in started.output
@@ -45,37 +41,55 @@ def stop(started: Start, number: int = signal.SIGTERM) -> None:
     assert started.leave_behind() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_while_spark_makes_prompts(number: int, corpus: Path, tmp_path: Path) -> None:
-    started = start(corpus, tmp_path / "out")
-    wait_until(lambda: "jvm" in started.victims() and started.files("config.json") > 0, started)
-    time.sleep(2)
+@pytest.mark.parametrize(
+    ("number", "moment"), [(signal.SIGTERM, "config.json"), (signal.SIGINT, "occurrences/_temporary")]
+)
+def test_a_stop_while_spark_makes_prompts(number: int, moment: str, corpus: Path, tmp_path: Path) -> None:
+    started = Start(command(corpus, tmp_path / "out"), tmp_path / "out", tmp_path / "log")
+    wait_until(lambda: "jvm" in started.victims() and started.files(moment) > 0, started)
     stop(started, number)
 
 
-def test_a_stop_while_models_load(corpus: Path, tmp_path: Path) -> None:
-    started = start(corpus, tmp_path / "out", engine__extra__start_s="600")
+def start_completions(folder: Path, **extra: Any) -> tuple[Start, Run]:
+    """The completions command over prompts that are made already."""
+    run = make_run_in(
+        folder,
+        [texts(20, seed) for seed in range(8)],
+        TYPES,
+        workdir=f"{folder}/job.work",
+        pool={"drain_timeout_s": 3},
+        engine={"extra": extra},
+    )
+    code = "import sys; from uniner_dist.cli import main; sys.exit(main())"
+    arguments = [sys.executable, "-c", code, "completions", "--workdir", f"{folder}/job.work"]
+    return Start(arguments, folder / "job", folder / "log"), run
+
+
+def test_a_stop_while_models_load(tmp_path: Path) -> None:
+    started, _ = start_completions(tmp_path, start_s=600)
     wait_until(lambda: started.files("progress.json") > 0, started)
     stop(started)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_while_replicas_answer_waits_no_longer_than_asked_and_the_next_start_ends_the_job(
-    corpus: Path, tmp_path: Path
+    number: int, ray: Any, tmp_path: Path
 ) -> None:
-    output = tmp_path / "out"
-    started = start(corpus, output, engine__extra__slow_s="0.5", engine__extra__batch="1", pool__drain_timeout_s="3")
+    started, run = start_completions(tmp_path, slow_s=0.2, batch=1)
     wait_until(lambda: started.files("completions/*.parquet") >= 1, started)
-    stop(started)
-    assert not output.exists()
-    finished = start(corpus, output)
-    assert finished.process.wait(timeout=300) == 0, finished.output
-    assert finished.leave_behind() == []
-    assert len(read_rows(output)) == 90 * 3
+    begun = time.monotonic()
+    stop(started, number)
+    assert time.monotonic() - begun < 60
+    kept = len(committed_shards(run.layout))
+    assert 1 <= kept < 8
+    quick = run.config.model_copy(update={"engine": EngineConfig(kind="scripted")})
+    assert complete(dataclasses.replace(run, config=quick))["shards_reused"] == kept
+    assert_answers(run)
 
 
 @pytest.mark.parametrize("part", ["gcs", "raylet"])
-def test_a_ray_cluster_that_dies_ends_the_command_in_words(part: str, corpus: Path, tmp_path: Path) -> None:
-    started = start(corpus, tmp_path / "out", engine__extra__slow_s="0.1")
+def test_a_ray_cluster_that_dies_ends_the_command_in_words(part: str, tmp_path: Path) -> None:
+    started, _ = start_completions(tmp_path, slow_s=0.1)
     wait_until(lambda: started.files("completions/*.parquet") >= 1, started)
     os.kill(started.victims()[part][0], signal.SIGKILL)
     assert started.process.wait(timeout=120) == 3, started.output

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,9 @@ from tests.chaos.storm import run_storm
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
 
 
-def test_a_job_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(tmp_path: Path) -> None:
-    storm = run_storm(kills=5, seed=4, documents=150, folder=tmp_path, per_round=(5, 5))
+def test_a_job_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(
+    corpus: Path, calm_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    storm = run_storm(5, random.Random(4), corpus, calm_rows, tmp_path, per_round=(5, 5))
     assert storm.well, storm.to_json()
     assert storm.longest_output < 100, "failures are told in words, not in stack traces"

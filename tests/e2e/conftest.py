@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
+
+from uniner_dist.cli import main
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -42,6 +46,15 @@ def run(arguments: Sequence[str], code: int = 0) -> str:
     output, _ = process.communicate(timeout=400)
     assert process.returncode == code, f"exit code {process.returncode}, not {code}:\n{output[-4000:]}"
     return output
+
+
+def call(arguments: Sequence[str], code: int = 0) -> str:
+    """Like `run`, but in this process, whose Spark session and Ray cluster are warm: for the starts after the first."""
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        left_with = main(arguments[1:])
+    assert left_with == code, f"exit code {left_with}, not {code}:\n{said.getvalue()[-4000:]}"
+    return said.getvalue()
 
 
 def uniner_dist(*arguments: str) -> list[str]:

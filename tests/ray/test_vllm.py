@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ import torch
 
 from tests.ray.conftest import MakeRun, make_run_in
 from tests.ray.test_pool import rows
+from tests.ray.test_security import listens
 from uniner_dist import demo
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.stage import complete_prompts, open_pool
@@ -161,15 +161,23 @@ def test_an_engine_process_killed_takes_its_replica_along_and_changes_no_row(
     assert not alive, [process.cmdline() for process in alive]
 
 
-def test_no_engine_process_stays_when_its_replica_is_killed(ray: Any, make_run: MakeRun) -> None:
+def test_an_engine_that_finds_no_memory_at_load_fails_the_job_with_its_own_words(ray: Any, make_run: MakeRun) -> None:
+    run = make_run([sentences(2)], TYPES, engine={**ENGINE, "kv_cache_gib": 100_000}, pool={"max_start_failures": 1})
+    with pytest.raises(PoolError, match=r"no replica could start .1 tries.(.|\n)*(?i:memory)(.|\n)*GiB"):
+        complete(run)
+
+
+def test_an_engine_process_listens_on_loopback_only_and_does_not_outlive_its_replica(
+    ray: Any, make_run: MakeRun
+) -> None:
     run = make_run([sentences(8)], TYPES, engine={**ENGINE, "in_process": False})
     with open_pool(run) as pool:
-        ready = threading.Event()
-        pool.on_change = lambda pool: ready.set()
         complete_prompts(run, pool)
         [slot] = pool.slots
         family = [psutil.Process(slot.pid), *children(slot.pid)]
         assert len(family) > 1
+        listening = {place for process in family for place in listens(process)}
+        assert {address for _, address in listening} <= {"127.0.0.1", "::1"}, listening
         os.kill(slot.pid, signal.SIGKILL)
         _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive, [process.cmdline() for process in alive]

@@ -51,5 +51,5 @@ def test_values_of_a_column_become_folders_or_their_rows_are_rejected(
     check_output(run.config.output.path, dict.fromkeys(good, "Ada met Bob."), ["person", "PLACE"])
     rejects = pads.dataset(run.layout.rejects, format="parquet").to_table().to_pylist()
     assert {(row["doc_id"], row["place"], row["reason"]) for row in rejects} == {
-        (name, place, "bad_folder") for name, place in bad.items()
+        (name, place, "unfit_for_folder") for name, place in bad.items()
     }

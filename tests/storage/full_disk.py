@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -20,6 +19,9 @@ from typing import Any
 
 from tests.chaos.storm import make_corpus, read_rows
 from uniner_dist.cli import main
+from uniner_dist.completions.cluster import ray_cluster
+from uniner_dist.config import RayConfig, load_config
+from uniner_dist.spark import spark_session
 
 DISK_MB = 24
 #: A file of the run whose appearance fills the disk; the stage after it must fail.
@@ -87,6 +89,7 @@ def run(folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    result = run(Path(sys.argv[1]))
-    print(json.dumps(result), flush=True)
-    os._exit(0)
+    # One session and one cluster for all starts.
+    config = load_config(None, [], {"corpus.path": "-", "output.path": "-", "types": "person"})
+    with ray_cluster(RayConfig(num_cpus=2)), spark_session(config, quick=True):
+        print(json.dumps(run(Path(sys.argv[1]))), flush=True)

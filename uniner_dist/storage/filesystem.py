@@ -29,7 +29,10 @@ _LONGEST_S = 45.0
 #: Answers, not failures: callers decide what they mean.
 _ANSWERS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
 #: Asking again does not help against these.
-_FINAL = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG)
+_FINAL = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EINVAL),
+    *(errno.EFBIG, errno.ENOSPC, errno.EDQUOT),
+)
 #: Libraries under fsspec whose exceptions are not all OSErrors.
 _LIBRARIES = ("botocore", "aiobotocore", "s3fs", "aiohttp", "gcsfs", "google", "adlfs", "azure", "fsspec", "urllib3")
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
