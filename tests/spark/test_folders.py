@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow.dataset as pads
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.invariants import check_output, read_annotations
+from tests.invariants import read_annotations
 from tests.spark.conftest import write_corpus
 from tests.spark.scripted import complete
 from uniner_dist.annotations import publish, write_annotations
@@ -37,19 +36,3 @@ def test_an_empty_folder_value_is_null_and_its_neighbours_are_read_as_ever(
     assert (tmp_path / "corpus" / "place=").is_dir()
     found = annotated(spark, run)
     assert found == {f"d{i}": place or None for i, place in enumerate(places)}
-
-
-def test_values_of_a_column_become_folders_or_their_rows_are_rejected(
-    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
-) -> None:
-    good = {"plain": "x", "empty": "", "null": None, "hive": "__HIVE_DEFAULT_PARTITION__", "edge": "é" * 124 + "x"}
-    bad = {"long": "é" * 125, "escaped": "%" * 84, "nul": "a\0b"}
-    rows = [{"doc_id": name, "text": "Ada met Bob.", "place": place} for name, place in (good | bad).items()]
-    run = make_run(write_corpus(tmp_path / "corpus", rows), **{"output.partition_by": "place,entity_type"})
-    found = annotated(spark, run)
-    assert found == good | {"empty": None, "hive": None}
-    check_output(run.config.output.path, dict.fromkeys(good, "Ada met Bob."), ["person", "PLACE"])
-    rejects = pads.dataset(run.layout.rejects, format="parquet").to_table().to_pylist()
-    assert {(row["doc_id"], row["place"], row["reason"]) for row in rejects} == {
-        (name, place, "unfit_for_folder") for name, place in bad.items()
-    }
