@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from uniner_dist import demo, keys, model
+from uniner_dist.cli import main
 from uniner_dist.config import Config, ModelConfig, validate_tree
 from uniner_dist.errors import ConfigError
 from uniner_dist.preflight import check
@@ -200,6 +201,27 @@ def test_a_workdir_that_cannot_be_written_to_is_named(tree: dict[str, Any], tmp_
         open_run(validate_tree({**tree, "workdir": str(tmp_path / "file/w")}))
     with pytest.raises(ConfigError, match="--workdir /proc/x: cannot be written to"):
         open_run(validate_tree({**tree, "workdir": "/proc/x"}))
+
+
+def test_a_bucket_without_credentials_is_an_error_in_words(
+    tree: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(ConfigError, match=r"corpus s3://bucket/x: cannot be listed: Unable to locate credentials"):
+        check(changed(tree, "corpus.path", "s3://bucket/x"))
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+def test_the_status_of_a_workdir_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["status", "--workdir", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere: is not there" in capsys.readouterr().err
+    assert main(["status", "--workdir", str(tmp_path)]) == 0
+    assert "no runs in" in capsys.readouterr().out
 
 
 def test_columns_that_differ_only_in_case_are_refused(tree: dict[str, Any], tmp_path: Path) -> None:
