@@ -28,7 +28,7 @@ CONNECTION = "uniner_spark"
 
 #: Exit codes of the job that another try may cure: 1 (unexpected), 3 (a stage failed), 6 (another process works on the
 #: run), 75 (stopped on request). Deaths by a signal count too. What is not listed needs a person: wrong options (2), a
-#: broken invariant (4), thresholds (5, 7), and whatever a later version adds.
+#: broken invariant (4), thresholds (5), the quality gate (7), limits (8), and whatever a later version adds.
 WORTH_A_RETRY = frozenset({1, 3, 6, 75})
 
 #: Arguments of every DAG here.
