@@ -15,6 +15,7 @@ uv_install = ( index=$(call pip_option,index-url); links=$(call pip_option,find-
 	export $${index:+UV_DEFAULT_INDEX="$$index"} $${links:+UV_FIND_LINKS="$$links"} $${cert:+SSL_CERT_FILE="$$cert"}; \
 	$(BIN)/uv pip install -q --compile-bytecode --python $(or $(2),$(BIN))/python --no-deps $(1) 2>/dev/null )
 AIRFLOW := .venv-airflow
+TRAIN := OMP_NUM_THREADS=1 $(BIN)/python -m training.train --steps 200000
 # Names and versions only, so that a lock installs from any mirror.
 COMPILE := uv pip compile --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q
 # What the image for GPUs must have in the same version as the one without.
@@ -47,8 +48,11 @@ lint: $(READY) ## Ruff and mypy
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.chaos.storm --kills 100
 
-train: $(READY) ## Train the demonstration model anew into ./model (three quarters of an hour on one core)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m training.train --output model --steps 20000 --minutes 40
+train: $(READY) ## Train the demonstration model anew into ./training-legs/model (two hours on one core)
+	$(TRAIN) --output training-legs/a --minutes 70
+	$(TRAIN) --output training-legs/b --start-from training-legs/a --begin 0.7 --seed 7 --minutes 24
+	$(TRAIN) --output training-legs/c --start-from training-legs/b --begin 0.72 --seed 11 --minutes 20
+	$(BIN)/python -m training.average --output training-legs/model training-legs/b training-legs/c
 
 clean: ## Remove .venv and what the demo wrote
 	rm -rf $(VENV) $(AIRFLOW) demo-output demo-output.work build dist
