@@ -1,6 +1,7 @@
 """A Ray cluster of several nodes on this host, in a process of its own: nodes come and go while the pool works.
 
-`python -m tests.ray.two_nodes SCENARIO FOLDER` prints a JSON of what happened; `test_nodes.py` asserts on it.
+`python -m tests.ray.two_nodes FOLDER` plays all scenarios and prints a JSON of what happened in each; `test_nodes.py`
+asserts on it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ os.environ |= {
 
 from ray.cluster_utils import Cluster
 
+import uniner_dist.completions.cluster
 from tests.ray.conftest import make_run_in
 from tests.ray.test_pool import TYPES, assert_answers, texts
 from uniner_dist.completions.policy import ReplicaState
@@ -45,6 +49,14 @@ def add_node(cluster: Cluster, **more: Any) -> Any:
     return cluster.add_node(**{**NODE, **more}, include_dashboard=False)
 
 
+@contextmanager
+def two_nodes(cluster: Cluster) -> Iterator[tuple[Any, Any]]:
+    """Two fresh nodes; when the block ends no node is left but the head."""
+    yield add_node(cluster), add_node(cluster)
+    for node in list(cluster.worker_nodes):
+        cluster.remove_node(node, allow_graceful=False)
+
+
 def ready_nodes(pool: Pool) -> set[str]:
     """Nodes that have a replica which works."""
     return {slot.node for slot in pool.slots if slot.state in (ReplicaState.READY, ReplicaState.BUSY)}
@@ -59,7 +71,11 @@ def wait_until(happened: Callable[[], bool], seconds: float = 90) -> None:
 
 def come_and_go(cluster: Cluster, folder: Path) -> dict[str, Any]:
     """Two nodes; one is killed when some shards are done, then another joins."""
-    first, second = add_node(cluster), add_node(cluster)
+    with two_nodes(cluster) as nodes:
+        return _come_and_go(cluster, folder, *nodes)
+
+
+def _come_and_go(cluster: Cluster, folder: Path, first: Any, second: Any) -> dict[str, Any]:
     run = make_run_in(
         folder,
         [texts(20, seed) for seed in range(40)],
@@ -88,7 +104,11 @@ def come_and_go(cluster: Cluster, folder: Path) -> dict[str, Any]:
 
 def bad_node(cluster: Cluster, folder: Path) -> dict[str, Any]:
     """Two nodes, on one of which no engine starts."""
-    bad, good = add_node(cluster), add_node(cluster)
+    with two_nodes(cluster) as (bad, good):
+        return _bad_node(cluster, folder, bad, good)
+
+
+def _bad_node(cluster: Cluster, folder: Path, bad: Any, good: Any) -> dict[str, Any]:
     run = make_run_in(
         folder,
         [texts(20, seed) for seed in range(20)],
@@ -139,15 +159,24 @@ def complete(run: Run, beside: Callable[[Pool], None]) -> dict[str, Any]:
         return attempt.result()
 
 
+#: In this order: the last one leaves no cluster to play on.
+SCENARIOS = (come_and_go, bad_node, head_dies)
+
+
 def main() -> None:
-    """Run one scenario."""
-    scenario, folder = sys.argv[1:]
+    """Play all scenarios; one that fails is told in words and does not keep the others from being played."""
+    # A head that cannot be reached counts as gone after 8 s instead of 40 s.
+    uniner_dist.completions.cluster._UNREACHABLE_S = 8.0
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
-        result = {"come_and_go": come_and_go, "bad_node": bad_node, "head_dies": head_dies}[scenario](
-            cluster, Path(folder)
-        )
-        print(json.dumps(result), flush=True)
+        results = {}
+        for scenario in SCENARIOS:
+            folder = Path(sys.argv[1]) / scenario.__name__
+            try:
+                results[scenario.__name__] = scenario(cluster, folder)
+            except Exception:
+                results[scenario.__name__] = {"failed": traceback.format_exc()}
+        print(json.dumps(results), flush=True)
     finally:
         cluster.shutdown()
     os._exit(0)  # the hooks of killed nodes print stack traces at a normal exit

@@ -27,6 +27,8 @@ def s3(s3_server: FlakyProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flaky
     for name, value in client_environment(s3_server, attempts=1).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(filesystem, "_WAITS_S", (0.01, 0.02, 0.04))
+    # Tries of s3fs itself, with waits of up to a second between them, before each of ours.
+    monkeypatch.setattr(S3FileSystem, "retries", 2)
     S3FileSystem.clear_instance_cache()
     s3_server.plan = lambda method, path: None
     s3_server.spoiled.clear()
