@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,7 +111,8 @@ class SparkTask(SparkSubmitOperator):
         process = self._hook._submit_sp if self._hook else None
         drivers = _drivers(process.pid, self.application) if process and process.poll() is None else []
         for driver in drivers:
-            driver.send_signal(signal.SIGTERM)
+            with suppress(psutil.NoSuchProcess):
+                driver.send_signal(signal.SIGTERM)
         if not drivers:
             super().on_kill()
 
@@ -154,7 +156,10 @@ def _require_connection(name: str) -> None:
 
 def _drivers(spark_submit: int, application: str) -> list[psutil.Process]:
     """The Python driver that spark-submit started (client mode), not the Python workers beside it."""
-    try:
-        return [child for child in psutil.Process(spark_submit).children() if application in child.cmdline()]
-    except psutil.NoSuchProcess:
-        return []
+    drivers = []
+    for child in psutil.Process(spark_submit).children() if psutil.pid_exists(spark_submit) else []:
+        # Spark's JVM also has children that live for milliseconds; one that is gone must not hide the driver.
+        with suppress(psutil.NoSuchProcess):
+            if application in child.cmdline():
+                drivers.append(child)
+    return drivers
