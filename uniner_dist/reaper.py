@@ -64,15 +64,18 @@ def marked() -> Iterator[None]:
         yield
         return
     _watch()
-    before = os.environ.get(MARK)
-    os.environ[MARK] = _mark
+    # Some of Ray's processes write their title over their environment unless the second variable is there.
+    variables = {MARK: _mark, "SPT_NOENV": "1"}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(MARK, None)
-        else:
-            os.environ[MARK] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _watch() -> None:

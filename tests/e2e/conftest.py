@@ -51,7 +51,8 @@ def run(arguments: Sequence[str], code: int = 0) -> str:
 def call(arguments: Sequence[str], code: int = 0) -> str:
     """Like `run`, but in this process, whose Spark session and Ray cluster are warm: for the starts after the first."""
     said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
+        patch.setenv("COLUMNS", "200")
         left_with = main(arguments[1:])
     assert left_with == code, f"exit code {left_with}, not {code}:\n{said.getvalue()[-4000:]}"
     return said.getvalue()

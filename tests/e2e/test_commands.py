@@ -113,7 +113,7 @@ def test_killed_outright_and_started_again_gives_the_same_rows(corpus: Path, und
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     _, alive = psutil.wait_procs(family, timeout=15)
-    assert [member.cmdline() for member in alive] == [], "nothing of a killed command stays behind"
+    assert [member.name() for member in alive] == [], "nothing of a killed command stays behind"
     assert not output.exists(), "nothing is visible before it is published"
     call(annotate(corpus, output, *SCRIPTED))
     assert read_rows(output) == read_rows(undisturbed)
