@@ -21,15 +21,16 @@ from pyspark.sql import functions as F
 
 from uniner_dist.prompts.packing import bucket_of
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
-from uniner_dist.spark import describe, spark_schema, stage
+from uniner_dist.spark import LISTS_IN_ARROW, describe, settings, spark_schema, stage
 from uniner_dist.storage.filesystem import find_files, join, write_bytes
 from uniner_dist.storage.holder import Holder
 from uniner_dist.storage.layout import StoreLayout
 from uniner_dist.storage.store import GRACE_S, compacted_name, compaction_stem, live_files, sweep, write_manifest
 from uniner_dist.tables import map_in_arrow, read_files
 
-#: Smaller files are worth merging; a merged file is about as large as the second figure, so it is left alone later.
-SMALL_BYTES, TARGET_BYTES = 32 << 20, 128 << 20
+#: Smaller files are worth merging; a merged file is about as large as the second figure (some 4 million answers, which
+#: one task sorts), so it is left alone later.
+SMALL_BYTES, TARGET_BYTES = 8 << 20, 32 << 20
 
 #: Rows of a row group: some 30 MB of answers; a reader of one range of passages need not read the others.
 _GROUP_ROWS = 1 << 19
@@ -77,7 +78,7 @@ def compact(
     if len(small) < 2:
         return Compaction(layout.fingerprint, deleted=deleted)
     buckets = max(1, ceil(sum(sizes.get(name, 0) for name in small) / TARGET_BYTES))
-    with stage(spark, "compact"):
+    with stage(spark, "compact"), settings(spark, LISTS_IN_ARROW):
         describe(spark, f"compact {len(small):,} files of cells")
         written = _write(spark, layout, small, buckets)
     holder.check()
@@ -104,7 +105,7 @@ def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: 
 def _ordered(cells: DataFrame, buckets: int) -> DataFrame:
     """Cells by range of ids, repeats side by side: first the ones with log-probabilities, which serve every run."""
     placed = cells.withColumn("bucket", bucket_of(F.col("passage_id"), buckets)).repartition(buckets, "bucket")
-    return placed.sortWithinPartitions("bucket", *_KEYS, F.col("logprobs").isNull(), "output")
+    return placed.sortWithinPartitions(*_KEYS, F.col("logprobs").isNull(), "output")
 
 
 class CellWriter:

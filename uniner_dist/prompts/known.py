@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from uniner_dist.prompts.packing import bucket_of
 from uniner_dist.run import Run
 from uniner_dist.schemas import CELLS, COMPLETIONS
-from uniner_dist.spark import spark_schema
+from uniner_dist.spark import LISTS_IN_ARROW, spark_schema
 from uniner_dist.storage.store import live_files
 from uniner_dist.tables import read_files
 
@@ -28,6 +28,7 @@ from uniner_dist.tables import read_files
 JOIN_SETTINGS = {
     "spark.sql.requireAllClusterKeysForCoPartition": "false",
     "spark.sql.adaptive.skewJoin.enabled": "false",
+    **LISTS_IN_ARROW,
 }
 
 _ANSWER = ["output", "finish_reason", "prompt_tokens", "completion_tokens"]
@@ -56,8 +57,9 @@ def with_cells(passages: DataFrame, cells: DataFrame, buckets: int, partitions: 
     """Add `cells`, a list, to passages (`bucket`, `passage_id`, …) that are partitioned by bucket into `partitions`."""
     bucket = bucket_of(F.col("passage_id"), buckets).alias("bucket")
     placed = cells.select(bucket, "passage_id", "cell").repartition(partitions, "bucket")
-    grouped = placed.groupBy("bucket", "passage_id").agg(F.collect_list("cell").alias("cells"))
-    return passages.join(grouped, ["bucket", "passage_id"], "left")
+    # Ids first: Spark sorts by the first bytes of the first key, and ranges of ids keep their order.
+    grouped = placed.groupBy("passage_id", "bucket").agg(F.collect_list("cell").alias("cells"))
+    return passages.join(grouped, ["passage_id", "bucket"], "left")
 
 
 class KnownAnswers:

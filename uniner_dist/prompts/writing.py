@@ -44,7 +44,7 @@ def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing,
     placed = bucketed.repartition(partitions, "bucket")
     if cells is not None:
         placed = with_cells(placed, cells, packing.buckets, partitions)
-    return placed.sortWithinPartitions("bucket", "passage_id")  # the order that the join has made already
+    return placed.sortWithinPartitions("passage_id")  # the order that the join has made already
 
 
 def thin_frequent(texts: DataFrame, places: DataFrame, count: int, doc_id: Column) -> DataFrame:
