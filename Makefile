@@ -11,17 +11,21 @@ TORCH := $(shell grep '^torch==' requirements.lock)
 # uv installs three times faster than pip but reads none of its settings: an index, find-links or certificate that is
 # configured for pip is passed on. Where that does not do, pip itself does it.
 pip_option = $$($(BIN)/pip config list | sed -nE "s/^[^=]*[.]$(1)='(.*)'$$/\1/p" | tail -n 1)
-uv_install = ( index=$(call pip_option,index-url); links=$(call pip_option,find-links); cert=$(call pip_option,cert); \
+uv_pip = ( index=$(call pip_option,index-url); links=$(call pip_option,find-links); cert=$(call pip_option,cert); \
 	export $${index:+UV_DEFAULT_INDEX="$$index"} $${links:+UV_FIND_LINKS="$$links"} $${cert:+SSL_CERT_FILE="$$cert"}; \
-	$(BIN)/uv pip install -q --compile-bytecode --python $(or $(2),$(BIN))/python --no-deps $(1) 2>/dev/null )
+	$(BIN)/uv pip install -q --python $(or $(2),$(BIN))/python $(1) 2>/dev/null )
+uv_install = $(call uv_pip,--compile-bytecode --no-deps $(1),$(2))
 AIRFLOW := .venv-airflow
 TRAIN := OMP_NUM_THREADS=1 $(BIN)/python -m training.train --steps 200000
 # Names and versions only, so that a lock installs from any mirror.
 COMPILE := uv pip compile --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q
 # What the image for GPUs must have in the same version as the one without.
 SHARED := fsspec|huggingface-hub|numpy|pandas|pyarrow|pydantic|pyyaml|ray|rich|s3fs|tokenizers|transformers|typer
+# Where `make package` puts things, and what else is to go into the archive: make package MORE="gcsfs adlfs".
+DIST := dist
+PACKED := $(DIST)/packed
 
-.PHONY: help setup demo test test-airflow unit lint lock lock-airflow lock-gpu images clean chaos train
+.PHONY: help setup demo test test-airflow unit lint package lock lock-airflow lock-gpu images clean chaos train
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +48,21 @@ lint: $(READY) ## Ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# Plain folders for PYTHONPATH: unlike an environment, they work wherever they are unpacked. No Spark (the cluster's own
+# is used), no Ray, no vLLM. Packed harder, it is a tenth smaller and takes twice as long.
+package: $(READY) ## Build the wheel, and the archive with which Spark's executors need nothing but Python
+	@rm -rf $(PACKED) $(DIST)/uniner*
+	@mkdir -p $(PACKED)
+	@$(BIN)/pip wheel -qq --no-deps --wheel-dir $(DIST) .
+	@grep -E '^($(SHARED))==' requirements.lock | grep -v '^ray==' > $(DIST)/packed.txt
+	@printf '%s\n' $(MORE) >> $(DIST)/packed.txt
+	@$(call uv_pip,--target $(PACKED) -c requirements.lock -r $(DIST)/packed.txt) \
+		|| $(BIN)/pip install -qq --target $(PACKED) -c requirements.lock -r $(DIST)/packed.txt
+	@$(BIN)/python -m zipfile -e $(DIST)/uniner_dist-*.whl $(PACKED)
+	@tar -C $(PACKED) -cf - . | gzip -1 > $(DIST)/uniner-dist-spark.tar.gz
+	@rm -rf $(PACKED) $(DIST)/packed.txt
+	@ls -sh $(DIST)/uniner*
 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.chaos.storm --kills 100
