@@ -16,6 +16,7 @@ uv_pip = ( index=$(call pip_option,index-url); links=$(call pip_option,find-link
 	$(BIN)/uv pip install -q --python $(or $(2),$(BIN))/python $(1) 2>/dev/null )
 uv_install = $(call uv_pip,--compile-bytecode --no-deps $(1),$(2))
 AIRFLOW := .venv-airflow
+SPARK35 := .spark35
 TRAIN := OMP_NUM_THREADS=1 $(BIN)/python -m training.train --steps 200000
 # Names and versions only, so that a lock installs from any mirror.
 COMPILE := uv pip compile --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q
@@ -25,10 +26,10 @@ SHARED := fsspec|huggingface-hub|numpy|pandas|pyarrow|pydantic|pyyaml|ray|rich|s
 DIST := dist
 PACKED := $(DIST)/packed
 
-.PHONY: help setup demo test test-airflow unit lint package lock lock-airflow lock-gpu images clean chaos train
+.PHONY: help setup demo test test-airflow test-spark35 unit lint package lock lock-airflow lock-gpu images clean chaos train
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
 
 setup: $(READY) ## Install everything into .venv (the other commands do it for you)
 
@@ -40,6 +41,9 @@ test: $(READY) lint ## Lint, check types and run all tests
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, which gets an environment of its own
 	@$(BIN)/python -m pytest tests/airflow
+
+test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with the lowest Spark that is supported
+	@env -u SPARK_HOME PYTHONPATH=$(CURDIR)/$(SPARK35) $(BIN)/python -m pytest tests/spark
 
 unit: $(READY) ## Only the tests that need neither Spark nor Ray
 	@$(BIN)/python -m pytest tests/unit
@@ -74,7 +78,7 @@ train: $(READY) ## Train the demonstration model anew into ./training-legs/model
 	$(BIN)/python -m training.average --output training-legs/model training-legs/b training-legs/c
 
 clean: ## Remove .venv and what the demo wrote
-	rm -rf $(VENV) $(AIRFLOW) demo-output demo-output.work build dist
+	rm -rf $(VENV) $(AIRFLOW) $(SPARK35) demo-output demo-output.work build dist
 
 # These need uv. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
@@ -100,6 +104,13 @@ $(AIRFLOW)/.ready: jobs/airflow/requirements.lock | $(READY)
 	@echo "Installing Airflow into $(AIRFLOW) …"
 	@$(call uv_install,-r jobs/airflow/requirements.lock,$(AIRFLOW)/bin) \
 		|| $(AIRFLOW)/bin/pip install -qq --no-deps -r jobs/airflow/requirements.lock
+	@touch $@
+
+# Only pyspark and what it wants of its own; everything else is that of .venv.
+$(SPARK35)/.ready: | $(READY)
+	@echo "Installing Spark 3.5 into $(SPARK35) …"
+	@$(call uv_pip,--target $(SPARK35) --no-deps pyspark==3.5.9 py4j==0.10.9.7) \
+		|| $(BIN)/pip install -qq --target $(SPARK35) --no-deps pyspark==3.5.9 py4j==0.10.9.7
 	@touch $@
 
 $(READY): requirements.lock pyproject.toml

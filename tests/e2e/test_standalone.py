@@ -9,13 +9,15 @@ import sys
 import venv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster import StandaloneCluster, standalone_cluster
 from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.spark]
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray]
+Rows = dict[tuple[str, str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,14 @@ def small_defaults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def local_rows(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """What this machine alone publishes."""
+    output = tmp_path_factory.mktemp("local") / "out"
+    run(annotate(corpus, output, *SCRIPTED))
+    return read_rows(output)
+
+
 def documented(replace: Mapping[str, str], *more: str) -> list[str]:
     """The spark-submit command of docs/clusters.md, with its placeholders replaced."""
     page = (ROOT / "docs/clusters.md").read_text()
@@ -72,6 +82,7 @@ def test_executors_need_nothing_but_python(
     dist: Path,
     corpus: Path,
     small_defaults: Path,
+    local_rows: Rows,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -88,5 +99,15 @@ def test_executors_need_nothing_but_python(
     monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
     monkeypatch.setenv("SPARK_CONF_DIR", str(small_defaults))
     run(documented(places, *SCRIPTED))
-    run(annotate(corpus, tmp_path / "local", *SCRIPTED))
-    assert read_rows(tmp_path / "out") == read_rows(tmp_path / "local")
+    assert read_rows(tmp_path / "out") == local_rows
+
+
+def test_ray_runs_on_the_executors_of_the_same_cluster(
+    cluster: StandaloneCluster, corpus: Path, local_rows: Rows, tmp_path: Path
+) -> None:
+    conf = "{spark.executor.memory: 512m, spark.sql.shuffle.partitions: '2'}"
+    nodes = "{num_cpus_worker_node: 1, num_gpus_worker_node: 0, memory_worker_node: 536870912}"
+    settings = {"spark.master": cluster.url, "spark.conf": conf, "ray.address": "spark", "ray.spark": nodes}
+    more = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    run(annotate(corpus, tmp_path / "out", *SCRIPTED, *more))
+    assert read_rows(tmp_path / "out") == local_rows
