@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from uniner_dist.config import RayConfig, SparkConfig
-from uniner_dist.errors import StageError
+from uniner_dist.errors import DrainedError, StageError
 from uniner_dist.reaper import marked
 from uniner_dist.stopping import signal_handlers, uninterrupted
 
@@ -127,7 +127,9 @@ def _connect(ray: Any, config: RayConfig, address: str) -> _Watch:
         # Ray's own handlers print a stack trace at SIGTERM and end the process.
         with uninterrupted(), signal_handlers():
             ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except DrainedError:
+        raise
+    except Exception as error:  # a start that takes too long is a plain Exception
         raise StageError(f"ray.address {config.address}: {_refusal(str(error))}") from error
     return _Watch(ray, address)
 
