@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +74,11 @@ def ray_on_spark(spark: SparkConfig, options: Mapping[str, Any]) -> Iterator[str
         StageError: the executors have no room for it, or the options do not fit.
     """
     os.environ.setdefault("RAY_ON_SPARK_START_HOOK", f"{__name__}.{NodeEnvironment.__name__}")
-    logging.getLogger("ray.util.spark").setLevel(logging.ERROR)  # it recommends larger nodes, at length
-    with spark_session(_Session(spark)):
+    os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
+    for talkative in ("ray.util.spark", "ray.autoscaler._private.spark.spark_job_server"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
+    # Ray copies what `ray start` says of its head to our stdout, which carries results only; errors have it as well.
+    with spark_session(_Session(spark)), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         # Ray sets a handler of its own for SIGTERM, which would keep ours from draining.
         try:
             with marked(), uninterrupted(), signal_handlers():
