@@ -214,11 +214,25 @@ def retry(workdir: WorkdirArgument, run: RunName = None) -> None:
 
 
 @app.command()
-def status(workdir: WorkdirArgument, run: RunName = None) -> None:
+def status(
+    workdir: WorkdirArgument,
+    run: RunName = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every few seconds, as long as anybody works.")
+    ] = False,
+) -> None:
     """What the runs of a workdir are doing, from any machine, while they work and after a crash."""
-    from uniner_dist.show import print_status
+    from uniner_dist.status import print_status
 
-    print_status(workdir, run)
+    print_status(workdir, run, watch)
+
+
+@app.command()
+def report(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """Write the page about a finished run, report.html, anew, and print where it is."""
+    from uniner_dist.page.commands import run_report
+
+    print(run_report(workdir, run))
 
 
 @app.command()

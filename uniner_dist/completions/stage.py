@@ -17,7 +17,7 @@ from typing import Any
 
 from uniner_dist import model
 from uniner_dist.completions.cluster import ray_cluster
-from uniner_dist.completions.display import Display
+from uniner_dist.completions.display import Display, Totals
 from uniner_dist.completions.engine import EngineSpec
 from uniner_dist.completions.limits import Budget, gpu_hours
 from uniner_dist.completions.policy import Shard, order_shards
@@ -76,7 +76,9 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
     allowed = budget.shards(todo, done)
     account = _Account(run, manifest, committed)
     account.write(PoolSummary())
-    with Display(total, done, run.layout.progress) as display:
+    spent = sum(attempt["gpu_hours"] for attempt in attempts)
+    totals = Totals(total, done, len(manifest), len(committed), len(allowed), spent)
+    with Display(totals, run.config, run.layout.progress) as display:
 
         def look_around(pool: Pool) -> None:
             display.update(pool)
