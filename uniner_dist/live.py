@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.console import Console
 from rich.live import Live
@@ -30,38 +30,44 @@ class LiveView:
         first_line_s: seconds until the first line of a log; what takes less says nothing.
     """
 
+    #: Views that are open, the innermost last: only that one draws. A gate's view is open while its runs have theirs.
+    _open: ClassVar[list[LiveView]] = []
+    _lock: ClassVar[threading.RLock] = threading.RLock()
+
     def __init__(self, path: str, console: Console | None = None, first_line_s: float = LINE_S) -> None:
         self._path = path
         self._console = console or Console(stderr=True)
+        self._draws = self._console.is_terminal or self._console.is_jupyter
         self._live: Live | None = None
-        if self._console.is_terminal or self._console.is_jupyter:
-            self._live = Live(console=self._console, auto_refresh=False, transient=not self._console.is_jupyter)
         now = time.monotonic()
         self._next_line_s, self._next_status_s, self._next_draw_s = now + first_line_s, now, now
 
     def __enter__(self) -> LiveView:
-        if self._live is not None:
-            self._live.start()
+        with self._lock:
+            for other in self._open:
+                other._hide()
+            self._open.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._live.stop()
+        with self._lock:
+            self._hide()
+            self._open.remove(self)
 
     def due(self) -> bool:
         """Whether `show` would do anything now."""
-        shown_s = self._next_line_s if self._live is None else self._next_draw_s
+        shown_s = self._next_draw_s if self._draws else self._next_line_s
         return time.monotonic() >= min(shown_s, self._next_status_s)
 
     def show(self, state: State, final: bool = False) -> None:
         """Show and write what is due; everything when `final`."""
         now = time.monotonic()
-        if self._live is not None:
+        if self._draws:
             if final or now >= self._next_draw_s:
                 self._next_draw_s = now + DRAW_S
-                self._live.update(view(state), refresh=True)
+                self._draw(state)
         elif now >= self._next_line_s:
             self._next_line_s = now + LINE_S
             print(line(state), file=sys.stderr, flush=True)
@@ -72,6 +78,21 @@ class LiveView:
                 write_json(self._path, state)
             except (StorageError, OSError):
                 self._next_status_s = now + 10 * STATUS_S
+
+    def _draw(self, state: State) -> None:
+        with self._lock:
+            if self._open[-1:] != [self]:
+                return
+            if self._live is None:
+                self._live = Live(console=self._console, auto_refresh=False, transient=not self._console.is_jupyter)
+                self._live.start()
+            self._live.update(view(state), refresh=True)
+
+    def _hide(self) -> None:
+        with self._lock:
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
 
 
 class SparkWatch:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
+from rich.constrain import Constrain
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -19,32 +21,29 @@ from uniner_dist.core.characters import visible
 
 State = Mapping[str, Any]
 
-_NAME_WIDTH: Final = 12
-_BAR_WIDTH: Final = 40
+#: A bar need not be longer than its words.
+_WIDTH: Final = 78
 
 
 def view(state: State) -> RenderableType:
-    """A bar and what goes with it, in at most four lines of 80 columns."""
+    """A bar and what goes with it, in a few lines of at most 80 columns."""
     done, total = amounts(state)
-    head = Table.grid(padding=(0, 1))
-    head.add_column(width=_NAME_WIDTH)
-    head.add_column(width=_BAR_WIDTH)
+    head = Table.grid(padding=(0, 1), expand=True)
     head.add_column()
-    bar = ProgressBar(total=max(total, 1), completed=done, width=_BAR_WIDTH)
-    head.add_row(Text(state["stage"], style="bold"), bar, Text(", ".join([share(state), *_left(state)])))
-    details = Table.grid(padding=(0, 1))
-    details.add_column(width=_NAME_WIDTH)
-    details.add_column()
-    for words in _details(state):
-        details.add_row("", Text(words))
-    return Group(head, details)
+    head.add_column(ratio=1)
+    head.add_column()
+    words = ", ".join([share(state), *_left(state)])
+    head.add_row(Text(state["stage"], style="bold"), ProgressBar(total=max(total, 1), completed=done), Text(words))
+    details = (Padding(Text(words), (0, 0, 0, 2)) for words in _details(state))
+    return Group(Constrain(head, _WIDTH), *details)
 
 
 def line(state: State) -> str:
     """Everything in one line, for a log."""
     done, total = amounts(state)
     unit = "prompts" if "prompts" in state else "tasks"
-    return f"{state['stage']}: {done:,}/{total:,} {unit} ({', '.join([share(state), *_left(state)])}); {'; '.join(_details(state, short=True))}"
+    ready = ", ".join([share(state), *_left(state)])
+    return f"{state['stage']}: {done:,}/{total:,} {unit} ({ready}); {'; '.join(_details(state, short=True))}"
 
 
 def amounts(state: State) -> tuple[int, int]:

@@ -79,7 +79,7 @@ def test_a_spark_stage_shows_its_step_and_tasks() -> None:
 def test_a_bar_is_full_only_when_all_is_done() -> None:
     assert "99%" in line({**STATE, "prompts_done": 41_806_999})
     assert "100%" in line({**STATE, "prompts_done": 41_807_000})
-    assert "(0%)" in line({**STATE, "prompts": 0, "prompts_done": 0})
+    assert "(0%)" in line({**STATE, "prompts": 0, "prompts_done": 0, "eta_s": None})
     assert "no answer yet" in line({**STATE, "prompts_per_s": 0, "eta_s": None})
 
 
@@ -148,6 +148,24 @@ def test_a_log_gets_lines_a_terminal_a_bar_and_storage_the_state(
     assert read_json(path)["deaths"] == 55
     with LiveView("/proc/no/such/place.json", Console(file=io.StringIO())) as unlucky:
         unlucky.show(STATE, final=True)
+
+
+def test_of_views_inside_of_each_other_only_the_innermost_draws(tmp_path: Path) -> None:
+    outer, inner = io.StringIO(), io.StringIO()
+    places = [str(tmp_path / name) for name in ("outer.json", "inner.json")]
+    with LiveView(places[0], Console(file=outer, force_terminal=True)) as first:
+        first.show(SPARK_STATE, final=True)
+        drawn = outer.getvalue()
+        with LiveView(places[1], Console(file=inner, force_terminal=True)) as second:
+            hidden = outer.getvalue()
+            assert hidden.startswith(drawn)
+            first.show({**SPARK_STATE, "tasks_done": 99}, final=True)
+            second.show(STATE, final=True)
+        assert outer.getvalue() == hidden
+        assert "completions" in inner.getvalue()
+        assert read_json(places[0])["tasks_done"] == 99
+        first.show({**SPARK_STATE, "tasks_done": 120}, final=True)
+    assert "120 of 200" in outer.getvalue()
 
 
 # -- status ----------------------------------------------------------------------------------------------------------
