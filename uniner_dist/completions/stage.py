@@ -20,6 +20,7 @@ from uniner_dist.completions.cluster import ray_cluster
 from uniner_dist.completions.display import Display, Totals
 from uniner_dist.completions.engine import EngineSpec
 from uniner_dist.completions.limits import Budget, gpu_hours
+from uniner_dist.completions.metrics import PoolMetrics
 from uniner_dist.completions.policy import Shard, order_shards
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.replica import ReplicaSpec
@@ -77,11 +78,14 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
     account = _Account(run, manifest, committed)
     account.write(PoolSummary())
     spent = sum(attempt["gpu_hours"] for attempt in attempts)
+    metrics = PoolMetrics(run.id)
     totals = Totals(total, done, len(manifest), len(committed), len(allowed), spent)
     with Display(totals, run.config, run.layout.progress) as display:
 
         def look_around(pool: Pool) -> None:
             display.update(pool)
+            if metrics.due():
+                metrics.update(display.state(pool, time.monotonic()), pool.summary, pool.finished_prompts)
             account.keep(pool.summary)
             if holder is not None and holder.lost:
                 holder.check()
@@ -95,6 +99,7 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
             if holder is None or not holder.lost:
                 account.write(pool.summary)
             display.update(pool, final=True)
+            metrics.update(display.state(pool, time.monotonic()), pool.summary, pool.finished_prompts)
     left = len(todo) - len(allowed) + pool.queue.open
     if left:
         raise budget.reached(left, sum(shard.asked for shard in manifest))
@@ -213,6 +218,7 @@ def _engine_spec(config: Config) -> EngineSpec:
         kv_cache_gib=config.engine.kv_cache_gib,
         gpu_memory_utilization=config.engine.gpu_memory_utilization,
         max_num_seqs=config.engine.max_num_seqs,
+        metrics=config.engine.metrics,
         extra=config.engine.extra,
     )
 
