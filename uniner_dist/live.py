@@ -5,6 +5,8 @@ Also keeps the latest state on storage, from where `status` reads it, on any mac
 
 from __future__ import annotations
 
+import importlib
+import io
 import sys
 import threading
 import time
@@ -19,6 +21,8 @@ from uniner_dist.storage.filesystem import StorageError, write_json
 
 #: Seconds between two lines of a log, two writings to storage, and two redraws.
 LINE_S, STATUS_S, DRAW_S = 30.0, 5.0, 0.5
+#: Columns of the view in a notebook.
+_CELL_WIDTH = 90
 
 
 class LiveView:
@@ -39,6 +43,7 @@ class LiveView:
         self._console = console or Console(stderr=True)
         self._draws = self._console.is_terminal or self._console.is_jupyter
         self._live: Live | None = None
+        self._cell: Any = None  # handle of a notebook's output
         now = time.monotonic()
         self._next_line_s, self._next_status_s, self._next_draw_s = now + first_line_s, now, now
 
@@ -83,16 +88,36 @@ class LiveView:
         with self._lock:
             if self._open[-1:] != [self]:
                 return
+            if self._console.is_jupyter:
+                self._draw_in_cell(state)
+                return
             if self._live is None:
-                self._live = Live(console=self._console, auto_refresh=False, transient=not self._console.is_jupyter)
+                self._live = Live(console=self._console, auto_refresh=False, transient=True)
                 self._live.start()
             self._live.update(view(state), refresh=True)
+
+    def _draw_in_cell(self, state: State) -> None:
+        """An output of the notebook's cell that is replaced; rich's own way wants ipywidgets."""
+        notebook: Any = importlib.import_module("IPython.display")
+        shown = notebook.HTML(as_html(state))
+        if self._cell is None:
+            self._cell = notebook.display(shown, display_id=True)
+        else:
+            self._cell.update(shown)
 
     def _hide(self) -> None:
         with self._lock:
             if self._live is not None:
                 self._live.stop()
                 self._live = None
+
+
+def as_html(state: State) -> str:
+    """The view as HTML, in the colours of the page around it."""
+    console = Console(record=True, file=io.StringIO(), force_jupyter=False, force_terminal=True, width=_CELL_WIDTH)
+    console.print(view(state))
+    style = "white-space: pre; line-height: 1.3; font-family: monospace; overflow-x: auto"
+    return console.export_html(inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>')
 
 
 class SparkWatch:

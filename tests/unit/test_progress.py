@@ -168,6 +168,32 @@ def test_of_views_inside_of_each_other_only_the_innermost_draws(tmp_path: Path) 
     assert "120 of 200" in outer.getvalue()
 
 
+def test_in_a_notebook_one_output_of_the_cell_is_replaced(tmp_path: Path) -> None:
+    manager = pytest.importorskip("jupyter_client.manager")
+    kernel, client = manager.start_new_kernel(kernel_name="python3")
+    code = f"""
+from uniner_dist.live import LiveView
+with LiveView({str(tmp_path / "progress.json")!r}) as shown:
+    for deaths in (1, 2, 3):
+        shown.show({STATE!r} | {{"deaths": deaths}}, final=True)
+"""
+    messages: list[tuple[str, dict[str, Any]]] = []
+    try:
+        reply = client.execute_interactive(
+            code, output_hook=lambda m: messages.append((m["msg_type"], m["content"])), timeout=60
+        )
+        assert reply["content"]["status"] == "ok", reply["content"]
+    finally:
+        client.stop_channels()
+        kernel.shutdown_kernel(now=True)
+    drawn = [(kind, content) for kind, content in messages if "display_data" in kind]
+    assert [kind for kind, _ in drawn] == ["display_data", "update_display_data", "update_display_data"]
+    assert len({content["transient"]["display_id"] for _, content in drawn}) == 1
+    last = drawn[-1][1]["data"]["text/html"]
+    assert "3 replica deaths" in last
+    assert "2,391 of 8,120 shards" in last
+
+
 # -- status ----------------------------------------------------------------------------------------------------------
 
 

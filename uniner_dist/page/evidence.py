@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.core.outcomes import SEVERITY
-from uniner_dist.errors import StageError
+from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.evaluation.rows import DataFile, list_dataset
 from uniner_dist.highlight import Marked
 from uniner_dist.run import Run
@@ -34,7 +34,7 @@ _PROMPTS: Final = 800
 _SEARCHED_BYTES: Final = 32 << 20
 #: Texts up to so many characters are better examples.
 _SHORT: Final = 400
-_ERRORS: Final = (OSError, StageError, pa.ArrowException)
+_ERRORS: Final = (OSError, ConfigError, StageError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
