@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from uniner_dist.evaluation.document import GoldDocument
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.sources import read_source, source_format
 from uniner_dist.export import tokens, writing
+from uniner_dist.export.commands import ExportOptions, _corpora, run_export
 from uniner_dist.export.document import Document, Mention, without_overlaps
 from uniner_dist.export.formats import FORMATS, count, get_format
 from uniner_dist.export.settings import ExportSettings
@@ -365,3 +367,37 @@ def test_hugging_face_datasets_reads_rows_features_and_tags(tmp_path: Path, monk
         places = tokenize(document.text, borders_of(kept))
         assert row["tokens"] == [document.text[start:end] for start, end in places]
         assert [names[tag] for tag in row["ner_tags"]] == tag_bio(places, kept)
+
+
+# -- options ---------------------------------------------------------------------------------------------------------
+
+
+def test_wrong_options_are_named_before_spark_is_started(tmp_path: Path) -> None:
+    def refused(words: str, **options: Any) -> None:
+        given = {"annotations": str(tmp_path / "none"), "to": str(tmp_path / "to"), "format": "jsonl", **options}
+        with pytest.raises(ConfigError, match=words):
+            run_export(ExportOptions(**given), None, [], print)
+
+    refused("--format docx: unknown; one of conll, spacy, labelstudio, hf, brat, jsonl", format="docx")
+    refused("does not say what it was made of; give --corpus")
+    refused("--sample 0: must be at least 1", sample=0)
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "thesis.txt").write_text("mine")
+    refused(r"already holds something else \(thesis.txt", corpus="anything")
+
+
+def test_texts_come_from_every_corpus_that_the_annotations_name_the_latest_first() -> None:
+    def entry(order: int, corpus: str, **more: str) -> dict[str, Any]:
+        return {"order": order, "corpus": corpus, "types": ["a"], **more}
+
+    runs = {
+        "r1": entry(1, "/c/day=1", text_column="body"),
+        "r2": entry(2, "/other"),
+        "r3": entry(3, "/c", text_column="body"),
+        "r4": entry(4, "/other", text_column="content"),
+    }
+    options = ExportOptions("/annotations", "/to", "jsonl")
+    assert _corpora(options, {"runs": runs}) == [("/other", "content"), ("/c", "body")]
+    given = replace(options, corpus="/mine", text_column="words")
+    assert _corpora(given, {"runs": runs}) == [("/mine", "words")]
+    assert _corpora(replace(options, corpus="/c"), {"runs": runs}) == [("/c", "body")]

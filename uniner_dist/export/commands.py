@@ -122,9 +122,10 @@ def _source(options: ExportOptions, marker: Mapping[str, Any]) -> Any:
 
 def _corpora(options: ExportOptions, marker: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Where the texts are: as given, else every corpus that the output was made of, the latest first."""
-    if options.corpus:
-        return [(options.corpus, options.text_column or "text")]
     entries = sorted(marker.get("runs", {}).values(), key=lambda entry: -int(entry["order"]))
+    if options.corpus:
+        known = (entry.get("text_column") for entry in entries if covers(entry["corpus"], options.corpus))
+        return [(options.corpus, options.text_column or next(known, None) or "text")]
     if not entries:
         raise ConfigError(f"--annotations {options.annotations}: does not say what it was made of; give --corpus")
     found: dict[str, str] = {}
