@@ -31,6 +31,7 @@ from uniner_dist.errors import (
     UninerError,
 )
 from uniner_dist.gate.verdict import has_passed
+from uniner_dist.live import SparkWatch
 from uniner_dist.plan import make_plan
 from uniner_dist.report import build_report, stopped_report, write_report
 from uniner_dist.run import Run, open_run
@@ -118,7 +119,7 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
     else:
         from uniner_dist.prompts import write_prompts
 
-        with _spark(run) as spark:
+        with _spark(run, "prompts") as spark:
             summary = write_prompts(spark, run)
         make_plan(run)
     rejected = sum(summary["rejects"].values())
@@ -149,7 +150,7 @@ def run_gate(run: Run, say: Say = print) -> None:
         raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
     from uniner_dist.gate.stage import pass_gate
 
-    with _spark(run) as spark:
+    with _spark(run, "gate") as spark:
         try:
             pass_gate(spark, run, lambda config: annotate(config, lambda line: say(f"gate: {line}")), say)
         except QualityGateError as error:
@@ -222,7 +223,7 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     if again:
         remove(run.layout.report)
     check = holder.check if holder is not None else lambda: None
-    with _spark(run) as spark:
+    with _spark(run, "annotations") as spark:
         check()
         summary = write_annotations(spark, run, again)
         try:
@@ -242,7 +243,7 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
 
 
 @contextmanager
-def _spark(run: Run) -> Iterator[Any]:
+def _spark(run: Run, stage: str) -> Iterator[Any]:
     """A session for one stage. Quiet py4j: it logs a stack trace for every call that a stop interrupts."""
     from uniner_dist.spark import QUICK_BYTES, spark_session
 
@@ -252,6 +253,7 @@ def _spark(run: Run) -> Iterator[Any]:
         with uninterrupted():
             quick = run.corpus_bytes < QUICK_BYTES
             session = stack.enter_context(spark_session(run.config, quick=quick))
+        stack.enter_context(SparkWatch(session, stage, run.layout.spark_progress))
         yield session
 
 

@@ -229,8 +229,17 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
 
 
 def describe(spark: SparkSession, text: str) -> None:
-    """Name the next jobs in Spark's UI and logs."""
+    """Name the next jobs in Spark's UI and logs, and for whoever watches (see `described`)."""
     spark.sparkContext.setJobDescription(text)
+    _described[spark.sparkContext.applicationId] = text
+
+
+def described(application: str) -> str | None:
+    """The name that the jobs of a Spark application had last, if this process gave one."""
+    return _described.get(application)
+
+
+_described: dict[str, str] = {}
 
 
 def explain(error: Exception, name: str) -> UninerError:

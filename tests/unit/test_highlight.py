@@ -1,0 +1,108 @@
+"""HTML with marked mentions: nothing of the text is lost or doubled, nothing of it is markup, overlaps are all seen."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uniner_dist.highlight import Marked, documents_html, excerpt, hues_of, text_html
+
+LABELS = ("person", "location", "<i>tag</i>")
+HUES = hues_of(LABELS)
+
+
+class _Reader(HTMLParser):
+    """What a browser shows of a fragment, labels aside, and which elements it has."""
+
+    def __init__(self, fragment: str) -> None:
+        super().__init__()
+        self.text, self.tags, self.labels = "", [], []
+        self._open: list[str] = []
+        self.feed(fragment)
+        assert not self._open, "every element is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        kind = dict(attrs).get("class") or tag
+        self._open.append(kind)
+        self.tags.append(kind)
+        if kind == "ud-label":
+            self.labels.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "ud-label" in self._open:
+            self.labels[-1] += data
+        elif "ud-more" not in self._open:
+            self.text += data
+
+
+def entity(text: str, mention: str, label: str) -> dict[str, Any]:
+    start = text.index(mention)
+    return {"text": mention, "start": start, "end": start + len(mention), "label": label}
+
+
+@given(st.text("ab<&\n é", min_size=1, max_size=40), st.data())
+def test_the_text_stands_there_once_and_every_mention_has_its_label(text: str, data: st.DataObject) -> None:
+    place = st.tuples(st.integers(0, len(text)), st.integers(0, len(text)), st.sampled_from(LABELS))
+    places = data.draw(st.lists(place, max_size=6))
+    entities = [{"text": text[a:b], "start": a, "end": b, "label": label} for a, b, label in places if a < b]
+    page = _Reader(text_html(text, entities, HUES))
+    assert page.text == text
+    assert sorted(page.labels) == sorted(entity["label"] for entity in entities)
+
+
+def test_a_mention_inside_another_is_a_mark_inside_a_mark() -> None:
+    text = "the University of Paris"
+    html = text_html(text, [entity(text, "Paris", "location"), entity(text, "University of Paris", "person")], HUES)
+    assert html.index("University of ") < html.index("<mark", html.index("University of ")) < html.index("Paris")
+    assert _Reader(html).tags.count("mark") == 2
+    assert html.endswith('location</span></mark><span class="ud-label" style="--h:210">person</span></mark></div>')
+
+
+def test_mentions_that_cross_have_lines_at_different_heights() -> None:
+    text = "New York Times Square"
+    html = text_html(text, [entity(text, "New York Times", "person"), entity(text, "Times Square", "location")], HUES)
+    assert "mark" not in _Reader(html).tags
+    assert "padding-bottom:1px" in html
+    assert "padding-bottom:6px" in html
+
+
+def test_nothing_of_the_corpus_is_markup_or_steers_the_page() -> None:
+    text = "<script>alert(1)</script> \u202e\x1b[31m Ada"
+    html = documents_html([Marked('"><b>', text, [entity(text, "Ada", "<i>tag</i>")])])
+    body = html[html.index("</style>") :]
+    assert "<script" not in body
+    assert "<i>" not in body
+    assert "<b>" not in body
+    assert "\u202e" not in body
+    assert "\x1b" not in body
+
+
+def test_a_mention_without_a_place_is_listed_below() -> None:
+    html = text_html("no names", [{"text": "Rome", "start": None, "end": None, "label": "location"}], HUES)
+    assert html.index("no names") < html.index("not in the text") < html.index("Rome")
+
+
+def test_a_long_text_is_cut_around_its_first_mention_and_says_what_is_left_out() -> None:
+    text = "word " * 200 + "Albert Einstein" + " word" * 200 + " Bern"
+    html = text_html(text, [entity(text, "Albert Einstein", "person"), entity(text, "Bern", "location")], HUES, 100)
+    assert "Albert Einstein" in html
+    assert "1 more outside" in html
+    assert len(_Reader(html).text) < 120
+
+
+def test_a_cut_goes_through_no_mention_and_no_character() -> None:
+    text = "x" * 95 + " Albert Einstein" + " é" * 100
+    placed = [{"start": 0, "end": 1}, {"start": 96, "end": 111}]
+    assert excerpt(text, placed, 100) == (0, 111)
+    text = "e\u0301" * 100
+    assert excerpt(text, [], 101)[1] % 2 == 0
+
+
+def test_colours_are_the_same_for_the_same_labels() -> None:
+    assert hues_of(["a", "b", "a"]) == {"a": hues_of(["a"])["a"], "b": hues_of(["x", "b"])["b"]}
