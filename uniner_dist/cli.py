@@ -103,7 +103,7 @@ def annotate(
 ) -> None:
     resolved = _config(locals())
     from uniner_dist.pipeline import annotate as run_all
-    from uniner_dist.show import print_report
+    from uniner_dist.terminal import print_report
 
     print_report(run_all(resolved, _say))
 
@@ -129,8 +129,8 @@ def plan(
     """What `annotate` with the same options would ask and cost: stage 1 is done for it, and no replica is started."""
     resolved = _config(locals())
     from uniner_dist.pipeline import plan as make_plan
-    from uniner_dist.show import print_plan
     from uniner_dist.storage.filesystem import absolute, write_json
+    from uniner_dist.terminal import print_plan
 
     made = make_plan(resolved, _say)
     print_plan(made)
@@ -196,7 +196,7 @@ def publish_annotations(workdir: WorkdirArgument, run: RunName = None) -> None:
     """Stage 3 alone (Spark): parse and locate the answers of a run, audit, publish."""
     from uniner_dist.pipeline import run_annotations, working_on
     from uniner_dist.run import load_run
-    from uniner_dist.show import print_report
+    from uniner_dist.terminal import print_report
 
     opened = load_run(workdir, run)
     with working_on(opened) as (holder, _):
@@ -208,7 +208,7 @@ def retry(workdir: WorkdirArgument, run: RunName = None) -> None:
     """Ask again what stands in a run's quarantine without an answer (refused prompts, killers), and publish it anew."""
     from uniner_dist.pipeline import retry_quarantine
     from uniner_dist.run import load_run
-    from uniner_dist.show import print_report
+    from uniner_dist.terminal import print_report
 
     print_report(retry_quarantine(load_run(workdir, run), _say))
 
@@ -216,7 +216,7 @@ def retry(workdir: WorkdirArgument, run: RunName = None) -> None:
 @app.command()
 def status(workdir: WorkdirArgument, run: RunName = None) -> None:
     """What the runs of a workdir are doing, from any machine, while they work and after a crash."""
-    from uniner_dist.show import print_status
+    from uniner_dist.terminal import print_status
 
     print_status(workdir, run)
 
