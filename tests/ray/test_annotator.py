@@ -42,7 +42,7 @@ def frame(texts: list[str] = TEXTS) -> pd.DataFrame:
 def comparable(rows: list[dict[str, Any]]) -> list[Any]:
     """Everything but the name of the call, in the order of ids and labels."""
     plain = [{**row, "entities": [dict(entity) for entity in row["entities"]], "run_id": ""} for row in rows]
-    return sorted((str(list(row.values())[0]), row["entity_type"], row) for row in plain)
+    return sorted((str(next(iter(row.values()))), row["entity_type"], row) for row in plain)
 
 
 def asked(log: Path) -> list[list[str]]:
@@ -130,7 +130,7 @@ def test_ctrl_c_stops_soon_and_the_same_call_goes_on_from_there(ray: Any, tmp_pa
     log = tmp_path / "asked.jsonl"
     extra = {"log": str(log), "slow_s": 0.05, "batch": 1}
     with ud.Annotator(settings={**SETTINGS, "engine.extra": extra}) as annotator:
-        calls = Path(annotator._warm.workdir) / "calls"
+        calls = Path(annotator._warm.calls)
 
         def interrupt() -> None:
             """When the first shard of four is committed."""

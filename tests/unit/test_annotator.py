@@ -155,7 +155,7 @@ def test_a_wrong_annotator_is_refused_at_once(arguments: dict[str, Any], message
 
 def test_the_temporary_folder_goes_with_the_annotator(tmp_path: Path) -> None:
     annotator, kept = ud.Annotator(), ud.Annotator(workdir=str(tmp_path / "work"))
-    folder = Path(annotator._warm.workdir)
+    folder = Path(annotator._warm.workdir).parent
     assert folder.is_dir()
     annotator.close()
     annotator.close()

@@ -109,6 +109,8 @@ class Memory:
 
     def _write_shards(self, passages: pa.Table, run: Run) -> list[Shard]:
         """Write the prompts, and what is known of their answers."""
+        if not passages.num_rows:
+            return []
         _, tokenizer = self._warm.tokenizer
         asks = asked(run)
         frame = len(tokenizer.prefix_ids([""])[0])

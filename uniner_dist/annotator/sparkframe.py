@@ -32,7 +32,7 @@ def annotate_frame(warm: Warm, data: Any, columns: Columns, types: Any) -> Any:
     """
     spark = data.sparkSession
     _check_workdir(spark, warm)
-    folder = join(warm.workdir, "frames", f"{warm.session}-{warm.next_number()}")
+    folder = join(warm.frames, f"{warm.session}-{warm.next_number()}")
     options = {
         "corpus__path": join(folder, "corpus"),
         "corpus__id_column": columns.id_name,

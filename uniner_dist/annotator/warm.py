@@ -106,7 +106,9 @@ class Warm:
         self._tokenizer: tuple[str, PromptTokenizer] | None = None
         self.session = uuid.uuid4().hex[:8]
         self._own_folder = tempfile.mkdtemp(prefix="uniner-dist-") if workdir is None else None
-        self.workdir = absolute(workdir) if workdir is not None else str(self._own_folder)
+        folder = absolute(workdir) if workdir is not None else str(self._own_folder)
+        #: Folders for DataFrames on their way, for calls in memory, and of the main job's runs and store.
+        self.frames, self.calls, self.workdir = (join(folder, name) for name in ("frames", "calls", "work"))
         self._finalizer = weakref.finalize(self, _remove, self._own_folder)
         config = self.config()
         model.resolve(config.model)
@@ -132,7 +134,7 @@ class Warm:
         identity = model.identify(config.model)
         return Run(
             config=config,
-            layout=RunLayout(join(self.workdir, "calls"), f"{self.session}-{number}"),
+            layout=RunLayout(self.calls, f"{self.session}-{number}"),
             fingerprint=keys.fingerprint(config, identity),
             model_name=model.display_name(config.model),
             model_identity=identity,
@@ -244,7 +246,7 @@ class Warm:
         """Unload, and remove what is temporary."""
         _open.discard(self)
         self.unload()
-        remove(join(self.workdir, "calls"))
+        remove(self.calls)
         self._finalizer()
 
 
