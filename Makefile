@@ -21,7 +21,10 @@ COMPILE := uv pip compile --no-header --no-annotate --no-emit-index-url --no-emi
 # What the image for GPUs must have in the same version as the one without.
 SHARED := fsspec|huggingface-hub|numpy|pandas|pyarrow|pydantic|pyyaml|ray|rich|s3fs|tokenizers|transformers|typer
 
-.PHONY: help setup demo test test-airflow unit lint lock lock-airflow lock-gpu images clean chaos train
+# What the documentation consists of, and what it links to.
+SITE := README.md CHANGELOG.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
+
+.PHONY: help setup demo test test-airflow test-notebooks docs unit lint lock lock-airflow lock-gpu images clean chaos train
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,11 +34,14 @@ setup: $(READY) ## Install everything into .venv (the other commands do it for y
 demo: $(READY) ## Annotate the sample corpus with the demonstration model and show the result
 	@$(BIN)/uniner-dist demo
 
-test: $(READY) lint ## Lint, check types and run all tests
+test: $(READY) lint docs ## Lint, check types, build the documentation and run all tests
 	@$(BIN)/python -m pytest
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, which gets an environment of its own
 	@$(BIN)/python -m pytest tests/airflow
+
+test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
+	@$(BIN)/python -m pytest tests/notebooks
 
 unit: $(READY) ## Only the tests that need neither Spark nor Ray
 	@$(BIN)/python -m pytest tests/unit
@@ -44,6 +50,11 @@ lint: $(READY) ## Ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: $(READY) ## Build the documentation site into build/site; a warning, such as a broken link, is an error
+	@rm -rf build/site-src && mkdir -p build/site-src
+	@cp -r --parents $(SITE) build/site-src
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.chaos.storm --kills 100
@@ -59,7 +70,7 @@ clean: ## Remove .venv and what the demo wrote
 
 # These need uv. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
-	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra s3 \
+	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra docs --extra s3 \
 		| grep -v "sys_platform == 'never'" > requirements.lock
 
 lock-airflow: ## Resolve Airflow's lock anew

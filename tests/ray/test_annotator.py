@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -183,7 +184,18 @@ def test_annotators_share_one_ray_and_say_when_there_is_no_room(ray: Any, annota
 
 
 @pytest.mark.vllm
-def test_the_real_model_answers_in_memory_and_shows_it(ray: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readmes_snippet_runs(ray: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    [snippet] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    names["annotator"].close()
+    assert "Anna Larsen lives in Madrid." in capsys.readouterr().out
+    assert [e["text"] for row in names["annotations"] for e in row["entities"]] == ["Anna Larsen", "Madrid"]
+
+
+@pytest.mark.vllm
+def test_the_real_model_answers_in_memory_with_scores(ray: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with ud.Annotator(scores=True) as annotator:
         text = "Amas Petrov lives in Brazil."
         [row] = annotator.annotate(text, ["person"])
