@@ -61,11 +61,17 @@ class _SharedRay:
             self._users.discard(user)
             if self._stack is None or (self._users and not cluster_is_lost()):
                 return
+            self.end()
+
+    def end(self) -> None:
+        """Stop Ray, whoever uses it."""
+        with self._lock:
             for other in list(self._users):
                 other.forget_pool()
             self._users.clear()
             stack, self._stack, self._ray = self._stack, None, None
-            stack.close()
+            if stack is not None:
+                stack.close()
 
     def others(self, user: Warm) -> int:
         """Annotators beside this one."""
@@ -80,6 +86,7 @@ _open: weakref.WeakSet[Warm] = weakref.WeakSet()
 def _close_all() -> None:
     for warm in list(_open):
         warm.close()
+    _shared.end()  # where an annotator was dropped without a word: its replicas went with it, Ray did not
 
 
 class Warm:
