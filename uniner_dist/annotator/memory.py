@@ -74,7 +74,7 @@ class Memory:
         warm = self._warm
         warm.config(types=types)  # wrong types are said before anything is loaded
         pool = warm.pool()
-        run = warm.run(warm.config(types=types, run__scores=warm.config().run.scores), warm.next_number())
+        run = warm.run(warm.config(types=types), warm.next_number())
         usable, rejects = _sort_out(table, columns)
         documents = _Documents(usable["row"], usable[columns.id_name], usable[columns.text])
         try:
