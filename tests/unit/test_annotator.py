@@ -192,6 +192,15 @@ def test_documents_with_mentions_are_shown_first_and_texts_are_looked_up() -> No
     assert marked_documents(table.to_pandas(), pa.Table.from_pandas(corpus), limit=2)[0] == documents
 
 
+def test_offsets_that_pandas_made_floats_of_are_shown_all_the_same() -> None:
+    rows = [annotation(1, "city", ("Rome", 0, 4)), annotation(2, "city", ("Oslo", None, None))]
+    frame = pa.Table.from_pylist(rows, schema=ANNOTATIONS).to_pandas()
+    assert isinstance(frame["entities"][0][0]["start"], float)
+    documents, _ = marked_documents(frame, pd.DataFrame({"doc_id": [1, 2], "text": ["Rome", "Lima"]}))
+    assert [(e["start"], e["end"]) for d in documents for e in d.entities] == [(0, 4), (None, None)]
+    assert isinstance(documents[0].entities[0]["start"], int)
+
+
 def test_showing_without_texts_says_what_to_give() -> None:
     table = pa.Table.from_pylist([annotation(1, "city")], schema=ANNOTATIONS)
     with pytest.raises(ConfigError, match=r"show\(annotations, corpus\)"):

@@ -178,12 +178,15 @@ def _raw_pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int |
 
 def _from_spark(data: Any, names: Sequence[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
     """Rows by way of this process, a piece at a time."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
     chosen = data.select(*["`" + name.replace("`", "``") + "`" for name in names])
     if limit is not None:
         chosen = chosen.limit(limit)
+    schema = to_arrow_schema(chosen.schema)
     found = chosen.toLocalIterator() if limit is None or limit > rows else iter(chosen.collect())
     while batch := list(itertools.islice(found, rows)):
-        yield pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in batch])
+        yield pa.Table.from_pylist([row.asDict(recursive=True) for row in batch], schema=schema)
 
 
 def _text_table(texts: Sequence[Any]) -> pa.Table:

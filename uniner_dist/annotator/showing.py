@@ -58,8 +58,15 @@ def marked_documents(
     entities: dict[Any, list[dict[str, Any]]] = {key: [] for key in chosen}
     for row in rows:
         if row[id] in entities:
-            entities[row[id]] += [{**entity, "label": row["entity_type"]} for entity in row["entities"]]
+            entities[row[id]] += [_placed(entity, row["entity_type"]) for entity in row["entities"]]
     return [Marked(str(key), texts.get(key) or "", found) for key, found in entities.items()], labels
+
+
+def _placed(entity: dict[str, Any], label: str) -> dict[str, Any]:
+    """The mention with its label; its offsets are whole numbers again, which pandas makes floats of beside a null."""
+    places = {name: entity[name] for name in ("start", "end")}
+    whole = {name: None if place is None or place != place else int(place) for name, place in places.items()}
+    return {**entity, **whole, "label": label}
 
 
 def _first_ids(rows: Sequence[dict[str, Any]], id: str, limit: int) -> list[Any]:
