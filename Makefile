@@ -34,8 +34,8 @@ setup: $(READY) ## Install everything into .venv (the other commands do it for y
 demo: $(READY) ## Annotate the sample corpus with the demonstration model and show the result
 	@$(BIN)/uniner-dist demo
 
-test: $(READY) lint docs ## Lint, check types, build the documentation and run all tests
-	@$(BIN)/python -m pytest
+test: $(READY) lint docs ## Lint, check types, build the documentation and run all tests, two at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, which gets an environment of its own
 	@$(BIN)/python -m pytest tests/airflow
@@ -68,7 +68,7 @@ train: $(READY) ## Train the demonstration model anew into ./training-legs/model
 clean: ## Remove .venv and what the demo wrote
 	rm -rf $(VENV) $(AIRFLOW) demo-output demo-output.work build dist
 
-# These need uv. CUDA siblings of torch are left out on purpose.
+# These need uv, and for `lock` a UV_FIND_LINKS or index that has torch's CPU build. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
 	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra docs --extra s3 \
 		| grep -v "sys_platform == 'never'" > requirements.lock

@@ -20,7 +20,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from uniner_dist.config import RayConfig
-from uniner_dist.errors import StageError
+from uniner_dist.errors import DrainedError, StageError
 from uniner_dist.reaper import marked
 from uniner_dist.stopping import signal_handlers, uninterrupted
 
@@ -113,7 +113,9 @@ def _connect(ray: Any, config: RayConfig) -> _Watch:
         # Ray's own handlers print a stack trace at SIGTERM and end the process.
         with uninterrupted(), signal_handlers():
             ray.init(address=config.address, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except DrainedError:
+        raise
+    except Exception as error:  # a start that takes too long is a plain Exception
         raise StageError(f"ray.address {config.address}: {error}") from error
     return _Watch(ray, config.address)
 

@@ -220,7 +220,10 @@ class Pool:
     # -- works ---------------------------------------------------------------------------------------------------
 
     def _feed(self, now: float) -> None:
-        """Give every loaded replica as many works as it may hold, the emptiest first."""
+        """Give every loaded replica as many works as it may hold, the emptiest first.
+
+        Towards the end nobody holds a second one: it would wait there while another replica is idle.
+        """
         if now < self._feed_not_before_s:
             return
         ready = [slot for slot in self.slots if slot.state in (ReplicaState.READY, ReplicaState.BUSY)]
@@ -230,7 +233,7 @@ class Pool:
             for slot in sorted(ready, key=lambda slot: len(slot.works)):
                 if slot.alone or len(slot.works) >= self._config.shards_in_flight:
                     continue
-                if slot is isolated and slot.works:
+                if slot.works and (slot is isolated or not self.queue.lasts_for(len(ready))):
                     continue
                 work = self.queue.take(idle=not slot.works)
                 if work is not None:
