@@ -128,7 +128,8 @@ def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name:
 def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> Text:
     """A text with its mentions coloured by type, cut to the part that has them.
 
-    Of two that overlap the shorter one lies above, and what both hold is underlined.
+    Of two that overlap the shorter one lies above, and what both hold is underlined; where two have the same place, the
+    one below is named behind them.
 
     Args:
         entities: mappings with `start`, `end` (code points) and `label`; those without a place are left out.
@@ -142,9 +143,21 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping
         shown.stylize(colours.get(entity["label"], "bold"), entity["start"], entity["end"])
     for one, other in combinations(placed, 2):
         shown.stylize("underline", max(one["start"], other["start"]), min(one["end"], other["end"]))
-    part = shown[begin : begin + _SHOWN_CHARS]
-    part.plain = visible(part.plain)
-    return Text("…" if begin else "").append_text(part).append("…" if begin + _SHOWN_CHARS < len(text) else "")
+    shown.plain = visible(text)
+    end = min(len(text), begin + _SHOWN_CHARS)
+    pieces = [Text("…" if begin else "")]
+    for entity in sorted(_hidden(placed), key=lambda entity: entity["end"]):
+        stop = min(entity["end"], end)
+        label = Text(f"[{visible(entity['label'])}]", style=colours.get(entity["label"], "bold"))
+        pieces += [shown[begin:stop], label]
+        begin = stop
+    return Text.assemble(*pieces, shown[begin:end], "…" if end < len(text) else "")
+
+
+def _hidden(placed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Mentions, in the order of drawing, that a later one of the same place covers."""
+    last = {(entity["start"], entity["end"]): i for i, entity in enumerate(placed)}
+    return [entity for i, entity in enumerate(placed) if last[entity["start"], entity["end"]] != i]
 
 
 def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:
