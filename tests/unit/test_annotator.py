@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import uniner_dist as ud
+from uniner_dist import demo
 from uniner_dist.annotator.frames import Kind, column_names, give_back, kind_of, pieces, resolve_columns
 from uniner_dist.annotator.showing import marked_documents
 from uniner_dist.errors import ConfigError
@@ -208,3 +209,34 @@ def test_showing_without_texts_says_what_to_give() -> None:
     with pytest.raises(ConfigError, match="these are no annotations"):
         marked_documents(pd.DataFrame({"text": ["a"]}))
     assert column_names(table, Kind.ARROW)[0] == "doc_id"
+
+
+class _Machine:
+    """What Ray says of a machine."""
+
+    def __init__(self, gpus: float) -> None:
+        self._gpus = gpus
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 8.0} | ({"GPU": self._gpus} if self._gpus else {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "gpus", "expected"),
+    [
+        ({"model": demo.model_path()}, 2, ("auto", 1)),
+        ({"model": demo.model_path()}, 0, (1, 0)),
+        ({"model": demo.model_path(), "replicas": 3}, 2, (3, 1)),
+        ({"model": demo.model_path(), "settings": {"pool.gpus_per_replica": 2}}, 2, ("auto", 2)),
+        ({"replicas": "auto"}, 0, ("auto", 0)),
+        ({}, 2, (1, 0)),  # the demonstration model is for CPUs
+    ],
+)
+def test_gpus_are_taken_where_there_are_any_unless_somebody_chose(
+    arguments: dict[str, Any], gpus: float, expected: tuple[int | str, int]
+) -> None:
+    annotator = ud.Annotator(**arguments)
+    annotator._warm._choose_replicas(_Machine(gpus))
+    pool = annotator._warm.config().pool
+    assert (pool.replicas, pool.gpus_per_replica) == expected
+    annotator.close()
