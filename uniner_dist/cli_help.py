@@ -70,6 +70,20 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
             ),
         ],
     ),
+    "report": (
+        _KEEPING,
+        [("The page about a run, anew, as after an upgrade", "uniner-dist report --workdir work/ --run 0a1b2c3d4e5f")],
+    ),
+    "export": (
+        _QUALITY,
+        [
+            ("For spaCy", "uniner-dist export --annotations annotations/ --to docs/ --format spacy --language en"),
+            (
+                "A sample to correct by hand in Label Studio",
+                "uniner-dist export --annotations annotations/ --to tasks/ --format labelstudio --sample 200",
+            ),
+        ],
+    ),
     "diff": (
         _QUALITY,
         [
