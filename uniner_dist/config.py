@@ -235,8 +235,12 @@ class GateConfig(Section):
 class RayConfig(Section):
     """Which Ray cluster runs the pool."""
 
-    address: str = Field("local", description='"local", "auto", "host:port" or "ray://host:port"')
+    address: str = Field("local", description='"local", "auto", "host:port", "ray://host:port", or "spark"')
     num_cpus: int | None = Field(None, ge=1, description="cores of a local cluster; default: all of this machine")
+    spark: dict[str, Any] = Field(
+        default_factory=dict,
+        description='further arguments of ray.util.spark.setup_ray_cluster, for "spark": Ray on Spark\'s executors',
+    )
 
 
 class SparkConfig(Section):

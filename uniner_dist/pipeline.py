@@ -77,14 +77,16 @@ def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: S
         # With answers in the store there may be nothing to ask, and then no replica is to be started.
         limited = run.config.run.max_prompts is not None or run.config.run.max_gpu_hours is not None
         asks = not exists(run.layout.shards) and is_empty(run.store)
-        early = run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited
+        # Ray on Spark's executors leaves Spark no room.
+        apart = run.config.ray.address != "spark"
+        early = run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited and apart
         pool = stack.enter_context(open_pool(run, stop)) if early else None
         run_prompts(run, say)
         complete = is_complete(run)
         if not complete:
             check_limits(run)
         if gated:
-            if not complete:
+            if not complete and apart:
                 stack.enter_context(ray_cluster(run.config.ray))  # one cluster for both pools
             run_gate(run, say)
         if complete:

@@ -46,7 +46,7 @@ _ACCOUNT_S = 30.0
 @contextmanager
 def open_pool(run: Run, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Pool]:
     """A pool for this run; its replicas load while the caller still prepares work. Killed when the block ends."""
-    with ray_cluster(run.config.ray) as ray:
+    with ray_cluster(run.config.ray, run.config.spark) as ray:
         pool = Pool(ray, run.config.pool, _replica_spec(run), _environment(run.config), should_stop=should_stop)
         try:
             pool.warm_up()
