@@ -26,7 +26,11 @@ SHARED := fsspec|huggingface-hub|numpy|pandas|pyarrow|pydantic|pyyaml|ray|rich|s
 DIST := dist
 PACKED := $(DIST)/packed
 
-.PHONY: help setup demo test test-airflow test-spark35 unit lint package lock lock-airflow lock-gpu images clean chaos train
+# What the documentation consists of, and what it links to.
+SITE := README.md CHANGELOG.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
+
+.PHONY: help setup demo test test-airflow test-spark35 test-notebooks docs unit lint package lock \
+	lock-airflow lock-gpu images clean chaos train
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -36,7 +40,7 @@ setup: $(READY) ## Install everything into .venv (the other commands do it for y
 demo: $(READY) ## Annotate the sample corpus with the demonstration model and show the result
 	@$(BIN)/uniner-dist demo
 
-test: $(READY) lint ## Lint, check types and run all tests, two at a time
+test: $(READY) lint docs ## Lint, check types, build the documentation and run all tests, two at a time
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, which gets an environment of its own
@@ -44,6 +48,9 @@ test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, whic
 
 test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with the lowest Spark that is supported
 	@env -u SPARK_HOME PYTHONPATH=$(CURDIR)/$(SPARK35) $(BIN)/python -m pytest tests/spark
+
+test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
+	@$(BIN)/python -m pytest tests/notebooks
 
 unit: $(READY) ## Only the tests that need neither Spark nor Ray
 	@$(BIN)/python -m pytest tests/unit
@@ -68,6 +75,11 @@ package: $(READY) ## Build the wheel, and the archive with which Spark's executo
 	@rm -rf $(PACKED) $(DIST)/packed.txt
 	@ls -sh $(DIST)/uniner*
 
+docs: $(READY) ## Build the documentation site into build/site; a warning, such as a broken link, is an error
+	@rm -rf build/site-src && mkdir -p build/site-src
+	@cp -r --parents $(SITE) build/site-src
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.chaos.storm --kills 100
 
@@ -82,7 +94,7 @@ clean: ## Remove .venv and what the demo wrote
 
 # These need uv, and for `lock` a UV_FIND_LINKS or index that has torch's CPU build. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
-	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra export --extra s3 \
+	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra docs --extra export --extra s3 \
 		| grep -v "sys_platform == 'never'" > requirements.lock
 
 lock-airflow: ## Resolve Airflow's lock anew

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from uniner_dist import __version__
+from uniner_dist.cli_help import add_examples, complete_setting
 from uniner_dist.config import Config, load_config
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import UninerError
@@ -22,6 +23,8 @@ app = typer.Typer(
     help=(
         "Annotate Parquet corpora with open named entities: Spark makes prompts, a Ray pool of vLLM replicas of UniNER "
         "answers them, Spark publishes annotations with offsets.\n\n"
+        "Begin with `uniner-dist demo`; every command's --help ends with examples. `uniner-dist --install-completion` "
+        "teaches your shell the commands, their options and the keys of --set.\n\n"
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
         "6 another process works on this run · 7 the quality gate stopped the run, nothing published · "
@@ -29,19 +32,6 @@ app = typer.Typer(
         "75 stopped on request, run again to resume."
     ),
 )
-
-_ANNOTATE_EXAMPLES = """
-Annotate a corpus: documents in, one row per document and entity type out.
-
-Examples:
-
-  uniner-dist annotate --corpus articles/ --output annotations/ --types person,location
-
-  uniner-dist annotate --corpus s3://bucket/corpus --output s3://bucket/ner --types "PER=person,ORG=organization" \\
-      --config conf/cluster.yaml --set pool.replicas=16
-
-The same command again resumes, or says that the run is finished.
-"""
 
 Corpus = Annotated[str | None, typer.Option(help="Parquet file, folder, glob or Hive-partitioned dataset.")]
 Output = Annotated[str | None, typer.Option(help="Folder for the annotations: new, empty, or annotations of ours.")]
@@ -55,7 +45,10 @@ MaxPrompts = Annotated[int | None, typer.Option(help="Prompts the run may ask in
 MaxGpuHours = Annotated[float | None, typer.Option(help="GPU hours the run may take in all; stops with exit code 8.")]
 Workdir = Annotated[str | None, typer.Option(help="Folder of runs. Default: OUTPUT.work.")]
 ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file, such as conf/local.yaml.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.", autocompletion=complete_setting),
+]
 Scores = Annotated[bool | None, typer.Option("--scores/--no-scores", help="Write confidences.")]
 RunName = Annotated[str | None, typer.Option("--run", help='Id of the run if the workdir holds several, or "latest".')]
 WorkdirArgument = Annotated[str, typer.Option("--workdir", help="Folder of runs.")]
@@ -84,7 +77,7 @@ def _config(given: Mapping[str, Any]) -> Config:
     return load_config(given["config"], given["overrides"] or (), options)
 
 
-@app.command(help=_ANNOTATE_EXAMPLES)
+@app.command()
 def annotate(
     corpus: Corpus = None,
     output: Output = None,
@@ -101,9 +94,10 @@ def annotate(
     max_prompts: MaxPrompts = None,
     max_gpu_hours: MaxGpuHours = None,
 ) -> None:
+    """Annotate a corpus: documents in, one row per document and entity type out. The same command again resumes."""
     resolved = _config(locals())
     from uniner_dist.pipeline import annotate as run_all
-    from uniner_dist.show import print_report
+    from uniner_dist.terminal import print_report
 
     print_report(run_all(resolved, _say))
 
@@ -129,8 +123,8 @@ def plan(
     """What `annotate` with the same options would ask and cost: stage 1 is done for it, and no replica is started."""
     resolved = _config(locals())
     from uniner_dist.pipeline import plan as make_plan
-    from uniner_dist.show import print_plan
     from uniner_dist.storage.filesystem import absolute, write_json
+    from uniner_dist.terminal import print_plan
 
     made = make_plan(resolved, _say)
     print_plan(made)
@@ -196,7 +190,7 @@ def publish_annotations(workdir: WorkdirArgument, run: RunName = None) -> None:
     """Stage 3 alone (Spark): parse and locate the answers of a run, audit, publish."""
     from uniner_dist.pipeline import run_annotations, working_on
     from uniner_dist.run import load_run
-    from uniner_dist.show import print_report
+    from uniner_dist.terminal import print_report
 
     opened = load_run(workdir, run)
     with working_on(opened) as (holder, _):
@@ -208,7 +202,7 @@ def retry(workdir: WorkdirArgument, run: RunName = None) -> None:
     """Ask again what stands in a run's quarantine without an answer (refused prompts, killers), and publish it anew."""
     from uniner_dist.pipeline import retry_quarantine
     from uniner_dist.run import load_run
-    from uniner_dist.show import print_report
+    from uniner_dist.terminal import print_report
 
     print_report(retry_quarantine(load_run(workdir, run), _say))
 
@@ -383,6 +377,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
     if version:
         print(__version__)
         raise typer.Exit
+
+
+add_examples(app)
 
 
 def _say(line: str) -> None:

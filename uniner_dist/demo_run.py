@@ -14,7 +14,7 @@ from uniner_dist.config import load_config
 from uniner_dist.evaluation import evaluate, print_scores
 from uniner_dist.pipeline import Say, annotate
 from uniner_dist.run import load_run
-from uniner_dist.show import print_report, print_samples
+from uniner_dist.terminal import print_report, print_samples
 
 _OWN_CORPUS = """
 Your own corpus (Parquet with an id column and a text column):

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from uniner_dist.completions.cluster import ray_cluster
+from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.stage import (
     check_limits,
     complete_prompts,
@@ -48,11 +49,12 @@ _OVERLAP_BYTES = 256 * 2**20
 Say = Callable[[str], None]
 
 
-def annotate(config: Config, say: Say = print) -> dict[str, Any]:
+def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict[str, Any]:
     """Corpus in, annotations published; returns the report.
 
     Args:
         say: takes one line of news for the person at the terminal.
+        pool: warm replicas of the same fingerprint to answer with, which stay; default: replicas of this run's own.
 
     Raises:
         UninerError: see `uniner_dist.errors`; its exit code tells what kind.
@@ -67,11 +69,11 @@ def annotate(config: Config, say: Say = print) -> dict[str, Any]:
             note_start(run)
             run_gate(run, say)
         else:
-            _prompts_and_completions(run, holder, stop, say)
+            _prompts_and_completions(run, holder, stop, say, pool)
         return run_annotations(run, holder, say)
 
 
-def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: Say) -> None:
+def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: Say, warm: Pool | None) -> None:
     with ExitStack() as stack:
         gated = not has_passed(run)  # then the GPUs are the gate's until it is passed
         # With answers in the store there may be nothing to ask, and then no replica is to be started.
@@ -79,7 +81,7 @@ def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: S
         asks = not exists(run.layout.shards) and is_empty(run.store)
         # Ray on Spark's executors leaves Spark no room.
         apart = run.config.ray.address != "spark"
-        early = run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited and apart
+        early = warm is None and run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited and apart
         pool = stack.enter_context(open_pool(run, stop)) if early else None
         run_prompts(run, say)
         complete = is_complete(run)
@@ -93,7 +95,9 @@ def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: S
             note_start(run)
             say("completions: every answer is there already; no replica is started")
             return
-        pool = pool or stack.enter_context(open_pool(run, stop))
+        if warm is not None:
+            warm.begin(run.layout, run.store)
+        pool = warm or pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, holder, stop, say)
 
 

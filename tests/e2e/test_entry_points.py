@@ -63,7 +63,6 @@ def test_the_notebook_runs_from_top_to_bottom(demo_output: tuple[Path, str], tmp
     """Its cells, in order, over the demo's output, which is the same run and therefore finished."""
     notebook = json.loads((ROOT / "notebooks/first_annotation.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    assert not any(cell.get("outputs") for cell in notebook["cells"]), "outputs are stripped"
     script = tmp_path / "notebook.py"
     script.write_text("\n".join(cells).replace("demo-output", str(demo_output[0])))
     printed = run([sys.executable, str(script)])

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uniner_dist.highlight import Marked, documents_html, excerpt, hues_of, text_html
+from uniner_dist.terminal import highlight
 
 LABELS = ("person", "location", "<i>tag</i>")
 HUES = hues_of(LABELS)
@@ -106,3 +107,21 @@ def test_a_cut_goes_through_no_mention_and_no_character() -> None:
 
 def test_colours_are_the_same_for_the_same_labels() -> None:
     assert hues_of(["a", "b", "a"]) == {"a": hues_of(["a"])["a"], "b": hues_of(["x", "b"])["b"]}
+
+
+def test_in_a_terminal_a_mention_below_another_of_the_same_place_is_named() -> None:
+    text = "Marie Curie in Paris"
+    entities = [entity(text, "Marie Curie", "person"), entity(text, "Marie Curie", "scientist")]
+    shown = highlight(text, [*entities, entity(text, "Paris", "city")], {"person": "red", "scientist": "blue"})
+    assert shown.plain == "Marie Curie[person] in Paris"
+    styles = {(span.start, span.end, span.style) for span in shown.spans}
+    assert {(0, 11, "blue"), (0, 11, "underline"), (15 + 8, 20 + 8, "bold")} <= styles
+
+
+def test_in_a_terminal_a_long_text_is_cut_around_its_first_mention() -> None:
+    text = "word " * 200 + "Albert\x1b Einstein" + " word" * 200
+    shown = highlight(text, [entity(text, "Albert\x1b Einstein", "person")], {})
+    assert "Albert  Einstein" in shown.plain
+    assert shown.plain.startswith("…")
+    assert shown.plain.endswith("…")
+    assert len(shown.plain) < 250

@@ -18,7 +18,7 @@ from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.model import load_tokenizer_json
 from uniner_dist.run import open_run
-from uniner_dist.show import highlight
+from uniner_dist.terminal import highlight
 
 HOSTILE = "Anna\x1b[2J\x1b]0;owned\x07 met\r\nBob\u202e\x00"
 

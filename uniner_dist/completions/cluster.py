@@ -100,6 +100,12 @@ def check_cluster() -> None:
         _Watch.current.check()
 
 
+def watch_cluster(attended: bool) -> None:
+    """Say whether somebody is waiting for the cluster; a lost one that nobody waits for must not end the process."""
+    if _Watch.current is not None:
+        _Watch.current.attend() if attended else _Watch.current.leaving()
+
+
 def cluster_is_lost() -> bool:
     """Whether nothing more can be asked of the cluster."""
     return _Watch.current is not None and _Watch.current.lost is not None
@@ -173,6 +179,10 @@ class _Watch:
 
     def leaving(self) -> None:
         self._noticed.set()
+
+    def attend(self) -> None:
+        self._reached_s = time.monotonic()
+        self._noticed.clear()
 
     def done(self) -> None:
         self._done.set()

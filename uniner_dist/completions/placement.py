@@ -10,11 +10,13 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from uniner_dist.completions.policy import NodeHealth, replicas_that_fit
 from uniner_dist.completions.replica import Replica, ReplicaSpec
 from uniner_dist.config import PoolConfig
+from uniner_dist.storage.layout import RunLayout, StoreLayout
 
 #: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.
 _CPU_REPLICA_BYTES = 5 * 2**29
@@ -51,6 +53,10 @@ class Placement:
             self._reserved_bytes = 0 if config.gpus_per_replica or not fit else _CPU_REPLICA_BYTES
             fit = max(1, fit)
         return min(fit, max(open_shards or fit, 1))
+
+    def begin(self, layout: RunLayout, store: StoreLayout) -> None:
+        """Replicas that are created from now on work in these folders."""
+        self._spec = replace(self._spec, layout=layout, store=store)
 
     def create(self, taken: Iterable[str]) -> Any:
         """An actor for one more replica.

@@ -32,11 +32,14 @@ from uniner_dist.completions.replica import EngineDiedError, ReplicaSpec, WorkRe
 from uniner_dist.completions.state import PoolSummary, Slot
 from uniner_dist.config import PoolConfig
 from uniner_dist.errors import DrainedError, PoolError, StageError
+from uniner_dist.storage.layout import RunLayout, StoreLayout
 
 #: Seconds between looks at the replicas' counters and the cluster's size.
 _PULSE_S = 1.0
 #: Longest wait for an event before the loop looks around.
 _TICK_S = 0.2
+#: Longest wait for replicas to turn to another run; one that is dead is found out when it gets a work.
+_MOVE_S = 10.0
 #: First wait before works are handed out again after one failed for another reason than its engine, such as storage.
 _STORAGE_BACKOFF_S = 2.0
 
@@ -132,6 +135,26 @@ class Pool:
             self.on_change(self)
         self._tell_time(time.monotonic())
         return self.summary
+
+    def begin(self, layout: RunLayout, store: StoreLayout) -> None:
+        """Turn a pool that stays warm to another run of the same fingerprint: its folders, and counters from zero.
+
+        Replicas that still hold works of an earlier run, which was left in the middle, are killed.
+        """
+        for slot in [slot for slot in self.slots if slot.works]:
+            self._ray.kill(slot.actor, no_restart=True)
+            self.slots.remove(slot)
+        self._placement.begin(layout, store)
+        moves = [(slot, slot.actor.begin.remote(layout, store)) for slot in self.slots]
+        # One that still loads does this beside it, long before it gets a work.
+        ready = [move for slot, move in moves if slot.state is ReplicaState.READY]
+        if ready:
+            self._ray.wait(ready, num_returns=len(ready), timeout=_MOVE_S)
+        now = time.monotonic()
+        for slot in self.slots:
+            slot.pulse, slot.finished_prompts, slot.counters, slot.placed_s = None, 0, (0, 0), now
+        self._began_s, self._replica_s_of_gone, self._answered_by_gone = now, 0.0, 0
+        self.summary = PoolSummary(engines=self.summary.engines)
 
     def close(self) -> None:
         """Kill every replica; their engine processes end with them."""

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -138,6 +138,11 @@ class Replica:
             raise RuntimeError(self._failure)
         engine = engine_version(spec.engine.kind)
         return {"seconds": time.monotonic() - begun, "warning": self._tokenizer.reason, "engine": engine}
+
+    def begin(self, layout: RunLayout, store: StoreLayout) -> None:
+        """Work for another run of the same fingerprint, and count from zero; nothing may be in flight."""
+        self._spec = replace(self._spec, layout=layout, store=store)
+        self._finished_prompts = self._finished_tokens = 0
 
     def complete(self, work: Work) -> WorkResult:
         """Answer the prompts of a work and commit its file. What is committed already costs nothing."""

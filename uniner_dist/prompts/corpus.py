@@ -23,7 +23,7 @@ from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
 from uniner_dist.tables import connector_path, read_table
 
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
-_VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
+VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 
 #: A folder's name with escaped non-ASCII bytes, as pyarrow and pandas write `münchen`; Spark and Hive never do.
 _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
@@ -82,11 +82,11 @@ def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
     id_is_text = isinstance(corpus.select(doc_id).schema[0].dataType, StringType)
     reason = F.when(doc_id.isNull(), "null_id")
     if id_is_text:
-        reason = reason.when(~doc_id.rlike(_VISIBLE), "blank_id")
+        reason = reason.when(~doc_id.rlike(VISIBLE), "blank_id")
     reason = (
         reason.when(text.isNull(), "null_text")
         .when(~_all_valid_utf8(corpus), "invalid_utf8")
-        .when(~text.rlike(_VISIBLE), "blank_text")
+        .when(~text.rlike(VISIBLE), "blank_text")
     )
     for name in _string_folders(corpus.schema["document"].dataType, run):
         if name not in run.corpus_partitions:  # those were folders already
@@ -202,7 +202,7 @@ def _valid_utf8(text: Column) -> Column:
 
 def is_usable_text(text: Column) -> Column:
     """Whether a text can be annotated: neither null nor blank, and valid UTF-8."""
-    return text.isNotNull() & F.coalesce(_valid_utf8(text), F.lit(False)) & text.rlike(_VISIBLE)
+    return text.isNotNull() & F.coalesce(_valid_utf8(text), F.lit(False)) & text.rlike(VISIBLE)
 
 
 def _readable(value: Column, field: StructField) -> Column:

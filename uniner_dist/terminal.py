@@ -6,6 +6,7 @@ Reads at most a handful of rows of the output and of the corpus; never changes a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import pyarrow.dataset as pads
@@ -15,6 +16,7 @@ from rich.text import Text
 
 from uniner_dist.core.characters import visible
 from uniner_dist.gate.verdict import before_words, published_words
+from uniner_dist.highlight import Marked
 from uniner_dist.run import Run
 from uniner_dist.storage.filesystem import open_fs
 
@@ -102,13 +104,17 @@ def _counts_table(annotations: Mapping[str, Any]) -> Table:
 
 def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> None:
     """A few annotated documents with their mentions highlighted."""
-    console = console or Console()
     labels = [entity_type.label for entity_type in run.config.types]
+    documents = [Marked(str(document_id), text, entities) for document_id, text, entities in _sample(run, limit)]
+    print_documents(documents, labels, run.config.corpus.id_column, console or Console())
+
+
+def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name: str, console: Console) -> None:
+    """Documents with their mentions coloured, and what the colours mean."""
     colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(labels)}
-    documents = _sample(run, limit)
-    table = Table(run.config.corpus.id_column, "text", title="Some annotated documents", show_lines=True)
-    for document_id, text, entities in documents:
-        table.add_row(Text(visible(str(document_id))), highlight(text, entities, colours))
+    table = Table(visible(id_name), "text", title="Some annotated documents", show_lines=True)
+    for document in documents:
+        table.add_row(Text(visible(document.title)), highlight(document.text, document.entities, colours))
     console.print(table)
     legend = Text("mentions: ")
     for label in labels:
@@ -119,18 +125,36 @@ def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> N
 def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> Text:
     """A text with its mentions coloured by type, cut to the part that has them.
 
+    Of two that overlap the shorter one lies above, and what both hold is underlined; where two have the same place, the
+    one below is named behind them.
+
     Args:
         entities: mappings with `start`, `end` (code points) and `label`; those without a place are left out.
     """
-    placed = [entity for entity in entities if entity["start"] is not None]
+    placed = sorted((e for e in entities if e["start"] is not None), key=lambda e: (e["start"] - e["end"], e["start"]))
     first = min((entity["start"] for entity in placed), default=0)
     begin = 0 if first < _SHOWN_CHARS // 2 else first - _SHOWN_CHARS // 4
     shown = Text(text)
+    placed = [e for e in placed if begin < e["end"] and e["start"] < begin + _SHOWN_CHARS]
     for entity in placed:
         shown.stylize(colours.get(entity["label"], "bold"), entity["start"], entity["end"])
-    part = shown[begin : begin + _SHOWN_CHARS]
-    part.plain = visible(part.plain)
-    return Text("…" if begin else "").append_text(part).append("…" if begin + _SHOWN_CHARS < len(text) else "")
+    for one, other in combinations(placed, 2):
+        shown.stylize("underline", max(one["start"], other["start"]), min(one["end"], other["end"]))
+    shown.plain = visible(text)
+    end = min(len(text), begin + _SHOWN_CHARS)
+    pieces = [Text("…" if begin else "")]
+    for entity in sorted(_hidden(placed), key=lambda entity: entity["end"]):
+        stop = min(entity["end"], end)
+        label = Text(f"[{visible(entity['label'])}]", style=colours.get(entity["label"], "bold"))
+        pieces += [shown[begin:stop], label]
+        begin = stop
+    return Text.assemble(*pieces, shown[begin:end], "…" if end < len(text) else "")
+
+
+def _hidden(placed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Mentions, in the order of drawing, that a later one of the same place covers."""
+    last = {(entity["start"], entity["end"]): i for i, entity in enumerate(placed)}
+    return [entity for i, entity in enumerate(placed) if last[entity["start"], entity["end"]] != i]
 
 
 def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:

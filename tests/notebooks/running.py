@@ -1,0 +1,30 @@
+"""Runs a notebook from top to bottom in a kernel of its own, as a reader would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+
+
+def read_notebook(name: str) -> Any:
+    """A notebook of the project, by its name without ending."""
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def run_notebook(name: str, folder: Path) -> Any:
+    """The notebook with its outputs, run in `folder`; a cell that raises fails the test with its traceback."""
+    notebook = read_notebook(name)
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    return notebook
+
+
+def html_of(notebook: Any) -> str:
+    """All HTML that the cells have shown."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return "".join(output.get("data", {}).get("text/html", "") for output in outputs)

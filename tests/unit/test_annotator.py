@@ -1,0 +1,242 @@
+"""What a notebook holds becomes a table, and wrong arguments become one message, before anything is started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import uniner_dist as ud
+from uniner_dist import demo
+from uniner_dist.annotator.frames import Kind, column_names, give_back, kind_of, pieces, resolve_columns
+from uniner_dist.annotator.showing import marked_documents
+from uniner_dist.errors import ConfigError
+from uniner_dist.schemas import ANNOTATION_FIELDS
+
+ANNOTATIONS = pa.schema([pa.field("doc_id", pa.int64()), *ANNOTATION_FIELDS])
+
+
+def annotation(doc_id: int, entity_type: str, *mentions: tuple[str, int | None, int | None]) -> dict[str, Any]:
+    match = {True: "absent", False: "exact"}
+    entities = [{"text": t, "start": a, "end": b, "match": match[a is None], "score": None} for t, a, b in mentions]
+    outcome = "found" if entities else "none"
+    rest = {"run_id": "r", "model": "m", "fingerprint": "f"}
+    return {"doc_id": doc_id, "entity_type": entity_type, "entities": entities, "outcome": outcome, **rest}
+
+
+def read(
+    data: Any, id: str | None = None, text: str | None = None, rows: int = 2, limit: int | None = None
+) -> pa.Table:
+    kind = kind_of(data)
+    return pa.concat_tables(pieces(data, kind, resolve_columns(data, kind, id, text, ()), rows, limit))
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, uniner_dist as ud; assert 'Annotator' in dir(ud);"
+        "print([n for n in ('pyspark', 'ray', 'vllm', 'pyarrow', 'pandas', 'torch') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ["Ada", "Bob", "Cid"],
+        ("Ada", "Bob", "Cid"),
+        (name for name in ["Ada", "Bob", "Cid"]),
+        pd.Series(["Ada", "Bob", "Cid"], index=[7, 8, 9]),
+        pd.DataFrame({"text": ["Ada", "Bob", "Cid"]}, index=[7, 8, 9]),
+        pa.table({"text": ["Ada", "Bob", "Cid"]}),
+        pa.table({"text": pa.array(["Ada", "Bob", "Cid"]).dictionary_encode()}),
+        pa.table({"text": pa.array(["Ada", "Bob", "Cid"], pa.large_string())}),
+        pa.RecordBatch.from_pydict({"text": ["Ada", "Bob", "Cid"]}),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_data_of_every_kind_becomes_numbered_texts(data: Any) -> None:
+    assert read(data).to_pydict() == {"doc_id": [0, 1, 2], "text": ["Ada", "Bob", "Cid"]}
+
+
+def test_a_string_is_one_text_and_a_limit_reads_no_further() -> None:
+    assert read("Ada").to_pydict() == {"doc_id": [0], "text": ["Ada"]}
+
+    def endless() -> Any:
+        yield from ["Ada", "Bob", "Cid"]
+        raise AssertionError("read too far")
+
+    assert read(endless(), limit=3)["text"].to_pylist() == ["Ada", "Bob", "Cid"]
+
+
+def test_missing_texts_of_pandas_are_null() -> None:
+    frame = pd.DataFrame({"doc_id": [1, 2, 3], "text": ["Ada", None, np.nan]})
+    assert read(frame)["text"].to_pylist() == ["Ada", None, None]
+
+
+def test_ids_keep_their_name_and_type() -> None:
+    table = read(
+        pd.DataFrame({"key": ["a", "b"], "body": ["Ada", "Bob"], "other": [object(), object()]}), "key", "body"
+    )
+    assert table.to_pydict() == {"key": ["a", "b"], "body": ["Ada", "Bob"]}
+
+
+def test_unknown_columns_are_named_all_at_once_with_the_nearest() -> None:
+    frame = pd.DataFrame({"Doc": [1], "body": ["x"]})
+    with pytest.raises(ConfigError) as error:
+        resolve_columns(frame, Kind.PANDAS, "doc", "boddy", ["country"])
+    assert "text: there is no column 'boddy'; did you mean text='body'?" in str(error.value)
+    assert "id: there is no column 'doc'; did you mean id='Doc'?" in str(error.value)
+    assert "keep: there is no column 'country'; choose from Doc, body" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (pd.DataFrame({"doc_id": [1, 1], "text": ["a", "b"]}), "1 stands more than once in 'doc_id'"),
+        (
+            pd.DataFrame({"doc_id": [1, 2, 3, 1], "text": ["a", "b", "c", "d"]}),
+            "1 stands more than once",
+        ),  # in another piece
+        (pd.DataFrame({"doc_id": ["a", None], "text": ["a", "b"]}), "1 rows have none in 'doc_id'"),
+        (pd.DataFrame({"doc_id": [0.5], "text": ["a"]}), "ids are strings or integers"),
+        (pd.DataFrame({"doc_id": [1], "text": [7]}), "column 'text' holds int64, not text"),
+        (["Ada", 7], "texts must be strings, and one is a int"),
+        (["\ud800"], "column text"),
+        (b"bytes", "cannot annotate a bytes"),
+        ({"text": ["a"]}, "cannot annotate a dict"),
+        (7, "cannot annotate a int"),
+    ],
+)
+def test_data_that_cannot_be_used_is_refused_in_words(data: Any, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read(data)
+    assert message in str(error.value)
+
+
+def test_column_names_of_ours_are_refused() -> None:
+    frame = pd.DataFrame({"doc_id": [1], "text": ["a"], "score": [1.0]})
+    with pytest.raises(ConfigError, match="name of a column of the annotations"):
+        resolve_columns(frame, Kind.PANDAS, None, None, ["score"])
+
+
+def test_everything_wrong_with_a_call_is_said_before_anything_is_loaded() -> None:
+    annotator = ud.Annotator()
+    with pytest.raises(ConfigError) as error:
+        annotator.annotate(pd.DataFrame({"body": ["x"]}), ["person", "person"])
+    assert "there is no column 'text'; choose from body" in str(error.value)
+    assert "label 'person' stands more than once" in str(error.value)
+    with pytest.raises(ConfigError, match="name at least one"):
+        annotator.annotate("Ada", [])
+    assert repr(annotator) == "<Annotator of uniner-dist-demo, not loaded>"
+    annotator.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"settings": {"pool.replica": 1}}, "did you mean 'replicas'?"),
+        ({"model": "/no/such/folder"}, "no config.json there"),
+        ({"config": "no.yaml"}, "cannot be read"),
+        ({"settings": {"ray.address": "auto"}}, "give workdir="),
+        ({"replicas": 0}, "must be at least 1"),
+    ],
+)
+def test_a_wrong_annotator_is_refused_at_once(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        ud.Annotator(**arguments)
+    assert message in str(error.value)
+
+
+def test_the_temporary_folder_goes_with_the_annotator(tmp_path: Path) -> None:
+    annotator, kept = ud.Annotator(), ud.Annotator(workdir=str(tmp_path / "work"))
+    folder = Path(annotator._warm.workdir).parent
+    assert folder.is_dir()
+    annotator.close()
+    annotator.close()
+    assert not folder.exists()
+    (tmp_path / "work").mkdir()
+    kept.close()
+    assert (tmp_path / "work").is_dir()
+
+
+def test_offsets_stay_whole_numbers_in_pandas_beside_an_absent_mention() -> None:
+    rows = [annotation(1, "city", ("Rome", 2, 6)), annotation(2, "city", ("Paris", None, None))]
+    frame = give_back(pa.Table.from_pylist(rows, schema=ANNOTATIONS), pd.DataFrame(), Kind.PANDAS, [])
+    assert isinstance(frame["entities"][0][0]["start"], int)
+    assert frame["entities"][1][0]["start"] is None
+
+
+def test_annotations_of_strings_are_dicts_that_a_notebook_shows() -> None:
+    found = ud.Annotations([annotation(0, "city", ("Rome", 3, 7))], ["in <Rome"])
+    assert found[0]["entities"][0]["text"] == "Rome"
+    assert list(found.to_pandas()["doc_id"]) == [0]
+    assert "in &lt;" in ud.Annotations([annotation(0, "city", ("Rome", 4, 8))], ["in <Rome"])._repr_html_()
+
+
+def test_documents_with_mentions_are_shown_first_and_texts_are_looked_up() -> None:
+    rows = [annotation(1, "city"), annotation(2, "city", ("Rome", 0, 4)), annotation(3, "city", ("Oslo", 0, 4))]
+    table = pa.Table.from_pylist(rows, schema=ANNOTATIONS)
+    corpus = pd.DataFrame({"doc_id": [3, 2, 1], "text": ["Oslo", "Rome", "nothing"]})
+    documents, labels = marked_documents(table, corpus, limit=2)
+    assert [(d.title, d.text, [e["text"] for e in d.entities]) for d in documents] == [
+        ("2", "Rome", ["Rome"]),
+        ("3", "Oslo", ["Oslo"]),
+    ]
+    assert labels == ["city"]
+    assert marked_documents(table.to_pandas(), pa.Table.from_pandas(corpus), limit=2)[0] == documents
+
+
+def test_offsets_that_pandas_made_floats_of_are_shown_all_the_same() -> None:
+    rows = [annotation(1, "city", ("Rome", 0, 4)), annotation(2, "city", ("Oslo", None, None))]
+    frame = pa.Table.from_pylist(rows, schema=ANNOTATIONS).to_pandas()
+    assert isinstance(frame["entities"][0][0]["start"], float)
+    documents, _ = marked_documents(frame, pd.DataFrame({"doc_id": [1, 2], "text": ["Rome", "Lima"]}))
+    assert [(e["start"], e["end"]) for d in documents for e in d.entities] == [(0, 4), (None, None)]
+    assert isinstance(documents[0].entities[0]["start"], int)
+
+
+def test_showing_without_texts_says_what_to_give() -> None:
+    table = pa.Table.from_pylist([annotation(1, "city")], schema=ANNOTATIONS)
+    with pytest.raises(ConfigError, match=r"show\(annotations, corpus\)"):
+        marked_documents(table)
+    with pytest.raises(ConfigError, match="these are no annotations"):
+        marked_documents(pd.DataFrame({"text": ["a"]}))
+    assert column_names(table, Kind.ARROW)[0] == "doc_id"
+
+
+class _Machine:
+    """What Ray says of a machine."""
+
+    def __init__(self, gpus: float) -> None:
+        self._gpus = gpus
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 8.0} | ({"GPU": self._gpus} if self._gpus else {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "gpus", "expected"),
+    [
+        ({"model": demo.model_path()}, 2, ("auto", 1)),
+        ({"model": demo.model_path()}, 0, (1, 0)),
+        ({"model": demo.model_path(), "replicas": 3}, 2, (3, 1)),
+        ({"model": demo.model_path(), "settings": {"pool.gpus_per_replica": 2}}, 2, ("auto", 2)),
+        ({"replicas": "auto"}, 0, ("auto", 0)),
+        ({}, 2, (1, 0)),  # the demonstration model is for CPUs
+    ],
+)
+def test_gpus_are_taken_where_there_are_any_unless_somebody_chose(
+    arguments: dict[str, Any], gpus: float, expected: tuple[int | str, int]
+) -> None:
+    annotator = ud.Annotator(**arguments)
+    annotator._warm._choose_replicas(_Machine(gpus))
+    pool = annotator._warm.config().pool
+    assert (pool.replicas, pool.gpus_per_replica) == expected
+    annotator.close()

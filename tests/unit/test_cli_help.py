@@ -1,0 +1,51 @@
+"""What --help teaches is true: every command has examples, and every example is a command line that parses."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from uniner_dist.cli import app
+from uniner_dist.cli_help import EXAMPLES, settings_of
+from uniner_dist.config import Config, load_config
+
+GROUP: Any = typer.main.get_command(app)
+LINES = [(name, line) for name, (_, examples) in EXAMPLES.items() for _, line in examples]
+
+
+def test_every_command_has_an_example() -> None:
+    assert set(GROUP.commands) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize(("name", "line"), LINES)
+def test_examples_parse_and_stand_in_the_help_of_their_command(name: str, line: str) -> None:
+    program, command, *arguments = shlex.split(line)
+    assert (program, command) == ("uniner-dist", name)
+    context = GROUP.commands[name].make_context(name, arguments)
+    assert load_config(None, list(context.params.get("overrides") or ()), _NEEDED)
+    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output
+    assert line in " ".join(shown.split())
+
+
+_NEEDED = {"corpus.path": "-", "output.path": "-", "types": "person"}
+
+
+def complete(words: str) -> list[str]:
+    env = {"_UNINER_DIST_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1)}
+    return CliRunner().invoke(app, [], env=env, prog_name="uniner-dist").output.split()
+
+
+def test_a_shell_completes_commands_options_and_settings() -> None:
+    assert complete("uniner-dist ann") == ["annotate", "annotations"]
+    assert "--types" in complete("uniner-dist annotate --ty")
+    assert complete("uniner-dist annotate --set pool.rep") == ["pool.replicas="]
+
+
+def test_every_option_of_the_configuration_can_be_completed() -> None:
+    keys = dict(settings_of(Config))
+    assert {"corpus.path", "pool.replicas", "engine.extra", "types", "workdir"} <= set(keys)
+    assert all(keys.values()), "each has its description"
