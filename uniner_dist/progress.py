@@ -75,7 +75,7 @@ def _details(state: State, short: bool = False) -> list[str]:
 
 def _speed(state: State) -> list[str]:
     if not state["prompts_per_s"]:
-        return ["no answer yet"]
+        return ["speed not known yet"]
     tokens = [f"{state['tokens_per_s']:,.0f} tokens/s"] if state.get("tokens_per_s") else []
     hits = f"{state['prefix_hit_rate']:.0%} prefix cache"
     return [f"{state['prompts_per_s']:,.0f} prompts/s", *tokens, hits]

@@ -95,11 +95,11 @@ def test_starts_are_drawn_one_behind_the_other_and_prompts_are_conserved() -> No
     second = {"points": [[0, 0, 0, 1, 0], [30, 600, 0, 1, 0]], "replicas": [life], "replicas_left_out": 4}
     line = charts.timeline([{"history": first}, {}, {"history": second}])
     assert line is not None
-    assert (line.end_s, line.starts_s, line.more_lives) == (50, [0, 20], 4)
-    assert sum((end - begin) * rate for begin, end, rate in line.rates) == pytest.approx(700)
-    assert [(one["placed_s"], one["ready_s"], one["ended_s"]) for one in line.lives] == [(20, 25, 50)]
+    assert (line.end_s, line.starts_s, line.more_lives) == (52, [0, 20], 4), "a start begins with its first replica"
+    assert sum((end - begin) * rate for begin, end, rate in line.rates) == pytest.approx(700, rel=0.01)
+    assert [(one["placed_s"], one["ready_s"], one["ended_s"]) for one in line.lives] == [(20, 27, 52)]
     assert charts.timeline([{}, {"history": {"points": []}}]) is None
-    assert "replica 3 on node n: loaded in 5 s" in charts.replicas(line)
+    assert "replica 3 on node n: loaded in 7 s" in charts.replicas(line)
     assert 'class="start"' in charts.throughput(line)
 
 
@@ -235,7 +235,7 @@ def test_a_run_that_its_gate_stopped_or_without_any_start_has_a_page_too() -> No
     assert verdict(stopped)[0] == "bad"
     assert "Stopped by its quality gate" in page
     assert "<script" not in page
-    assert cost_of(stopped) == ("0 GPU h", "no GPU was used")
+    assert cost_of(stopped) == ("0 GPU h", "no replica was started")
 
 
 # -- what is read for it ---------------------------------------------------------------------------------------------

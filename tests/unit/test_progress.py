@@ -80,7 +80,7 @@ def test_a_bar_is_full_only_when_all_is_done() -> None:
     assert "99%" in line({**STATE, "prompts_done": 41_806_999})
     assert "100%" in line({**STATE, "prompts_done": 41_807_000})
     assert "(0%)" in line({**STATE, "prompts": 0, "prompts_done": 0, "eta_s": None})
-    assert "no answer yet" in line({**STATE, "prompts_per_s": 0, "eta_s": None})
+    assert "speed not known yet" in line({**STATE, "prompts_per_s": 0, "eta_s": None})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """JSON lines as `uniner-dist export --format jsonl` writes them: one document a line, answers by type.
 
 The content of such a file enters, documents leave. Questions without an answer (`outcome` is a failure) are no gold and
-are left out, unless somebody has put mentions there and removed the outcome.
+are left out, unless somebody has put mentions there and removed the outcome. Nor are mentions that the model named and
+that stand nowhere in the text (`match` is absent).
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def _document(row: Mapping[str, Any]) -> GoldDocument:
     document = GoldDocument(str(row["doc_id"]), row["text"], says_types=True)
     for answer in row["annotations"]:
         if not Outcome(answer.get("outcome") or Outcome.NONE).is_failure:
-            document.answers[answer["entity_type"]] = [_entity(row["text"], e) for e in answer["entities"]]
+            entities = (entity for entity in answer["entities"] if entity.get("match") != "absent")
+            document.answers[answer["entity_type"]] = [_entity(row["text"], entity) for entity in entities]
     return document
 
 

@@ -6,6 +6,7 @@ The drawings have a fixed size in their own units and scale with the page, so li
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,13 +52,16 @@ def timeline(attempts: Sequence[Mapping[str, Any]]) -> Timeline | None:
         if not history or not history["points"]:
             continue
         starts.append(at)
-        end = max(history["points"][-1][0], *(life["ended_s"] or 0 for life in history["replicas"]), 0.1)
+        # Before the first replica was placed there is nothing to see: Spark was at work, or the cluster full.
+        first = min(history["points"][0][0], *(life["placed_s"] for life in history["replicas"]), math.inf)
+        end = max(history["points"][-1][0], *(life["ended_s"] or 0 for life in history["replicas"]), first + 0.1)
+        at -= first
         for before, after in zip(history["points"], history["points"][1:], strict=False):
             seconds = after[0] - before[0]
             if seconds > 0:
                 rates.append((at + before[0], at + after[0], max(after[1] - before[1], 0) / seconds))
         for life in history["replicas"]:
-            shifted = {name: None if life[name] is None else at + max(life[name], 0) for name in _TIMES}
+            shifted = {name: None if life[name] is None else at + life[name] for name in _TIMES}
             lives.append({**life, **shifted, "ended_s": shifted["ended_s"] or at + end})
         more += history["replicas_left_out"]
         at += end

@@ -123,7 +123,7 @@ def cost_of(report: Mapping[str, Any]) -> tuple[str, str]:
     money = ((report.get("plan") or {}).get("money") or {}).get("actual")
     if money is not None:
         return f"{money:,.2f}", f"{hours:,.3g} GPU hours at the given price"
-    return f"{hours:,.3g} GPU h", "plan.price_per_gpu_hour makes it money" if hours else "no GPU was used"
+    return f"{hours:,.3g} GPU h", "a CPU replica counts as one GPU" if hours else "no replica was started"
 
 
 def outcome_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:

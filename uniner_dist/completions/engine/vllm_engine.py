@@ -83,9 +83,12 @@ def _arguments(spec: EngineSpec) -> dict[str, Any]:
 
 def _stat_loggers() -> list[Any]:
     """vLLM's own metrics, by way of Ray's."""
-    from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
+    from ray.util import metrics
+    from vllm.v1.metrics import ray_wrappers
 
-    return [RayPrometheusStatLogger]
+    # It looks for Ray's metrics and for Ray Serve in one try, and does without both where only Serve is missing.
+    ray_wrappers.ray_metrics = metrics
+    return [ray_wrappers.RayPrometheusStatLogger]
 
 
 def _dtype(spec: EngineSpec) -> str:
