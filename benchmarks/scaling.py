@@ -22,8 +22,6 @@ from typing import Any
 from unittest.mock import patch
 
 import ray.exceptions
-from rich.console import Console
-from rich.table import Table
 
 from uniner_dist.completions import placement, pool
 from uniner_dist.completions.policy import Shard as ManifestShard
@@ -227,11 +225,34 @@ def simulate(replicas: int, shards: int, mean_life_s: float, growing: bool, seed
     }
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    lines = [
+        "| replicas | shards | mean life | busy | tail, shards | deaths | lost | CPU ms a shard | peak MiB |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in rows:
+        life = "-" if row["mean_life_h"] is None else f"{row['mean_life_h']:g} h"
+        cells = (f"{row['busy']:.2%}", f"{row['tail_shards']:.2f}", str(row["deaths"]), f"{row['lost']:.2%}")
+        cost = (f"{row['cpu_ms_per_shard']:.2f}", f"{row['peak_mib']:.0f}")
+        lines.append(" | ".join((f"| {row['replicas']}", f"{row['shards']:,}", life, *cells, *cost)) + " |")
+    return "\n".join(lines)
+
+
+def put_table(page: Path, words: str) -> None:
+    """Replace what stands between the two comments of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- table -->\n")
+    page.write_text(
+        f"{before}<!-- table -->\n{words}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8"
+    )
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicas", default="1,8,64,500", help="numbers of replicas, each with all shards")
     parser.add_argument("--shards", type=int, default=100_000)
+    parser.add_argument("--page", type=Path, help="put the table into this page, between its two comments")
     parser.add_argument("--output", type=Path, help="JSON of all rows")
     options = parser.parse_args()
     rows = []
@@ -240,13 +261,9 @@ def main() -> None:
         for mean_life_s, growing in ((NEVER, False), (4 * 3600, True)):
             rows.append(simulate(replicas, shards, mean_life_s, growing and replicas >= 16))
             print(json.dumps(rows[-1]), flush=True)
-    table = Table("replicas", "shards", "life, h", "busy", "tail, shards", "deaths", "lost", "CPU ms/shard", "peak MiB")
-    for row in rows:
-        life = "-" if row["mean_life_h"] is None else f"{row['mean_life_h']:g}"
-        cells = (f"{row['busy']:.2%}", f"{row['tail_shards']:.2f}", str(row["deaths"]), f"{row['lost']:.2%}")
-        cost = (f"{row['cpu_ms_per_shard']:.2f}", f"{row['peak_mib']:.0f}")
-        table.add_row(str(row["replicas"]), f"{row['shards']:,}", life, *cells, *cost)
-    Console(width=120).print(table)
+    print(table(rows))
+    if options.page:
+        put_table(options.page, table(rows))
     if options.output:
         options.output.write_text(json.dumps(rows, indent=2) + "\n")
 

@@ -114,10 +114,10 @@ def measure(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
 
 
 def cpu_seconds() -> float:
-    """CPU seconds so far of this process and all its living children."""
+    """CPU seconds so far of this process and its children, those that ended and were waited for included."""
     own = psutil.Process()
     times = [process.cpu_times() for process in [own, *own.children(recursive=True)]]
-    return sum(t.user + t.system for t in times)
+    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
 
 
 def open_in(folder: Path, name: str, store: str) -> Run:

@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ class StandaloneCluster:
 
 @contextmanager
 def standalone_cluster(
-    folder: Path, workers: int = 2, cores: int = 1, memory: str = "1g"
+    folder: Path, workers: int = 2, cores: int = 1, memory: str = "1g", without: Collection[str] = ()
 ) -> Iterator[StandaloneCluster]:
     """A master and some workers for the time of a `with` block.
 
@@ -50,16 +50,18 @@ def standalone_cluster(
         folder: for logs, executors' working directories and shuffle files.
         cores: cores that each worker offers.
         memory: memory that each worker offers, as Spark writes it.
+        without: environment variables that its daemons and executors do not get.
     """
     folder.mkdir(parents=True, exist_ok=True)
     cluster = StandaloneCluster("")
     try:
-        master = _start(folder, "master", "org.apache.spark.deploy.master.Master")
+        master = _start(folder, without, "master", "org.apache.spark.deploy.master.Master")
         cluster.daemons.append(master)
         cluster.url = _wait_for_line(master, folder / "master.log", r"Starting Spark master at (spark://\S+)")
         for i in range(workers):
             offer = ["--cores", str(cores), "--memory", memory, "--work-dir", str(folder / f"work-{i}")]
-            worker = _start(folder, f"worker-{i}", "org.apache.spark.deploy.worker.Worker", *offer, cluster.url)
+            daemon = "org.apache.spark.deploy.worker.Worker"
+            worker = _start(folder, without, f"worker-{i}", daemon, *offer, cluster.url)
             cluster.daemons.append(worker)
         for i, worker in enumerate(cluster.daemons[1:]):
             _wait_for_line(worker, folder / f"worker-{i}.log", r"(Successfully registered with master)")
@@ -68,10 +70,10 @@ def standalone_cluster(
         _stop(cluster)
 
 
-def _start(folder: Path, name: str, daemon: str, *arguments: str) -> psutil.Popen:
+def _start(folder: Path, without: Collection[str], name: str, daemon: str, *arguments: str) -> psutil.Popen:
     home = Path(pyspark.__file__).parent
     env = {
-        **os.environ,
+        **{key: value for key, value in os.environ.items() if key not in without},
         "SPARK_HOME": str(home),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(folder / "shuffle"),

@@ -208,11 +208,25 @@ def retry(workdir: WorkdirArgument, run: RunName = None) -> None:
 
 
 @app.command()
-def status(workdir: WorkdirArgument, run: RunName = None) -> None:
+def status(
+    workdir: WorkdirArgument,
+    run: RunName = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every few seconds, as long as anybody works.")
+    ] = False,
+) -> None:
     """What the runs of a workdir are doing, from any machine, while they work and after a crash."""
-    from uniner_dist.terminal import print_status
+    from uniner_dist.status import print_status
 
-    print_status(workdir, run)
+    print_status(workdir, run, watch)
+
+
+@app.command()
+def report(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """Write the page about a finished run, report.html, anew, and print where it is."""
+    from uniner_dist.page.commands import run_report
+
+    print(run_report(workdir, run))
 
 
 @app.command()
@@ -254,7 +268,7 @@ def forget(
 @app.command()
 def evaluate(
     annotations: Annotated[str, typer.Option(help="Published annotations.")],
-    gold: Annotated[str, typer.Option(help="Parquet with entity_type and entities, CoNLL, or JSON of the authors.")],
+    gold: Annotated[str, typer.Option(help="Parquet, CoNLL, JSON lines, brat, JSON of Label Studio or the authors.")],
     by: Annotated[str | None, typer.Option(help="Column to score by as well, such as domain.")] = None,
     types: Annotated[str | None, typer.Option(help="Score only these types of the gold: person,location.")] = None,
     id_column: Annotated[str, typer.Option(help="Column of the document ids in both.")] = "doc_id",
@@ -265,6 +279,27 @@ def evaluate(
     from uniner_dist.evaluation.commands import run_evaluate
 
     run_evaluate(annotations, gold, id_column, by, types, json, plot, _say)
+
+
+@app.command()
+def export(
+    annotations: Annotated[str, typer.Option(help="Published annotations.")],
+    to: Annotated[str, typer.Option(help="Folder for the files: new, empty, or an export, which is replaced.")],
+    format: Annotated[str, typer.Option(help="conll, spacy, labelstudio, hf, brat or jsonl.")],
+    corpus: Annotated[str | None, typer.Option(help="Where the texts are. Default: what the annotations say.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Column of the texts. Default: as annotated.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column of the ids. Default: as annotated.")] = None,
+    types: Annotated[str | None, typer.Option(help="Only these types: person,location.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Only so many documents, the same ones every time.")] = None,
+    language: Annotated[str, typer.Option(help="Of spaCy's tokens, such as en; xx is for any.")] = "xx",
+    config: ConfigFile = None,
+    overrides: Set = None,
+) -> None:
+    """Write annotations and their texts for another tool; what is corrected there is gold for `evaluate`."""
+    from uniner_dist.export.commands import ExportOptions, run_export
+
+    options = ExportOptions(annotations, to, format, corpus, text_column, id_column, types, sample, language)
+    run_export(options, config, overrides or [], _say)
 
 
 @app.command()

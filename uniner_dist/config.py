@@ -191,6 +191,9 @@ class EngineConfig(Section):
     gpu_memory_utilization: float = Field(0.90, gt=0, le=1, description="share of a GPU's memory that vLLM may take")
     threads: int = Field(1, ge=1, description="OpenMP threads of a CPU replica")
     max_num_seqs: int | None = Field(None, ge=1, description="sequences in one batch of the engine; default: vLLM's")
+    metrics: bool = Field(
+        False, description="vLLM's own Prometheus metrics, through Ray's (docs/metrics.md); they take some CPU"
+    )
     extra: dict[str, Any] = Field(
         default_factory=dict,
         description="any other argument of vLLM's engine; one that may change answers makes another run",
@@ -232,8 +235,12 @@ class GateConfig(Section):
 class RayConfig(Section):
     """Which Ray cluster runs the pool."""
 
-    address: str = Field("local", description='"local", "auto", "host:port" or "ray://host:port"')
+    address: str = Field("local", description='"local", "auto", "host:port", "ray://host:port", or "spark"')
     num_cpus: int | None = Field(None, ge=1, description="cores of a local cluster; default: all of this machine")
+    spark: dict[str, Any] = Field(
+        default_factory=dict,
+        description='further arguments of ray.util.spark.setup_ray_cluster, for "spark": Ray on Spark\'s executors',
+    )
 
 
 class SparkConfig(Section):

@@ -32,6 +32,7 @@ from uniner_dist.errors import (
     UninerError,
 )
 from uniner_dist.gate.verdict import has_passed
+from uniner_dist.live import SparkWatch
 from uniner_dist.plan import make_plan
 from uniner_dist.report import build_report, stopped_report, write_report
 from uniner_dist.run import Run, open_run
@@ -78,14 +79,16 @@ def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: S
         # With answers in the store there may be nothing to ask, and then no replica is to be started.
         limited = run.config.run.max_prompts is not None or run.config.run.max_gpu_hours is not None
         asks = not exists(run.layout.shards) and is_empty(run.store)
-        early = warm is None and run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited
+        # Ray on Spark's executors leaves Spark no room.
+        apart = run.config.ray.address != "spark"
+        early = warm is None and run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited and apart
         pool = stack.enter_context(open_pool(run, stop)) if early else None
         run_prompts(run, say)
         complete = is_complete(run)
         if not complete:
             check_limits(run)
         if gated:
-            if not complete:
+            if not complete and apart:
                 stack.enter_context(ray_cluster(run.config.ray))  # one cluster for both pools
             run_gate(run, say)
         if complete:
@@ -120,7 +123,7 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
     else:
         from uniner_dist.prompts import write_prompts
 
-        with _spark(run) as spark:
+        with _spark(run, "prompts") as spark:
             summary = write_prompts(spark, run)
         make_plan(run)
     rejected = sum(summary["rejects"].values())
@@ -151,7 +154,7 @@ def run_gate(run: Run, say: Say = print) -> None:
         raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
     from uniner_dist.gate.stage import pass_gate
 
-    with _spark(run) as spark:
+    with _spark(run, "gate") as spark:
         try:
             pass_gate(spark, run, lambda config: annotate(config, lambda line: say(f"gate: {line}")), say)
         except QualityGateError as error:
@@ -224,7 +227,7 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     if again:
         remove(run.layout.report)
     check = holder.check if holder is not None else lambda: None
-    with _spark(run) as spark:
+    with _spark(run, "annotations") as spark:
         check()
         summary = write_annotations(spark, run, again)
         try:
@@ -244,7 +247,7 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
 
 
 @contextmanager
-def _spark(run: Run) -> Iterator[Any]:
+def _spark(run: Run, stage: str) -> Iterator[Any]:
     """A session for one stage. Quiet py4j: it logs a stack trace for every call that a stop interrupts."""
     from uniner_dist.spark import QUICK_BYTES, spark_session
 
@@ -254,6 +257,7 @@ def _spark(run: Run) -> Iterator[Any]:
         with uninterrupted():
             quick = run.corpus_bytes < QUICK_BYTES
             session = stack.enter_context(spark_session(run.config, quick=quick))
+        stack.enter_context(SparkWatch(session, stage, run.layout.spark_progress))
         yield session
 
 

@@ -98,5 +98,8 @@ def summarise_attempts(attempts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def write_report(run: Run, report: dict[str, Any]) -> None:
-    """Write `report.json` into the run's folder."""
+    """Write `report.json` and, for people, `report.html` into the run's folder."""
+    from uniner_dist.page.render import write_page
+
     write_json(run.layout.report, report)
+    write_page(run, report)

@@ -1,11 +1,10 @@
-"""What a person sees in a terminal: the report as tables, a few annotations with highlighted mentions, run states.
+"""What a person sees in a terminal: the report as tables, a few annotations with highlighted mentions.
 
 Reads at most a handful of rows of the output and of the corpus; never changes anything.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -15,14 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.characters import visible
-from uniner_dist.errors import ConfigError
 from uniner_dist.gate.verdict import before_words, published_words
 from uniner_dist.highlight import Marked
-from uniner_dist.run import Run, list_runs, load_run
-from uniner_dist.storage.filesystem import absolute, exists, open_fs, read_json
-from uniner_dist.storage.holder import current_holder
+from uniner_dist.run import Run
+from uniner_dist.storage.filesystem import open_fs
 
 _COLOURS = ("black on cyan", "black on green", "black on yellow", "black on magenta", "white on blue", "black on red")
 #: Longest piece of a document that is shown.
@@ -50,6 +46,7 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     console.print(f"licence of the answers: {report['model']['licence']}")
     _print_place(console, "annotations", report["output"])
     _print_place(console, "their dataset card", report["publication"].get("card", "none"))
+    _print_place(console, "the report as a page", f"{report['workdir']}/report.html")
     _print_place(console, "everything else of the run", report["workdir"])
 
 
@@ -182,47 +179,3 @@ def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]
     texts = corpus.scanner(columns=[id_column, text_column], filter=pads.field(id_column).isin(chosen)).to_table()
     by_id = {row[id_column]: row[text_column] for row in texts.to_pylist()}
     return [(key, by_id.get(key) or "", by_document[key]) for key in chosen]
-
-
-def print_status(workdir: str, run_id: str | None, console: Console | None = None) -> None:
-    """One row per run of a workdir: stage, progress, who works on it.
-
-    Raises:
-        ConfigError: no such workdir, or no such run in it.
-    """
-    console = console or Console()
-    ids = [run_id] if run_id else list_runs(absolute(workdir))
-    if not ids and not exists(workdir):
-        raise ConfigError(f"--workdir {workdir}: is not there")
-    table = Table("run", "state", "prompts", "rate", "replicas", "deaths", "held by", "last news")
-    for name in ids:
-        table.add_row(*(Text(cell) for cell in _status_row(load_run(workdir, name))))
-    console.print(table)
-    if not ids:
-        console.print(f"no runs in {workdir}")
-
-
-def run_state(run: Run) -> str:
-    """Where a run stands, from its files alone."""
-    if exists(run.layout.report):
-        return "published" if read_json(run.layout.report)["publication"] else "stopped by its gate"
-    if not exists(run.layout.shards):
-        return "prompts"
-    return "annotations" if is_complete(run) else "completions"
-
-
-def _status_row(run: Run) -> list[str]:
-    progress: dict[str, Any] = read_json(run.layout.progress) if exists(run.layout.progress) else {}
-    replicas = ", ".join(f"{count} {state}" for state, count in progress.get("replicas", {}).items())
-    prompts = f"{progress['prompts_done']:,}/{progress['prompts']:,}" if progress else ""
-    age = f"{time.time() - progress['at']:.0f} s ago" if progress else ""
-    return [
-        run.id,
-        run_state(run),
-        prompts,
-        f"{progress.get('prompts_per_s', 0):.0f}/s" if progress else "",
-        replicas,
-        str(progress.get("deaths", "")),
-        current_holder(run.layout) or "nobody",
-        age,
-    ]

@@ -167,6 +167,10 @@ def test_a_hung_engine_counts_as_dead(ray: Any, make_run: MakeRun) -> None:
     assert rows(run)[bad]["error_kind"] == "killer"
     assert_answers(run, but={bad})
     assert any("no new token for 3 s" in words for _, words in attempt["events"])
+    lives = attempt["history"]["replicas"]
+    assert [life["end"] for life in lives if life["end"]] == ["death"] * attempt["deaths"]
+    assert all(life["placed_s"] <= life["ready_s"] for life in lives if life["ready_s"] is not None)
+    assert attempt["history"]["points"][-1][1] == attempt["prompts"]
 
 
 def test_when_no_replica_can_start_the_job_fails_with_the_engines_own_words(ray: Any, make_run: MakeRun) -> None:

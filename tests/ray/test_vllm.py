@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from tests.ray.conftest import MakeRun, make_run_in
+from tests.ray.test_metrics import wait_for
 from tests.ray.test_pool import rows
 from tests.ray.test_security import listens
 from uniner_dist import demo
@@ -61,9 +62,29 @@ def complete(run: Run, beside: Callable[[Pool], None] = lambda pool: None) -> di
 def undisturbed(ray: Any, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run of the pool with everything that the tests compare with."""
     texts = [*sentences(60), CLOSING, LONG]
-    run = make_run_in(tmp_path_factory.mktemp("undisturbed"), shards_of(texts, 8), TYPES, engine=dict(ENGINE))
-    complete(run)
+    engine = {**ENGINE, "metrics": True}
+    run = make_run_in(tmp_path_factory.mktemp("undisturbed"), shards_of(texts, 8), TYPES, engine=engine)
+
+    def read_metrics(pool: Pool) -> None:
+        text = wait_for(ray, lambda text: sample(text, "ray_vllm_generation_tokens_total") > 0)
+        Path(run.layout.root, "metrics.txt").write_text(text)
+
+    complete(run, read_metrics)
     return run
+
+
+def sample(text: str, name: str) -> float:
+    """The sum of a metric over its labels."""
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(f"{name}{{"))
+
+
+def test_vllms_own_metrics_are_served_when_they_are_asked_for(undisturbed: Run) -> None:
+    text = Path(undisturbed.layout.root, "metrics.txt").read_text()
+    tokens = sum(row["prompt_tokens"] for row in rows(undisturbed).values())
+    assert 0 < sample(text, "ray_vllm_prompt_tokens_total") <= tokens
+    assert "ray_vllm_num_requests_running{" in text
+    assert "ray_vllm_kv_cache_usage_perc{" in text
+    assert "ray_vllm_prefix_cache_hits_total{" in text
 
 
 def test_the_pool_gives_the_answers_of_plain_vllm_on_whole_strings(undisturbed: Run, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,25 +59,26 @@ def write_corpus(
     return str(folder)
 
 
+def open_run_over(corpus: str, output: str, model_folder: str, **options: Any) -> Run:
+    """Open a run; options are dotted configuration keys, with `__` for the dots."""
+    values = {
+        "corpus.path": corpus,
+        "output.path": output,
+        "types": "person,PLACE=place",
+        "model.name": model_folder,
+        "model.max_tokens": 64,
+        "engine.kind": "scripted",
+        "prompts.overlap_tokens": 16,
+        "corpus.id_column": "doc_id",
+    }
+    values.update({key.replace("__", "."): value for key, value in options.items()})
+    return open_run(load_config(None, [], values))
+
+
 @pytest.fixture
 def make_run(tmp_path: Path, model_folder: str) -> Callable[..., Run]:
     """Open a run over a corpus; options are dotted configuration keys."""
-
-    def build(corpus: str, **options: Any) -> Run:
-        values = {
-            "corpus.path": corpus,
-            "output.path": str(tmp_path / "annotations"),
-            "types": "person,PLACE=place",
-            "model.name": model_folder,
-            "model.max_tokens": 64,
-            "engine.kind": "scripted",
-            "prompts.overlap_tokens": 16,
-            "corpus.id_column": "doc_id",
-        }
-        values.update({key.replace("__", "."): value for key, value in options.items()})
-        return open_run(load_config(None, [], values))
-
-    return build
+    return partial(open_run_over, output=str(tmp_path / "annotations"), model_folder=model_folder)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from uniner_dist.housekeeping.commands import run_compact, run_forget, run_prune
 from uniner_dist.housekeeping.compact import compact
 from uniner_dist.pipeline import is_published, working_on
 from uniner_dist.prompts import write_prompts
+from uniner_dist.report import build_report, write_report
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.filesystem import exists, read_json, write_bytes, write_json
 from uniner_dist.storage.holder import hold
@@ -163,7 +164,9 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     assert summary["rejects"] == {"blank_text": 1, "duplicate_id": 1}
     answer(second)
     write_annotations(corpus.spark, second)
-    publish(corpus.spark, second)
+    published = publish(corpus.spark, second)
+    counted = read_json(f"{second.layout.root}/annotations.json")
+    write_report(second, build_report(second, summary, [], counted, published))
 
     later = {"gone-1": {"text": "Zoltan came back with Vera.", "domain": "mail"}}
     corpus.write(kept | gone | later | documents(range(50, 60), "Nadia"))
@@ -174,6 +177,7 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     places = [Path(half.layout.workdir), Path(half.config.output.path)]
     words = ["Zoltan", "Xanadu", *gone]
     assert len({line.split(": ")[1] for place in places for line in trace_of(place, words)}) == len(words)
+    assert "Zoltan" in Path(second.layout.report_page).read_text(), "the page quotes documents"
 
     with hold(half.layout), pytest.raises(RunHeldError, match="works on it"):
         run_forget(half.layout.workdir, ["gone-1"], None, silent)
@@ -185,6 +189,7 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     assert erasure.prompts > 0
     assert [line for place in places for line in trace_of(place, words)] == []
     assert corpus.rows == before
+    assert exists(second.layout.report_page)
     assert not run_forget(half.layout.workdir, ["gone-1"], None, silent).anything
 
     # What is left goes on: the half run to its end, the published one once more, and the store serves both.

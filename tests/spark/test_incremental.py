@@ -128,7 +128,7 @@ def test_documents_that_left_the_corpus_leave_the_output_and_nothing_else_does(c
     assert cells == places | {(key, "person") for key in documents(range(8)) | other}, "of labels that were not asked"
 
     corpus.write(documents(range(3)))
-    with pytest.raises(ThresholdError, match=r"5 of 8 rows .* no longer has"):
+    with pytest.raises(ThresholdError, match=r"5 of 8 rows .* of documents that it no longer has"):
         corpus.run(types="person")
     assert {(row["doc_id"], row["entity_type"]) for row in corpus.rows} == cells
     corpus.run(types="person", **{"output.removed_documents": "keep"})

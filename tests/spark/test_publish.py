@@ -251,7 +251,10 @@ def test_nothing_is_published_when_too_many_cells_failed(
     run = make_run(write_corpus(tmp_path / "c1", _rows(range(4), "mo"), ["day"]), **{"run.max_failed_fraction": 0.05})
     write_prompts(spark, run)
     complete(run, lambda text, ask: None if ask == "person" else "[]")
-    with pytest.raises(ThresholdError, match="4 engine_error \\('refused'\\)"):
+    with pytest.raises(
+        ThresholdError,
+        match=r"rows failed, more than run\.max_failed_fraction=0\.05 allows.* 4 engine_error \('refused'\)",
+    ):
         write_annotations(spark, run)
     assert not os.path.exists(run.config.output.path)
 

@@ -77,6 +77,7 @@ def test_a_store_that_refuses_completions_ends_the_stage_in_words_and_blames_no_
     s3.plan = lambda method, path: None
     assert code == 3, words
     assert "/completions/00000-" in words
+    assert "times, for the last time with:" in words
     assert "Access Denied" in words
     assert "Traceback" not in words
     [attempt] = read_attempts(run)

@@ -242,6 +242,7 @@ def _entry(run: Run, files: int, carried: Sequence[Carried]) -> dict[str, Any]:
         "types": [entity_type.label for entity_type in run.config.types],
         "files": files,
         "corpus": run.config.corpus.path,
+        "text_column": run.config.corpus.text_column,
         "rows_replaced": sum(entry.replaced for entry in carried),
         "rows_removed": sum(entry.removed for entry in carried),
         "files_rewritten": len(carried),

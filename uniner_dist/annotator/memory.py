@@ -19,7 +19,7 @@ from uniner_dist.annotations.answers import ANSWERS, AnswerReader, answer_lists
 from uniner_dist.annotations.documents import DocumentMerger
 from uniner_dist.annotator.frames import Columns
 from uniner_dist.annotator.warm import Warm
-from uniner_dist.completions.display import Display
+from uniner_dist.completions.display import Display, Totals
 from uniner_dist.completions.policy import Shard, order_shards
 from uniner_dist.config import Config
 from uniner_dist.keys import passage_id
@@ -132,7 +132,8 @@ class Memory:
         if not todo:
             return
         pool.begin(run.layout, run.store)
-        with Display(sum(shard.asked for shard in todo), 0, run.layout.progress) as display:
+        totals = Totals(sum(shard.asked for shard in todo), 0, len(todo), 0, len(todo), 0.0)
+        with Display(totals, run.config, run.layout.progress) as display:
             pool.on_change = display.update
             stop.listen()
             stop.draining = True

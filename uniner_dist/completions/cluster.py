@@ -1,25 +1,27 @@
-"""How to get a Ray cluster: start one on this machine, or join the one that is there.
+"""How to get a Ray cluster: start one on this machine or on Spark's executors, or join the one that is there.
 
-A cluster that we start listens on loopback only, uses token authentication, sends no usage statistics, and is stopped
-when the `with` block ends, or by `uniner_dist.reaper` when the command is killed. A cluster that was there before is
-left as it was. A cluster that dies under us ends the command with the exit code of a `StageError`, where Ray by itself
-would hang, or end the process with code 1.
+A cluster that we start uses token authentication, sends no usage statistics, and is stopped when the `with` block ends,
+or by `uniner_dist.reaper` when the command is killed; one on this machine listens on loopback only. A cluster that was
+there before is left as it was, and its workers get this project from here. A cluster that dies under us ends the
+command with the exit code of a `StageError`, where Ray by itself would hang, or end the process with code 1.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
-from uniner_dist.config import RayConfig
+from uniner_dist.config import RayConfig, SparkConfig
 from uniner_dist.errors import DrainedError, StageError
 from uniner_dist.reaper import marked
 from uniner_dist.stopping import signal_handlers, uninterrupted
@@ -31,6 +33,11 @@ _LOCAL: Mapping[str, str] = {
     # A call to a dead gcs blocks for this long, after which Ray ends the process; `_Watch` is faster.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "45",
 }
+#: What Ray sets in the processes of `ray job submit`: there, the job says what its workers get.
+_SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+#: This project, which the workers of a cluster that we join get from here: nothing is to be installed there, and
+#: replicas run the same code as the driver.
+_PACKAGE = Path(__file__).parents[1]
 #: Seconds between looks at a cluster's vital parts.
 _LOOK_S = 1.0
 #: A gcs of another machine counts as gone when no connection succeeded for this long.
@@ -40,8 +47,11 @@ _NOTICE_S, _LEAVE_S = 10.0, 20.0
 
 
 @contextmanager
-def ray_cluster(config: RayConfig) -> Iterator[Any]:
+def ray_cluster(config: RayConfig, spark: SparkConfig | None = None) -> Iterator[Any]:
     """The `ray` module, connected.
+
+    Args:
+        spark: the Spark cluster that `ray.address: spark` is about.
 
     Raises:
         StageError: the cluster cannot be reached or refuses us.
@@ -50,26 +60,34 @@ def ray_cluster(config: RayConfig) -> Iterator[Any]:
     # A CPU replica must not be given all GPUs of a machine, nor lose sight of the ones it has.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     local = config.address == "local"
-    if local:
+    if local or config.address == "spark":
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    with _environment(_LOCAL if local else {}), marked() if local else nullcontext():
-        import ray
+    with ExitStack() as around:
+        with _environment(_LOCAL if local else {}), marked() if local else nullcontext():
+            import ray
 
-        if ray.is_initialized():
-            yield ray
-            return
+            if ray.is_initialized():
+                yield ray
+                return
+            address = around.enter_context(_on_spark(config, spark)) if config.address == "spark" else config.address
+            try:
+                watch = _connect(ray, config, address)
+            except BaseException:
+                ray.shutdown()
+                raise
         try:
-            watch = _connect(ray, config)
-        except BaseException:
+            yield ray
+        finally:
+            watch.leaving()
             ray.shutdown()
-            raise
-    try:
-        yield ray
-    finally:
-        watch.leaving()
-        ray.shutdown()
-        watch.done()
+            watch.done()
+
+
+def _on_spark(config: RayConfig, spark: SparkConfig | None) -> AbstractContextManager[str]:
+    from uniner_dist.completions.on_spark import ray_on_spark
+
+    return ray_on_spark(spark or SparkConfig(), config.spark)
 
 
 def check_cluster() -> None:
@@ -105,19 +123,32 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(key, None)
 
 
-def _connect(ray: Any, config: RayConfig) -> _Watch:
+def _connect(ray: Any, config: RayConfig, address: str) -> _Watch:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "uniner-dist"}
-    if config.address == "local":
+    if address == "local":
         options |= {"include_dashboard": False, "num_cpus": config.num_cpus, "_node_ip_address": "127.0.0.1"}
+    elif _SUBMITTED not in os.environ and _PACKAGE.is_dir():
+        options |= {"runtime_env": {"py_modules": [str(_PACKAGE)]}}
     try:
         # Ray's own handlers print a stack trace at SIGTERM and end the process.
         with uninterrupted(), signal_handlers():
-            ray.init(address=config.address, **options)
+            ray.init(address=address, **options)
     except DrainedError:
         raise
     except Exception as error:  # a start that takes too long is a plain Exception
-        raise StageError(f"ray.address {config.address}: {error}") from error
-    return _Watch(ray, config.address)
+        raise StageError(f"ray.address {config.address}: {_refusal(str(error))}") from error
+    return _Watch(ray, address)
+
+
+def _refusal(words: str) -> str:
+    """Why a cluster does not take us, in words: Ray's own, but for one reason that they do not make clear."""
+    versions = re.search(r"Version mismatch: .*?" + 2 * r"Ray: (\S+)\s+Python: (\S+).*?", words, re.DOTALL)
+    if versions is None:
+        return words
+    return (
+        "the cluster runs Ray {} on Python {}, and this command Ray {} on Python {}; "
+        "both must be the same, to the last digit".format(*versions.groups())
+    )
 
 
 class _Watch:

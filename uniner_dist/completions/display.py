@@ -1,115 +1,107 @@
-"""Progress of the completions stage: a bar in a terminal, a line every 30 s elsewhere, a JSON for `status`."""
+"""What there is to see of a pool at work, as a state for `uniner_dist.progress`, and its live view."""
 
 from __future__ import annotations
 
-import sys
 import time
+from collections import deque
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+from uniner_dist.completions.limits import gpu_hours
 from uniner_dist.completions.policy import ReplicaState
 from uniner_dist.completions.pool import Pool
-from uniner_dist.storage.filesystem import StorageError, write_json
+from uniner_dist.config import Config
+from uniner_dist.live import LiveView
 
-_LINE_S = 30.0
-_STATUS_S = 5.0
+#: Rates are means over the last so many seconds.
+_WINDOW_S = 60.0
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a start of the completions stage begins with.
+
+    Args:
+        prompts: of the whole stage, and those that were committed before.
+        shards: of the whole stage, those that were committed before, and those that this start may do.
+        gpu_hours_before: spent by earlier starts.
+    """
+
+    prompts: int
+    prompts_before: int
+    shards: int
+    shards_before: int
+    shards_to_do: int
+    gpu_hours_before: float
 
 
 class Display:
     """Shows a pool at work. Use as a context manager and call `update` as often as you like.
 
     Args:
-        total: prompts of the whole stage.
-        done: prompts that were committed before this start.
-        status_path: JSON to keep current.
+        path: JSON to keep current.
     """
 
-    def __init__(self, total: int, done: int, status_path: str) -> None:
-        self._total, self._done, self._status_path = total, done, status_path
-        self._begun = time.monotonic()
-        self._next_line = self._begun + _LINE_S
-        self._next_status = 0.0
-        self._working_since: float | None = None
-        self._bar = _bar() if sys.stderr.isatty() else None
-        self._task: Any = None
+    def __init__(self, totals: Totals, config: Config, path: str) -> None:
+        self._totals, self._config = totals, config
+        self._view = LiveView(path)
+        self._seen: deque[tuple[float, int, int]] = deque()
 
     def __enter__(self) -> Display:
-        if self._bar is not None:
-            self._bar.start()
-            self._task = self._bar.add_task("", total=self._total, completed=self._done, rate="", replicas="")
+        self._view.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._view.__exit__(kind, value, trace)
 
     def update(self, pool: Pool, final: bool = False) -> None:
         """Look at the pool and show what is due; everything when `final`."""
-        now = time.monotonic()
-        state = self._state(pool, now)
-        if self._bar is not None:
-            rate = f"{state['prompts_per_s']:.0f} prompts/s" if state["prompts_per_s"] else "loading the model"
-            self._bar.update(self._task, completed=state["prompts_done"], rate=rate, replicas=_replicas(pool))
-        elif now >= self._next_line:
-            self._next_line = now + _LINE_S
-            print(_line(state), file=sys.stderr, flush=True)
-        if final or now >= self._next_status:
-            self._next_status = now + _STATUS_S
-            # News for people must not stop the work: what matters fails at the next commit.
-            try:
-                write_json(self._status_path, state)
-            except StorageError:
-                self._next_status = now + 10 * _STATUS_S
+        if final or self._view.due():
+            self._view.show(self.state(pool, time.monotonic()), final)
 
-    def _state(self, pool: Pool, now: float) -> dict[str, Any]:
-        answered = pool.finished_prompts
-        if answered and self._working_since is None:
-            self._working_since = now
-        seconds = now - self._working_since if self._working_since else 0.0
-        rate = answered / seconds if seconds > 1 else 0.0
-        left = max(self._total - self._done - answered, 0)
+    def state(self, pool: Pool, now: float) -> dict[str, Any]:
+        """Plain values; see `uniner_dist.progress`.
+
+        Args:
+            now: seconds of a monotonic clock.
+        """
+        totals, summary, answered = self._totals, pool.summary, pool.finished_prompts
+        prompts_per_s, tokens_per_s = self._rates(now, answered, summary.prompt_tokens + summary.completion_tokens)
+        left = max(totals.prompts - totals.prompts_before - answered, 0)
+        hours = totals.gpu_hours_before + gpu_hours(self._config, summary.replica_s)
+        price = self._config.plan.price_per_gpu_hour
         return {
             "at": time.time(),
             "stage": "completions",
-            "prompts": self._total,
-            "prompts_done": min(self._done + answered, self._total),
+            "prompts": totals.prompts,
+            "prompts_done": min(totals.prompts_before + answered, totals.prompts),
+            "shards": totals.shards,
+            "shards_done": totals.shards_before + totals.shards_to_do - pool.queue.open,
             "shards_open": pool.queue.open,
-            "prompts_per_s": round(rate, 1),
-            "eta_s": round(left / rate) if rate else None,
+            "prompts_per_s": round(prompts_per_s, 1),
+            "tokens_per_s": round(tokens_per_s, 1),
+            "eta_s": round(left / prompts_per_s) if prompts_per_s else None,
             "replicas": {state.value: pool.count(state) for state in ReplicaState if pool.count(state)},
-            "deaths": pool.summary.deaths,
-            "failures": pool.summary.failures,
-            "prefix_hit_rate": round(pool.summary.cached_tokens / max(pool.summary.prompt_tokens, 1), 3),
+            "deaths": summary.deaths,
+            "start_failures": summary.start_failures,
+            "failures": dict(summary.failures),
+            "prefix_hit_rate": round(summary.cached_tokens / max(summary.prompt_tokens, 1), 3),
+            "gpu_hours": round(hours, 4),
+            "cost": None if price is None else round(hours * price, 2),
         }
 
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("completions"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f} prompts"),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[replicas]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-
-
-def _replicas(pool: Pool) -> str:
-    counts = [f"{pool.count(state)} {state.value}" for state in ReplicaState if pool.count(state)]
-    return "replicas: " + (", ".join(counts) or "none")
-
-
-def _line(state: dict[str, Any]) -> str:
-    share = state["prompts_done"] / max(state["prompts"], 1)
-    eta = f", {state['eta_s']} s left" if state["eta_s"] is not None else ""
-    replicas = ", ".join(f"{count} {name}" for name, count in state["replicas"].items()) or "none"
-    return (
-        f"completions: {state['prompts_done']:,}/{state['prompts']:,} prompts ({share:.0%}), "
-        f"{state['prompts_per_s']:.0f} prompts/s{eta}; replicas: {replicas}; deaths: {state['deaths']}"
-    )
+    def _rates(self, now: float, prompts: int, tokens: int) -> tuple[float, float]:
+        """Prompts and tokens per second over the last minute, once anything was answered."""
+        if not prompts:
+            self._seen.clear()  # loading is not slowness
+        self._seen.append((now, prompts, tokens))
+        while self._seen[0][0] < now - _WINDOW_S:
+            self._seen.popleft()
+        begin_s, prompts_then, tokens_then = self._seen[0]
+        seconds = now - begin_s
+        if seconds < 1:
+            return 0.0, 0.0
+        return (prompts - prompts_then) / seconds, max(tokens - tokens_then, 0) / seconds

@@ -213,6 +213,8 @@ class Pool:
         self.summary.replica_s = self._replica_s_of_gone + sum(now - slot.placed_s for slot in placed)
         self.summary.wall_s = now - self._running_since_s
         self.summary.answering_s = now - (self._answering_since_s or now)
+        tokens = self.summary.prompt_tokens + self.summary.completion_tokens
+        self.summary.history.look(self.slots, self.finished_prompts, tokens, last=not self.queue.open)
 
     def _ready(self) -> int:
         return self.count(ReplicaState.READY) + self.count(ReplicaState.BUSY)
@@ -353,6 +355,7 @@ class Pool:
     def _lost(self, slot: Slot, error: Exception) -> None:
         """A replica is gone or useless: take it out, decide about its works, and wait before it is replaced."""
         loss = kind_of_loss(self._placement.is_gone(slot.node), slot.state)
+        self.summary.history.ended(slot.number, loss)
         if slot.state is not ReplicaState.PENDING:
             self._replica_s_of_gone += time.monotonic() - slot.placed_s
         slot.state = ReplicaState.DEAD

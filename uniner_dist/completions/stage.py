@@ -17,9 +17,10 @@ from typing import Any
 
 from uniner_dist import model
 from uniner_dist.completions.cluster import ray_cluster
-from uniner_dist.completions.display import Display
+from uniner_dist.completions.display import Display, Totals
 from uniner_dist.completions.engine import EngineSpec
 from uniner_dist.completions.limits import Budget, gpu_hours
+from uniner_dist.completions.metrics import PoolMetrics
 from uniner_dist.completions.policy import Shard, order_shards
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.replica import ReplicaSpec
@@ -45,7 +46,7 @@ _ACCOUNT_S = 30.0
 @contextmanager
 def open_pool(run: Run, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Pool]:
     """A pool for this run; its replicas load while the caller still prepares work. Killed when the block ends."""
-    with ray_cluster(run.config.ray) as ray:
+    with ray_cluster(run.config.ray, run.config.spark) as ray:
         pool = Pool(ray, run.config.pool, _replica_spec(run), _environment(run.config), should_stop=should_stop)
         try:
             pool.warm_up()
@@ -76,10 +77,15 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
     allowed = budget.shards(todo, done)
     account = _Account(run, manifest, committed)
     account.write(PoolSummary())
-    with Display(total, done, run.layout.progress) as display:
+    spent = sum(attempt["gpu_hours"] for attempt in attempts)
+    metrics = PoolMetrics(run.id)
+    totals = Totals(total, done, len(manifest), len(committed), len(allowed), spent)
+    with Display(totals, run.config, run.layout.progress) as display:
 
         def look_around(pool: Pool) -> None:
             display.update(pool)
+            if metrics.due():
+                metrics.update(display.state(pool, time.monotonic()), pool.summary, pool.finished_prompts)
             account.keep(pool.summary)
             if holder is not None and holder.lost:
                 holder.check()
@@ -93,6 +99,7 @@ def complete_prompts(run: Run, pool: Pool, holder: Holder | None = None) -> dict
             if holder is None or not holder.lost:
                 account.write(pool.summary)
             display.update(pool, final=True)
+            metrics.update(display.state(pool, time.monotonic()), pool.summary, pool.finished_prompts)
     left = len(todo) - len(allowed) + pool.queue.open
     if left:
         raise budget.reached(left, sum(shard.asked for shard in manifest))
@@ -211,6 +218,7 @@ def _engine_spec(config: Config) -> EngineSpec:
         kv_cache_gib=config.engine.kv_cache_gib,
         gpu_memory_utilization=config.engine.gpu_memory_utilization,
         max_num_seqs=config.engine.max_num_seqs,
+        metrics=config.engine.metrics,
         extra=config.engine.extra,
     )
 

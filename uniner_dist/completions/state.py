@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from uniner_dist.completions.history import History
 from uniner_dist.completions.policy import ReplicaState, Work
 from uniner_dist.completions.replica import WorkResult
 
@@ -54,6 +55,7 @@ class PoolSummary:
     engines: list[str] = field(default_factory=list)  # versions that replicas reported
     replica_s: float = 0.0  # seconds that replicas were placed, loading included, over all of them
     events: list[tuple[float, str]] = field(default_factory=list)
+    history: History = field(default_factory=History)
 
     def add(self, result: WorkResult) -> None:
         """Count one finished work."""

@@ -27,7 +27,7 @@ _TRIES: Final = 4
 #: Tokens that a text may take more when tokenised bare than in a prompt.
 _BARE_SLACK: Final = 8
 
-_SENTENCE_END: Final = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？｡][”’」』）]*+\s*+|\r?\n\s*+)")
+SENTENCE_END: Final = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？｡][”’」』）]*+\s*+|\r?\n\s*+)")
 _WHITE_SPACE: Final = re.compile(r"\s++")
 
 
@@ -132,7 +132,7 @@ class _Splitter:
         spare = max(0, self.max_tokens - 2 * self.overlap_tokens) // 4
         most = self.overlap_tokens + min(self.overlap_tokens, spare)
         earliest = max(last.start + 1, inside[-min(len(inside), most)])
-        for pattern in (_SENTENCE_END, _WHITE_SPACE):
+        for pattern in (SENTENCE_END, _WHITE_SPACE):
             borders = [match.end() for match in pattern.finditer(self.text, earliest, latest)]
             if borders:
                 return borders[-1]
@@ -157,7 +157,7 @@ class _Splitter:
         if reach >= len(self.text):
             return len(self.text)
         earliest = max(self.spans[budget // 2][0], covered + max(0, reach - covered) // 4)
-        for pattern in (_SENTENCE_END, _WHITE_SPACE):
+        for pattern in (SENTENCE_END, _WHITE_SPACE):
             # One character more, so that white space right behind the last token counts; the passage ends before it.
             for match in reversed(list(pattern.finditer(self.text, earliest, min(len(self.text), reach + 1)))):
                 end = match.start() + len(match.group().rstrip())

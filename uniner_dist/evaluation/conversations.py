@@ -35,7 +35,7 @@ def read_conversations(content: str, stem: str, path: str = "") -> list[GoldDocu
     for text, entity_type, answer in _questions(content, path):
         document = latest.get(text)
         if document is None or entity_type in document.answers:
-            document = GoldDocument(f"{stem}-{len(documents)}", text)
+            document = GoldDocument(f"{stem}-{len(documents)}", text, says_types=True)
             latest[text] = document
             documents.append(document)
         document.answers[entity_type] = read_answer(answer)

@@ -15,8 +15,10 @@ class GoldDocument:
         text: what the offsets count into.
         answers: entity type → mentions, as strings, or as mappings with `text`, `start` and `end` where the format
             says where they stand.
+        says_types: whether the file says itself which types were asked of this document: then no others are.
     """
 
     doc_id: str
     text: str
     answers: dict[str, list[Any]] = field(default_factory=dict)
+    says_types: bool = False

@@ -18,7 +18,7 @@ _PLACED: Final = pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32()
 
 
 def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
-    """Write the texts and the answers of CoNLL or JSON files as Parquet.
+    """Write the texts and the answers of CoNLL, JSON or brat files as Parquet.
 
     Args:
         source: a file, or a folder of files of one format.
@@ -35,7 +35,8 @@ def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
     kind = source_format(source)
     if kind is None:
         raise ConfigError(
-            f"gold {source}: no CoNLL files (.conll, .bio, .iob2, .bioes, .tsv, .txt) or .json files there"
+            f"gold {source}: no CoNLL (.conll, .bio, .iob2, .bioes, .tsv, .txt), JSON (.json of the authors "
+            "or of Label Studio, .jsonl) or brat (.ann) files there"
         )
     return write_gold(read_source(source, kind), corpus_out, gold_out)
 

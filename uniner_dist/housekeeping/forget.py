@@ -25,6 +25,7 @@ from uniner_dist.errors import RunHeldError
 from uniner_dist.housekeeping.forget_gate import forget_in_gates
 from uniner_dist.housekeeping.forget_output import LITTER_S, forget_in_output
 from uniner_dist.housekeeping.forget_shards import forget_in_shards
+from uniner_dist.page.render import write_page
 from uniner_dist.run import Run, list_runs, load_run
 from uniner_dist.storage.filesystem import (
     exists,
@@ -119,7 +120,9 @@ def _load_runs(workdir: str) -> Iterator[Run]:
 
 def _forget(workdir: str, runs: Sequence[Run], stores: Sequence[StoreLayout], ids: pa.Array) -> Erasure:
     erasure = Erasure()
+    shown = [run for run in runs if exists(run.layout.report_page)]
     for run in runs:
+        remove(run.layout.report_page)  # it quotes documents
         remove_litter(run.layout.root)
         if not exists(run.layout.prompts_summary):
             _begin_anew(run)
@@ -140,6 +143,8 @@ def _forget(workdir: str, runs: Sequence[Run], stores: Sequence[StoreLayout], id
     for run in runs:
         erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], ids)
         _recount(run)
+    for run in shown:
+        write_page(run, read_json(run.layout.report))
     return erasure
 
 

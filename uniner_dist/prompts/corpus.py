@@ -200,6 +200,11 @@ def _valid_utf8(text: Column) -> Column:
     return _decode(text).cast("binary") == text.cast("binary")
 
 
+def is_usable_text(text: Column) -> Column:
+    """Whether a text can be annotated: neither null nor blank, and valid UTF-8."""
+    return text.isNotNull() & F.coalesce(_valid_utf8(text), F.lit(False)) & text.rlike(VISIBLE)
+
+
 def _readable(value: Column, field: StructField) -> Column:
     if not isinstance(field.dataType, StringType):
         return value

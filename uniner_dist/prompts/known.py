@@ -49,7 +49,9 @@ def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame 
     wanted = _ANSWER
     if run.config.run.scores:
         cells, wanted = cells.where("logprobs IS NOT NULL AND tokens IS NOT NULL"), _ANSWER + _SCORES
-    ask = (F.array_position(F.array(*[F.lit(ask) for ask in asks]), F.col("entity_type")) - 1).cast("int").alias("ask")
+    # By name: the function of that name takes a column as its second argument from Spark 4 on only.
+    position = F.call_function("array_position", F.array(*[F.lit(ask) for ask in asks]), F.col("entity_type"))
+    ask = (position - 1).cast("int").alias("ask")
     return cells.select("passage_id", F.struct(ask, *wanted).alias("cell"))
 
 

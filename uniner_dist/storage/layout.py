@@ -88,6 +88,11 @@ class RunLayout:
         return join(self.root, "progress.json")
 
     @property
+    def spark_progress(self) -> str:
+        """Latest state of a Spark stage, JSON, rewritten every few seconds while it works."""
+        return join(self.root, "progress-spark.json")
+
+    @property
     def holders(self) -> str:
         """Who worked and works on this run: one claim per generation, and its heartbeat."""
         return join(self.root, "holders")
@@ -121,6 +126,11 @@ class RunLayout:
     def report(self) -> str:
         """What ran and what came out, JSON."""
         return join(self.root, "report.json")
+
+    @property
+    def report_page(self) -> str:
+        """The report for people, one HTML file."""
+        return join(self.root, "report.html")
 
 
 @dataclass(frozen=True)

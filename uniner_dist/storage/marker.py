@@ -33,7 +33,7 @@ def write_marker(output: str, marker: dict[str, Any]) -> None:
 
 def runs_over(marker: Mapping[str, Any], corpus: str) -> list[str]:
     """Published runs whose corpus was this path or a place inside of it: their rows are rows of this corpus."""
-    return [run_id for run_id, entry in marker["runs"].items() if _covers(corpus, entry["corpus"])]
+    return [run_id for run_id, entry in marker["runs"].items() if covers(corpus, entry["corpus"])]
 
 
 def is_current(marker: Mapping[str, Any] | None, run_id: str) -> bool:
@@ -48,7 +48,7 @@ def is_current(marker: Mapping[str, Any] | None, run_id: str) -> bool:
     return not any(
         entry["order"] > own["order"]
         and set(entry["types"]) & set(own["types"])
-        and (_covers(entry["corpus"], own["corpus"]) or _covers(own["corpus"], entry["corpus"]))
+        and (covers(entry["corpus"], own["corpus"]) or covers(own["corpus"], entry["corpus"]))
         for entry in runs.values()
     )
 
@@ -58,5 +58,6 @@ def next_order(marker: Mapping[str, Any]) -> int:
     return 1 + max((entry["order"] for entry in marker["runs"].values()), default=0)
 
 
-def _covers(outer: str, inner: str) -> bool:
+def covers(outer: str, inner: str) -> bool:
+    """Whether a corpus path is another one or a place inside of it."""
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")

@@ -26,6 +26,7 @@ class EngineSpec:
     kv_cache_gib: float = 1.0
     gpu_memory_utilization: float = 0.9
     max_num_seqs: int | None = None
+    metrics: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -24,7 +24,8 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind
         from vllm.v1.engine.llm_engine import LLMEngine
 
-        self._engine = LLMEngine.from_engine_args(EngineArgs(**_arguments(spec)))
+        arguments = EngineArgs(**_arguments(spec))
+        self._engine = LLMEngine.from_engine_args(arguments, stat_loggers=_stat_loggers() if spec.metrics else None)
         self._params = SamplingParams(
             temperature=0.0,
             max_tokens=spec.model.max_tokens,
@@ -67,7 +68,7 @@ def _arguments(spec: EngineSpec) -> dict[str, Any]:
         "enable_prefix_caching": True,
         "block_size": spec.block_size or _BLOCK_SIZE[device],
         "tensor_parallel_size": max(spec.gpus, 1),
-        "disable_log_stats": True,
+        "disable_log_stats": not spec.metrics,
         "seed": 0,
     }
     if spec.gpus:
@@ -78,6 +79,13 @@ def _arguments(spec: EngineSpec) -> dict[str, Any]:
     if spec.max_num_seqs:
         arguments["max_num_seqs"] = spec.max_num_seqs
     return {**arguments, **spec.extra}
+
+
+def _stat_loggers() -> list[Any]:
+    """vLLM's own metrics, by way of Ray's."""
+    from vllm.v1.metrics.ray_wrappers import RayPrometheusStatLogger
+
+    return [RayPrometheusStatLogger]
 
 
 def _dtype(spec: EngineSpec) -> str:

@@ -1,0 +1,113 @@
+"""A real standalone cluster on whose machines nothing of this project is installed, used as docs/clusters.md says."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster import StandaloneCluster, standalone_cluster
+from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray]
+Rows = dict[tuple[str, str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneCluster]:
+    with standalone_cluster(tmp_path_factory.mktemp("cluster"), without=["PYTHONPATH"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter with the standard library alone."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin/python"
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    for package in ("uniner_dist", "pyarrow", "pyspark"):
+        done = subprocess.run([python, "-c", f"import {package}"], cwd=folder, env=env, capture_output=True, text=True)
+        assert "ModuleNotFoundError" in done.stderr
+    return python
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make package` writes; the environment it packs from is the one that runs this test."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(["make", "-C", str(ROOT), "-o", ".venv/.ready", "package", f"DIST={folder}"])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_defaults(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cluster's own settings (SPARK_CONF_DIR), fit for a few rows: Spark's 200 shuffle partitions take minutes."""
+    folder = tmp_path_factory.mktemp("conf")
+    quick = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    lines = ["spark.sql.shuffle.partitions 2", "spark.ui.enabled false", "spark.executor.memory 768m"]
+    lines += [f"spark.{part}.extraJavaOptions {quick}" for part in ("driver", "executor")]
+    (folder / "spark-defaults.conf").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local_rows(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
+    """What this machine alone publishes."""
+    output = tmp_path_factory.mktemp("local") / "out"
+    run(annotate(corpus, output, *SCRIPTED))
+    return read_rows(output)
+
+
+def documented(replace: Mapping[str, str], *more: str) -> list[str]:
+    """The spark-submit command of docs/clusters.md, with its placeholders replaced."""
+    page = (ROOT / "docs/clusters.md").read_text()
+    words = page[page.index("spark-submit --master") : page.index("```\n", page.index("spark-submit --master"))]
+    for placeholder, value in replace.items():
+        assert placeholder in words, placeholder
+        words = words.replace(placeholder, value)
+    return [*shlex.split(words.replace("\\\n", " ")), *more]
+
+
+def test_executors_need_nothing_but_python(
+    cluster: StandaloneCluster,
+    bare_python: Path,
+    dist: Path,
+    corpus: Path,
+    small_defaults: Path,
+    local_rows: Rows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places = {
+        "spark-submit --master": f"{BIN}/spark-submit --master",
+        "spark://host:7077": cluster.url,
+        "dist/": f"{dist}/",
+        "python=python3.11": f"python={bare_python}",
+        ".venv/bin/python": sys.executable,
+        "jobs/": f"{ROOT}/jobs/",
+        "CORPUS": str(corpus),
+        "OUTPUT": str(tmp_path / "out"),
+    }
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(small_defaults))
+    run(documented(places, *SCRIPTED))
+    assert read_rows(tmp_path / "out") == local_rows
+
+
+def test_ray_runs_on_the_executors_of_the_same_cluster(
+    cluster: StandaloneCluster, corpus: Path, local_rows: Rows, tmp_path: Path
+) -> None:
+    conf = "{spark.executor.memory: 512m, spark.sql.shuffle.partitions: '2'}"
+    nodes = "{num_cpus_worker_node: 1, num_gpus_worker_node: 0, memory_worker_node: 536870912}"
+    settings = {"spark.master": cluster.url, "spark.conf": conf, "ray.address": "spark", "ray.spark": nodes}
+    more = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    run(annotate(corpus, tmp_path / "out", *SCRIPTED, *more))
+    assert read_rows(tmp_path / "out") == local_rows

@@ -1,0 +1,52 @@
+"""Names of metrics: those in the documentation, the dashboard and the alert are those that are exported."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from uniner_dist.completions.metrics import COUNTERS, GAUGES, LABELS
+
+ROOT = Path(__file__).parents[2]
+NAMES = {f"ray_uniner_dist_{name}" for name in GAUGES} | {f"ray_uniner_dist_{name}_total" for name in COUNTERS}
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"ray_uniner_dist_\w+", text))
+
+
+def test_every_metric_is_documented_with_its_kind_and_meaning() -> None:
+    rows = re.findall(r"^\| `(\w+)(?:\{(\w+)\})?` \| (\w+) \| (.*) \|$", (ROOT / "docs/metrics.md").read_text(), re.M)
+    expected = [(f"ray_uniner_dist_{n}", LABELS.get(n, ""), "gauge", m) for n, m in GAUGES.items()]
+    expected += [(f"ray_uniner_dist_{n}_total", LABELS.get(n, ""), "counter", m) for n, m in COUNTERS.items()]
+    assert rows == expected
+
+
+def test_the_dashboard_uses_metrics_that_exist_and_shows_them_all() -> None:
+    dashboard = json.loads((ROOT / "conf/grafana/dashboard.json").read_text())
+    panels = dashboard["panels"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert names_in(" ".join(expressions)) == NAMES
+    own = [expression for expression in expressions if "uniner" in expression]
+    assert all(expression.count('{run=~"$run"}') == len(re.findall("ray_uniner", expression)) for expression in own)
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells), "panels do not overlap"
+    assert max(x for x, _ in cells) < 24
+
+
+def test_the_alert_asks_for_metrics_that_exist() -> None:
+    [group] = yaml.safe_load((ROOT / "conf/grafana/alerts.yaml").read_text())["groups"]
+    [rule] = group["rules"]
+    assert rule["alert"] == "UninerDistNoProgress"
+    assert names_in(rule["expr"]) == {
+        "ray_uniner_dist_last_progress_timestamp_seconds", "ray_uniner_dist_prompts_open",
+    }  # fmt: skip

@@ -1,0 +1,305 @@
+"""The report page: what it reads, what it draws, and that nothing of a corpus gets out of its place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.ray.conftest import make_run_in
+from tests.spark.scripted import complete
+from tests.unit.evaluation_data import entity
+from uniner_dist.cli import main
+from uniner_dist.completions.history import _MAX_POINTS, _MAX_REPLICAS, History
+from uniner_dist.completions.policy import Loss, ReplicaState
+from uniner_dist.completions.state import PoolSummary, Slot
+from uniner_dist.highlight import Marked
+from uniner_dist.page import charts
+from uniner_dist.page.evidence import Evidence, Failure, gather
+from uniner_dist.page.render import checks, cost_of, render, verdict
+from uniner_dist.run import Run
+from uniner_dist.schemas import ANNOTATION_FIELDS
+
+HOSTILE = "<script>alert(1)</script>\u202e{{ 7*7 }} \x1b[31m&amp; \"quoted\" 'x' </pre></style>"
+_VOID = {"meta", "br", "img", "link", "input"}
+
+
+class Clock:
+    """A time that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("uniner_dist.completions.history.time", clock)
+    return clock
+
+
+def slot(number: int, state: ReplicaState, placed_s: float = 1000.0) -> Slot:
+    return Slot(number, None, 1000.0, placed_s=placed_s, state=state, node="node-of-some-length")
+
+
+# -- history ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_history_tells_lives_and_throughput(clock: Clock) -> None:
+    history = History(began_at=1000.0)
+    history.look([slot(0, ReplicaState.PENDING)], 0, 0)
+    clock.now = 1004.0
+    history.look([slot(0, ReplicaState.STARTING, 1003.0)], 0, 0)
+    clock.now = 1010.0
+    history.look([slot(0, ReplicaState.BUSY, 1003.0)], 50, 700)
+    clock.now = 1012.0
+    history.ended(0, Loss.DEATH)
+    history.ended(7, Loss.START)
+    history.look([], 60, 800)
+    assert history.points == [[0.0, 0, 0, 0, 0], [4.0, 0, 0, 0, 1], [10.0, 50, 700, 1, 0], [12.0, 60, 800, 0, 0]]
+    life = {"number": 0, "node": "node-of-", "placed_s": 3.0, "ready_s": 10.0, "ended_s": 12.0, "end": "death"}
+    assert history.replicas == [life]
+
+
+def test_a_history_stays_small_however_long_it_is_and_keeps_its_first_and_last_point(clock: Clock) -> None:
+    history = History(began_at=1000.0)
+    for step in range(100_000):
+        clock.now = 1000.0 + step / 5
+        history.look([slot(step // 50, ReplicaState.BUSY)], step, step)
+    history.look([], 100_000, 100_000, last=True)
+    assert len(history.points) <= _MAX_POINTS + 1
+    assert history.points[0][0] == 0
+    assert history.points[-1][:2] == [clock.now - 1000, 100_000]
+    gaps = {
+        round(after[0] - before[0]) for before, after in zip(history.points[:-2], history.points[1:-1], strict=True)
+    }
+    assert gaps == {round(history.step_s)}
+    assert len(history.replicas) == _MAX_REPLICAS
+    assert history.replicas_left_out == 2000 - _MAX_REPLICAS
+
+
+def test_starts_are_drawn_one_behind_the_other_and_prompts_are_conserved() -> None:
+    first = {"points": [[0, 0, 0, 0, 1], [10, 0, 0, 1, 0], [20, 100, 0, 1, 0]], "replicas": [], "replicas_left_out": 0}
+    life = {"number": 3, "node": "n", "placed_s": -2.0, "ready_s": 5.0, "ended_s": None, "end": None}
+    second = {"points": [[0, 0, 0, 1, 0], [30, 600, 0, 1, 0]], "replicas": [life], "replicas_left_out": 4}
+    line = charts.timeline([{"history": first}, {}, {"history": second}])
+    assert line is not None
+    assert (line.end_s, line.starts_s, line.more_lives) == (50, [0, 20], 4)
+    assert sum((end - begin) * rate for begin, end, rate in line.rates) == pytest.approx(700)
+    assert [(one["placed_s"], one["ready_s"], one["ended_s"]) for one in line.lives] == [(20, 25, 50)]
+    assert charts.timeline([{}, {"history": {"points": []}}]) is None
+    assert "replica 3 on node n: loaded in 5 s" in charts.replicas(line)
+    assert 'class="start"' in charts.throughput(line)
+
+
+@pytest.mark.parametrize(
+    ("value", "top"), [(0.3, 0.4), (1, 1), (3.2, 4), (47, 50), (401, 500), (999, 1000), (8001, 10_000)]
+)
+def test_axes_end_at_numbers_that_read_well(value: float, top: float) -> None:
+    assert charts.nice(value) == pytest.approx(top)
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+class Tags(HTMLParser):
+    """Checks that what opens is closed; gathers the tags, attributes and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: dict[str, set[str]] = {}
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            self.attributes.setdefault(name, set()).add(value or "")
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data + " "
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    """A report of one start, with hostile names wherever a user, a corpus or a model has a say."""
+    summary = PoolSummary(shards=2, prompts=8, prompt_tokens=100, cached_tokens=60, completion_tokens=20, deaths=1)
+    summary.events = [(1.5, f"replica 0 died: {HOSTILE}")]
+    summary.history.points = [[0, 0, 0, 0, 1], [4, 8, 120, 1, 0]]
+    life = {"number": 0, "node": HOSTILE, "placed_s": 0, "ready_s": 1, "ended_s": 3, "end": "death"}
+    summary.history.replicas = [life]
+    values: dict[str, Any] = {
+        "run_id": "abc",
+        "written_at": "2026-01-01T00:00:00Z",
+        "version": "0",
+        "output": f"/out/{HOSTILE}",
+        "workdir": "/work",
+        "model": {"name": HOSTILE, "identity": "x", "fingerprint": "f", "licence": HOSTILE},
+        "provenance": {"model": HOSTILE, "engines": [HOSTILE], "asks": {HOSTILE: HOSTILE, "b": "b"}},
+        "prompts": {
+            "rows": 5, "documents": 4, "rejects": {"null_id": 1}, "passages": 4, "unique_passages": 4,
+            "prompts_known": 0,
+        },
+        "completions": {
+            "starts": 1, "prompts": 8, "answering_seconds": 4.0, "prompts_per_s": 2.0, "prompt_tokens": 100,
+            "prefix_hit_rate": 0.6, "completion_tokens": 20, "replicas": 1, "gpu_hours": 0.5, "deaths": 1,
+        },
+        "plan": {"prompts": {"planned": 8, "actual": 8}, "money": {"planned": None, "actual": 1.25}},
+        "annotations": {
+            "types": 2, "rows": 8, "outcomes": {"none": 5, "found": 2, "truncated": 1}, "failed": 1,
+            "failed_fraction": 1 / 8,
+            "by_type": {HOSTILE: {"none": 4}, "b": {"found": 2, "none": 1, "truncated": 1}}, "mentions": {"b": 3},
+            "matches": {"exact": 3}, "repairs": 0, "quarantined": 1,
+        },
+        "publication": {"rows": 8},
+        "gate": None,
+        "attempts": [{"host": HOSTILE, **asdict(summary)}],
+    }  # fmt: skip
+    return values | changes
+
+
+def evidence() -> Evidence:
+    found = Evidence(counted_rows=8, missing=[f"failures: {HOSTILE}"])
+    found.examples = [Marked(HOSTILE, f"Ada {HOSTILE}", [{**entity("Ada", 0), "label": HOSTILE}])]
+    found.failures = [Failure("truncated", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
+    found.top = {HOSTILE: [(HOSTILE, 3), ("b", 1)]}
+    return found
+
+
+def test_hostile_text_stays_text_and_the_page_needs_no_network() -> None:
+    page = render(report(), evidence())
+    parsed = Tags()
+    parsed.feed(page)
+    assert parsed.open == []
+    assert not parsed.tags & {"script", "link", "img", "iframe", "object", "a", "form"}
+    assert not {name for name in parsed.attributes if name.startswith("on") or name in ("src", "href")}
+    assert not re.search(r"https?:|url\(|@import", page)
+    assert "default-src 'none'" in page
+    assert page.count("&lt;script&gt;") >= 15
+    assert "49" not in parsed.text, "templates in data are not evaluated"
+    assert not {"\u202e", "\x1b"} & set(page)
+    assert parsed.attributes["name"] >= {"viewport"}
+
+
+def test_the_page_shows_the_figures() -> None:
+    parsed = Tags()
+    parsed.feed(render(report(), evidence()))
+    text = " ".join(parsed.text.split())
+    for words in (
+        "Published; 1 questions (12.50%) have no complete answer",
+        "5 rows of the corpus = 4 documents + 1 rejected",
+        "8 annotations = 4 documents × 2 types",
+        "prompts/s 2 30 tokens/s",
+        "prefix cache 60% of prompt tokens",
+        "cost 1.25 0.5 GPU hours at the given price",
+        "Events of start 1",
+        "prompts to ask 8 8 100%",
+    ):
+        assert words in text
+
+
+def test_counts_that_do_not_add_up_are_marked() -> None:
+    wrong = report()
+    wrong["annotations"] = {**wrong["annotations"], "rows": 7}
+    assert [holds for holds, _ in checks(wrong)] == [True, False, False, False]
+    assert [holds for holds, _ in checks(report())] == [True, True, True, True]
+    assert '<b class="no">✗</b>7 annotations' in render(wrong, Evidence())
+
+
+def test_a_run_that_its_gate_stopped_or_without_any_start_has_a_page_too() -> None:
+    gate = {"passed": False, "problems": [HOSTILE]}
+    stopped = report(annotations=None, publication=None, gate=gate, attempts=[], plan=None)
+    stopped["completions"] |= {"prompts": 0, "prompts_per_s": None, "prefix_hit_rate": None, "gpu_hours": 0}
+    page = render(stopped, Evidence())
+    assert verdict(stopped)[0] == "bad"
+    assert "Stopped by its quality gate" in page
+    assert "<script" not in page
+    assert cost_of(stopped) == ("0 GPU h", "no GPU was used")
+
+
+# -- what is read for it ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run with completions, an output and a quarantine, as far as the page looks at them."""
+    texts = ["Ada met Bob.", "nothing here", "Eve."]
+    run = make_run_in(tmp_path, [texts], ["person", "place"])
+    complete(run)
+    rows = [
+        {"entity_type": kind, "entities": [entity("Ada", 0)] * times, "outcome": "found", "run_id": owner}
+        for kind, times, owner in (("person", 3, run.id), ("person", 1, run.id), ("place", 1, "another"))
+    ]
+    fields = [field for field in ANNOTATION_FIELDS if field.name in rows[0]]
+    write(tmp_path / "output", rows, pa.schema(fields))
+    failed = [
+        {
+            "doc_id": f"d{i}",
+            "entity_type": "person",
+            "text": "Ada",
+            "outcome": outcome,
+            "error": None,
+            "raw_output": "x" * i,
+        }
+        for i, outcome in enumerate(["truncated"] * 30 + ["unparseable"] * 3 + ["killer"])
+    ]
+    write(tmp_path / "work/runs/testrun/quarantine", failed)
+    places = [{"passage_id": p, "document": {"doc_id": f"doc {n}"}} for n, p in enumerate(_passages(run))]
+    write(tmp_path / "work/runs/testrun/occurrences", places)
+    return run
+
+
+def _passages(run: Run) -> list[str]:
+    from uniner_dist.storage.shards import read_prompts
+
+    return list(dict.fromkeys(read_prompts(run.layout, "00000-0000")["passage_id"].to_pylist()))
+
+
+def write(folder: Path, rows: list[dict[str, Any]], schema: pa.Schema | None = None) -> None:
+    folder.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema), folder / "part-0.parquet")
+
+
+def test_examples_mentions_and_failures_are_read_from_the_runs_files(run: Run) -> None:
+    found = gather(run)
+    assert found.missing == []
+    assert [(one.title, one.text, [e["label"] for e in one.entities]) for one in found.examples] == [
+        ("doc 2", "Eve.", ["person"]),
+        ("doc 0", "Ada met Bob.", ["person", "person"]),
+    ]
+    assert found.top == {"person": [("Ada", 4)]}
+    assert found.counted_rows == 2
+    assert len(found.failures) == 10
+    assert [failure.document for failure in found.failures[:4]] == ["d33", "d32", "d29", "d31"]
+
+
+def test_what_is_gone_is_named_and_the_page_is_made_anyway(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in Path(run.layout.completions).iterdir():
+        path.unlink()
+    found = gather(run)
+    assert [words.split(":")[0] for words in found.missing] == ["examples"]
+    assert found.top
+    arguments = ["report", "--workdir", run.layout.workdir]
+    assert main(arguments) == 2
+    assert "is not finished, so it has no report yet" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+"""CoNLL: a token and its BIO tag on each line, with a tab between them, and a blank line behind each sentence.
+
+Each document begins with comments: its id, also as JSON, the types that were answered for it, and its text as a
+JSON string, by which `uniner_dist.evaluation.conll` finds the offsets in the text as stored. Other readers skip them.
+Of mentions that overlap the one by `without_overlaps` is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.conll import ID_COMMENT, TEXT_COMMENT, TYPES_COMMENT
+from uniner_dist.export.document import Document, without_overlaps
+from uniner_dist.export.settings import ExportSettings
+from uniner_dist.export.tokens import borders_of, sentences, tag_bio, tokenize
+
+_LINE_BREAK = re.compile(r"[\r\n\t]")
+
+
+def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:
+    """One file of all documents.
+
+    Raises:
+        ConfigError: a type that cannot stand in one line.
+    """
+    yield f"{stem}.conll", "".join(_block(document) for document in documents).encode()
+
+
+def _block(document: Document) -> str:
+    mentions = without_overlaps(document.mentions())
+    tokens = tokenize(document.text, borders_of(mentions))
+    tags = tag_bio(tokens, mentions)
+    lines = [
+        f"# id = {'_'.join(document.doc_id.split()) or '_'}",
+        f"# {ID_COMMENT} = {json.dumps(document.doc_id, ensure_ascii=False)}",
+        f"# {TYPES_COMMENT} = {json.dumps(document.answered_types(), ensure_ascii=False)}",
+        f"# {TEXT_COMMENT} = {json.dumps(document.text, ensure_ascii=False)}",
+    ]
+    for sentence in sentences(document.text, tokens, mentions):
+        for index in sentence:
+            start, end = tokens[index]
+            lines.append(f"{document.text[start:end]}\t{_one_line(tags[index])}")
+        lines.append("")
+    return "\n".join(lines) + "\n"
+
+
+def _one_line(tag: str) -> str:
+    if tag != tag.strip() or _LINE_BREAK.search(tag):
+        raise ConfigError(f"--format conll: the type {tag[2:]!r} cannot stand in a CoNLL file; choose another format")
+    return tag

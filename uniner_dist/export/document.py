@@ -1,0 +1,85 @@
+"""What every format gets: a document with its text and the answers to its questions. Pure; no I/O.
+
+Formats that give each token one label cannot carry mentions that overlap: `without_overlaps` is the one rule by which
+some of them are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from uniner_dist.core.outcomes import Outcome
+
+_ANSWERED = (Outcome.FOUND.value, Outcome.NONE.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One mention that stands in the text: `document.text[start:end] == text`, in code points."""
+
+    label: str
+    start: int
+    end: int
+    text: str
+    match: str = "exact"
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document of the annotations.
+
+    Args:
+        doc_id: its id, as a string.
+        text: as the corpus has it.
+        answers: one mapping per entity type as published, in order: `entity_type`, `outcome`, `score`, `entities`.
+    """
+
+    doc_id: str
+    text: str
+    answers: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+
+    def mentions(self) -> list[Mention]:
+        """Every mention that has a place, by (start, end) and then in the order of the types."""
+        found = [
+            Mention(answer["entity_type"], e["start"], e["end"], e["text"], e["match"], e["score"])
+            for answer in self.answers
+            for e in answer["entities"]
+            if e["start"] is not None
+        ]
+        return sorted(found, key=lambda mention: (mention.start, mention.end))
+
+    def absent(self) -> list[dict[str, str]]:
+        """Mentions that stand nowhere in the text: `label`, `text`."""
+        return [
+            {"label": answer["entity_type"], "text": entity["text"]}
+            for answer in self.answers
+            for entity in answer["entities"]
+            if entity["start"] is None
+        ]
+
+    def answered_types(self) -> list[str]:
+        """Types whose question was answered: for them, and for no others, no mention means that there is none."""
+        return [answer["entity_type"] for answer in self.answers if answer["outcome"] in _ANSWERED]
+
+    def failures(self) -> dict[str, str]:
+        """Type → outcome, of the questions that have no answer."""
+        return {a["entity_type"]: a["outcome"] for a in self.answers if a["outcome"] not in _ANSWERED}
+
+    def is_as_annotated(self) -> bool:
+        """Whether every mention stands in the text where it should."""
+        return all(self.text[mention.start : mention.end] == mention.text for mention in self.mentions())
+
+
+def without_overlaps(mentions: Iterable[Mention]) -> list[Mention]:
+    """The mentions that stay where no two may overlap: longest first, then earliest, then in the order of the types."""
+    chosen: list[Mention] = []
+    taken: set[int] = set()
+    for mention in sorted(mentions, key=lambda mention: (mention.start - mention.end, mention.start)):
+        # Of two that overlap the longer one is taken first, so that a border of the shorter one lies inside of it.
+        if mention.start not in taken and mention.end - 1 not in taken:
+            taken.update(range(mention.start, mention.end))
+            chosen.append(mention)
+    return sorted(chosen, key=lambda mention: mention.start)

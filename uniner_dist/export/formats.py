@@ -1,0 +1,76 @@
+"""The formats by name, and what each of them is made of."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.export import brat, conll, hf, jsonl, labelstudio, spacy_docbin
+from uniner_dist.export.document import Document
+from uniner_dist.export.settings import ExportSettings
+
+File = tuple[str, bytes]
+
+
+def _nothing(settings: ExportSettings) -> Mapping[str, bytes]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Format:
+    """How documents become files.
+
+    Args:
+        files: some documents and the stem of their files' names → (path below the export's folder, content) each.
+        extras: files of the export as a whole.
+        flat: mentions that overlap a kept one are lost, and counted.
+        keeps_absent: mentions that stand nowhere in the text are kept too; otherwise they are lost, and counted.
+        library: module that must be installed wherever the tasks run.
+    """
+
+    files: Callable[[Sequence[Document], str, ExportSettings], Iterable[File]]
+    extras: Callable[[ExportSettings], Mapping[str, bytes]] = field(default=_nothing)
+    flat: bool = False
+    keeps_absent: bool = True
+    library: str | None = None
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "conll": Format(conll.files, flat=True, keeps_absent=False),
+    "spacy": Format(spacy_docbin.files, library="spacy"),
+    "labelstudio": Format(labelstudio.files, labelstudio.extras),
+    "hf": Format(hf.files, hf.extras),
+    "brat": Format(brat.files, brat.extras, keeps_absent=False),
+    "jsonl": Format(jsonl.files),
+}
+
+
+def get_format(name: str) -> Format:
+    """A format by name.
+
+    Raises:
+        ConfigError: unknown, or its library is not installed here.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"--format {name}: unknown; one of {', '.join(FORMATS)}")
+    found = FORMATS[name]
+    if found.library and importlib.util.find_spec(found.library) is None:
+        raise ConfigError(f'--format {name}: needs {found.library}: pip install "uniner-dist[export]"')
+    return found
+
+
+def count(document: Document, chosen: Format) -> dict[str, Any]:
+    """What a format keeps and loses of a document."""
+    from uniner_dist.export.document import without_overlaps
+
+    mentions = document.mentions()
+    absent = len(document.absent())
+    return {
+        "mentions": len(mentions),
+        "overlaps_left_out": len(mentions) - len(without_overlaps(mentions)) if chosen.flat else 0,
+        "absent": absent,
+        "absent_left_out": 0 if chosen.keeps_absent else absent,
+    }

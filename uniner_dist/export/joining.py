@@ -1,0 +1,160 @@
+"""Bring the annotations of a document and its text together with Spark, and have its tasks write the files.
+
+Enters: a published output, whose rows of one document may lie in as many files as there are types, and the corpora that
+it was made of. Leaves: files of a format, and counters. Every text is shuffled once; nothing but counters and the names
+of the entity types reaches the driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.rows import check_columns, list_dataset
+from uniner_dist.export.settings import ExportSettings
+from uniner_dist.export.writing import COUNTERS, DocumentWriter
+from uniner_dist.prompts.corpus import is_usable_text
+from uniner_dist.schemas import ENTITY
+from uniner_dist.spark import column, describe, settings, spark_type, stage
+from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob, take_snapshot
+from uniner_dist.tables import map_in_arrow, read_table
+
+#: Documents that a task is handed at a time: each may be megabytes long.
+_DOCUMENTS_PER_BATCH = "64"
+_ANSWER = ("entity_type", "outcome", "score", "entities")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is exported.
+
+    Args:
+        annotations: path of the output.
+        corpora: (path, name of the text column), those that count more first.
+        id_column: of both.
+        carried: further columns by which rows of a corpus with the same id were told apart.
+        types: only these; None for all.
+        sample: only so many documents, chosen by their ids' hash.
+    """
+
+    annotations: str
+    corpora: Sequence[tuple[str, str]]
+    id_column: str
+    carried: Sequence[str] = ()
+    types: Sequence[str] | None = None
+    sample: int | None = None
+
+
+def find_labels(spark: SparkSession, source: Source, known: Sequence[str]) -> tuple[str, ...]:
+    """Entity types of the annotations: those known from elsewhere in their order, then the others.
+
+    Raises:
+        ConfigError: a type that was asked for and is not there.
+    """
+    with stage(spark, "export"):
+        describe(spark, "list entity types")
+        rows = _read_annotations(spark, source).select("entity_type").distinct().collect()  # types, never documents
+    found = {row["entity_type"] for row in rows}
+    labels = [label for label in known if label in found]
+    labels += sorted(found - set(labels))
+    missing = [name for name in source.types or () if name not in found]
+    if missing:
+        raise ConfigError(f"--types {', '.join(missing)}: not in the annotations, which have {', '.join(labels)}")
+    return tuple(label for label in labels if source.types is None or label in source.types)
+
+
+def write_documents(
+    spark: SparkSession, source: Source, folder: str, name: str, chosen: ExportSettings
+) -> dict[str, int]:
+    """Write every document of the annotations into `folder`, in format `name`; returns `COUNTERS`.
+
+    Raises:
+        ConfigError: a dataset is not there, lacks a column, or a document cannot stand in this format.
+        StageError: Spark or storage failed.
+    """
+    with (
+        stage(spark, "export"),
+        settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": _DOCUMENTS_PER_BATCH}),
+    ):
+        describe(spark, f"write {name} files")
+        documents = _documents(spark, source)
+        schema = StructType([StructField(counter, LongType()) for counter in COUNTERS])
+        counted = map_in_arrow(documents, DocumentWriter(folder, name, chosen), schema)
+        [total] = counted.agg(*[F.sum(counter).alias(counter) for counter in COUNTERS]).collect()
+    return {counter: total[counter] or 0 for counter in COUNTERS}
+
+
+def _documents(spark: SparkSession, source: Source) -> DataFrame:
+    """`id`, `text`, `answers` of every document of the annotations; `text` is null where no corpus has it."""
+    answers = _read_annotations(spark, source)
+    if source.types is not None:
+        answers = answers.where(F.col("entity_type").isin(list(source.types)))
+    texts = reduce(DataFrame.unionByName, [_read_texts(spark, source, rank) for rank in range(len(source.corpora))])
+    if source.sample is not None:
+        order = [F.xxhash64("id"), F.col("id")]
+        ids = answers.select("id").distinct().orderBy(*order).limit(source.sample)
+        answers, texts = (rows.join(F.broadcast(ids), "id", "left_semi") for rows in (answers, texts))
+    both = answers.select("id", F.struct(*_ANSWER).alias("answer")).unionByName(texts, allowMissingColumns=True)
+    grouped = both.groupBy("id").agg(
+        F.collect_list("answer").alias("answers"), F.min("candidate").getField("text").alias("text")
+    )
+    return grouped.where(F.size("answers") > 0).sortWithinPartitions("id").select("id", "text", "answers")
+
+
+def _read_annotations(spark: SparkSession, source: Source) -> DataFrame:
+    """`id`, `entity_type`, `outcome`, `score`, `entities`."""
+    path, files = source.annotations, list_dataset("--annotations", source.annotations)
+    wanted = [source.id_column, "entity_type", "outcome", "entities"]
+    check_columns("--annotations", path, files[0], wanted)
+    found = {field.name: spark_type(field.type) for field in files[0].schema}
+    found |= dict.fromkeys(files[0].folders, StringType())
+    found |= {"entity_type": StringType(), "entities": spark_type(pa.list_(ENTITY)), "score": spark_type(pa.float32())}
+    schema = StructType([StructField(name, found[name]) for name in dict.fromkeys([*wanted, "score"])])
+    base = take_snapshot(path).base if files[0].folders else None
+    rows = read_table(spark, path, schema, base=base, is_glob=is_glob(path))
+    return rows.select(column(source.id_column).alias("id"), *_ANSWER)
+
+
+def _read_texts(spark: SparkSession, source: Source, rank: int) -> DataFrame:
+    """`id`, `candidate`: the least candidate of an id is the row whose text was annotated (see `find_repeats`)."""
+    path, text_column = source.corpora[rank]
+    snapshot = take_snapshot(path)
+    schema = _corpus_schema(path, snapshot, source, text_column)
+    rows = read_table(
+        spark,
+        path,
+        schema,
+        files=snapshot.files,
+        base=snapshot.base if set(snapshot.partitions) & set(schema.names) else "",
+        suffixes=SUFFIXES,
+        is_glob=is_glob(path),
+        native=not any("=/" in file[len(snapshot.base) :] for file in snapshot.files),
+    )
+    text = column(text_column)
+    carried: Sequence[Column] = [column(name) for name in schema.names if name not in (text_column, source.id_column)]
+    keys = F.to_json(F.struct(column(source.id_column), *carried)).alias("carried")
+    candidate = F.struct(
+        F.lit(rank).alias("rank"), keys, F.sha2(text.cast("binary"), 256).alias("hash"), text.alias("text")
+    )
+    return rows.where(is_usable_text(text)).select(column(source.id_column).alias("id"), candidate.alias("candidate"))
+
+
+def _corpus_schema(path: str, snapshot: Snapshot, source: Source, text_column: str) -> StructType:
+    found: Mapping[str, Any] = {field.name: spark_type(field.type) for field in snapshot.schema}
+    found = {**found, **dict.fromkeys(snapshot.partitions, StringType())}
+    missing = [name for name in (source.id_column, text_column) if name not in found]
+    if missing:
+        raise ConfigError(
+            f"corpus {path}: has no column {', '.join(missing)}; columns there: {', '.join(found)} "
+            "(--text-column and --id-column name them)"
+        )
+    wanted = dict.fromkeys([source.id_column, *(name for name in source.carried if name in found), text_column])
+    return StructType([StructField(name, found[name]) for name in wanted])

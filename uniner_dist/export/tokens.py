@@ -1,0 +1,96 @@
+"""Tokens and sentences for formats that label tokens. Pure; no I/O.
+
+A token is a word, or any other character as a reader sees it (one with its accents, a joined emoji); no token spans a
+mention's border, so that every mention is whole tokens. White space is in no token.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+from uniner_dist.core.characters import cuts_character, cuts_word
+from uniner_dist.core.passages import SENTENCE_END
+from uniner_dist.export.document import Mention
+
+_ASCII_TOKEN: Final = re.compile(r"\w+|[^\w\s]", re.ASCII)
+_CHUNK: Final = re.compile(r"\S+")
+
+Span = tuple[int, int]
+
+
+def tokenize(text: str, borders: Iterable[int] = ()) -> list[Span]:
+    """Code points (start, end) of the tokens of a text, ascending.
+
+    Args:
+        borders: places that no token may span.
+    """
+    found = _ascii(text) if text.isascii() else _any(text)
+    cuts = sorted(set(borders))
+    if not cuts:
+        return list(found)
+    tokens: list[Span] = []
+    for start, end in found:
+        inside = cuts[bisect_right(cuts, start) : bisect_left(cuts, end)]
+        points = [start, *inside, end]
+        tokens += pairwise(points)
+    return tokens
+
+
+def borders_of(mentions: Iterable[Mention]) -> set[int]:
+    """Where the mentions begin and end."""
+    return {border for mention in mentions for border in (mention.start, mention.end)}
+
+
+def _ascii(text: str) -> Iterator[Span]:
+    # \x1c to \x1f are white space to str.isspace and `\s` without re.ASCII, and are none of a reader's characters.
+    return (m.span() for m in _ASCII_TOKEN.finditer(text) if not m.group().isspace())
+
+
+def _any(text: str) -> Iterator[Span]:
+    for chunk in _CHUNK.finditer(text):
+        start, end = chunk.span()
+        for position in range(start + 1, end):
+            if not (cuts_word(text, position) or cuts_character(text, position)):
+                yield start, position
+                start = position
+        yield start, end
+
+
+def tag_bio(tokens: Sequence[Span], mentions: Sequence[Mention]) -> list[str]:
+    """One BIO tag per token.
+
+    Args:
+        tokens: made with the mentions' borders.
+        mentions: ascending, without overlaps.
+    """
+    tags = ["O"] * len(tokens)
+    starts = [start for start, _ in tokens]
+    for mention in mentions:
+        first = bisect_left(starts, mention.start)
+        behind = bisect_left(starts, mention.end)
+        for index in range(first, behind):
+            tags[index] = f"{'B' if index == first else 'I'}-{mention.label}"
+    return tags
+
+
+def sentences(text: str, tokens: Sequence[Span], mentions: Sequence[Mention]) -> Iterator[range]:
+    """Indexes of the tokens of each sentence; a sentence never ends inside of a mention."""
+    ends = [match.end() for match in SENTENCE_END.finditer(text)]
+    covered = [(mention.start, mention.end) for mention in mentions]
+    starts = [start for start, _ in tokens]
+    begin = at = 0
+    for end in ends:
+        while at < len(covered) and covered[at][1] <= end:
+            at += 1
+        if at < len(covered) and covered[at][0] < end:
+            continue
+        behind = bisect_left(starts, end)
+        if behind > begin:
+            yield range(begin, behind)
+            begin = behind
+    if begin < len(tokens):
+        yield range(begin, len(tokens))

@@ -1,0 +1,93 @@
+"""Documents become files inside of Spark's tasks, some at a time; what a task holds does not grow with the export.
+
+Files have fixed names and appear whole, so a task that is tried again writes its own files again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.export.document import Document
+from uniner_dist.export.formats import FORMATS, count
+from uniner_dist.export.settings import ExportSettings
+from uniner_dist.storage.filesystem import join, write_bytes
+
+#: A file is closed at so many documents, or at so many characters of text.
+_DOCUMENTS: Final = 5_000
+_CHARACTERS: Final = 16_000_000
+
+#: What each task counts, and the whole export after it.
+COUNTERS: Final = (
+    "documents",
+    "mentions",
+    "overlaps_left_out",
+    "absent",
+    "absent_left_out",
+    "without_text",
+    "text_changed",
+    "files",
+)
+
+
+class DocumentWriter:
+    """The function that Spark runs over Arrow batches of (`id`, `text`, `answers`); yields its counters.
+
+    Args:
+        folder: of the export.
+        name: of the format.
+    """
+
+    def __init__(self, folder: str, name: str, settings: ExportSettings) -> None:
+        self._folder, self._name, self._settings = folder, name, settings
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        counted: Counter[str] = Counter()
+        held: list[Document] = []
+        number, characters = 0, 0
+        for document in self._documents(batches, counted):
+            held.append(document)
+            characters += len(document.text)
+            if len(held) >= _DOCUMENTS or characters >= _CHARACTERS:
+                self._write(held, number, counted)
+                held, number, characters = [], number + 1, 0
+        if held:
+            self._write(held, number, counted)
+        yield pa.RecordBatch.from_pydict({name: pa.array([counted[name]], pa.int64()) for name in COUNTERS})
+
+    def _documents(self, batches: Iterator[pa.RecordBatch], counted: Counter[str]) -> Iterator[Document]:
+        """Those that can be exported; the others are only counted."""
+        order = {label: number for number, label in enumerate(self._settings.labels)}
+        for batch in batches:
+            for row in batch.to_pylist():
+                answers = sorted(row["answers"], key=lambda answer: order[answer["entity_type"]])
+                document = Document(str(row["id"]), row["text"] or "", answers)
+                if row["text"] is None:
+                    counted["without_text"] += 1
+                elif not document.is_as_annotated():
+                    counted["text_changed"] += 1
+                else:
+                    yield document
+
+    def _write(self, documents: list[Document], number: int, counted: Counter[str]) -> None:
+        from pyspark import TaskContext
+
+        task = TaskContext.get()
+        stem = f"part-{task.partitionId() if task else 0:05d}-{number:05d}"
+        chosen = FORMATS[self._name]
+        for path, content in chosen.files(documents, stem, self._settings):
+            write_bytes(join(self._folder, path), content)
+            counted["files"] += 1
+        for document in documents:
+            _check_repeats(document)
+            counted.update(documents=1, **count(document, chosen))
+
+
+def _check_repeats(document: Document) -> None:
+    names: list[Any] = [answer["entity_type"] for answer in document.answers]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"document {document.doc_id}: an entity type stands more than once in the annotations")

@@ -1,0 +1,116 @@
+"""How the state of a running stage looks: the same for a terminal, a notebook, a log, and `status` elsewhere.
+
+Enters: a state, a mapping of plain values as it is also written to storage. Leaves: something that rich prints, or one
+line. Pure; no I/O. A state of the completions stage has `prompts`, `prompts_done`, and what `completions.display` adds;
+one of a Spark stage has `step`, `tasks`, `tasks_done`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.constrain import Constrain
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from uniner_dist.core.characters import visible
+
+State = Mapping[str, Any]
+
+#: A bar need not be longer than its words.
+_WIDTH: Final = 78
+
+
+def view(state: State) -> RenderableType:
+    """A bar and what goes with it, in a few lines of at most 80 columns."""
+    done, total = amounts(state)
+    head = Table.grid(padding=(0, 1), expand=True)
+    head.add_column()
+    head.add_column(ratio=1)
+    head.add_column()
+    words = ", ".join([share(state), *_left(state)])
+    head.add_row(Text(state["stage"], style="bold"), ProgressBar(total=max(total, 1), completed=done), Text(words))
+    details = (Padding(Text(words), (0, 0, 0, 2)) for words in _details(state))
+    return Group(Constrain(head, _WIDTH), *details)
+
+
+def line(state: State) -> str:
+    """Everything in one line, for a log."""
+    done, total = amounts(state)
+    unit = "prompts" if "prompts" in state else "tasks"
+    ready = ", ".join([share(state), *_left(state)])
+    return f"{state['stage']}: {done:,}/{total:,} {unit} ({ready}); {'; '.join(_details(state, short=True))}"
+
+
+def amounts(state: State) -> tuple[int, int]:
+    """(done, of how many): prompts, or a Spark stage's tasks."""
+    if "prompts" in state:
+        return state["prompts_done"], state["prompts"]
+    return state["tasks_done"], state["tasks"]
+
+
+def share(state: State) -> str:
+    """The part that is done, rounded down so that 100 % means all of it."""
+    done, total = amounts(state)
+    return f"{100 * done // total}%" if total else "0%"
+
+
+def _left(state: State) -> list[str]:
+    return [f"{duration(state['eta_s'])} left"] if state.get("eta_s") is not None else []
+
+
+def _details(state: State, short: bool = False) -> list[str]:
+    if "prompts" not in state:
+        return [visible(state["step"]) + ("" if short else f", {state['tasks_done']:,} of {state['tasks']:,} tasks")]
+    done, total = amounts(state)
+    amount = [] if short else [f"{done:,} of {total:,} prompts"]
+    if "shards" in state:
+        amount.append(f"{state['shards_done']:,} of {state['shards']:,} shards")
+    return [" · ".join(part) for part in (amount, _speed(state), _replicas(state), _losses(state)) if part]
+
+
+def _speed(state: State) -> list[str]:
+    if not state["prompts_per_s"]:
+        return ["no answer yet"]
+    tokens = [f"{state['tokens_per_s']:,.0f} tokens/s"] if state.get("tokens_per_s") else []
+    hits = f"{state['prefix_hit_rate']:.0%} prefix cache"
+    return [f"{state['prompts_per_s']:,.0f} prompts/s", *tokens, hits]
+
+
+def _replicas(state: State) -> list[str]:
+    counts = ", ".join(f"{count:,} {name}" for name, count in state["replicas"].items()) or "none"
+    return [f"replicas: {counts}", *cost(state)]
+
+
+def _losses(state: State) -> list[str]:
+    """What went wrong so far; nothing when nothing did."""
+    found = [f"{state['deaths']:,} replica deaths"] if state["deaths"] else []
+    found += [f"{state['start_failures']:,} failed starts"] if state.get("start_failures") else []
+    return found + [f"{count:,} {kind}" for kind, count in state["failures"].items()]
+
+
+def cost(state: State) -> list[str]:
+    """GPU hours, and money where its price is known, of all starts so far."""
+    hours = state.get("gpu_hours")
+    if hours is None:
+        return []
+    money = f" = {state['cost']:,.2f}" if state.get("cost") is not None else ""
+    return [f"cost so far: {hours:,.3g} GPU hours{money}"]
+
+
+def duration(seconds: float) -> str:
+    """Such as `48 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
