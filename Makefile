@@ -29,7 +29,8 @@ PACKED := $(DIST)/packed
 # What the documentation consists of, and what it links to.
 SITE := README.md CHANGELOG.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
 
-.PHONY: help setup demo test test-airflow test-notebooks test-spark35 docs unit lint package lock lock-airflow lock-gpu images clean chaos train
+.PHONY: help setup demo test test-airflow test-spark35 test-notebooks docs unit lint package lock \
+	lock-airflow lock-gpu images clean chaos train
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -45,11 +46,11 @@ test: $(READY) lint docs ## Lint, check types, build the documentation and run a
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, which gets an environment of its own
 	@$(BIN)/python -m pytest tests/airflow
 
-test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
-	@$(BIN)/python -m pytest tests/notebooks
-
 test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with the lowest Spark that is supported
 	@env -u SPARK_HOME PYTHONPATH=$(CURDIR)/$(SPARK35) $(BIN)/python -m pytest tests/spark
+
+test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
+	@$(BIN)/python -m pytest tests/notebooks
 
 unit: $(READY) ## Only the tests that need neither Spark nor Ray
 	@$(BIN)/python -m pytest tests/unit
@@ -58,11 +59,6 @@ lint: $(READY) ## Ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-
-docs: $(READY) ## Build the documentation site into build/site; a warning, such as a broken link, is an error
-	@rm -rf build/site-src && mkdir -p build/site-src
-	@cp -r --parents $(SITE) build/site-src
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # Plain folders for PYTHONPATH: unlike an environment, they work wherever they are unpacked. No Spark (the cluster's own
 # is used), no Ray, no vLLM. Packed harder, it is a tenth smaller and takes twice as long.
@@ -78,6 +74,11 @@ package: $(READY) ## Build the wheel, and the archive with which Spark's executo
 	@tar -C $(PACKED) -cf - . | gzip -1 > $(DIST)/uniner-dist-spark.tar.gz
 	@rm -rf $(PACKED) $(DIST)/packed.txt
 	@ls -sh $(DIST)/uniner*
+
+docs: $(READY) ## Build the documentation site into build/site; a warning, such as a broken link, is an error
+	@rm -rf build/site-src && mkdir -p build/site-src
+	@cp -r --parents $(SITE) build/site-src
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.chaos.storm --kills 100

@@ -132,7 +132,14 @@ class Memory:
         if not todo:
             return
         pool.begin(run.layout, run.store)
-        totals = Totals(sum(shard.asked for shard in todo), 0, len(todo), 0, len(todo), 0.0)
+        totals = Totals(
+            prompts=sum(shard.asked for shard in todo),
+            prompts_before=0,
+            shards=len(todo),
+            shards_before=0,
+            shards_to_do=len(todo),
+            gpu_hours_before=0.0,
+        )
         with Display(totals, run.config, run.layout.progress) as display:
             pool.on_change = display.update
             stop.listen()
