@@ -281,20 +281,7 @@ def evaluate(
     run_evaluate(annotations, gold, id_column, by, types, json, plot, _say)
 
 
-_EXPORT_HELP = """
-Write annotations and their texts in the format of another tool: conll, spacy, labelstudio, hf, brat or jsonl.
-
-Examples:
-
-  uniner-dist export --annotations annotations/ --format spacy --to train/
-
-  uniner-dist export --annotations annotations/ --format labelstudio --to tasks/ --sample 200
-
-What was corrected in Label Studio, brat, CoNLL or JSON lines is gold for `uniner-dist evaluate --gold`.
-"""
-
-
-@app.command(help=_EXPORT_HELP)
+@app.command()
 def export(
     annotations: Annotated[str, typer.Option(help="Published annotations.")],
     to: Annotated[str, typer.Option(help="Folder for the files: new, empty, or an export, which is replaced.")],
@@ -308,6 +295,7 @@ def export(
     config: ConfigFile = None,
     overrides: Set = None,
 ) -> None:
+    """Write annotations and their texts for another tool; what is corrected there is gold for `evaluate`."""
     from uniner_dist.export.commands import ExportOptions, run_export
 
     options = ExportOptions(annotations, to, format, corpus, text_column, id_column, types, sample, language)

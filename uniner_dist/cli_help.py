@@ -12,7 +12,12 @@ from pydantic import BaseModel
 
 from uniner_dist.config import Config
 
-_JOB, _STAGES, _QUALITY, _KEEPING = "The main job", "Its stages, one by one", "Quality", "Looking and keeping house"
+_JOB, _STAGES, _QUALITY, _KEEPING = (
+    "The main job",
+    "Its stages, one by one",
+    "Quality",
+    "Looking, exporting, keeping house",
+)
 
 #: Command → its group in the list of commands, and examples: what for, and the command line.
 EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
@@ -106,7 +111,21 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
         ],
     ),
     "provenance": (_QUALITY, [("What made a row", "uniner-dist provenance --output annotations/ --run 0a1b2c3d4e5f")]),
-    "status": (_KEEPING, [("From anywhere, while it runs or after", "uniner-dist status --workdir annotations.work")]),
+    "export": (
+        _KEEPING,
+        [
+            ("Training data for spaCy", "uniner-dist export --annotations annotations/ --format spacy --to train/"),
+            (
+                "A sample to correct in Label Studio",
+                "uniner-dist export --annotations annotations/ --format labelstudio --to tasks/ --sample 200",
+            ),
+        ],
+    ),
+    "report": (_KEEPING, [("The page of a run", "uniner-dist report --workdir annotations.work --run latest")]),
+    "status": (
+        _KEEPING,
+        [("From anywhere, while it runs or after", "uniner-dist status --workdir annotations.work --watch")],
+    ),
     "compact": (_KEEPING, [("Once a week", "uniner-dist compact --workdir annotations.work")]),
     "prune": (_KEEPING, [("What is older than a quarter", "uniner-dist prune --workdir work/ --older-than-days 90")]),
     "forget": (

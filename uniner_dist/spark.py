@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+from pyspark import SparkContext
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_type
@@ -89,7 +90,7 @@ def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
     Args:
         quick: a local session starts and warms up in half the time, but is slower on much data.
     """
-    running = SparkSession.getActiveSession()
+    running = _running()
     if running is not None:
         return running
     builder: Any = SparkSession.builder.appName("uniner-dist")
@@ -108,13 +109,25 @@ def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
 @contextmanager
 def spark_session(config: HasSpark, quick: bool = False) -> Iterator[SparkSession]:
     """`get_spark` for the length of a stage; a session that was there before stays, one that we start is stopped."""
-    ours = SparkSession.getActiveSession() is None and "PYSPARK_GATEWAY_PORT" not in os.environ
+    ours = _running() is None and "PYSPARK_GATEWAY_PORT" not in os.environ
     session = get_spark(config, quick)
     try:
         yield session
     finally:
         if ours:
             session.stop()
+
+
+def _running() -> SparkSession | None:
+    """The session of this process, if any.
+
+    The "active" one belongs to a thread of the JVM, and a Ctrl-C that breaks a call of Spark's costs that thread.
+    """
+    active = SparkSession.getActiveSession()
+    if active is not None or SparkContext._active_spark_context is None:
+        return active
+    session: SparkSession = SparkSession.builder.getOrCreate()
+    return session
 
 
 def _is_here(master: str) -> bool:

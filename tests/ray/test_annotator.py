@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
 import uniner_dist as ud
+from uniner_dist.config import load_config
 from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.spark import spark_session
 
 pytestmark = pytest.mark.ray
 
@@ -101,6 +105,20 @@ def test_a_whole_spark_dataframe_gets_the_same_rows_by_way_of_the_stages(annotat
     assert whole.columns == expected.column_names
     assert comparable([row.asDict(recursive=True) for row in whole.collect()]) == comparable(expected.to_pylist())
     assert annotator._warm.pool().slots[0].pid == replica, "the warm replica answered"
+
+
+def test_a_session_that_has_lost_its_thread_is_used_and_stays(spark: Any) -> None:
+    """As after a Ctrl-C that broke a call of Spark's: the JVM's new thread knows of no active session."""
+    config = load_config(None, [], {"corpus.path": "-", "output.path": "-", "types": "person"})
+
+    def work() -> None:
+        assert SparkSession.getActiveSession() is None
+        with spark_session(config) as session:
+            assert session.range(3).count() == 3
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(work).result()
+    assert spark.range(2).count() == 2
 
 
 def test_the_same_question_is_asked_once_and_nothing_is_loaded_again(annotator: ud.Annotator, log: Path) -> None:

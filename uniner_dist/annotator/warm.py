@@ -12,9 +12,10 @@ import itertools
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -35,6 +36,9 @@ from uniner_dist.storage.layout import RunLayout
 _DEFAULTS: dict[str, Any] = {"pool.drain_timeout_s": 10, "corpus.path": "-", "output.path": "-", "types": "entity"}
 #: On a GPU, as in conf/cluster.yaml.
 _GPU_DEFAULTS: dict[str, Any] = {"pool.gpus_per_replica": 1, "pool.max_in_flight": 1024, "pool.replicas": "auto"}
+
+#: What a killed replica had is free again after so many seconds at most.
+_RELEASE_S = 5.0
 
 
 class _SharedRay:
@@ -139,9 +143,11 @@ class Warm:
     def run(self, config: Config, number: int) -> Run:
         """A run that lives for one call: a folder, a fingerprint, a name."""
         identity = model.identify(config.model)
+        layout = RunLayout(self.calls, f"{self.session}-{number}")
         return Run(
-            config=config,
-            layout=RunLayout(self.calls, f"{self.session}-{number}"),
+            # What replicas put into a store goes with the call: the annotator itself remembers its answers.
+            config=config.model_copy(update={"store": join(layout.root, "store")}),
+            layout=layout,
             fingerprint=keys.fingerprint(config, identity),
             model_name=model.display_name(config.model),
             model_identity=identity,
@@ -228,13 +234,14 @@ class Warm:
 
     def _check_room(self, ray: Any, config: Config) -> None:
         """Replicas of another annotator keep their place for as long as it is open: say so instead of waiting."""
-        others, free = _shared.others(self), ray.available_resources()
-        gpus, cpus = config.pool.gpus_per_replica, config.pool.cpus_per_replica
-        if others and (free.get("GPU", 0) < gpus or (not gpus and free.get("CPU", 0) < cpus)):
-            raise ConfigError(
-                f"no room for a replica beside those of {others} other annotator(s) of this process: close one of them "
-                "(annotator.close()), or give them fewer replicas (replicas=1)"
-            )
+        others, until = _shared.others(self), time.monotonic() + _RELEASE_S
+        while others and not _has_room(ray.available_resources(), config):
+            if time.monotonic() > until:
+                raise ConfigError(
+                    f"no room for a replica beside those of {others} other annotator(s) of this process: close one of "
+                    "them (annotator.close()), or give them fewer replicas (replicas=1)"
+                )
+            time.sleep(0.2)
 
     def forget_pool(self) -> None:
         """Let go of a pool whose cluster is gone."""
@@ -255,6 +262,11 @@ class Warm:
         self.unload()
         remove(self.calls)
         self._finalizer()
+
+
+def _has_room(free: Mapping[str, float], config: Config) -> bool:
+    gpus, cpus = config.pool.gpus_per_replica, config.pool.cpus_per_replica
+    return free.get("GPU", 0) >= gpus if gpus else free.get("CPU", 0) >= cpus
 
 
 def _is_stopped() -> bool:
