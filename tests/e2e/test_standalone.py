@@ -17,6 +17,8 @@ from tests.cluster import StandaloneCluster, standalone_cluster
 from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray]
+#: A JVM that is warm soon.
+QUICK_JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -51,9 +53,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_defaults(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cluster's own settings (SPARK_CONF_DIR), fit for a few rows: Spark's 200 shuffle partitions take minutes."""
     folder = tmp_path_factory.mktemp("conf")
-    quick = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
     lines = ["spark.sql.shuffle.partitions 2", "spark.ui.enabled false", "spark.executor.memory 768m"]
-    lines += [f"spark.{part}.extraJavaOptions {quick}" for part in ("driver", "executor")]
+    lines += [f"spark.{part}.extraJavaOptions {QUICK_JAVA}" for part in ("driver", "executor")]
     (folder / "spark-defaults.conf").write_text("\n".join(lines))
     return folder
 
@@ -103,10 +104,12 @@ def test_executors_need_nothing_but_python(
 
 
 def test_ray_runs_on_the_executors_of_the_same_cluster(
-    cluster: StandaloneCluster, corpus: Path, local_rows: Rows, tmp_path: Path
+    cluster: StandaloneCluster, corpus: Path, local_rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conf = "{spark.executor.memory: 512m, spark.sql.shuffle.partitions: '2'}"
-    nodes = "{num_cpus_worker_node: 1, num_gpus_worker_node: 0, memory_worker_node: 536870912}"
+    monkeypatch.setenv("RAY_ON_SPARK_RAY_WORKER_NODE_STARTUP_INTERVAL", "1")  # seconds between two nodes, not 10
+    quick = f"spark.executor.extraJavaOptions: {QUICK_JAVA}"
+    conf = f"{{spark.executor.memory: 512m, spark.sql.shuffle.partitions: '2', {quick}}}"
+    nodes = "{max_worker_nodes: 1, num_cpus_worker_node: 1, num_gpus_worker_node: 0, memory_worker_node: 536870912}"
     settings = {"spark.master": cluster.url, "spark.conf": conf, "ray.address": "spark", "ray.spark": nodes}
     more = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     run(annotate(corpus, tmp_path / "out", *SCRIPTED, *more))

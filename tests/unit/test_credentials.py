@@ -15,7 +15,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPO
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without credentials, whatever this one has."""
-    for name in of_this_process():
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name in KEYS:
         monkeypatch.setenv(name, "removed afterwards")
@@ -31,6 +31,14 @@ def test_a_region_alone_is_no_credential(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     adopt({**KEYS, "AWS_REGION": "us-east-1"})
     assert of_this_process().items() >= KEYS.items()
+
+
+def test_a_bundle_of_certificates_is_no_credential_and_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/ssl/certs/mine.crt")
+    assert of_this_process() == {}
+    adopt(KEYS)
+    assert of_this_process() == KEYS
+    assert os.environ["AWS_CA_BUNDLE"] == "/etc/ssl/certs/mine.crt"
 
 
 def test_a_process_with_credentials_of_its_own_keeps_them_whole(monkeypatch: pytest.MonkeyPatch) -> None:
