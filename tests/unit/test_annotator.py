@@ -244,9 +244,14 @@ def test_gpus_are_taken_where_there_are_any_unless_somebody_chose(
 
 def test_what_breaks_because_of_a_stop_is_a_keyboard_interrupt_and_nothing_else_is() -> None:
     annotator = ud.Annotator()
-    with pytest.raises(KeyboardInterrupt, match="stays usable"), annotator._warm.at_work() as stop:
-        stop.requested = True
-        raise StageError("Spark failed: the call was interrupted")
-    with pytest.raises(StageError, match="a disk is full"), annotator._warm.at_work():
-        raise StageError("a disk is full")
+
+    def call(stops: bool, message: str) -> None:
+        with annotator._warm.at_work() as stop:
+            stop.requested = stops
+            raise StageError(message)
+
+    with pytest.raises(KeyboardInterrupt, match="stays usable"):
+        call(True, "Spark failed: the call was interrupted")
+    with pytest.raises(StageError, match="a disk is full"):
+        call(False, "a disk is full")
     annotator.close()
