@@ -83,11 +83,14 @@ docs: $(READY) ## Build the documentation site into build/site; a warning, such 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.chaos.storm --kills 100
 
-train: $(READY) ## Train the demonstration model anew into ./training-legs/model (two hours on one core)
+train: $(READY) ## Train the demonstration model anew into ./training-legs/model (three hours on one core)
 	$(TRAIN) --output training-legs/a --minutes 70
 	$(TRAIN) --output training-legs/b --start-from training-legs/a --begin 0.7 --seed 7 --minutes 24
 	$(TRAIN) --output training-legs/c --start-from training-legs/b --begin 0.72 --seed 11 --minutes 20
-	$(BIN)/python -m training.average --output training-legs/model training-legs/b training-legs/c
+	$(BIN)/python -m training.average --output training-legs/small training-legs/b training-legs/c
+	$(TRAIN) --output training-legs/d --start-from training-legs/small --layers 6 --begin 0.5 --seed 21 --minutes 45
+	$(TRAIN) --output training-legs/e --start-from training-legs/d --layers 6 --begin 0.72 --seed 33 --minutes 18
+	$(BIN)/python -m training.average --output training-legs/model training-legs/d training-legs/e
 
 clean: ## Remove .venv and what the demo wrote
 	rm -rf $(VENV) $(AIRFLOW) $(SPARK35) demo-output demo-output.work build dist

@@ -68,6 +68,29 @@ def plain_attention(
     return (shares @ value).transpose(1, 2).contiguous(), None
 
 
+def deepen(model: LlamaForCausalLM, layers: int) -> LlamaForCausalLM:
+    """The same function with more layers: new ones stand behind old ones, from the end, and add nothing at first.
+
+    Their last projections are zero and learn from the first step ("Net2Net", Chen and others, 2015).
+    """
+    old = len(model.model.layers)
+    new = new_model(model.config.vocab_size, model.config.hidden_size, layers, model.config.intermediate_size)
+    is_new = [False] * layers
+    for place in range(layers - old):
+        is_new[layers - 1 - 2 * place] = True
+    sources = iter(model.model.layers)
+    with torch.no_grad():
+        new.model.embed_tokens.weight.copy_(model.model.embed_tokens.weight)
+        new.model.norm.weight.copy_(model.model.norm.weight)
+        for layer, fresh in zip(new.model.layers, is_new, strict=True):
+            if fresh:
+                layer.self_attn.o_proj.weight.zero_()
+                layer.mlp.down_proj.weight.zero_()
+            else:
+                layer.load_state_dict(next(sources).state_dict())
+    return new
+
+
 AttentionInterface.register("plain", plain_attention)
 
 
@@ -251,7 +274,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1728, help="tokens per step")
     parser.add_argument("--vocabulary", type=int, default=3000)
     parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--layers", type=int, default=4, help="more than --start-from has: it is deepened")
     parser.add_argument("--feed-forward", type=int, default=320)
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="of AdamW: embeddings, norms")
     parser.add_argument("--matrix-rate", type=float, default=8e-3, help="of Muon: weight matrices of the layers")
@@ -266,6 +289,8 @@ def main() -> None:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(options.start_from)
         tokenizer.save_pretrained(options.output)
         model = LlamaForCausalLM.from_pretrained(options.start_from, dtype=torch.float32)
+        if options.layers > model.config.num_hidden_layers:
+            model = deepen(model, options.layers)
     else:
         tokenizer = save_tokenizer(options.output, vocabulary=options.vocabulary, seed=options.seed)
         model = new_model(len(tokenizer), options.hidden, options.layers, options.feed_forward)
