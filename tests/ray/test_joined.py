@@ -123,7 +123,14 @@ def test_replicas_get_this_project_from_the_driver(head: Head, make_run: MakeRun
 
 def test_ray_client_controls_the_replicas_as_well(head: Head, make_run: MakeRun) -> None:
     made = make_run([texts(20, seed) for seed in range(4)], TYPES, ray={"address": head.client})
-    run([str(BIN / "uniner-dist"), "completions", "--workdir", made.layout.workdir])
+    command = [str(BIN / "uniner-dist"), "completions", "--workdir", made.layout.workdir]
+    try:
+        run(command)
+    except AssertionError as error:
+        # Seen once on a busy machine: the server that Ray's proxy starts for each client was dead at once.
+        assert "Initialization failure from server" in str(error)
+        assert "Traceback" not in str(error)
+        run(command)
     assert_answers(made)
 
 
