@@ -111,17 +111,6 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
         ],
     ),
     "provenance": (_QUALITY, [("What made a row", "uniner-dist provenance --output annotations/ --run 0a1b2c3d4e5f")]),
-    "export": (
-        _KEEPING,
-        [
-            ("Training data for spaCy", "uniner-dist export --annotations annotations/ --format spacy --to train/"),
-            (
-                "A sample to correct in Label Studio",
-                "uniner-dist export --annotations annotations/ --format labelstudio --to tasks/ --sample 200",
-            ),
-        ],
-    ),
-    "report": (_KEEPING, [("The page of a run", "uniner-dist report --workdir annotations.work --run latest")]),
     "status": (
         _KEEPING,
         [("From anywhere, while it runs or after", "uniner-dist status --workdir annotations.work --watch")],

@@ -248,17 +248,22 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
 
 @contextmanager
 def _spark(run: Run, stage: str) -> Iterator[Any]:
-    """A session for one stage. Quiet py4j: it logs a stack trace for every call that a stop interrupts."""
+    """A session for one stage."""
     from uniner_dist.spark import QUICK_BYTES, spark_session
 
-    logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
-    logging.getLogger().addFilter(_is_not_py4j)
+    silence_py4j()
     with ExitStack() as stack:
         with uninterrupted():
             quick = run.corpus_bytes < QUICK_BYTES
             session = stack.enter_context(spark_session(run.config, quick=quick))
         stack.enter_context(SparkWatch(session, stage, run.layout.spark_progress))
         yield session
+
+
+def silence_py4j() -> None:
+    """Py4j logs a stack trace for every call that a stop interrupts."""
+    logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
+    logging.getLogger().addFilter(_is_not_py4j)
 
 
 def _is_not_py4j(record: logging.LogRecord) -> bool:

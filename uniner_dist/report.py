@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -98,8 +99,15 @@ def summarise_attempts(attempts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def write_report(run: Run, report: dict[str, Any]) -> None:
-    """Write `report.json` and, for people, `report.html` into the run's folder."""
+    """Write `report.json` and, for people, `report.html` into the run's folder.
+
+    The rows are published by now, so a page that cannot be made is a warning.
+    """
     from uniner_dist.page.render import write_page
 
     write_json(run.layout.report, report)
-    write_page(run, report)
+    try:
+        write_page(run, report)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        print(f"report.html was not written ({reason}); `uniner-dist report` tries again", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import DOCUMENTS, SCRIPTED, annotate, read_rows, run, uniner_dist
+from tests.e2e.conftest import DOCUMENTS, SCRIPTED, annotate, call, read_rows, uniner_dist
 from tests.unit.evaluation_data import write_strings
 
 pytestmark = pytest.mark.e2e
@@ -25,7 +25,7 @@ def _completions(output: Path) -> list[Path]:
 
 
 def test_the_gate_stops_a_run_before_its_bulk_and_lets_it_pass_when_it_is_good_enough(
-    corpus: Path, tmp_path: Path
+    spark: Any, ray: Any, corpus: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
     ids = [f"news-{i}" for i in range(40, 60)]
@@ -33,7 +33,7 @@ def test_the_gate_stops_a_run_before_its_bulk_and_lets_it_pass_when_it_is_good_e
     gated = ["--set", f"gate.gold={gold}", "--set", "gate.sample=12"]
     command = annotate(corpus, output, *SCRIPTED, *gated)
 
-    stopped = run([*command, "--set", "gate.min_f1=0.9"], code=7)
+    stopped = call([*command, "--set", "gate.min_f1=0.9"], code=7)
     assert "QualityGateError" in stopped
     assert "below gate.min_f1=0.9" in stopped
     assert not output.exists()
@@ -41,9 +41,9 @@ def test_the_gate_stops_a_run_before_its_bulk_and_lets_it_pass_when_it_is_good_e
     report = _report(output)
     assert (report["gate"]["passed"], report["publication"]) == (False, None)
     assert report["gate"]["problems"]
-    assert "stopped by its gate" in run(uniner_dist("status", "--workdir", f"{output}.work"))
+    assert "stopped by its gate" in call(uniner_dist("status", "--workdir", f"{output}.work"))
 
-    passed = run([*command, "--set", "gate.min_f1=0.01"])
+    passed = call([*command, "--set", "gate.min_f1=0.01"])
     assert "prompts answered" in passed
     assert "gate: run" in passed
     assert "gate: completions" not in passed, "what the gate asked before is not asked again"
@@ -55,6 +55,6 @@ def test_the_gate_stops_a_run_before_its_bulk_and_lets_it_pass_when_it_is_good_e
     # Another decoding is another model; garbage instead of answers wherever a text has an "e".
     worse = ["--set", "gate.sample=12", "--set", "model.max_tokens=128", "--set", "engine.extra.garbage=e"]
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
-    stopped = run(annotate(corpus, output, *SCRIPTED, *worse), code=7)
+    stopped = call(annotate(corpus, output, *SCRIPTED, *worse), code=7)
     assert "agreement with the last passing run's answers on 12 documents is too low" in stopped
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from tests.e2e.conftest import DOCUMENTS, SCRIPTED, annotate, read_rows, run, uniner_dist
+from tests.e2e.conftest import DOCUMENTS, SCRIPTED, annotate, call, read_rows, run, uniner_dist
 
 pytestmark = pytest.mark.e2e
 
 
 def test_a_planned_run_stops_at_its_limit_and_goes_on_and_the_next_day_needs_no_ray(
-    corpus: Path, tmp_path: Path
+    spark: Any, ray: Any, corpus: Path, tmp_path: Path
 ) -> None:
     own, output, file = tmp_path / "corpus", tmp_path / "out", tmp_path / "plan.json"
     shutil.copytree(corpus, own)
     log = tmp_path / "log.jsonl"
     command = annotate(own, output, *SCRIPTED, "--set", f"engine.extra.log={log}")
     rate = ["--set", "plan.tokens_per_second=1000", "--set", "plan.price_per_gpu_hour=3"]
-    printed = run(uniner_dist("plan", *command[2:], *rate, "--json", str(file)))
+    printed = call(uniner_dist("plan", *command[2:], *rate, "--json", str(file)))
     plan = json.loads(file.read_text())
     assert plan["documents"] == DOCUMENTS
     assert plan["rejects"] == {"null_id": 2, "null_text": 2, "blank_text": 2}
@@ -37,10 +38,10 @@ def test_a_planned_run_stops_at_its_limit_and_goes_on_and_the_next_day_needs_no_
     assert not output.exists()
 
     limit = plan["prompts"] // 2
-    words = run([*command, "--max-prompts", str(limit)], code=8)
+    words = call([*command, "--max-prompts", str(limit)], code=8)
     assert f"stopped at run.max_prompts={limit}" in words
     assert 0 < len(log.read_text().splitlines()) <= limit
-    run([*command, *rate])
+    call([*command, *rate])
     rows = read_rows(output)
     received = log.read_text().splitlines()
     assert len(received) == len(set(received)) == plan["prompts"]

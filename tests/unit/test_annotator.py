@@ -16,7 +16,7 @@ import uniner_dist as ud
 from uniner_dist import demo
 from uniner_dist.annotator.frames import Kind, column_names, give_back, kind_of, pieces, resolve_columns
 from uniner_dist.annotator.showing import marked_documents
-from uniner_dist.errors import ConfigError
+from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 ANNOTATIONS = pa.schema([pa.field("doc_id", pa.int64()), *ANNOTATION_FIELDS])
@@ -239,4 +239,19 @@ def test_gpus_are_taken_where_there_are_any_unless_somebody_chose(
     annotator._warm._choose_replicas(_Machine(gpus))
     pool = annotator._warm.config().pool
     assert (pool.replicas, pool.gpus_per_replica) == expected
+    annotator.close()
+
+
+def test_what_breaks_because_of_a_stop_is_a_keyboard_interrupt_and_nothing_else_is() -> None:
+    annotator = ud.Annotator()
+
+    def call(stops: bool, message: str) -> None:
+        with annotator._warm.at_work() as stop:
+            stop.requested = stops
+            raise StageError(message)
+
+    with pytest.raises(KeyboardInterrupt, match="stays usable"):
+        call(True, "Spark failed: the call was interrupted")
+    with pytest.raises(StageError, match="a disk is full"):
+        call(False, "a disk is full")
     annotator.close()

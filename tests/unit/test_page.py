@@ -227,6 +227,11 @@ def test_counts_that_do_not_add_up_are_marked() -> None:
     assert '<b class="no">✗</b>7 annotations' in render(wrong, Evidence())
 
 
+def test_a_run_that_passed_its_gate_has_a_page_with_its_figures() -> None:
+    gate = {"passed": True, "f1": 0.5, "documents": 12, "published": {"bulk": {"agreement": 1.0}}}
+    assert "Stopped by its quality gate" not in render(report(gate=gate), Evidence())
+
+
 def test_a_run_that_its_gate_stopped_or_without_any_start_has_a_page_too() -> None:
     gate = {"passed": False, "problems": [HOSTILE]}
     stopped = report(annotations=None, publication=None, gate=gate, attempts=[], plan=None)

@@ -12,7 +12,7 @@ from typing import Any
 from uniner_dist.annotator.frames import Columns
 from uniner_dist.annotator.warm import Warm
 from uniner_dist.errors import ConfigError
-from uniner_dist.pipeline import annotate
+from uniner_dist.pipeline import annotate, silence_py4j
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark import column, stage
 from uniner_dist.stopping import StopRequest
@@ -44,6 +44,7 @@ def annotate_frame(warm: Warm, data: Any, columns: Columns, types: Any) -> Any:
         "types": types,
     }
     warm.config(**options)  # wrong types are said before Spark writes anything
+    silence_py4j()
     names = dict.fromkeys([columns.id_name, columns.text, *columns.keep])
     try:
         with stage(spark, "corpus"):

@@ -183,16 +183,20 @@ class Warm:
             KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable.
         """
         watch_cluster(attended=True)
+        stop: StopRequest | None = None
         try:
             with stop_on_signals() as stop:
                 yield stop
-        except DrainedError:
+        except (ConfigError, GeneratorExit):
+            raise
+        except BaseException as error:
+            # What Spark and Ray throw when a signal interrupts their calls is theirs; why we leave is ours.
+            stopped = isinstance(error, (DrainedError, KeyboardInterrupt)) or (stop is not None and stop.requested)
+            if not stopped or cluster_is_lost():
+                self.unload()
+            if not stopped:
+                raise
             raise KeyboardInterrupt("stopped; the annotator stays usable, and what was answered is kept") from None
-        except (ConfigError, KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException:
-            self.unload()
-            raise
         finally:
             watch_cluster(attended=False)
 
