@@ -11,7 +11,7 @@ import sysconfig
 import tempfile
 import time
 import venv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,10 +107,15 @@ def _wait_for(port: int, process: psutil.Popen, log: Path) -> None:
         time.sleep(0.1)
 
 
-def run(command: list[str], code: int = 0, env: Mapping[str, str] = {}) -> str:
-    """A command on the user's machine, where everything is; returns what it said."""
-    options = {"cwd": ROOT, "env": {**os.environ, **ACCESS, **env}, "timeout": 300}
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
+def start(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """A command on the user's machine, where everything is; stdout has all that it said."""
+    options = {"cwd": ROOT, "env": {**os.environ, **ACCESS}, "timeout": 300}
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
+
+
+def run(command: list[str], code: int = 0) -> str:
+    """Run a command to its end, assert its exit code, return what it said."""
+    done = start(command)
     assert done.returncode == code, done.stdout[-4000:]
     return done.stdout
 
@@ -123,7 +128,13 @@ def test_replicas_get_this_project_from_the_driver(head: Head, make_run: MakeRun
 
 def test_ray_client_controls_the_replicas_as_well(head: Head, make_run: MakeRun) -> None:
     made = make_run([texts(20, seed) for seed in range(4)], TYPES, ray={"address": head.client})
-    run([str(BIN / "uniner-dist"), "completions", "--workdir", made.layout.workdir])
+    command = [str(BIN / "uniner-dist"), "completions", "--workdir", made.layout.workdir]
+    done = start(command)
+    if done.returncode:
+        # Seen once on a busy machine: the server that Ray's proxy starts for each client was dead at once.
+        assert "Initialization failure from server" in done.stdout
+        assert "Traceback" not in done.stdout
+        run(command)
     assert_answers(made)
 
 

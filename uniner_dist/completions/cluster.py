@@ -141,10 +141,11 @@ def _connect(ray: Any, config: RayConfig, address: str) -> _Watch:
 
 
 def _refusal(words: str) -> str:
-    """Why a cluster does not take us, in words: Ray's own, but for one reason that they do not make clear."""
+    """Why a cluster does not take us: Ray's words without its server's stack trace; versions that differ in ours."""
     versions = re.search(r"Version mismatch: .*?" + 2 * r"Ray: (\S+)\s+Python: (\S+).*?", words, re.DOTALL)
     if versions is None:
-        return words
+        lines = [line.strip() for line in words.splitlines() if line.strip()]
+        return f"{lines[0]} {lines[-1]}" if "Traceback (most recent call last):" in lines else words
     return (
         "the cluster runs Ray {} on Python {}, and this command Ray {} on Python {}; "
         "both must be the same, to the last digit".format(*versions.groups())
