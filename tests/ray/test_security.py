@@ -63,3 +63,16 @@ def test_a_client_without_the_token_is_refused(ray: Any, token: str) -> None:
     )
     assert done.returncode != 0
     assert "connected" not in done.stdout
+
+
+def test_a_process_that_imported_ray_before_gets_its_cluster_too() -> None:
+    """Ray reads its mode and token when it is imported, as a notebook's first cell may do."""
+    words = (
+        "import ray; from uniner_dist.completions.cluster import ray_cluster; from uniner_dist.config import RayConfig"
+    )
+    code = f"{words}\nwith ray_cluster(RayConfig(num_cpus=1)) as found: print(found.cluster_resources()['CPU'])"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "1.0", done.stderr[-2000:]

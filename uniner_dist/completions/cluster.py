@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def ray_cluster(config: RayConfig, spark: SparkConfig | None = None) -> Iterator
             if ray.is_initialized():
                 yield ray
                 return
+            _read_environment_again()
             address = around.enter_context(_on_spark(config, spark)) if config.address == "spark" else config.address
             try:
                 watch = _connect(ray, config, address)
@@ -88,6 +89,15 @@ def _on_spark(config: RayConfig, spark: SparkConfig | None) -> AbstractContextMa
     from uniner_dist.completions.on_spark import ray_on_spark
 
     return ray_on_spark(spark or SparkConfig(), config.spark)
+
+
+def _read_environment_again() -> None:
+    """Let Ray see its mode and token of now: it reads them when it is imported, which the user may have done long ago."""
+    with suppress(ImportError, AttributeError):  # internals of Ray that it uses for this itself
+        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
 
 
 def check_cluster() -> None:
