@@ -92,7 +92,7 @@ def _on_spark(config: RayConfig, spark: SparkConfig | None) -> AbstractContextMa
 
 
 def _read_environment_again() -> None:
-    """Let Ray see its mode and token of now: it reads them when it is imported, which the user may have done long ago."""
+    """Let Ray see its mode and token of now: it reads them when it is imported, perhaps long ago by the user."""
     with suppress(ImportError, AttributeError):  # internals of Ray that it uses for this itself
         from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
