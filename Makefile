@@ -29,7 +29,7 @@ PACKED := $(DIST)/packed
 # What the documentation consists of, and what it links to.
 SITE := README.md CHANGELOG.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
 
-.PHONY: help setup demo test test-airflow test-spark35 test-notebooks docs unit lint package lock \
+.PHONY: help setup demo test test-airflow test-slow test-spark35 test-notebooks docs unit lint package lock \
 	lock-airflow lock-gpu images clean chaos train
 
 help: ## List the commands
@@ -40,8 +40,11 @@ setup: $(READY) ## Install everything into .venv (the other commands do it for y
 demo: $(READY) ## Annotate the sample corpus with the demonstration model and show the result
 	@$(BIN)/uniner-dist demo
 
-test: $(READY) lint docs ## Lint, check types, build the documentation and run all tests, two at a time
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(READY) lint docs ## Lint, check types, build the documentation and run the tests, two at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: $(READY) ## The tests on a standalone Spark cluster, and a crash between S3 and S3 (some minutes)
+	@$(BIN)/python -m pytest -m slow
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, which gets an environment of its own
 	@$(BIN)/python -m pytest tests/airflow

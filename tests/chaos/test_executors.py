@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.storm import Start, command, read_rows
 from tests.cluster import StandaloneCluster, standalone_cluster
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.slow]
 
 #: Files of the run whose appearance says that tasks of a stage are at work on the executors, in order.
 MOMENTS = {

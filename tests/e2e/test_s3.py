@@ -19,7 +19,7 @@ from tests.e2e.conftest import SCRIPTED, annotate, read_rows, run, uniner_dist
 from tests.storage.flaky import FlakyProxy, client_environment, flaky_s3
 from uniner_dist.storage.filesystem import find_files, list_names, open_fs, read_bytes, write_bytes
 
-pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray]
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray, pytest.mark.slow]
 SECRET = "test-secret-never-shown"
 
 

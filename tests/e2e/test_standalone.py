@@ -16,7 +16,7 @@ import pytest
 from tests.cluster import StandaloneCluster, standalone_cluster
 from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray]
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray, pytest.mark.slow]
 #: A JVM that is warm soon.
 QUICK_JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 Rows = dict[tuple[str, str], dict[str, Any]]

@@ -65,14 +65,22 @@ def test_a_client_without_the_token_is_refused(ray: Any, token: str) -> None:
     assert "connected" not in done.stdout
 
 
-def test_a_process_that_imported_ray_before_gets_its_cluster_too() -> None:
-    """Ray reads its mode and token when it is imported, as a notebook's first cell may do."""
-    words = (
-        "import ray; from uniner_dist.completions.cluster import ray_cluster; from uniner_dist.config import RayConfig"
-    )
-    code = f"{words}\nwith ray_cluster(RayConfig(num_cpus=1)) as found: print(found.cluster_resources()['CPU'])"
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.stdout.strip() == "1.0", done.stderr[-2000:]
+#: A notebook whose first cell imports Ray, which reads its mode, token and range then.
+IMPORTED_BEFORE = """
+import psutil
+import ray
+from uniner_dist.completions.cluster import ray_cluster
+from uniner_dist.config import RayConfig
+
+with ray_cluster(RayConfig(num_cpus=1)) as found:
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = {c.laddr.ip for p in family for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    print(found.cluster_resources()["CPU"], *sorted(listening - {"::1", "::ffff:127.0.0.1"}))
+"""
+
+
+def test_a_process_that_imported_ray_before_gets_the_same_cluster() -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-c", IMPORTED_BEFORE]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.split() == ["1.0", "127.0.0.1"], done.stderr[-2000:]

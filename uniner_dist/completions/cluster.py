@@ -70,7 +70,7 @@ def ray_cluster(config: RayConfig, spark: SparkConfig | None = None) -> Iterator
             if ray.is_initialized():
                 yield ray
                 return
-            _read_environment_again()
+            around.enter_context(_environment_read_again(alone=local))
             address = around.enter_context(_on_spark(config, spark)) if config.address == "spark" else config.address
             try:
                 watch = _connect(ray, config, address)
@@ -91,13 +91,27 @@ def _on_spark(config: RayConfig, spark: SparkConfig | None) -> AbstractContextMa
     return ray_on_spark(spark or SparkConfig(), config.spark)
 
 
-def _read_environment_again() -> None:
-    """Let Ray see its mode and token of now: it reads them when it is imported, perhaps long ago by the user."""
+@contextmanager
+def _environment_read_again(alone: bool) -> Iterator[None]:
+    """Let Ray see its mode, token and range of now: it reads them when it is imported, perhaps long ago by the user.
+
+    Args:
+        alone: whether the cluster is one of ours, on loopback.
+    """
+    from ray._private import ray_constants
+
     with suppress(ImportError, AttributeError):  # internals of Ray that it uses for this itself
         from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
 
         Config.initialize("")
         AuthenticationTokenLoader.instance().reset_cache()
+    before = getattr(ray_constants, "ENABLE_RAY_CLUSTER", None)
+    if alone:
+        ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def check_cluster() -> None:
