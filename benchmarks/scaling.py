@@ -30,6 +30,7 @@ from uniner_dist.completions.replica import WorkResult
 from uniner_dist.config import PoolConfig
 
 NEVER = float("inf")
+TOKENS_PER_PROMPT = 90
 #: The pool knocks at a node's door before it blames a replica that died there.
 ALWAYS_ANSWERS = patch.object(placement, "_answers", lambda node: True)
 
@@ -102,6 +103,7 @@ class Actor:
         self.start = self._method(self._start)
         self.progress = self._method(self._progress)
         self.complete = SimpleNamespace(remote=self._complete)
+        self.merge = SimpleNamespace(remote=lambda work, ranges, killers: self._run(work, 1.0))
 
     def _method(self, call: Callable[[], Any]) -> Any:
         return SimpleNamespace(remote=lambda: self._at(self._world.clock.now, call()))
@@ -119,13 +121,19 @@ class Actor:
         return {"finished_prompts": self._done, "tokens": int(self._world.clock.now)}
 
     def _complete(self, work: Work) -> Promise:
+        """A shard, or a range of one that saw two deaths and is suspected."""
+        tokens = self._world.tokens[work.shard]
+        share = 1.0 if work.stop is None else (work.stop - work.start) * TOKENS_PER_PROMPT / tokens
+        return self._run(work, share * tokens / self._world.tokens_per_s)
+
+    def _run(self, work: Work, seconds: float) -> Promise:
         world = self._world
         world.handed_out[work.shard] = world.clock.now
         begin = max(world.clock.now, self._free_at)
-        end = self._free_at = begin + world.tokens[work.shard] / world.tokens_per_s
+        end = self._free_at = begin + seconds
         self._works.append((begin, end))
         self._done += 1
-        return self._at(end, WorkResult(1, world.tokens[work.shard], 0, 0, {}, end - begin, True))
+        return self._at(end, WorkResult(1, 0, 0, 0, {}, seconds, True))
 
     def gone(self) -> None:
         """Taken away, by the pool or by its death; settle the accounts."""
@@ -181,7 +189,7 @@ def skewed_shards(count: int, seed: int) -> list[ManifestShard]:
         roll = rng.random()
         factor = 0.1 if roll < 0.01 else 3.0 if roll < 0.02 else rng.uniform(0.85, 1.0)
         tokens = int(1_000_000 * factor)
-        shards.append(ManifestShard(f"{number:08d}", tokens // 90, tokens // 90, tokens))
+        shards.append(ManifestShard(f"{number:08d}", tokens // TOKENS_PER_PROMPT, tokens // TOKENS_PER_PROMPT, tokens))
     return shards
 
 
@@ -199,7 +207,7 @@ def simulate(replicas: int, shards: int, mean_life_s: float, growing: bool, seed
     # The modules' own names are replaced, so that nothing else of the process lives on the virtual clock.
     with patch.object(pool, "time", world.clock), patch.object(placement, "time", world.clock), ALWAYS_ANSWERS:
         supervisor = pool.Pool(Ray(world), config, SimpleNamespace(), {})  # type: ignore[arg-type]
-        summary = supervisor.run(order_shards(manifest))
+        supervisor.run(order_shards(manifest))
         supervisor.close()
     cpu_s = time.process_time() - begun_cpu
     end, last = world.clock.now, max(world.handed_out.values())
@@ -218,7 +226,7 @@ def simulate(replicas: int, shards: int, mean_life_s: float, growing: bool, seed
         "tail_shards": (end - last) / mean_shard_s,
         "deaths": world.deaths,
         "lost": world.lost_s / sum(stop - begin for begin, stop in world.busy_spans),
-        "done_shards": summary.prompts,
+        "done_shards": supervisor.queue.finished,
         "cpu_ms_per_shard": 1000 * cpu_s / shards,
         "supervisor_share_of_a_core": cpu_s / end,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
