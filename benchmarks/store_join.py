@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist import demo
-from uniner_dist.config import load_config
+from uniner_dist.config_loading import load_config
 from uniner_dist.housekeeping.compact import compact
 from uniner_dist.keys import passage_id
 from uniner_dist.prompts import write_prompts

@@ -16,7 +16,7 @@ settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """A small local session; stages and whole jobs that run in this process work in it."""
-    from uniner_dist.config import load_config
+    from uniner_dist.config_loading import load_config
     from uniner_dist.spark import get_spark
 
     options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}

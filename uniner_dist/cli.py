@@ -11,7 +11,8 @@ import typer
 
 from uniner_dist import __version__
 from uniner_dist.cli_help import add_examples, complete_setting
-from uniner_dist.config import Config, load_config
+from uniner_dist.config import Config
+from uniner_dist.config_loading import load_config
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import UninerError
 

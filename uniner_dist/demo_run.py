@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from uniner_dist import demo
-from uniner_dist.config import load_config
+from uniner_dist.config_loading import load_config
 from uniner_dist.evaluation import evaluate, print_scores
 from uniner_dist.pipeline import Say, annotate
 from uniner_dist.run import load_run

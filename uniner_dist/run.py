@@ -11,7 +11,8 @@ import json
 from dataclasses import dataclass, replace
 
 from uniner_dist import keys, model
-from uniner_dist.config import Config, validate_tree
+from uniner_dist.config import Config
+from uniner_dist.config_loading import validate_tree
 from uniner_dist.errors import ConfigError
 from uniner_dist.preflight import check
 from uniner_dist.storage.filesystem import StorageError, absolute, exists, join, list_names, read_json, write_json

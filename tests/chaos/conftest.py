@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.storm import SETTINGS, TYPES, make_corpus, read_rows
-from uniner_dist.config import load_config
+from uniner_dist.config_loading import load_config
 from uniner_dist.pipeline import annotate
 
 DOCUMENTS = 90

@@ -17,7 +17,7 @@ import pytest
 
 from tests.e2e.conftest import read_rows
 from uniner_dist import pipeline
-from uniner_dist.config import load_config
+from uniner_dist.config_loading import load_config
 from uniner_dist.errors import StageError, ThresholdError
 from uniner_dist.pipeline import annotate, retry_quarantine
 from uniner_dist.run import load_run

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from uniner_dist import keys, model
-from uniner_dist.config import validate_tree
+from uniner_dist.config_loading import validate_tree
 from uniner_dist.run import Run, _pin
 from uniner_dist.schemas import PROMPTS, SHARDS
 from uniner_dist.storage.filesystem import write_bytes

@@ -20,7 +20,8 @@ from typing import Any
 from tests.chaos.storm import make_corpus, read_rows
 from uniner_dist.cli import main
 from uniner_dist.completions.cluster import ray_cluster
-from uniner_dist.config import RayConfig, load_config
+from uniner_dist.config import RayConfig
+from uniner_dist.config_loading import load_config
 from uniner_dist.spark import spark_session
 
 DISK_MB = 24

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from uniner_dist.cli import app
 from uniner_dist.cli_help import EXAMPLES, settings_of
-from uniner_dist.config import Config, load_config
+from uniner_dist.config import Config
+from uniner_dist.config_loading import load_config
 
 GROUP: Any = typer.main.get_command(app)
 LINES = [(name, line) for name, (_, examples) in EXAMPLES.items() for _, line in examples]

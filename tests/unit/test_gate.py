@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.evaluation_data import write_strings
-from uniner_dist.config import Config, GateConfig, validate_tree
+from uniner_dist.config import Config, GateConfig
+from uniner_dist.config_loading import validate_tree
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError, QualityGateError
 from uniner_dist.gate.gold import read_gold_slice

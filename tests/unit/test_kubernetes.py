@@ -23,7 +23,7 @@ from typer.main import get_command
 
 import uniner_dist
 from uniner_dist.cli import app
-from uniner_dist.config import load_config
+from uniner_dist.config_loading import load_config
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "conf/kubernetes"

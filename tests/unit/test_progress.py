@@ -18,7 +18,7 @@ from uniner_dist.cli import main
 from uniner_dist.completions.display import Display, Totals
 from uniner_dist.completions.policy import ReplicaState
 from uniner_dist.completions.state import PoolSummary
-from uniner_dist.config import load_config
+from uniner_dist.config_loading import load_config
 from uniner_dist.live import LiveView
 from uniner_dist.progress import duration, line, view
 from uniner_dist.run import Run

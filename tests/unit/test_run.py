@@ -14,7 +14,8 @@ import pytest
 
 from uniner_dist import demo, keys, model
 from uniner_dist.cli import main
-from uniner_dist.config import Config, ModelConfig, validate_tree
+from uniner_dist.config import Config, ModelConfig
+from uniner_dist.config_loading import validate_tree
 from uniner_dist.errors import ConfigError
 from uniner_dist.preflight import check
 from uniner_dist.run import load_run, open_run

@@ -13,7 +13,8 @@ import pytest
 
 from uniner_dist import demo
 from uniner_dist.cli import main
-from uniner_dist.config import Config, ModelConfig, load_config
+from uniner_dist.config import Config, ModelConfig
+from uniner_dist.config_loading import load_config
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.model import load_tokenizer_json

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 
 from tests.unit.test_storage import completions
 from uniner_dist import keys
-from uniner_dist.config import Config, validate_tree
+from uniner_dist.config import Config
+from uniner_dist.config_loading import validate_tree
 from uniner_dist.schemas import CELLS
 from uniner_dist.storage.filesystem import join, read_bytes, write_bytes
 from uniner_dist.storage.layout import StoreLayout

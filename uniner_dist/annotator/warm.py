@@ -23,7 +23,8 @@ from uniner_dist import keys, model
 from uniner_dist.completions.cluster import check_cluster, cluster_is_lost, ray_cluster, watch_cluster
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.stage import open_pool
-from uniner_dist.config import Config, RayConfig, load_config
+from uniner_dist.config import Config, RayConfig
+from uniner_dist.config_loading import load_config
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError, DrainedError, StageError

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from uniner_dist.comparison.joining import Side, compare
 from uniner_dist.comparison.show import print_comparison
-from uniner_dist.config import load_config
+from uniner_dist.config_loading import load_config
 from uniner_dist.spark import QUICK_BYTES, spark_session
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.snapshot import take_snapshot

@@ -105,9 +105,10 @@ def _environment_read_again(alone: bool) -> Iterator[None]:
 
         Config.initialize("")
         AuthenticationTokenLoader.instance().reset_cache()
-    before = getattr(ray_constants, "ENABLE_RAY_CLUSTER", None)
-    if alone:
-        ray_constants.ENABLE_RAY_CLUSTER = False
+    if not alone or not hasattr(ray_constants, "ENABLE_RAY_CLUSTER"):
+        yield
+        return
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
         yield
     finally:

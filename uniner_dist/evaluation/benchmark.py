@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from uniner_dist.config import Config, load_config
+from uniner_dist.config import Config
+from uniner_dist.config_loading import load_config
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.importing import write_gold

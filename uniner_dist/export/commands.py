@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uniner_dist
-from uniner_dist.config import load_config
+from uniner_dist.config_loading import load_config
 from uniner_dist.errors import ConfigError
 from uniner_dist.export.formats import get_format
 from uniner_dist.export.settings import ExportSettings

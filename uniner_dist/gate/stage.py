@@ -17,7 +17,8 @@ from pyspark.sql import functions as F
 
 from uniner_dist.annotations.stage import read_staged
 from uniner_dist.comparison.tally import Tally
-from uniner_dist.config import Config, validate_tree
+from uniner_dist.config import Config
+from uniner_dist.config_loading import validate_tree
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError, QualityGateError, StageError
 from uniner_dist.evaluation.answer import Row
