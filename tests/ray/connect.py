@@ -1,0 +1,47 @@
+"""A notebook on Spark Connect: its process has no classic session, only the client of a server that runs beside it.
+
+A program of its own (`python -m tests.ray.connect`): a process that had a classic session before cannot become one
+with a remote session. Prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+import uniner_dist as ud
+
+TEXTS = {"k0": "Ada met Bob.", "k1": "nobody", "k2": None, "k3": "Ann saw \U0001f469 Bea."}
+SETTINGS: dict[str, Any] = {"engine.kind": "scripted", "pool.cpus_per_replica": 0.4}
+
+
+def main() -> None:
+    spark = SparkSession.builder.remote("local[1]").getOrCreate()
+    rows = [(key, text, number) for number, (key, text) in enumerate(TEXTS.items())]
+    data = spark.createDataFrame(rows, "key string, `the body` string, src int")
+    arguments: dict[str, Any] = {"types": {"A-words": "a", "B-words": "b"}, "id": "key", "text": "the body"}
+    with ud.Annotator(settings=SETTINGS, say=lambda line: print(line, file=sys.stderr)) as annotator:
+        found = annotator.annotate(data, keep=["src"], **arguments)
+        again = annotator.annotate(data, limit=1, **arguments)
+        rejects = annotator.rejects
+        pieces = list(annotator.stream(data, rows=2, **arguments))
+        ud.show(found, data, id="key", text="the body")
+    kinds = {f"{type(frame).__module__}" for frame in (found, again, *pieces)}
+    result = {
+        "kinds": sorted(kinds),
+        "columns": found.columns,
+        "rows": [row.asDict(recursive=True) for row in found.orderBy("key", "entity_type").collect()],
+        "found": found.where("outcome = 'found'").count(),
+        "limited": again.count(),
+        "pieces": [piece.count() for piece in pieces],
+        "rejects": None if rejects is None else rejects.num_rows,
+    }
+    spark.stop()
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
