@@ -1,5 +1,7 @@
 """A notebook on Spark Connect: its process has no classic session, only the client of a server that runs beside it.
 
+Ray is not there either, as in a notebook: the first annotator starts it, and the last one that is closed stops it.
+
 A program of its own (`python -m tests.ray.connect`): a process that had a classic session before cannot become one
 with a remote session. Prints one line of JSON.
 """
@@ -10,12 +12,33 @@ import json
 import sys
 from typing import Any
 
+import psutil
 from pyspark.sql import SparkSession
 
 import uniner_dist as ud
 
 TEXTS = {"k0": "Ada met Bob.", "k1": "nobody", "k2": None, "k3": "Ann saw \U0001f469 Bea."}
 SETTINGS: dict[str, Any] = {"engine.kind": "scripted", "pool.cpus_per_replica": 0.4}
+
+
+def raylets() -> list[int]:
+    """Process ids of the Ray nodes that this process has started."""
+    children = psutil.Process().children(recursive=True)
+    return [child.pid for child in children if child.name() == "raylet" and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def one_ray_for_two() -> list[list[int]]:
+    """Ray's nodes with one annotator, with two, after the first has left, and after the last has."""
+    seen = []
+    first, second = (ud.Annotator(settings=SETTINGS, say=lambda line: None) for _ in range(2))
+    for annotator in (first, second):
+        assert annotator.annotate("Ada", {"x": "a"})[0]["outcome"] == "found"
+        seen.append(raylets())
+    first.close()
+    assert second.annotate("Ann", {"x": "a"})[0]["outcome"] == "found"
+    seen.append(raylets())
+    second.close()
+    return [*seen, raylets()]
 
 
 def main() -> None:
@@ -38,6 +61,7 @@ def main() -> None:
         "limited": again.count(),
         "pieces": [piece.count() for piece in pieces],
         "rejects": None if rejects is None else rejects.num_rows,
+        "raylets": one_ray_for_two(),
     }
     spark.stop()
     print(json.dumps(result))

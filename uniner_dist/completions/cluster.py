@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import Any
 
+from uniner_dist.completions.spawning import without_fork
 from uniner_dist.config import RayConfig, SparkConfig
 from uniner_dist.errors import DrainedError, StageError
 from uniner_dist.reaper import marked
@@ -156,7 +157,7 @@ def _connect(ray: Any, config: RayConfig, address: str) -> _Watch:
         options |= {"runtime_env": {"py_modules": [str(_PACKAGE)]}}
     try:
         # Ray's own handlers print a stack trace at SIGTERM and end the process.
-        with uninterrupted(), signal_handlers():
+        with uninterrupted(), signal_handlers(), without_fork():
             ray.init(address=address, **options)
     except DrainedError:
         raise
