@@ -264,6 +264,12 @@ def explain(error: Exception, name: str) -> UninerError:
         return _own_error(kind, message.strip())
     file = re.search(r"(?:file|path):? +((?:file|s3a?|gs|hdfs|abfss?):[^\s,]+)", text)
     cause = _cause(text)
+    module = re.search(r"ModuleNotFoundError: No module named '([^']+)'", text)
+    if module:
+        return StageError(
+            f"{name}: the Python of Spark's workers has no {module.group(1)}: start Spark with PYSPARK_PYTHON="
+            f"{sys.executable} (or the like, where its machines are others), or pack what they need (docs/clusters.md)"
+        )
     if file:
         return StageError(
             f"{name}: {file.group(1).rstrip('.')} cannot be read ({cause}); repair or remove this file and start again"

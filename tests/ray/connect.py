@@ -9,7 +9,9 @@ with a remote session. Prints one line of JSON.
 from __future__ import annotations
 
 import json
+import socket
 import sys
+import urllib.request
 from typing import Any
 
 import psutil
@@ -27,13 +29,22 @@ def raylets() -> list[int]:
     return [child.pid for child in children if child.name() == "raylet" and child.status() != psutil.STATUS_ZOMBIE]
 
 
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
 def one_ray_for_two() -> list[list[int]]:
     """Ray's nodes with one annotator, with two, after the first has left, and after the last has."""
     seen = []
-    first, second = (ud.Annotator(settings=SETTINGS, say=lambda line: None) for _ in range(2))
+    port = free_port()
+    options = {**SETTINGS, "ray.metrics_port": port}
+    first, second = (ud.Annotator(settings=options, say=lambda line: None) for _ in range(2))
     for annotator in (first, second):
         assert annotator.annotate("Ada", {"x": "a"})[0]["outcome"] == "found"
         seen.append(raylets())
+    assert urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30).status == 200
     first.close()
     assert second.annotate("Ann", {"x": "a"})[0]["outcome"] == "found"
     seen.append(raylets())

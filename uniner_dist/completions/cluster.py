@@ -153,6 +153,7 @@ def _connect(ray: Any, config: RayConfig, address: str) -> _Watch:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "uniner-dist"}
     if address == "local":
         options |= {"include_dashboard": False, "num_cpus": config.num_cpus, "_node_ip_address": "127.0.0.1"}
+        options |= {"_metrics_export_port": config.metrics_port}
     elif _SUBMITTED not in os.environ and _PACKAGE.is_dir():
         options |= {"runtime_env": {"py_modules": [str(_PACKAGE)]}}
     try:
