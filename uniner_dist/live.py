@@ -44,6 +44,7 @@ class LiveView:
         self._draws = self._console.is_terminal or self._console.is_jupyter
         self._live: Live | None = None
         self._cell: Any = None  # handle of a notebook's output
+        self._is_final = False
         now = time.monotonic()
         self._next_line_s, self._next_status_s, self._next_draw_s = now + first_line_s, now, now
 
@@ -69,6 +70,7 @@ class LiveView:
     def show(self, state: State, final: bool = False) -> None:
         """Show and write what is due; everything when `final`."""
         now = time.monotonic()
+        self._is_final = final
         if self._draws:
             if final or now >= self._next_draw_s:
                 self._next_draw_s = now + DRAW_S
@@ -110,6 +112,10 @@ class LiveView:
             if self._live is not None:
                 self._live.stop()
                 self._live = None
+            if self._cell is not None and not self._is_final:
+                # What was half done when it was last drawn must not stand there as if it were the end.
+                notebook: Any = importlib.import_module("IPython.display")
+                self._cell.update(notebook.HTML(""))
 
 
 def as_html(state: State) -> str:

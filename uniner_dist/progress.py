@@ -76,7 +76,8 @@ def _details(state: State, short: bool = False) -> list[str]:
 
 def _speed(state: State) -> list[str]:
     if not state["prompts_per_s"]:
-        return ["speed not known yet"]
+        done, total = amounts(state)
+        return ["speed not known yet"] if done < total else []  # of seconds of work it never is
     tokens = [f"{state['tokens_per_s']:,.0f} tokens/s"] if state.get("tokens_per_s") else []
     hits = f"{state['prefix_hit_rate']:.0%} prefix cache"
     return [f"{state['prompts_per_s']:,.0f} prompts/s", *tokens, hits]

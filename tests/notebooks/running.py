@@ -22,7 +22,10 @@ def run_notebook(name: str, folder: Path) -> Any:
     # On a busy machine a kernel takes its time, and an output that comes late must not be given up (the default: 4 s).
     patience = {"timeout": 300, "startup_timeout": 300, "iopub_timeout": 120, "raise_on_iopub_timeout": True}
     client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, **patience)
-    client.execute()
+    try:
+        client.execute()
+    except AssertionError as error:  # of the client itself, and without a word; that of a cell comes in another error
+        raise RuntimeError("the notebook's kernel was ended, as when this process gets a signal to stop") from error
     return notebook
 
 

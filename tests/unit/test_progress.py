@@ -81,6 +81,7 @@ def test_a_bar_is_full_only_when_all_is_done() -> None:
     assert "100%" in line({**STATE, "prompts_done": 41_807_000})
     assert "(0%)" in line({**STATE, "prompts": 0, "prompts_done": 0, "eta_s": None})
     assert "speed not known yet" in line({**STATE, "prompts_per_s": 0, "eta_s": None})
+    assert "speed" not in line({**STATE, "prompts_per_s": 0, "eta_s": None, "prompts_done": STATE["prompts"]})
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,8 @@ from uniner_dist.live import LiveView
 with LiveView({str(tmp_path / "progress.json")!r}) as shown:
     for deaths in (1, 2, 3):
         shown.show({STATE!r} | {{"deaths": deaths}}, final=True)
+with LiveView({str(tmp_path / "spark.json")!r}) as spark:
+    spark.show({SPARK_STATE!r})
 """
     messages: list[tuple[str, dict[str, Any]]] = []
     try:
@@ -187,9 +190,13 @@ with LiveView({str(tmp_path / "progress.json")!r}) as shown:
         client.stop_channels()
         kernel.shutdown_kernel(now=True)
     drawn = [(kind, content) for kind, content in messages if "display_data" in kind]
-    assert [kind for kind, _ in drawn] == ["display_data", "update_display_data", "update_display_data"]
-    assert len({content["transient"]["display_id"] for _, content in drawn}) == 1
-    last = drawn[-1][1]["data"]["text/html"]
+    new, update = "display_data", "update_display_data"
+    assert [kind for kind, _ in drawn] == [new, update, update, new, update]
+    ids = [content["transient"]["display_id"] for _, content in drawn]
+    assert len(set(ids[:3])) == len(set(ids[3:])) == 1
+    last, half_done, left = (content["data"]["text/html"] for _, content in drawn[2:])
+    assert "37 of 200 tasks" in half_done
+    assert left == "", "a view that ends half way takes its picture away"
     assert "3 replica deaths" in last
     assert "2,391 of 8,120 shards" in last
 
