@@ -23,6 +23,7 @@ from typing import Any
 
 import psutil
 
+from uniner_dist.completions.spawning import without_fork
 from uniner_dist.config import RayConfig, SparkConfig
 from uniner_dist.errors import DrainedError, StageError
 from uniner_dist.reaper import marked
@@ -156,11 +157,12 @@ def _connect(ray: Any, config: RayConfig, address: str) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "uniner-dist"}
     if address == "local":
         options |= {"include_dashboard": False, "num_cpus": config.num_cpus, "_node_ip_address": "127.0.0.1"}
+        options |= {"_metrics_export_port": config.metrics_port}
     elif _SUBMITTED not in os.environ and _PACKAGE.is_dir():
         options |= {"runtime_env": {"py_modules": [str(_PACKAGE)]}}
     try:
         # Ray's own handlers print a stack trace at SIGTERM and end the process.
-        with uninterrupted(), signal_handlers():
+        with uninterrupted(), signal_handlers(), without_fork():
             ray.init(address=address, **options)
     except DrainedError:
         raise
