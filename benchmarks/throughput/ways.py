@@ -76,7 +76,7 @@ def ray_data(folder: Path, order: str, settings: dict[str, Any]) -> Measured:
     # Its stages take a logical CPU each.
     ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     ray.data.DataContext.get_current().enable_progress_bars = False
-    options = {"concurrency": 1, "batch_size": 64, "max_concurrent_batches": 8, "rows_per_block": 256} | settings
+    options = {"concurrency": 1, "batch_size": 256, "max_concurrent_batches": 8, "rows_per_block": 256} | settings
     rows_per_block = options.pop("rows_per_block")
     engine = {**ENGINE, "disable_log_stats": True, **options.pop("engine_kwargs", {})}
     config = vLLMEngineProcessorConfig(
