@@ -60,7 +60,9 @@ def _compared(folder: Path, words: str) -> dict[str, Any]:
         return {}
     wanted, found = (json.loads((folder / f"{name}.answers.json").read_text()) for name in (REFERENCE, words))
     keys = differing(wanted, found)
-    examples = [{"prompt": key, REFERENCE: wanted.get(key), "way": found.get(key)} for key in keys[:3]]
+    examples = [
+        {"prompt": key, REFERENCE: wanted.get(key, "")[:80], "way": found.get(key, "")[:80]} for key in keys[:3]
+    ]
     return {"differing": len(keys), **({"examples": examples} if examples else {})}
 
 
