@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from uniner_dist.errors import DrainedError
 
@@ -69,12 +70,31 @@ def uninterrupted() -> Iterator[None]:
         return
     request.postponed = True
     try:
-        yield
+        with _nobody_else_listens():
+            yield
     finally:
         request.postponed = False
         request.listen()
     if request.requested and not request.draining:
         raise DrainedError(STOPPED)
+
+
+@contextmanager
+def _nobody_else_listens() -> Iterator[None]:
+    """Leave our handler of SIGTERM where it is: those that Ray puts there while it starts end the process at once.
+
+    Not that of SIGINT: children that are to ignore it, such as Spark's JVM, say so by `signal.signal` after the fork.
+    """
+    set_handler = signal.signal
+
+    def keep_ours(number: Any, handler: Any) -> Any:
+        return signal.getsignal(number) if number == signal.SIGTERM else set_handler(number, handler)
+
+    signal.signal = keep_ours  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        signal.signal = set_handler
 
 
 @contextmanager

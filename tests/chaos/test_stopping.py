@@ -65,6 +65,14 @@ def start_completions(folder: Path, **extra: Any) -> tuple[Start, Run]:
     return Start(arguments, folder / "job", folder / "log"), run
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_the_ray_cluster_starts(number: int, tmp_path: Path) -> None:
+    started, _ = start_completions(tmp_path)
+    wait_until(lambda: "gcs" in started.victims(), started)
+    assert started.files("progress.json") == 0, "it is over too soon to see anything"
+    stop(started, number)
+
+
 def test_a_stop_while_models_load(tmp_path: Path) -> None:
     started, _ = start_completions(tmp_path, start_s=600)
     wait_until(lambda: started.files("progress.json") > 0, started)

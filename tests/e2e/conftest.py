@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from uniner_dist.cli import main
+from uniner_dist.storage.filesystem import open_fs
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -96,3 +98,15 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 DOCUMENTS = 2 * (120 - 3)
+
+
+def rows_on_s3(path: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Published annotations by (document, type), without what names the run."""
+    fs, stripped = open_fs(path)
+    fs.invalidate_cache()
+    files = PyFileSystem(FSSpecHandler(fs))
+    table = pads.dataset(stripped, format="parquet", partitioning="hive", filesystem=files).to_table()
+    rows = table.drop_columns(["run_id"]).to_pylist()
+    found = {(row["doc_id"], row["entity_type"]): row for row in rows}
+    assert len(found) == len(rows), "a (document, type) stands more than once"
+    return found

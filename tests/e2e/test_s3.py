@@ -8,31 +8,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pyarrow.dataset as pads
 import pytest
-from pyarrow.fs import FSSpecHandler, PyFileSystem
 from s3fs import S3FileSystem
 
-from tests.e2e.conftest import SCRIPTED, annotate, read_rows, run, uniner_dist
+from tests.e2e.conftest import SCRIPTED, annotate, read_rows, rows_on_s3, run, uniner_dist
 from tests.storage.flaky import FlakyProxy, client_environment, flaky_s3
-from uniner_dist.storage.filesystem import find_files, list_names, open_fs, read_bytes, write_bytes
+from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, write_bytes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray, pytest.mark.slow]
 SECRET = "test-secret-never-shown"
-
-
-def rows_on_s3(path: str) -> dict[tuple[str, str], dict[str, Any]]:
-    """Published annotations by (document, type), without what names the run."""
-    fs, stripped = open_fs(path)
-    fs.invalidate_cache()
-    files = PyFileSystem(FSSpecHandler(fs))
-    table = pads.dataset(stripped, format="parquet", partitioning="hive", filesystem=files).to_table()
-    rows = table.drop_columns(["run_id"]).to_pylist()
-    found = {(row["doc_id"], row["entity_type"]): row for row in rows}
-    assert len(found) == len(rows), "a (document, type) stands more than once"
-    return found
 
 
 def command(name: str, *more: str) -> list[str]:

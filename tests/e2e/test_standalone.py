@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3fs import S3FileSystem
 
 from tests.cluster import StandaloneCluster, standalone_cluster
-from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, run
+from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, rows_on_s3, run
+from tests.ray_cluster import ACCESS, bare_environment, ray_head
+from tests.storage.flaky import client_environment, flaky_s3
+from uniner_dist.storage.filesystem import write_bytes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray, pytest.mark.slow]
 #: A JVM that is warm soon.
@@ -114,3 +118,41 @@ def test_ray_runs_on_the_executors_of_the_same_cluster(
     more = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     run(annotate(corpus, tmp_path / "out", *SCRIPTED, *more))
     assert read_rows(tmp_path / "out") == local_rows
+
+
+def test_three_jobs_on_two_clusters_share_nothing_but_the_storage(
+    cluster: StandaloneCluster,
+    bare_python: Path,
+    dist: Path,
+    corpus: Path,
+    small_defaults: Path,
+    local_rows: Rows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Spark's machines have no Ray and no project, Ray's neither Spark, project nor Java; they share a bucket."""
+    with flaky_s3() as server, ray_head(bare_environment(tmp_path)) as head:
+        for name, value in {**client_environment(server, attempts=3), **ACCESS}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        monkeypatch.setenv("SPARK_CONF_DIR", str(small_defaults))
+        S3FileSystem.clear_instance_cache()
+        for path in corpus.rglob("*.parquet"):
+            write_bytes(f"s3://bucket/corpus/{path.relative_to(corpus)}", path.read_bytes())
+        options = ["--archives", f"{dist}/uniner-dist-spark.tar.gz#uniner-dist"]
+        for name, value in {
+            "spark.executorEnv.PYTHONPATH": "uniner-dist",
+            "spark.pyspark.python": bare_python,
+            "spark.pyspark.driver.python": sys.executable,
+        }.items():
+            options += ["--conf", f"{name}={value}"]
+        submit = [f"{BIN}/spark-submit", "--master", cluster.url, *options]
+        places = ["--corpus", "s3://bucket/corpus", "--output", "s3://bucket/out", "--types", "person,location"]
+        where = ["--workdir", "s3://bucket/work"]
+        joined = ["--set", f"ray.address={head.address}"]
+        run([*submit, f"{ROOT}/jobs/prompts.py", *places, *where, *SCRIPTED, *joined])
+        run([sys.executable, f"{ROOT}/jobs/completions.py", *where])
+        run([*submit, f"{ROOT}/jobs/annotations.py", *where])
+        assert rows_on_s3("s3://bucket/out") == local_rows
+        assert not head.tripped.exists(), "somebody called for Java on Ray's machine"
+        S3FileSystem.clear_instance_cache()
