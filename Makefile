@@ -30,7 +30,7 @@ PACKED := $(DIST)/packed
 SITE := README.md CHANGELOG.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
 
 .PHONY: help setup demo test test-airflow test-slow test-spark35 test-notebooks docs unit lint package lock \
-	lock-airflow lock-gpu images clean chaos train
+	lock-airflow lock-gpu images clean chaos bench train
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -85,6 +85,9 @@ docs: $(READY) ## Build the documentation site into build/site; a warning, such 
 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.chaos.storm --kills 100
+
+bench: $(READY) ## Compare speed with plain vLLM and ray.data.llm: make bench BENCH="--prompts 50000" (some minutes)
+	@$(BIN)/python -m benchmarks.throughput $(BENCH)
 
 train: $(READY) ## Train the demonstration model anew into ./training-legs/model (three hours on one core)
 	$(TRAIN) --output training-legs/a --minutes 70

@@ -126,7 +126,11 @@ class PoolConfig(Section):
     gpus_per_replica: int = Field(0, ge=0, description="GPUs of one replica, tensor parallel inside; 0 runs on CPU")
     cpus_per_replica: float = Field(1, gt=0, description="CPU cores reserved for one replica")
     max_in_flight: int = Field(256, ge=1, description="prompts handed to a replica's engine at a time")
-    shards_in_flight: int = Field(2, ge=1, description="shards a replica holds, so that its engine stays full between")
+    shards_in_flight: int = Field(
+        4,
+        ge=1,
+        description="shards a replica holds at most: others keep its engine full while one waits for a long answer",
+    )
     start_timeout_s: float = Field(900, gt=0, description="seconds a replica may take to load its model")
     stuck_timeout_s: float = Field(300, gt=0, description="seconds without a new token before an engine counts as dead")
     max_start_failures: int = Field(3, ge=1, description="start-ups that may fail in a row while no replica is ready")

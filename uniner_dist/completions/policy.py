@@ -134,9 +134,9 @@ class WorkQueue:
         """Suspect works that wait for an idle replica."""
         return len(self._pending_alone)
 
-    def lasts_for(self, replicas: int) -> bool:
-        """Whether there is a work left for each of so many replicas, so that one may hold a second in advance."""
-        return len(self._pending) >= replicas
+    def lasts_for(self, works: int) -> bool:
+        """Whether so many works are left, as many as all replicas would take if they held what one holds in advance."""
+        return len(self._pending) >= works
 
     def take(self, idle: bool) -> Work | None:
         """The next work for a replica; suspect works go first, and only to an idle one."""

@@ -224,7 +224,7 @@ class Pool:
     def _feed(self, now: float) -> None:
         """Give every loaded replica as many works as it may hold, the emptiest first.
 
-        Towards the end nobody holds a second one: it would wait there while another replica is idle.
+        Nobody holds more than others could still get: towards the end a second one would wait while another is idle.
         """
         if now < self._feed_not_before_s:
             return
@@ -235,7 +235,7 @@ class Pool:
             for slot in sorted(ready, key=lambda slot: len(slot.works)):
                 if slot.alone or len(slot.works) >= self._config.shards_in_flight:
                     continue
-                if slot.works and (slot is isolated or not self.queue.lasts_for(len(ready))):
+                if slot.works and (slot is isolated or not self.queue.lasts_for(len(ready) * len(slot.works))):
                     continue
                 work = self.queue.take(idle=not slot.works)
                 if work is not None:

@@ -1,0 +1,68 @@
+"""Measurements of single runs put together. Values only; nothing is run, read or written."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Run = Mapping[str, Any]
+#: What a median is taken of, where a way has it.
+MEASURES = (
+    "prompts_per_s", "cpu_ms_per_prompt", "command_s", "command_cpu_s", "peak_mib", "computed_tokens", "differing",
+)  # fmt: skip
+#: Of the table: measure, head, digits.
+COLUMNS = (
+    ("prompts_per_s", "prompts/s", 0), ("speed", "× {}", 2),
+    ("cpu_ms_per_prompt", "CPU ms per prompt", 2), ("cpu", "× {}", 2),
+    ("command_s", "command, s", 1), ("command", "× {}", 2), ("command_cpu_s", "command, CPU s", 1),
+    ("peak_mib", "peak MiB", 0), ("computed_tokens", "computed tokens", 0), ("differing", "other answers", 0),
+)  # fmt: skip
+
+
+def differing(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Keys of prompts whose answer is missing, new or another, white space around it aside."""
+    other = [key for key, answer in wanted.items() if key not in found or found[key].strip() != answer.strip()]
+    return other + [key for key in found if key not in wanted]
+
+
+def summarise(runs: Sequence[Run], reference: str) -> dict[str, dict[str, Any]]:
+    """By way: `[median, least, most]` of each measure, and of its ratios to the reference way.
+
+    Ratios are taken within a repeat, so that a machine that gets slower changes them less: `speed` (steady state),
+    `cpu` (CPU seconds per prompt of the reference by the way's own) and `command` (whole command); above 1 is better
+    than the reference.
+    """
+    standard = {run["repeat"]: run for run in runs if run["way"] == reference}
+    summary: dict[str, dict[str, Any]] = {}
+    for way in dict.fromkeys(run["way"] for run in runs):
+        own = [run for run in runs if run["way"] == way]
+        values = {name: [run[name] for run in own if run.get(name) is not None] for name in MEASURES}
+        pairs = [(run, standard[run["repeat"]]) for run in own if run["repeat"] in standard]
+        values["speed"] = [mine["prompts_per_s"] / theirs["prompts_per_s"] for mine, theirs in pairs]
+        values["cpu"] = [theirs["cpu_ms_per_prompt"] / mine["cpu_ms_per_prompt"] for mine, theirs in pairs]
+        values["command"] = [theirs["command_s"] / mine["command_s"] for mine, theirs in pairs]
+        summary[way] = {"runs": len(own)} | {name: _spread(found) for name, found in values.items() if found}
+    return summary
+
+
+def _spread(values: Sequence[float]) -> list[float]:
+    return [statistics.median(values), min(values), max(values)]
+
+
+def markdown(summary: Mapping[str, Mapping[str, Any]], reference: str) -> str:
+    """The table for people."""
+    heads = [head.format(reference) for _, head, _ in COLUMNS]
+    lines = [f"| way | {' | '.join(heads)} |", "|---" + "|---:" * len(heads) + "|"]
+    for way, row in summary.items():
+        cells = [_cell(row.get(name), digits) for name, _, digits in COLUMNS]
+        lines.append(f"| {way} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(values: Sequence[float] | None, digits: int) -> str:
+    """Median, and the range where there is one."""
+    if values is None:
+        return ""
+    median, least, most = (f"{value:,.{digits}f}" for value in values)
+    return median if least == most else f"{median} ({least}–{most})"

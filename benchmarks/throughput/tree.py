@@ -1,0 +1,69 @@
+"""CPU seconds and memory of a command with everything it starts, sampled from outside."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+_SAMPLE_S = 0.5
+
+
+@dataclass
+class Tree:
+    """Samples of one command and its descendants, Ray's daemons and actors included."""
+
+    times: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)  # seconds so far, those of ended processes as last seen
+    peak_rss: int = 0  # bytes; memory that processes share counts once for each
+
+    def cpu_seconds(self, begin: float, end: float) -> float:
+        """CPU seconds between two times of the wall clock, between samples by their neighbour."""
+        at = [self.cpu[min(bisect_left(self.times, moment), len(self.cpu) - 1)] for moment in (begin, end)]
+        return at[1] - at[0]
+
+
+def run_watched(command: Sequence[str], env: Mapping[str, str], log: Path) -> Tree:
+    """Run a command to its end.
+
+    Raises:
+        RuntimeError: it failed; the message ends with its last words.
+    """
+    tree, seen = Tree(), dict[int, float]()
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, env=dict(env), stdout=stream, stderr=stream)
+        done = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(process.pid, tree, seen, done), daemon=True)
+        watcher.start()
+        code = process.wait()
+        done.set()
+        watcher.join()
+    if code:
+        raise RuntimeError(f"{' '.join(command)}: exit code {code}\n{log.read_text(errors='replace')[-3000:]}")
+    return tree
+
+
+def _watch(pid: int, tree: Tree, seen: dict[int, float], done: threading.Event) -> None:
+    while not done.wait(_SAMPLE_S):
+        memory = 0
+        try:
+            root = psutil.Process(pid)
+            family = [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            continue
+        for member in family:
+            try:
+                times = member.cpu_times()
+                memory += member.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+            seen[member.pid] = times.user + times.system
+        tree.times.append(time.time())
+        tree.cpu.append(sum(seen.values()))
+        tree.peak_rss = max(tree.peak_rss, memory)
