@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from uniner_dist import __version__
-from uniner_dist.cli_help import add_examples, complete_setting
+from uniner_dist.cli_help import add_examples, complete_format, complete_setting
 from uniner_dist.config import Config
 from uniner_dist.config_loading import load_config
 from uniner_dist.core.characters import visible
@@ -286,7 +286,9 @@ def evaluate(
 def export(
     annotations: Annotated[str, typer.Option(help="Published annotations.")],
     to: Annotated[str, typer.Option(help="Folder for the files: new, empty, or an export, which is replaced.")],
-    format: Annotated[str, typer.Option(help="conll, spacy, labelstudio, hf, brat or jsonl.")],
+    format: Annotated[
+        str, typer.Option(help="conll, spacy, labelstudio, hf, brat or jsonl.", autocompletion=complete_format)
+    ],
     corpus: Annotated[str | None, typer.Option(help="Where the texts are. Default: what the annotations say.")] = None,
     text_column: Annotated[str | None, typer.Option(help="Column of the texts. Default: as annotated.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column of the ids. Default: as annotated.")] = None,

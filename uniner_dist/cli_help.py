@@ -144,6 +144,13 @@ def complete_setting(incomplete: str) -> Iterator[tuple[str, str]]:
             yield f"{key}=", words
 
 
+def complete_format(incomplete: str) -> Iterator[str]:
+    """Formats of `export` that begin so, for the shell."""
+    from uniner_dist.export.formats import FORMATS
+
+    yield from (name for name in FORMATS if name.startswith(incomplete))
+
+
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Dotted name and description of every option of the configuration."""
     for name, field in model.model_fields.items():

@@ -236,6 +236,9 @@ class RayConfig(Section):
 
     address: str = Field("local", description='"local", "auto", "host:port", "ray://host:port", or "spark"')
     num_cpus: int | None = Field(None, ge=1, description="cores of a local cluster; default: all of this machine")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="where a local cluster serves its metrics; default: any free port"
+    )
     spark: dict[str, Any] = Field(
         default_factory=dict,
         description='further arguments of ray.util.spark.setup_ray_cluster, for "spark": Ray on Spark\'s executors',

@@ -38,11 +38,11 @@ STYLE: Final = f"""<style>
   print-color-adjust: exact; -webkit-print-color-adjust: exact; }}
 .ud mark mark {{ box-shadow: 0 0 0 1px hsl(var(--h) 40% var(--ud-line)); }}
 .ud-label {{ font-size: .72em; font-weight: 600; color: hsl(var(--h) 60% var(--ud-label)); margin-inline-start: .4em;
-  white-space: nowrap; user-select: none; }}
+  white-space: nowrap; user-select: none; unicode-bidi: isolate; }}
 .ud-line {{ border-bottom: 3px solid hsl(var(--h) 60% var(--ud-line)); }}
 .ud-more {{ font-size: .8em; opacity: .7; }}
 .ud-legend {{ margin: 0 0 .8em; line-height: 2; }}
-.ud-legend mark {{ margin-inline-end: .5em; }}
+.ud-legend mark {{ display: inline-block; line-height: 1.5; margin-inline-end: .5em; }}
 </style>"""
 
 
@@ -182,7 +182,10 @@ def _nested(text: str, group: Sequence[Mapping[str, Any]], hues: Mapping[str, in
 
 
 def _lines(text: str, group: Sequence[Mapping[str, Any]], hues: Mapping[str, int]) -> str:
-    """Crossing mentions: each has a line at a height of its own, and its label where it ends."""
+    """Crossing mentions: each has a line at a height of its own, and its label where it ends.
+
+    Between two lines of text there is room for two; a taller group makes the lines of text that it stands in taller.
+    """
     heights = _heights(group)
     borders = sorted({place for entity in group for place in (entity["start"], entity["end"])})
     parts = []
@@ -192,7 +195,12 @@ def _lines(text: str, group: Sequence[Mapping[str, Any]], hues: Mapping[str, int
         going_on = [i for i in covering if group[i]["end"] > end]
         for entity in (group[i] for i in covering if group[i]["end"] == end):
             parts.append(_underlined(_label(entity, hues), going_on, group, heights, hues))
-    return "".join(parts)
+    more = max(heights) - 1
+    return (
+        f'<span style="line-height:calc(2em + {2 * _LINE_STEP * more}px)">{"".join(parts)}</span>'
+        if more > 0
+        else "".join(parts)
+    )
 
 
 def _underlined(

@@ -33,7 +33,8 @@ def view(state: State) -> RenderableType:
     head.add_column(ratio=1)
     head.add_column()
     words = ", ".join([share(state), *_left(state)])
-    head.add_row(Text(state["stage"], style="bold"), ProgressBar(total=max(total, 1), completed=done), Text(words))
+    bar = ProgressBar(total=max(total, 1), completed=done, style="grey50")  # on white and on black alike
+    head.add_row(Text(state["stage"], style="bold"), bar, Text(words))
     details = (Padding(Text(words), (0, 0, 0, 2)) for words in _details(state))
     return Group(Constrain(head, _WIDTH), *details)
 

@@ -228,7 +228,7 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:
-        with settings(spark, STAGE_SETTINGS):
+        with settings(spark, STAGE_SETTINGS), _this_python(spark):
             yield
     except UninerError:
         raise
@@ -239,6 +239,22 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
     finally:
         logger.setLevel(level)
         _quietly_clear(spark)
+
+
+@contextmanager
+def _this_python(spark: SparkSession) -> Iterator[None]:
+    """Tasks on this machine run with this interpreter, not with the first `python3` of the path, which may lack us.
+
+    Where somebody chose one (PYSPARK_PYTHON, which spark-submit sets too) that stays.
+    """
+    context: Any = spark.sparkContext
+    before = context.pythonExec
+    if re.match(r"local\b", context.master) and "PYSPARK_PYTHON" not in os.environ:
+        context.pythonExec = sys.executable
+    try:
+        yield
+    finally:
+        context.pythonExec = before
 
 
 def describe(spark: SparkSession, text: str) -> None:
@@ -264,6 +280,12 @@ def explain(error: Exception, name: str) -> UninerError:
         return _own_error(kind, message.strip())
     file = re.search(r"(?:file|path):? +((?:file|s3a?|gs|hdfs|abfss?):[^\s,]+)", text)
     cause = _cause(text)
+    module = re.search(r"ModuleNotFoundError: No module named '([^']+)'", text)
+    if module:
+        return StageError(
+            f"{name}: the Python of Spark's workers has no {module.group(1)}: start Spark with PYSPARK_PYTHON="
+            f"{sys.executable} (or the like, where its machines are others), or pack what they need (docs/clusters.md)"
+        )
     if file:
         return StageError(
             f"{name}: {file.group(1).rstrip('.')} cannot be read ({cause}); repair or remove this file and start again"

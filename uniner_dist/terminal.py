@@ -20,7 +20,12 @@ from uniner_dist.highlight import Marked
 from uniner_dist.run import Run
 from uniner_dist.storage.filesystem import open_fs
 
-_COLOURS = ("black on cyan", "black on green", "black on yellow", "black on magenta", "white on blue", "black on red")
+#: As many as a page has hues; a terminal of 16 colours shows the later six by its nearest ones.
+_COLOURS = (
+    *("black on cyan", "black on green", "black on yellow", "black on magenta", "white on blue", "black on red"),
+    *("black on color(208)", "black on color(225)", "white on color(22)", "black on color(153)"),
+    *("white on color(94)", "black on color(252)"),
+)
 #: Longest piece of a document that is shown.
 _SHOWN_CHARS = 220
 

@@ -95,6 +95,18 @@ def test_a_stop_while_replicas_answer_waits_no_longer_than_asked_and_the_next_st
     assert_answers(run)
 
 
+def test_a_ray_cluster_that_dies_while_it_starts_ends_the_command_in_words(tmp_path: Path) -> None:
+    """Ray by itself ends the process with code 1 and a log line, after 45 s."""
+    started, _ = start_completions(tmp_path)
+    wait_until(lambda: "raylet" in started.victims(), started)
+    assert started.files("progress.json") == 0, "it is over too soon to see anything"
+    os.kill(started.victims()["gcs"][0], signal.SIGKILL)
+    assert started.process.wait(timeout=120) == 3, started.output
+    assert "ray.address local" in started.output or "the local Ray cluster died" in started.output
+    assert "Traceback" not in started.output, started.output
+    assert started.leave_behind() == []
+
+
 @pytest.mark.parametrize("part", ["gcs", "raylet"])
 def test_a_ray_cluster_that_dies_ends_the_command_in_words(part: str, tmp_path: Path) -> None:
     started, _ = start_completions(tmp_path, slow_s=0.1)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.spark.conftest import write_corpus
+from tests.spark.scripted import complete
+from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.live import SparkWatch
+from uniner_dist.prompts import write_prompts
+from uniner_dist.run import Run
 from uniner_dist.spark import describe, stage
 from uniner_dist.storage.filesystem import read_json
 
@@ -32,3 +39,32 @@ def test_the_tasks_of_a_running_job_are_seen_under_the_name_that_it_was_given(
     state = read_json(str(path))
     assert (state["stage"], state["step"], state["tasks"]) == ("prompts", "wait to be seen", 4)
     assert 0 <= state["tasks_done"] <= 4
+
+
+def test_every_job_of_the_stages_has_a_name_and_a_group_in_sparks_ui(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    store = spark.sparkContext._jsc.sc().statusStore()  # what Spark's UI and its REST API show
+
+    def jobs() -> dict[int, tuple[str | None, str | None]]:
+        """Job → its group and its name."""
+        spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
+        listed = store.jobsList(None)
+        found = [listed.apply(number) for number in range(listed.size())]
+        return {job.jobId(): tuple(_value(name) for name in (job.jobGroup(), job.description())) for job in found}
+
+    before = jobs()
+    run = make_run(write_corpus(tmp_path / "corpus", [{"doc_id": i, "text": f"Ada met {i}."} for i in range(3)]))
+    write_prompts(spark, run)
+    complete(run)
+    write_annotations(spark, run)
+    publish(spark, run)
+    named = [job for number, job in jobs().items() if number not in before]
+    assert {group for group, _ in named} == {"uniner-dist prompts", "uniner-dist annotations"}
+    names = {name for _, name in named}
+    assert None not in names
+    assert {"survey the corpus", "write prompt shards", "write annotations", "audit the annotations"} <= names
+
+
+def _value(option: Any) -> str | None:
+    return str(option.get()) if option.isDefined() else None

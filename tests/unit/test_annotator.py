@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import pytest
 
 import uniner_dist as ud
 from uniner_dist import demo
+from uniner_dist.annotator import warm
 from uniner_dist.annotator.frames import Kind, column_names, give_back, kind_of, pieces, resolve_columns
 from uniner_dist.annotator.showing import marked_documents
+from uniner_dist.config import RayConfig
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -239,6 +243,24 @@ def test_gpus_are_taken_where_there_are_any_unless_somebody_chose(
     annotator._warm._choose_replicas(_Machine(gpus))
     pool = annotator._warm.config().pool
     assert (pool.replicas, pool.gpus_per_replica) == expected
+    annotator.close()
+
+
+def test_a_ray_that_did_not_start_is_started_by_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[StageError | None] = [StageError("no luck"), None]
+
+    @contextmanager
+    def start(config: RayConfig) -> Iterator[str]:
+        error = errors.pop(0)
+        if error is not None:
+            raise error
+        yield "ray"
+
+    monkeypatch.setattr(warm, "ray_cluster", start)
+    annotator, shared = ud.Annotator(), warm._SharedRay()
+    with pytest.raises(StageError, match="no luck"):
+        shared.join(annotator._warm, RayConfig())
+    assert shared.join(annotator._warm, RayConfig()) == "ray"
     annotator.close()
 
 

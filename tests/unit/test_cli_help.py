@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +47,21 @@ def test_a_shell_completes_commands_options_and_settings() -> None:
     assert complete("uniner-dist ann") == ["annotate", "annotations"]
     assert "--types" in complete("uniner-dist annotate --ty")
     assert complete("uniner-dist annotate --set pool.rep") == ["pool.replicas="]
+    assert complete("uniner-dist export --format ") == ["conll", "spacy", "labelstudio", "hf", "brat", "jsonl"]
+
+
+def test_the_completion_that_is_shown_works_in_bash() -> None:
+    program = shlex.quote(str(Path(sys.executable).with_name("uniner-dist")))
+    script = f"""source <({program} --show-completion bash)
+complete -p uniner-dist
+COMP_WORDS=(uniner-dist annotate --set pool.repl) COMP_CWORD=3
+_uniner_dist_completion {program}
+echo "${{COMPREPLY[@]}}"
+"""
+    found = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True).stdout
+    assert found.splitlines() == [
+        "complete -o default -F _uniner_dist_completion uniner-dist", "pool.replicas=",
+    ]  # fmt: skip
 
 
 def test_every_option_of_the_configuration_can_be_completed() -> None:

@@ -275,9 +275,10 @@ def test_label_studio_offsets_of_both_kinds_are_read_and_tasks_nobody_saw_are_no
 
 
 def test_label_studios_own_library_accepts_tasks_and_interface(tmp_path: Path) -> None:
-    library = pytest.importorskip("label_studio_sdk.label_interface", reason="not among what the project installs")
+    from label_studio_sdk.label_interface import LabelInterface  # a second to import
+
     folder = write(tmp_path, "labelstudio", hostile())
-    interface = library.LabelInterface((folder / "labelling_interface.xml").read_text(encoding="utf-8"))
+    interface = LabelInterface((folder / "labelling_interface.xml").read_text(encoding="utf-8"))
     interface.validate()
     tasks = [task for n in (0, 1) for task in json.loads((folder / f"part-{n}.json").read_text(encoding="utf-8"))]
     assert all(interface.validate_task({"data": task["data"]}) for task in tasks)
@@ -285,6 +286,8 @@ def test_label_studios_own_library_accepts_tasks_and_interface(tmp_path: Path) -
     for task in tasks:
         problems = interface.validate_prediction(task["predictions"][0], return_errors=True)
         assert problems == []
+    tasks[0]["predictions"][0]["result"][0]["value"]["labels"] = ["no such label"]
+    assert interface.validate_prediction(tasks[0]["predictions"][0], return_errors=True), "the library does look"
 
 
 def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,7 +314,7 @@ def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, m
 
 
 def test_spacy_reads_every_mention_and_everything_published(tmp_path: Path) -> None:
-    spacy = pytest.importorskip("spacy")
+    import spacy
     from spacy.tokens import DocBin
 
     folder = write(tmp_path, "spacy", hostile())
@@ -330,7 +333,6 @@ def test_spacy_reads_every_mention_and_everything_published(tmp_path: Path) -> N
 @settings(deadline=None, max_examples=60)
 @given(st.text(st.sampled_from("aB \n.,'\u00e9\u4eac\U0001f469"), min_size=1, max_size=24), st.randoms())
 def test_any_span_of_any_text_is_a_span_of_spacy(text: str, rng: random.Random) -> None:
-    pytest.importorskip("spacy")
     from uniner_dist.export.spacy_docbin import _doc, _pipeline
 
     borders = sorted(rng.sample(range(len(text) + 1), min(len(text) + 1, 4)))
@@ -341,10 +343,30 @@ def test_any_span_of_any_text_is_a_span_of_spacy(text: str, rng: random.Random) 
     assert sorted((span.start_char, span.end_char) for span in doc.spans["sc"]) == sorted(pairs)
 
 
+def test_conllu_reads_tokens_tags_and_comments(tmp_path: Path) -> None:
+    import conllu
+
+    documents = [document for document in hostile() if "#" not in document.text]  # begins a comment to this library
+    folder = write(tmp_path, "conll", documents)
+    content = "".join((folder / f"part-{n}.conll").read_text(encoding="utf-8") for n in (0, 1))
+    found: dict[str, list[tuple[str, str]]] = {}
+    doc_id = ""
+    for sentence in conllu.parse(content, fields=["form", "tag"]):
+        if "uniner_id" in sentence.metadata:  # with a document's first sentence
+            doc_id = json.loads(sentence.metadata["uniner_id"])
+        found.setdefault(doc_id, []).extend((token["form"], token["tag"]) for token in sentence)
+    for document in documents:
+        kept = without_overlaps(document.mentions())
+        places = tokenize(document.text, borders_of(kept))
+        words = [document.text[start:end] for start, end in places]
+        assert found[document.doc_id] == list(zip(words, tag_bio(places, kept), strict=True))
+
+
 def test_hugging_face_datasets_reads_rows_features_and_tags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     folder = write(tmp_path / "export", "hf", hostile())
     loaded = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     names = loaded.features["ner_tags"].feature.names

@@ -105,6 +105,14 @@ def test_a_cut_goes_through_no_mention_and_no_character() -> None:
     assert excerpt(text, [], 101)[1] % 2 == 0
 
 
+def test_lines_of_text_make_room_for_more_than_two_lines_of_crossing_mentions() -> None:
+    text = "one two three four five six"
+    crossing = ["one two three", "two three four", "three four five"]
+    html = text_html(text, [entity(text, words, words) for words in crossing], {})
+    assert html.count("line-height:calc(2em + 10px)") == 1
+    assert "line-height" not in text_html(text, [entity(text, words, words) for words in crossing[:2]], {})
+
+
 def test_colours_are_the_same_for_the_same_labels() -> None:
     assert hues_of(["a", "b", "a"]) == {"a": hues_of(["a"])["a"], "b": hues_of(["x", "b"])["b"]}
 

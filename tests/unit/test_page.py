@@ -187,6 +187,14 @@ def evidence() -> Evidence:
     return found
 
 
+def test_the_axis_of_a_run_of_seconds_has_decimals() -> None:
+    def ticks(end_s: float) -> list[str]:
+        return re.findall(r'class="tick"[^>]*>([^<]*)', charts.throughput(charts.Timeline(end_s, [0.0], [], [], 0)))
+
+    assert ticks(0.4) == ["0.0 s", "0.1 s", "0.2 s", "0.3 s", "0.4 s"]
+    assert ticks(40.0) == ["0 s", "10 s", "20 s", "30 s", "40 s"]
+
+
 def test_hostile_text_stays_text_and_the_page_needs_no_network() -> None:
     page = render(report(), evidence())
     parsed = Tags()

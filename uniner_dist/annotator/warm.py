@@ -55,8 +55,9 @@ class _SharedRay:
         """The connected `ray` module."""
         with self._lock:
             if self._stack is None:
-                self._stack = ExitStack()
-                self._ray = self._stack.enter_context(ray_cluster(config))
+                stack = ExitStack()
+                self._ray = stack.enter_context(ray_cluster(config))  # may fail, or be stopped: then there is none
+                self._stack = stack
             self._users.add(user)
             return self._ray
 

@@ -21,6 +21,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from uniner_dist.completions.spawning import without_fork
 from uniner_dist.config import RayConfig, SparkConfig
 from uniner_dist.errors import DrainedError, StageError
 from uniner_dist.reaper import marked
@@ -38,6 +41,8 @@ _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 #: This project, which the workers of a cluster that we join get from here: nothing is to be installed there, and
 #: replicas run the same code as the driver.
 _PACKAGE = Path(__file__).parents[1]
+#: Our children without which a cluster of ours cannot live.
+_VITAL = {"gcs_server", "raylet"}
 #: Seconds between looks at a cluster's vital parts.
 _LOOK_S = 1.0
 #: A gcs of another machine counts as gone when no connection succeeded for this long.
@@ -72,17 +77,17 @@ def ray_cluster(config: RayConfig, spark: SparkConfig | None = None) -> Iterator
                 return
             around.enter_context(_environment_read_again(alone=local))
             address = around.enter_context(_on_spark(config, spark)) if config.address == "spark" else config.address
+            watch = _Watch(address)
             try:
-                watch = _connect(ray, config, address)
+                _connect(ray, config, address)
             except BaseException:
-                ray.shutdown()
+                watch.leave()
                 raise
+        watch.connected(ray)
         try:
             yield ray
         finally:
-            watch.leaving()
-            ray.shutdown()
-            watch.done()
+            watch.leave()
 
 
 def _on_spark(config: RayConfig, spark: SparkConfig | None) -> AbstractContextManager[str]:
@@ -128,7 +133,7 @@ def check_cluster() -> None:
 def watch_cluster(attended: bool) -> None:
     """Say whether somebody is waiting for the cluster; a lost one that nobody waits for must not end the process."""
     if _Watch.current is not None:
-        _Watch.current.attend() if attended else _Watch.current.leaving()
+        _Watch.current.attend() if attended else _Watch.current.unattended()
 
 
 def cluster_is_lost() -> bool:
@@ -148,21 +153,21 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
             os.environ.pop(key, None)
 
 
-def _connect(ray: Any, config: RayConfig, address: str) -> _Watch:
+def _connect(ray: Any, config: RayConfig, address: str) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "uniner-dist"}
     if address == "local":
         options |= {"include_dashboard": False, "num_cpus": config.num_cpus, "_node_ip_address": "127.0.0.1"}
+        options |= {"_metrics_export_port": config.metrics_port}
     elif _SUBMITTED not in os.environ and _PACKAGE.is_dir():
         options |= {"runtime_env": {"py_modules": [str(_PACKAGE)]}}
     try:
         # Ray's own handlers print a stack trace at SIGTERM and end the process.
-        with uninterrupted(), signal_handlers():
+        with uninterrupted(), signal_handlers(), without_fork():
             ray.init(address=address, **options)
     except DrainedError:
         raise
     except Exception as error:  # a start that takes too long is a plain Exception
         raise StageError(f"ray.address {config.address}: {_refusal(str(error))}") from error
-    return _Watch(ray, address)
 
 
 def _refusal(words: str) -> str:
@@ -178,7 +183,7 @@ def _refusal(words: str) -> str:
 
 
 class _Watch:
-    """A thread that looks at the parts a cluster cannot do without.
+    """A thread that looks at the parts a cluster cannot do without, from the moment that it begins to start.
 
     Ray's calls block for a minute when the gcs is dead and then end the process, and wait for ever when the only raylet
     is. The main thread learns of it by `check`; if it is stuck in such a call, the process ends here.
@@ -186,15 +191,23 @@ class _Watch:
 
     current: _Watch | None = None
 
-    def __init__(self, ray: Any, address: str) -> None:
-        node = ray._private.worker._global_node
-        self._ours = {kind: node.all_processes.get(kind, []) for kind in ("gcs_server", "raylet")} if node else {}
-        self._remote = None if address.startswith("ray://") or any(self._ours.values()) else _gcs_address(ray)
+    def __init__(self, address: str) -> None:
         self._address, self._reached_s = address, time.monotonic()
+        self._starting = address == "local"
+        self._vital: dict[str, psutil.Process] = {}
+        self._remote: tuple[str, int] | None = None
         self.lost: str | None = None
         self._noticed, self._done = threading.Event(), threading.Event()
         _Watch.current = self
         threading.Thread(target=self._run, name="cluster-watch", daemon=True).start()
+
+    def connected(self, ray: Any) -> None:
+        """The cluster has started or was joined, and is complete."""
+        if self._starting:
+            self._find_processes()
+            self._starting = False
+        elif not self._address.startswith("ray://"):
+            self._remote = _gcs_address(ray)
 
     def check(self) -> None:
         if self.lost is None:
@@ -203,14 +216,19 @@ class _Watch:
             self._noticed.set()
             raise StageError(self.lost)
 
-    def leaving(self) -> None:
+    def unattended(self) -> None:
         self._noticed.set()
 
     def attend(self) -> None:
         self._reached_s = time.monotonic()
         self._noticed.clear()
 
-    def done(self) -> None:
+    def leave(self) -> None:
+        """Disconnect from the cluster, or stop it if it is ours."""
+        import ray
+
+        self._noticed.set()
+        ray.shutdown()
         self._done.set()
         _Watch.current = None
 
@@ -225,11 +243,19 @@ class _Watch:
         print(f"uniner-dist: StageError:\n{self.lost}", file=sys.stderr, flush=True)
         os._exit(StageError.exit_code)
 
+    def _find_processes(self) -> None:
+        for child in psutil.Process().children():
+            with suppress(psutil.NoSuchProcess):
+                if child.name() in _VITAL:
+                    self._vital.setdefault(child.name(), child)
+
     def _look_at_processes(self) -> str | None:
-        for kind, processes in self._ours.items():
-            if any(info.process.poll() is not None for info in processes):
+        if self._starting:
+            self._find_processes()
+        for name, process in list(self._vital.items()):
+            if not _runs(process):
                 return (
-                    f"the local Ray cluster died (its {kind} is gone); the same command goes on from what is committed"
+                    f"the local Ray cluster died (its {name} is gone); the same command goes on from what is committed"
                 )
         return None
 
@@ -244,6 +270,13 @@ class _Watch:
                 where = f"{self._remote[0]}:{self._remote[1]}"
                 return f"ray.address {self._address}: the cluster's head at {where} cannot be reached any more"
         return None
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _gcs_address(ray: Any) -> tuple[str, int]:

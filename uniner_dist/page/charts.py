@@ -178,9 +178,15 @@ def _axis(line: Timeline, bottom: float) -> list[str]:
     ticks = [line.end_s * part for part in (0, 0.25, 0.5, 0.75, 1)]
     places = ["start", "middle", "middle", "middle", "end"]
     return [
-        f'<text class="tick" text-anchor="{place}" x="{_x(tick, line):.1f}" y="{bottom + 20}">{duration(tick)}</text>'
+        f'<text class="tick" text-anchor="{place}" x="{_x(tick, line):.1f}" y="{bottom + 20}">'
+        f"{_time(tick, line)}</text>"
         for tick, place in zip(ticks, places, strict=True)
     ]
+
+
+def _time(seconds: float, line: Timeline) -> str:
+    """Where the whole axis is a few seconds long, with a decimal."""
+    return f"{seconds:.1f} s" if line.end_s < 8 else duration(seconds)
 
 
 def _marks(line: Timeline, bottom: float) -> list[str]:

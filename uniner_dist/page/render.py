@@ -100,7 +100,9 @@ def checks(report: Mapping[str, Any]) -> list[tuple[bool, str]]:
 def tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """(figure, what it is, more) for the head of the page."""
     prompts, done, annotations = report["prompts"], report["completions"], report["annotations"]
-    found = [("documents", f"{prompts['documents']:,}", f"{sum(prompts['rejects'].values()):,} rows rejected")]
+    found = [
+        ("documents", f"{prompts['documents']:,}", f"{_counted(sum(prompts['rejects'].values()), 'row')} rejected")
+    ]
     if annotations is not None:
         share = f"in {annotations['outcomes'].get('found', 0):,} annotations"
         found.append(("mentions", f"{sum(annotations['mentions'].values()):,}", share))
@@ -110,11 +112,15 @@ def tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         tokens = (done["prompt_tokens"] + done["completion_tokens"]) / done["answering_seconds"]
         found.append(("prompts/s", f"{done['prompts_per_s']:,.0f}", f"{tokens:,.0f} tokens/s"))
         found.append(("prefix cache", f"{done['prefix_hit_rate']:.0%}", "of prompt tokens"))
-        work = f"{done['replicas']:,} replica(s), {done['starts']:,} start(s), {done['deaths']:,} deaths"
+        work = ", ".join(_counted(done[f"{word}s"], word) for word in ("replica", "start", "death"))
         found.append(("answering", duration(done["answering_seconds"]), work))
     cost = cost_of(report)
     found.append(("cost", *cost))
     return found
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count:,} {word}" + "s" * (count != 1)
 
 
 def cost_of(report: Mapping[str, Any]) -> tuple[str, str]:
