@@ -202,7 +202,7 @@ def simulate(replicas: int, shards: int, mean_life_s: float, growing: bool, seed
     world = World(
         {s.name: s.estimated_tokens for s in manifest}, there, mean_life_s=mean_life_s, joins=joins, seed=seed
     )
-    config = PoolConfig(gpus_per_replica=1, replicas="auto" if replicas >= 8 else replicas)
+    config = PoolConfig(gpus_per_replica=1, shards_in_flight=2, replicas="auto" if replicas >= 8 else replicas)
     begun_cpu = time.process_time()
     # The modules' own names are replaced, so that nothing else of the process lives on the virtual clock.
     with patch.object(pool, "time", world.clock), patch.object(placement, "time", world.clock), ALWAYS_ANSWERS:
