@@ -99,7 +99,7 @@ train: $(READY) ## Train the demonstration model anew into ./training-legs/model
 	$(BIN)/python -m training.average --output training-legs/model training-legs/d training-legs/e
 
 clean: ## Remove .venv and what the demo wrote
-	rm -rf $(VENV) $(AIRFLOW) $(SPARK35) demo-output demo-output.work build dist
+	rm -rf $(VENV) $(AIRFLOW) $(SPARK35) demo-output demo-output.card demo-output.work build dist
 
 # These need uv, and for `lock` a UV_FIND_LINKS or index that has torch's CPU build. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
