@@ -53,14 +53,15 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def small_defaults(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def small_defaults(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster's own settings (SPARK_CONF_DIR), fit for a few rows: Spark's 200 shuffle partitions take minutes."""
     folder = tmp_path_factory.mktemp("conf")
     lines = ["spark.sql.shuffle.partitions 2", "spark.ui.enabled false", "spark.executor.memory 768m"]
     lines += [f"spark.{part}.extraJavaOptions {QUICK_JAVA}" for part in ("driver", "executor")]
     (folder / "spark-defaults.conf").write_text("\n".join(lines))
-    return folder
+    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+    monkeypatch.setenv("SPARK_CONF_DIR", str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +87,9 @@ def test_executors_need_nothing_but_python(
     bare_python: Path,
     dist: Path,
     corpus: Path,
-    small_defaults: Path,
+    small_defaults: None,
     local_rows: Rows,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     places = {
         "spark-submit --master": f"{BIN}/spark-submit --master",
@@ -101,8 +101,6 @@ def test_executors_need_nothing_but_python(
         "CORPUS": str(corpus),
         "OUTPUT": str(tmp_path / "out"),
     }
-    monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-    monkeypatch.setenv("SPARK_CONF_DIR", str(small_defaults))
     run(documented(places, *SCRIPTED))
     assert read_rows(tmp_path / "out") == local_rows
 
@@ -125,7 +123,7 @@ def test_three_jobs_on_two_clusters_share_nothing_but_the_storage(
     bare_python: Path,
     dist: Path,
     corpus: Path,
-    small_defaults: Path,
+    small_defaults: None,
     local_rows: Rows,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -134,8 +132,6 @@ def test_three_jobs_on_two_clusters_share_nothing_but_the_storage(
     with flaky_s3() as server, ray_head(bare_environment(tmp_path)) as head:
         for name, value in {**client_environment(server, attempts=3), **ACCESS}.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        monkeypatch.setenv("SPARK_CONF_DIR", str(small_defaults))
         S3FileSystem.clear_instance_cache()
         for path in corpus.rglob("*.parquet"):
             write_bytes(f"s3://bucket/corpus/{path.relative_to(corpus)}", path.read_bytes())

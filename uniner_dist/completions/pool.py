@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from uniner_dist.completions.cluster import check_cluster, cluster_is_lost
+from uniner_dist.completions.ledger import LOADED, Ledger
 from uniner_dist.completions.placement import Placement
 from uniner_dist.completions.policy import (
     MAX_WORK_FAILURES,
@@ -78,14 +79,9 @@ class Pool:
         self._placed_s = time.monotonic()
         self._next_pulse_s = 0.0
         self._wanted = 0
-        self._answered_by_gone = 0
-        self._replica_s_of_gone = 0.0
-        self._running_since_s = time.monotonic()
-        self._answering_since_s: float | None = None
-        self._began_s = time.monotonic()
+        self._ledger = Ledger(time.monotonic())
         self.slots: list[Slot] = []
         self.queue = WorkQueue({}, Limits())
-        self.summary = PoolSummary()
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -116,8 +112,7 @@ class Pool:
         limits = Limits(config.suspect_after, config.max_kills, config.max_shard_attempts, config.max_shard_killers)
         self.queue = WorkQueue(shards, limits, known)
         self._answered_before = answered_before
-        self.summary.shards += len(shards)
-        self._running_since_s, self._answering_since_s = time.monotonic(), None
+        self._ledger.run(time.monotonic(), len(shards))
         while self.queue.open:
             if self._should_stop():
                 self._drain()
@@ -153,8 +148,7 @@ class Pool:
         now = time.monotonic()
         for slot in self.slots:
             slot.pulse, slot.finished_prompts, slot.counters, slot.placed_s = None, 0, (0, 0), now
-        self._began_s, self._replica_s_of_gone, self._answered_by_gone = now, 0.0, 0
-        self.summary = PoolSummary(engines=self.summary.engines)
+        self._ledger.begin(now)
 
     def close(self) -> None:
         """Kill every replica; their engine processes end with them."""
@@ -175,7 +169,12 @@ class Pool:
     @property
     def finished_prompts(self) -> int:
         """Prompts answered, those of unfinished shards included as far as the last pulse told."""
-        return max(self.summary.prompts, self._answered_by_gone + sum(slot.finished_prompts for slot in self.slots))
+        return self._ledger.finished_prompts(self.slots)
+
+    @property
+    def summary(self) -> PoolSummary:
+        """Counters and events of the run, as of the last look."""
+        return self._ledger.summary
 
     # -- replicas ------------------------------------------------------------------------------------------------
 
@@ -206,18 +205,10 @@ class Pool:
             self._event(f"replica {slot.number}: {answer['warning']}")
 
     def _tell_time(self, now: float) -> None:
-        """Keep the seconds of the summary, also for those who look before the end."""
-        if self._answering_since_s is None and self._ready():
-            self._answering_since_s = now
-        placed = (slot for slot in self.slots if slot.state is not ReplicaState.PENDING)
-        self.summary.replica_s = self._replica_s_of_gone + sum(now - slot.placed_s for slot in placed)
-        self.summary.wall_s = now - self._running_since_s
-        self.summary.answering_s = now - (self._answering_since_s or now)
-        tokens = self.summary.prompt_tokens + self.summary.completion_tokens
-        self.summary.history.look(self.slots, self.finished_prompts, tokens, last=not self.queue.open)
+        self._ledger.tell_time(now, self.slots, last=not self.queue.open)
 
     def _ready(self) -> int:
-        return self.count(ReplicaState.READY) + self.count(ReplicaState.BUSY)
+        return sum(slot.state in LOADED for slot in self.slots)
 
     # -- works ---------------------------------------------------------------------------------------------------
 
@@ -228,7 +219,7 @@ class Pool:
         """
         if now < self._feed_not_before_s:
             return
-        ready = [slot for slot in self.slots if slot.state in (ReplicaState.READY, ReplicaState.BUSY)]
+        ready = [slot for slot in self.slots if slot.state in LOADED]
         # While suspect works wait, one replica is let run empty so that they get their turn alone.
         isolated = ready[0] if ready and self.queue.pending_alone else None
         for _ in range(self._config.shards_in_flight):
@@ -289,15 +280,13 @@ class Pool:
     def _finished(self, slot: Slot, reference: Any, result: WorkResult) -> None:
         work = slot.works.pop(reference)
         self.queue.done(work)
-        self.summary.add(result)
-        self.summary.busy_s += result.seconds
+        now = time.monotonic()
+        self._ledger.finished(now, result)
         self._deaths_in_row = self._unexplained_deaths_in_row = 0
         self._placement.health.worked(slot.node)
-        slot.last_progress_s = time.monotonic()
+        slot.last_progress_s = now
         if not slot.works:
             slot.state = ReplicaState.READY
-        if self.summary.first_answer_s is None and result.prompts:
-            self.summary.first_answer_s = time.monotonic() - self._began_s
 
     # -- trouble -------------------------------------------------------------------------------------------------
 
@@ -331,7 +320,7 @@ class Pool:
             return
         self._next_pulse_s = now + _PULSE_S
         for slot in self.slots:
-            if slot.pulse is None and slot.state in (ReplicaState.READY, ReplicaState.BUSY):
+            if slot.pulse is None and slot.state in LOADED:
                 slot.pulse = slot.actor.progress.remote()
 
     def _check_placement(self, now: float) -> None:
@@ -355,12 +344,9 @@ class Pool:
     def _lost(self, slot: Slot, error: Exception) -> None:
         """A replica is gone or useless: take it out, decide about its works, and wait before it is replaced."""
         loss = kind_of_loss(self._placement.is_gone(slot.node), slot.state)
-        self.summary.history.ended(slot.number, loss)
-        if slot.state is not ReplicaState.PENDING:
-            self._replica_s_of_gone += time.monotonic() - slot.placed_s
+        self._ledger.gone(time.monotonic(), slot, loss)
         slot.state = ReplicaState.DEAD
         self.slots.remove(slot)
-        self._answered_by_gone += slot.finished_prompts
         self._ray.kill(slot.actor, no_restart=True)
         avoided = self._placement.health.quarantined
         if loss is Loss.NODE:
@@ -416,7 +402,7 @@ class Pool:
         )
 
     def _event(self, words: str) -> None:
-        self.summary.events.append((round(time.monotonic() - self._began_s, 2), words))
+        self._ledger.event(time.monotonic(), words)
 
 
 def _name(work: Work) -> str:
