@@ -17,34 +17,16 @@ from pathlib import Path
 
 import torch
 from torch.nn import functional
-from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AttentionInterface, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.circuits import plant_copying
+from training.growing import grow, new_model
 from training.muon import Muon
 from training.packing import IGNORED, Batch, Packer, slot_names, task_batch
 from training.tokenizer import save_tokenizer
 
 log = logging.getLogger("training")
 TAG_WEIGHT = 0.3  # of the auxiliary loss, fading to a third of it over the task phase
-
-
-def new_model(vocabulary: int, hidden: int, layers: int, feed_forward: int) -> LlamaForCausalLM:
-    """A Llama with heads of 32 (a size that vLLM's CPU attention has kernels for) and tied embeddings."""
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=hidden,
-        intermediate_size=feed_forward,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden // 32,
-        num_key_value_heads=hidden // 32,
-        max_position_embeddings=2048,
-        rope_parameters={"rope_type": "default", "rope_theta": 100000.0},
-        tie_word_embeddings=True,
-        bos_token_id=1,
-        eos_token_id=2,
-        pad_token_id=None,
-    )
-    return LlamaForCausalLM(config)
 
 
 def plain_attention(
@@ -66,29 +48,6 @@ def plain_attention(
         attention_mask = torch.ones(length, length, dtype=torch.bool).tril()
     shares = torch.softmax(scores.masked_fill(~attention_mask, -1e4), dim=-1, dtype=scores.dtype)
     return (shares @ value).transpose(1, 2).contiguous(), None
-
-
-def deepen(model: LlamaForCausalLM, layers: int) -> LlamaForCausalLM:
-    """The same function with more layers: new ones stand behind old ones, from the end, and add nothing at first.
-
-    Their last projections are zero and learn from the first step ("Net2Net", Chen and others, 2015).
-    """
-    old = len(model.model.layers)
-    new = new_model(model.config.vocab_size, model.config.hidden_size, layers, model.config.intermediate_size)
-    is_new = [False] * layers
-    for place in range(layers - old):
-        is_new[layers - 1 - 2 * place] = True
-    sources = iter(model.model.layers)
-    with torch.no_grad():
-        new.model.embed_tokens.weight.copy_(model.model.embed_tokens.weight)
-        new.model.norm.weight.copy_(model.model.norm.weight)
-        for layer, fresh in zip(new.model.layers, is_new, strict=True):
-            if fresh:
-                layer.self_attn.o_proj.weight.zero_()
-                layer.mlp.down_proj.weight.zero_()
-            else:
-                layer.load_state_dict(next(sources).state_dict())
-    return new
 
 
 AttentionInterface.register("plain", plain_attention)
@@ -274,7 +233,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1728, help="tokens per step")
     parser.add_argument("--vocabulary", type=int, default=3000)
     parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=4, help="more than --start-from has: it is deepened")
+    parser.add_argument(
+        "--layers", type=int, default=4, help="this and the widths may be more than --start-from has"
+    )
     parser.add_argument("--feed-forward", type=int, default=320)
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="of AdamW: embeddings, norms")
     parser.add_argument("--matrix-rate", type=float, default=8e-3, help="of Muon: weight matrices of the layers")
@@ -289,8 +250,7 @@ def main() -> None:
         tokenizer = PreTrainedTokenizerFast.from_pretrained(options.start_from)
         tokenizer.save_pretrained(options.output)
         model = LlamaForCausalLM.from_pretrained(options.start_from, dtype=torch.float32)
-        if options.layers > model.config.num_hidden_layers:
-            model = deepen(model, options.layers)
+        model = grow(model, options.hidden, options.layers, options.feed_forward)
     else:
         tokenizer = save_tokenizer(options.output, vocabulary=options.vocabulary, seed=options.seed)
         model = new_model(len(tokenizer), options.hidden, options.layers, options.feed_forward)
