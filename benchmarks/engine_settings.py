@@ -1,10 +1,12 @@
 """Settings of one replica against each other: `python -m benchmarks.engine_settings "" max_in_flight=128`.
 
 Each argument is a variant: settings over the defaults of this project, with `;` between them and values in YAML. The
-empty one is the defaults, and the first is what the others are compared with. Known are `max_in_flight`, `block_size`,
-`in_process`, and `stop_empty` (stop at the token that already is the whole empty list, see `empty_list_ids`); anything
-else is an argument of vLLM's engine. All variants answer the same prompts without pool and Ray, each in a process of
-its own, in turn, and all again for every repeat. Prints a line of JSON for each run and a table.
+empty one is the defaults, and the first is what the others are compared with. Known are `max_in_flight`,
+`shards_in_flight`, `block_size`, `in_process`, and two that the project has no setting for: `stop_empty` (stop at the
+token that already is the whole empty list, see `empty_list_ids`) and `detokenize` (text and an output from vLLM at
+every step, which nobody reads). Anything else is an argument of vLLM's engine. All variants answer the same prompts
+without pool and Ray, each in a process of its own, in turn, and all again for every repeat. Prints a line of JSON for
+each run and a table.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ def empty_list_ids(decoder: AnswerDecoder, vocabulary: int) -> list[int]:
 
 def run_variant(folder: Path, words: str) -> dict[str, Any]:
     """One variant, in this process; the prompts stand in the folder above."""
+    from vllm.sampling_params import RequestOutputKind
+
     from benchmarks.replica_alone import complete_all, load_replica, read_answers, write_prompt_shards
     from uniner_dist.completions.engine import EngineSpec
     from uniner_dist.config import ModelConfig, PoolConfig
@@ -53,16 +57,21 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
     workload = json.loads((folder.parent / "workload.json").read_text())
     shards = write_prompt_shards(folder, workload["texts"], workload["types"], workload["shards"])
     settings.pop("in_process", None)
+    changes: dict[str, Any] = {}
+    if settings.pop("detokenize", False):
+        changes = {"detokenize": True, "output_kind": RequestOutputKind.CUMULATIVE}
     stop_empty, block_size = settings.pop("stop_empty", False), settings.pop("block_size", None)
     max_in_flight = settings.pop("max_in_flight", PoolConfig().max_in_flight)
+    at_a_time = settings.pop("shards_in_flight", PoolConfig().shards_in_flight)
     engine = EngineSpec("vllm", ModelConfig(name="demo"), 2048, block_size=block_size, extra=settings)
     replica = load_replica(folder, engine, max_in_flight)
     loaded: Any = replica._engine
     if stop_empty:
-        loaded._params = _stopping(loaded._params, empty_list_ids(replica._decoder, workload["vocabulary"]))
+        changes |= {"stop_token_ids": empty_list_ids(replica._decoder, workload["vocabulary"])}
+    loaded._params = _with(loaded._params, changes)
     steps = _counted(loaded)
     clock = Clock()
-    results = complete_all(replica, shards)
+    results = complete_all(replica, shards, at_a_time)
     clocked = clock.stop()
     (folder / "answers.json").write_text(json.dumps(read_answers(folder, shards)))
     own = psutil.Process()
@@ -79,13 +88,10 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
     }
 
 
-def _stopping(params: Any, token_ids: list[int]) -> Any:
-    from vllm import SamplingParams
-
-    return SamplingParams(
-        temperature=0.0, max_tokens=params.max_tokens, detokenize=False, output_kind=params.output_kind,
-        stop_token_ids=token_ids,
-    )  # fmt: skip
+def _with(params: Any, changes: Mapping[str, Any]) -> Any:
+    """vLLM's sampling parameters of the engine, with others in their place."""
+    names = ("temperature", "max_tokens", "detokenize", "output_kind", "logprobs")
+    return type(params)(**{name: getattr(params, name) for name in names} | changes)
 
 
 def _counted(engine: Any) -> list[None]:
