@@ -141,7 +141,7 @@ def compare(options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     return runs
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="+", help="settings, such as 'max_in_flight=128;block_size=64'")
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--output", type=Path, help="JSON file")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.folder:
         run = run_variant(options.folder, options.variants[0])
         (options.folder / "run.json").write_text(json.dumps(run))
@@ -177,4 +177,4 @@ def _workload(options: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The benchmark for GPUs, on CPU with a tiny model of random weights: it runs, and both ways answer the same."""
+"""The benchmarks that need no Spark: they run, and all ways answer the same."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engine_settings import main as compare_settings
 from benchmarks.gpu import main
 
 
@@ -22,3 +23,18 @@ def test_the_benchmark_for_gpus_runs_on_cpu_and_both_ways_answer_the_same(tmp_pa
     assert ours["computed_tokens"] <= plain["computed_tokens"]
     counters = ours["counters"]
     assert counters["vllm:prefix_cache_hits"] / counters["vllm:prefix_cache_queries"] == ours["prefix_hit_rate"]
+
+
+@pytest.mark.vllm
+def test_settings_of_a_replica_are_compared_and_answers_that_stop_at_the_empty_list_are_the_same(
+    tmp_path: Path,
+) -> None:
+    output = tmp_path / "runs.json"
+    stop = "stop_empty=true;detokenize=true;max_in_flight=8;shards_in_flight=2;block_size=64"
+    compare_settings(["", stop, "--prompts", "60", "--repeats", "1", "--output", str(output)])
+    first, second = json.loads(output.read_text())
+    assert (first["variant"], second["variant"]) == ("", stop)
+    assert second["differing"] == 0
+    assert second["generated_tokens"] < first["generated_tokens"]
+    assert second["computed_tokens"] > first["computed_tokens"]
+    assert second["steps"] > first["steps"] > 0
