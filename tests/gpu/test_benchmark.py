@@ -26,9 +26,7 @@ def test_the_benchmark_for_gpus_runs_on_cpu_and_both_ways_answer_the_same(tmp_pa
 
 
 @pytest.mark.vllm
-def test_settings_of_a_replica_are_compared_and_answers_that_stop_at_the_empty_list_are_the_same(
-    tmp_path: Path,
-) -> None:
+def test_a_replica_with_other_settings_that_stops_at_the_empty_list_answers_the_same(tmp_path: Path) -> None:
     output = tmp_path / "runs.json"
     stop = "stop_empty=true;detokenize=true;max_in_flight=8;shards_in_flight=2;block_size=64"
     compare_settings(["", stop, "--prompts", "60", "--repeats", "1", "--output", str(output)])
