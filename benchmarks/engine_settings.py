@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ from uniner_dist.core.parse import official_items
 
 #: Of the table: measure, head, digits.
 COLUMNS = (
-    ("prompts_per_s", "prompts/s", 0), ("cpu_ms_per_prompt", "CPU ms per prompt", 2), ("steps", "steps", 0),
+    ("prompts_per_s", "prompts/s", 0), ("cpu_ms_per_prompt", "CPU ms per prompt", 2),
+    ("around_ms_per_prompt", "of it around the engine", 3), ("steps", "steps", 0),
     ("generated_tokens", "tokens generated", 0), ("computed_tokens", "prompt tokens computed", 0),
     ("peak_mib", "peak MiB", 0), ("differing", "other answers", 0),
 )  # fmt: skip
@@ -69,7 +71,8 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
     if stop_empty:
         changes |= {"stop_token_ids": empty_list_ids(replica._decoder, workload["vocabulary"])}
     loaded._params = _with(loaded._params, changes)
-    steps = _counted(loaded)
+    steps = _timed(loaded, "step")
+    around = [_timed(replica, name) for name in ("_assemble", "_table")]
     clock = Clock()
     results = complete_all(replica, shards, at_a_time)
     clocked = clock.stop()
@@ -81,6 +84,7 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 1),
         "prompts_per_s": prompts / seconds,
         "cpu_ms_per_prompt": 1000 * (clocked["front_end_cpu_s"] + clocked["engine_cpu_s"]) / prompts,
+        "around_ms_per_prompt": 1000 * sum(map(sum, around)) / prompts,  # from Arrow to tokens and back
         "steps": len(steps),
         "generated_tokens": sum(r.completion_tokens for r in results),
         "computed_tokens": sum(r.prompt_tokens - r.cached_tokens for r in results),
@@ -94,17 +98,20 @@ def _with(params: Any, changes: Mapping[str, Any]) -> Any:
     return type(params)(**{name: getattr(params, name) for name in names} | changes)
 
 
-def _counted(engine: Any) -> list[None]:
-    """Grows by one with every step of the engine from now on."""
-    steps: list[None] = []
-    step = engine.step
+def _timed(owner: Any, name: str) -> list[float]:
+    """Grows with every call of a method from now on, by the CPU seconds of its thread."""
+    seconds: list[float] = []
+    method = getattr(owner, name)
 
-    def counting() -> Any:
-        steps.append(None)
-        return step()
+    def timed(*arguments: Any) -> Any:
+        begun = time.thread_time()
+        try:
+            return method(*arguments)
+        finally:
+            seconds.append(time.thread_time() - begun)
 
-    engine.step = counting
-    return steps
+    setattr(owner, name, timed)
+    return seconds
 
 
 def table(runs: Sequence[Mapping[str, Any]]) -> str:

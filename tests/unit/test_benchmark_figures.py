@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.engine_settings import empty_list_ids, table
+from benchmarks.engine_settings import COLUMNS, empty_list_ids, table
 from benchmarks.gpu import count_parameters, figures, make_texts
 from benchmarks.throughput.compare import differing, explain, markdown, summarise
 from benchmarks.throughput.tree import Tree
@@ -67,10 +67,9 @@ def test_the_tokens_that_are_the_empty_list_are_derived_from_the_tokenizer() -> 
 
 
 def test_variants_of_settings_are_told_by_their_medians() -> None:
-    measures = ("prompts_per_s", "cpu_ms_per_prompt", "steps", "generated_tokens", "computed_tokens", "peak_mib")
-    first = {"variant": "", "differing": 0, **dict.fromkeys(measures, 100)}
+    first = {"variant": "", **dict.fromkeys((name for name, _, _ in COLUMNS), 100)}
     lines = table([first, first | {"prompts_per_s": 300}, first | {"variant": "block_size=64"}]).splitlines()
-    assert lines[2] == "| defaults | 200 (100–300) | 100.00 | 100 | 100 | 100 | 100 | 0 |"
+    assert lines[2] == "| defaults | 200 (100–300) | 100.00 | 100.000 | 100 | 100 | 100 | 100 | 100 |"
     assert lines[3].startswith("| block_size=64 | 100 |")
 
 
