@@ -65,7 +65,10 @@ def _cpu_seconds() -> float:
 
 
 class _Sampler:
-    """A thread that looks at the memory of this process and its children."""
+    """A thread that looks at the memory of this process and its children.
+
+    A child that the JVM has just forked is as big as the JVM for a moment, under another name than `java`.
+    """
 
     def __init__(self) -> None:
         self.jvm = self.python = 0
@@ -84,10 +87,10 @@ class _Sampler:
             jvm = python = 0
             for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
                 try:
-                    memory, is_java = process.memory_info().rss, process.name() == "java"
+                    memory, name = process.memory_info().rss, process.name()
                 except psutil.NoSuchProcess:
                     continue
-                jvm, python = jvm + memory * is_java, python + memory * (not is_java)
+                jvm, python = jvm + memory * (name == "java"), python + memory * name.startswith("python")
             self.jvm, self.python = max(self.jvm, jvm), max(self.python, python)
 
 

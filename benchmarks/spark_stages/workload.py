@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from uniner_dist import demo
@@ -33,6 +35,8 @@ LONG_WORDS = 150_000
 #: Share of answers that name something; of those, one in so many is cut off.
 FOUND, CUT_OFF_EVERY = 0.2, 200
 
+Words = npt.NDArray[np.object_]
+
 _WORDS = 26
 _NAME = re.compile(r"\b[A-Z][a-z]+(?: [A-Z][a-z]+)*")
 
@@ -41,7 +45,7 @@ def write_corpus(folder: Path, documents: int, long_words: int = LONG_WORDS) -> 
     """Write a corpus of (`doc_id`, `text`) in 16 files, the last row of which is the long document."""
     rng = np.random.default_rng(5)
     folder.mkdir(parents=True)
-    words, names = _vocabulary(rng)
+    words, names = _vocabulary()
     borders = np.linspace(0, documents - 1, FILES + 1).astype(int)
     frequent = _texts(rng, words, names, 1)[0]
     for number, (begin, end) in enumerate(pairwise(borders)):
@@ -59,20 +63,19 @@ def write_corpus(folder: Path, documents: int, long_words: int = LONG_WORDS) -> 
         pq.write_table(table, folder / f"part-{number:05d}.parquet")
 
 
-def _vocabulary(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Common words, and names."""
-    letters = np.array(list("etaoinshrdlucmfwypvbgk"))
+def _vocabulary() -> tuple[Words, Words]:
+    """Common words and names of the sample corpus, so that tokens are as long as in real text."""
+    texts = pads.dataset(demo.corpus_path(), format="parquet").to_table()["text"].drop_null().to_pylist()
+    everything = " ".join(texts)
+    words = sorted(set(re.findall(r"\b[a-z]{2,}\b", everything)))
+    names = sorted(set(re.findall(r"(?<=[a-z] )[A-Z][a-z]+", everything)))
+    return np.array(words, dtype=object), np.array(names, dtype=object)
 
-    def word() -> str:
-        return "".join(rng.choice(letters, size=rng.integers(2, 10)))
 
-    return np.array([word() for _ in range(8000)]), np.array([word().capitalize() for _ in range(4000)])
-
-
-def _texts(rng: np.random.Generator, words: np.ndarray, names: np.ndarray, count: int) -> list[str]:
+def _texts(rng: np.random.Generator, words: Words, names: Words, count: int) -> list[str]:
     """Sentences with Zipf-like words, and names at two to four of their places."""
     ranks = (len(words) * rng.random((count, _WORDS)) ** 3).astype(int)
-    chosen = words[ranks].astype(object)
+    chosen = words[ranks]
     for _ in range(4):
         rows = np.flatnonzero(rng.random(count) < 0.75)
         places = rng.integers(0, _WORDS, len(rows))
