@@ -233,9 +233,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1728, help="tokens per step")
     parser.add_argument("--vocabulary", type=int, default=3000)
     parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument(
-        "--layers", type=int, default=4, help="this and the widths may be more than --start-from has"
-    )
+    parser.add_argument("--layers", type=int, default=4, help="this and the widths may be more than --start-from has")
     parser.add_argument("--feed-forward", type=int, default=320)
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="of AdamW: embeddings, norms")
     parser.add_argument("--matrix-rate", type=float, default=8e-3, help="of Muon: weight matrices of the layers")
