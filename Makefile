@@ -40,13 +40,14 @@ setup: $(READY) ## Install everything into .venv (the other commands do it for y
 demo: $(READY) ## Annotate the sample corpus with the demonstration model and show the result
 	@$(BIN)/uniner-dist demo
 
-test: $(READY) lint docs ## Lint, check types, build the documentation and run the tests, two at a time
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+# The files with long tests come first by name and the unit tests last, so that both workers end at the same time.
+test: $(READY) $(AIRFLOW)/.ready lint docs ## Lint, check types, build the documentation and run the tests, two at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: $(READY) ## The tests on a standalone Spark cluster, and a crash between S3 and S3 (some minutes)
 	@$(BIN)/python -m pytest -m slow
 
-test-airflow: $(READY) $(AIRFLOW)/.ready ## Run the DAGs in a real Airflow, which gets an environment of its own
+test-airflow: $(READY) $(AIRFLOW)/.ready ## Only the DAGs, in a real Airflow, which has an environment of its own
 	@$(BIN)/python -m pytest tests/airflow
 
 test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with the lowest Spark that is supported

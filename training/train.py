@@ -157,14 +157,20 @@ def _copy_step(trainer: Trainer, generator: torch.Generator, blank: int, tokens:
     return trainer.token_loss(trainer.hidden(ids, None, None), targets)[0], 0.2
 
 
-def curriculum(progress: float, rng: random.Random) -> tuple[tuple[int, int], int, float]:
-    """(sentences per text, row length, noise share) at a point of the task phase."""
+def curriculum(progress: float, rng: random.Random, single: float = 0.0) -> tuple[tuple[int, int], int, float]:
+    """(sentences per text, row length, noise share) at a point of the task phase.
+
+    Args:
+        single: share of steps with single sentences in its last third.
+    """
     if progress < 0.1:
         return (1, 1), 216, 0.15
     if progress < 0.35:
         return (1, 2), 288, 0.15
     if progress < 0.65:
         return (1, 3), 288, 0.1
+    if single and rng.random() < single:
+        return (1, 1), 216, 0.05
     roll = rng.random()
     if roll < 0.05:
         return (10, 24), 1024, 0.05
@@ -182,11 +188,12 @@ def learn_the_task(
     seed: int,
     output: Path,
     begin: float = 0.0,
+    single: float = 0.0,
 ) -> None:
     """Phase two: warm up, hold, then decay the learning rate over the second half.
 
     Where `minutes` run out before `steps`, the schedule is squeezed so that it still ends with a low learning rate.
-    `begin` is the progress to begin at, for a model that has been trained before.
+    `begin` is the progress to begin at, for a model that has been trained before; `single` is that of `curriculum`.
     """
     rng = random.Random(seed)
     packer = Packer(tokenizer, slot_names())
@@ -197,7 +204,7 @@ def learn_the_task(
         if progress >= 1:
             log.info("out of time after %d steps", step)
             return
-        sentence_range, length, noise = curriculum(progress, rng)
+        sentence_range, length, noise = curriculum(progress, rng, single)
         if step % 10 == 9 and progress < 0.6:
             trainer.step(*_copy_step(trainer, generator, blank, tokens))
         batch = task_batch(packer, rng, tokens, sentence_range, length, noise)
@@ -238,6 +245,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="of AdamW: embeddings, norms")
     parser.add_argument("--matrix-rate", type=float, default=8e-3, help="of Muon: weight matrices of the layers")
     parser.add_argument("--begin", type=float, default=0.0, help="progress (0 to 1) at which the task phase begins")
+    parser.add_argument("--single", type=float, default=0.0, help="share of single sentences in the last third")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -260,7 +268,7 @@ def main() -> None:
     if not options.start_from:
         blank = tokenizer.encode(" ", add_special_tokens=False)[0]
         learn_to_copy(trainer, len(tokenizer), blank, options.copy_steps, 1024, options.seed)
-    where = (options.seed + 1, options.output, options.begin)
+    where = (options.seed + 1, options.output, options.begin, options.single)
     learn_the_task(trainer, tokenizer, options.steps, options.minutes, options.tokens, *where)
     save(model, options.output)
     log.info("wrote %s", options.output)

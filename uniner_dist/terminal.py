@@ -167,7 +167,7 @@ def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]
     id_column, text_column = run.config.corpus.id_column, run.config.corpus.text_column
     fs, path = open_fs(run.config.output.path)
     annotations = pads.dataset(path, filesystem=fs, format="parquet", partitioning="hive")
-    rows = annotations.head(4000, columns=[id_column, "entity_type", "entities"]).to_pylist()
+    rows = annotations.head(4000, columns=[id_column, "entity_type", "entities"], use_threads=False).to_pylist()
     by_document: dict[Any, list[dict[str, Any]]] = {}
     for row in rows:
         entities = [{**entity, "label": row["entity_type"]} for entity in row["entities"]]
@@ -181,6 +181,7 @@ def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]
     chosen = ranked[:limit]
     fs, path = open_fs(run.config.corpus.path)
     corpus = pads.dataset(path, filesystem=fs, format="parquet")
-    texts = corpus.scanner(columns=[id_column, text_column], filter=pads.field(id_column).isin(chosen)).to_table()
+    wanted = pads.field(id_column).isin(chosen)
+    texts = corpus.to_table(columns=[id_column, text_column], filter=wanted, use_threads=False)
     by_id = {row[id_column]: row[text_column] for row in texts.to_pylist()}
     return [(key, by_id.get(key) or "", by_document[key]) for key in chosen]

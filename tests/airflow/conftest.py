@@ -135,7 +135,7 @@ class Deployment:
 
 def make_deployment(root: Path) -> Deployment:
     """Set an Airflow up below a folder."""
-    assert (AIRFLOW / "airflow").exists(), "Airflow's environment is not there: make test-airflow makes it"
+    assert (AIRFLOW / "airflow").exists(), "Airflow's environment is not there: make test and make test-airflow make it"
     (root / "spark").mkdir()
     (root / "spark/spark-defaults.conf").write_text(_SPARK_DEFAULTS)
     shutil.copy(ROOT / "uniner_dist/log4j2.properties", root / "spark/log4j2.properties")

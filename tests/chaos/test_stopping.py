@@ -107,7 +107,7 @@ def test_a_ray_cluster_that_dies_while_it_starts_ends_the_command_in_words(tmp_p
     assert started.leave_behind() == []
 
 
-@pytest.mark.parametrize("part", ["gcs", "raylet"])
+@pytest.mark.parametrize("part", [pytest.param("gcs", marks=pytest.mark.slow), "raylet"])
 def test_a_ray_cluster_that_dies_ends_the_command_in_words(part: str, tmp_path: Path) -> None:
     started, _ = start_completions(tmp_path, slow_s=0.1)
     wait_until(lambda: started.files("completions/*.parquet") >= 1, started)

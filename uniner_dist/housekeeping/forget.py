@@ -247,15 +247,15 @@ def _recount(run: Run) -> None:
         return
     summary, shards = read_json(layout.prompts_summary), read_shards(layout)
     places, first = _dataset(layout.occurrences), pads.field("passage") == 0
-    reasons = _dataset(layout.rejects).to_table(columns=["reason"])["reason"]
+    reasons = _dataset(layout.rejects).to_table(columns=["reason"], use_threads=False)["reason"]
     rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
     prompts, asked = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked"))
     summary |= {
-        "documents": places.count_rows(filter=first),
+        "documents": places.count_rows(filter=first, use_threads=False),
         "rejects": {reason: rejects[reason] for reason in summary["rejects"] if reason in rejects},
         "rejected": len(reasons),
-        "split_documents": places.count_rows(filter=first & (pads.field("passages") > 1)),
-        "passages": places.count_rows(),
+        "split_documents": places.count_rows(filter=first & (pads.field("passages") > 1), use_threads=False),
+        "passages": places.count_rows(use_threads=False),
         "unique_passages": int(pc.sum(shards["passages"]).as_py() or 0),
         "prompts": prompts,
         "prompts_known": prompts - asked,
