@@ -26,6 +26,9 @@ from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import ForeignFileError, read_completions, read_prompts
 
+#: How engines spell the empty list, behind a prompt that ends without a blank and behind one that does not.
+_EMPTY_OUTPUTS = (" []", "[]")
+
 #: The answer to one question about one passage or document.
 ANSWER = pa.struct(
     [
@@ -136,7 +139,7 @@ class AnswerReader:
         texts, ids = prompts["text"].take(first_rows), prompts["passage_id"].take(first_rows)
         passages = texts.to_pylist()
         _check_texts(shard, ids.to_pylist(), passages)
-        answers = self._answer(shard, passages, completions).to_arrow()
+        answers = self._answer(shard, passages, completions)
         failed = _failed_passages(answers, types)
         columns = [
             ids.combine_chunks(),
@@ -162,21 +165,26 @@ class AnswerReader:
         rows = (np.arange(passages, dtype=np.int64) * types)[:, None] + self._label_asks[None, :]
         return answers.take(pa.array(rows.reshape(-1)))
 
-    def _answer(self, shard: str, texts: Sequence[str], completions: pa.Table) -> AnswerColumns:
-        """Read every completion; most are the empty list, for which nothing needs to be looked at."""
+    def _answer(self, shard: str, texts: Sequence[str], completions: pa.Table) -> pa.StructArray:
+        """Read every completion; most are the empty list, which is read once for all of them."""
         columns, types = AnswerColumns(), len(self._asks)
-        names = ["output", "finish_reason", "error_kind", "error"]
-        values = [completions[name].to_pylist() for name in names]
-        extra = [completions[name].to_pylist() for name in ("tokens", "logprobs")] if self._scores else None
-        for row, (output, finish_reason, error_kind, error) in enumerate(zip(*values, strict=True)):
+        columns.add("none")
+        looked_at = np.arange(completions.num_rows)
+        if not self._scores:
+            empty = pc.is_in(completions["output"], pa.array(_EMPTY_OUTPUTS))
+            looked_at = np.flatnonzero(~np.asarray(empty))
+        rest = completions.take(pa.array(looked_at))
+        values = [rest[name].to_pylist() for name in ("output", "finish_reason", "error_kind", "error")]
+        extra = [rest[name].to_pylist() for name in ("tokens", "logprobs")] if self._scores else None
+        for number, (output, finish_reason, error_kind, error) in enumerate(zip(*values, strict=True)):
             if output is None:
                 columns.add(error_kind or Outcome.ENGINE_ERROR.value, error=error or "no answer and no reason given")
-            elif output == "[]" and extra is None:
-                columns.add("none")
             else:
-                scored = (extra[0][row], extra[1][row]) if extra is not None else (None, None)
-                self._parse(columns, shard, texts[row // types], output, finish_reason, *scored)
-        return columns
+                scored = (extra[0][number], extra[1][number]) if extra is not None else (None, None)
+                self._parse(columns, shard, texts[looked_at[number] // types], output, finish_reason, *scored)
+        places = np.zeros(completions.num_rows, dtype=np.int64)
+        places[looked_at] = np.arange(1, len(looked_at) + 1)
+        return columns.to_arrow().take(pa.array(places))
 
     def _parse(
         self,

@@ -30,6 +30,9 @@ from uniner_dist.spark import spark_type
 #: Long documents in one Arrow batch; one of 10 MB has some thousand passages.
 DOCUMENTS_PER_BATCH = 16
 
+#: So many passages of split documents, with their texts, are sent to every task (some 20 MB).
+_BROADCAST_PASSAGES = 10_000
+
 #: Columns of the quarantine behind those of the document.
 QUARANTINE_COLUMNS = ("entity_type", "ask", "passage_id", "start", "text", "outcome", "error", "raw_output")
 
@@ -42,12 +45,19 @@ def whole_documents(places: DataFrame, answers: DataFrame) -> DataFrame:
     return single.join(answers.select("passage_id", "answers"), "passage_id").select("document", "answers")
 
 
-def merged_documents(places: DataFrame, answers: DataFrame, run: Run) -> DataFrame:
+def merged_documents(places: DataFrame, answers: DataFrame, run: Run, passages: int) -> DataFrame:
     """`document`, `answers` of documents that were split, their passages' answers merged and checked.
 
-    Their texts, and no others, are shuffled: with the answers of each passage, then of each document.
+    Their texts, and no others, are shuffled: with the answers of each passage, then of each document. A few passages
+    are sent to every task instead, so that the answers of all others stay where they are.
+
+    Args:
+        passages: how many the split documents have together.
     """
-    parts = places.where("passages > 1").join(answers.select("passage_id", "answers"), "passage_id")
+    split = places.where("passages > 1")
+    if passages <= _BROADCAST_PASSAGES:
+        split = F.broadcast(split)
+    parts = answers.select("passage_id", "answers").join(split, "passage_id")
     doc_id = F.col("document").getField(run.config.corpus.id_column)
     grouped = parts.groupBy(doc_id.alias("id")).agg(
         F.first("document").alias("document"),

@@ -6,6 +6,7 @@ Everything is written into the run's own folder and may be written again at any 
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +33,9 @@ from uniner_dist.tables import map_in_arrow, read_table, write_rows, write_table
 
 #: Documents that one task turns into annotations: their exploded rows are sorted in its memory.
 _DOCUMENTS_PER_TASK = 250_000
+
+#: Fewer documents are not shared between tasks, however many cores are idle: files would get too small.
+_DOCUMENTS_WORTH_A_TASK = 50_000
 
 
 def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any]:
@@ -73,7 +77,9 @@ def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
     answers = _write_answers(spark, run, manifest.select(["shard"]).to_pylist())
     documents = whole_documents(places, answers)
     if prompts_summary["split_documents"]:
-        documents = documents.unionByName(merged_documents(places, answers, run))
+        whole = prompts_summary["documents"] - prompts_summary["split_documents"]
+        merged = merged_documents(places, answers, run, prompts_summary["passages"] - whole)
+        documents = documents.unionByName(merged)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(DOCUMENTS_PER_BATCH)}):
         _write_staged(spark, run, documents, places, prompts_summary["documents"])
     describe(spark, "audit the annotations")
@@ -104,27 +110,30 @@ def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: D
     Shuffling documents with their list of answers instead of exploded rows moves their id and carried columns once.
     """
     describe(spark, "write annotations")
-    gathered = _by_folder(documents, places, run, count, 2 * spark.sparkContext.defaultParallelism)
+    gathered = _by_folder(documents, places, run, count, spark.sparkContext.defaultParallelism)
     rows = annotation_rows(gathered, run)
     rows = rows.sortWithinPartitions(*[column(name) for name in (*run.partition_by, run.config.corpus.id_column)])
     write_table(rows, run.layout.staging, run.partition_by, run.config.output.max_records_per_file)
 
 
-def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, tasks: int) -> DataFrame:
+def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, cores: int) -> DataFrame:
     """Bring together the documents of a folder (entity types aside), those of a big one in several pieces."""
     names = [name for name in run.partition_by if name != "entity_type"]
     keys = [F.col("document").getField(name) for name in names]
     limit = run.config.output.max_records_per_file
     per_file = limit if "entity_type" in run.partition_by else max(1, limit // len(run.config.types))
-    per_piece = min(per_file, _DOCUMENTS_PER_TASK)
+    per_core = max(_DOCUMENTS_WORTH_A_TASK, ceil(count / cores))
+    per_piece = min(per_file, _DOCUMENTS_PER_TASK, per_core)
+    doc_id = F.col("document").getField(run.config.corpus.id_column)
+    if not keys:
+        return documents.repartition(max(1, ceil(count / per_piece)), doc_id)
     if count <= per_piece:  # no folder can be too big
-        return documents.repartition(tasks if keys else 1, *keys)
+        return documents.repartition(2 * cores, *keys)
     sizes = _folder_sizes(places, keys, per_piece)
     pieces = int((sizes.agg(F.sum("pieces")).first() or (1,))[0])
     same = F.lit(True)
     for i, key in enumerate(keys):
         same = same & key.eqNullSafe(F.col(f"folder_{i}"))
-    doc_id = F.col("document").getField(run.config.corpus.id_column)
     piece = F.pmod(F.xxhash64(doc_id), F.col("pieces"))
     sized = documents.join(F.broadcast(sizes), same)
     return sized.repartition(pieces, *keys, piece).select("document", "answers")

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uniner_dist.errors import StageError
@@ -30,6 +31,8 @@ from uniner_dist.storage.filesystem import (
 from uniner_dist.storage.layout import RunLayout
 
 _PREFIX = b"uniner."
+#: With offsets of 64 bits, as a shard's outputs may be long.
+_BINARY = pa.large_binary()
 #: Footers read at a time; on an object store each is a request of some 30 ms.
 _READERS = 32
 #: Read from the end of a file to see its footer, which takes some 3 kB here.
@@ -168,11 +171,19 @@ def checksum(table: pa.Table) -> str:
     """Digest of the values of keys, outputs and errors, independent of chunking and compression."""
     hasher = hashlib.sha256()
     for name in ("passage_id", "entity_type", "output", "error"):
-        for value in table.column(name).to_pylist():
-            data = b"\xff" if value is None else value.encode()
-            hasher.update(len(data).to_bytes(8, "little"))
-            hasher.update(data)
+        for chunk in table.column(name).chunks:
+            if len(chunk):
+                hasher.update(_with_lengths(chunk))
     return hasher.hexdigest()[:32]
+
+
+def _with_lengths(strings: pa.Array) -> Any:
+    """Every value behind its length in 8 bytes; null is the byte 0xff, which no string consists of."""
+    values = pc.fill_null(strings.cast(_BINARY), b"\xff")
+    lengths = pc.binary_length(values).to_numpy().astype("<u8")
+    prefixes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(values), [None, pa.py_buffer(lengths)])
+    joined = pc.binary_join_element_wise(prefixes.cast(_BINARY), values, pa.scalar(b"", _BINARY))
+    return memoryview(joined.buffers()[2])[: 8 * len(values) + int(lengths.sum())]
 
 
 class ForeignFileError(StageError):

@@ -1,0 +1,49 @@
+"""Compare the Spark stages with the barest jobs: `python -m benchmarks.spark_stages --prompts 1000000 --repeats 3`.
+
+One Spark session (`local[2]`, the project's own settings) does everything, after a small warm-up: per repeat the real
+stages and their bare counterparts in turn. Prints tables and writes everything as JSON (`--output`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.spark_stages.compare import compare, markdown
+from benchmarks.spark_stages.workload import open_over, write_corpus
+from uniner_dist.pipeline import silence_py4j
+from uniner_dist.spark import spark_session
+
+WARM_UP_PROMPTS = 100_000
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="is emptied; default: a temporary one")
+    parser.add_argument("--output", type=Path, help="JSON")
+    options = parser.parse_args()
+    silence_py4j()
+    folder = (options.folder or Path(tempfile.mkdtemp())).resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        write_corpus(folder / "small", 1000)
+        with spark_session(open_over(folder / "small", folder / "none").config) as spark:
+            compare(spark, folder / "warm-up", WARM_UP_PROMPTS, 1)
+            print("warmed up", file=sys.stderr, flush=True)
+            record = compare(spark, folder / "measured", options.prompts, options.repeats)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if options.output:
+        options.output.write_text(json.dumps(record, indent=1) + "\n")
+    print(markdown(record))
+
+
+if __name__ == "__main__":
+    main()
