@@ -37,7 +37,7 @@ COLUMNS = (
     ("prompts_per_s", "prompts/s", 0), ("cpu_ms_per_prompt", "CPU ms per prompt", 2),
     ("around_ms_per_prompt", "of it around the engine", 3), ("steps", "steps", 0),
     ("generated_tokens", "tokens generated", 0), ("computed_tokens", "prompt tokens computed", 0),
-    ("peak_mib", "peak MiB", 0), ("differing", "other answers", 0),
+    ("memory_mib", "MiB at the end", 0), ("differing", "other answers", 0),
 )  # fmt: skip
 
 
@@ -88,7 +88,7 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
         "steps": len(steps),
         "generated_tokens": sum(r.completion_tokens for r in results),
         "computed_tokens": sum(r.prompt_tokens - r.cached_tokens for r in results),
-        "peak_mib": sum(p.memory_info().rss for p in (own, *own.children(recursive=True))) / 2**20,
+        "memory_mib": sum(p.memory_info().rss for p in (own, *own.children(recursive=True))) / 2**20,
     }
 
 
