@@ -64,9 +64,11 @@ def load_replica(folder: Path, engine: EngineSpec, max_in_flight: int) -> Replic
     return replica
 
 
-def complete_all(replica: Replica, shards: Sequence[str]) -> list[WorkResult]:
-    """Answer every shard, with as many at a time as the pool would hand out."""
-    with ThreadPoolExecutor(PoolConfig().shards_in_flight) as threads:
+def complete_all(
+    replica: Replica, shards: Sequence[str], at_a_time: int = PoolConfig().shards_in_flight
+) -> list[WorkResult]:
+    """Answer every shard, by default with as many at a time as the pool would hand out."""
+    with ThreadPoolExecutor(at_a_time) as threads:
         return list(threads.map(lambda shard: replica.complete(Work(shard)), shards))
 
 

@@ -2,7 +2,7 @@
 
 Each way runs in a process of its own, in turn, and all of them again for every repeat. Prints a table with the median
 (least–most) of each measure and writes everything as JSON and a picture (`--output results` → `results.json`,
-`results.png`). Every way's answers are compared with those of plain vLLM.
+`results.png`). Every way's answers are compared with those of plain vLLM, and those that differ are explained.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.throughput.compare import differing, markdown, summarise
+from benchmarks.throughput.compare import explain, markdown, summarise
 from benchmarks.throughput.plot import draw
 from benchmarks.throughput.tree import run_watched
 from benchmarks.throughput.ways import BLOCK_SIZE, WAYS, environment, parse_way
@@ -55,15 +56,17 @@ def measure(words: str, folder: Path) -> dict[str, Any]:
 
 
 def _compared(folder: Path, words: str) -> dict[str, Any]:
-    """How many answers are not those of plain vLLM, once that has run, and a few of them."""
+    """How many answers are not those of plain vLLM, once that has run, by reason, and a few that have none."""
     if not (folder / f"{REFERENCE}.answers.json").exists():
         return {}
     wanted, found = (json.loads((folder / f"{name}.answers.json").read_text()) for name in (REFERENCE, words))
-    keys = differing(wanted, found)
+    reasons = explain(wanted, found, set(json.loads((folder / "spelling.json").read_text())))
+    counts = {reason: len(keys) for reason, keys in reasons.items()}
     examples = [
-        {"prompt": key, REFERENCE: wanted.get(key, "")[:80], "way": found.get(key, "")[:80]} for key in keys[:3]
+        {"prompt": key, REFERENCE: wanted.get(key, "")[:80], "way": found.get(key, "")[:80]}
+        for key in reasons["unexplained"][:3]
     ]
-    return {"differing": len(keys), **({"examples": examples} if examples else {})}
+    return {"differing": sum(counts.values()), **counts, **({"examples": examples} if examples else {})}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -94,6 +97,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--ways", default=",".join(WAYS), help="with settings of their own behind @, see ways.py")
     parser.add_argument("--output", type=Path, help="JSON and picture: this path with .json and .png behind it")
+    parser.add_argument("--keep", type=Path, help="copy prompts and the answers of every way into this folder")
     options = parser.parse_args()
     ways = options.ways.split(",")
     for words in ways:
@@ -113,6 +117,10 @@ def main() -> None:
                 record |= {"summary": summarise(runs, REFERENCE), "runs": runs}
                 if options.output:  # every time: a long comparison that is broken off is worth something too
                     options.output.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+        if options.keep:
+            options.keep.mkdir(parents=True, exist_ok=True)
+            for path in (*folder.glob("*.json"), *folder.glob("*.jsonl")):
+                shutil.copy(path, options.keep)
     print(json.dumps(workload))
     print(markdown(record["summary"], REFERENCE))
     if options.output:

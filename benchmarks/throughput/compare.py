@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 Run = Mapping[str, Any]
 #: What a median is taken of, where a way has it.
 MEASURES = (
     "prompts_per_s", "cpu_ms_per_prompt", "command_s", "command_cpu_s", "peak_mib", "computed_tokens", "differing",
+    "unexplained",
 )  # fmt: skip
 #: Of the table: measure, head, digits.
 COLUMNS = (
@@ -17,6 +18,7 @@ COLUMNS = (
     ("cpu_ms_per_prompt", "CPU ms per prompt", 2), ("cpu", "× {}", 2),
     ("command_s", "command, s", 1), ("command", "× {}", 2), ("command_cpu_s", "command, CPU s", 1),
     ("peak_mib", "peak MiB", 0), ("computed_tokens", "computed tokens", 0), ("differing", "other answers", 0),
+    ("unexplained", "unexplained", 0),
 )  # fmt: skip
 
 
@@ -24,6 +26,26 @@ def differing(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """Keys of prompts whose answer is missing, new or another, white space around it aside."""
     other = [key for key, answer in wanted.items() if key not in found or found[key].strip() != answer.strip()]
     return other + [key for key in found if key not in wanted]
+
+
+def explain(wanted: Mapping[str, str], found: Mapping[str, str], spelling: Collection[str]) -> dict[str, list[str]]:
+    """The keys of `differing` by the reason.
+
+    `special_tokens`: the text spells one, so that a plain string asks something else than the text. `broken_bytes`:
+    the answers are the same but for U+FFFD, bytes that make no character, which vLLM's own detokeniser may hold back
+    for ever. `unexplained`: all others.
+
+    Args:
+        spelling: keys of the prompts whose text spells a special token.
+    """
+    reasons: dict[str, list[str]] = {"special_tokens": [], "broken_bytes": [], "unexplained": []}
+    for key in differing(wanted, found):
+        shown = [answers.get(key, "").replace("\ufffd", "").strip() for answers in (wanted, found)]
+        both = key in wanted and key in found
+        same = both and shown[0] == shown[1]
+        reason = "broken_bytes" if same else "special_tokens" if both and key in spelling else "unexplained"
+        reasons[reason].append(key)
+    return reasons
 
 
 def summarise(runs: Sequence[Run], reference: str) -> dict[str, dict[str, Any]]:

@@ -37,9 +37,9 @@ def environment(kv_cache_gib: int) -> dict[str, str]:
     """What the processes of every way find, as replicas of this project do; vLLM reads it at import."""
     return {
         **os.environ, "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gib), "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
-        "OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_LOGGING_LEVEL": "ERROR",
-        "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false",
-        "VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo",
+        "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
+        "TOKENIZERS_PARALLELISM": "false", "VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo",
     }  # fmt: skip
 
 
@@ -49,11 +49,18 @@ def read_strings(folder: Path, order: str) -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: row["prompt"]) if order == "sorted" else rows
 
 
-def plain(folder: Path, order: str, settings: dict[str, Any], official: bool = False) -> Measured:
-    """`LLM.generate` over all prompts as strings at once; as the official scripts do it: a call per data set."""
+def plain(folder: Path, order: str, settings: dict[str, Any], official: bool = False, as_ids: bool = False) -> Measured:
+    """`LLM.generate` over all prompts as strings at once; as the official scripts do it: a call per data set.
+
+    With `as_ids` it gets the very tokens that this project asks with, in the same order.
+    """
     from vllm import LLM, SamplingParams
 
     rows = read_strings(folder, order)
+    prompts: list[Any] = [row["prompt"] for row in rows]
+    if as_ids:
+        ids = json.loads((folder / "ids.json").read_text())
+        prompts = [{"prompt_token_ids": ids[row["key"]]} for row in rows]
     own = {"enable_prefix_caching": False, "block_size": 128} if official else {}
     llm = LLM(model=str(demo.model_path()), **{**ENGINE, **own, **settings})
     params = SamplingParams(temperature=0.0, max_tokens=MAX_TOKENS, stop=["</s>"] if official else None)
@@ -61,7 +68,7 @@ def plain(folder: Path, order: str, settings: dict[str, Any], official: bool = F
     ready = time.time()
     results = []
     for start in range(0, len(rows), size):
-        results += llm.generate([row["prompt"] for row in rows[start : start + size]], params, use_tqdm=False)
+        results += llm.generate(prompts[start : start + size], params, use_tqdm=False)
     answers = {row["key"]: result.outputs[0].text for row, result in zip(rows, results, strict=True)}
     window = {"ready": ready, "end": time.time(), "prompts": len(rows)}
     prompt_tokens = sum(len(result.prompt_token_ids) for result in results)
@@ -113,6 +120,7 @@ def ours(folder: Path, replicas: int, settings: dict[str, Any]) -> Measured:
 Way = Callable[[Path, dict[str, Any]], Measured]
 WAYS: dict[str, Way] = {
     "plain-sorted": lambda folder, settings: plain(folder, "sorted", settings),
+    "plain-ids": lambda folder, settings: plain(folder, "sorted", settings, as_ids=True),
     "plain-shuffled": lambda folder, settings: plain(folder, "shuffled", settings),
     "official-loop": lambda folder, settings: plain(folder, "sorted", settings, official=True),
     "ray-data": lambda folder, settings: ray_data(folder, "sorted", settings),
@@ -124,8 +132,13 @@ WAYS: dict[str, Way] = {
 def parse_way(words: str) -> tuple[Way, dict[str, Any]]:
     """A way and its settings, from `name@key=value;key=value` with values in YAML."""
     name, _, rest = words.partition("@")
-    pairs = (pair.partition("=") for pair in rest.split(";") if pair)
-    return WAYS[name], {key: yaml.safe_load(value) for key, _, value in pairs}
+    return WAYS[name], parse_settings(rest)
+
+
+def parse_settings(words: str) -> dict[str, Any]:
+    """Settings from `key=value;key=value` with values in YAML."""
+    pairs = (pair.partition("=") for pair in words.split(";") if pair)
+    return {key: yaml.safe_load(value) for key, _, value in pairs}
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
 """The prompts that every way of answering gets.
 
 Enters: a corpus and a number of prompts. Leaves, in a folder: `corpus/` in shuffled order, `run/` (a workdir whose
-prompts stage is done), `prompts.jsonl` (the same prompts as strings, shuffled), and the tokens that they take.
+prompts stage is done), `prompts.jsonl` (the same prompts as strings, shuffled), `ids.json` (the tokens of each, as this
+project assembles them), `spelling.json` (the prompts whose text spells a special token), and the tokens that they take.
 """
 
 from __future__ import annotations
@@ -82,12 +83,13 @@ def prepare(source: str | None, folder: Path, prompts: int, block: int) -> dict[
     run = open_run(load_config(None, options=options))
     with spark_session(run.config, quick=True) as spark:
         write_prompts(spark, run)
-    return _write_strings(run, folder / "prompts.jsonl", block)
+    return _write_strings(run, folder, block)
 
 
-def _write_strings(run: Run, path: Path, block: int) -> dict[str, int]:
+def _write_strings(run: Run, folder: Path, block: int) -> dict[str, int]:
     template = get_template(run.config.model.template)
-    tokenizer = PromptTokenizer.from_json(model.load_tokenizer_json(run.config.model), template)
+    tokenizer_json = model.load_tokenizer_json(run.config.model)
+    tokenizer = PromptTokenizer.from_json(tokenizer_json, template)
     names = sorted(read_shards(run.layout).column("shard").to_pylist())
     rows = [row for name in names for row in read_prompts(run.layout, name).to_pylist()]
     ids = [tokenizer.prompt_ids(row["text"], row["entity_type"]) for row in rows]
@@ -97,8 +99,17 @@ def _write_strings(run: Run, path: Path, block: int) -> dict[str, int]:
         for row in rows
     ]
     random.Random(6).shuffle(lines)
-    path.write_text("\n".join(lines) + "\n")
+    (folder / "prompts.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "ids.json").write_text(json.dumps({prompt_key(row): own for row, own in zip(rows, ids, strict=True)}))
+    specials = [token["content"] for token in json.loads(tokenizer_json)["added_tokens"] if token["special"]]
+    spelling = [prompt_key(row) for row in rows if spells(specials, row["text"] + row["entity_type"])]
+    (folder / "spelling.json").write_text(json.dumps(spelling))
     return {"prompts": len(rows), "prompt_tokens": sum(map(len, ids)), "ideal_tokens": ideal_tokens(ids, block)}
+
+
+def spells(specials: Iterable[str], text: str) -> bool:
+    """Whether a text spells a special token, such as `</s>`: in a plain string the tokenizer makes the token of it."""
+    return any(special in text for special in specials)
 
 
 def prompt_key(row: dict[str, str]) -> str:

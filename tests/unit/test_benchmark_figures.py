@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks.engine_settings import COLUMNS, empty_list_ids, table
 from benchmarks.gpu import count_parameters, figures, make_texts
-from benchmarks.throughput.compare import differing, markdown, summarise
+from benchmarks.throughput.compare import differing, explain, markdown, summarise
 from benchmarks.throughput.tree import Tree
 from benchmarks.throughput.ways import WAYS, parse_way
-from benchmarks.throughput.workload import choose_texts, ideal_tokens
+from benchmarks.throughput.workload import choose_texts, ideal_tokens, spells
+from tests.unit.tokenizer_factory import llama_json
+from uniner_dist import demo
+from uniner_dist.core.detokenize import AnswerDecoder
 
 
 def test_the_ideal_counts_each_whole_block_once_and_every_rest_of_a_prompt() -> None:
@@ -32,6 +37,40 @@ def test_the_same_block_behind_another_beginning_is_another_block() -> None:
 def test_answers_differ_when_missing_new_or_other_than_by_white_space() -> None:
     wanted = {"a": ' ["x"]', "b": "[]", "c": "[]"}
     assert differing(wanted, {"a": '["x"]', "b": "[ ]", "d": "[]"}) == ["b", "c", "d"]
+
+
+def test_differing_answers_are_explained_by_special_tokens_in_the_text_or_bytes_that_make_no_character() -> None:
+    wanted = {"a": ' ["x', "b": ' ["<s>"]', "c": ' ["y"]', "d": "[]", "e": ' ["\ufffdz ', "f": "[]"}
+    found = {"a": ' ["x\ufffd\ufffd', "b": ' ["s"]', "c": ' ["\ufffdz"]', "e": ' ["\ufffdz \ufffd', "f": " []"}
+    # No answer at all is never explained, and answers that agree need no explanation.
+    assert explain(wanted, found, spelling={"b", "d", "f"}) == {
+        "special_tokens": ["b"], "broken_bytes": ["a", "e"], "unexplained": ["c", "d"],
+    }  # fmt: skip
+    assert explain(found, {**found, "new": "[]"}, spelling={"new"})["unexplained"] == ["new"]
+
+
+def test_texts_that_spell_a_special_token_are_known() -> None:
+    assert [spells(["<s>", "</s>"], text) for text in ("a<s>b", "</s>", "< s>", "")] == [True, True, False, False]
+
+
+def test_the_tokens_that_are_the_empty_list_are_derived_from_the_tokenizer() -> None:
+    llama = json.loads(llama_json(legacy=True))
+    number = len(llama["model"]["vocab"])
+    llama["model"]["vocab"] |= {"[]": number, "▁[]": number + 1, "[],": number + 2, "()": number + 3, "[][": number + 4}
+    decoder = AnswerDecoder(json.dumps(llama), anchor=llama["model"]["vocab"]["▁"])
+    # "()" is none by the authors' parser; what stands behind a list does not matter to it.
+    assert empty_list_ids(decoder, number + 5) == [number, number + 1, number + 2, number + 4]
+    assert empty_list_ids(AnswerDecoder(llama_json(legacy=True), anchor=3), number) == []
+    path = Path(demo.model_path(), "tokenizer.json")
+    shipped = json.loads(path.read_text())["model"]["vocab"]
+    assert empty_list_ids(AnswerDecoder(path.read_text(), anchor=3), len(shipped)) == [shipped["Ġ[]"]]
+
+
+def test_variants_of_settings_are_told_by_their_medians() -> None:
+    first = {"variant": "", **dict.fromkeys((name for name, _, _ in COLUMNS), 100)}
+    lines = table([first, first | {"prompts_per_s": 300}, first | {"variant": "block_size=64"}]).splitlines()
+    assert lines[2] == "| defaults | 200 (100–300) | 100.00 | 100.000 | 100 | 100 | 100 | 100 | 100 |"
+    assert lines[3].startswith("| block_size=64 | 100 |")
 
 
 def run(way: str, repeat: int, speed: float, cpu: float, command: float) -> dict[str, object]:

@@ -30,8 +30,8 @@ from uniner_dist.spark import spark_type
 #: Long documents in one Arrow batch; one of 10 MB has some thousand passages.
 DOCUMENTS_PER_BATCH = 16
 
-#: So many passages of split documents, with their texts, are sent to every task (some 20 MB).
-_BROADCAST_PASSAGES = 10_000
+#: The ids of so many passages are sent to every task (some 20 MB); never their documents, whose columns may be wide.
+_BROADCAST_IDS = 200_000
 
 #: Columns of the quarantine behind those of the document.
 QUARANTINE_COLUMNS = ("entity_type", "ask", "passage_id", "start", "text", "outcome", "error", "raw_output")
@@ -48,16 +48,16 @@ def whole_documents(places: DataFrame, answers: DataFrame) -> DataFrame:
 def merged_documents(places: DataFrame, answers: DataFrame, run: Run, passages: int) -> DataFrame:
     """`document`, `answers` of documents that were split, their passages' answers merged and checked.
 
-    Their texts, and no others, are shuffled: with the answers of each passage, then of each document. A few passages
-    are sent to every task instead, so that the answers of all others stay where they are.
+    Their texts, and no others, are shuffled: with the answers of each passage, then of each document. Unless they are
+    very many, all other answers are left out first, so that these are not shuffled.
 
     Args:
         passages: how many the split documents have together.
     """
     split = places.where("passages > 1")
-    if passages <= _BROADCAST_PASSAGES:
-        split = F.broadcast(split)
-    parts = answers.select("passage_id", "answers").join(split, "passage_id")
+    if passages <= _BROADCAST_IDS:
+        answers = answers.join(F.broadcast(split.select("passage_id")), "passage_id", "left_semi")
+    parts = split.join(answers.select("passage_id", "answers"), "passage_id")
     doc_id = F.col("document").getField(run.config.corpus.id_column)
     grouped = parts.groupBy(doc_id.alias("id")).agg(
         F.first("document").alias("document"),
