@@ -28,12 +28,12 @@ def measure(spark: SparkSession, work: Callable[[], Any]) -> dict[str, Any]:
     spark.sparkContext.setJobDescription("the only step")
     first, load = len(_jobs(spark)), os.getloadavg()[0]
     sampler = _Sampler()
-    begun, before = time.monotonic(), _cpu_seconds()
+    begun = time.monotonic()
     with sampler:
         work()
     result: dict[str, Any] = {
         "wall_s": time.monotonic() - begun,
-        "cpu_s": _cpu_seconds() - before,
+        "cpu_s": sampler.cpu_seconds(),
         "jvm_mib": sampler.jvm / MIB,
         "python_mib": sampler.python / MIB,
         "load": load,
@@ -57,41 +57,48 @@ def file_sizes(folder: str) -> dict[str, Any]:
     }
 
 
-def _cpu_seconds() -> float:
-    """So far, of this process and its children, those that ended and were waited for included."""
-    own = psutil.Process()
-    times = [process.cpu_times() for process in [own, *own.children(recursive=True)]]
-    return sum(t.user + t.system + t.children_user + t.children_system for t in times)
-
-
 class _Sampler:
-    """A thread that looks at the memory of this process and its children.
+    """A thread that looks at the CPU seconds and the memory of this process and its children.
 
-    A child that the JVM has just forked is as big as the JVM for a moment, under another name than `java`.
+    Python workers that Spark ends take their CPU seconds along: what was last seen of them counts. A child that the JVM
+    has just forked is as big as the JVM for a moment, under another name than `java`.
     """
 
     def __init__(self) -> None:
         self.jvm = self.python = 0
+        self._before: dict[tuple[int, float], float] = {}
+        self._seen: dict[tuple[int, float], float] = {}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> None:
+        self._look()
+        self._before = dict(self._seen)
         self._thread.start()
 
     def __exit__(self, *error: object) -> None:
         self._done.set()
         self._thread.join()
+        self._look()
+
+    def cpu_seconds(self) -> float:
+        """From begin to end, of all processes that were seen."""
+        return sum(self._seen.values()) - sum(self._before.values())
 
     def _run(self) -> None:
         while not self._done.wait(_SAMPLE_S):
-            jvm = python = 0
-            for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-                try:
-                    memory, name = process.memory_info().rss, process.name()
-                except psutil.NoSuchProcess:
-                    continue
-                jvm, python = jvm + memory * (name == "java"), python + memory * name.startswith("python")
-            self.jvm, self.python = max(self.jvm, jvm), max(self.python, python)
+            self._look()
+
+    def _look(self) -> None:
+        jvm = python = 0
+        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+            try:
+                memory, name, times = process.memory_info().rss, process.name(), process.cpu_times()
+                self._seen[process.pid, process.create_time()] = times.user + times.system
+            except psutil.NoSuchProcess:
+                continue
+            jvm, python = jvm + memory * (name == "java"), python + memory * name.startswith("python")
+        self.jvm, self.python = max(self.jvm, jvm), max(self.python, python)
 
 
 def _jobs(spark: SparkSession) -> list[Any]:

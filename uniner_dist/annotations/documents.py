@@ -139,16 +139,23 @@ def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
 
 
 def annotation_rows(documents: DataFrame, run: Run) -> DataFrame:
-    """One row per document and label: id, carried columns, and `schemas.ANNOTATION_FIELDS`.
-
-    What made the rows also stands in the schema that Spark writes into every file's footer, at the column `model`.
-    """
+    """One row per document and label: id, carried columns, and `schemas.ANNOTATION_FIELDS` up to `raw_output`."""
     answer = F.col("answer")
     exploded = documents.select("document", F.posexplode("answers").alias("label", "answer"))
     return exploded.select(
         "document.*",
         _label(run, "label").alias("entity_type"),
         *[answer.getField(name).alias(name) for name in ("entities", "outcome", "repair", "score", "raw_output")],
+    )
+
+
+def with_origin(rows: DataFrame, run: Run) -> DataFrame:
+    """Add the rest of `schemas.ANNOTATION_FIELDS`: what made the rows.
+
+    That also stands in the schema that Spark writes into every file's footer, at the column `model`.
+    """
+    return rows.select(
+        "*",
         F.lit(run.id).alias("run_id"),
         F.lit(run.model_name).alias("model", metadata=describe(run)),
         F.lit(run.fingerprint).alias("fingerprint"),

@@ -22,6 +22,7 @@ from uniner_dist.annotations.documents import (
     merged_documents,
     quarantine_rows,
     whole_documents,
+    with_origin,
 )
 from uniner_dist.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
@@ -113,6 +114,7 @@ def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: D
     gathered = _by_folder(documents, places, run, count, spark.sparkContext.defaultParallelism)
     rows = annotation_rows(gathered, run)
     rows = rows.sortWithinPartitions(*[column(name) for name in (*run.partition_by, run.config.corpus.id_column)])
+    rows = with_origin(rows, run)  # behind the sort, which need not move what is the same in all rows
     write_table(rows, run.layout.staging, run.partition_by, run.config.output.max_records_per_file)
 
 
