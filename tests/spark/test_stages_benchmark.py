@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from benchmarks.spark_stages.compare import RIVALS, compare, markdown
 from benchmarks.spark_stages.workload import TYPES
 
-pytestmark = pytest.mark.spark
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.skipif(not hasattr(DataFrame, "repartitionById"), reason="the bare jobs need Spark 4.1"),
+]
 
 
 def test_stages_and_bare_jobs_move_the_same_rows(spark: SparkSession, tmp_path: Path) -> None:

@@ -240,8 +240,7 @@ def _environment(config: Config) -> dict[str, str]:
     if not gpus:
         env |= {
             "OMP_NUM_THREADS": str(engine.threads),
-            # vLLM's speculative decoding by n-grams (`engine.extra`) uses numba; with numba's own default, all cores,
-            # it took 9 times the CPU of this.
+            # Guessing from the text is done by numba; with its own default, all cores, an engine took 9 times the CPU.
             "NUMBA_NUM_THREADS": str(engine.threads),
             # The default binds the worker of every engine to core 0.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
