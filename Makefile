@@ -44,7 +44,7 @@ demo: $(READY) ## Annotate the sample corpus with the demonstration model and sh
 test: $(READY) $(AIRFLOW)/.ready lint docs ## Lint, check types, build the documentation and run the tests, two at a time
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-slow: $(READY) ## The tests on a standalone Spark cluster, and a crash between S3 and S3 (some minutes)
+test-slow: $(READY) ## The tests that take minutes: a standalone Spark cluster, a crash between S3 and S3, Ray's own death
 	@$(BIN)/python -m pytest -m slow
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Only the DAGs, in a real Airflow, which has an environment of its own

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from typing import Any
 import psutil
 
 from benchmarks.gpu import Clock
-from benchmarks.throughput.compare import differing
+from benchmarks.throughput.compare import cell, differing, spread
 from benchmarks.throughput.ways import environment, parse_settings
 from uniner_dist import demo
 from uniner_dist.core.detokenize import AnswerDecoder
@@ -49,6 +48,7 @@ def empty_list_ids(decoder: AnswerDecoder, vocabulary: int) -> list[int]:
 
 def run_variant(folder: Path, words: str) -> dict[str, Any]:
     """One variant, in this process; the prompts stand in the folder above."""
+    import msgspec
     from vllm.sampling_params import RequestOutputKind
 
     from benchmarks.replica_alone import complete_all, load_replica, read_answers, write_prompt_shards
@@ -70,7 +70,7 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
     loaded: Any = replica._engine
     if stop_empty:
         changes |= {"stop_token_ids": empty_list_ids(replica._decoder, workload["vocabulary"])}
-    loaded._params = _with(loaded._params, changes)
+    loaded._params = msgspec.structs.replace(loaded._params, **changes)
     steps = _timed(loaded, "step")
     around = [_timed(replica, name) for name in ("_assemble", "_table")]
     clock = Clock()
@@ -90,12 +90,6 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
         "computed_tokens": sum(r.prompt_tokens - r.cached_tokens for r in results),
         "memory_mib": sum(p.memory_info().rss for p in (own, *own.children(recursive=True))) / 2**20,
     }
-
-
-def _with(params: Any, changes: Mapping[str, Any]) -> Any:
-    """vLLM's sampling parameters of the engine, with others in their place."""
-    names = ("temperature", "max_tokens", "detokenize", "output_kind", "logprobs")
-    return type(params)(**{name: getattr(params, name) for name in names} | changes)
 
 
 def _timed(owner: Any, name: str) -> list[float]:
@@ -118,13 +112,8 @@ def table(runs: Sequence[Mapping[str, Any]]) -> str:
     """Medians by variant, with the range where there is one."""
     lines = [f"| variant | {' | '.join(head for _, head, _ in COLUMNS)} |", "|---" + "|---:" * len(COLUMNS) + "|"]
     for variant in dict.fromkeys(run["variant"] for run in runs):
-        cells = []
-        for name, _, digits in COLUMNS:
-            values = [run[name] for run in runs if run["variant"] == variant]
-            median, least, most = (
-                f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values))
-            )
-            cells.append(median if least == most else f"{median} ({least}–{most})")
+        own = [run for run in runs if run["variant"] == variant]
+        cells = [cell(spread([run[name] for run in own]), digits) for name, _, digits in COLUMNS]
         lines.append(f"| {variant or 'defaults'} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -209,7 +209,8 @@ def environment(gpu: bool, in_process: bool) -> dict[str, str]:
     values |= {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
     values["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process or not gpu else "1"
     if not gpu:
-        values |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1"}
+        values |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+        values |= {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_CPU_KVCACHE_SPACE": "1"}
     return {**os.environ, **values}
 
 

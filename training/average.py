@@ -2,7 +2,7 @@
 
 The ends of two legs that started from the same weights lie in one valley of the loss, and their mean is better than
 either ("Model soups", Wortsman and others, 2022). Everything but the weights is copied from the first checkpoint. With
-`--half` the weights are stored as float16, which halves the file and is no other model: engines may compute in float32.
+`--half` the weights are rounded to float16, which halves the file; engines may still compute in float32.
 """
 
 from __future__ import annotations

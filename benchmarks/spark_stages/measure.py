@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 from pyspark.sql import SparkSession
 
+from benchmarks.throughput.tree import Seen, look
+
 _SAMPLE_S = 0.25
 MIB = 2**20
 
@@ -66,8 +68,7 @@ class _Sampler:
 
     def __init__(self) -> None:
         self.jvm = self.python = 0
-        self._before: dict[tuple[int, float], float] = {}
-        self._seen: dict[tuple[int, float], float] = {}
+        self._before, self._seen = Seen(), Seen()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -90,15 +91,9 @@ class _Sampler:
             self._look()
 
     def _look(self) -> None:
-        jvm = python = 0
-        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-            try:
-                memory, name, times = process.memory_info().rss, process.name(), process.cpu_times()
-                self._seen[process.pid, process.create_time()] = times.user + times.system
-            except psutil.NoSuchProcess:
-                continue
-            jvm, python = jvm + memory * (name == "java"), python + memory * name.startswith("python")
-        self.jvm, self.python = max(self.jvm, jvm), max(self.python, python)
+        memory = look(psutil.Process(), self._seen)
+        python = sum(size for name, size in memory.items() if name.startswith("python"))
+        self.jvm, self.python = max(self.jvm, memory["java"]), max(self.python, python)
 
 
 def _jobs(spark: SparkSession) -> list[Any]:

@@ -64,11 +64,12 @@ def summarise(runs: Sequence[Run], reference: str) -> dict[str, dict[str, Any]]:
         values["speed"] = [mine["prompts_per_s"] / theirs["prompts_per_s"] for mine, theirs in pairs]
         values["cpu"] = [theirs["cpu_ms_per_prompt"] / mine["cpu_ms_per_prompt"] for mine, theirs in pairs]
         values["command"] = [theirs["command_s"] / mine["command_s"] for mine, theirs in pairs]
-        summary[way] = {"runs": len(own)} | {name: _spread(found) for name, found in values.items() if found}
+        summary[way] = {"runs": len(own)} | {name: spread(found) for name, found in values.items() if found}
     return summary
 
 
-def _spread(values: Sequence[float]) -> list[float]:
+def spread(values: Sequence[float]) -> list[float]:
+    """Median, least and most."""
     return [statistics.median(values), min(values), max(values)]
 
 
@@ -77,13 +78,13 @@ def markdown(summary: Mapping[str, Mapping[str, Any]], reference: str) -> str:
     heads = [head.format(reference) for _, head, _ in COLUMNS]
     lines = [f"| way | {' | '.join(heads)} |", "|---" + "|---:" * len(heads) + "|"]
     for way, row in summary.items():
-        cells = [_cell(row.get(name), digits) for name, _, digits in COLUMNS]
+        cells = [cell(row.get(name), digits) for name, _, digits in COLUMNS]
         lines.append(f"| {way} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(values: Sequence[float] | None, digits: int) -> str:
-    """Median, and the range where there is one."""
+def cell(values: Sequence[float] | None, digits: int) -> str:
+    """A `spread` as words: the median, and the range where there is one."""
     if values is None:
         return ""
     median, least, most = (f"{value:,.{digits}f}" for value in values)

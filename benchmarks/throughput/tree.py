@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import psutil
 
 _SAMPLE_S = 0.5
+#: CPU seconds by process id and start.
+Seen = dict[tuple[int, float], float]
 
 
 @dataclass
@@ -35,7 +38,7 @@ def run_watched(command: Sequence[str], env: Mapping[str, str], log: Path) -> Tr
     Raises:
         RuntimeError: it failed; the message ends with its last words.
     """
-    tree, seen = Tree(), dict[int, float]()
+    tree, seen = Tree(), Seen()
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=dict(env), stdout=stream, stderr=stream)
         done = threading.Event()
@@ -49,21 +52,29 @@ def run_watched(command: Sequence[str], env: Mapping[str, str], log: Path) -> Tr
     return tree
 
 
-def _watch(pid: int, tree: Tree, seen: dict[int, float], done: threading.Event) -> None:
+def _watch(pid: int, tree: Tree, seen: Seen, done: threading.Event) -> None:
     while not done.wait(_SAMPLE_S):
-        memory = 0
         try:
-            root = psutil.Process(pid)
-            family = [root, *root.children(recursive=True)]
+            memory = look(psutil.Process(pid), seen)
         except psutil.NoSuchProcess:
             continue
-        for member in family:
-            try:
-                times = member.cpu_times()
-                memory += member.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue
-            seen[member.pid] = times.user + times.system
         tree.times.append(time.time())
         tree.cpu.append(sum(seen.values()))
-        tree.peak_rss = max(tree.peak_rss, memory)
+        tree.peak_rss = max(tree.peak_rss, memory.total())
+
+
+def look(root: psutil.Process, seen: Seen) -> Counter[str]:
+    """One look at a process and its descendants; `seen` keeps the CPU seconds of those that have ended meanwhile.
+
+    Returns:
+        Resident bytes by program, such as `java`.
+    """
+    memory = Counter[str]()
+    for member in (root, *root.children(recursive=True)):
+        try:
+            times, resident = member.cpu_times(), member.memory_info().rss
+            seen[member.pid, member.create_time()] = times.user + times.system
+            memory[member.name()] += resident
+        except psutil.NoSuchProcess:
+            continue
+    return memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -18,7 +19,13 @@ from uniner_dist.storage import holder as holding
 from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, write_bytes
 from uniner_dist.storage.holder import current_holder, hold
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.shards import ForeignFileError, committed_shards, read_completions, write_completions
+from uniner_dist.storage.shards import (
+    ForeignFileError,
+    checksum,
+    committed_shards,
+    read_completions,
+    write_completions,
+)
 from uniner_dist.storage.snapshot import take_snapshot
 
 
@@ -101,6 +108,17 @@ def test_a_cut_or_altered_shard_is_recognised(tmp_path: Path) -> None:
     pq.write_table(forged, path)
     with pytest.raises(ForeignFileError, match="checksum"):
         read_completions(path, "s", "f")
+
+
+def test_a_checksum_is_that_of_every_value_behind_its_length_however_the_rows_are_chunked() -> None:
+    table = completions(['["Ængström 𝒳"]', "", None, "[]"])
+    hasher = hashlib.sha256()
+    for name in ("passage_id", "entity_type", "output", "error"):
+        for value in table[name].to_pylist():
+            data = b"\xff" if value is None else value.encode()
+            hasher.update(len(data).to_bytes(8, "little") + data)
+    assert checksum(table) == hasher.hexdigest()[:32]
+    assert checksum(pa.concat_tables([table.slice(0, 1), table.slice(1, 0), table.slice(1)])) == checksum(table)
 
 
 def test_a_second_start_is_refused_while_the_first_works_and_says_who_it_is(tmp_path: Path) -> None:

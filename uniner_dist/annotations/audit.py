@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from uniner_dist.core.outcomes import Outcome
@@ -80,21 +81,15 @@ def check_threshold(run: Run, summary: Mapping[str, Any], quarantine: DataFrame)
 
 
 def _count(staged: DataFrame, run: Run) -> DataFrame:
-    matches = [_count_entities(_has_match(match)).alias(f"match_{match}") for match in MATCHES]
+    matches = [F.sum(F.size(F.filter("entities", _has_match(match)))).alias(f"match_{match}") for match in MATCHES]
     return staged.groupBy("entity_type", "outcome").agg(
         F.count("*").alias("rows"),
         F.sum(F.size("entities")).alias("mentions"),
         F.count("repair").alias("repairs"),
-        _count_entities(_is_misplaced).alias("misplaced"),
-        *_sums_of_ids(column(run.config.corpus.id_column)),
+        F.sum(F.size(F.filter("entities", _is_misplaced))).alias("misplaced"),
+        _sum_of_ids(column(run.config.corpus.id_column)).alias("ids"),
         *matches,
     )
-
-
-def _count_entities(condition: Callable[[Column], Column]) -> Column:
-    """Entities that meet a condition; most rows have none, and are not asked."""
-    found = F.when(F.size("entities") > 0, F.size(F.filter("entities", condition))).otherwise(0)
-    return F.sum(found)
 
 
 def _has_match(match: str) -> Callable[[Column], Column]:
@@ -110,29 +105,19 @@ def _is_misplaced(entity: Column) -> Column:
     return ~F.when(start.isNull() | end.isNull(), nowhere).otherwise(placed)
 
 
-def _count_documents(places: DataFrame, run: Run) -> tuple[int, int]:
+def _count_documents(places: DataFrame, run: Run) -> tuple[int, Decimal]:
     doc_id = F.col("document").getField(run.config.corpus.id_column)
-    row = places.where("passage = 0").agg(F.count("*").alias("rows"), *_sums_of_ids(doc_id)).first()
-    return (int(row["rows"]), _digest(row)) if row else (0, 0)
+    row = places.where("passage = 0").agg(F.count("*"), _sum_of_ids(doc_id)).first()
+    return (int(row[0]), row[1] or Decimal(0)) if row else (0, Decimal(0))
 
 
-def _sums_of_ids(doc_id: Column) -> list[Column]:
-    """A digest of a set of ids: with equal counts, equal sums of 64-bit hashes mean equal sets.
-
-    Each half is summed by itself: a long has room for the halves of 2 billion ids, and no decimals are needed.
-    """
-    number = F.xxhash64(doc_id)
-    halves = {"ids_high": F.shiftright(number, 32), "ids_low": number.bitwiseAND(F.lit(0xFFFFFFFF))}
-    return [F.sum(half).alias(name) for name, half in halves.items()]
-
-
-def _digest(row: Row | Mapping[str, Any]) -> int:
-    """The sum of the hashes of the ids, from the sums of their halves; 0 of no rows."""
-    return ((row["ids_high"] or 0) << 32) + (row["ids_low"] or 0)
+def _sum_of_ids(doc_id: Column) -> Column:
+    """A digest of a set of ids: with equal counts, equal sums of 64-bit hashes mean equal sets."""
+    return F.sum(F.xxhash64(doc_id).cast("decimal(20,0)"))
 
 
 def _problems(
-    counts: list[dict[str, Any]], labels: list[str], documents: int, ids: int, prompts: Mapping[str, Any]
+    counts: list[dict[str, Any]], labels: list[str], documents: int, ids: Decimal, prompts: Mapping[str, Any]
 ) -> list[str]:
     """Every broken invariant, in words."""
     problems = []
@@ -147,7 +132,7 @@ def _problems(
         rows = sum(row["rows"] for row in own)
         if rows != documents:
             problems.append(f"{label}: {rows} rows for {documents} documents")
-        elif sum(map(_digest, own)) != ids:
+        elif sum((row["ids"] for row in own), Decimal(0)) != ids:
             problems.append(f"{label}: the ids of its rows are not those of the documents")
     unknown = {(row["entity_type"], row["outcome"]) for row in counts} - {(n, o.value) for n in labels for o in Outcome}
     problems += [f"unknown type or outcome {pair}" for pair in sorted(unknown, key=str)]

@@ -2,7 +2,7 @@
 
 Enters: a run whose prompts stage is done. Leaves: one committed completions file per shard and a summary of counters.
 The pool holds shard ids and counters, never prompts or answers. What a death or a failed start-up means is decided by
-`policy`; here those decisions are carried out with Ray.
+`policy` and how long to put up with it by `patience`; here those decisions are carried out with Ray.
 """
 
 from __future__ import annotations
@@ -15,24 +15,13 @@ from typing import Any
 
 from uniner_dist.completions.cluster import check_cluster, cluster_is_lost
 from uniner_dist.completions.ledger import LOADED, Ledger
+from uniner_dist.completions.patience import Patience
 from uniner_dist.completions.placement import Placement
-from uniner_dist.completions.policy import (
-    MAX_WORK_FAILURES,
-    Limits,
-    Loss,
-    ReplicaState,
-    Work,
-    WorkQueue,
-    backoff,
-    gives_up_starting,
-    is_stuck,
-    kind_of_loss,
-    never_answers,
-)
+from uniner_dist.completions.policy import Limits, Loss, ReplicaState, Work, WorkQueue, is_stuck, kind_of_loss
 from uniner_dist.completions.replica import EngineDiedError, ReplicaSpec, WorkResult
 from uniner_dist.completions.state import PoolSummary, Slot
 from uniner_dist.config import PoolConfig
-from uniner_dist.errors import DrainedError, PoolError, StageError
+from uniner_dist.errors import DrainedError, PoolError
 from uniner_dist.storage.layout import RunLayout, StoreLayout
 
 #: Seconds between looks at the replicas' counters and the cluster's size.
@@ -41,8 +30,6 @@ _PULSE_S = 1.0
 _TICK_S = 0.2
 #: Longest wait for replicas to turn to another run; one that is dead is found out when it gets a work.
 _MOVE_S = 10.0
-#: First wait before works are handed out again after one failed for another reason than its engine, such as storage.
-_STORAGE_BACKOFF_S = 2.0
 
 
 class Pool:
@@ -70,12 +57,8 @@ class Pool:
         #: Called with the pool about five times a second.
         self.on_change: Callable[[Pool], None] = lambda pool: None
         self._numbers = itertools.count()
-        self._failed_starts_in_row = 0
-        self._deaths_in_row = 0
-        self._unexplained_deaths_in_row = 0
+        self._patience = Patience(config)
         self._answered_before = False
-        self._not_before_s = 0.0
-        self._feed_not_before_s = 0.0
         self._placed_s = time.monotonic()
         self._next_pulse_s = 0.0
         self._wanted = 0
@@ -182,7 +165,7 @@ class Pool:
         """Ask for replicas up to the wanted number, waiting after failures."""
         if now >= self._next_pulse_s:
             self._wanted = self._placement.wanted(self.queue.open)
-        if now < self._not_before_s:
+        if now < self._patience.replace_at_s:
             return
         while len(self.slots) < self._wanted:
             actor = self._placement.create(slot.node for slot in self.slots)
@@ -195,7 +178,7 @@ class Pool:
 
     def _started(self, slot: Slot, answer: dict[str, Any]) -> None:
         slot.starting, slot.state, slot.last_progress_s = None, ReplicaState.READY, time.monotonic()
-        self._failed_starts_in_row = 0
+        self._patience.started()
         self._placement.health.started(slot.node)
         self.summary.replicas = max(self.summary.replicas, self._ready())
         if answer["engine"] not in self.summary.engines:
@@ -217,7 +200,7 @@ class Pool:
 
         Nobody holds more than others could still get: towards the end a second one would wait while another is idle.
         """
-        if now < self._feed_not_before_s:
+        if now < self._patience.feed_at_s:
             return
         ready = [slot for slot in self.slots if slot.state in LOADED]
         # While suspect works wait, one replica is let run empty so that they get their turn alone.
@@ -282,7 +265,7 @@ class Pool:
         self.queue.done(work)
         now = time.monotonic()
         self._ledger.finished(now, result)
-        self._deaths_in_row = self._unexplained_deaths_in_row = 0
+        self._patience.worked()
         self._placement.health.worked(slot.node)
         slot.last_progress_s = now
         if not slot.works:
@@ -302,9 +285,7 @@ class Pool:
         self.summary.work_failures += 1
         failures = self.queue.failed(work)
         self._event(f"replica {slot.number} could not do {_name(work)}: {message}")
-        if failures >= MAX_WORK_FAILURES:
-            raise StageError(f"shard {work.shard} failed {failures} times, for the last time with:\n{message}")
-        self._feed_not_before_s = time.monotonic() + backoff(failures, _STORAGE_BACKOFF_S)
+        self._patience.work_failed(time.monotonic(), work, failures, message)
 
     def _watch(self, now: float) -> None:
         """Ask for counters now and then; a replica that loads or stands still for too long counts as dead."""
@@ -361,32 +342,19 @@ class Pool:
 
     def _start_failed(self, slot: Slot, message: str) -> None:
         self.summary.start_failures += 1
-        self._failed_starts_in_row += 1
         self._placement.health.start_failed(slot.node)
         self._event(f"replica {slot.number} failed to start: {message}")
-        if gives_up_starting(self._failed_starts_in_row, self._config.max_start_failures, self._ready()):
-            raise PoolError(f"no replica could start ({self._failed_starts_in_row} tries). The engine says:\n{message}")
-        self._wait_before_replacing(self._failed_starts_in_row)
+        self._patience.start_failed(time.monotonic(), self._ready(), message)
 
     def _died(self, slot: Slot, message: str) -> None:
         works = list(slot.works.values())
         self.summary.deaths += 1
-        self._deaths_in_row += 1
         self._placement.health.died(slot.node, works)
         held = ", ".join(_name(work) for work in works) or "nothing"
         self._event(f"replica {slot.number} died holding {held}: {message}")
         reasons = self.queue.died(works)
         answered = self._answered_before or self.finished_prompts > 0
-        if never_answers(self._deaths_in_row, self._config.max_shard_attempts, answered):
-            reasons = [f"replicas load, but none ever answered a prompt ({self._deaths_in_row} died)"]
-        if reasons:
-            raise PoolError(f"{reasons[0]}; the job is given up. The last replica says:\n{message}")
-        # A suspect that kills again is expected to, and each such death leads nearer to the killer.
-        self._unexplained_deaths_in_row += not any(work.alone for work in works)
-        self._wait_before_replacing(0 if any(work.alone for work in works) else self._unexplained_deaths_in_row - 1)
-
-    def _wait_before_replacing(self, failures: int) -> None:
-        self._not_before_s = time.monotonic() + backoff(failures, self._config.backoff_s)
+        self._patience.died(time.monotonic(), works, reasons, answered, message)
 
     def _drain(self) -> None:
         """Let shards in flight finish for a while, hand out no more, then leave."""
