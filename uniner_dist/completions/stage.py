@@ -240,7 +240,8 @@ def _environment(config: Config) -> dict[str, str]:
     if not gpus:
         env |= {
             "OMP_NUM_THREADS": str(engine.threads),
-            # Guessing from the text is done by numba; with its own default, all cores, an engine took 9 times the CPU.
+            # vLLM's speculation by n-grams (`engine.extra`) uses numba; with numba's own default, all cores, an engine
+            # took 9 times the CPU.
             "NUMBA_NUM_THREADS": str(engine.threads),
             # The default binds the worker of every engine to core 0.
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
