@@ -28,7 +28,7 @@ def measure(spark: SparkSession, work: Callable[[], Any]) -> dict[str, Any]:
         the minute before), `shuffles`, `shuffle_mib`, `spilled_mib`, and `steps`, one for each description of jobs.
     """
     spark.sparkContext.setJobDescription("the only step")
-    first, load = len(_jobs(spark)), os.getloadavg()[0]
+    before, load = max((job.jobId() for job in _jobs(spark)), default=-1), os.getloadavg()[0]
     sampler = _Sampler()
     begun = time.monotonic()
     with sampler:
@@ -40,7 +40,7 @@ def measure(spark: SparkSession, work: Callable[[], Any]) -> dict[str, Any]:
         "python_mib": sampler.python / MIB,
         "load": load,
     }
-    steps = _steps(spark, first)
+    steps = _steps(spark, before)
     result |= {name: sum(step[name] for step in steps) for name in ("shuffles", "shuffle_mib", "spilled_mib")}
     return result | {"steps": steps}
 
@@ -97,16 +97,16 @@ class _Sampler:
 
 
 def _jobs(spark: SparkSession) -> list[Any]:
-    """All jobs of the session that Spark's status store has, oldest first."""
+    """The jobs that Spark's status store has, oldest first; it forgets the oldest of more than a thousand."""
     spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
     jobs = spark.sparkContext._jsc.sc().statusStore().jobsList(None)
     return sorted((jobs.apply(i) for i in range(jobs.size())), key=lambda job: job.jobId())
 
 
-def _steps(spark: SparkSession, first: int) -> list[dict[str, Any]]:
-    """The jobs from `first` on, put together by description, in the order of their beginning."""
+def _steps(spark: SparkSession, before: int) -> list[dict[str, Any]]:
+    """The jobs behind the one with the id `before`, put together by description, in the order of their beginning."""
     steps: dict[str, dict[str, Any]] = {}
-    for job in _jobs(spark)[first:]:
+    for job in (job for job in _jobs(spark) if job.jobId() > before):
         name = job.description().get() if job.description().isDefined() else job.name()
         zeros: dict[str, Any] = dict.fromkeys(("shuffles", "shuffle_mib", "spilled_mib", "jvm_cpu_s", "task_s"), 0)
         step = steps.setdefault(name, {"step": name, "jobs": 0, "wall_s": 0.0, **zeros, "tasks": []})
