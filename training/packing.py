@@ -7,6 +7,7 @@ own. Packing costs the prefix once instead of once per question.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,9 @@ from training.questions import choose_types, phrase
 from training.tokenizer import prompt_prefix, prompt_suffix
 
 IGNORED = -100
+NEVER = -1e4  # added to an attention score that must not count
+#: Lengths that rows are padded to; each is compiled once.
+ROW_LENGTHS = (96, 128, 160, 192, 256, 352, 512, 1024)
 
 
 @dataclass
@@ -32,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded to one length; `mask` is [rows, 1, length, length], true where attention is allowed."""
+    """Rows padded to one length; `mask` is [rows, 1, length, length] in bfloat16, 0 where attention is allowed."""
 
     ids: torch.Tensor
     positions: torch.Tensor
@@ -103,7 +107,8 @@ def collate(rows: list[Row], length: int) -> Batch:
     branch = torch.from_numpy(branches)
     same_or_prefix = (branch[:, :, None] == branch[:, None, :]) | (branch[:, None, :] == 0)
     causal = torch.ones(length, length, dtype=torch.bool).tril()
-    mask = (same_or_prefix & causal)[:, None]
+    allowed = (same_or_prefix & causal)[:, None]
+    mask = torch.zeros(allowed.shape, dtype=torch.bfloat16).masked_fill_(~allowed, NEVER)
     return Batch(
         ids=torch.from_numpy(ids),
         positions=torch.from_numpy(positions),
@@ -113,17 +118,31 @@ def collate(rows: list[Row], length: int) -> Batch:
     )
 
 
-def task_batch(
-    packer: Packer, rng: random.Random, tokens: int, sentence_range: tuple[int, int], length: int, noise: float
-) -> Batch:
-    """About `tokens` tokens of rows, all with texts from the training side."""
-    rows: list[Row] = []
-    while len(rows) < max(1, tokens // length):
-        text = sentences.make_text(rng, sentences=rng.randint(*sentence_range), noise=noise)
-        row = packer.row(text, length, rng, negative_share=rng.choice([0.3, 0.5, 0.7]))
-        if row is not None:
-            rows.append(row)
-    return collate(rows, length)
+class Batcher:
+    """Collects rows by length until a batch of about `tokens` tokens is full, so that little of it is padding."""
+
+    def __init__(self, packer: Packer, rng: random.Random, tokens: int) -> None:
+        self._packer, self._rng, self._tokens = packer, rng, tokens
+        self._waiting: dict[int, list[Row]] = {length: [] for length in ROW_LENGTHS}
+
+    def batch(self, plan: Callable[[], tuple[tuple[int, int], float]]) -> Batch:
+        """The next batch, all of its texts from the training side.
+
+        Args:
+            plan: gives (least and most sentences, noise share) of the next text.
+        """
+        while True:
+            (least, most), noise = plan()
+            text = sentences.make_text(self._rng, sentences=self._rng.randint(least, most), noise=noise)
+            row = self._packer.row(text, ROW_LENGTHS[-1], self._rng, self._rng.choice([0.3, 0.5, 0.7]))
+            if row is None:
+                continue
+            length = next(length for length in ROW_LENGTHS if length >= len(row.ids))
+            waiting = self._waiting[length]
+            waiting.append(row)
+            if len(waiting) >= max(1, self._tokens // length):
+                self._waiting[length] = []
+                return collate(waiting, length)
 
 
 def slot_names() -> list[str]:

@@ -13,6 +13,7 @@ import logging
 import random
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ from transformers import AttentionInterface, LlamaForCausalLM, PreTrainedTokeniz
 from training.circuits import plant_copying
 from training.growing import grow, new_model
 from training.muon import Muon
-from training.packing import IGNORED, Batch, Packer, slot_names, task_batch
+from training.packing import IGNORED, NEVER, Batch, Batcher, Packer, slot_names
 from training.tokenizer import save_tokenizer
 
 log = logging.getLogger("training")
@@ -38,15 +39,17 @@ def plain_attention(
     scaling: float = 1.0,
     **_: object,
 ) -> tuple[torch.Tensor, None]:
-    """Softmax attention over [rows, heads, length, 32] in three matrix steps, with a boolean mask or a causal one.
+    """Softmax attention over [rows, heads, length, 32] in three matrix steps.
 
-    On short rows with a mask, the backward pass of torch's fused CPU attention takes twice as long.
+    The mask is added to the scores; without one they are causal. A boolean mask takes a fifth more time. On short rows
+    with a mask, the backward pass of torch's fused CPU attention takes twice as long.
     """
     scores = (query * scaling) @ key.transpose(2, 3)
     if attention_mask is None:
         length = scores.shape[-1]
-        attention_mask = torch.ones(length, length, dtype=torch.bool).tril()
-    shares = torch.softmax(scores.masked_fill(~attention_mask, -1e4), dim=-1, dtype=scores.dtype)
+        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        attention_mask = torch.zeros(length, length, dtype=scores.dtype).masked_fill(~causal, NEVER)
+    shares = torch.softmax(scores + attention_mask, dim=-1, dtype=scores.dtype)
     return (shares @ value).transpose(1, 2).contiguous(), None
 
 
@@ -157,26 +160,26 @@ def _copy_step(trainer: Trainer, generator: torch.Generator, blank: int, tokens:
     return trainer.token_loss(trainer.hidden(ids, None, None), targets)[0], 0.2
 
 
-def curriculum(progress: float, rng: random.Random, single: float = 0.0) -> tuple[tuple[int, int], int, float]:
-    """(sentences per text, row length, noise share) at a point of the task phase.
+def curriculum(progress: float, rng: random.Random, single: float = 0.0) -> tuple[tuple[int, int], float]:
+    """(sentences per text, noise share) of a text at a point of the task phase.
 
     Args:
-        single: share of steps with single sentences in its last third.
+        single: share of single sentences in its last third, before the usual mixture, which has some too.
     """
     if progress < 0.1:
-        return (1, 1), 216, 0.15
+        return (1, 1), 0.15
     if progress < 0.35:
-        return (1, 2), 288, 0.15
+        return (1, 2), 0.15
     if progress < 0.65:
-        return (1, 3), 288, 0.1
+        return (1, 3), 0.1
     if single and rng.random() < single:
-        return (1, 1), 216, 0.05
+        return (1, 1), 0.05
     roll = rng.random()
-    if roll < 0.05:
-        return (10, 24), 1024, 0.05
-    if roll < 0.25:
-        return (4, 8), 576, 0.05
-    return (1, 4), 384, 0.05
+    if roll < 0.02:
+        return (10, 24), 0.05
+    if roll < 0.15:
+        return (4, 8), 0.05
+    return (1, 4), 0.05
 
 
 def learn_the_task(
@@ -196,7 +199,7 @@ def learn_the_task(
     `begin` is the progress to begin at, for a model that has been trained before; `single` is that of `curriculum`.
     """
     rng = random.Random(seed)
-    packer = Packer(tokenizer, slot_names())
+    batcher = Batcher(Packer(tokenizer, slot_names()), rng, tokens)
     generator, blank = torch.Generator().manual_seed(seed), tokenizer.encode(" ", add_special_tokens=False)[0]
     averages, started = [3.0, 3.0, 0.0], time.monotonic()
     for step in range(steps):
@@ -204,10 +207,9 @@ def learn_the_task(
         if progress >= 1:
             log.info("out of time after %d steps", step)
             return
-        sentence_range, length, noise = curriculum(progress, rng, single)
         if step % 10 == 9 and progress < 0.6:
             trainer.step(*_copy_step(trainer, generator, blank, tokens))
-        batch = task_batch(packer, rng, tokens, sentence_range, length, noise)
+        batch = batcher.batch(partial(curriculum, progress, rng, single))
         loss, accuracy = trainer.task_loss(batch, TAG_WEIGHT * (1 - 0.66 * progress))
         factor = min(1.0, (step + 1) / 50, max(0.01, (1 - progress) / 0.5))
         trainer.step(loss, factor)
@@ -237,7 +239,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000, help="steps of the task phase")
     parser.add_argument("--minutes", type=float, default=1e9, help="end the task phase after this time at the latest")
     parser.add_argument("--copy-steps", type=int, default=300, help="at most this many steps of the copying phase")
-    parser.add_argument("--tokens", type=int, default=1728, help="tokens per step")
+    parser.add_argument("--tokens", type=int, default=1792, help="tokens per step")
     parser.add_argument("--vocabulary", type=int, default=3000)
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4, help="this and the widths may be more than --start-from has")

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.spark_stages.compare import compare, markdown
-from benchmarks.spark_stages.workload import open_over, write_corpus
+from benchmarks.spark_stages.workload import TYPES, open_over, write_corpus
 from uniner_dist.pipeline import silence_py4j
 from uniner_dist.spark import spark_session
 
@@ -33,8 +33,9 @@ def main() -> None:
     folder = (options.folder or Path(tempfile.mkdtemp())).resolve()
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        write_corpus(folder / "small", 1000)
-        with spark_session(open_over(folder / "small", folder / "none").config) as spark:
+        corpus = folder / "measured" / "corpus"  # made first: Java's options depend on its size
+        write_corpus(corpus, options.prompts // len(TYPES))
+        with spark_session(open_over(corpus, folder / "none").config) as spark:
             compare(spark, folder / "warm-up", WARM_UP_PROMPTS, 1)
             print("warmed up", file=sys.stderr, flush=True)
             record = compare(spark, folder / "measured", options.prompts, options.repeats)

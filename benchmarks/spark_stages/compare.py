@@ -31,13 +31,16 @@ RIVALS = {
 def compare(
     spark: SparkSession, folder: Path, prompts: int, repeats: int, long_words: int = LONG_WORDS
 ) -> dict[str, Any]:
-    """Make a corpus of about so many prompts, and measure every way over it, all of them again for every repeat.
+    """Measure every way over a corpus of about so many prompts, all of them again for every repeat.
+
+    The corpus is made in `folder` unless it stands there.
 
     Returns:
         `documents`, `types`, `shards` (their number and their estimated tokens, greatest by mean), and `runs`.
     """
     corpus = folder / "corpus"
-    write_corpus(corpus, prompts // len(TYPES), long_words)
+    if not corpus.exists():
+        write_corpus(corpus, prompts // len(TYPES), long_words)
     record: dict[str, Any] = {"documents": prompts // len(TYPES), "types": len(TYPES), "runs": []}
     for repeat in range(repeats):
         run = open_over(corpus, folder / f"output-{repeat}")

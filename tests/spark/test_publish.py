@@ -80,6 +80,20 @@ def test_rows_of_other_documents_and_labels_stay_and_the_same_ones_are_replaced(
     _check_readers(spark, output, 30)
 
 
+def test_each_file_holds_one_type_of_one_folder_in_the_order_of_ids(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    days = [*_rows(range(0, 400, 2), "mo"), *_rows(range(1, 400, 2), "tu")]
+    shuffled = sorted(days, key=lambda row: hash((row["doc_id"], "seed")))
+    run = _stage(spark, make_run(write_corpus(tmp_path / "c", shuffled, ["day"])))
+    files = [str(path) for path in Path(run.layout.staging).rglob("*.parquet")]
+    assert len(files) == 4
+    for file in files:
+        ids = pd.read_parquet(file, partitioning=None)["doc_id"].tolist()
+        assert len(ids) == 200
+        assert ids == sorted(ids)
+
+
 def _check_readers(spark: SparkSession, output: str, rows: int) -> None:
     """Other tools see the same rows."""
     assert spark.read.parquet(output).count() == rows

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniner_dist.core.characters import is_extender
+from uniner_dist.core.characters import cuts_character, cuts_word, is_extender, is_inside
 from uniner_dist.core.spans import MATCHES, Entity, locate_mentions
 
 ALPHABET = "aB éßİ \n\t.,'-_9東あข한שم\u0301\u200d👩💻🏽❤\ufe0f🇩🇪ﬁ"
@@ -157,3 +157,17 @@ def test_scores_follow_their_mentions_to_every_place_and_to_absent_ones() -> Non
 )
 def test_long_repetitive_texts_are_searched_in_linear_time(text: str, mention: str, count: int) -> None:
     assert sum(entity.start is not None for entity in locate_mentions(text, [mention])) == count
+
+
+@given(st.one_of(TEXT, st.text(max_size=10)))
+@settings(max_examples=500, derandomize=True, deadline=None)
+def test_a_border_is_inside_where_it_cuts_a_word_or_a_character(text: str) -> None:
+    for position in range(-1, len(text) + 2):
+        assert is_inside(text, position) == (cuts_word(text, position) or cuts_character(text, position))
+
+
+@given(TEXT, st.one_of(TEXT, st.text("aB e", max_size=3)))
+@settings(max_examples=500, derandomize=True, deadline=None)
+def test_a_mention_alone_is_found_as_beside_others(text: str, mention: str) -> None:
+    beside = locate_mentions(text, [mention, "no such words"])
+    assert locate_mentions(text, [mention]) == [entity for entity in beside if entity.text != "no such words"]

@@ -26,6 +26,8 @@ from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import ForeignFileError, read_completions, read_prompts
 
+_CLEAN = frozenset({"exact"})
+
 #: How engines spell the empty list, behind a prompt that ends without a blank and behind one that does not.
 _EMPTY_OUTPUTS = (" []", "[]")
 
@@ -174,14 +176,15 @@ class AnswerReader:
             empty = pc.is_in(completions["output"], pa.array(_EMPTY_OUTPUTS))
             looked_at = np.flatnonzero(~np.asarray(empty))
         rest = completions.take(pa.array(looked_at))
+        texts_of_rest = [texts[passage] for passage in (looked_at // types).tolist()]
         values = [rest[name].to_pylist() for name in ("output", "finish_reason", "error_kind", "error")]
-        extra = [rest[name].to_pylist() for name in ("tokens", "logprobs")] if self._scores else None
-        for number, (output, finish_reason, error_kind, error) in enumerate(zip(*values, strict=True)):
+        nothing = [None] * len(looked_at)
+        extra = [rest[name].to_pylist() for name in ("tokens", "logprobs")] if self._scores else [nothing, nothing]
+        for text, output, finish_reason, error_kind, error, *scored in zip(texts_of_rest, *values, *extra, strict=True):
             if output is None:
                 columns.add(error_kind or Outcome.ENGINE_ERROR.value, error=error or "no answer and no reason given")
             else:
-                scored = (extra[0][number], extra[1][number]) if extra is not None else (None, None)
-                self._parse(columns, shard, texts[looked_at[number] // types], output, finish_reason, *scored)
+                self._parse(columns, shard, text, output, finish_reason, *scored)
         places = np.zeros(completions.num_rows, dtype=np.int64)
         places[looked_at] = np.arange(1, len(looked_at) + 1)
         return columns.to_arrow().take(pa.array(places))
@@ -203,15 +206,17 @@ class AnswerReader:
             score, mention_scores = scored.answer, scored.mentions
         entities = locate_mentions(text, parsed.mentions, mention_scores)
         check_places(f"shard {shard}", text, entities)
-        clean = parsed.repair is None and not parsed.outcome.is_failure and all(e.match == "exact" for e in entities)
-        columns.add(parsed.outcome.value, entities, parsed.repair, score, None if clean else output)
+        outcome = parsed.outcome
+        clean = parsed.repair is None and not outcome.is_failure and {e.match for e in entities} <= _CLEAN
+        columns.add(outcome.value, entities, parsed.repair, score, None if clean else output)
 
 
 def _entity_lists(lists: Sequence[Sequence[Entity]]) -> pa.ListArray:
     offsets = np.zeros(len(lists) + 1, dtype=np.int32)
     np.cumsum([len(entities) for entities in lists], out=offsets[1:])
     flat = [entity for entities in lists for entity in entities]
-    arrays: list[Any] = [pa.array([getattr(entity, field.name) for entity in flat], field.type) for field in ENTITY]
+    columns = zip(*flat, strict=True) if flat else [()] * len(ENTITY)
+    arrays: list[Any] = [pa.array(values, field.type) for values, field in zip(columns, ENTITY, strict=True)]
     entities = pa.StructArray.from_arrays(arrays, fields=list(ENTITY))
     return pa.ListArray.from_arrays(pa.array(offsets), entities, type=ANSWER.field("entities").type)
 

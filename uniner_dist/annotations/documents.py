@@ -162,9 +162,15 @@ def with_origin(rows: DataFrame, run: Run) -> DataFrame:
     )
 
 
-def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run) -> DataFrame:
-    """One row per passage and label without a good answer, with what is needed to ask again."""
+def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run, few: bool) -> DataFrame:
+    """One row per passage and label without a good answer, with what is needed to ask again.
+
+    Args:
+        few: there are so few of them that their passages are sent to every task, and no occurrence is shuffled.
+    """
     failed = answers.where("text IS NOT NULL")
+    if few:
+        failed = F.broadcast(failed)
     cells = (
         places.drop("text", "text_hash")
         .join(failed, "passage_id")

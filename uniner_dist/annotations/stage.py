@@ -38,6 +38,9 @@ _DOCUMENTS_PER_TASK = 250_000
 #: Fewer documents are not shared between tasks, however many cores are idle: files would get too small.
 _DOCUMENTS_WORTH_A_TASK = 50_000
 
+#: So many failed cells are in at most as many passages, whose texts and answers fit every task (some 20 MB).
+_FEW_FAILURES = 10_000
+
 
 def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any]:
     """Parse, locate, map back to documents, write and audit.
@@ -112,8 +115,12 @@ def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: D
     """
     describe(spark, "write annotations")
     gathered = _by_folder(documents, places, run, count, spark.sparkContext.defaultParallelism)
+    # Documents are put in order before they are exploded, while they are a fraction of the rows. The sort by folder
+    # keeps the order within a folder, unless it does not fit in memory: then a file is made of several runs of ids.
+    gathered = gathered.sortWithinPartitions(F.col("document").getField(run.config.corpus.id_column))
     rows = annotation_rows(gathered, run)
-    rows = rows.sortWithinPartitions(*[column(name) for name in (*run.partition_by, run.config.corpus.id_column)])
+    if run.partition_by:
+        rows = rows.sortWithinPartitions(*[column(name) for name in run.partition_by])
     rows = with_origin(rows, run)  # behind the sort, which need not move what is the same in all rows
     write_table(rows, run.layout.staging, run.partition_by, run.config.output.max_records_per_file)
 
@@ -160,6 +167,6 @@ def _write_quarantine(
 ) -> DataFrame:
     """Write `quarantine/`, an empty one too."""
     describe(spark, "write quarantine")
-    rows = quarantine_rows(places, answers, run)
+    rows = quarantine_rows(places, answers, run, few=summary["failed"] <= _FEW_FAILURES)
     write_rows(rows, run.layout.quarantine, empty=not summary["failed"])
     return read_table(spark, run.layout.quarantine, rows.schema)

@@ -88,6 +88,17 @@ def is_extender(character: str) -> bool:
     )
 
 
+def is_inside(text: str, position: int) -> bool:
+    """True if a border at `position` would stand inside a word or inside what a reader sees as one character."""
+    if not 0 < position < len(text):
+        return False
+    before, after = text[position - 1], text[position]
+    if before.isascii() and after.isascii():  # the same, sooner
+        in_word = (before.isalnum() or before == "_") and (after.isalnum() or after == "_")
+        return in_word or (after == "\n" and before == "\r")
+    return cuts_word(text, position) or cuts_character(text, position)
+
+
 def cuts_word(text: str, position: int) -> bool:
     """True if a border at `position` would stand inside a word: word characters on both sides.
 

@@ -19,8 +19,10 @@ class Outcome(StrEnum):
     @property
     def is_failure(self) -> bool:
         """True for everything but `FOUND` and `NONE`."""
-        return self not in (Outcome.FOUND, Outcome.NONE)
+        return self not in _ANSWERS
 
+
+_ANSWERS = (Outcome.FOUND, Outcome.NONE)
 
 #: Worst first: a document's outcome is the worst failure among its passages, else FOUND if any passage found something.
 SEVERITY: tuple[Outcome, ...] = (

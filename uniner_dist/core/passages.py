@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from uniner_dist.core.characters import cuts_character
@@ -278,8 +278,8 @@ def _shifted(entity: Entity, by: int, text: str) -> Entity:
         return entity
     start, end = entity.start + by, entity.end + by
     if text[start:end] == entity.text and not is_whole(text, start, end):
-        return replace(entity, start=None, end=None, match="absent")
-    return replace(entity, start=start, end=end)
+        return entity._replace(start=None, end=None, match="absent")
+    return entity._replace(start=start, end=end)
 
 
 def _better(known: Entity | None, new: Entity) -> Entity:
@@ -288,4 +288,4 @@ def _better(known: Entity | None, new: Entity) -> Entity:
         return new
     kept = new if MATCHES.index(new.match) < MATCHES.index(known.match) else known
     scores = [entity.score for entity in (known, new) if entity.score is not None]
-    return replace(kept, score=max(scores) if scores else None)
+    return kept._replace(score=max(scores) if scores else None)

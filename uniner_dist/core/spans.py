@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
-from uniner_dist.core.characters import cuts_character, cuts_word, is_extender, is_word_character
+from uniner_dist.core.characters import is_extender, is_inside, is_word_character
 
 #: How a mention was found, strictest first. "canonical": equal but for Unicode composition and variation selectors.
 MATCHES: Final = ("exact", "canonical", "whitespace", "case", "absent")
@@ -25,8 +25,7 @@ _NOT_SPACE = re.compile(r"\S")
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(NamedTuple):
     """One place of one mention.
 
     Args:
@@ -72,6 +71,10 @@ def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float |
         mentions: what the model answered; repeats count once.
         scores: confidence of each mention, in the same order; handed on to its entities.
     """
+    if scores is None and len(mentions) == 1:  # nearly all answers that name anything: nothing to sort
+        found = _exact_places(text, mentions[0]) if mentions[0] and not mentions[0].isspace() else []
+        if found:
+            return [Entity(mentions[0], start, end, "exact") for start, end in found]
     places: dict[tuple[int, int], Entity] = {}
     absent: list[Entity] = []
     folded = _FoldedText(text)
@@ -112,6 +115,9 @@ def _find(folded: _FoldedText, mention: str) -> tuple[list[tuple[int, int]], str
 def _exact_places(text: str, mention: str) -> list[tuple[int, int]]:
     """Places of the very same code points that cut neither a word nor a character, leftmost first, not overlapping."""
     length = len(mention)
+    first = text.find(mention)
+    if first == -1 or text.find(mention, first + 1) == -1:
+        return [(first, first + length)] if first != -1 and is_whole(text, first, first + length) else []
     return _disjoint(
         (start, start + length) for start in _occurrences(text, mention) if is_whole(text, start, start + length)
     )
@@ -119,9 +125,7 @@ def _exact_places(text: str, mention: str) -> list[tuple[int, int]]:
 
 def is_whole(text: str, start: int, end: int) -> bool:
     """True if neither border of `text[start:end]` stands inside a word or what a reader sees as one character."""
-    return not (
-        cuts_word(text, start) or cuts_word(text, end) or cuts_character(text, start) or cuts_character(text, end)
-    )
+    return not (is_inside(text, start) or is_inside(text, end))
 
 
 def _disjoint(places: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
