@@ -115,19 +115,25 @@ def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> N
 
 
 def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name: str, console: Console) -> None:
-    """Documents with their mentions coloured, and what the colours mean."""
+    """Documents with their mentions coloured, and what the colours mean; in brackets where there are no colours."""
     colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(labels)}
     table = Table(visible(id_name), "text", title="Some annotated documents", show_lines=True)
+    plain = console.color_system is None
     for document in documents:
-        table.add_row(Text(visible(document.title)), highlight(document.text, document.entities, colours))
+        shown = highlight(document.text, document.entities, {} if plain else colours, plain)
+        table.add_row(Text(visible(document.title)), shown)
     console.print(table)
+    if plain:
+        return
     legend = Text("mentions: ")
     for label in labels:
         legend.append(f" {label} ", style=colours[label]).append(" ")
     console.print(legend)
 
 
-def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> Text:
+def highlight(
+    text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping[str, str], plain: bool = False
+) -> Text:
     """A text with its mentions coloured by type, cut to the part that has them.
 
     Of two that overlap the shorter one lies above, and what both hold is underlined; where two have the same place, the
@@ -135,6 +141,7 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping
 
     Args:
         entities: mappings with `start`, `end` (code points) and `label`; those without a place are left out.
+        plain: there are no colours: each mention stands in brackets, its label behind it, as a link does in Markdown.
     """
     placed = sorted((e for e in entities if e["start"] is not None), key=lambda e: (e["start"] - e["end"], e["start"]))
     first = min((entity["start"] for entity in placed), default=0)
@@ -148,12 +155,25 @@ def highlight(text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping
     shown.plain = visible(text)
     end = min(len(text), begin + _SHOWN_CHARS)
     pieces = [Text("…" if begin else "")]
-    for entity in sorted(_hidden(placed), key=lambda entity: entity["end"]):
-        stop = min(entity["end"], end)
-        label = Text(f"[{visible(entity['label'])}]", style=colours.get(entity["label"], "bold"))
-        pieces += [shown[begin:stop], label]
+    for place, mark in _brackets(placed) if plain else _names(placed, colours):
+        stop = min(max(place, begin), end)
+        pieces += [shown[begin:stop], mark]
         begin = stop
     return Text.assemble(*pieces, shown[begin:end], "…" if end < len(text) else "")
+
+
+def _names(placed: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> list[tuple[int, Text]]:
+    """Labels of hidden mentions, each with the place it is inserted at."""
+    hidden = sorted(_hidden(placed), key=lambda entity: entity["end"])
+    styles = [colours.get(entity["label"], "bold") for entity in hidden]
+    return [(e["end"], Text(f"[{visible(e['label'])}]", style=style)) for e, style in zip(hidden, styles, strict=True)]
+
+
+def _brackets(placed: Sequence[Mapping[str, Any]]) -> list[tuple[int, Text]]:
+    """Brackets around all mentions, each with its place; at the same place longer mentions open first, close last."""
+    opening = [(entity["start"], 1, i, Text("[")) for i, entity in enumerate(placed)]
+    closing = [(entity["end"], 0, -i, Text(f"]({visible(entity['label'])})")) for i, entity in enumerate(placed)]
+    return [(place, mark) for place, _, _, mark in sorted([*opening, *closing], key=lambda item: item[:3])]
 
 
 def _hidden(placed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

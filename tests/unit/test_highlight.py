@@ -5,6 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,3 +134,26 @@ def test_in_a_terminal_a_long_text_is_cut_around_its_first_mention() -> None:
     assert shown.plain.startswith("…")
     assert shown.plain.endswith("…")
     assert len(shown.plain) < 250
+
+
+@pytest.mark.parametrize(
+    ("mentions", "expected"),
+    [
+        ([("Albert Einstein", "person"), ("Ulm", "city")], "[Albert Einstein](person) of [Ulm](city)."),
+        ([("Einstein", "name"), ("Albert Einstein", "person")], "[Albert [Einstein](name)](person) of Ulm."),
+        ([("Ulm", "city"), ("Ulm", "place")], "Albert Einstein of [[Ulm](place)](city)."),
+        ([], "Albert Einstein of Ulm."),
+    ],
+)
+def test_without_colours_mentions_stand_in_brackets(mentions: list[tuple[str, str]], expected: str) -> None:
+    text = "Albert Einstein of Ulm."
+    shown = highlight(text, [entity(text, mention, label) for mention, label in mentions], {}, plain=True)
+    assert shown.plain == expected
+
+
+def test_a_bracket_stays_beside_its_mention_where_a_long_text_is_cut() -> None:
+    text = "x " * 200 + "Ulm" + " y" * 200
+    shown = highlight(text, [entity(text, "Ulm", "city")], {}, plain=True).plain
+    assert "x [Ulm](city) y" in shown
+    assert shown[0] == shown[-1] == "…"
+    assert len(shown) < 260
