@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 import psutil
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from benchmarks.throughput.tree import Seen, look
@@ -123,10 +124,18 @@ def _steps(spark: SparkSession, before: int) -> list[dict[str, Any]]:
 
 
 def _stages(spark: SparkSession, job: Any) -> Iterator[Any]:
-    """Stages of a job that ran; a stage whose shuffle was there already is skipped by Spark."""
+    """Stages of a job that ran; a stage whose shuffle was there already is skipped by Spark.
+
+    Of more than a thousand stages the status store forgets skipped ones first, however young they are.
+    """
     store, ids = spark.sparkContext._jsc.sc().statusStore(), job.stageIds()
     for i in range(ids.size()):
-        stage = store.lastStageAttempt(ids.apply(i))
+        try:
+            stage = store.lastStageAttempt(ids.apply(i))
+        except Py4JJavaError as error:
+            if error.java_exception.getClass().getSimpleName() != "NoSuchElementException":
+                raise
+            continue
         if stage.status().name() == "COMPLETE":
             yield stage
 

@@ -210,7 +210,7 @@ def test_the_readmes_snippet_runs(ray: Any, capsys: pytest.CaptureFixture[str]) 
     names: dict[str, Any] = {}
     exec(snippet, names)
     names["annotator"].close()
-    assert "Anna Larsen lives in Madrid." in capsys.readouterr().out
+    assert "[Anna Larsen](person) lives in [Madrid](location)." in capsys.readouterr().out
     assert [e["text"] for row in names["annotations"] for e in row["entities"]] == ["Anna Larsen", "Madrid"]
 
 
@@ -222,4 +222,4 @@ def test_the_real_model_answers_in_memory_with_scores(ray: Any, capsys: pytest.C
         assert [(e["text"], e["start"], e["end"]) for e in row["entities"]] == [("Amas Petrov", 0, 11)]
         assert 0 < row["entities"][0]["score"] <= 1
         annotator.show([text], ["person", "country"])
-        assert "Amas Petrov lives in Brazil." in capsys.readouterr().out
+        assert "[Amas Petrov](person) lives in [Brazil](country)." in capsys.readouterr().out

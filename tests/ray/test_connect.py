@@ -45,7 +45,7 @@ def test_a_dataframe_of_spark_connect_comes_back_as_one_with_its_annotations(not
     counted = [notebook[name] for name in ("found", "limited", "pieces", "rejects")]
     assert counted == [4, 2, [4, 2], 0], "the one row without a text is not among the first"
     assert "left out 1 null_text; they stand in annotator.rejects" in notebook["said"]
-    assert str(TEXTS["k3"]) in notebook["shown"]
+    assert "[Ann](A-words) saw 👩 [Bea](B-words)." in notebook["shown"]
 
 
 def test_annotators_share_the_ray_that_the_first_started_and_the_last_stops_it(notebook: dict[str, Any]) -> None:
