@@ -222,4 +222,4 @@ def test_the_real_model_answers_in_memory_with_scores(ray: Any, capsys: pytest.C
         assert [(e["text"], e["start"], e["end"]) for e in row["entities"]] == [("Amas Petrov", 0, 11)]
         assert 0 < row["entities"][0]["score"] <= 1
         annotator.show([text], ["person", "country"])
-        assert "[Amas Petrov](person) lives in [Brazil](country)." in capsys.readouterr().out
+        assert "[Amas Petrov](person) lives in" in capsys.readouterr().out

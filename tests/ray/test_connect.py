@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.ray.connect import TEXTS
-
 pytestmark = [pytest.mark.ray, pytest.mark.spark]
 
 
