@@ -38,8 +38,8 @@ _DOCUMENTS_PER_TASK = 250_000
 #: Fewer documents are not shared between tasks, however many cores are idle: files would get too small.
 _DOCUMENTS_WORTH_A_TASK = 50_000
 
-#: So many failed cells are in at most as many passages, whose texts and answers fit every task (some 20 MB).
-_FEW_FAILURES = 10_000
+#: Texts and answers of so many failed passages fit every task (some tens of MB).
+_FEW_FAILURES = 20_000
 
 
 def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any]:
@@ -80,15 +80,17 @@ def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
     places = read_table(spark, run.layout.occurrences)
     answers = _write_answers(spark, run, manifest.select(["shard"]).to_pylist())
     documents = whole_documents(places, answers)
+    whole = prompts_summary["documents"] - prompts_summary["split_documents"]
     if prompts_summary["split_documents"]:
-        whole = prompts_summary["documents"] - prompts_summary["split_documents"]
         merged = merged_documents(places, answers, run, prompts_summary["passages"] - whole)
         documents = documents.unionByName(merged)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(DOCUMENTS_PER_BATCH)}):
         _write_staged(spark, run, documents, places, prompts_summary["documents"])
     describe(spark, "audit the annotations")
     summary = audit.summarise(read_staged(spark, run, places), places, run, prompts_summary)
-    quarantine = _write_quarantine(spark, run, places, answers, summary)
+    failed_at_most = summary["failed"] + (prompts_summary["passages"] - whole)  # a split document fails as one row
+    few = failed_at_most <= _FEW_FAILURES
+    quarantine = _write_quarantine(spark, run, quarantine_rows(places, answers, run, few), summary)
     audit.check_threshold(run, summary, quarantine)
     summary["quarantined"] = quarantine.count() if summary["failed"] else 0
     return summary
@@ -162,11 +164,8 @@ def read_staged(spark: SparkSession, run: Run, places: DataFrame) -> DataFrame:
     return read_table(spark, run.layout.staging, fields)
 
 
-def _write_quarantine(
-    spark: SparkSession, run: Run, places: DataFrame, answers: DataFrame, summary: dict[str, Any]
-) -> DataFrame:
+def _write_quarantine(spark: SparkSession, run: Run, rows: DataFrame, summary: dict[str, Any]) -> DataFrame:
     """Write `quarantine/`, an empty one too."""
     describe(spark, "write quarantine")
-    rows = quarantine_rows(places, answers, run, few=summary["failed"] <= _FEW_FAILURES)
     write_rows(rows, run.layout.quarantine, empty=not summary["failed"])
     return read_table(spark, run.layout.quarantine, rows.schema)
