@@ -190,22 +190,21 @@ def learn_the_task(
     tokens: int,
     seed: int,
     output: Path,
-    span: tuple[float, float] = (0.0, 1.0),
+    begin: float = 0.0,
     single: float = 0.0,
 ) -> None:
     """Phase two: warm up, hold, then decay the learning rate over the second half.
 
     Where `minutes` run out before `steps`, the schedule is squeezed so that it still ends with a low learning rate.
-    `span` is the progress to begin at, for a model that has been trained before, and to end at, for one that will be
-    trained on by several legs; `single` is that of `curriculum`.
+    `begin` is the progress to begin at, for a model that has been trained before; `single` is that of `curriculum`.
     """
     rng = random.Random(seed)
     batcher = Batcher(Packer(tokenizer, slot_names()), rng, tokens)
     generator, blank = torch.Generator().manual_seed(seed), tokenizer.encode(" ", add_special_tokens=False)[0]
     averages, started = [3.0, 3.0, 0.0], time.monotonic()
     for step in range(steps):
-        progress = span[0] + (span[1] - span[0]) * max(step / steps, (time.monotonic() - started) / (60 * minutes))
-        if progress >= span[1]:
+        progress = begin + (1 - begin) * max(step / steps, (time.monotonic() - started) / (60 * minutes))
+        if progress >= 1:
             log.info("out of time after %d steps", step)
             return
         if step % 10 == 9 and progress < 0.6:
@@ -248,7 +247,6 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=2e-3, help="of AdamW: embeddings, norms")
     parser.add_argument("--matrix-rate", type=float, default=8e-3, help="of Muon: weight matrices of the layers")
     parser.add_argument("--begin", type=float, default=0.0, help="progress (0 to 1) at which the task phase begins")
-    parser.add_argument("--end", type=float, default=1.0, help="progress (0 to 1) at which it ends")
     parser.add_argument("--single", type=float, default=0.0, help="share of single sentences in the last third")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -272,7 +270,7 @@ def main() -> None:
     if not options.start_from:
         blank = tokenizer.encode(" ", add_special_tokens=False)[0]
         learn_to_copy(trainer, len(tokenizer), blank, options.copy_steps, 1024, options.seed)
-    where = (options.seed + 1, options.output, (options.begin, options.end), options.single)
+    where = (options.seed + 1, options.output, options.begin, options.single)
     learn_the_task(trainer, tokenizer, options.steps, options.minutes, options.tokens, *where)
     save(model, options.output)
     log.info("wrote %s", options.output)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from uniner_dist.core.characters import cuts_character, cuts_word
+from uniner_dist.core.characters import is_inside
 from uniner_dist.core.passages import SENTENCE_END
 from uniner_dist.export.document import Mention
 
@@ -54,7 +54,7 @@ def _any(text: str) -> Iterator[Span]:
     for chunk in _CHUNK.finditer(text):
         start, end = chunk.span()
         for position in range(start + 1, end):
-            if not (cuts_word(text, position) or cuts_character(text, position)):
+            if not is_inside(text, position):
                 yield start, position
                 start = position
         yield start, end
