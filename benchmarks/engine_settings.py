@@ -2,11 +2,11 @@
 
 Each argument is a variant: settings over the defaults of this project, with `;` between them and values in YAML. The
 empty one is the defaults, and the first is what the others are compared with. Known are `max_in_flight`,
-`shards_in_flight`, `block_size`, `in_process`, and two that the project has no setting for: `stop_empty` (stop at the
-token that already is the whole empty list, see `empty_list_ids`) and `detokenize` (text and an output from vLLM at
-every step, which nobody reads). Anything else is an argument of vLLM's engine. All variants answer the same prompts
-without pool and Ray, each in a process of its own, in turn, and all again for every repeat. Prints a line of JSON for
-each run and a table.
+`shards_in_flight`, `block_size`, `prefix_tails`, `in_process`, and two that the project has no setting for:
+`stop_empty` (stop at the token that already is the whole empty list, see `empty_list_ids`) and `detokenize` (text and
+an output from vLLM at every step, which nobody reads). Anything else is an argument of vLLM's engine. All variants
+answer the same prompts without pool and Ray, each in a process of its own, in turn, and all again for every repeat.
+Prints a line of JSON for each run and a table.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
     stop_empty, block_size = settings.pop("stop_empty", False), settings.pop("block_size", None)
     max_in_flight = settings.pop("max_in_flight", PoolConfig().max_in_flight)
     at_a_time = settings.pop("shards_in_flight", PoolConfig().shards_in_flight)
-    engine = EngineSpec("vllm", ModelConfig(name="demo"), 2048, block_size=block_size, extra=settings)
+    prefix_tails = settings.pop("prefix_tails", None)
+    engine = EngineSpec(
+        "vllm", ModelConfig(name="demo"), 2048, block_size=block_size, prefix_tails=prefix_tails, extra=settings
+    )
     replica = load_replica(folder, engine, max_in_flight)
     loaded: Any = replica._engine
     if stop_empty:

@@ -5,9 +5,10 @@
     python -m benchmarks.gpu --size tiny --prompts 200             # works anywhere
 
 Prompts have the shape of CrossNER: texts of some 200 characters (`--text-chars`), each asked for `--types` types.
-Random weights answer nonsense, so every answer is cut at `--answer-tokens`, about what a real one takes. Both ways run
-in a process of their own on the same prompts; one JSON is printed. `--counters` reads vLLM's prefix-cache counters
-too, which costs it some CPU.
+Random weights answer nonsense, so every answer is cut at `--answer-tokens`, about what a real one takes. Every way runs
+in a process of its own on the same prompts: `plain`, `ours` (prefix hits in whole blocks) and `ours-prefix-tails`
+(`engine.prefix_tails`); one JSON is printed. `--counters` reads vLLM's prefix-cache counters too, which costs it some
+CPU.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ SIZES: dict[str, dict[str, int]] = {
     "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128},
 }
 VOCABULARY = 32000
-WAYS = ("plain", "ours")
+WAYS = ("plain", "ours", "ours-prefix-tails")
 
 
 def make_model(folder: Path, size: str, tokenizer_from: Path) -> None:
@@ -106,7 +107,7 @@ def run_plain(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def run_ours(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def run_ours(folder: Path, settings: Mapping[str, Any], way: str) -> dict[str, Any]:
     """A replica of this project, from prompts shards to completions files."""
     from benchmarks.replica_alone import complete_all, load_replica, read_answers, write_prompt_shards
     from uniner_dist.completions.engine import EngineSpec
@@ -115,12 +116,13 @@ def run_ours(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     shards = write_prompt_shards(folder, settings["texts"], settings["types"], settings["shards"])
     model = ModelConfig(name=settings["model"], max_tokens=settings["answer_tokens"])
     gpus = int(settings["gpu"])
-    engine = EngineSpec("vllm", model, 2048, gpus=gpus, extra=settings["engine"])
+    tails = way == "ours-prefix-tails"
+    engine = EngineSpec("vllm", model, 2048, gpus=gpus, prefix_tails=tails, extra=settings["engine"])
     replica = load_replica(folder, engine, settings["max_in_flight"])
     clock = Clock()
     results = complete_all(replica, shards)
     measured = clock.stop()
-    _save(folder, "ours", read_answers(folder, shards))
+    _save(folder, way, read_answers(folder, shards))
     totals = ("prompts", "prompt_tokens", "cached_tokens", "completion_tokens")
     counters = _counters(replica._engine._engine) if settings["counters"] else None  # type: ignore[union-attr]
     return measured | {name: sum(getattr(r, name) for r in results) for name in totals} | {"counters": counters}
@@ -204,7 +206,7 @@ def figures(found: Mapping[str, Any], parameters: int, idle: float | None) -> di
 
 
 def environment(gpu: bool, in_process: bool) -> dict[str, str]:
-    """For both ways the same; on CPU one thread, as a replica gets it."""
+    """For all ways the same; on CPU one thread, as a replica gets it."""
     values = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     values |= {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
     values["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process or not gpu else "1"
@@ -215,7 +217,7 @@ def environment(gpu: bool, in_process: bool) -> dict[str, str]:
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Both ways in turn, as often as asked."""
+    """All ways in turn, as often as asked."""
     model = Path(options.model) if options.model else folder / "model"
     if not options.model:
         make_model(model, options.size, Path(options.tokenizer))
@@ -238,19 +240,20 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             watch = GpuWatch(options.gpu, work / "gpu.csv")
             command = [sys.executable, "-m", "benchmarks.gpu", "--way", way, "--folder", str(work)]
             subprocess.run(command, check=True, env=environment(options.gpu, options.in_process), stdout=sys.stderr)
-            found = json.loads((work / f"{way}.json").read_text())
-            idle = watch.idle_share(found["begin"], found["end"])
-            report["runs"].append({"way": way, "repeat": repeat, **figures(found, parameters, idle)})
+            measured = json.loads((work / f"{way}.json").read_text())
+            idle = watch.idle_share(measured["begin"], measured["end"])
+            report["runs"].append({"way": way, "repeat": repeat, **figures(measured, parameters, idle)})
             print(json.dumps(report["runs"][-1]), file=sys.stderr, flush=True)
-        wanted, got = (json.loads((folder / f"{way}-{repeat}/{way}.answers.json").read_text()) for way in WAYS)
-        report["runs"][-1]["differing"] = len(differing(wanted, got))
+        wanted, *found = (json.loads((folder / f"{way}-{repeat}/{way}.answers.json").read_text()) for way in WAYS)
+        for run, got in zip(report["runs"][-len(found) :], found, strict=True):
+            run["differing"] = len(differing(wanted, got))
     return report
 
 
 def run_way(way: str, folder: Path) -> None:
     """One way, in this process."""
     settings = json.loads((folder.parent / "settings.json").read_text())
-    measured = {"plain": run_plain, "ours": run_ours}[way](folder, settings)
+    measured = run_plain(folder, settings) if way == "plain" else run_ours(folder, settings, way)
     (folder / f"{way}.json").write_text(json.dumps(measured))
 
 
@@ -267,7 +270,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--max-in-flight", type=int, default=PoolConfig().max_in_flight, help="of ours")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--engine", default="{}", help="JSON of further arguments of vLLM's engine, for both ways")
+    parser.add_argument("--engine", default="{}", help="JSON of further arguments of vLLM's engine, for all ways")
     parser.add_argument("--in-process", action="store_true", help="on a GPU: the engine in the front end's process")
     parser.add_argument("--counters", action="store_true")
     parser.add_argument("--output", type=Path, help="JSON file")

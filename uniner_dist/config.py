@@ -186,6 +186,10 @@ class EngineConfig(Section):
     block_size: int | None = Field(
         None, ge=1, description="KV-cache block; default 32 on CPU, 16 on GPU: prompts are short"
     )
+    prefix_tails: bool | None = Field(
+        None,
+        description="share the part of a block that a passage's prompts begin with; default: on CPU yes, on GPU no",
+    )
     kv_cache_gib: float = Field(1, gt=0, description="KV cache of a CPU replica in GiB")
     gpu_memory_utilization: float = Field(0.90, gt=0, le=1, description="share of a GPU's memory that vLLM may take")
     threads: int = Field(1, ge=1, description="OpenMP threads of a CPU replica")

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 import uniner_dist
 from tests.unit.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist.core.template import get_template
-from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.core.tokens import PromptTokenizer, shared_tokens
 from uniner_dist.errors import ConfigError
 
 TEMPLATE = get_template("ie_as_qa")
@@ -138,3 +138,16 @@ def test_truncation_and_padding_of_the_file_are_ignored() -> None:
     tokenizer = PromptTokenizer.from_json(original.to_str(), TEMPLATE)
     text = "Marie Curie " * 50
     assert tokenizer.prompt_ids(text, "person") == PROMPT_TOKENIZERS["llama"].prompt_ids(text, "person")
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 2), min_size=1, max_size=5)), max_size=8))
+def test_shared_tokens_are_the_longest_beginning_of_neighbours_that_leaves_each_a_token(
+    rows: list[tuple[str, list[int]]],
+) -> None:
+    passages, prompts = [passage for passage, _ in rows], [ids for _, ids in rows]
+    for row, (found, ids) in enumerate(zip(shared_tokens(passages, prompts), prompts, strict=True)):
+        first = row - next(n for n in range(row + 1) if n == row or passages[row - n - 1] != passages[row])
+        stop = next((n for n in range(row, len(rows)) if passages[n] != passages[row]), len(rows))
+        group = prompts[first:stop]
+        alike = [n for n in range(len(ids)) if all(other[:n] == ids[:n] and len(other) > n for other in group)]
+        assert found == (max(alike) if len(group) > 1 else 0)

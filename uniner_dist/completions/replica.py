@@ -37,7 +37,7 @@ from uniner_dist.core.characters import visible
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.template import get_template
-from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.core.tokens import PromptTokenizer, shared_tokens
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.credentials import adopt
 from uniner_dist.storage.filesystem import join, remove
@@ -87,6 +87,7 @@ class _Job:
 
     number: int
     prompt_ids: list[list[int]]
+    shared_tokens: list[int]
     answers: list[Answer | str | None] = field(default_factory=list)  # a string is the reason of a refusal
     next_index: int = 0
     open: int = 0
@@ -221,7 +222,7 @@ class Replica:
     def _answer(self, prompts: pa.Table) -> pa.Table:
         """Ask prompts and wait for all of them."""
         prompt_ids = self._assemble(prompts)
-        job = self._submit(prompt_ids)
+        job = self._submit(prompt_ids, shared_tokens(prompts.column("passage_id").to_pylist(), prompt_ids))
         self._wait_for(job)
         return self._table(prompts, prompt_ids, job.answers)
 
@@ -241,10 +242,10 @@ class Replica:
             prompt_ids.append(prefixes[position] + suffixes[kind])
         return prompt_ids
 
-    def _submit(self, prompt_ids: list[list[int]]) -> _Job:
+    def _submit(self, prompt_ids: list[list[int]], shared: list[int]) -> _Job:
         with self._wake:
             self._counter += 1
-            job = _Job(self._counter, prompt_ids, [None] * len(prompt_ids), open=len(prompt_ids))
+            job = _Job(self._counter, prompt_ids, shared, [None] * len(prompt_ids), open=len(prompt_ids))
             self._by_number[job.number] = job
             self._jobs.append(job)
             self._wake.notify_all()
@@ -292,7 +293,7 @@ class Replica:
         try:
             if len(prompt_ids) >= limit:
                 raise PromptRefusedError(f"{len(prompt_ids)} tokens do not fit a context of {limit}")
-            engine.add(f"{job.number}:{index}", prompt_ids)
+            engine.add(f"{job.number}:{index}", prompt_ids, job.shared_tokens[index])
             self._in_flight += 1
         except PromptRefusedError as refusal:
             self._record(job, index, str(refusal))

@@ -215,6 +215,7 @@ def _engine_spec(config: Config) -> EngineSpec:
         gpus=config.pool.gpus_per_replica,
         max_model_len=model.context_length(config.model),
         block_size=config.engine.block_size,
+        prefix_tails=config.engine.prefix_tails,
         kv_cache_gib=config.engine.kv_cache_gib,
         gpu_memory_utilization=config.engine.gpu_memory_utilization,
         max_num_seqs=config.engine.max_num_seqs,

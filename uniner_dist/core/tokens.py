@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from uniner_dist.core.template import END_OF_TURN, Template
@@ -156,6 +158,18 @@ class PromptTokenizer:
             for probe in probes:
                 self.suffix_ids(probe)
         self._suffixes.clear()
+
+
+def shared_tokens(passages: Sequence[str], prompts: Sequence[list[int]]) -> list[int]:
+    """How many first tokens each prompt shares with those beside it about the same passage; 0 for one that is alone."""
+    shared: list[int] = []
+    for _, group in groupby(zip(passages, prompts, strict=True), key=itemgetter(0)):
+        own = [ids for _, ids in group]
+        first, last = min(own), max(own)  # what these two share all between them share
+        longest = min(map(len, own)) - 1 if len(own) > 1 else 0
+        common = next((i for i in range(longest) if first[i] != last[i]), longest)
+        shared += [common] * len(own)
+    return shared
 
 
 class _MarkedTokenizer:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from uniner_dist.config import ModelConfig
+
+#: Name of the request's parameter that tells an engine how many tokens of a prompt others share.
+SHARED_TOKENS: Final = "shared_tokens"
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class EngineSpec:
     scores: bool = False
     gpus: int = 0
     block_size: int | None = None
+    prefix_tails: bool | None = None
     kv_cache_gib: float = 1.0
     gpu_memory_utilization: float = 0.9
     max_num_seqs: int | None = None
@@ -48,8 +52,8 @@ class PromptRefusedError(Exception):
 class Engine(Protocol):
     """Continuous batching seen from outside. Any exception but `PromptRefusedError` means that the engine is dead."""
 
-    def add(self, request_id: str, prompt_ids: list[int]) -> None:
-        """Hand over one prompt.
+    def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
+        """Hand over one prompt; others, handed over about now, begin with the same `shared_tokens` tokens.
 
         Raises:
             PromptRefusedError: this prompt cannot be answered.

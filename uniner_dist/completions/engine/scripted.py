@@ -64,7 +64,7 @@ class ScriptedEngine:
         self._waiting: deque[tuple[str, list[int]]] = deque()
         self._tokens = 0
 
-    def add(self, request_id: str, prompt_ids: list[int]) -> None:
+    def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
         """Queue one prompt, or refuse it."""
         if self._extra.get("log"):
             with open(self._extra["log"], "a", encoding="utf-8") as log:

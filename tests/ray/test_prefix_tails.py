@@ -1,0 +1,54 @@
+"""Prefix hits inside a block, by the real engine on CPU: fewer tokens computed, the same answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ray.engine_alone import TYPES
+from tests.ray.test_vllm import sentences
+from uniner_dist.completions.stage import _environment
+from uniner_dist.config_loading import load_config
+
+pytestmark = [pytest.mark.ray, pytest.mark.vllm]
+#: A cache of 17 blocks of 32 tokens, hence one slot: requests wait for room, tails and whole passages are forgotten,
+#: long texts take several steps, and vLLM preempts some requests in the middle of their answers (11 when last counted).
+PRESSED = {
+    "max_model_len": 512,
+    "extra": {"num_gpu_blocks_override": 18, "max_num_batched_tokens": 96, "max_num_seqs": 24},
+}
+
+
+def run_engine(texts: Path, fields: dict[str, Any]) -> dict[str, Any]:
+    options = {"corpus.path": "c", "output.path": "o", "types": "person"}
+    env = {**os.environ, **_environment(load_config(None, options=options))}
+    command = [sys.executable, "-m", "tests.ray.engine_alone", str(texts), json.dumps(fields)]
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=300)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_a_tail_is_computed_once_and_no_answer_changes(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.json"
+    short = sentences(40)
+    long = " ".join(short[:6])
+    # A text again is a hit to the last whole block, and its tail may be in no slot any more.
+    texts.write_text(json.dumps([*short, "", "A", long, short[0], long + " Again."]))
+    ways = [{"prefix_tails": False}, {}, PRESSED, {"scores": True}, {"scores": True, "prefix_tails": False}]
+    with ThreadPoolExecutor(2) as threads:
+        off, on, pressed, scored, scored_off = threads.map(lambda fields: run_engine(texts, fields), ways)
+    assert on["answers"] == off["answers"]
+    assert pressed["answers"] == off["answers"]
+    # What a question costs beyond the shared tokens: the end of a turn, the question and the type.
+    assert on["computed"] < 0.6 * off["computed"]
+    assert pressed["computed"] > on["computed"]
+    for one, other in zip(scored["answers"], scored_off["answers"], strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+    assert len(on["answers"]) == 45 * len(TYPES)

@@ -1,0 +1,155 @@
+"""Prefix hits that end inside a block: what the questions of a passage share is computed once to the last token.
+
+vLLM's prefix cache shares whole blocks of tokens. All questions about a passage begin alike, and the tokens that stand
+behind the last whole block of this beginning, half a block on average, are computed again for every question: on short
+texts most of all prompt tokens. `PrefixTailConnector` keeps such blocks: once the first question of a passage is
+computed, its block is copied aside, and every other question gets the copy in its own block and begins behind it.
+Questions wait the step or two in which the first one is computed. Keys and values are copied bit for bit.
+
+It is a KV connector, vLLM's interface for caches outside the engine: one instance in the scheduler decides, one in each
+worker copies. It reads `SHARED_TOKENS` of a request's `kv_transfer_params`: how many of its first tokens other requests
+share. Requests without it are left alone. vLLM imports this module; nothing else may, for it imports vllm.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1, KVConnectorMetadata
+
+from uniner_dist.completions.engine.base import SHARED_TOKENS
+
+if TYPE_CHECKING:
+    import torch
+
+#: Blocks kept aside: more than there are passages of which some question is computed and another one waits.
+_MOST_SLOTS = 128
+#: They take at most this share of the cache's memory on top of it.
+_SHARE_OF_CACHE = 1 / 16
+
+_Key = tuple[int, ...]  # the shared tokens from the first one on: keys and values depend on all before
+
+
+@dataclass
+class TailCopies(KVConnectorMetadata):  # type: ignore[misc]
+    """What a worker copies around one step."""
+
+    before: list[tuple[int, list[int]]] = field(default_factory=list)  # a slot, and the blocks that get its contents
+    after: list[tuple[int, int]] = field(default_factory=list)  # a block, and the slot that keeps it
+
+
+@dataclass(frozen=True)
+class _First:
+    """The first request of a beginning, still being computed."""
+
+    request: Any
+    block: int  # where the tail will stand
+    tokens: int  # computed when it does
+
+
+class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
+    """Slots hold blocks; a slot is found by the tokens up to the end of the tail, and the least recently used goes."""
+
+    def __init__(self, vllm_config: Any, role: Any, kv_cache_config: Any) -> None:
+        super().__init__(vllm_config, role, kv_cache_config)
+        self._block_size: int = vllm_config.cache_config.block_size
+        self._num_blocks: int = kv_cache_config.num_blocks
+        self._num_slots = max(1, min(_MOST_SLOTS, int(self._num_blocks * _SHARE_OF_CACHE)))
+        self._slots: OrderedDict[_Key, int] = OrderedDict()
+        self._firsts: dict[_Key, _First] = {}
+        self._before: dict[int, list[int]] = {}
+        self._memory: list[tuple[torch.Tensor, torch.Tensor]] = []  # per layer: blocks of the cache, slots
+
+    @property
+    def requires_kv_delivery(self) -> bool:
+        """No: what is lost is computed again."""
+        return False
+
+    # -- in the scheduler ----------------------------------------------------------------------------------------
+
+    def get_num_new_matched_tokens(self, request: Any, num_computed_tokens: int) -> tuple[int | None, bool]:
+        """Tokens of the tail, if its slot continues what is computed; None (ask again) while they are computed."""
+        shared, tail = self._tail(request)
+        if not tail:
+            return 0, False
+        key = _key(request, shared)
+        if key in self._firsts:
+            return None, False
+        return (tail if key in self._slots and num_computed_tokens == shared - tail else 0), False
+
+    def update_state_after_alloc(self, request: Any, blocks: Any, num_external_tokens: int) -> None:
+        """The request is in the next step: it gets its tail from a slot, or is the first to compute it."""
+        shared, tail = self._tail(request)
+        if not tail:
+            return
+        key, own = _key(request, shared), blocks.get_block_ids()[0]
+        position = shared // self._block_size
+        if num_external_tokens:
+            self._slots.move_to_end(key)
+            self._before.setdefault(self._slots[key], []).append(own[position])
+        elif key not in self._slots and key not in self._firsts and position < len(own):
+            self._firsts[key] = _First(request, own[position], shared)
+
+    def build_connector_meta(self, scheduler_output: Any) -> TailCopies:
+        """The copies around the step that is now planned. A first request that is not in it is no longer waited for."""
+        copies = TailCopies(before=list(self._before.items()))
+        self._before = {}
+        for key, first in list(self._firsts.items()):
+            planned = scheduler_output.num_scheduled_tokens.get(first.request.request_id, 0)
+            if planned and first.request.num_computed_tokens + planned < first.tokens:
+                continue  # a long prompt, computed in several steps
+            del self._firsts[key]
+            if planned:
+                copies.after.append((first.block, self._new_slot(key)))
+        return copies
+
+    def _tail(self, request: Any) -> tuple[int, int]:
+        """Shared tokens of a request, and how many of them stand behind the last whole block."""
+        shared = (request.kv_transfer_params or {}).get(SHARED_TOKENS, 0)
+        return shared, shared % self._block_size
+
+    def _new_slot(self, key: _Key) -> int:
+        """A slot that is free after the copies before the step."""
+        full = len(self._slots) == self._num_slots
+        slot = self._slots.popitem(last=False)[1] if full else len(self._slots)
+        self._slots[key] = slot
+        return slot
+
+    # -- in a worker ---------------------------------------------------------------------------------------------
+
+    def register_kv_caches(self, kv_caches: dict[str, torch.Tensor]) -> None:
+        """Make room for the slots beside the cache of every layer.
+
+        Raises:
+            ValueError: a cache is not laid out in the blocks that the scheduler counts.
+        """
+        for name, cache in kv_caches.items():
+            if self._num_blocks not in cache.shape[:2]:
+                shape = tuple(cache.shape)
+                raise ValueError(f"engine.prefix_tails: no {self._num_blocks} blocks in the cache of {name}, {shape}")
+            blocks = cache.movedim(list(cache.shape[:2]).index(self._num_blocks), 0)
+            self._memory.append((blocks, blocks.new_empty((self._num_slots, *blocks.shape[1:]))))
+
+    def start_load_kv(self, forward_context: Any, **kwargs: Any) -> None:
+        """Fill blocks from slots, before the step."""
+        for slot, blocks in self._get_connector_metadata().before:
+            for cache, slots in self._memory:
+                cache[blocks] = slots[slot]
+
+    def wait_for_save(self) -> None:
+        """Fill slots from blocks, after the step."""
+        for block, slot in self._get_connector_metadata().after:
+            for cache, slots in self._memory:
+                slots[slot] = cache[block]
+
+    def wait_for_layer_load(self, layer_name: str) -> None:
+        """Copies before a step are done when it begins."""
+
+    def save_kv_layer(self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any) -> None:
+        """Blocks are kept after a step, not layer by layer."""
+
+
+def _key(request: Any, shared: int) -> _Key:
+    return tuple(request.prompt_token_ids[:shared])
