@@ -3,8 +3,8 @@
 Each argument is a variant: settings over the defaults of this project, with `;` between them and values in YAML. The
 empty one is the defaults, and the first is what the others are compared with. Known are `max_in_flight`,
 `shards_in_flight`, `block_size`, `prefix_tails`, `in_process`, and two that the project has no setting for:
-`stop_empty` (stop at the token that already is the whole empty list, see `empty_list_ids`) and `detokenize` (text and
-an output from vLLM at every step, which nobody reads). Anything else is an argument of vLLM's engine. All variants
+`stop_empty` (false: answers of the empty list go on to the end of the turn) and `detokenize` (text and an output from
+vLLM at every step, which nobody reads). Anything else is an argument of vLLM's engine. All variants
 answer the same prompts without pool and Ray, each in a process of its own, in turn, and all again for every repeat.
 Prints a line of JSON for each run and a table.
 """
@@ -28,8 +28,6 @@ from benchmarks.gpu import Clock
 from benchmarks.throughput.compare import cell, differing, spread
 from benchmarks.throughput.ways import environment, parse_settings
 from uniner_dist import demo
-from uniner_dist.core.detokenize import AnswerDecoder
-from uniner_dist.core.parse import official_items
 
 #: Of the table: measure, head, digits.
 COLUMNS = (
@@ -38,12 +36,6 @@ COLUMNS = (
     ("generated_tokens", "tokens generated", 0), ("computed_tokens", "prompt tokens computed", 0),
     ("memory_mib", "MiB at the end", 0), ("differing", "other answers", 0),
 )  # fmt: skip
-
-
-def empty_list_ids(decoder: AnswerDecoder, vocabulary: int) -> list[int]:
-    """Tokens that alone, as a whole answer, are the empty list by the authors' parser; there may be several."""
-    texts = decoder.texts([[token] for token in range(vocabulary)])
-    return [token for token, text in enumerate(texts) if official_items(text.strip()) == []]
 
 
 def run_variant(folder: Path, words: str) -> dict[str, Any]:
@@ -62,7 +54,7 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if settings.pop("detokenize", False):
         changes = {"detokenize": True, "output_kind": RequestOutputKind.CUMULATIVE}
-    stop_empty, block_size = settings.pop("stop_empty", False), settings.pop("block_size", None)
+    stop_empty, block_size = settings.pop("stop_empty", True), settings.pop("block_size", None)
     max_in_flight = settings.pop("max_in_flight", PoolConfig().max_in_flight)
     at_a_time = settings.pop("shards_in_flight", PoolConfig().shards_in_flight)
     prefix_tails = settings.pop("prefix_tails", None)
@@ -71,8 +63,8 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
     )
     replica = load_replica(folder, engine, max_in_flight)
     loaded: Any = replica._engine
-    if stop_empty:
-        changes |= {"stop_token_ids": empty_list_ids(replica._decoder, workload["vocabulary"])}
+    if not stop_empty:
+        changes |= {"stop_token_ids": []}
     loaded._params = msgspec.structs.replace(loaded._params, **changes)
     steps = _timed(loaded, "step")
     around = [_timed(replica, name) for name in ("_assemble", "_table")]
@@ -165,13 +157,13 @@ def main(arguments: Sequence[str]) -> None:
 def _workload(options: argparse.Namespace) -> dict[str, Any]:
     import pyarrow.dataset as pads
 
-    from benchmarks.throughput.workload import FEW_TYPES, TYPES, choose_texts
+    from benchmarks.throughput.workload import FEW_TYPES, MANY_PROMPTS, TYPES, choose_texts
 
     texts = pads.dataset(demo.corpus_path(), partitioning="hive").to_table(columns=["text"])["text"].to_pylist()
-    config = json.loads(Path(demo.model_path(), "config.json").read_text())
+    types = TYPES[: FEW_TYPES if options.prompts <= MANY_PROMPTS else len(TYPES)]
     return {
-        "texts": choose_texts(texts, -(-options.prompts // FEW_TYPES)), "types": TYPES[:FEW_TYPES],
-        "shards": options.shards, "vocabulary": config["vocab_size"],
+        "texts": choose_texts(texts, -(-options.prompts // len(types))), "types": types,
+        "shards": options.shards,
     }  # fmt: skip
 
 

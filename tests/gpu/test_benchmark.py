@@ -27,14 +27,14 @@ def test_the_benchmark_for_gpus_runs_on_cpu_and_all_ways_answer_the_same(tmp_pat
 
 
 @pytest.mark.vllm
-def test_a_replica_that_stops_at_the_empty_list_or_guesses_tokens_ahead_answers_the_same(tmp_path: Path) -> None:
+def test_a_replica_answers_the_same_whatever_makes_it_fast(tmp_path: Path) -> None:
     output = tmp_path / "runs.json"
-    stop = "stop_empty=true;detokenize=true;max_in_flight=8;shards_in_flight=2;block_size=64;prefix_tails=false"
-    guessed = "speculative_config={method: ngram, num_speculative_tokens: 3, prompt_lookup_max: 3}"
-    compare_settings(["", stop, guessed, "--prompts", "60", "--repeats", "1", "--output", str(output)])
+    plain = "stop_empty=false;prefix_tails=false;speculative_config=null;block_size=64;detokenize=true"
+    other = "speculative_config={method: ngram, num_speculative_tokens: 3, prompt_lookup_max: 3};max_in_flight=8"
+    compare_settings(["", plain, other, "--prompts", "390", "--repeats", "1", "--output", str(output)])
     first, second, third = json.loads(output.read_text())
-    assert (first["variant"], second["variant"], third["variant"]) == ("", stop, guessed)
+    assert (first["variant"], second["variant"], third["variant"]) == ("", plain, other)
     assert second["differing"] == third["differing"] == 0
-    assert second["generated_tokens"] < first["generated_tokens"]
-    assert second["computed_tokens"] > first["computed_tokens"]
-    assert second["steps"] > first["steps"] > third["steps"] > 0
+    assert first["generated_tokens"] == third["generated_tokens"] < second["generated_tokens"]
+    assert first["computed_tokens"] < 0.6 * second["computed_tokens"]
+    assert 0 < first["steps"] < 0.7 * second["steps"]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.engine_settings import COLUMNS, empty_list_ids, table
+from benchmarks.engine_settings import COLUMNS, table
 from benchmarks.gpu import count_parameters, figures, make_texts
 from benchmarks.throughput.compare import differing, explain, markdown, summarise
 from benchmarks.throughput.tree import Tree
 from benchmarks.throughput.ways import WAYS, parse_way
 from benchmarks.throughput.workload import choose_texts, ideal_tokens, spells
-from tests.unit.tokenizer_factory import llama_json
-from uniner_dist import demo
-from uniner_dist.core.detokenize import AnswerDecoder
 
 
 def test_the_ideal_counts_each_whole_block_once_and_every_rest_of_a_prompt() -> None:
@@ -51,19 +47,6 @@ def test_differing_answers_are_explained_by_special_tokens_in_the_text_or_bytes_
 
 def test_texts_that_spell_a_special_token_are_known() -> None:
     assert [spells(["<s>", "</s>"], text) for text in ("a<s>b", "</s>", "< s>", "")] == [True, True, False, False]
-
-
-def test_the_tokens_that_are_the_empty_list_are_derived_from_the_tokenizer() -> None:
-    llama = json.loads(llama_json(legacy=True))
-    number = len(llama["model"]["vocab"])
-    llama["model"]["vocab"] |= {"[]": number, "▁[]": number + 1, "[],": number + 2, "()": number + 3, "[][": number + 4}
-    decoder = AnswerDecoder(json.dumps(llama), anchor=llama["model"]["vocab"]["▁"])
-    # "()" is none by the authors' parser; what stands behind a list does not matter to it.
-    assert empty_list_ids(decoder, number + 5) == [number, number + 1, number + 2, number + 4]
-    assert empty_list_ids(AnswerDecoder(llama_json(legacy=True), anchor=3), number) == []
-    path = Path(demo.model_path(), "tokenizer.json")
-    shipped = json.loads(path.read_text())["model"]["vocab"]
-    assert empty_list_ids(AnswerDecoder(path.read_text(), anchor=3), len(shipped)) == [shipped["Ġ[]"]]
 
 
 def test_variants_of_settings_are_told_by_their_medians() -> None:

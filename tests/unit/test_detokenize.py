@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.tokenizer_factory import byte_level_json, llama_json
+from uniner_dist import demo
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
@@ -68,3 +72,16 @@ def test_the_end_of_turn_adds_nothing(name: str) -> None:
     assert decoding.texts([ids])[0].strip() == '["Ada"]'
     assert decoding.token_texts([prompts.eos_id]) == [""]
     assert decoding.texts([[]]) == [""]
+
+
+def test_the_tokens_that_are_the_empty_list_are_derived_from_the_tokenizer() -> None:
+    llama = json.loads(llama_json(legacy=True))
+    number = len(llama["model"]["vocab"])
+    llama["model"]["vocab"] |= {"[]": number, "▁[]": number + 1, "[],": number + 2, "()": number + 3, "[][": number + 4}
+    decoder = AnswerDecoder(json.dumps(llama), anchor=llama["model"]["vocab"]["▁"])
+    # "()" is none by the authors' parser; what stands behind a list does not matter to it.
+    assert decoder.empty_list_ids() == [number, number + 1, number + 2, number + 4]
+    assert AnswerDecoder(llama_json(legacy=True), anchor=3).empty_list_ids() == []
+    path = Path(demo.model_path(), "tokenizer.json")
+    shipped = json.loads(path.read_text())["model"]["vocab"]
+    assert AnswerDecoder(path.read_text(), anchor=3).empty_list_ids() == [shipped["Ġ[]"]]

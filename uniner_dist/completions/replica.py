@@ -265,7 +265,7 @@ class Replica:
     def _run_engine(self, loaded: threading.Event) -> None:
         """Load, then step for ever; any error that is not one prompt's own ends the process."""
         try:
-            engine = self._engine = create_engine(self._spec.engine)
+            engine = self._engine = create_engine(self._engine_spec())
             loaded.set()
             while not self._stopping:
                 self._admit(engine)
@@ -274,6 +274,11 @@ class Replica:
             engine.close()
         except BaseException as error:
             self._fail(error, loaded)
+
+    def _engine_spec(self) -> EngineSpec:
+        """With scores an empty list is answered to its end, whose probability counts."""
+        spec = self._spec.engine
+        return spec if spec.scores else replace(spec, empty_list_ids=tuple(self._decoder.empty_list_ids()))
 
     def _admit(self, engine: Engine) -> None:
         """Hand prompts to the engine up to the limit, oldest shard first; sleep while there is nothing to do."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from uniner_dist.core.parse import official_items
+
 
 class AnswerDecoder:
     """Decoder of the answers of one tokenizer.
@@ -29,6 +31,15 @@ class AnswerDecoder:
         """Text of each answer, special tokens left out."""
         decoded = self._tokenizer.decode_batch([[self._anchor, *ids] for ids in answers], skip_special_tokens=True)
         return [text[self._skip :] for text in decoded]
+
+    def empty_list_ids(self) -> list[int]:
+        """Tokens that alone, behind the prompt, are a whole answer that names nothing; there may be several, or none.
+
+        Whatever stands behind such a token makes no difference to the authors' parser, nor to that of this project.
+        """
+        tokens = sorted(self._tokenizer.get_vocab().values())
+        texts = self.texts([[token] for token in tokens])
+        return [token for token, text in zip(tokens, texts, strict=True) if official_items(text.strip()) == []]
 
     def token_texts(self, token_ids: Sequence[int]) -> list[str]:
         """What each token adds to the text; joined they are the answer. Special tokens add the empty string.

@@ -17,7 +17,8 @@ class EngineSpec:
     """All an engine needs to load; plain values, picklable.
 
     `gpus` is the tensor-parallel size and 0 means CPU; `max_model_len` is the context in tokens. The model is resolved
-    where the engine loads, so that a remote folder is copied once per node.
+    where the engine loads, so that a remote folder is copied once per node. An answer whose first token is one of
+    `empty_list_ids` ends there.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class EngineSpec:
     gpu_memory_utilization: float = 0.9
     max_num_seqs: int | None = None
     metrics: bool = False
+    empty_list_ids: Sequence[int] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

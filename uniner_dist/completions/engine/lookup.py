@@ -1,0 +1,65 @@
+"""Speculative decoding by prompt lookup: answers are copies of the text, so the text says how they go on.
+
+The model checks guessed tokens together with its next one, which costs it less than a step for each; what it would not
+have said itself is dropped, so answers stay the same. A guess is what followed the last tokens of an answer where they
+stood before, in the prompt or in the answer (some run in circles). Compared are bytes, so there is nothing to compile.
+
+vLLM imports this class by its name (`speculative_config`, method `custom_class`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+#: The most and the fewest last tokens that are looked for.
+_LONGEST, _SHORTEST = 3, 1
+
+
+class PromptLookup:
+    """Guesses for every request of a step."""
+
+    def __init__(self, vllm_config: Any) -> None:
+        self._guesses: int = vllm_config.speculative_config.num_speculative_tokens
+        self._limit: int = vllm_config.model_config.max_model_len
+
+    def load_model(self, *arguments: Any, **named: Any) -> None:
+        """There is none."""
+
+    def propose(
+        self,
+        sampled_token_ids: list[list[int]],
+        num_tokens_no_spec: npt.NDArray[np.int32],
+        token_ids_cpu: npt.NDArray[np.int32],
+        slot_mappings: Any = None,
+    ) -> list[list[int]]:
+        """One list of guesses per request, empty where there is nothing to go by.
+
+        Args:
+            sampled_token_ids: what the step gave each request; nothing while a prompt is not computed.
+            num_tokens_no_spec: tokens of each request so far, prompt and answer.
+            token_ids_cpu: these tokens, a row per request.
+            slot_mappings: not used.
+        """
+        return [
+            guess(token_ids_cpu[row, :count], min(self._guesses, self._limit - count - 1)) if sampled else []
+            for row, (sampled, count) in enumerate(zip(sampled_token_ids, num_tokens_no_spec.tolist(), strict=False))
+        ]
+
+
+def guess(tokens: npt.NDArray[np.int32], most: int) -> list[int]:
+    """Up to `most` tokens that followed the last ones at the first place where as many of them as possible stood."""
+    data = tokens.tobytes()
+    size = tokens.itemsize
+    for length in range(_LONGEST, _SHORTEST - 1, -1):
+        last = data[-length * size :]
+        at = data.find(last)
+        while at % size:  # between two tokens
+            at = data.find(last, at + 1)
+        follow = at // size + length
+        if follow < len(tokens) and most > 0:
+            found: list[int] = tokens[follow : follow + most].tolist()
+            return found
+    return []
