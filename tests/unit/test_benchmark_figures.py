@@ -52,7 +52,7 @@ def test_texts_that_spell_a_special_token_are_known() -> None:
 def test_variants_of_settings_are_told_by_their_medians() -> None:
     first = {"variant": "", **dict.fromkeys((name for name, _, _ in COLUMNS), 100)}
     lines = table([first, first | {"prompts_per_s": 300}, first | {"variant": "block_size=64"}]).splitlines()
-    assert lines[2] == "| defaults | 200 (100–300) | 100.00 | 100.000 | 100 | 100 | 100 | 100 | 100 |"
+    assert lines[2] == "| defaults | 200 (100–300) | 100.00 | 100.00 | 100.000 | 100 | 100 | 100 | 100 | 100 |"
     assert lines[3].startswith("| block_size=64 | 100 |")
 
 
