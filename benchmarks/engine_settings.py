@@ -4,9 +4,9 @@ Each argument is a variant: settings over the defaults of this project, with `;`
 empty one is the defaults, and the first is what the others are compared with. Known are `max_in_flight`,
 `shards_in_flight`, `block_size`, `prefix_tails`, `in_process`, and two that the project has no setting for:
 `stop_empty` (false: answers of the empty list go on to the end of the turn) and `detokenize` (text and an output from
-vLLM at every step, which nobody reads). Anything else is an argument of vLLM's engine. All variants
-answer the same prompts without pool and Ray, each in a process of its own, in turn, and all again for every repeat.
-Prints a line of JSON for each run and a table.
+vLLM at every step, which nobody reads). Anything else is an argument of vLLM's engine. All variants answer the same
+prompts without pool and Ray, each in a process of its own, in turn, and all again for every repeat. Prints a line of
+JSON for each run and a table.
 """
 
 from __future__ import annotations
@@ -168,10 +168,10 @@ def main(arguments: Sequence[str]) -> None:
 def _workload(options: argparse.Namespace) -> dict[str, Any]:
     import pyarrow.dataset as pads
 
-    from benchmarks.throughput.workload import FEW_TYPES, MANY_PROMPTS, TYPES, choose_texts
+    from benchmarks.throughput.workload import choose_texts, choose_types
 
     texts = pads.dataset(demo.corpus_path(), partitioning="hive").to_table(columns=["text"])["text"].to_pylist()
-    types = TYPES[: FEW_TYPES if options.prompts <= MANY_PROMPTS else len(TYPES)]
+    types = choose_types(options.prompts)
     return {
         "texts": choose_texts(texts, -(-options.prompts // len(types))), "types": types,
         "shards": options.shards,

@@ -38,6 +38,11 @@ FEW_TYPES, MANY_PROMPTS = 13, 10_000
 LONGEST_TEXT = 1500
 
 
+def choose_types(prompts: int) -> list[str]:
+    """The types that so many prompts ask for."""
+    return TYPES[: FEW_TYPES if prompts <= MANY_PROMPTS else len(TYPES)]
+
+
 def choose_texts(texts: Iterable[str], wanted: int) -> list[str]:
     """So many different texts in random order; where there are too few they come again behind another number."""
     distinct = sorted({text for text in texts if text and text.strip() and len(text) <= LONGEST_TEXT})
@@ -71,7 +76,7 @@ def prepare(source: str | None, folder: Path, prompts: int, block: int) -> dict[
         block: tokens in a block of the engine's cache.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    types = TYPES[: FEW_TYPES if prompts <= MANY_PROMPTS else len(TYPES)]
+    types = choose_types(prompts)
     table = pads.dataset(source or demo.corpus_path(), partitioning="hive").to_table(columns=["text"])
     texts = choose_texts(table["text"].to_pylist(), -(-prompts // len(types)))
     (folder / "corpus").mkdir(parents=True)
