@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
@@ -39,6 +40,8 @@ _FILE_BYTES = 128 * 2**20
 _ROWS_PER_BATCH = 256
 #: Where a row stands; Spark names the same things `_metadata.file_path` and `_metadata.row_index`.
 _LOCATION = (StructField("file", StringType(), False), StructField("row", LongType(), False))
+#: What tasks that write say of it.
+_COUNT = StructType([StructField("rows", LongType())])
 
 ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
@@ -132,7 +135,18 @@ def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), ma
     kept = [column(name) for name in rows.columns if name not in partition_by]
     named = rows.select(F.spark_partition_id().cast("long").alias("_task"), *folders, *kept)
     writer_function = _FileWriter(path, tuple(partition_by), max_records)
-    map_in_arrow(named, writer_function, StructType([StructField("rows", LongType())])).agg(F.sum("rows")).collect()
+    map_in_arrow(named, writer_function, _COUNT).agg(F.sum("rows")).collect()
+
+
+def write_in_arrow(rows: DataFrame, function: ArrowFunction, path: str, schema: pa.Schema) -> None:
+    """Write what `map_in_arrow` would return as a dataset, replacing what was there.
+
+    The tasks that run the function write its rows: these never enter Java, and Spark need not have a connector.
+    """
+    remove(path)
+    counted = map_in_arrow(rows, _Written(function, _FileWriter(path, (), 0)), _COUNT).agg(F.sum("rows")).first()
+    if counted is None or not counted[0]:
+        _write_empty(path, schema)
 
 
 def write_rows(rows: DataFrame, path: str, empty: bool = False) -> None:
@@ -141,7 +155,10 @@ def write_rows(rows: DataFrame, path: str, empty: bool = False) -> None:
         write_table(rows, path)
         return
     remove(path)
-    schema: pa.Schema = to_arrow_schema(rows.schema)
+    _write_empty(path, to_arrow_schema(rows.schema))
+
+
+def _write_empty(path: str, schema: pa.Schema) -> None:
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)
     write_bytes(join(path, "part-0.parquet"), buffer.getvalue())
@@ -330,6 +347,23 @@ class _FileWriter:
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_batches(held), buffer, compression="zstd")
         write_bytes(join(self._path, *folders, f"part-{task:05d}-{number:05d}.parquet"), buffer.getvalue())
+
+
+class _Written:
+    """A function whose rows are written in the task that runs it."""
+
+    def __init__(self, function: ArrowFunction, writer: _FileWriter) -> None:
+        self._function, self._writer = function, writer
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        context = TaskContext.get()
+        task = context.partitionId() if context is not None else 0
+        return self._writer(
+            pa.RecordBatch.from_arrays(
+                [pa.array(np.full(batch.num_rows, task)), *batch.columns], names=["_task", *batch.schema.names]
+            )
+            for batch in self._function(batches)
+        )
 
 
 def _borders(columns: Sequence[pa.Array]) -> list[int]:

@@ -1,13 +1,14 @@
 """From completions files to answers per passage: the half of stage 3 that reads shards, parses and locates.
 
 Enters: names of committed shards, in Arrow batches inside of a Spark task, which reads the two files of each shard
-itself. Leaves: one row per passage with one answer per entity type, in the order of the configuration. No text crosses
-a shuffle: it goes along only for passages with a failed cell, because the quarantine repeats it.
+itself. Leaves: one row per passage with one answer per entity type, in the order of the configuration. An answer that
+is just the empty list, as most are, is null here and costs nothing until rows are written. No text crosses a shuffle:
+it goes along only for passages with a failed cell, because the quarantine repeats it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from uniner_dist.annotations.plain import read_plain
 from uniner_dist.core.confidence import score_answer
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
@@ -31,11 +33,12 @@ _CLEAN = frozenset({"exact"})
 #: How engines spell the empty list, behind a prompt that ends without a blank and behind one that does not.
 _EMPTY_OUTPUTS = (" []", "[]")
 
-#: The answer to one question about one passage or document.
+#: The answer to one question about one passage or document. It always has entities and outcome; fields are nullable
+#: because pyarrow writes no null struct otherwise.
 ANSWER = pa.struct(
     [
-        pa.field("entities", pa.list_(pa.field("element", ENTITY, nullable=False)), nullable=False),
-        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("entities", pa.list_(pa.field("element", ENTITY, nullable=False))),
+        pa.field("outcome", pa.string()),
         pa.field("repair", pa.string()),
         pa.field("score", pa.float32()),
         pa.field("raw_output", pa.string()),
@@ -43,14 +46,25 @@ ANSWER = pa.struct(
     ]
 )
 
-#: One row per passage; `answers` has one element per label, in the order of the configuration.
+#: One row per passage; `answers` has one element per label, in the order of the configuration. Null stands for
+#: `NOTHING`.
 ANSWERS = pa.schema(
     [
         pa.field("passage_id", pa.string(), nullable=False),
         pa.field("text", pa.string()),  # only where an answer is a failure
-        pa.field("answers", pa.list_(pa.field("element", ANSWER, nullable=False)), nullable=False),
+        pa.field("answers", pa.list_(pa.field("element", ANSWER)), nullable=False),
     ]
 )
+
+#: The answer that is the empty list, neither scored nor repaired.
+NOTHING: Mapping[str, Any] = {
+    "entities": [],
+    "outcome": Outcome.NONE.value,
+    "repair": None,
+    "score": None,
+    "raw_output": None,
+    "error": None,
+}
 
 
 @dataclass
@@ -93,6 +107,13 @@ class AnswerColumns:
             pa.array(self.error, strings),
         ]
         return pa.StructArray.from_arrays(arrays, fields=list(ANSWER))
+
+
+def with_nothing(answers: pa.StructArray) -> pa.StructArray:
+    """The same answers with `NOTHING` in place of null."""
+    nothing = pa.array([NOTHING], ANSWER)
+    places = np.where(np.asarray(answers.is_valid()), np.arange(1, len(answers) + 1), 0)
+    return pa.concat_arrays([nothing, answers]).take(pa.array(places))
 
 
 def answer_lists(answers: pa.StructArray, types: int) -> pa.ListArray:
@@ -138,17 +159,17 @@ class AnswerReader:
         _check_aligned(shard, prompts, completions)
         types = len(self._asks)
         first_rows = pa.array(np.arange(0, prompts.num_rows, types))
-        texts, ids = prompts["text"].take(first_rows), prompts["passage_id"].take(first_rows)
+        texts, ids = (_whole(prompts[name].take(first_rows)) for name in ("text", "passage_id"))
         passages = texts.to_pylist()
         _check_texts(shard, ids.to_pylist(), passages)
-        answers = self._answer(shard, passages, completions)
+        answers = self._answer(shard, texts, passages, completions)
         failed = _failed_passages(answers, types)
         columns = [
-            ids.combine_chunks(),
+            ids,
             pc.if_else(failed, texts, pa.scalar(None, pa.string())),
             answer_lists(self._by_label(answers, len(texts)), len(self._label_asks)),
         ]
-        return pa.RecordBatch.from_arrays([_whole(column) for column in columns], schema=ANSWERS)
+        return pa.RecordBatch.from_arrays(columns, schema=ANSWERS)
 
     def _completions(self, shard: str, rows: int) -> pa.Table:
         """The committed answers; a file that was damaged since is removed, so that the next start does it again."""
@@ -167,27 +188,41 @@ class AnswerReader:
         rows = (np.arange(passages, dtype=np.int64) * types)[:, None] + self._label_asks[None, :]
         return answers.take(pa.array(rows.reshape(-1)))
 
-    def _answer(self, shard: str, texts: Sequence[str], completions: pa.Table) -> pa.StructArray:
-        """Read every completion; most are the empty list, which is read once for all of them."""
-        columns, types = AnswerColumns(), len(self._asks)
-        columns.add("none")
-        looked_at = np.arange(completions.num_rows)
+    def _answer(self, shard: str, texts: pa.Array, passages: Sequence[str], completions: pa.Table) -> pa.StructArray:
+        """Read every completion: empty lists become null, plain ones are read in columns, the others one by one.
+
+        Args:
+            texts: text of each passage.
+            passages: the same in Python.
+        """
+        rest = np.arange(completions.num_rows)
+        places = np.full(completions.num_rows, -1)
+        read = []
         if not self._scores:
             empty = pc.is_in(completions["output"], pa.array(_EMPTY_OUTPUTS))
-            looked_at = np.flatnonzero(~np.asarray(empty))
-        rest = completions.take(pa.array(looked_at))
-        texts_of_rest = [texts[passage] for passage in (looked_at // types).tolist()]
-        values = [rest[name].to_pylist() for name in ("output", "finish_reason", "error_kind", "error")]
-        nothing = [None] * len(looked_at)
-        extra = [rest[name].to_pylist() for name in ("tokens", "logprobs")] if self._scores else [nothing, nothing]
-        for text, output, finish_reason, error_kind, error, *scored in zip(texts_of_rest, *values, *extra, strict=True):
+            rest = np.flatnonzero(~np.asarray(empty))
+            outputs = _whole(completions["output"].take(pa.array(rest)))
+            plain, entities = read_plain(texts, passages, rest // len(self._asks), outputs)
+            read.append(_found(entities))
+            places[rest[plain]] = np.arange(len(plain))
+            rest = np.delete(rest, plain)
+        places[rest] = np.arange(len(rest)) + sum(map(len, read))
+        read.append(self._one_by_one(shard, passages, rest, completions.take(pa.array(rest))))
+        return pa.concat_arrays(read).take(pa.array(places, mask=places < 0))
+
+    def _one_by_one(self, shard: str, passages: Sequence[str], rows: Any, completions: pa.Table) -> pa.StructArray:
+        """Read completions in Python; `rows` are their places in the shard."""
+        columns = AnswerColumns()
+        texts = [passages[passage] for passage in (rows // len(self._asks)).tolist()]
+        values = [completions[name].to_pylist() for name in ("output", "finish_reason", "error_kind", "error")]
+        nothing = [None] * len(rows)
+        extra = [completions[name].to_pylist() for name in ("tokens", "logprobs")] if self._scores else [nothing] * 2
+        for text, output, finish_reason, error_kind, error, *scored in zip(texts, *values, *extra, strict=True):
             if output is None:
                 columns.add(error_kind or Outcome.ENGINE_ERROR.value, error=error or "no answer and no reason given")
             else:
                 self._parse(columns, shard, text, output, finish_reason, *scored)
-        places = np.zeros(completions.num_rows, dtype=np.int64)
-        places[looked_at] = np.arange(1, len(looked_at) + 1)
-        return columns.to_arrow().take(pa.array(places))
+        return columns.to_arrow()
 
     def _parse(
         self,
@@ -221,9 +256,20 @@ def _entity_lists(lists: Sequence[Sequence[Entity]]) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets), entities, type=ANSWER.field("entities").type)
 
 
+def _found(entities: pa.ListArray) -> pa.StructArray:
+    """Clean answers that name something."""
+    count = len(entities)
+    outcome = pa.array([Outcome.FOUND.value]).take(pa.array(np.zeros(count, dtype=np.int32)))
+    lists = pa.ListArray.from_arrays(entities.offsets, entities.values, type=ANSWER.field("entities").type)
+    columns = {"entities": lists, "outcome": outcome}
+    arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in ANSWER]
+    return pa.StructArray.from_arrays(arrays, fields=list(ANSWER))
+
+
 def _failed_passages(answers: pa.StructArray, types: int) -> pa.Array:
     """For each passage, whether any of its answers is a failure."""
-    good = pc.is_in(answers.field("outcome"), pa.array([Outcome.FOUND.value, Outcome.NONE.value]))
+    outcomes = pc.struct_field(answers, "outcome")
+    good = pc.is_in(outcomes, pa.array([Outcome.FOUND.value, Outcome.NONE.value, None]))
     failed = ~np.asarray(good).reshape(-1, types)
     return pa.array(failed.any(axis=1))
 

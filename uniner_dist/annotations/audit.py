@@ -7,8 +7,9 @@ or one error that lists every broken invariant with its numbers. Reads counters 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from decimal import Decimal
+from collections.abc import Mapping
+from functools import reduce
+from operator import xor
 from typing import Any
 
 import pyarrow as pa
@@ -51,13 +52,14 @@ def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[s
     Raises:
         AuditError: listing every broken invariant.
     """
-    counts = [row.asDict() for row in _count(staged, run).collect()]  # one row per label and outcome
+    counts = [row.asDict() for row in _count_rows(staged, run).collect()]
+    mentions = [row.asDict() for row in _count_mentions(staged).collect()]
     documents, ids = _count_documents(places, run)
     labels = [entity_type.label for entity_type in run.config.types]
-    problems = _problems(counts, labels, documents, ids, prompts)
+    problems = _problems(counts, mentions, labels, documents, ids, prompts)
     if problems:
         raise AuditError("nothing was published: " + "; ".join(problems))
-    return _summary(counts, labels, documents)
+    return _summary(counts, mentions, labels, documents)
 
 
 def check_threshold(run: Run, summary: Mapping[str, Any], quarantine: DataFrame) -> None:
@@ -80,21 +82,22 @@ def check_threshold(run: Run, summary: Mapping[str, Any], quarantine: DataFrame)
     )
 
 
-def _count(staged: DataFrame, run: Run) -> DataFrame:
-    matches = [F.sum(F.size(F.filter("entities", _has_match(match)))).alias(f"match_{match}") for match in MATCHES]
+def _count_rows(staged: DataFrame, run: Run) -> DataFrame:
+    """One row per label and outcome."""
     return staged.groupBy("entity_type", "outcome").agg(
         F.count("*").alias("rows"),
-        F.sum(F.size("entities")).alias("mentions"),
         F.count("repair").alias("repairs"),
-        F.sum(F.size(F.filter("entities", _is_misplaced))).alias("misplaced"),
-        _sum_of_ids(column(run.config.corpus.id_column)).alias("ids"),
-        *matches,
+        _digest_of_ids(column(run.config.corpus.id_column)).alias("ids"),
     )
 
 
-def _has_match(match: str) -> Callable[[Column], Column]:
-    """A predicate of one argument: Spark would hand the index to a second one, default or not."""
-    return lambda entity: entity.getField("match") == match
+def _count_mentions(staged: DataFrame) -> DataFrame:
+    """One row per label and match; by itself, because most rows have no mention and need not be looked at for it."""
+    mentions = staged.select("entity_type", F.explode("entities").alias("mention"))
+    return mentions.groupBy("entity_type", F.col("mention.match").alias("match")).agg(
+        F.count("*").alias("mentions"),
+        F.count(F.when(_is_misplaced(F.col("mention")), True)).alias("misplaced"),
+    )
 
 
 def _is_misplaced(entity: Column) -> Column:
@@ -105,19 +108,28 @@ def _is_misplaced(entity: Column) -> Column:
     return ~F.when(start.isNull() | end.isNull(), nowhere).otherwise(placed)
 
 
-def _count_documents(places: DataFrame, run: Run) -> tuple[int, Decimal]:
+def _count_documents(places: DataFrame, run: Run) -> tuple[int, int]:
     doc_id = F.col("document").getField(run.config.corpus.id_column)
-    row = places.where("passage = 0").agg(F.count("*"), _sum_of_ids(doc_id)).first()
-    return (int(row[0]), row[1] or Decimal(0)) if row else (0, Decimal(0))
+    row = places.where("passage = 0").agg(F.count("*"), _digest_of_ids(doc_id)).first()
+    return (int(row[0]), row[1] or 0) if row else (0, 0)
 
 
-def _sum_of_ids(doc_id: Column) -> Column:
-    """A digest of a set of ids: with equal counts, equal sums of 64-bit hashes mean equal sets."""
-    return F.sum(F.xxhash64(doc_id).cast("decimal(20,0)"))
+def _digest_of_ids(doc_id: Column) -> Column:
+    """A digest of a list of ids: one as long as a set of ids and with the set's digest is that set.
+
+    An id that is missing leaves its hash behind, however often the others stand there. The digests of parts make that
+    of the whole by another exclusive or.
+    """
+    return F.bit_xor(F.xxhash64(doc_id))
 
 
 def _problems(
-    counts: list[dict[str, Any]], labels: list[str], documents: int, ids: Decimal, prompts: Mapping[str, Any]
+    counts: list[dict[str, Any]],
+    mentions: list[dict[str, Any]],
+    labels: list[str],
+    documents: int,
+    ids: int,
+    prompts: Mapping[str, Any],
 ) -> list[str]:
     """Every broken invariant, in words."""
     problems = []
@@ -132,24 +144,31 @@ def _problems(
         rows = sum(row["rows"] for row in own)
         if rows != documents:
             problems.append(f"{label}: {rows} rows for {documents} documents")
-        elif sum((row["ids"] for row in own), Decimal(0)) != ids:
+        elif reduce(xor, (row["ids"] for row in own), 0) != ids:
             problems.append(f"{label}: the ids of its rows are not those of the documents")
     unknown = {(row["entity_type"], row["outcome"]) for row in counts} - {(n, o.value) for n in labels for o in Outcome}
     problems += [f"unknown type or outcome {pair}" for pair in sorted(unknown, key=str)]
-    misplaced = sum(row["misplaced"] for row in counts)
+    unknown_matches = {row["match"] for row in mentions} - set(MATCHES)
+    problems += [f"unknown match {match!r}" for match in sorted(unknown_matches, key=str)]
+    misplaced = sum(row["misplaced"] for row in mentions)
     if misplaced:
         problems.append(f"{misplaced} mentions have offsets that are not as far apart as their text is long")
     return problems
 
 
-def _summary(counts: list[dict[str, Any]], labels: list[str], documents: int) -> dict[str, Any]:
+def _summary(
+    counts: list[dict[str, Any]], mentions: list[dict[str, Any]], labels: list[str], documents: int
+) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     by_type: dict[str, dict[str, int]] = {label: {} for label in labels}
-    mentions: Counter[str] = Counter(dict.fromkeys(labels, 0))
+    by_label: Counter[str] = Counter(dict.fromkeys(labels, 0))
+    matches: Counter[str] = Counter(dict.fromkeys(MATCHES, 0))
     for row in counts:
         outcomes[row["outcome"]] += row["rows"]
         by_type[row["entity_type"]][row["outcome"]] = row["rows"]
-        mentions[row["entity_type"]] += row["mentions"]
+    for row in mentions:
+        by_label[row["entity_type"]] += row["mentions"]
+        matches[row["match"]] += row["mentions"]
     rows = outcomes.total()
     failed = sum(count for outcome, count in outcomes.items() if Outcome(outcome).is_failure)
     return {
@@ -158,8 +177,8 @@ def _summary(counts: list[dict[str, Any]], labels: list[str], documents: int) ->
         "rows": rows,
         "outcomes": {outcome.value: outcomes[outcome.value] for outcome in Outcome if outcomes[outcome.value]},
         "by_type": by_type,
-        "mentions": dict(mentions),
-        "matches": {match: sum(row[f"match_{match}"] for row in counts) for match in MATCHES},
+        "mentions": dict(by_label),
+        "matches": dict(matches),
         "repairs": sum(row["repairs"] for row in counts),
         "failed": failed,
         "failed_fraction": failed / rows if rows else 0.0,

@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
-from uniner_dist.annotations.answers import ANSWERS, AnswerColumns, answer_lists, check_places
+from uniner_dist.annotations.answers import ANSWER, ANSWERS, NOTHING, AnswerColumns, answer_lists, check_places
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.passages import PassageAnswer, join_passages, merge_passages
 from uniner_dist.core.spans import Entity
@@ -25,7 +25,7 @@ from uniner_dist.errors import AuditError
 from uniner_dist.keys import passage_id
 from uniner_dist.provenance import describe
 from uniner_dist.run import Run
-from uniner_dist.spark import spark_type
+from uniner_dist.spark import column, spark_type
 
 #: Long documents in one Arrow batch; one of 10 MB has some thousand passages.
 DOCUMENTS_PER_BATCH = 16
@@ -110,7 +110,8 @@ class DocumentMerger:
             raise AuditError(f"{name}: its passages do not make up the text that was stored")
         types = len(parts[0]["answers"])
         for label in range(types):
-            entities = _merge_answers(columns, text, [(part["start"], part["answers"][label]) for part in parts])
+            answers = [(part["start"], part["answers"][label] or NOTHING) for part in parts]
+            entities = _merge_answers(columns, text, answers)
             check_places(name, text, entities)
         return types
 
@@ -138,24 +139,25 @@ def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
     return PassageAnswer(start, Outcome(answer["outcome"]), entities, answer["repair"], answer["score"])
 
 
-def annotation_rows(documents: DataFrame, run: Run) -> DataFrame:
-    """One row per document and label: id, carried columns, and `schemas.ANNOTATION_FIELDS` up to `raw_output`."""
-    answer = F.col("answer")
+def exploded_answers(documents: DataFrame, run: Run) -> DataFrame:
+    """One row per document and label: id, carried columns, `entity_type`, and `answer`, which is null for `NOTHING`."""
     exploded = documents.select("document", F.posexplode("answers").alias("label", "answer"))
-    return exploded.select(
-        "document.*",
-        _label(run, "label").alias("entity_type"),
-        *[answer.getField(name).alias(name) for name in ("entities", "outcome", "repair", "score", "raw_output")],
-    )
+    return exploded.select("document.*", _label(run, "label").alias("entity_type"), "answer")
 
 
-def with_origin(rows: DataFrame, run: Run) -> DataFrame:
-    """Add the rest of `schemas.ANNOTATION_FIELDS`: what made the rows.
+def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
+    """Id, carried columns, and `schemas.ANNOTATION_FIELDS`, made of `exploded_answers`.
 
-    That also stands in the schema that Spark writes into every file's footer, at the column `model`.
+    What made the rows also stands in the schema that Spark writes into every file's footer, at the column `model`.
     """
-    return rows.select(
-        "*",
+    answer = F.col("answer")
+    no_entities = F.array().cast(spark_type(ANSWER.field("entities").type))
+    nothing = {"entities": no_entities, "outcome": F.lit(Outcome.NONE.value)}
+    filled = [F.when(answer.isNull(), value).otherwise(answer[name]).alias(name) for name, value in nothing.items()]
+    return exploded.select(
+        *[column(name) for name in exploded.columns if name != "answer"],
+        *filled,
+        *[answer[name].alias(name) for name in ("repair", "score", "raw_output")],
         F.lit(run.id).alias("run_id"),
         F.lit(run.model_name).alias("model", metadata=describe(run)),
         F.lit(run.fingerprint).alias("fingerprint"),

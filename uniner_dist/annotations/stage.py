@@ -19,10 +19,10 @@ from uniner_dist.annotations.answers import ANSWERS, AnswerReader
 from uniner_dist.annotations.documents import (
     DOCUMENTS_PER_BATCH,
     annotation_rows,
+    exploded_answers,
     merged_documents,
     quarantine_rows,
     whole_documents,
-    with_origin,
 )
 from uniner_dist.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
@@ -30,7 +30,7 @@ from uniner_dist.spark import column, describe, settings, spark_schema, stage
 from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
-from uniner_dist.tables import map_in_arrow, read_table, write_rows, write_table
+from uniner_dist.tables import read_table, write_in_arrow, write_rows, write_table
 
 #: Documents that one task turns into annotations: their exploded rows are sorted in its memory.
 _DOCUMENTS_PER_TASK = 250_000
@@ -105,9 +105,8 @@ def _write_answers(spark: SparkSession, run: Run, shards: list[dict[str, Any]]) 
     reader = AnswerReader(run.layout, run.fingerprint, asks, label_asks, run.config.run.scores)
     names = spark.createDataFrame([(row["shard"],) for row in shards], "shard string")
     tasks = max(1, min(len(shards), max(4 * spark.sparkContext.defaultParallelism, len(shards) // 64)))
-    answers = map_in_arrow(names.repartition(tasks), reader, spark_schema(ANSWERS))
-    write_table(answers, run.layout.answers)
-    return read_table(spark, run.layout.answers, answers.schema)
+    write_in_arrow(names.repartition(tasks), reader, run.layout.answers, ANSWERS)
+    return read_table(spark, run.layout.answers, spark_schema(ANSWERS))
 
 
 def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: DataFrame, count: int) -> None:
@@ -120,10 +119,10 @@ def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: D
     # Documents are put in order before they are exploded, while they are a fraction of the rows. The sort by folder
     # keeps the order within a folder, unless it does not fit in memory: then a file is made of several runs of ids.
     gathered = gathered.sortWithinPartitions(F.col("document").getField(run.config.corpus.id_column))
-    rows = annotation_rows(gathered, run)
+    exploded = exploded_answers(gathered, run)
     if run.partition_by:
-        rows = rows.sortWithinPartitions(*[column(name) for name in run.partition_by])
-    rows = with_origin(rows, run)  # behind the sort, which need not move what is the same in all rows
+        exploded = exploded.sortWithinPartitions(*[column(name) for name in run.partition_by])
+    rows = annotation_rows(exploded, run)  # behind the sort, which moves no more than it must
     write_table(rows, run.layout.staging, run.partition_by, run.config.output.max_records_per_file)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uniner_dist.annotations.answers import ANSWERS, AnswerReader, answer_lists
+from uniner_dist.annotations.answers import ANSWERS, AnswerReader, answer_lists, with_nothing
 from uniner_dist.annotations.documents import DocumentMerger
 from uniner_dist.annotator.frames import Columns
 from uniner_dist.annotator.warm import Warm
@@ -244,6 +244,7 @@ def _annotations(
     flat = _whole(merged["answers"]).take(order).flatten() if merged.num_rows else _no_answers()
     source = table.take(pa.array(np.repeat(rows.take(order).to_numpy(), len(labels))))
     columns_out = {name: source[name] for name in dict.fromkeys([columns.id_name, *columns.keep])}
+    flat = with_nothing(flat)
     values = {name: flat.field(name) for name in ("entities", "outcome", "repair", "score", "raw_output")}
     values["entity_type"] = pa.array(labels * len(order), pa.string())
     for name, value in {"run_id": run.id, "model": run.model_name, "fingerprint": run.fingerprint}.items():
