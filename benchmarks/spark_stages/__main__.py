@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.spark_stages.compare import compare, markdown
-from benchmarks.spark_stages.workload import TYPES, open_over, write_corpus
+from benchmarks.spark_stages.workload import LONG_WORDS, TYPES, open_over, write_corpus
 from uniner_dist.pipeline import silence_py4j
 from uniner_dist.spark import spark_session
 
@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--long-words", type=int, default=LONG_WORDS, help="words of the one long document")
     parser.add_argument("--folder", type=Path, help="is emptied; default: a temporary one")
     parser.add_argument("--output", type=Path, help="JSON")
     options = parser.parse_args()
@@ -34,7 +35,7 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         corpus = folder / "measured" / "corpus"  # made first: Java's options depend on its size
-        write_corpus(corpus, options.prompts // len(TYPES))
+        write_corpus(corpus, options.prompts // len(TYPES), options.long_words)
         with spark_session(open_over(corpus, folder / "none").config) as spark:
             compare(spark, folder / "warm-up", WARM_UP_PROMPTS, 1)
             print("warmed up", file=sys.stderr, flush=True)

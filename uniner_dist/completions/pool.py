@@ -169,12 +169,13 @@ class Pool:
             return
         while len(self.slots) < self._wanted:
             actor = self._placement.create(slot.node for slot in self.slots)
-            self.slots.append(Slot(next(self._numbers), actor, created_s=now, starting=actor.where.remote()))
+            # Asked for in one go: a replica loads as soon as it is placed, whether or not anybody looks.
+            asked = {"placing": actor.where.remote(), "starting": actor.start.remote()}
+            self.slots.append(Slot(next(self._numbers), actor, created_s=now, **asked))
 
     def _placed(self, slot: Slot, answer: dict[str, Any]) -> None:
-        slot.node, slot.pid, slot.state = answer["node"], answer["pid"], ReplicaState.STARTING
+        slot.placing, slot.node, slot.pid, slot.state = None, answer["node"], answer["pid"], ReplicaState.STARTING
         slot.created_s = slot.placed_s = time.monotonic()
-        slot.starting = slot.actor.start.remote()
 
     def _started(self, slot: Slot, answer: dict[str, Any]) -> None:
         slot.starting, slot.state, slot.last_progress_s = None, ReplicaState.READY, time.monotonic()
@@ -230,7 +231,8 @@ class Pool:
         """Wait for something to happen, then deal with everything that did."""
         waiting: dict[Any, Slot] = {}
         for slot in self.slots:
-            for reference in (slot.starting, slot.pulse, *slot.works):
+            # Where a replica is comes before anything else of it.
+            for reference in [slot.placing] if slot.placing else [slot.starting, slot.pulse, *slot.works]:
                 if reference is not None:
                     waiting[reference] = slot
         if not waiting:
@@ -253,8 +255,10 @@ class Pool:
             else:
                 self._lost(slot, error)
             return
-        if reference == slot.starting:
-            (self._placed if slot.state is ReplicaState.PENDING else self._started)(slot, answer)
+        if reference == slot.placing:
+            self._placed(slot, answer)
+        elif reference == slot.starting:
+            self._started(slot, answer)
         elif reference == slot.pulse:
             self._beat(slot, answer)
         else:

@@ -21,7 +21,8 @@ class Slot:
     state: ReplicaState = ReplicaState.PENDING
     node: str = ""
     pid: int = 0
-    starting: Any = None  # reference to the answer of `where`, then of `start`
+    placing: Any = None  # reference to the answer of `where`
+    starting: Any = None  # reference to the answer of `start`
     pulse: Any = None  # reference to the answer of `progress`
     works: dict[Any, Work] = field(default_factory=dict)  # reference -> work
     finished_prompts: int = 0

@@ -131,7 +131,7 @@ def has_repeated_ids(corpus: DataFrame, run: Run) -> bool:
     """Whether any id stands twice; reads the id column alone."""
     doc_id = document_id(run).alias("id")
     repeated = corpus.select(doc_id).where("id IS NOT NULL").groupBy("id").count().where("count > 1")
-    return bool(repeated.limit(1).count())
+    return bool(repeated.head(1))
 
 
 def accepted(corpus: DataFrame, repeats: DataFrame | None) -> DataFrame:
