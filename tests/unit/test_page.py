@@ -261,8 +261,12 @@ def run(tmp_path: Path) -> Run:
     run = make_run_in(tmp_path, [texts], ["person", "place"])
     complete(run)
     rows = [
-        {"entity_type": kind, "entities": [entity("Ada", 0)] * times, "outcome": "found", "run_id": owner}
-        for kind, times, owner in (("person", 3, run.id), ("person", 1, run.id), ("place", 1, "another"))
+        {"entity_type": kind, "entities": [entity(name, 0) for name in names], "outcome": "found", "run_id": owner}
+        for kind, names, owner in (
+            ("person", ["Ada"] * 3, run.id),
+            ("person", ["Ada ", " "], run.id),  # as a model may spell it
+            ("place", ["Ada"], "another"),
+        )
     ]
     fields = [field for field in ANNOTATION_FIELDS if field.name in rows[0]]
     write(tmp_path / "output", rows, pa.schema(fields))

@@ -140,7 +140,9 @@ def _read_mentions(run: Run, evidence: Evidence) -> None:
         types = own.column("entity_type").take(pc.list_parent_indices(own.column("entities")))
         pairs = pa.table({"type": types, "text": pc.struct_field(texts, "text")})
         for row in pairs.group_by(["type", "text"]).aggregate([([], "count_all")]).to_pylist():
-            counters.setdefault(row["type"], Counter())[row["text"]] += row["count_all"]
+            name = " ".join(row["text"].split())  # as a reader sees it, who would take "Ada " for another "Ada"
+            if name:
+                counters.setdefault(row["type"], Counter())[name] += row["count_all"]
     order = {entity_type.label: place for place, entity_type in enumerate(run.config.types)}
     evidence.top = {
         label: sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:_TOP]
