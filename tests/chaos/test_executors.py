@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.slow]
 MOMENTS = {
     "prompts: long texts are split": "splits/_temporary",
     "prompts: shards are written": "prompts/shard=*/part-0.parquet",
-    "annotations: answers are read": "answers/_temporary",
+    "annotations: answers are read": "answers/part-*.parquet",
     "annotations: rows are written": "annotations/_temporary",
 }
 
