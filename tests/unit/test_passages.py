@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -80,6 +82,47 @@ def test_a_mention_no_longer_than_the_overlap_is_whole_in_some_passage(words: li
     for first in range(len(spans) - overlap + 1):
         start, end = spans[first][0], spans[first + overlap - 1][1]
         assert any(passage.start <= start and end <= passage.end for passage in passages)
+
+
+PIECES = ["a", "Marie", "Curie.", "end!\n", "東京都", "。", "\u0301\u0301", "👩‍💻", "x" * 40, "  ", "\r\n", "Zoë", " "]
+
+
+@pytest.mark.parametrize("kind", sorted(TOKENIZERS))
+@pytest.mark.parametrize(("max_tokens", "overlap"), [(16, 0), (16, 4), (24, 12), (60, 8)])
+@pytest.mark.parametrize("seed", range(2))
+def test_sections_of_a_very_long_text_join_as_passages_do(kind: str, max_tokens: int, overlap: int, seed: int) -> None:
+    chance, sections = random.Random(seed), 0
+    glue = " " if seed % 2 else ""
+    text = glue.join(chance.choices(PIECES, weights=[chance.random() for _ in PIECES], k=max_tokens * 150))
+
+    def count(split: Callable[[Passage], list[Passage]], pieces: Iterable[Passage]) -> Iterable[list[Passage]]:
+        nonlocal sections
+        for piece in pieces:
+            sections += 1
+            yield split(piece)
+
+    tokenizer = TOKENIZERS[kind]
+    passages = split_passages(text, tokenizer, max_tokens, overlap, mapping=count)
+    assert sections > 1
+    assert passages[0].start == 0
+    assert passages[-1].end == len(text)
+    for before, after in pairwise(passages):
+        assert before.start < after.start <= before.end < after.end
+    counts = tokenizer.count_tokens([text[passage.start : passage.end] for passage in passages])
+    assert all(count <= max_tokens for count in counts)
+    with ThreadPoolExecutor(3) as threads:
+        assert split_passages(text, tokenizer, max_tokens, overlap, mapping=threads.map) == passages
+    if kind == "words":  # then tokens are the same wherever a slice begins
+        spans = tokenizer.token_spans(text)
+        for first in range(len(spans) - overlap + 1) if overlap else ():
+            start, end = spans[first][0], spans[first + overlap - 1][1]
+            assert any(passage.start <= start and end <= passage.end for passage in passages)
+
+
+def test_sections_end_behind_sentences() -> None:
+    text = "one two three. four five six. " * 400
+    passages = split_passages(text.strip(), WordTokenizer(), 40, 4)
+    assert all(text[passage.end - 1] == "." for passage in passages)
 
 
 def test_a_text_that_fits_is_one_passage() -> None:

@@ -8,8 +8,9 @@ the work is linear in the text: it is tokenised in windows, never as a whole aga
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Protocol
 
 from uniner_dist.core.characters import cuts_character
@@ -24,6 +25,8 @@ _MARGIN: Final = 1.3
 _MAX_GRAPHEME: Final = 32
 #: A slice may take a few tokens more alone, or less, than as part of the text: so often is a smaller one tried.
 _TRIES: Final = 4
+#: A longer text is cut into sections of about so many passages, which are split apart from each other.
+_SECTION_PASSAGES: Final = 32
 #: Tokens that a text may take more when tokenised bare than in a prompt.
 _BARE_SLACK: Final = 8
 
@@ -51,8 +54,17 @@ class Passage:
     end: int
 
 
+#: The built-in `map`, or one that works on several things at a time and gives the results in order.
+Mapping = Callable[[Callable[[Passage], list[Passage]], Iterable[Passage]], Iterable[list[Passage]]]
+
+
 def split_passages(
-    text: str, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int, whole_tokens: int | None = None
+    text: str,
+    tokenizer: PassageTokenizer,
+    max_tokens: int,
+    overlap_tokens: int,
+    whole_tokens: int | None = None,
+    mapping: Mapping = map,
 ) -> list[Passage]:
     """Ranges that cover `text`, each of which takes at most `max_tokens` tokens when it is tokenised on its own.
 
@@ -64,12 +76,16 @@ def split_passages(
 
     If a single code point takes more than `max_tokens` tokens, it is a passage of its own that does not fit.
 
+    A text of more than some 50 passages is first cut into sections, behind a sentence where there is one, and these are
+    split by `mapping`, so that a single long text can keep several cores busy. The passages do not depend on it.
+
     Args:
         text: the document's text, of any length.
         tokenizer: counts and places tokens.
         max_tokens: the most tokens a passage may take, at least 1.
         overlap_tokens: tokens shared by consecutive passages, at most half of `max_tokens`.
         whole_tokens: texts up to this many tokens are not split.
+        mapping: applies a function to every section; `tokenizer` must bear being used from wherever it does so.
 
     Raises:
         ValueError: `max_tokens` or `overlap_tokens` out of range.
@@ -79,18 +95,65 @@ def split_passages(
             f"max_tokens is {max_tokens} and overlap_tokens {overlap_tokens}: "
             "need max_tokens >= 1 and 0 <= overlap_tokens <= max_tokens / 2"
         )
-    splitter = _Splitter(text, tokenizer, max_tokens, overlap_tokens)
-    if splitter.fits_whole(max_tokens if whole_tokens is None else whole_tokens):
+    whole = _Splitter(text, tokenizer, max_tokens, overlap_tokens)
+    if whole.fits_whole(max_tokens if whole_tokens is None else whole_tokens):
         return [Passage(0, len(text))]
-    passages = [splitter.passage(0, 0)]
-    while passages[-1].end < len(text):
-        last = passages[-1]
-        start = splitter.overlap_start(last)
-        following = splitter.passage(start, last.end)
-        if following.end <= last.end:  # the overlap filled the passage: go on without it
-            following = splitter.passage(last.end, last.end)
-        passages.append(following)
+
+    def split(section: Passage) -> list[Passage]:
+        origin, spans = _look_back(text, section.start, tokenizer, max_tokens, overlap_tokens)
+        splitter = _Splitter(text[origin : section.end], tokenizer, max_tokens, overlap_tokens)
+        found = splitter.passages_behind(section.start - origin, spans)
+        return [Passage(origin + passage.start, origin + passage.end) for passage in found]
+
+    passages: list[Passage] = []
+    for found in mapping(split, _sections(text, int(_SECTION_PASSAGES * max_tokens * _CHARACTERS_PER_TOKEN))):
+        # The last passage of a section may be so short that it lies within what the next section shares with it.
+        while passages and passages[-1].start >= found[0].start:
+            passages.pop()
+        passages += found
     return passages
+
+
+def _sections(text: str, length: int) -> list[Passage]:
+    """Pieces of at most `length` code points, half as many more for the last, that end where a passage might."""
+    ends = [0]
+    while len(text) - ends[-1] > length + length // 2:
+        latest = ends[-1] + length
+        ends.append(_section_end(text, latest - length // 8, latest))
+    return [Passage(start, end) for start, end in pairwise([*ends, len(text)])]
+
+
+def _section_end(text: str, earliest: int, latest: int) -> int:
+    for pattern in (SENTENCE_END, _WHITE_SPACE):
+        for match in reversed(list(pattern.finditer(text, earliest, latest))):
+            end = match.start() + len(match.group().rstrip())
+            if end > earliest:
+                return end
+    return _character_border(text, latest, max(earliest, latest - _MAX_GRAPHEME))
+
+
+def _look_back(
+    text: str, end: int, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int
+) -> tuple[int, list[tuple[int, int]]]:
+    """Where to begin to have at least what passages share in front of `end`, and the tokens from there to `end`."""
+    if not end or not overlap_tokens:
+        return end, []
+    length = int(max_tokens * _CHARACTERS_PER_TOKEN)
+    for _ in range(_TRIES):
+        origin = max(0, end - length)
+        spans = tokenizer.token_spans(text[origin:end])
+        if len(spans) > 2 * overlap_tokens or not origin:
+            break
+        length *= 2
+    return origin, spans
+
+
+def _character_border(text: str, position: int, earliest: int) -> int:
+    """The last place up to `position` and behind `earliest` that cuts no character, else `position`."""
+    for border in range(position, earliest, -1):
+        if not cuts_character(text, border):
+            return border
+    return position
 
 
 class _Splitter:
@@ -109,6 +172,24 @@ class _Splitter:
         if self._reach(0, limit + _BARE_SLACK) < len(self.text):
             return False
         return self._count(0, len(self.text)) <= limit
+
+    def passages_behind(self, covered: int, spans: list[tuple[int, int]]) -> list[Passage]:
+        """Passages from `covered` to the text's end; the first shares what it should with what is covered.
+
+        Args:
+            covered: a place that the passages of the section before reach; 0 for none.
+            spans: tokens of the text up to there.
+        """
+        self.spans, last = spans, Passage(0, covered)
+        passages: list[Passage] = []
+        while last.end < len(self.text):
+            start = self.overlap_start(last)
+            following = self.passage(start, last.end)
+            if following.end <= last.end:  # the overlap filled the passage: go on without it
+                following = self.passage(last.end, last.end)
+            passages.append(following)
+            last = following
+        return passages
 
     def passage(self, start: int, covered: int) -> Passage:
         """The passage that begins at `start` and reaches beyond `covered` where it can."""
@@ -136,7 +217,7 @@ class _Splitter:
             borders = [match.end() for match in pattern.finditer(self.text, earliest, latest)]
             if borders:
                 return borders[-1]
-        return self._character_border(latest, earliest)
+        return _character_border(self.text, latest, earliest)
 
     def _reach(self, start: int, budget: int) -> int:
         """The end of the first `budget` tokens from `start`, or the text's end; tokenises one window, or a few."""
@@ -163,14 +244,7 @@ class _Splitter:
                 end = match.start() + len(match.group().rstrip())
                 if earliest < end <= reach:
                     return end
-        return self._character_border(reach, max(earliest, reach - _MAX_GRAPHEME))
-
-    def _character_border(self, position: int, earliest: int) -> int:
-        """The last place up to `position` and behind `earliest` that cuts no character, else `position`."""
-        for border in range(position, earliest, -1):
-            if not cuts_character(self.text, border):
-                return border
-        return position
+        return _character_border(self.text, reach, max(earliest, reach - _MAX_GRAPHEME))
 
     def _count(self, start: int, end: int) -> int:
         return self.tokenizer.count_tokens([self.text[start:end]])[0]

@@ -114,7 +114,9 @@ class PromptTokenizer:
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """Code-point offsets of a bare text's tokens, ascending; several tokens of one character share its span."""
-        encoding = self._plain.encode(text, add_special_tokens=False)
+        [encoding] = self._plain.encode_batch(
+            [text], add_special_tokens=False
+        )  # without Python's lock, unlike `encode`
         return list(encoding.offsets)
 
     def mismatches(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> list[tuple[str, str]]:
