@@ -102,7 +102,7 @@ def test_sections_of_a_very_long_text_join_as_passages_do(kind: str, max_tokens:
             yield split(piece)
 
     tokenizer = TOKENIZERS[kind]
-    passages = split_passages(text, tokenizer, max_tokens, overlap, mapping=count)
+    passages = split_passages(text, tokenizer, max_tokens, overlap, mapper=count)
     assert sections > 1
     assert passages[0].start == 0
     assert passages[-1].end == len(text)
@@ -111,7 +111,7 @@ def test_sections_of_a_very_long_text_join_as_passages_do(kind: str, max_tokens:
     counts = tokenizer.count_tokens([text[passage.start : passage.end] for passage in passages])
     assert all(count <= max_tokens for count in counts)
     with ThreadPoolExecutor(3) as threads:
-        assert split_passages(text, tokenizer, max_tokens, overlap, mapping=threads.map) == passages
+        assert split_passages(text, tokenizer, max_tokens, overlap, mapper=threads.map) == passages
     if kind == "words":  # then tokens are the same wherever a slice begins
         spans = tokenizer.token_spans(text)
         for first in range(len(spans) - overlap + 1) if overlap else ():

@@ -55,7 +55,7 @@ class Passage:
 
 
 #: The built-in `map`, or one that works on several things at a time and gives the results in order.
-Mapping = Callable[[Callable[[Passage], list[Passage]], Iterable[Passage]], Iterable[list[Passage]]]
+Mapper = Callable[[Callable[[Passage], list[Passage]], Iterable[Passage]], Iterable[list[Passage]]]
 
 
 def split_passages(
@@ -64,7 +64,7 @@ def split_passages(
     max_tokens: int,
     overlap_tokens: int,
     whole_tokens: int | None = None,
-    mapping: Mapping = map,
+    mapper: Mapper = map,
 ) -> list[Passage]:
     """Ranges that cover `text`, each of which takes at most `max_tokens` tokens when it is tokenised on its own.
 
@@ -77,7 +77,7 @@ def split_passages(
     If a single code point takes more than `max_tokens` tokens, it is a passage of its own that does not fit.
 
     A text of more than some 50 passages is first cut into sections, behind a sentence where there is one, and these are
-    split by `mapping`, so that a single long text can keep several cores busy. The passages do not depend on it.
+    split by `mapper`, so that a single long text can keep several cores busy. The passages do not depend on it.
 
     Args:
         text: the document's text, of any length.
@@ -85,7 +85,7 @@ def split_passages(
         max_tokens: the most tokens a passage may take, at least 1.
         overlap_tokens: tokens shared by consecutive passages, at most half of `max_tokens`.
         whole_tokens: texts up to this many tokens are not split.
-        mapping: applies a function to every section; `tokenizer` must bear being used from wherever it does so.
+        mapper: applies a function to every section; `tokenizer` must bear being used from wherever it does so.
 
     Raises:
         ValueError: `max_tokens` or `overlap_tokens` out of range.
@@ -106,7 +106,7 @@ def split_passages(
         return [Passage(origin + passage.start, origin + passage.end) for passage in found]
 
     passages: list[Passage] = []
-    for found in mapping(split, _sections(text, int(_SECTION_PASSAGES * max_tokens * _CHARACTERS_PER_TOKEN))):
+    for found in mapper(split, _sections(text, int(_SECTION_PASSAGES * max_tokens * _CHARACTERS_PER_TOKEN))):
         # The last passage of a section may be so short that it lies within what the next section shares with it.
         while passages and passages[-1].start >= found[0].start:
             passages.pop()
