@@ -26,7 +26,7 @@ from uniner_dist.spark import spark_session
 
 DISK_MB = 24
 #: A file of the run whose appearance fills the disk; the stage after it must fail.
-MOMENTS = {"prompts": "config.json", "completions": "prompts.json", "annotations": "answers/_SUCCESS"}
+MOMENTS = {"prompts": "config.json", "completions": "prompts.json", "annotations": "answers/part-*.parquet"}
 SETTINGS = {
     "engine.kind": "scripted",
     # Slow enough that the disk is full before the first shard is done.
