@@ -360,7 +360,8 @@ class _Written:
         task = context.partitionId() if context is not None else 0
         return self._writer(
             pa.RecordBatch.from_arrays(
-                [pa.array(np.full(batch.num_rows, task)), *batch.columns], names=["_task", *batch.schema.names]
+                [pa.repeat(pa.scalar(task, pa.int64()), batch.num_rows), *batch.columns],
+                names=["_task", *batch.schema.names],
             )
             for batch in self._function(batches)
         )

@@ -94,6 +94,18 @@ def test_each_file_holds_one_type_of_one_folder_in_the_order_of_ids(
         assert ids == sorted(ids)
 
 
+def test_columns_of_the_corpus_may_have_the_names_that_the_stage_works_with(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    names = ("answer", "answers", "label", "document", "passage_id", "outcome_")
+    rows = [row | dict.fromkeys(names, f"of {row['doc_id']}") for row in _rows(range(6), "mo")]
+    run = _stage(spark, make_run(write_corpus(tmp_path / "c", rows, []), **{"corpus.keep_columns": ",".join(names)}))
+    publish(spark, run)
+    published = read_annotations(run.config.output.path)
+    assert len(published) == 12
+    assert all(row[name] == f"of {row['doc_id']}" for row in published for name in names)
+
+
 def _check_readers(spark: SparkSession, output: str, rows: int) -> None:
     """Other tools see the same rows."""
     assert spark.read.parquet(output).count() == rows

@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 from tests.unit.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist.core.characters import cuts_character
 from uniner_dist.core.outcomes import Outcome
-from uniner_dist.core.passages import Passage, PassageAnswer, join_passages, merge_passages, split_passages
+from uniner_dist.core.passages import (
+    Passage,
+    PassageAnswer,
+    PassageTokenizer,
+    join_passages,
+    merge_passages,
+    split_passages,
+)
 from uniner_dist.core.spans import Entity, locate_mentions
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
@@ -52,6 +59,23 @@ LONG_TEXT = st.lists(st.one_of(WORDS, st.text(st.characters(exclude_categories=[
 GLUED_TEXT = st.lists(WORDS, max_size=80).map("".join)
 
 
+def check(passages: list[Passage], text: str, tokenizer: PassageTokenizer, max_tokens: int) -> None:
+    """Passages cover the text, advance, and fit."""
+    assert passages[0].start == 0
+    assert passages[-1].end == len(text)
+    for before, after in pairwise(passages):
+        assert before.start < after.start <= before.end < after.end
+    counts = tokenizer.count_tokens([text[passage.start : passage.end] for passage in passages])
+    assert all(count <= max_tokens for count in counts)
+
+
+def check_overlap(passages: list[Passage], spans: list[tuple[int, int]], overlap: int) -> None:
+    """Any so many tokens in a row are whole in some passage."""
+    for first in range(len(spans) - overlap + 1):
+        start, end = spans[first][0], spans[first + overlap - 1][1]
+        assert any(passage.start <= start and end <= passage.end for passage in passages)
+
+
 @pytest.mark.parametrize("kind", sorted(TOKENIZERS))
 @given(text=st.one_of(LONG_TEXT, GLUED_TEXT), max_tokens=st.integers(16, 60), share=st.sampled_from([0, 2, 4, 8]))
 @settings(max_examples=60, derandomize=True, deadline=None)
@@ -59,12 +83,7 @@ def test_passages_fit_cover_the_text_and_advance(kind: str, text: str, max_token
     tokenizer = TOKENIZERS[kind]
     overlap = max_tokens // share if share else 0
     passages = split_passages(text, tokenizer, max_tokens, overlap)
-    assert passages[0].start == 0
-    assert passages[-1].end == len(text)
-    for before, after in pairwise(passages):
-        assert before.start < after.start <= before.end < after.end
-    counts = tokenizer.count_tokens([text[passage.start : passage.end] for passage in passages])
-    assert all(count <= max_tokens for count in counts)
+    check(passages, text, tokenizer, max_tokens)
     assert (len(passages) == 1) == (tokenizer.count_tokens([text])[0] <= max_tokens)
 
 
@@ -78,10 +97,7 @@ def test_a_mention_no_longer_than_the_overlap_is_whole_in_some_passage(words: li
     max_tokens = data.draw(st.integers(32, 80))
     overlap = max_tokens // data.draw(st.sampled_from([2, 3, 4, 8]))
     passages = split_passages(text, tokenizer, max_tokens, overlap)
-    spans = tokenizer.token_spans(text)
-    for first in range(len(spans) - overlap + 1):
-        start, end = spans[first][0], spans[first + overlap - 1][1]
-        assert any(passage.start <= start and end <= passage.end for passage in passages)
+    check_overlap(passages, tokenizer.token_spans(text), overlap)
 
 
 PIECES = ["a", "Marie", "Curie.", "end!\n", "東京都", "。", "\u0301\u0301", "👩‍💻", "x" * 40, "  ", "\r\n", "Zoë", " "]
@@ -104,19 +120,11 @@ def test_sections_of_a_very_long_text_join_as_passages_do(kind: str, max_tokens:
     tokenizer = TOKENIZERS[kind]
     passages = split_passages(text, tokenizer, max_tokens, overlap, mapper=count)
     assert sections > 1
-    assert passages[0].start == 0
-    assert passages[-1].end == len(text)
-    for before, after in pairwise(passages):
-        assert before.start < after.start <= before.end < after.end
-    counts = tokenizer.count_tokens([text[passage.start : passage.end] for passage in passages])
-    assert all(count <= max_tokens for count in counts)
+    check(passages, text, tokenizer, max_tokens)
     with ThreadPoolExecutor(3) as threads:
         assert split_passages(text, tokenizer, max_tokens, overlap, mapper=threads.map) == passages
-    if kind == "words":  # then tokens are the same wherever a slice begins
-        spans = tokenizer.token_spans(text)
-        for first in range(len(spans) - overlap + 1) if overlap else ():
-            start, end = spans[first][0], spans[first + overlap - 1][1]
-            assert any(passage.start <= start and end <= passage.end for passage in passages)
+    if kind == "words" and overlap:  # then tokens are the same wherever a slice begins
+        check_overlap(passages, tokenizer.token_spans(text), overlap)
 
 
 def test_sections_end_behind_sentences() -> None:

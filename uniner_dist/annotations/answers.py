@@ -259,9 +259,8 @@ def _entity_lists(lists: Sequence[Sequence[Entity]]) -> pa.ListArray:
 def _found(entities: pa.ListArray) -> pa.StructArray:
     """Clean answers that name something."""
     count = len(entities)
-    outcome = pa.array([Outcome.FOUND.value]).take(pa.array(np.zeros(count, dtype=np.int32)))
     lists = pa.ListArray.from_arrays(entities.offsets, entities.values, type=ANSWER.field("entities").type)
-    columns = {"entities": lists, "outcome": outcome}
+    columns = {"entities": lists, "outcome": pa.repeat(Outcome.FOUND.value, count)}
     arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in ANSWER]
     return pa.StructArray.from_arrays(arrays, fields=list(ANSWER))
 

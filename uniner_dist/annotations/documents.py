@@ -36,6 +36,9 @@ _BROADCAST_IDS = 200_000
 #: Columns of the quarantine behind those of the document.
 QUARANTINE_COLUMNS = ("entity_type", "ask", "passage_id", "start", "text", "outcome", "error", "raw_output")
 
+#: Column of a whole answer until it is taken apart: no column of the corpus may have the name of one of ours.
+_ANSWER = "entities"
+
 _GOOD = (Outcome.FOUND.value, Outcome.NONE.value)
 
 
@@ -140,9 +143,9 @@ def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
 
 
 def exploded_answers(documents: DataFrame, run: Run) -> DataFrame:
-    """One row per document and label: id, carried columns, `entity_type`, and `answer`, which is null for `NOTHING`."""
+    """One row per document and label: id, carried columns, `entity_type`, and the answer, null for `NOTHING`."""
     exploded = documents.select("document", F.posexplode("answers").alias("label", "answer"))
-    return exploded.select("document.*", _label(run, "label").alias("entity_type"), "answer")
+    return exploded.select("document.*", _label(run, "label").alias("entity_type"), F.col("answer").alias(_ANSWER))
 
 
 def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
@@ -150,12 +153,12 @@ def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
 
     What made the rows also stands in the schema that Spark writes into every file's footer, at the column `model`.
     """
-    answer = F.col("answer")
+    answer = F.col(_ANSWER)
     no_entities = F.array().cast(spark_type(ANSWER.field("entities").type))
     nothing = {"entities": no_entities, "outcome": F.lit(Outcome.NONE.value)}
     filled = [F.when(answer.isNull(), value).otherwise(answer[name]).alias(name) for name, value in nothing.items()]
     return exploded.select(
-        *[column(name) for name in exploded.columns if name != "answer"],
+        *[column(name) for name in exploded.columns if name != _ANSWER],
         *filled,
         *[answer[name].alias(name) for name in ("repair", "score", "raw_output")],
         F.lit(run.id).alias("run_id"),

@@ -104,7 +104,7 @@ def _entities(mentions: pa.Array, starts: Numbers, ends: Numbers) -> pa.StructAr
         "text": mentions,
         "start": pa.array(starts, pa.int32()),
         "end": pa.array(ends, pa.int32()),
-        "match": pa.array(["exact"], pa.string()).take(pa.array(np.zeros(count, dtype=np.int32))),
+        "match": pa.repeat("exact", count),
         "score": pa.nulls(count, pa.float32()),
     }
     return pa.StructArray.from_arrays([columns[field.name] for field in ENTITY], fields=list(ENTITY))
