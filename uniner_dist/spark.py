@@ -148,6 +148,9 @@ def local_settings(master: str, quick: bool = False) -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.shuffle.partitions": str(4 * (os.cpu_count() or 2)),
+        # Both stages need some hundred generated classes, as many as Spark remembers: the next run in the session would
+        # find none of them, and Java would compile and optimise all of them again.
+        "spark.sql.codegen.cache.maxEntries": "1000",
         "spark.sql.warehouse.dir": os.path.join(tempfile.gettempdir(), "uniner-dist-warehouse"),
     }
 

@@ -169,6 +169,16 @@ def map_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType) -
     return rows.mapInArrow(_WithCredentials(function, credentials.of_this_process()), schema)
 
 
+def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, path: str) -> DataFrame:
+    """`map_in_arrow`; an action that goes through all rows leaves them as a dataset too, in place of what was there.
+
+    So what is costly to compute and needed twice is computed once, in the tasks of the first job that needs it.
+    """
+    remove(path)
+    _write_empty(path, to_arrow_schema(schema))
+    return map_in_arrow(rows, _Kept(function, _FileWriter(path, (), 0)), schema)
+
+
 class _WithCredentials:
     """A function that goes to Spark's tasks together with credentials: never by configuration, which Spark shows."""
 
@@ -322,6 +332,19 @@ class _FileWriter:
             self._write(place, number, held)
         yield pa.RecordBatch.from_arrays([pa.array([rows], pa.int64())], names=["rows"])
 
+    def passing_on(self, task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The same rows of a table without folders, written by the time that the last one was taken."""
+        held: list[pa.RecordBatch] = []
+        number = 0
+        for batch in batches:
+            if held and self._is_full(held, batch.num_rows):
+                self._write((task,), number, held)
+                number, held = number + 1, []
+            held.append(batch)
+            yield batch
+        if held:
+            self._write((task,), number, held)
+
     def _is_full(self, held: Sequence[pa.RecordBatch], more: int) -> bool:
         too_many = self._max_records and sum(batch.num_rows for batch in held) + more > self._max_records
         return bool(too_many) or sum(batch.nbytes for batch in held) > _FILE_BYTES
@@ -349,6 +372,16 @@ class _FileWriter:
         write_bytes(join(self._path, *folders, f"part-{task:05d}-{number:05d}.parquet"), buffer.getvalue())
 
 
+class _Kept:
+    """A function whose rows are passed on and written in the task that runs it."""
+
+    def __init__(self, function: ArrowFunction, writer: _FileWriter) -> None:
+        self._function, self._writer = function, writer
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return self._writer.passing_on(_task_number(), self._function(batches))
+
+
 class _Written:
     """A function whose rows are written in the task that runs it."""
 
@@ -356,8 +389,7 @@ class _Written:
         self._function, self._writer = function, writer
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        context = TaskContext.get()
-        task = context.partitionId() if context is not None else 0
+        task = _task_number()
         return self._writer(
             pa.RecordBatch.from_arrays(
                 [pa.repeat(pa.scalar(task, pa.int64()), batch.num_rows), *batch.columns],
@@ -365,6 +397,12 @@ class _Written:
             )
             for batch in self._function(batches)
         )
+
+
+def _task_number() -> int:
+    """The number of this task among those of its stage, the same when it is tried again."""
+    context = TaskContext.get()
+    return context.partitionId() if context is not None else 0
 
 
 def _borders(columns: Sequence[pa.Array]) -> list[int]:

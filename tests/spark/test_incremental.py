@@ -95,7 +95,7 @@ def test_known_passages_have_shards_of_their_own_and_do_not_thin_the_others(corp
     for name, passages in shards.items():
         assert set(passages) <= new or not new & set(passages), name
     assert summary["prompts_to_ask"] == 8
-    assert len([name for name, passages in shards.items() if new & set(passages)]) <= 2
+    assert len([name for name, passages in shards.items() if new & set(passages)]) <= 4 < len(shards)  # one a bucket
 
 
 def test_another_way_of_answering_asks_everything_again_and_keeps_the_old_answers(corpus: Corpus) -> None:

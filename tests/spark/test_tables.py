@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,23 @@ def test_spark_has_no_connector_for_s3_when_pip_installed_it(spark: SparkSession
     assert tables.connector_path(spark, "s3://bucket/x") is None
     assert tables.connector_path(spark, str(tmp_path)) == str(tmp_path)
     assert tables.connector_path(spark, "hdfs://namenode/x") == "hdfs://namenode/x"
+
+
+def test_rows_kept_on_the_way_are_the_rows_that_went_by(
+    rows: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spark, path = rows.sparkSession, str(tmp_path / "kept")
+    passed = listed(tables.kept_in_arrow(rows, twice, rows.schema, path))
+    assert len(passed) == 2 * rows.count()
+    files = find_files(path, ".parquet")
+    assert listed(tables.read_table(spark, path, rows.schema)) == passed
+    assert listed(tables.kept_in_arrow(rows, twice, rows.schema, path)) == passed
+    assert find_files(path, ".parquet").keys() == files.keys()
+    assert listed(tables.kept_in_arrow(rows.where("id = ''"), twice, rows.schema, path)) == []
+    assert listed(tables.read_table(spark, path, rows.schema)) == []
+
+
+def twice(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch
+        yield batch

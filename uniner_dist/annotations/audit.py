@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from uniner_dist.at_once import at_once
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.spans import MATCHES
 from uniner_dist.errors import AuditError, ThresholdError
@@ -52,9 +53,12 @@ def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[s
     Raises:
         AuditError: listing every broken invariant.
     """
-    counts = [row.asDict() for row in _count_rows(staged, run).collect()]
-    mentions = [row.asDict() for row in _count_mentions(staged).collect()]
-    documents, ids = _count_documents(places, run)
+    counts, mentions, (documents, ids) = at_once(
+        staged.sparkSession,
+        lambda: [row.asDict() for row in _count_rows(staged, run).collect()],
+        lambda: [row.asDict() for row in _count_mentions(staged).collect()],
+        lambda: _count_documents(places, run),
+    )
     labels = [entity_type.label for entity_type in run.config.types]
     problems = _problems(counts, mentions, labels, documents, ids, prompts)
     if problems:

@@ -2,12 +2,14 @@
 
 A text and a tokenizer enter, code-point ranges leave that cover the whole text with overlap; later the answers of those
 ranges enter and one answer with offsets into the document leaves. No character of any text is cut off or dropped, and
-the work is linear in the text: it is tokenised in windows, never as a whole again and again. Pure; no I/O.
+the work is linear in the text: each part is tokenised twice, to find places and to count what a passage takes. Pure; no
+I/O.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,16 +19,16 @@ from uniner_dist.core.characters import cuts_character
 from uniner_dist.core.outcomes import Outcome, worst
 from uniner_dist.core.spans import MATCHES, Entity, fold_mention, is_whole
 
-#: First guess of characters per token; afterwards the text's own ratio is used.
+#: A guess, from which follows how much text is looked at together; results hold whatever the text's own ratio is.
 _CHARACTERS_PER_TOKEN: Final = 4.0
-#: A window reaches this much further than the guess, so that one tokenisation is nearly always enough.
+#: The beginning of a text that should tell whether it fits reaches this much further than the guess.
 _MARGIN: Final = 1.3
 #: A grapheme border is looked for in so many characters before a cut is made anywhere.
 _MAX_GRAPHEME: Final = 32
 #: A slice may take a few tokens more alone, or less, than as part of the text: so often is a smaller one tried.
 _TRIES: Final = 4
 #: A longer text is cut into sections of about so many passages, which are split apart from each other.
-_SECTION_PASSAGES: Final = 32
+_SECTION_PASSAGES: Final = 16
 #: Tokens that a text may take more when tokenised bare than in a prompt.
 _BARE_SLACK: Final = 8
 
@@ -76,7 +78,7 @@ def split_passages(
 
     If a single code point takes more than `max_tokens` tokens, it is a passage of its own that does not fit.
 
-    A text of more than some 50 passages is first cut into sections, behind a sentence where there is one, and these are
+    A text of more than some 25 passages is first cut into sections, behind a sentence where there is one, and these are
     split by `mapper`, so that a single long text can keep several cores busy. The passages do not depend on it.
 
     Args:
@@ -95,14 +97,14 @@ def split_passages(
             f"max_tokens is {max_tokens} and overlap_tokens {overlap_tokens}: "
             "need max_tokens >= 1 and 0 <= overlap_tokens <= max_tokens / 2"
         )
-    whole = _Splitter(text, tokenizer, max_tokens, overlap_tokens)
-    if whole.fits_whole(max_tokens if whole_tokens is None else whole_tokens):
+    whole_limit = max_tokens if whole_tokens is None else whole_tokens
+    if _fits_whole(text, tokenizer, whole_limit):
         return [Passage(0, len(text))]
 
     def split(section: Passage) -> list[Passage]:
-        origin, spans = _look_back(text, section.start, tokenizer, max_tokens, overlap_tokens)
-        splitter = _Splitter(text[origin : section.end], tokenizer, max_tokens, overlap_tokens)
-        found = splitter.passages_behind(section.start - origin, spans)
+        origin, spans = _tokens_around(text, section, tokenizer, max_tokens, overlap_tokens)
+        splitter = _Splitter(text[origin : section.end], spans, tokenizer, max_tokens, overlap_tokens)
+        found = splitter.passages_behind(section.start - origin)
         return [Passage(origin + passage.start, origin + passage.end) for passage in found]
 
     passages: list[Passage] = []
@@ -132,20 +134,31 @@ def _section_end(text: str, earliest: int, latest: int) -> int:
     return _character_border(text, latest, max(earliest, latest - _MAX_GRAPHEME))
 
 
-def _look_back(
-    text: str, end: int, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int
+def _tokens_around(
+    text: str, section: Passage, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int
 ) -> tuple[int, list[tuple[int, int]]]:
-    """Where to begin to have at least what passages share in front of `end`, and the tokens from there to `end`."""
-    if not end or not overlap_tokens:
-        return end, []
-    length = int(max_tokens * _CHARACTERS_PER_TOKEN)
-    for _ in range(_TRIES):
-        origin = max(0, end - length)
-        spans = tokenizer.token_spans(text[origin:end])
-        if len(spans) > 2 * overlap_tokens or not origin:
-            break
+    """Where to begin to have at least what passages share in front of a section, and the tokens from there to its end.
+
+    Returns:
+        A place in the text, and spans of tokens behind it, counted from it.
+    """
+    length = int(max_tokens * _CHARACTERS_PER_TOKEN) if overlap_tokens else 0
+    while True:
+        origin = max(0, section.start - length)
+        spans = tokenizer.token_spans(text[origin : section.end])
+        if bisect_left(spans, (section.start - origin,)) > 2 * overlap_tokens or not origin or not length:
+            return origin, spans
         length *= 2
-    return origin, spans
+
+
+def _fits_whole(text: str, tokenizer: PassageTokenizer, limit: int) -> bool:
+    """Whether a text takes at most `limit` tokens; tokenises no more of a long one than it must."""
+    length = int(limit * _CHARACTERS_PER_TOKEN * _MARGIN) + 16
+    while length < len(text):
+        if len(tokenizer.token_spans(text[:length])) > limit + _BARE_SLACK:
+            return False
+        length *= 2
+    return tokenizer.count_tokens([text])[0] <= limit
 
 
 def _character_border(text: str, position: int, earliest: int) -> int:
@@ -157,30 +170,30 @@ def _character_border(text: str, position: int, earliest: int) -> int:
 
 
 class _Splitter:
-    """The state of splitting one text: its ratio of characters to tokens, and the tokens of the last passage."""
+    """Splits one text, whose tokens are known."""
 
-    def __init__(self, text: str, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int) -> None:
+    def __init__(
+        self,
+        text: str,
+        spans: list[tuple[int, int]],
+        tokenizer: PassageTokenizer,
+        max_tokens: int,
+        overlap_tokens: int,
+    ) -> None:
         self.text = text
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
         self.overlap_tokens = overlap_tokens
-        self.ratio = _CHARACTERS_PER_TOKEN
-        self.spans: list[tuple[int, int]] = []  # tokens of the last window, in offsets of the text
+        self.begins = [begin for begin, _ in spans]
+        self.ends = [end for _, end in spans]
 
-    def fits_whole(self, limit: int) -> bool:
-        """Whether the whole text is one passage; tokenises no more of a long text than it must."""
-        if self._reach(0, limit + _BARE_SLACK) < len(self.text):
-            return False
-        return self._count(0, len(self.text)) <= limit
-
-    def passages_behind(self, covered: int, spans: list[tuple[int, int]]) -> list[Passage]:
+    def passages_behind(self, covered: int) -> list[Passage]:
         """Passages from `covered` to the text's end; the first shares what it should with what is covered.
 
         Args:
             covered: a place that the passages of the section before reach; 0 for none.
-            spans: tokens of the text up to there.
         """
-        self.spans, last = spans, Passage(0, covered)
+        last = Passage(0, covered)
         passages: list[Passage] = []
         while last.end < len(self.text):
             start = self.overlap_start(last)
@@ -196,48 +209,36 @@ class _Splitter:
         budget = self.max_tokens
         end = len(self.text)
         for _ in range(_TRIES):
-            end = self._border(covered, self._reach(start, budget), budget)
+            end = self._border(start, covered, budget)
             tokens = self._count(start, end)
             if tokens <= self.max_tokens:
-                self.ratio = max(0.1, (end - start) / max(1, tokens))
                 return Passage(start, end)
             budget = max(1, budget - max(1, tokens - self.max_tokens))
         return Passage(start, self._largest_that_fits(start, end))
 
     def overlap_start(self, last: Passage) -> int:
         """Where the passage after `last` begins: `overlap_tokens` before its end, then back to a sentence or word."""
-        inside = [begin for begin, _ in self.spans if last.start < begin < last.end]
-        if not self.overlap_tokens or not inside:
+        first, behind = bisect_right(self.begins, last.start), bisect_left(self.begins, last.end)
+        inside = behind - first  # tokens that begin within the last passage
+        if not self.overlap_tokens or inside <= 0:
             return last.end
-        latest = inside[-min(len(inside), self.overlap_tokens)]
+        latest = self.begins[behind - min(inside, self.overlap_tokens)]
         spare = max(0, self.max_tokens - 2 * self.overlap_tokens) // 4
         most = self.overlap_tokens + min(self.overlap_tokens, spare)
-        earliest = max(last.start + 1, inside[-min(len(inside), most)])
+        earliest = max(last.start + 1, self.begins[behind - min(inside, most)])
         for pattern in (SENTENCE_END, _WHITE_SPACE):
             borders = [match.end() for match in pattern.finditer(self.text, earliest, latest)]
             if borders:
                 return borders[-1]
         return _character_border(self.text, latest, earliest)
 
-    def _reach(self, start: int, budget: int) -> int:
-        """The end of the first `budget` tokens from `start`, or the text's end; tokenises one window, or a few."""
-        length = int(budget * self.ratio * _MARGIN) + 16
-        while True:
-            window = self.text[start : start + length]
-            spans = self.tokenizer.token_spans(window)
-            if len(spans) > budget or start + length >= len(self.text):
-                break
-            length *= 2
-        self.spans = [(start + begin, start + end) for begin, end in spans]
-        if len(spans) <= budget:
+    def _border(self, start: int, covered: int, budget: int) -> int:
+        """The best place in the second half of `budget` tokens from `start`, and well behind `covered`."""
+        first = bisect_right(self.ends, start)
+        if first + budget >= len(self.ends):
             return len(self.text)
-        return max(start + 1, self.spans[budget - 1][1])
-
-    def _border(self, covered: int, reach: int, budget: int) -> int:
-        """The best place in the second half of the `budget` tokens up to `reach`, and well behind `covered`."""
-        if reach >= len(self.text):
-            return len(self.text)
-        earliest = max(self.spans[budget // 2][0], covered + max(0, reach - covered) // 4)
+        reach = max(start + 1, self.ends[first + budget - 1])
+        earliest = max(self.begins[first + budget // 2], covered + max(0, reach - covered) // 4)
         for pattern in (SENTENCE_END, _WHITE_SPACE):
             # One character more, so that white space right behind the last token counts; the passage ends before it.
             for match in reversed(list(pattern.finditer(self.text, earliest, min(len(self.text), reach + 1)))):

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from uniner_dist.prompts.packing import bucket_of
+from uniner_dist.prompts.ranges import bucket_of, task_of
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
 from uniner_dist.spark import LISTS_IN_ARROW, describe, settings, spark_schema, stage
 from uniner_dist.storage.filesystem import find_files, join, write_bytes
@@ -104,7 +104,9 @@ def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: 
 
 def _ordered(cells: DataFrame, buckets: int) -> DataFrame:
     """Cells by range of ids, repeats side by side: first the ones with log-probabilities, which serve every run."""
-    placed = cells.withColumn("bucket", bucket_of(F.col("passage_id"), buckets)).repartition(buckets, "bucket")
+    passage_id = F.col("passage_id")
+    bucketed = cells.withColumn("bucket", bucket_of(passage_id, buckets))
+    placed = bucketed.repartition(buckets, task_of(passage_id, buckets, buckets))
     return placed.sortWithinPartitions(*_KEYS, F.col("logprobs").isNull(), "output")
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from uniner_dist.prompts.packing import bucket_of
+from uniner_dist.prompts.ranges import task_of
 from uniner_dist.run import Run
 from uniner_dist.schemas import CELLS, COMPLETIONS
 from uniner_dist.spark import LISTS_IN_ARROW, spark_schema
@@ -56,12 +56,12 @@ def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame 
 
 
 def with_cells(passages: DataFrame, cells: DataFrame, buckets: int, partitions: int) -> DataFrame:
-    """Add `cells`, a list, to passages (`bucket`, `passage_id`, …) that are partitioned by bucket into `partitions`."""
-    bucket = bucket_of(F.col("passage_id"), buckets).alias("bucket")
-    placed = cells.select(bucket, "passage_id", "cell").repartition(partitions, "bucket")
+    """Add `cells`, a list, to passages (`task`, `passage_id`, …) that are partitioned by task into `partitions`."""
+    task = task_of(F.col("passage_id"), buckets, partitions).alias("task")
+    placed = cells.select(task, "passage_id", "cell").repartition(partitions, "task")
     # Ids first: Spark sorts by the first bytes of the first key, and ranges of ids keep their order.
-    grouped = placed.groupBy("passage_id", "bucket").agg(F.collect_list("cell").alias("cells"))
-    return passages.join(grouped, ["passage_id", "bucket"], "left")
+    grouped = placed.groupBy("passage_id", "task").agg(F.collect_list("cell").alias("cells"))
+    return passages.join(grouped, ["passage_id", "task"], "left")
 
 
 class KnownAnswers:

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import Column
-from pyspark.sql import functions as F
 
 from uniner_dist.core.estimate import BYTES_PER_TOKEN, passage_tokens
 
 #: Shards in a bucket, which one task holds in memory and sorts: many enough to be balanced, few enough for some 60 MB.
 _SHARDS_PER_BUCKET = 16
+
+#: Also a small corpus has so many buckets, as a task of its own writes each, if so many shards are in each: cut in
+#: equal slices, fewer would be far from the size that is wanted.
+_FEW_BUCKETS, _SHARDS_OF_FEW = 4, 5
 
 #: Bytes of text in a bucket at most, for configurations with huge shards.
 _BUCKET_BYTES = 64 << 20
@@ -74,14 +76,9 @@ def plan_packing(
     passage_tokens = frame_tokens + sum(ask_tokens)
     wanted = max(ceil((text_tokens + passages * passage_tokens) / shard_tokens), min_shards)
     by_memory = ceil(text_tokens * BYTES_PER_TOKEN / _BUCKET_BYTES)
-    buckets = max(1, round(wanted / _SHARDS_PER_BUCKET), by_memory)
+    few = min(wanted // _SHARDS_OF_FEW, _FEW_BUCKETS)
+    buckets = max(1, few, round(wanted / _SHARDS_PER_BUCKET), by_memory)
     return Packing(buckets, shard_tokens, ceil(min_shards / buckets), frame_tokens, ask_tokens)
-
-
-def bucket_of(passage_id: Column, buckets: int) -> Column:
-    """Number of the range that a passage id falls in: its first 32 bits, scaled. Ranges keep the order of ids."""
-    head = F.conv(F.substring(passage_id, 1, 8), 16, 10).cast("long")
-    return F.shiftright(head * F.lit(buckets), 32).cast("int")
 
 
 def cut_bucket(tokens: npt.NDArray[np.int64], shard_tokens: int, min_shards: int) -> npt.NDArray[np.int64]:

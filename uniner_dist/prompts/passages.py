@@ -22,6 +22,7 @@ from uniner_dist.core.estimate import BYTES_PER_TOKEN
 from uniner_dist.core.passages import split_passages
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.tables import kept_in_arrow
 
 #: Long texts in one Arrow batch: with 10 MB each, 16 of them are 160 MB.
 LONG_TEXTS_PER_BATCH = 16
@@ -47,16 +48,19 @@ def whole_passages(documents: DataFrame, budget: int) -> DataFrame:
     )
 
 
-def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, partitions: int) -> DataFrame:
+def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, partitions: int, path: str) -> DataFrame:
     """Texts that may not fit, counted and split exactly; same columns as `whole_passages`.
 
     They are spread by their hash first: tokenising takes a second per MB or so, and one file may hold all of them.
+
+    Args:
+        path: where the first action on them leaves them as a dataset.
     """
     fields = [StructField(name, IntegerType(), False) for name in ("passage", "passages", "start")]
     fields += [StructField("text", StringType(), False), StructField("text_hash", StringType(), False)]
     long = documents.where(may_be_long(budget)).repartition(partitions, F.xxhash64("text"))
     hashed = long.withColumn("text_hash", _passage_id())
-    return hashed.mapInArrow(splitter, StructType([documents.schema["document"], *fields]))
+    return kept_in_arrow(hashed, splitter, StructType([documents.schema["document"], *fields]), path)
 
 
 def with_keys(passages: DataFrame) -> DataFrame:

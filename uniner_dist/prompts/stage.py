@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from uniner_dist import model
+from uniner_dist.at_once import at_once
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError
@@ -99,14 +100,15 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     budget = passage_budget(run.config, tokenizer)
     snapshot = take_snapshot(run.config.corpus.path)
     raw = rows.read_corpus(spark, run, snapshot)
-    survey = _survey(spark, rows.with_reason(raw, run), budget)
-    # Looking at every row again costs a third of a pass; there are three more passes.
-    corpus = rows.with_reason(raw, run) if survey.rejects else raw.withColumn("reason", F.lit(None).cast("string"))
-    repeats = _find_repeats(spark, run, corpus)
+    with_reason = rows.with_reason(raw, run)
+    describe(spark, "survey the corpus")
+    survey, has_repeats = at_once(spark, lambda: _survey(with_reason, budget), lambda: rows.has_repeated_ids(raw, run))
+    # Looking at every row again costs a third of a pass; there are two more passes.
+    corpus = with_reason if survey.rejects else raw.withColumn("reason", F.lit(None).cast("string"))
+    repeats = _find_repeats(spark, run, corpus) if has_repeats else None
     rejects = _write_rejects(spark, run, corpus, survey, repeats)
     documents = rows.accepted(corpus, repeats)
-    passages = with_keys(_passages(spark, run, documents, survey, budget, tokenizer_json))
-    places = _write_occurrences(spark, run, passages)
+    passages, places = _write_occurrences(spark, run, documents, survey, budget, tokenizer_json)
     totals = _count(spark, places)
     manifest = _write_shards(spark, run, passages, places, totals, _plan(run, totals, tokenizer))
     summary = _summarise(totals, survey, rejects, manifest)
@@ -118,9 +120,8 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     return summary
 
 
-def _survey(spark: SparkSession, corpus: DataFrame, budget: int) -> Survey:
+def _survey(corpus: DataFrame, budget: int) -> Survey:
     """Count rows by reason, and texts that Python must look at."""
-    describe(spark, "survey the corpus")
     long = F.coalesce(may_be_long(budget), F.lit(False)) & F.col("reason").isNull()
     counts = (
         corpus.select("reason", long.alias("long"), F.octet_length("text").alias("bytes"))
@@ -136,11 +137,9 @@ def _survey(spark: SparkSession, corpus: DataFrame, budget: int) -> Survey:
     )
 
 
-def _find_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame | None:
+def _find_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame:
     """Rows to leave out because their id stands earlier, kept in a file: three passes over the corpus need them."""
-    describe(spark, "look for repeated ids")
-    if not rows.has_repeated_ids(corpus, run):
-        return None
+    describe(spark, "find rows with repeated ids")
     repeats = rows.find_repeats(corpus, run)
     path = _repeats(run)
     write_table(repeats, path)
@@ -162,24 +161,35 @@ def _write_rejects(
     return {reason: counts[reason] for reason in rows.REASONS if reason in counts}
 
 
-def _passages(
+def _write_occurrences(
     spark: SparkSession, run: Run, documents: DataFrame, survey: Survey, budget: int, tokenizer_json: str
-) -> DataFrame:
-    """All passages; those of long texts are split once and kept in a file, as two passes need them."""
+) -> tuple[DataFrame, DataFrame]:
+    """Write `occurrences/`; returns all passages, and their occurrences.
+
+    Long texts are split on the way, once: their passages are kept in a file beside, as the shards need them too.
+    """
+    describe(spark, "write occurrences")
     whole = whole_passages(documents, budget)
     if not survey.long_texts:
-        return whole
-    describe(spark, "split long texts")
+        passages = with_keys(whole)
+        return passages, _place(spark, run, passages)
+    describe(spark, "split long texts and write occurrences")
     shared = spark.sparkContext.broadcast(tokenizer_json)
     prompts = run.config.prompts
     sizes = (budget, min(budget, prompts.passage_tokens), prompts.overlap_tokens)
     splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, *sizes)
     wanted = max(2 * spark.sparkContext.defaultParallelism, ceil(survey.long_bytes / _LONG_BYTES_PER_TASK))
-    split = split_long(documents, splitter, budget, min(survey.long_texts, wanted))
     path = _splits(run)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
-        write_table(split, path)
-    return whole.unionByName(read_table(spark, path, split.schema))
+        split = split_long(documents, splitter, budget, min(survey.long_texts, wanted), path)
+        places = _place(spark, run, with_keys(split.unionByName(whole)))  # the longest tasks first
+    return with_keys(read_table(spark, path, split.schema).unionByName(whole)), places
+
+
+def _place(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
+    places = occurrences(passages)
+    write_table(places, run.layout.occurrences)
+    return read_table(spark, run.layout.occurrences, places.schema)
 
 
 def _repeats(run: Run) -> str:
@@ -188,13 +198,6 @@ def _repeats(run: Run) -> str:
 
 def _splits(run: Run) -> str:
     return join(run.layout.root, "splits")
-
-
-def _write_occurrences(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
-    describe(spark, "write occurrences")
-    places = occurrences(passages)
-    write_table(places, run.layout.occurrences)
-    return read_table(spark, run.layout.occurrences, places.schema)
 
 
 def _count(spark: SparkSession, places: DataFrame) -> Totals:

@@ -22,7 +22,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from uniner_dist.prompts.known import KnownAnswers, with_cells
-from uniner_dist.prompts.packing import Packing, bucket_of, cut_bucket
+from uniner_dist.prompts.packing import Packing, cut_bucket
+from uniner_dist.prompts.ranges import bucket_of, task_of
 from uniner_dist.schemas import PROMPTS, SCHEMA_VERSION, SHARDS
 from uniner_dist.storage.filesystem import join, write_bytes
 from uniner_dist.storage.layout import RunLayout
@@ -40,11 +41,14 @@ def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing,
 
     This is the one shuffle of texts. Repeats are left in and dropped by the writer, who sees them side by side.
     """
-    bucketed = texts.select(bucket_of(F.col("passage_id"), packing.buckets).alias("bucket"), "passage_id", "text")
-    placed = bucketed.repartition(partitions, "bucket")
+    passage_id = F.col("passage_id")
+    task, bucket = task_of(passage_id, packing.buckets, partitions), bucket_of(passage_id, packing.buckets)
+    placed = texts.select(task.alias("task"), bucket.alias("bucket"), "passage_id", "text").repartition(
+        partitions, "task"
+    )
     if cells is not None:
         placed = with_cells(placed, cells, packing.buckets, partitions)
-    return placed.sortWithinPartitions("passage_id")  # the order that the join has made already
+    return placed.drop("task").sortWithinPartitions("passage_id")  # the order that the join has made already
 
 
 def thin_frequent(texts: DataFrame, places: DataFrame, count: int, doc_id: Column) -> DataFrame:

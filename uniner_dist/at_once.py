@@ -1,0 +1,50 @@
+"""Pieces of Spark work that have nothing to do with each other, done side by side.
+
+Enters: functions that run Spark jobs. Leaves: what they returned, in order. While one job is planned, or waits for its
+last task, the tasks of another use the cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyspark import InheritableThread
+from pyspark.sql import SparkSession
+
+
+def at_once(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:
+    """Run each piece in a thread of its own; their jobs belong to the group of this thread's and have their names.
+
+    Raises:
+        Exception: the first that a piece raised; the jobs of the others are cancelled, as when this thread is
+            interrupted.
+    """
+    results: list[Any] = [None] * len(works)
+    errors: list[BaseException] = []
+
+    def run(place: int) -> None:
+        try:
+            results[place] = works[place]()
+        except BaseException as error:
+            errors.append(error)
+            _cancel_jobs(spark, group)
+
+    group = spark.sparkContext.getLocalProperty("spark.jobGroup.id")
+    threads = [InheritableThread(target=run, args=(place,), daemon=True) for place in range(len(works))]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException:
+        _cancel_jobs(spark, group)
+        raise
+    if errors:
+        raise errors[0]
+    return results
+
+
+def _cancel_jobs(spark: SparkSession, group: str | None) -> None:
+    if group is not None:
+        spark.sparkContext.cancelJobGroup(group)

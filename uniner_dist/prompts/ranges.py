@@ -1,0 +1,61 @@
+"""Ranges of passage ids as Spark columns: the bucket of an id, and the task that its bucket is dealt with in.
+
+Enters: a passage id, a hash. Leaves: numbers. Spark shares the values of a column out by their hash, so that a few
+numbered buckets meet by chance in some tasks while others get none; here each task gets its part of the buckets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+#: Spark's seed for hash partitioning.
+_SEED = 42
+
+
+def bucket_of(passage_id: Column, buckets: int) -> Column:
+    """Number of the range that a passage id falls in: its first 32 bits, scaled. Ranges keep the order of ids."""
+    head = F.conv(F.substring(passage_id, 1, 8), 16, 10).cast("long")
+    return F.shiftright(head * F.lit(buckets), 32).cast("int")
+
+
+def task_of(passage_id: Column, buckets: int, tasks: int) -> Column:
+    """A key by which `repartition(tasks, key)` gives every task consecutive buckets, as many as others or one more.
+
+    Args:
+        tasks: at most `buckets`.
+    """
+    keys = ",".join(map(str, keys_of_partitions(tasks)))
+    task = F.floor(bucket_of(passage_id, buckets) * tasks / buckets).cast("int")
+    return F.element_at(F.expr(f"array({keys})"), task + 1)
+
+
+def keys_of_partitions(partitions: int) -> list[int]:
+    """For each partition, in order, the least integer that Spark's hash partitioning sends there."""
+    keys: npt.NDArray[np.int64] = np.full(partitions, -1, dtype=np.int64)
+    begin, step = 0, 4 * partitions
+    while (keys < 0).any():
+        tried = np.arange(begin, begin + step, dtype=np.int64)
+        found, places = np.unique(_spark_hash(tried) % partitions, return_index=True)
+        keys[found] = np.where(keys[found] < 0, tried[places], keys[found])
+        begin += step
+    return [int(key) for key in keys]
+
+
+def _spark_hash(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """What Spark's `hash` gives for integers: MurmurHash3 (x86, 32 bits) of four bytes.
+
+    A Spark that hashed otherwise would only share the buckets out less evenly.
+    """
+    key = _rotated(values.astype(np.uint32) * np.uint32(0xCC9E2D51), 15) * np.uint32(0x1B873593)
+    mixed = _rotated(key ^ np.uint32(_SEED), 13) * np.uint32(5) + np.uint32(0xE6546B64)
+    mixed ^= np.uint32(4)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        mixed = (mixed ^ (mixed >> np.uint32(shift))) * np.uint32(factor)
+    return (mixed ^ (mixed >> np.uint32(16))).view(np.int32).astype(np.int64)
+
+
+def _rotated(values: npt.NDArray[np.uint32], by: int) -> npt.NDArray[np.uint32]:
+    return (values << np.uint32(by)) | (values >> np.uint32(32 - by))
