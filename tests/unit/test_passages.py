@@ -59,6 +59,22 @@ LONG_TEXT = st.lists(st.one_of(WORDS, st.text(st.characters(exclude_categories=[
 GLUED_TEXT = st.lists(WORDS, max_size=80).map("".join)
 
 
+class Counting:
+    """Another tokenizer, and how many characters it has seen."""
+
+    def __init__(self, tokenizer: PassageTokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.characters_seen = 0
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        self.characters_seen += sum(map(len, texts))
+        return self.tokenizer.count_tokens(texts)
+
+    def token_spans(self, text: str) -> list[tuple[int, int]]:
+        self.characters_seen += len(text)
+        return self.tokenizer.token_spans(text)
+
+
 def check(passages: list[Passage], text: str, tokenizer: PassageTokenizer, max_tokens: int) -> None:
     """Passages cover the text, advance, and fit."""
     assert passages[0].start == 0
@@ -175,10 +191,26 @@ def test_a_megabyte_is_tokenised_only_a_few_times(unit: str) -> None:
     assert tokenizer.characters_seen < 8 * len(text)
 
 
+@pytest.mark.parametrize("kind", sorted(TOKENIZERS))
+def test_where_whole_texts_may_be_twice_as_long_all_is_tokenised_once(kind: str) -> None:
+    tokenizer, chance = Counting(TOKENIZERS[kind]), random.Random(1)
+    for size in (300, 2000, 12000):
+        text = " ".join(chance.choices(PIECES, k=size))
+        tokenizer.characters_seen = 0
+        passages = split_passages(text, tokenizer, 50, 6, whole_tokens=100)
+        assert len(passages) > 1
+        assert tokenizer.characters_seen < 1.7 * len(text)  # what sections share, and a look at the beginning
+        check(passages, text, tokenizer, 100)
+        counts = tokenizer.count_tokens([text[passage.start : passage.end] for passage in passages])
+        assert sum(count <= 54 for count in counts) > 0.99 * len(counts)  # a few more on their own
+
+
 @pytest.mark.parametrize(("max_tokens", "overlap"), [(0, 0), (100, 51), (100, -1)])
 def test_impossible_sizes_are_refused(max_tokens: int, overlap: int) -> None:
     with pytest.raises(ValueError, match="max_tokens"):
         split_passages("a", WordTokenizer(), max_tokens, overlap)
+    with pytest.raises(ValueError, match="whole_tokens"):
+        split_passages("a", WordTokenizer(), 10, 2, whole_tokens=9)
 
 
 def test_merging_shifts_offsets_merges_the_overlap_and_drops_absent_mentions_found_elsewhere() -> None:

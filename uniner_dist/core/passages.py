@@ -2,8 +2,8 @@
 
 A text and a tokenizer enter, code-point ranges leave that cover the whole text with overlap; later the answers of those
 ranges enter and one answer with offsets into the document leaves. No character of any text is cut off or dropped, and
-the work is linear in the text: each part is tokenised twice, to find places and to count what a passage takes. Pure; no
-I/O.
+the work is linear in the text: it is tokenised once, and what a passage takes on its own is counted only where that may
+matter. Pure; no I/O.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ def split_passages(
     whole_tokens: int | None = None,
     mapper: Mapper = map,
 ) -> list[Passage]:
-    """Ranges that cover `text`, each of which takes at most `max_tokens` tokens when it is tokenised on its own.
+    """Ranges that cover `text`, each of which has at most `max_tokens` of the text's tokens.
+
+    On its own a passage may take a few more, as its borders may cut tokens. Only where `whole_tokens` is less than
+    twice as many is that counted; then it takes at most `whole_tokens` on its own.
 
     A text of at most `whole_tokens` (by default `max_tokens`) is one passage. Otherwise each passage ends, in this
     order of preference, behind a sentence or a line, at white space, or (no spaces: Chinese, Thai, encoded data)
@@ -76,7 +79,7 @@ def split_passages(
     `overlap_tokens` tokens (at most twice as many, to begin at a sentence or a word), so a mention of up to that many
     tokens is whole in one of them. White space at the end of a passage belongs to the next one only.
 
-    If a single code point takes more than `max_tokens` tokens, it is a passage of its own that does not fit.
+    If a single code point takes more than `whole_tokens` tokens, it is a passage of its own that does not fit.
 
     A text of more than some 25 passages is first cut into sections, behind a sentence where there is one, and these are
     split by `mapper`, so that a single long text can keep several cores busy. The passages do not depend on it.
@@ -84,31 +87,36 @@ def split_passages(
     Args:
         text: the document's text, of any length.
         tokenizer: counts and places tokens.
-        max_tokens: the most tokens a passage may take, at least 1.
+        max_tokens: the most tokens a passage of a longer text may have, at least 1.
         overlap_tokens: tokens shared by consecutive passages, at most half of `max_tokens`.
-        whole_tokens: texts up to this many tokens are not split.
+        whole_tokens: texts up to this many tokens are not split; at least `max_tokens`.
         mapper: applies a function to every section; `tokenizer` must bear being used from wherever it does so.
 
     Raises:
-        ValueError: `max_tokens` or `overlap_tokens` out of range.
+        ValueError: `max_tokens`, `overlap_tokens` or `whole_tokens` out of range.
     """
+    limit = max_tokens if whole_tokens is None else whole_tokens
+    if limit < max_tokens:
+        raise ValueError(f"whole_tokens is {limit}, less than max_tokens, {max_tokens}")
     if max_tokens < 1 or not 0 <= overlap_tokens <= max_tokens // 2:
         raise ValueError(
             f"max_tokens is {max_tokens} and overlap_tokens {overlap_tokens}: "
             "need max_tokens >= 1 and 0 <= overlap_tokens <= max_tokens / 2"
         )
-    whole_limit = max_tokens if whole_tokens is None else whole_tokens
-    if _fits_whole(text, tokenizer, whole_limit):
+    sections = _sections(text, int(_SECTION_PASSAGES * max_tokens * _CHARACTERS_PER_TOKEN))
+    fits, known = _fits_whole(text, tokenizer, limit, to_the_end=len(sections) == 1)
+    if fits:
         return [Passage(0, len(text))]
 
     def split(section: Passage) -> list[Passage]:
-        origin, spans = _tokens_around(text, section, tokenizer, max_tokens, overlap_tokens)
-        splitter = _Splitter(text[origin : section.end], spans, tokenizer, max_tokens, overlap_tokens)
+        around = (0, known) if known else _tokens_around(text, section, tokenizer, max_tokens, overlap_tokens)
+        origin, spans = around
+        splitter = _Splitter(text[origin : section.end], spans, tokenizer, max_tokens, overlap_tokens, limit)
         found = splitter.passages_behind(section.start - origin)
         return [Passage(origin + passage.start, origin + passage.end) for passage in found]
 
     passages: list[Passage] = []
-    for found in mapper(split, _sections(text, int(_SECTION_PASSAGES * max_tokens * _CHARACTERS_PER_TOKEN))):
+    for found in mapper(split, sections):
         # The last passage of a section may be so short that it lies within what the next section shares with it.
         while passages and passages[-1].start >= found[0].start:
             passages.pop()
@@ -151,14 +159,29 @@ def _tokens_around(
         length *= 2
 
 
-def _fits_whole(text: str, tokenizer: PassageTokenizer, limit: int) -> bool:
-    """Whether a text takes at most `limit` tokens; tokenises no more of a long one than it must."""
+def _fits_whole(
+    text: str, tokenizer: PassageTokenizer, limit: int, to_the_end: bool
+) -> tuple[bool, list[tuple[int, int]]]:
+    """Whether a text takes at most `limit` tokens.
+
+    Args:
+        to_the_end: whether to tokenise all of it, if it looks too long, or no more than it must.
+
+    Returns:
+        The answer; and the spans of all tokens, if they were found on the way, else nothing.
+    """
     length = int(limit * _CHARACTERS_PER_TOKEN * _MARGIN) + 16
-    while length < len(text):
-        if len(tokenizer.token_spans(text[:length])) > limit + _BARE_SLACK:
-            return False
+    if len(text) <= length:
+        return tokenizer.count_tokens([text])[0] <= limit, []
+    if to_the_end:
+        length = len(text)
+    while True:
+        spans = tokenizer.token_spans(text[:length])
+        if len(spans) > limit + _BARE_SLACK:
+            return False, spans if to_the_end else []
+        if length >= len(text):
+            return tokenizer.count_tokens([text])[0] <= limit, spans if to_the_end else []
         length *= 2
-    return tokenizer.count_tokens([text])[0] <= limit
 
 
 def _character_border(text: str, position: int, earliest: int) -> int:
@@ -179,11 +202,13 @@ class _Splitter:
         tokenizer: PassageTokenizer,
         max_tokens: int,
         overlap_tokens: int,
+        limit: int,
     ) -> None:
         self.text = text
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
         self.overlap_tokens = overlap_tokens
+        self.limit = limit
         self.begins = [begin for begin, _ in spans]
         self.ends = [end for _, end in spans]
 
@@ -210,10 +235,12 @@ class _Splitter:
         end = len(self.text)
         for _ in range(_TRIES):
             end = self._border(start, covered, budget)
-            tokens = self._count(start, end)
-            if tokens <= self.max_tokens:
+            if 2 * self.max_tokens <= self.limit:
                 return Passage(start, end)
-            budget = max(1, budget - max(1, tokens - self.max_tokens))
+            tokens = self._count(start, end)
+            if tokens <= self.limit:
+                return Passage(start, end)
+            budget = max(1, budget - max(1, tokens - self.limit))
         return Passage(start, self._largest_that_fits(start, end))
 
     def overlap_start(self, last: Passage) -> int:
@@ -255,7 +282,7 @@ class _Splitter:
         low, high = start + 1, end
         while low < high:
             middle = (low + high + 1) // 2
-            if self._count(start, middle) <= self.max_tokens:
+            if self._count(start, middle) <= self.limit:
                 low = middle
             else:
                 high = middle - 1
