@@ -7,6 +7,7 @@ last task, the tasks of another use the cores.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pyspark import InheritableThread
@@ -47,4 +48,5 @@ def at_once(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:
 
 def _cancel_jobs(spark: SparkSession, group: str | None) -> None:
     if group is not None:
-        spark.sparkContext.cancelJobGroup(group)
+        with suppress(Exception):  # where Java has died there is nothing to cancel, and its death is not what to raise
+            spark.sparkContext.cancelJobGroup(group)
