@@ -287,6 +287,10 @@ def explain(error: Exception, name: str) -> UninerError:
     file = re.search(r"(?:file|path):? +((?:file|s3a?|gs|hdfs|abfss?):[^\s,]+)", text)
     cause = _cause(text)
     module = re.search(r"ModuleNotFoundError: No module named '([^']+)'", text)
+    if "conflicting directory structures" in text.lower():
+        return StageError(
+            f"{name}: below the corpus's path stand the partition folders of several datasets; give the folder of one"
+        )
     if module:
         return StageError(
             f"{name}: the Python of Spark's workers has no {module.group(1)}: start Spark with PYSPARK_PYTHON="

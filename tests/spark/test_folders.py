@@ -12,6 +12,7 @@ from tests.invariants import read_annotations
 from tests.spark.conftest import write_corpus
 from tests.spark.scripted import complete
 from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.errors import StageError
 from uniner_dist.prompts import write_prompts
 from uniner_dist.run import Run
 
@@ -36,3 +37,13 @@ def test_an_empty_folder_value_is_null_and_its_neighbours_are_read_as_ever(
     assert (tmp_path / "corpus" / "place=").is_dir()
     found = annotated(spark, run)
     assert found == {f"d{i}": place or None for i, place in enumerate(places)}
+
+
+def test_the_folders_of_two_datasets_are_no_corpus(
+    spark: SparkSession, make_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    rows = [{"doc_id": "1", "text": "Ada met Charles.", "domain": "a"}]
+    for dataset in ("corpus", "gold"):
+        write_corpus(tmp_path / "both" / dataset, rows, ["domain"])
+    with pytest.raises(StageError, match="folders of several datasets; give the folder of one"):
+        write_prompts(spark, make_run(str(tmp_path / "both")))
