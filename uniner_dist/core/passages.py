@@ -109,8 +109,7 @@ def split_passages(
         return [Passage(0, len(text))]
 
     def split(section: Passage) -> list[Passage]:
-        around = (0, known) if known else _tokens_around(text, section, tokenizer, max_tokens, overlap_tokens)
-        origin, spans = around
+        origin, spans = (0, known) if known else _tokens_around(text, section, tokenizer, max_tokens, overlap_tokens)
         splitter = _Splitter(text[origin : section.end], spans, tokenizer, max_tokens, overlap_tokens, limit)
         found = splitter.passages_behind(section.start - origin)
         return [Passage(origin + passage.start, origin + passage.end) for passage in found]

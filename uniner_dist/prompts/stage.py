@@ -168,9 +168,9 @@ def _write_occurrences(
 
     Long texts are split on the way, once: their passages are kept in a file beside, as the shards need them too.
     """
-    describe(spark, "write occurrences")
     whole = whole_passages(documents, budget)
     if not survey.long_texts:
+        describe(spark, "write occurrences")
         passages = with_keys(whole)
         return passages, _place(spark, run, passages)
     describe(spark, "split long texts and write occurrences")
