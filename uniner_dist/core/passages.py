@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from uniner_dist.core.characters import cuts_character
 from uniner_dist.core.outcomes import Outcome, worst
@@ -29,7 +32,7 @@ _MAX_GRAPHEME: Final = 32
 _TRIES: Final = 4
 #: A longer text is cut into sections of about so many passages, which are split apart from each other.
 _SECTION_PASSAGES: Final = 16
-#: Tokens that a text may take more when tokenised bare than in a prompt.
+#: Tokens that a text may take more when tokenised bare than in a prompt, or less.
 _BARE_SLACK: Final = 8
 
 SENTENCE_END: Final = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？｡][”’」』）]*+\s*+|\r?\n\s*+)")
@@ -43,8 +46,8 @@ class PassageTokenizer(Protocol):
         """How many tokens of a prompt each text takes."""
         ...
 
-    def token_spans(self, text: str) -> list[tuple[int, int]]:
-        """Code-point offsets of the tokens of a bare text, ascending."""
+    def token_spans(self, text: str) -> npt.NDArray[np.int64]:
+        """Code points at which the tokens of a bare text begin and end; shape: tokens × 2, ascending."""
         ...
 
 
@@ -56,17 +59,12 @@ class Passage:
     end: int
 
 
-#: The built-in `map`, or one that works on several things at a time and gives the results in order.
-Mapper = Callable[[Callable[[Passage], list[Passage]], Iterable[Passage]], Iterable[list[Passage]]]
-
-
 def split_passages(
     text: str,
     tokenizer: PassageTokenizer,
     max_tokens: int,
     overlap_tokens: int,
     whole_tokens: int | None = None,
-    mapper: Mapper = map,
 ) -> list[Passage]:
     """Ranges that cover `text`, each of which has at most `max_tokens` of the text's tokens.
 
@@ -81,8 +79,8 @@ def split_passages(
 
     If a single code point takes more than `whole_tokens` tokens, it is a passage of its own that does not fit.
 
-    A text of more than some 25 passages is first cut into sections, behind a sentence where there is one, and these are
-    split by `mapper`, so that a single long text can keep several cores busy. The passages do not depend on it.
+    A text of more than some 25 passages is first cut into sections, behind a sentence where there is one, so that the
+    tokens of no more than one are held at a time.
 
     Args:
         text: the document's text, of any length.
@@ -90,7 +88,6 @@ def split_passages(
         max_tokens: the most tokens a passage of a longer text may have, at least 1.
         overlap_tokens: tokens shared by consecutive passages, at most half of `max_tokens`.
         whole_tokens: texts up to this many tokens are not split; at least `max_tokens`.
-        mapper: applies a function to every section; `tokenizer` must bear being used from wherever it does so.
 
     Raises:
         ValueError: `max_tokens`, `overlap_tokens` or `whole_tokens` out of range.
@@ -107,15 +104,13 @@ def split_passages(
     fits, known = _fits_whole(text, tokenizer, limit, to_the_end=len(sections) == 1)
     if fits:
         return [Passage(0, len(text))]
-
-    def split(section: Passage) -> list[Passage]:
-        origin, spans = (0, known) if known else _tokens_around(text, section, tokenizer, max_tokens, overlap_tokens)
-        splitter = _Splitter(text[origin : section.end], spans, tokenizer, max_tokens, overlap_tokens, limit)
-        found = splitter.passages_behind(section.start - origin)
-        return [Passage(origin + passage.start, origin + passage.end) for passage in found]
-
     passages: list[Passage] = []
-    for found in mapper(split, sections):
+    for section in sections:
+        origin, spans = 0, known
+        if spans is None:
+            origin, spans = _tokens_around(text, section, tokenizer, max_tokens, overlap_tokens)
+        splitter = _Splitter(text[origin : section.end], spans, tokenizer, max_tokens, overlap_tokens, limit)
+        found = [Passage(origin + p.start, origin + p.end) for p in splitter.passages_behind(section.start - origin)]
         # The last passage of a section may be so short that it lies within what the next section shares with it.
         while passages and passages[-1].start >= found[0].start:
             passages.pop()
@@ -143,7 +138,7 @@ def _section_end(text: str, earliest: int, latest: int) -> int:
 
 def _tokens_around(
     text: str, section: Passage, tokenizer: PassageTokenizer, max_tokens: int, overlap_tokens: int
-) -> tuple[int, list[tuple[int, int]]]:
+) -> tuple[int, npt.NDArray[np.int64]]:
     """Where to begin to have at least what passages share in front of a section, and the tokens from there to its end.
 
     Returns:
@@ -153,33 +148,32 @@ def _tokens_around(
     while True:
         origin = max(0, section.start - length)
         spans = tokenizer.token_spans(text[origin : section.end])
-        if bisect_left(spans, (section.start - origin,)) > 2 * overlap_tokens or not origin or not length:
+        in_front = np.searchsorted(spans[:, 0], section.start - origin)
+        if in_front > 2 * overlap_tokens or not origin or not length:
             return origin, spans
         length *= 2
 
 
 def _fits_whole(
     text: str, tokenizer: PassageTokenizer, limit: int, to_the_end: bool
-) -> tuple[bool, list[tuple[int, int]]]:
+) -> tuple[bool, npt.NDArray[np.int64] | None]:
     """Whether a text takes at most `limit` tokens.
 
     Args:
-        to_the_end: whether to tokenise all of it, if it looks too long, or no more than it must.
+        to_the_end: whether to tokenise all of it, or no more than it must.
 
     Returns:
-        The answer; and the spans of all tokens, if they were found on the way, else nothing.
+        The answer; and the spans of all tokens, if all of it was to be tokenised.
     """
-    length = int(limit * _CHARACTERS_PER_TOKEN * _MARGIN) + 16
-    if len(text) <= length:
-        return tokenizer.count_tokens([text])[0] <= limit, []
-    if to_the_end:
-        length = len(text)
+    length = len(text) if to_the_end else int(limit * _CHARACTERS_PER_TOKEN * _MARGIN) + 16
     while True:
         spans = tokenizer.token_spans(text[:length])
+        whole = length >= len(text)
         if len(spans) > limit + _BARE_SLACK:
-            return False, spans if to_the_end else []
-        if length >= len(text):
-            return tokenizer.count_tokens([text])[0] <= limit, spans if to_the_end else []
+            return False, spans if to_the_end else None
+        if whole:
+            fits = len(spans) <= limit - _BARE_SLACK or tokenizer.count_tokens([text])[0] <= limit
+            return fits, spans if to_the_end else None
         length *= 2
 
 
@@ -197,7 +191,7 @@ class _Splitter:
     def __init__(
         self,
         text: str,
-        spans: list[tuple[int, int]],
+        spans: npt.NDArray[np.int64],
         tokenizer: PassageTokenizer,
         max_tokens: int,
         overlap_tokens: int,
@@ -208,8 +202,8 @@ class _Splitter:
         self.max_tokens = max_tokens
         self.overlap_tokens = overlap_tokens
         self.limit = limit
-        self.begins = [begin for begin, _ in spans]
-        self.ends = [end for _, end in spans]
+        self.begins: list[int] = spans[:, 0].tolist()
+        self.ends: list[int] = spans[:, 1].tolist()
 
     def passages_behind(self, covered: int) -> list[Passage]:
         """Passages from `covered` to the text's end; the first shares what it should with what is covered.

@@ -15,9 +15,12 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from uniner_dist.core.template import END_OF_TURN, Template
+from uniner_dist.core.words import WordSpans, whole_spans
 from uniner_dist.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from tokenizers import Tokenizer
 
 #: (text, entity type) pairs the start-up check tries: scripts, white space, punctuation, and borders of every kind.
@@ -61,6 +64,7 @@ class PromptTokenizer:
             for text, entity_type in SAMPLES
         )
         self.reason = self.verify()
+        self._by_word = WordSpans(plain, [text for text, _ in SAMPLES])
 
     @classmethod
     def from_json(cls, tokenizer_json: str, template: Template, eos_token: str = END_OF_TURN) -> PromptTokenizer:
@@ -112,12 +116,12 @@ class PromptTokenizer:
         """How many tokens each text takes in a prompt: `len(prefix_ids([text])[0]) - prefix_overhead`."""
         return [len(ids) - self.prefix_overhead for ids in self.prefix_ids(texts)]
 
-    def token_spans(self, text: str) -> list[tuple[int, int]]:
-        """Code-point offsets of a bare text's tokens, ascending; several tokens of one character share its span."""
-        [encoding] = self._plain.encode_batch(
-            [text], add_special_tokens=False
-        )  # without Python's lock, unlike `encode`
-        return list(encoding.offsets)
+    def token_spans(self, text: str) -> npt.NDArray[np.int64]:
+        """Code points at which the tokens of a bare text begin and end; shape: tokens × 2, ascending.
+
+        Several tokens of one character share its span. A token that reaches across a space may come out as several.
+        """
+        return self._by_word(text) if self._by_word.exact else whole_spans(self._plain, text)
 
     def mismatches(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> list[tuple[str, str]]:
         """Those (text, entity type) samples whose assembled ids differ from the tokenised prompt string.

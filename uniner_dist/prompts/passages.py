@@ -8,9 +8,7 @@ Arrow batches; the hash of their text is taken before, so that whoever puts pass
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -26,9 +24,6 @@ from uniner_dist.tables import kept_in_arrow
 
 #: Long texts in one Arrow batch: with 10 MB each, 16 of them are 160 MB.
 LONG_TEXTS_PER_BATCH = 16
-
-#: Threads that split one very long text; shorter ones are split by as many tasks as there are cores.
-_THREADS = min(4, os.cpu_count() or 1)
 
 
 def may_be_long(budget: int) -> Column:
@@ -114,8 +109,7 @@ class LongTextSplitter:
     def _split(self, row: pa.RecordBatch, tokenizer: PromptTokenizer) -> pa.RecordBatch:
         budget, max_tokens, overlap = self._limits
         text = row.column("text")[0].as_py()
-        with ThreadPoolExecutor(_THREADS) as threads:  # tokenizers work without Python's lock
-            parts = split_passages(text, tokenizer, max_tokens, overlap, budget, threads.map)
+        parts = split_passages(text, tokenizer, max_tokens, overlap, budget)
         count = len(parts)
         same = pa.array([0] * count, pa.int32())
         columns: dict[str, Any] = {
