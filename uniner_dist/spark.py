@@ -145,6 +145,9 @@ def local_settings(master: str, quick: bool = False) -> dict[str, str]:
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}" + _QUICK_JAVA * quick,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        # Without a UI nobody reads how plans are explained, or which line of ours made a column of them.
+        "spark.sql.ui.explainMode": "simple",
+        "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.shuffle.partitions": str(4 * (os.cpu_count() or 2)),

@@ -60,8 +60,12 @@ def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, pa
 
 def with_keys(passages: DataFrame) -> DataFrame:
     """Add `passage_id` (as `uniner_dist.keys.passage_id`) and `estimated_tokens`."""
-    tokens = F.ceil(F.octet_length("text") / F.lit(BYTES_PER_TOKEN)).cast("int")
-    return passages.withColumn("passage_id", _passage_id()).withColumn("estimated_tokens", tokens)
+    return passages.select("*", _passage_id().alias("passage_id"), estimated_tokens())
+
+
+def estimated_tokens() -> Column:
+    """`estimated_tokens` of `text`."""
+    return F.ceil(F.octet_length("text") / F.lit(BYTES_PER_TOKEN)).cast("int").alias("estimated_tokens")
 
 
 def _passage_id() -> Column:

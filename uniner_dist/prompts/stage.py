@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from uniner_dist import model
 from uniner_dist.at_once import at_once
+from uniner_dist.core.estimate import BYTES_PER_TOKEN
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError
@@ -27,6 +28,7 @@ from uniner_dist.prompts.packing import Packing, plan_packing
 from uniner_dist.prompts.passages import (
     LONG_TEXTS_PER_BATCH,
     LongTextSplitter,
+    estimated_tokens,
     may_be_long,
     occurrences,
     split_long,
@@ -60,6 +62,7 @@ class Survey:
 
     rows: int
     rejects: Mapping[str, int]  # by reason; duplicates are not known yet
+    tokens: int  # estimated, of all texts that are not rejected
     long_texts: int
     long_bytes: int
 
@@ -71,7 +74,6 @@ class Totals:
     passages: int
     documents: int
     split: int  # documents of more than one passage
-    text_tokens: int  # estimated, repeats counted
 
 
 def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
@@ -109,8 +111,12 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     rejects = _write_rejects(spark, run, corpus, survey, repeats)
     documents = rows.accepted(corpus, repeats)
     passages, places = _write_occurrences(spark, run, documents, survey, budget, tokenizer_json)
-    totals = _count(spark, places)
-    manifest = _write_shards(spark, run, passages, places, totals, _plan(run, totals, tokenizer))
+    count = _expected_passages(run, survey, budget)
+    packing = _plan(run, count, survey.tokens, tokenizer)
+    describe(spark, "write prompt shards")
+    totals, manifest = at_once(
+        spark, lambda: _count(places), lambda: _write_shards(spark, run, passages, places, count, packing)
+    )
     summary = _summarise(totals, survey, rejects, manifest)
     _check(run, summary, snapshot)
     write_json(run.layout.prompts_summary, summary)
@@ -124,14 +130,15 @@ def _survey(corpus: DataFrame, budget: int) -> Survey:
     """Count rows by reason, and texts that Python must look at."""
     long = F.coalesce(may_be_long(budget), F.lit(False)) & F.col("reason").isNull()
     counts = (
-        corpus.select("reason", long.alias("long"), F.octet_length("text").alias("bytes"))
+        corpus.select("reason", long.alias("long"), F.octet_length("text").alias("bytes"), estimated_tokens())
         .groupBy("reason", "long")
-        .agg(F.count("*").alias("rows"), F.sum(F.col("bytes").cast("long")).alias("bytes"))
-        .collect()  # at most one row per reason
+        .agg(F.count("*").alias("rows"), F.sum("bytes").alias("bytes"), F.sum("estimated_tokens").alias("tokens"))
+        .collect()  # at most one row per reason, and one more
     )
     return Survey(
         rows=sum(row["rows"] for row in counts),
         rejects={row["reason"]: row["rows"] for row in counts if row["reason"] is not None},
+        tokens=sum(row["tokens"] or 0 for row in counts if row["reason"] is None),
         long_texts=sum(row["rows"] for row in counts if row["long"]),
         long_bytes=sum(row["bytes"] or 0 for row in counts if row["long"]),
     )
@@ -200,23 +207,27 @@ def _splits(run: Run) -> str:
     return join(run.layout.root, "splits")
 
 
-def _count(spark: SparkSession, places: DataFrame) -> Totals:
-    describe(spark, "count documents and passages")
+def _count(places: DataFrame) -> Totals:
     first = F.col("passage") == 0
     counts = places.agg(
-        F.count("*"),
-        F.count(F.when(first, 1)),
-        F.count(F.when(first & (F.col("passages") > 1), 1)),
-        F.sum(F.col("estimated_tokens").cast("long")),
+        F.count("*"), F.count(F.when(first, 1)), F.count(F.when(first & (F.col("passages") > 1), 1))
     ).first()
-    return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0, 0)
+    return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0)
 
 
-def _plan(run: Run, totals: Totals, tokenizer: PromptTokenizer) -> Packing:
+def _expected_passages(run: Run, survey: Survey, budget: int) -> int:
+    """About how many passages there will be, repeats counted; at least as many, for texts of so many bytes."""
+    prompts = run.config.prompts
+    advance = min(budget, prompts.passage_tokens) - prompts.overlap_tokens
+    usable = survey.rows - sum(survey.rejects.values())
+    return usable + ceil(survey.long_bytes / BYTES_PER_TOKEN / advance)
+
+
+def _plan(run: Run, passages: int, text_tokens: int, tokenizer: PromptTokenizer) -> Packing:
     frame = len(tokenizer.prefix_ids([""])[0])
     questions = tuple(len(tokenizer.suffix_ids(ask)) for ask in asked(run))
     prompts = run.config.prompts
-    return plan_packing(totals.passages, totals.text_tokens, frame, questions, prompts.shard_tokens, prompts.min_shards)
+    return plan_packing(passages, text_tokens, frame, questions, prompts.shard_tokens, prompts.min_shards)
 
 
 def asked(run: Run) -> tuple[str, ...]:
@@ -225,14 +236,17 @@ def asked(run: Run) -> tuple[str, ...]:
 
 
 def _write_shards(
-    spark: SparkSession, run: Run, passages: DataFrame, places: DataFrame, totals: Totals, packing: Packing
+    spark: SparkSession, run: Run, passages: DataFrame, places: DataFrame, count: int, packing: Packing
 ) -> pa.Table:
-    """Write `prompts/`; returns the manifest."""
-    describe(spark, "write prompt shards")
-    if not totals.passages:
+    """Write `prompts/`; returns the manifest.
+
+    Args:
+        count: about how many passages there are.
+    """
+    if not count:
         return SHARDS.empty_table()
-    if totals.passages >= _MANY_PASSAGES:
-        passages = thin_frequent(passages, places, totals.passages, rows.document_id(run))
+    if count >= _MANY_PASSAGES:
+        passages = thin_frequent(passages, places, count, rows.document_id(run))
     tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(packing.buckets / 4))
     writer = ShardWriter(run.layout, run.fingerprint, asked(run), packing)
     cells = read_cells(spark, run, asked(run))
