@@ -1,7 +1,8 @@
 """Compare the Spark stages with the barest jobs: `python -m benchmarks.spark_stages --prompts 1000000 --repeats 3`.
 
-One Spark session (`local[2]`, the project's own settings) does everything, after a small warm-up: per repeat the real
-stages and their bare counterparts in turn. Prints tables and writes everything as JSON (`--output`).
+One Spark session (`local[2]`, started as the command would start it for this corpus) does everything, after a small
+warm-up: per repeat the real stages and their bare counterparts in turn. Prints tables and writes everything as JSON
+(`--output`).
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pathlib import Path
 from benchmarks.spark_stages.compare import compare, markdown
 from benchmarks.spark_stages.workload import LONG_WORDS, TYPES, open_over, write_corpus
 from uniner_dist.pipeline import silence_py4j
-from uniner_dist.spark import spark_session
+from uniner_dist.spark import QUICK_BYTES, spark_session
 
-WARM_UP_PROMPTS = 100_000
+WARM_UP_PROMPTS, WARM_UPS = 100_000, 3
 
 
 def main() -> None:
@@ -27,6 +28,9 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--long-words", type=int, default=LONG_WORDS, help="words of the one long document")
+    parser.add_argument(
+        "--optimising", action="store_true", help="Java's optimising compiler, whatever the size of the corpus"
+    )
     parser.add_argument("--folder", type=Path, help="is emptied; default: a temporary one")
     parser.add_argument("--output", type=Path, help="JSON")
     options = parser.parse_args()
@@ -36,8 +40,10 @@ def main() -> None:
     try:
         corpus = folder / "measured" / "corpus"  # made first: Java's options depend on its size
         write_corpus(corpus, options.prompts // len(TYPES), options.long_words)
-        with spark_session(open_over(corpus, folder / "none").config) as spark:
-            compare(spark, folder / "warm-up", WARM_UP_PROMPTS, 1)
+        run = open_over(corpus, folder / "none")
+        quick = run.corpus_bytes < QUICK_BYTES and not options.optimising
+        with spark_session(run.config, quick=quick) as spark:
+            compare(spark, folder / "warm-up", WARM_UP_PROMPTS, WARM_UPS)
             print("warmed up", file=sys.stderr, flush=True)
             record = compare(spark, folder / "measured", options.prompts, options.repeats)
     finally:

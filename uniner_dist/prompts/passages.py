@@ -46,7 +46,7 @@ def whole_passages(documents: DataFrame, budget: int) -> DataFrame:
 def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, partitions: int, path: str) -> DataFrame:
     """Texts that may not fit, counted and split exactly; same columns as `whole_passages`.
 
-    They are spread by their hash first: tokenising takes a second per MB or so, and one file may hold all of them.
+    They are spread by their hash first: splitting takes up to a second per MB, and one file may hold all of them.
 
     Args:
         path: where the first action on them leaves them as a dataset.
