@@ -53,9 +53,9 @@ class Counting:
         self.tokenizer = tokenizer
         self.characters_seen = 0
 
-    def encode_batch(self, texts: list[str], **options: Any) -> Any:
-        self.characters_seen += sum(map(len, texts))
-        return self.tokenizer.encode_batch(texts, **options)
+    def encode(self, text: str, **options: Any) -> Any:
+        self.characters_seen += len(text)
+        return self.tokenizer.encode(text, **options)
 
 
 @pytest.mark.parametrize("kind", sorted(TOKENIZERS))
@@ -67,7 +67,7 @@ def test_spans_by_word_are_those_of_the_whole_text(kind: str, pieces: list[str],
     assert np.array_equal(WORD_SPANS[kind](text), whole_spans(TOKENIZERS[kind], text))
 
 
-def test_a_word_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_is_tokenised_once() -> None:
     counting = Counting(TOKENIZERS["llama"])
     spans = WordSpans(counting, [])  # type: ignore[arg-type]
     text = "Marie Curie was born in Warsaw. " * 500
@@ -76,12 +76,21 @@ def test_a_word_is_tokenised_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(first, spans(text))
     assert counting.characters_seen < 120
     assert np.array_equal(first, whole_spans(TOKENIZERS["llama"], text))
-    # Neither many different words nor long ones are remembered without end.
+
+
+def test_neither_many_words_nor_long_ones_are_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "_MAX_WORDS", 100)
+    counting = Counting(TOKENIZERS["llama"])
+    spans = WordSpans(counting, [])  # type: ignore[arg-type]
     for number in range(1000):
-        spans(f"some {number} words {'x' * 100}{number}")
-        assert len(spans._known) < 110
-    assert max(map(len, spans._known)) < 40
+        spans(f"some {number} words")
+    seen = counting.characters_seen
+    spans("some 5 words")  # of these, the number is one of long ago
+    assert seen + 4 < counting.characters_seen < seen + 12
+    seen = counting.characters_seen
+    for _ in range(2):
+        spans("some " + "x" * 100)
+    assert counting.characters_seen > seen + 200
 
 
 def test_a_tokenizer_whose_tokens_reach_across_spaces_is_given_whole_texts() -> None:

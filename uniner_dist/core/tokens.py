@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
@@ -64,7 +65,6 @@ class PromptTokenizer:
             for text, entity_type in SAMPLES
         )
         self.reason = self.verify()
-        self._by_word = WordSpans(plain, [text for text, _ in SAMPLES])
 
     @classmethod
     def from_json(cls, tokenizer_json: str, template: Template, eos_token: str = END_OF_TURN) -> PromptTokenizer:
@@ -122,6 +122,10 @@ class PromptTokenizer:
         Several tokens of one character share its span. A token that reaches across a space may come out as several.
         """
         return self._by_word(text) if self._by_word.exact else whole_spans(self._plain, text)
+
+    @cached_property
+    def _by_word(self) -> WordSpans:
+        return WordSpans(self._plain, [text for text, _ in SAMPLES])
 
     def mismatches(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> list[tuple[str, str]]:
         """Those (text, entity type) samples whose assembled ids differ from the tokenised prompt string.

@@ -7,7 +7,8 @@ behind a word, whatever stands on either side of it; a token that reaches across
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _BORDER: Final = re.compile(r"(?<=\S)(?= )")
 #: Longer ones are not remembered: encoded data, languages without spaces.
 _MAX_CHARACTERS: Final = 32
-#: So many are remembered, in some 20 MB.
+#: So many words are remembered, those used last.
 _MAX_WORDS: Final = 1 << 16
 #: Words are tokenised behind it, as some tokenizers treat the beginning of a text otherwise.
 _ANCHOR: Final = "."
@@ -32,12 +33,12 @@ def whole_spans(tokenizer: Tokenizer, text: str) -> npt.NDArray[np.int64]:
 
     Several tokens of one character share its span.
     """
-    [encoding] = tokenizer.encode_batch([text], add_special_tokens=False)  # without Python's lock, unlike `encode`
-    return np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+    return np.array(offsets, dtype=np.int64).reshape(-1, 2)
 
 
 class WordSpans:
-    """Like `whole_spans`, from what is remembered of words. Threads may share it.
+    """Like `whole_spans`, from what is remembered of words.
 
     Attributes:
         exact: whether it agrees with `whole_spans` on the samples.
@@ -45,36 +46,20 @@ class WordSpans:
 
     def __init__(self, tokenizer: Tokenizer, samples: Sequence[str]) -> None:
         self._tokenizer = tokenizer
-        self._known: dict[str, tuple[int, ...]] = {}
+        self._remembered = lru_cache(_MAX_WORDS)(self._tokenise)
         self.exact = all(np.array_equal(self(text), whole_spans(tokenizer, text)) for text in samples)
 
     def __call__(self, text: str) -> npt.NDArray[np.int64]:
         first, *words = _BORDER.split(text)
-        beginning = whole_spans(self._tokenizer, first)
-        if not words:
-            return beginning
-        found = self._look_up(words)
-        flat = [found[word] for word in words]
-        spans = np.fromiter(chain.from_iterable(flat), np.int64).reshape(-1, 2)
-        places = np.fromiter(accumulate(map(len, words[:-1]), initial=len(first)), np.int64, len(words))
-        tokens = np.fromiter(map(len, flat), np.int64, len(words)) // 2
-        return np.concatenate([beginning, spans + np.repeat(places, tokens)[:, None]])
+        spans = [self._remembered(word) if len(word) <= _MAX_CHARACTERS else self._tokenise(word) for word in words]
+        behind = np.fromiter(chain.from_iterable(spans), np.int64).reshape(-1, 2)
+        places = np.fromiter(accumulate(map(len, words), initial=len(first)), np.int64)[:-1]
+        tokens = np.fromiter(map(len, spans), np.int64, len(spans)) // 2
+        return np.concatenate([whole_spans(self._tokenizer, first), behind + np.repeat(places, tokens)[:, None]])
 
-    def _look_up(self, words: Sequence[str]) -> dict[str, tuple[int, ...]]:
-        """Begins and ends of each word's tokens in turn, counted from the word's beginning."""
-        known, different = self._known, set(words)
-        found = {word: known[word] for word in different if word in known}
-        new = [word for word in different if word not in found]
-        if new:
-            fresh = dict(zip(new, self._tokenise(new), strict=True))
-            found |= fresh
-            if len(known) > _MAX_WORDS:
-                self._known = known = {}
-            known.update((word, spans) for word, spans in fresh.items() if len(word) <= _MAX_CHARACTERS)
-        return found
-
-    def _tokenise(self, words: Sequence[str]) -> Iterator[tuple[int, ...]]:
+    def _tokenise(self, word: str) -> tuple[int, ...]:
+        """Begin and end of each of its tokens in turn, counted from the word's beginning."""
         skip = len(_ANCHOR)
-        for encoding in self._tokenizer.encode_batch([_ANCHOR + word for word in words], add_special_tokens=False):
-            behind = ((max(begin - skip, 0), end - skip) for begin, end in encoding.offsets if end > skip)
-            yield tuple(chain.from_iterable(behind))
+        offsets = self._tokenizer.encode(_ANCHOR + word, add_special_tokens=False).offsets
+        behind = ((max(begin - skip, 0), end - skip) for begin, end in offsets if end > skip)
+        return tuple(chain.from_iterable(behind))

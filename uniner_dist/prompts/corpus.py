@@ -130,13 +130,11 @@ def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:
 def has_repeated_ids(corpus: DataFrame, run: Run) -> bool:
     """Whether any id may stand twice; reads the id column alone.
 
-    Strings are compared by a hash of 64 bits: less to shuffle, and two ids that share one only cost a closer look.
+    Ids are compared by a hash of 64 bits: less to shuffle, and two that share one only cost a closer look.
     """
     doc_id = document_id(run)
-    ids = corpus.where(doc_id.isNotNull()).select(doc_id.alias("id"))
-    if isinstance(ids.schema["id"].dataType, StringType):
-        ids = ids.select(F.xxhash64("id").alias("id"))
-    return bool(ids.groupBy("id").count().where("count > 1").head(1))
+    hashes = corpus.where(doc_id.isNotNull()).select(F.xxhash64(doc_id).alias("hash"))
+    return bool(hashes.groupBy("hash").count().where("count > 1").head(1))
 
 
 def accepted(corpus: DataFrame, repeats: DataFrame | None) -> DataFrame:

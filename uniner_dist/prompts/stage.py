@@ -216,11 +216,12 @@ def _count(places: DataFrame) -> Totals:
 
 
 def _expected_passages(run: Run, survey: Survey, budget: int) -> int:
-    """About how many passages there will be, repeats counted; at least as many, for texts of so many bytes."""
+    """About how many passages there will be, repeats counted: one for each text, more for what must be split."""
     prompts = run.config.prompts
     advance = min(budget, prompts.passage_tokens) - prompts.overlap_tokens
     usable = survey.rows - sum(survey.rejects.values())
-    return usable + ceil(survey.long_bytes / BYTES_PER_TOKEN / advance)
+    of_long = max(survey.long_texts, ceil(survey.long_bytes / BYTES_PER_TOKEN / advance))
+    return usable - survey.long_texts + of_long
 
 
 def _plan(run: Run, passages: int, text_tokens: int, tokenizer: PromptTokenizer) -> Packing:

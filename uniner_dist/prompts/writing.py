@@ -59,7 +59,7 @@ def thin_frequent(texts: DataFrame, places: DataFrame, count: int, doc_id: Colum
     Args:
         texts: passages, with `document`.
         places: the occurrences.
-        count: how many occurrences there are.
+        count: about how many occurrences there are.
         doc_id: the id inside of `document`.
     """
     sample = places.select("passage_id").sample(fraction=min(1.0, _SAMPLE / count), seed=0)
