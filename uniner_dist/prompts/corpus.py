@@ -128,13 +128,10 @@ def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:
 
 
 def has_repeated_ids(corpus: DataFrame, run: Run) -> bool:
-    """Whether any id may stand twice; reads the id column alone.
-
-    Ids are compared by a hash of 64 bits: less to shuffle, and two that share one only cost a closer look.
-    """
-    doc_id = document_id(run)
-    hashes = corpus.where(doc_id.isNotNull()).select(F.xxhash64(doc_id).alias("hash"))
-    return bool(hashes.groupBy("hash").count().where("count > 1").head(1))
+    """Whether any id stands twice; reads the id column alone."""
+    doc_id = document_id(run).alias("id")
+    repeated = corpus.select(doc_id).where("id IS NOT NULL").groupBy("id").count().where("count > 1")
+    return bool(repeated.head(1))
 
 
 def accepted(corpus: DataFrame, repeats: DataFrame | None) -> DataFrame:
