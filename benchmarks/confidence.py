@@ -18,10 +18,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from uniner_dist import demo
-from uniner_dist.config_loading import load_config
+from uniner_dist.config.loading import load_config
 from uniner_dist.evaluation import evaluate, plot_scores
 from uniner_dist.evaluation.benchmark import find_datasets, run_benchmark
-from uniner_dist.pipeline import annotate
+from uniner_dist.pipeline.stages import annotate
 
 HERE = Path(__file__).parent
 KINDS = {"mentions": "mentions", "none": 'answers "none"'}

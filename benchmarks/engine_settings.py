@@ -47,7 +47,7 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
 
     from benchmarks.replica_alone import complete_all, load_replica, read_answers, write_prompt_shards
     from uniner_dist.completions.engine import EngineSpec
-    from uniner_dist.config import ModelConfig, PoolConfig
+    from uniner_dist.config.schema import ModelConfig, PoolConfig
 
     settings = parse_settings(words)
     workload = json.loads((folder.parent / "workload.json").read_text())

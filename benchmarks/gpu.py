@@ -30,9 +30,9 @@ import psutil
 
 from benchmarks.throughput.compare import differing
 from uniner_dist import demo
-from uniner_dist.config import PoolConfig
+from uniner_dist.config.schema import PoolConfig
+from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.template import DEFAULT_TEMPLATE, get_template
-from uniner_dist.keys import passage_id
 
 #: Dense bfloat16 of an H100 SXM, floating-point operations per second.
 PEAK_FLOPS = 989e12
@@ -111,7 +111,7 @@ def run_ours(folder: Path, settings: Mapping[str, Any], way: str) -> dict[str, A
     """A replica of this project, from prompts shards to completions files."""
     from benchmarks.replica_alone import complete_all, load_replica, read_answers, write_prompt_shards
     from uniner_dist.completions.engine import EngineSpec
-    from uniner_dist.config import ModelConfig
+    from uniner_dist.config.schema import ModelConfig
 
     shards = write_prompt_shards(folder, settings["texts"], settings["types"], settings["shards"])
     model = ModelConfig(name=settings["model"], max_tokens=settings["answer_tokens"])

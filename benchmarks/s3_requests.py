@@ -48,7 +48,7 @@ def job(server: FlakyProxy, shards: int) -> Counts:
             seen[kind(method, path)] += 1
 
         server.plan = note
-        code = "import sys; from uniner_dist.cli import main; sys.exit(main())"
+        code = "import sys; from uniner_dist.cli.app import main; sys.exit(main())"
         subprocess.run([sys.executable, "-c", code, stage, *arguments], check=True, stdout=subprocess.DEVNULL)
         counts[stage] = seen
     return counts

@@ -24,10 +24,10 @@ from unittest.mock import patch
 import ray.exceptions
 
 from uniner_dist.completions import placement, pool
-from uniner_dist.completions.policy import Shard as ManifestShard
-from uniner_dist.completions.policy import Work, order_shards
+from uniner_dist.completions.queue import Shard as ManifestShard
+from uniner_dist.completions.queue import Work, order_shards
 from uniner_dist.completions.replica import WorkResult
-from uniner_dist.config import PoolConfig
+from uniner_dist.config.schema import PoolConfig
 
 NEVER = float("inf")
 TOKENS_PER_PROMPT = 90

@@ -22,15 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist import demo
-from uniner_dist.config_loading import load_config
-from uniner_dist.housekeeping.compact import compact
-from uniner_dist.keys import passage_id
+from uniner_dist.config.loading import load_config
+from uniner_dist.core.hashing import passage_id
+from uniner_dist.maintenance.compact import compact
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run, open_run
-from uniner_dist.spark import spark_session
+from uniner_dist.run.run import Run, open_run
+from uniner_dist.spark.session import spark_session
+from uniner_dist.storage.answer_store import encode_cells, live_files
 from uniner_dist.storage.filesystem import write_bytes
-from uniner_dist.storage.holder import hold
-from uniner_dist.storage.store import encode_cells, live_files
+from uniner_dist.storage.lease import hold
 
 TYPES = ["person", "organization", "location", "country", "date", "product", "disease", "event"]
 #: Of the corpus, not in the store: tomorrow's rows.

@@ -5,7 +5,7 @@ Also by `ray job submit -- python jobs/completions.py …`; this stage needs nei
 
 import sys
 
-from uniner_dist.cli import main
+from uniner_dist.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main(["completions", *sys.argv[1:]]))

@@ -2,7 +2,7 @@
 
 import sys
 
-from uniner_dist.cli import main
+from uniner_dist.cli.app import main
 
 if __name__ == "__main__":
     sys.exit(main(["plan", *sys.argv[1:]]))

@@ -16,8 +16,8 @@ settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """A small local session; stages and whole jobs that run in this process work in it."""
-    from uniner_dist.config_loading import load_config
-    from uniner_dist.spark import get_spark
+    from uniner_dist.config.loading import load_config
+    from uniner_dist.spark.session import get_spark
 
     options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}
     options["spark.conf"] = {"spark.sql.shuffle.partitions": "2"}
@@ -29,8 +29,8 @@ def spark() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def ray() -> Iterator[Any]:
     """Two cores' worth of logical CPUs; more actors than cores are allowed by asking for fractions."""
-    from uniner_dist.completions.cluster import ray_cluster
-    from uniner_dist.config import RayConfig
+    from uniner_dist.cluster.connect import ray_cluster
+    from uniner_dist.config.schema import RayConfig
 
     with ray_cluster(RayConfig(num_cpus=2)) as module:
         yield module

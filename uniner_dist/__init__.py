@@ -11,19 +11,20 @@ Importing this package needs neither Spark, Ray nor vLLM; each stage imports its
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from uniner_dist.annotator import Annotations, Annotator, show
+from uniner_dist._version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from uniner_dist.notebook import Annotations, Annotator, show
+
 __all__ = ["Annotations", "Annotator", "__version__", "show"]
 
 
 def __getattr__(name: str) -> Any:
     """The public names, imported when they are first used."""
     if name in ("Annotations", "Annotator", "show"):
-        from uniner_dist import annotator
+        from uniner_dist import notebook
 
-        return getattr(annotator, name)
+        return getattr(notebook, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 from uniner_dist.schemas import COMPLETIONS
-from uniner_dist.spark import STAGE_SETTINGS, settings, spark_schema
+from uniner_dist.spark.session import STAGE_SETTINGS, settings, spark_schema
 
 
 def prompts_without_shuffle(spark: SparkSession, corpus: str, types: Sequence[str], output: str) -> None:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from benchmarks.throughput.workload import FEW_TYPES, TYPES, choose_texts
 from uniner_dist import demo
 
-_COMMAND = "import sys; from uniner_dist.cli import main; sys.exit(main())"
+_COMMAND = "import sys; from uniner_dist.cli.app import main; sys.exit(main())"
 
 
 def first_answer(attempt: Mapping[str, Any]) -> float:

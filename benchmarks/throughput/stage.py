@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.throughput.workload import prompt_key
-from uniner_dist.completions.policy import ReplicaState
 from uniner_dist.completions.pool import Pool
+from uniner_dist.completions.queue import ReplicaState
 from uniner_dist.completions.stage import complete_prompts, open_pool
-from uniner_dist.config_loading import _put, validate_tree
-from uniner_dist.run import Run, load_run
+from uniner_dist.config.loading import _put, validate_tree
+from uniner_dist.run.run import Run, load_run
 from uniner_dist.storage.shards import read_completions, read_shards
 
 

@@ -138,7 +138,7 @@ def make_deployment(root: Path) -> Deployment:
     assert (AIRFLOW / "airflow").exists(), "Airflow's environment is not there: make test and make test-airflow make it"
     (root / "spark").mkdir()
     (root / "spark/spark-defaults.conf").write_text(_SPARK_DEFAULTS)
-    shutil.copy(ROOT / "uniner_dist/log4j2.properties", root / "spark/log4j2.properties")
+    shutil.copy(ROOT / "uniner_dist/spark/log4j2.properties", root / "spark/log4j2.properties")
     env = {
         **os.environ,
         # spark-submit is the job's; `airflow` is called below by its folder.

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.chaos.storm import SETTINGS, TYPES, make_corpus, read_rows
-from uniner_dist.config_loading import load_config
-from uniner_dist.pipeline import annotate
+from uniner_dist.config.loading import load_config
+from uniner_dist.pipeline.stages import annotate
 
 DOCUMENTS = 90
 

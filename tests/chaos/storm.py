@@ -46,7 +46,7 @@ SETTINGS = {
 #: How a victim is recognised by its command line, and how likely it is chosen.
 VICTIMS = {
     "replica": ("ray::Replica", 9),
-    "command": ("uniner_dist.cli", 3),
+    "command": ("uniner_dist.cli.app", 3),
     "jvm": ("org.apache.spark", 2),
     "python worker of Spark": ("pyspark.daemon", 2),
     "raylet": ("raylet/raylet", 1),
@@ -113,7 +113,7 @@ def make_corpus(folder: Path, documents: int) -> None:
 def command(corpus: Path, output: Path) -> list[str]:
     """The main command, from the installed package."""
     places = ["--corpus", str(corpus), "--output", str(output), "--types", TYPES]
-    code = "import sys; from uniner_dist.cli import main; sys.exit(main())"
+    code = "import sys; from uniner_dist.cli.app import main; sys.exit(main())"
     settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
     return [sys.executable, "-c", code, "annotate", *places, *settings]
 

@@ -16,8 +16,8 @@ import pytest
 from tests.chaos.storm import Start, command
 from tests.ray.conftest import make_run_in
 from tests.ray.test_pool import TYPES, assert_answers, complete, texts
-from uniner_dist.config import EngineConfig
-from uniner_dist.run import Run
+from uniner_dist.config.schema import EngineConfig
+from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import committed_shards
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
@@ -60,7 +60,7 @@ def start_completions(folder: Path, **extra: Any) -> tuple[Start, Run]:
         pool={"drain_timeout_s": 3},
         engine={"extra": extra},
     )
-    code = "import sys; from uniner_dist.cli import main; sys.exit(main())"
+    code = "import sys; from uniner_dist.cli.app import main; sys.exit(main())"
     arguments = [sys.executable, "-c", code, "completions", "--workdir", f"{folder}/job.work"]
     return Start(arguments, folder / "job", folder / "log"), run
 

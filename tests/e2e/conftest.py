@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 
-from uniner_dist.cli import main
+from uniner_dist.cli.app import main
 from uniner_dist.storage.filesystem import open_fs
 
 ROOT = Path(__file__).parents[2]

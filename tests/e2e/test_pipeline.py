@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.e2e.conftest import read_rows
-from uniner_dist import pipeline
-from uniner_dist.config_loading import load_config
+from uniner_dist.config.loading import load_config
 from uniner_dist.errors import StageError, ThresholdError
-from uniner_dist.pipeline import annotate, retry_quarantine
-from uniner_dist.run import load_run
+from uniner_dist.pipeline import stages as pipeline
+from uniner_dist.pipeline.stages import annotate, retry_quarantine
+from uniner_dist.run.run import load_run
 from uniner_dist.storage.filesystem import read_json
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import committed_shards

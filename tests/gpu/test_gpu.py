@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from uniner_dist.completions.engine import EngineSpec, create_engine
-from uniner_dist.config import ModelConfig
+from uniner_dist.config.schema import ModelConfig
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")]

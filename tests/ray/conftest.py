@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from uniner_dist import keys, model
-from uniner_dist.config_loading import validate_tree
-from uniner_dist.run import Run, _pin
+from uniner_dist.config.loading import validate_tree
+from uniner_dist.core.hashing import passage_id
+from uniner_dist.model import identity as model
+from uniner_dist.run import identity as keys
+from uniner_dist.run.run import Run, _pin
 from uniner_dist.schemas import PROMPTS, SHARDS
 from uniner_dist.storage.filesystem import write_bytes
 from uniner_dist.storage.layout import RunLayout
@@ -51,7 +53,7 @@ def make_run_in(folder: Path, shards: list[list[str]], types: list[str], **setti
     rows = []
     for i, texts in enumerate(shards):
         name = f"{0:05d}-{i:04d}"
-        prompts = [{"passage_id": keys.passage_id(t), "text": t, "entity_type": k} for t in texts for k in types]
+        prompts = [{"passage_id": passage_id(t), "text": t, "entity_type": k} for t in texts for k in types]
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(prompts, schema=PROMPTS), buffer)
         write_bytes(f"{run.layout.prompts}/shard={name}/part-0.parquet", buffer.getvalue())

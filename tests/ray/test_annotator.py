@@ -23,9 +23,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 import uniner_dist as ud
-from uniner_dist.config_loading import load_config
+from uniner_dist.config.loading import load_config
 from uniner_dist.errors import ConfigError, StageError
-from uniner_dist.spark import spark_session
+from uniner_dist.spark.session import spark_session
 
 pytestmark = pytest.mark.ray
 

@@ -16,7 +16,7 @@ import pytest
 from tests.ray.engine_alone import TYPES
 from tests.ray.test_vllm import sentences
 from uniner_dist.completions.stage import _environment
-from uniner_dist.config_loading import load_config
+from uniner_dist.config.loading import load_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.vllm]
 #: A cache of 17 blocks of 32 tokens, hence one slot: requests wait for room, tails and whole passages are forgotten,

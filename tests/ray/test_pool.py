@@ -19,8 +19,8 @@ import pytest
 
 from tests.ray.conftest import MakeRun
 from uniner_dist.completions.engine.scripted import scripted_answer
-from uniner_dist.completions.policy import Work
 from uniner_dist.completions.pool import Pool
+from uniner_dist.completions.queue import Work
 from uniner_dist.completions.replica import Replica
 from uniner_dist.completions.stage import (
     _replica_spec,
@@ -31,11 +31,11 @@ from uniner_dist.completions.stage import (
     read_attempts,
     reopen,
 )
-from uniner_dist.config import EngineConfig
+from uniner_dist.config.schema import EngineConfig
 from uniner_dist.errors import DrainedError, LimitError, PoolError
-from uniner_dist.run import Run, with_limits
+from uniner_dist.run.run import Run, with_limits
+from uniner_dist.storage.answer_store import live_files
 from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
-from uniner_dist.storage.store import live_files
 
 pytestmark = pytest.mark.ray
 TYPES = ["person", "location"]

@@ -70,8 +70,8 @@ def test_a_client_without_the_token_is_refused(ray: Any) -> None:
 IMPORTED_BEFORE = """
 import psutil
 import ray
-from uniner_dist.completions.cluster import ray_cluster
-from uniner_dist.config import RayConfig
+from uniner_dist.cluster.connect import ray_cluster
+from uniner_dist.config.schema import RayConfig
 
 with ray_cluster(RayConfig(num_cpus=1)) as found:
     family = [psutil.Process(), *psutil.Process().children(recursive=True)]

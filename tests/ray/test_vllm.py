@@ -26,7 +26,7 @@ from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.stage import complete_prompts, open_pool
 from uniner_dist.core.template import get_template
 from uniner_dist.errors import PoolError
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import committed_shards
 
 pytestmark = [pytest.mark.ray, pytest.mark.vllm]

@@ -15,11 +15,11 @@ from pyspark.sql import SparkSession
 
 from tests.invariants import check_files, check_prompts, read_annotations
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.completions.policy import Work
+from uniner_dist.completions.queue import Work
 from uniner_dist.completions.replica import Replica
 from uniner_dist.completions.stage import _replica_spec
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import committed_shards, read_shards, shards_with_known_answers
 
 Cells = Counter[tuple[str, str]]

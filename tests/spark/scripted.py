@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.shards import read_prompts, read_shards, write_completions
 

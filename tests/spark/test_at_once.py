@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from uniner_dist.at_once import at_once
 from uniner_dist.errors import StageError
-from uniner_dist.spark import describe, stage
+from uniner_dist.spark.parallel import at_once
+from uniner_dist.spark.session import describe, stage
 
 pytestmark = pytest.mark.spark
 

@@ -21,7 +21,7 @@ from uniner_dist.comparison.tally import Tally
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark
 

@@ -13,11 +13,11 @@ from tests.invariants import read_annotations
 from tests.spark.conftest import open_run_over, write_corpus
 from tests.spark.scripted import complete
 from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.cli.export import ExportOptions, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
-from uniner_dist.export.commands import ExportOptions, run_export
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark
 

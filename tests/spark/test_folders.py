@@ -14,7 +14,7 @@ from tests.spark.scripted import complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.errors import StageError
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark
 

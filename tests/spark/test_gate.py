@@ -14,13 +14,13 @@ from tests.spark.conftest import write_corpus
 from tests.spark.scripted import Answer, capitalised, complete
 from tests.unit.evaluation_data import write_strings
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.config import Config
+from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError, QualityGateError, StageError
 from uniner_dist.gate.sample import read_sample
 from uniner_dist.gate.stage import check_staged, close_gate, pass_gate
 from uniner_dist.gate.verdict import has_passed
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run, open_run
+from uniner_dist.run.run import Run, open_run
 
 pytestmark = pytest.mark.spark
 

@@ -16,9 +16,9 @@ from tests.invariants import check_output, check_prompts, read_annotations
 from tests.spark.conftest import write_corpus
 from tests.spark.scripted import capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.keys import passage_id
+from uniner_dist.core.hashing import passage_id
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark
 

@@ -15,18 +15,18 @@ from pyspark.sql import SparkSession
 from tests.invariants import check_prompts
 from tests.spark.answering import Corpus, answer, documents
 from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import ConfigError, RunHeldError
-from uniner_dist.housekeeping.commands import run_compact, run_forget, run_prune
-from uniner_dist.housekeeping.compact import compact
-from uniner_dist.pipeline import is_published, working_on
+from uniner_dist.maintenance.compact import compact
+from uniner_dist.pipeline.stages import is_published, working_on
 from uniner_dist.prompts import write_prompts
-from uniner_dist.report import build_report, write_report
+from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.schemas import COMPLETIONS
+from uniner_dist.storage.answer_store import COMPACTED, contribute, live_files, read_manifests, sweep
 from uniner_dist.storage.filesystem import exists, read_json, write_bytes, write_json
-from uniner_dist.storage.holder import hold
 from uniner_dist.storage.layout import StoreLayout, WorkdirLayout
-from uniner_dist.storage.store import COMPACTED, contribute, live_files, read_manifests, sweep
+from uniner_dist.storage.lease import hold
 
 pytestmark = pytest.mark.spark
 

@@ -13,11 +13,11 @@ from tests.invariants import check_prompts
 from tests.spark.answering import Cells, Corpus, answer, documents, write_rows
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.completions.stage import is_complete
+from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ThresholdError
-from uniner_dist.keys import passage_id
-from uniner_dist.pipeline import is_published
+from uniner_dist.pipeline.stages import is_published
 from uniner_dist.prompts import write_prompts
-from uniner_dist.storage.store import live_files
+from uniner_dist.storage.answer_store import live_files
 
 pytestmark = pytest.mark.spark
 

@@ -18,7 +18,7 @@ from tests.spark.scripted import capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.errors import AuditError
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark
 

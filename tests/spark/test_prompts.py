@@ -15,10 +15,10 @@ from pyspark.sql import SparkSession
 
 from tests.invariants import check_prompts
 from tests.spark.conftest import WORDS, write_corpus
+from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import StageError
-from uniner_dist.keys import passage_id
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import read_prompts, read_shards
 
 pytestmark = pytest.mark.spark

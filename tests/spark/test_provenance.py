@@ -21,8 +21,8 @@ from tests.spark.conftest import write_corpus
 from tests.spark.scripted import complete
 from uniner_dist.annotations import publish, write_annotations, write_card
 from uniner_dist.prompts import write_prompts
-from uniner_dist.provenance import look_up
-from uniner_dist.run import Run
+from uniner_dist.run.provenance import look_up
+from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import join, write_json
 
 pytestmark = pytest.mark.spark

@@ -18,11 +18,11 @@ from tests.invariants import check_files, check_output, read_annotations
 from tests.spark.conftest import write_corpus
 from tests.spark.scripted import capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.annotations.carry import relative_to
+from uniner_dist.annotations.rewrite import relative_to
 from uniner_dist.errors import AuditError, RunHeldError, StageError, ThresholdError
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
-from uniner_dist.storage import flip
+from uniner_dist.run.run import Run
+from uniner_dist.storage import commit as flip
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
 
@@ -188,7 +188,7 @@ def _crash_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
         done.append(1)
         real(*arguments)
 
-    monkeypatch.setattr("uniner_dist.annotations.publishing.apply", apply)
+    monkeypatch.setattr("uniner_dist.annotations.publication.apply", apply)
 
 
 def test_a_holder_that_lost_its_run_publishes_nothing_more_wherever_it_stood_still(

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from uniner_dist.prompts.ranges import bucket_of, keys_of_partitions, task_of
+from uniner_dist.spark.hash_partitioning import bucket_of, keys_of_partitions, task_of
 
 pytestmark = pytest.mark.spark
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from uniner_dist.spark import stage
+from uniner_dist.spark.session import stage
 
 pytestmark = pytest.mark.spark
 

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from uniner_dist import tables
 from uniner_dist.errors import UninerError
-from uniner_dist.spark import stage
+from uniner_dist.spark import datasets as tables
+from uniner_dist.spark.session import stage
 from uniner_dist.storage.filesystem import find_files
 
 pytestmark = pytest.mark.spark

@@ -13,10 +13,10 @@ from pyspark.sql import SparkSession
 from tests.spark.conftest import write_corpus
 from tests.spark.scripted import complete
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.live import SparkWatch
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run import Run
-from uniner_dist.spark import describe, stage
+from uniner_dist.reporting.live import SparkWatch
+from uniner_dist.run.run import Run
+from uniner_dist.spark.session import describe, stage
 from uniner_dist.storage.filesystem import read_json
 
 pytestmark = pytest.mark.spark

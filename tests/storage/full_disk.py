@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.storm import make_corpus, read_rows
-from uniner_dist.cli import main
-from uniner_dist.completions.cluster import ray_cluster
-from uniner_dist.config import RayConfig
-from uniner_dist.config_loading import load_config
-from uniner_dist.spark import spark_session
+from uniner_dist.cli.app import main
+from uniner_dist.cluster.connect import ray_cluster
+from uniner_dist.config.loading import load_config
+from uniner_dist.config.schema import RayConfig
+from uniner_dist.spark.session import spark_session
 
 DISK_MB = 24
 #: A file of the run whose appearance fills the disk; the stage after it must fail.

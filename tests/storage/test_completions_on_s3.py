@@ -15,7 +15,7 @@ from tests.ray.conftest import make_run_in
 from tests.ray.test_pool import TYPES, assert_answers, texts
 from tests.storage.flaky import FlakyProxy, client_environment
 from uniner_dist.completions.stage import is_complete, read_attempts
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import find_files, read_bytes
 
 pytestmark = [pytest.mark.ray, pytest.mark.e2e]
@@ -30,7 +30,7 @@ def s3_run(folder: Path, name: str) -> Run:
 
 def complete(run: Run, proxy: FlakyProxy, attempts: int) -> tuple[int, str, set[str]]:
     """Run the command; returns its exit code, its words, and the arguments of every process that it started."""
-    code = "import sys; from uniner_dist.cli import main; sys.exit(main())"
+    code = "import sys; from uniner_dist.cli.app import main; sys.exit(main())"
     arguments = [sys.executable, "-c", code, "completions", "--workdir", run.config.workdir_path]
     env = {**os.environ, **client_environment(proxy, attempts)}
     process = subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

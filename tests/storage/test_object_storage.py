@@ -20,8 +20,8 @@ from uniner_dist.storage.filesystem import (
     remove,
     write_bytes,
 )
-from uniner_dist.storage.holder import current_holder, hold
 from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.lease import current_holder, hold
 from uniner_dist.storage.shards import committed_shards, read_completions, verified_shards, write_completions
 
 

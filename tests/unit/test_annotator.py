@@ -16,11 +16,11 @@ import pytest
 
 import uniner_dist as ud
 from uniner_dist import demo
-from uniner_dist.annotator import warm
-from uniner_dist.annotator.frames import Kind, column_names, give_back, kind_of, pieces, resolve_columns
-from uniner_dist.annotator.showing import marked_documents
-from uniner_dist.config import RayConfig
+from uniner_dist.config.schema import RayConfig
 from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.notebook import warm_pool as warm
+from uniner_dist.notebook.display import marked_documents
+from uniner_dist.notebook.inputs import Kind, column_names, give_back, kind_of, pieces, resolve_columns
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 ANNOTATIONS = pa.schema([pa.field("doc_id", pa.int64()), *ANNOTATION_FIELDS])

@@ -10,9 +10,9 @@ from huggingface_hub import DatasetCard
 
 from tests.unit.evaluation_data import annotation, write_annotations
 from tests.unit.evaluation_data import entity as entity_of
-from uniner_dist.card import Statistics, card_path, render_card
+from uniner_dist.annotations.card_text import Statistics, card_path, render_card
 from uniner_dist.errors import ConfigError
-from uniner_dist.provenance import look_up
+from uniner_dist.run.provenance import look_up
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.marker import write_marker
 

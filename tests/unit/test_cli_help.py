@@ -12,10 +12,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from uniner_dist.cli import app
-from uniner_dist.cli_help import EXAMPLES, settings_of
-from uniner_dist.config import Config
-from uniner_dist.config_loading import load_config
+from uniner_dist.cli.app import app
+from uniner_dist.cli.examples import EXAMPLES, settings_of
+from uniner_dist.config.loading import load_config
+from uniner_dist.config.schema import Config
 
 GROUP: Any = typer.main.get_command(app)
 LINES = [(name, line) for name, (_, examples) in EXAMPLES.items() for _, line in examples]

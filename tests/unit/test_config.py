@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from uniner_dist.config import Config, EntityType, Section
-from uniner_dist.config_loading import load_config, validate_tree
+from uniner_dist.config.loading import load_config, validate_tree
+from uniner_dist.config.schema import Config, EntityType, Section
 from uniner_dist.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -9,9 +9,9 @@ import pytest
 
 from uniner_dist.annotations.answers import ANSWERS, check_places
 from uniner_dist.annotations.documents import DocumentMerger
+from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.spans import Entity
 from uniner_dist.errors import AuditError
-from uniner_dist.keys import passage_id
 
 TEXT = "In Rome lives Ada. Ada has a cat. The cat of Ada is old."
 PARTS = pa.struct(

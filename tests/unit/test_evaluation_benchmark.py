@@ -13,8 +13,8 @@ from rich.console import Console
 
 from tests.unit.evaluation_data import annotation, entity, write_annotations, write_spans, write_strings
 from tests.unit.test_evaluation_gold import conversation
-from uniner_dist.cli import main
-from uniner_dist.config import Config
+from uniner_dist.cli.app import main
+from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation import evaluate, plot_scores
 from uniner_dist.evaluation.benchmark import find_datasets, print_benchmark, published_f1, run_benchmark

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.evaluation_data import entity
+from uniner_dist.cli.export import ExportOptions, _corpora, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.document import GoldDocument
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.sources import read_source, source_format
 from uniner_dist.export import tokens, writing
-from uniner_dist.export.commands import ExportOptions, _corpora, run_export
 from uniner_dist.export.document import Document, Mention, without_overlaps
 from uniner_dist.export.formats import FORMATS, count, get_format
 from uniner_dist.export.settings import ExportSettings

@@ -8,8 +8,8 @@ import fsspec
 import pytest
 
 from uniner_dist.errors import StageError
-from uniner_dist.storage import flip
-from uniner_dist.storage.flip import FolderChange, apply, lock_output
+from uniner_dist.storage import commit as flip
+from uniner_dist.storage.commit import FolderChange, apply, lock_output
 
 
 def _put(path: Path, text: str) -> str:

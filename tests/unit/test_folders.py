@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from uniner_dist.storage.folders import folder_name, is_folder_name
+from uniner_dist.storage.hive import folder_name, is_folder_name
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.unit.evaluation_data import write_strings
-from uniner_dist.config import Config, GateConfig
-from uniner_dist.config_loading import validate_tree
+from uniner_dist.config.loading import validate_tree
+from uniner_dist.config.schema import Config, GateConfig
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError, QualityGateError
-from uniner_dist.gate.gold import read_gold_slice
+from uniner_dist.evaluation.gold_slice import read_gold_slice
 from uniner_dist.gate.sample import Sample, Source, forget_documents, read_sample, write_sample
 from uniner_dist.gate.verdict import judge, lowest_rate
-from uniner_dist.preflight import check
+from uniner_dist.pipeline.preflight import check
 
 
 def _config(gate: dict[str, Any], types: str = "PER=person,place", **sections: Any) -> Config:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniner_dist.highlight import Marked, documents_html, excerpt, hues_of, text_html
-from uniner_dist.terminal import highlight
+from uniner_dist.reporting.highlight import Marked, documents_html, excerpt, hues_of, text_html
+from uniner_dist.reporting.terminal import highlight
 
 LABELS = ("person", "location", "<i>tag</i>")
 HUES = hues_of(LABELS)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from uniner_dist.config import Config
+from uniner_dist.config.schema import Config
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/operations.md").read_text()

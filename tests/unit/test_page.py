@@ -15,15 +15,15 @@ import pytest
 from tests.ray.conftest import make_run_in
 from tests.spark.scripted import complete
 from tests.unit.evaluation_data import entity
-from uniner_dist.cli import main
+from uniner_dist.cli.app import main
 from uniner_dist.completions.history import _MAX_POINTS, _MAX_REPLICAS, History
-from uniner_dist.completions.policy import Loss, ReplicaState
+from uniner_dist.completions.queue import Loss, ReplicaState
 from uniner_dist.completions.state import PoolSummary, Slot
-from uniner_dist.highlight import Marked
-from uniner_dist.page import charts
-from uniner_dist.page.evidence import Evidence, Failure, gather
-from uniner_dist.page.render import checks, cost_of, render, verdict
-from uniner_dist.run import Run
+from uniner_dist.reporting import charts
+from uniner_dist.reporting.evidence import Evidence, Failure, gather
+from uniner_dist.reporting.highlight import Marked
+from uniner_dist.reporting.html import checks, cost_of, render, verdict
+from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 HOSTILE = "<script>alert(1)</script>\u202e{{ 7*7 }} \x1b[31m&amp; \"quoted\" 'x' </pre></style>"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uniner_dist.annotations.answers import ANSWER, NOTHING, with_nothing
-from uniner_dist.annotations.plain import read_plain
+from uniner_dist.annotations.fast_path import read_plain
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
 from uniner_dist.core.spans import Entity, locate_mentions

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniner_dist.completions.policy import (
+from uniner_dist.completions.queue import (
     PIECES,
     Limits,
     Loss,

@@ -13,17 +13,17 @@ from rich.console import Console
 
 from tests.ray.conftest import make_run_in
 from tests.spark.scripted import complete
-from uniner_dist import status
-from uniner_dist.cli import main
+from uniner_dist.cli import status
+from uniner_dist.cli.app import main
 from uniner_dist.completions.display import Display, Totals
-from uniner_dist.completions.policy import ReplicaState
+from uniner_dist.completions.queue import ReplicaState
 from uniner_dist.completions.state import PoolSummary
-from uniner_dist.config_loading import load_config
-from uniner_dist.live import LiveView
-from uniner_dist.progress import duration, line, view
-from uniner_dist.run import Run
+from uniner_dist.config.loading import load_config
+from uniner_dist.reporting.live import LiveView
+from uniner_dist.reporting.progress import duration, line, view
+from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import read_json, write_json
-from uniner_dist.storage.holder import hold
+from uniner_dist.storage.lease import hold
 
 STATE = {
     "at": 0.0,
@@ -173,7 +173,7 @@ def test_in_a_notebook_one_output_of_the_cell_is_replaced(tmp_path: Path) -> Non
     manager = pytest.importorskip("jupyter_client.manager")
     kernel, client = manager.start_new_kernel(kernel_name="python3")
     code = f"""
-from uniner_dist.live import LiveView
+from uniner_dist.reporting.live import LiveView
 with LiveView({str(tmp_path / "progress.json")!r}) as shown:
     for deaths in (1, 2, 3):
         shown.show({STATE!r} | {{"deaths": deaths}}, final=True)

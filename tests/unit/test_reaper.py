@@ -13,7 +13,7 @@ import pytest
 #: A command with a child, a grandchild in a session of its own, and a process that it started outside of its family.
 COMMAND = """
 import os, subprocess, sys, time
-from uniner_dist.reaper import marked
+from uniner_dist.runtime.orphans import marked
 
 nap = [sys.executable, "-c", "import time; time.sleep(600)"]
 stranger = subprocess.Popen(nap)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uniner_dist.completions.cluster import _refusal
+from uniner_dist.cluster.connect import _refusal
 
 
 def test_other_versions_are_named_in_one_sentence() -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from uniner_dist.storage.rows import erase, find_rows, without_rows
+from uniner_dist.storage.parquet_rows import erase, find_rows, without_rows
 
 
 def test_rows_are_cut_out_of_a_file_without_touching_the_rest(tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from uniner_dist import demo, keys, model
-from uniner_dist.cli import main
-from uniner_dist.config import Config, ModelConfig
-from uniner_dist.config_loading import validate_tree
+from uniner_dist import demo
+from uniner_dist.cli.app import main
+from uniner_dist.config.loading import validate_tree
+from uniner_dist.config.schema import Config, ModelConfig
+from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError
-from uniner_dist.preflight import check
-from uniner_dist.run import load_run, open_run
+from uniner_dist.model import identity as model
+from uniner_dist.pipeline.preflight import check
+from uniner_dist.run.run import load_run, open_run
 from uniner_dist.storage.marker import write_marker
 
 
@@ -233,8 +235,8 @@ def test_columns_that_differ_only_in_case_are_refused(tree: dict[str, Any], tmp_
 
 
 def test_the_passage_id_is_the_head_of_sha256() -> None:
-    assert keys.passage_id("") == "e3b0c44298fc1c149afbf4c8996fb924"
-    assert keys.passage_id("é") != keys.passage_id("e\u0301")
+    assert passage_id("") == "e3b0c44298fc1c149afbf4c8996fb924"
+    assert passage_id("é") != passage_id("e\u0301")
 
 
 def test_an_output_with_other_columns_or_folders_is_refused(tree: dict[str, Any], tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from uniner_dist.errors import ConfigError, RunHeldError
 from uniner_dist.schemas import COMPLETIONS
-from uniner_dist.storage import holder as holding
+from uniner_dist.storage import lease as holding
 from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, write_bytes
-from uniner_dist.storage.holder import current_holder, hold
 from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.lease import current_holder, hold
 from uniner_dist.storage.shards import (
     ForeignFileError,
     checksum,

@@ -7,14 +7,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tests.unit.test_storage import completions
-from uniner_dist import keys
-from uniner_dist.config import Config
-from uniner_dist.config_loading import validate_tree
+from uniner_dist.config.loading import validate_tree
+from uniner_dist.config.schema import Config
+from uniner_dist.run import identity as keys
 from uniner_dist.schemas import CELLS
+from uniner_dist.storage.answer_store import contribute, is_empty, live_files, write_manifest
 from uniner_dist.storage.filesystem import join, read_bytes, write_bytes
 from uniner_dist.storage.layout import StoreLayout
 from uniner_dist.storage.marker import is_current, next_order, runs_over
-from uniner_dist.storage.store import contribute, is_empty, live_files, write_manifest
 
 
 def test_only_a_shards_own_answers_go_into_the_store(tmp_path: Path) -> None:

@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uniner_dist.annotations.plain import read_plain
+from uniner_dist.annotations.fast_path import read_plain
 from uniner_dist.core.confidence import score_answer
+from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
 from uniner_dist.core.spans import Entity, locate_mentions
 from uniner_dist.errors import AuditError, StageError
-from uniner_dist.keys import passage_id
 from uniner_dist.schemas import ENTITY
 from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.layout import RunLayout

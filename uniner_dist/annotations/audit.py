@@ -16,12 +16,12 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from uniner_dist.at_once import at_once
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.spans import MATCHES
 from uniner_dist.errors import AuditError, ThresholdError
-from uniner_dist.run import Run
-from uniner_dist.spark import column
+from uniner_dist.run.run import Run
+from uniner_dist.spark.parallel import at_once
+from uniner_dist.spark.session import column
 from uniner_dist.storage.shards import committed_shards
 
 #: Names listed in a message; the rest is counted.

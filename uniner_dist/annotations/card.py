@@ -1,7 +1,7 @@
 """Write the dataset card of an output, from its marker and counts of its rows.
 
 It stands beside the output and not inside, where readers of Parquet folders would take it for a broken data file;
-uploaded together with the output's files it becomes the card of the dataset (see `uniner_dist.card`).
+uploaded together with the output's files it becomes the card of the dataset (see `uniner_dist.annotations.card_text`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
-from uniner_dist.annotations.publishing import new_marker
-from uniner_dist.card import Statistics, card_path, render_card
-from uniner_dist.run import Run
-from uniner_dist.spark import column, describe, stage
+from uniner_dist.annotations.card_text import Statistics, card_path, render_card
+from uniner_dist.annotations.publication import new_marker
+from uniner_dist.run.run import Run
+from uniner_dist.spark.datasets import read_table
+from uniner_dist.spark.session import column, describe, stage
+from uniner_dist.storage.commit import lock_output
 from uniner_dist.storage.filesystem import join, read_json, write_bytes
-from uniner_dist.storage.flip import lock_output
 from uniner_dist.storage.marker import read_marker
-from uniner_dist.tables import read_table
 
 
 def write_card(spark: SparkSession, run: Run) -> str:

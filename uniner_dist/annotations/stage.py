@@ -24,13 +24,13 @@ from uniner_dist.annotations.documents import (
     quarantine_rows,
     whole_documents,
 )
-from uniner_dist.run import Run
+from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
-from uniner_dist.spark import column, describe, settings, spark_schema, stage
+from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, write_table
+from uniner_dist.spark.session import column, describe, settings, spark_schema, stage
 from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
-from uniner_dist.tables import read_table, write_in_arrow, write_rows, write_table
 
 #: Documents that one task turns into annotations: their exploded rows are sorted in its memory.
 _DOCUMENTS_PER_TASK = 250_000

@@ -1,4 +1,4 @@
-"""What there is to see of a pool at work, as a state for `uniner_dist.progress`, and its live view."""
+"""What there is to see of a pool at work, as a state for `uniner_dist.reporting.progress`, and its live view."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from uniner_dist.completions.limits import gpu_hours
-from uniner_dist.completions.policy import ReplicaState
+from uniner_dist.completions.budget import gpu_hours
 from uniner_dist.completions.pool import Pool
-from uniner_dist.config import Config
-from uniner_dist.live import LiveView
+from uniner_dist.completions.queue import ReplicaState
+from uniner_dist.config.schema import Config
+from uniner_dist.reporting.live import LiveView
 
 #: Rates are means over the last so many seconds.
 _WINDOW_S = 60.0
@@ -63,7 +63,7 @@ class Display:
             self._view.show(self.state(pool, time.monotonic()), final)
 
     def state(self, pool: Pool, now: float) -> dict[str, Any]:
-        """Plain values; see `uniner_dist.progress`.
+        """Plain values; see `uniner_dist.reporting.progress`.
 
         Args:
             now: seconds of a monotonic clock.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from uniner_dist.completions.policy import ReplicaState
+from uniner_dist.completions.queue import ReplicaState
 from uniner_dist.completions.state import PoolSummary
 
 #: Seconds between two looks; Ray itself hands values on every 10 s or so.

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from uniner_dist.completions.policy import NodeHealth, replicas_that_fit
+from uniner_dist.completions.queue import NodeHealth, replicas_that_fit
 from uniner_dist.completions.replica import Replica, ReplicaSpec
-from uniner_dist.config import PoolConfig
+from uniner_dist.config.schema import PoolConfig
 from uniner_dist.storage.layout import RunLayout, StoreLayout
 
 #: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.

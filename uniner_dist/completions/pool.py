@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Mapping, Set
 from typing import Any
 
-from uniner_dist.completions.cluster import check_cluster, cluster_is_lost
-from uniner_dist.completions.ledger import LOADED, Ledger
-from uniner_dist.completions.patience import Patience
+from uniner_dist.cluster.connect import check_cluster, cluster_is_lost
+from uniner_dist.completions.failure_tracker import Patience
 from uniner_dist.completions.placement import Placement
-from uniner_dist.completions.policy import Limits, Loss, ReplicaState, Work, WorkQueue, is_stuck, kind_of_loss
+from uniner_dist.completions.queue import Limits, Loss, ReplicaState, Work, WorkQueue, is_stuck, kind_of_loss
 from uniner_dist.completions.replica import EngineDiedError, ReplicaSpec, WorkResult
 from uniner_dist.completions.state import PoolSummary, Slot
-from uniner_dist.config import PoolConfig
+from uniner_dist.completions.stats import LOADED, Ledger
+from uniner_dist.config.schema import PoolConfig
 from uniner_dist.errors import DrainedError, PoolError
 from uniner_dist.storage.layout import RunLayout, StoreLayout
 

@@ -31,7 +31,7 @@ from uniner_dist.completions.engine import (
     create_engine,
     engine_version,
 )
-from uniner_dist.completions.policy import Work
+from uniner_dist.completions.queue import Work
 from uniner_dist.completions.rows import KEYS, answered_row, fill_in, killer_row, refused_row
 from uniner_dist.core.characters import visible
 from uniner_dist.core.detokenize import AnswerDecoder
@@ -39,6 +39,7 @@ from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer, shared_tokens
 from uniner_dist.schemas import COMPLETIONS
+from uniner_dist.storage.answer_store import contribute
 from uniner_dist.storage.credentials import adopt
 from uniner_dist.storage.filesystem import join, remove
 from uniner_dist.storage.layout import RunLayout, StoreLayout
@@ -48,7 +49,6 @@ from uniner_dist.storage.shards import (
     read_prompts,
     write_completions,
 )
-from uniner_dist.storage.store import contribute
 
 #: Seconds a dead replica waits for its callers to read the engine's message before it leaves.
 _LAST_WORDS_S = 2.0

@@ -15,22 +15,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
-from uniner_dist import model
-from uniner_dist.completions.cluster import ray_cluster
+from uniner_dist.cluster.connect import ray_cluster
+from uniner_dist.completions.budget import Budget, gpu_hours
 from uniner_dist.completions.display import Display, Totals
 from uniner_dist.completions.engine import EngineSpec
-from uniner_dist.completions.limits import Budget, gpu_hours
 from uniner_dist.completions.metrics import PoolMetrics
-from uniner_dist.completions.policy import Shard, order_shards
 from uniner_dist.completions.pool import Pool
+from uniner_dist.completions.queue import Shard, order_shards
 from uniner_dist.completions.replica import ReplicaSpec
 from uniner_dist.completions.state import PoolSummary
-from uniner_dist.config import Config
+from uniner_dist.config.schema import Config
 from uniner_dist.errors import StageError
-from uniner_dist.run import Run
+from uniner_dist.model import identity as model
+from uniner_dist.run.run import Run
 from uniner_dist.storage import credentials
 from uniner_dist.storage.filesystem import StorageError, exists, join, list_names, read_json, remove, write_json
-from uniner_dist.storage.holder import Holder
+from uniner_dist.storage.lease import Holder
 from uniner_dist.storage.shards import (
     committed_shards,
     read_shards,

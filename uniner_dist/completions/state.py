@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from uniner_dist.completions.history import History
-from uniner_dist.completions.policy import ReplicaState, Work
+from uniner_dist.completions.queue import ReplicaState, Work
 from uniner_dist.completions.replica import WorkResult
 
 

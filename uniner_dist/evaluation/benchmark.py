@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from uniner_dist.config import Config
-from uniner_dist.config_loading import load_config
+from uniner_dist.config.loading import load_config
+from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.importing import write_gold
@@ -72,7 +72,7 @@ def run_benchmark(
         config: YAML file, as for `annotate`.
         overrides: `key=value`, as for `annotate`.
         say: takes one line of news.
-        annotate: does the annotating; default `uniner_dist.pipeline.annotate`.
+        annotate: does the annotating; default `uniner_dist.pipeline.stages.annotate`.
 
     Returns:
         `datasets`: name → what `evaluate` returns; `mean_f1` of the official metric.
@@ -96,7 +96,7 @@ def run_benchmark(
 
 
 def _annotate(config: Config, say: Callable[[str], None]) -> Mapping[str, Any]:
-    from uniner_dist.pipeline import annotate
+    from uniner_dist.pipeline.stages import annotate
 
     return annotate(config, say)
 

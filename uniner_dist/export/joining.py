@@ -23,9 +23,9 @@ from uniner_dist.export.settings import ExportSettings
 from uniner_dist.export.writing import COUNTERS, DocumentWriter
 from uniner_dist.prompts.corpus import is_usable_text
 from uniner_dist.schemas import ENTITY
-from uniner_dist.spark import column, describe, settings, spark_type, stage
+from uniner_dist.spark.datasets import map_in_arrow, read_table
+from uniner_dist.spark.session import column, describe, settings, spark_type, stage
 from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob, take_snapshot
-from uniner_dist.tables import map_in_arrow, read_table
 
 #: Documents that a task is handed at a time: each may be megabytes long.
 _DOCUMENTS_PER_BATCH = "64"

@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from uniner_dist import keys
+from uniner_dist.core import hashing
 from uniner_dist.prompts import corpus as rows
-from uniner_dist.run import Run
-from uniner_dist.spark import describe
+from uniner_dist.run.run import Run
+from uniner_dist.spark.datasets import read_table
+from uniner_dist.spark.session import describe
 from uniner_dist.storage.filesystem import read_json
 from uniner_dist.storage.snapshot import take_snapshot
-from uniner_dist.tables import read_table
 
 
 def corpus_texts(spark: SparkSession, run: Run, doc_ids: Collection[str]) -> dict[str, str]:
@@ -43,7 +43,7 @@ def unchanged(spark: SparkSession, run: Run, texts: Mapping[str, str]) -> list[s
     describe(spark, "look for the gate's documents")
     places = _with_ids(spark, _places(spark, run).where("passages = 1"), _id(run), texts)
     found = {row["id"]: row["passage_id"] for row in places.select(_id(run).alias("id"), "passage_id").collect()}
-    return [doc_id for doc_id, text in texts.items() if found.get(doc_id) == keys.passage_id(text)]
+    return [doc_id for doc_id, text in texts.items() if found.get(doc_id) == hashing.passage_id(text)]
 
 
 def _places(spark: SparkSession, run: Run) -> DataFrame:

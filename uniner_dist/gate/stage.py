@@ -17,19 +17,19 @@ from pyspark.sql import functions as F
 
 from uniner_dist.annotations.stage import read_staged
 from uniner_dist.comparison.tally import Tally
-from uniner_dist.config import Config
-from uniner_dist.config_loading import validate_tree
+from uniner_dist.config.loading import validate_tree
+from uniner_dist.config.schema import Config
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError, QualityGateError, StageError
 from uniner_dist.evaluation.answer import Row
 from uniner_dist.evaluation.document import GoldDocument
 from uniner_dist.evaluation.gold import read_gold
+from uniner_dist.evaluation.gold_slice import GoldSlice, read_gold_slice
 from uniner_dist.evaluation.importing import write_gold
 from uniner_dist.evaluation.measure import evaluate
 from uniner_dist.evaluation.rows import list_dataset
 from uniner_dist.evaluation.tally import Tally as Scores
 from uniner_dist.gate.documents import corpus_texts, sample_ids, unchanged
-from uniner_dist.gate.gold import GoldSlice, read_gold_slice
 from uniner_dist.gate.sample import Cells, Sample, Source, read_sample, write_sample
 from uniner_dist.gate.verdict import (
     GatePlace,
@@ -40,10 +40,10 @@ from uniner_dist.gate.verdict import (
     published_words,
     read_verdict,
 )
-from uniner_dist.run import Run
-from uniner_dist.spark import column, describe, stage
+from uniner_dist.run.run import Run
+from uniner_dist.spark.datasets import read_table
+from uniner_dist.spark.session import column, describe, stage
 from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
-from uniner_dist.tables import read_table
 
 Annotate = Callable[[Config], Mapping[str, Any]]
 Say = Callable[[str], None]

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from uniner_dist.config import GateConfig
-from uniner_dist.gate.gold import GoldSlice, read_gold_slice
-from uniner_dist.keys import digest
-from uniner_dist.run import Run
+from uniner_dist.config.schema import GateConfig
+from uniner_dist.core.hashing import digest
+from uniner_dist.evaluation.gold_slice import GoldSlice, read_gold_slice
+from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import exists, join, read_json
 
 #: Types named in a message.

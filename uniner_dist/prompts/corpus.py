@@ -16,11 +16,11 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.run import Run
-from uniner_dist.spark import column, spark_type
-from uniner_dist.storage import folders
+from uniner_dist.run.run import Run
+from uniner_dist.spark.datasets import connector_path, read_table
+from uniner_dist.spark.session import column, spark_type
+from uniner_dist.storage import hive as folders
 from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
-from uniner_dist.tables import connector_path, read_table
 
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
 VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"

@@ -20,7 +20,7 @@ from uniner_dist.core.estimate import BYTES_PER_TOKEN
 from uniner_dist.core.passages import split_passages
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
-from uniner_dist.tables import kept_in_arrow
+from uniner_dist.spark.datasets import kept_in_arrow
 
 #: Long texts in one Arrow batch: with 10 MB each, 16 of them are 160 MB.
 LONG_TEXTS_PER_BATCH = 16
@@ -59,7 +59,7 @@ def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, pa
 
 
 def with_keys(passages: DataFrame) -> DataFrame:
-    """Add `passage_id` (as `uniner_dist.keys.passage_id`) and `estimated_tokens`."""
+    """Add `passage_id` (as `uniner_dist.run.identity.passage_id`) and `estimated_tokens`."""
     return passages.select("*", _passage_id().alias("passage_id"), estimated_tokens())
 
 

@@ -15,15 +15,13 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from uniner_dist import model
-from uniner_dist.at_once import at_once
 from uniner_dist.core.estimate import BYTES_PER_TOKEN
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError
-from uniner_dist.preflight import passage_budget
+from uniner_dist.model import identity as model
+from uniner_dist.pipeline.preflight import passage_budget
 from uniner_dist.prompts import corpus as rows
-from uniner_dist.prompts.known import JOIN_SETTINGS, read_cells
 from uniner_dist.prompts.packing import Packing, plan_packing
 from uniner_dist.prompts.passages import (
     LONG_TEXTS_PER_BATCH,
@@ -35,14 +33,16 @@ from uniner_dist.prompts.passages import (
     whole_passages,
     with_keys,
 )
-from uniner_dist.prompts.writing import ShardWriter, sorted_passages, thin_frequent
-from uniner_dist.run import Run
+from uniner_dist.prompts.reuse import JOIN_SETTINGS, read_cells
+from uniner_dist.prompts.shard_writer import ShardWriter, sorted_passages, thin_frequent
+from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
-from uniner_dist.spark import describe, settings, spark_schema, stage
+from uniner_dist.spark.datasets import map_in_arrow, read_table, write_rows, write_table
+from uniner_dist.spark.parallel import at_once
+from uniner_dist.spark.session import describe, settings, spark_schema, stage
 from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
 from uniner_dist.storage.shards import write_shards
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
-from uniner_dist.tables import map_in_arrow, read_table, write_rows, write_table
 
 #: Text of long documents that one task splits; about half a minute of tokenising.
 _LONG_BYTES_PER_TASK = 32 << 20

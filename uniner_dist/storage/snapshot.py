@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
-from uniner_dist.keys import digest
 from uniner_dist.storage.filesystem import is_storage_error, open_fs, storage_words
 
 #: Endings that make a file part of a corpus.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from uniner_dist.config import ModelConfig
+from uniner_dist.config.schema import ModelConfig
 
 #: Name of the request's parameter that tells an engine how many tokens of a prompt others share.
 SHARED_TOKENS: Final = "shared_tokens"

@@ -13,7 +13,7 @@ import copy
 from typing import Any
 
 from uniner_dist.completions.engine.base import SHARED_TOKENS, Answer, EngineSpec, PromptRefusedError
-from uniner_dist.model import resolve
+from uniner_dist.model.identity import resolve
 
 #: Prompts are short (about 120 tokens): on CrossNER prompts whole blocks of 128 hit 15 % of the tokens, of 32 hit 70 %.
 #: The CPU build accepts multiples of 32, CUDA kernels take 16.

@@ -1,0 +1,96 @@
+"""The housekeeping commands: each holds what it changes, does its work and says what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from uniner_dist.config.schema import SparkConfig
+from uniner_dist.errors import ConfigError
+from uniner_dist.maintenance.erase import Erasure, forget
+from uniner_dist.maintenance.prune import prune
+from uniner_dist.pipeline.stages import holding
+from uniner_dist.run.run import list_runs
+from uniner_dist.storage.answer_store import list_stores
+from uniner_dist.storage.filesystem import absolute, join, read_bytes
+from uniner_dist.storage.layout import WorkdirLayout
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """A configuration with nothing but Spark in it."""
+
+    spark: SparkConfig = field(default_factory=SparkConfig)
+
+
+def run_compact(workdir: str | None, store: str | None, grace_hours: float, master: str | None, say: Say) -> None:
+    """Compact a store, or the default one of a workdir.
+
+    Raises:
+        ConfigError: neither is given, or there is no store.
+    """
+    from uniner_dist.maintenance.compact import compact
+    from uniner_dist.spark.session import spark_session
+
+    if (workdir is None) == (store is None):
+        raise ConfigError("give either --store or --workdir")
+    place = absolute(store or join(str(workdir), "store"))
+    parts = list_stores(place)
+    if not parts:
+        raise ConfigError(f"--store {place}: there are no answers")
+    settings = _Settings(SparkConfig(master=master) if master else SparkConfig())
+    for part in parts:
+        with holding(part) as (holder, _), spark_session(settings) as spark:
+            done = compact(spark, part, holder, grace_hours * 3600)
+        say(
+            f"{part.fingerprint}: {done.merged:,} files became {done.written:,} with {done.cells:,} answers "
+            f"({done.repeats:,} repeats dropped); {done.deleted:,} files replaced earlier were deleted"
+        )
+
+
+def run_prune(workdir: str, older_than_days: float, say: Say) -> None:
+    """Take texts and answers from runs that are older."""
+    workdir = _workdir(workdir)
+    with holding(WorkdirLayout(workdir)):
+        pruned = prune(workdir, older_than_days * 86400)
+    say(f"{len(pruned):,} runs pruned" + (": " + ", ".join(pruned) if pruned else ""))
+
+
+def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> Erasure:
+    """Forget documents, named by options and by a file with one id a line.
+
+    Raises:
+        ConfigError: no id is given, or the file cannot be read.
+    """
+    workdir = _workdir(workdir)
+    named = [*ids, *(_read_ids(file) if file else ())]
+    if not named:
+        raise ConfigError("--id or --ids: name at least one document")
+    with holding(WorkdirLayout(workdir)):
+        erasure = forget(workdir, named)
+    if erasure.anything:
+        say(
+            f"forgotten: {erasure.annotations:,} annotations, {erasure.cells:,} answers in the store, "
+            f"{erasure.prompts:,} prompts, {erasure.places:,} passages of documents, {erasure.other_rows:,} other rows"
+        )
+    else:
+        say("there is no trace of these documents")
+    say("The corpus is yours: a document that still stands there comes back with the next run over it.")
+    return erasure
+
+
+def _workdir(path: str) -> str:
+    path = absolute(path)
+    if not list_runs(path):
+        raise ConfigError(f"--workdir {path}: there are no runs")
+    return path
+
+
+def _read_ids(file: str) -> list[str]:
+    try:
+        text = read_bytes(absolute(file)).decode()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--ids {file}: cannot be read: {error}") from error
+    return [line.removesuffix("\r") for line in text.split("\n") if line.strip()]

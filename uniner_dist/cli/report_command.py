@@ -1,0 +1,20 @@
+"""Body of the command `report`."""
+
+from __future__ import annotations
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.reporting.html import write_page
+from uniner_dist.run.run import load_run
+from uniner_dist.storage.filesystem import exists, read_json
+
+
+def run_report(workdir: str, run_id: str | None) -> str:
+    """Write the page of a run from its report.json and what stands in its folder; returns its path.
+
+    Raises:
+        ConfigError: no such run, or it has no report yet.
+    """
+    run = load_run(workdir, run_id)
+    if not exists(run.layout.report):
+        raise ConfigError(f"--run {run.id}: is not finished, so it has no report yet; `uniner-dist status` shows it")
+    return write_page(run, read_json(run.layout.report))

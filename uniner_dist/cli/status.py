@@ -1,0 +1,102 @@
+"""The command `status`: what the runs of a workdir do, from their files alone, hence anywhere and after a crash."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.text import Text
+
+from uniner_dist.completions.stage import is_complete
+from uniner_dist.core.characters import visible
+from uniner_dist.errors import ConfigError
+from uniner_dist.reporting.progress import cost, duration, view
+from uniner_dist.run.run import Run, list_runs, load_run
+from uniner_dist.storage.filesystem import absolute, exists, read_json
+from uniner_dist.storage.lease import current_holder
+
+#: Seconds between two looks with --watch.
+_LOOK_S: Final = 5.0
+_STYLES: Final = {"working": "green", "stopped": "yellow", "published": "cyan"}
+
+
+def print_status(workdir: str, run_id: str | None, watch: bool = False, console: Console | None = None) -> None:
+    """A few lines per run of a workdir.
+
+    Args:
+        watch: look again every few seconds, until nobody works on any of the runs.
+
+    Raises:
+        ConfigError: no such workdir, or no such run in it.
+    """
+    console = console or Console()
+    shown, at_work = status(workdir, run_id)
+    if not watch:
+        console.print(shown)
+        return
+    with Live(shown, console=console, auto_refresh=False) as live:
+        live.refresh()
+        while at_work:
+            time.sleep(_LOOK_S)
+            shown, at_work = status(workdir, run_id)
+            live.update(shown, refresh=True)
+
+
+def status(workdir: str, run_id: str | None) -> tuple[RenderableType, bool]:
+    """What to print, and whether anybody works on any of the runs."""
+    ids = [run_id] if run_id else list_runs(absolute(workdir))
+    if not ids and not exists(workdir):
+        raise ConfigError(f"--workdir {workdir}: is not there")
+    if not ids:
+        return Text(f"no runs in {workdir}"), False
+    looks = [_look(load_run(workdir, name)) for name in ids]
+    return Group(*(part for shown, _ in looks for part in shown)), any(at_work for _, at_work in looks)
+
+
+def run_state(run: Run) -> str:
+    """Where a run stands, from its files alone."""
+    if exists(run.layout.report):
+        return "published" if read_json(run.layout.report)["publication"] else "stopped by its gate"
+    if not exists(run.layout.shards):
+        return "prompts"
+    return "annotations" if is_complete(run) else "completions"
+
+
+def _look(run: Run) -> tuple[list[RenderableType], bool]:
+    state, holder = run_state(run), current_holder(run.layout)
+    progress = _progress(run)
+    head = Text(run.id, style="bold")
+    if state in ("published", "stopped by its gate") and holder is None:
+        head.append(f"  {state}", style=_STYLES.get(state, "yellow"))
+        head.append(f"  {_summary(read_json(run.layout.report))}")
+        return [head], False
+    words, style = (f"at work on {state}", "green") if holder else (f"stopped in {state}", "yellow")
+    head.append(f"  {words}", style=style)
+    lines = [Text(f"by {visible(holder)}") if holder else Text("nobody works on it; the same command goes on")]
+    if progress:
+        lines.append(Text(f"last news {duration(max(time.time() - progress['at'], 0))} ago"))
+    body: list[RenderableType] = [view(_as_seen(progress, holder is not None))] if progress else []
+    return [head, *(Padding(part, (0, 0, 0, 2)) for part in (*lines, *body))], holder is not None
+
+
+def _progress(run: Run) -> dict[str, Any] | None:
+    """The latest news, of the pool or of a Spark stage."""
+    found = [read_json(path) for path in (run.layout.progress, run.layout.spark_progress) if exists(path)]
+    return max(found, key=lambda state: float(state["at"]), default=None)
+
+
+def _as_seen(state: Mapping[str, Any], at_work: bool) -> dict[str, Any]:
+    """Of a run that nobody works on, what it was doing is over: no time is left and no replica is there."""
+    return dict(state) if at_work else {**state, "eta_s": None, "replicas": {}}
+
+
+def _summary(report: Mapping[str, Any]) -> str:
+    annotations, done = report["annotations"], report["completions"]
+    rows = f"{annotations['rows']:,} annotations, {annotations['failed']:,} without an answer" if annotations else ""
+    spent = cost({"gpu_hours": done.get("gpu_hours")})
+    parts = [rows, f"{done['prompts']:,} prompts asked", *(words.removeprefix("cost so far: ") for words in spent)]
+    return " · ".join([str(report["written_at"]), *(part for part in parts if part)])

@@ -1,0 +1,59 @@
+"""Limits on what a run may spend, over all of its starts: which shards may be asked, and for how long.
+
+Of a start that was killed outright, up to the last half a minute is not counted: its account was not written yet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from uniner_dist.completions.queue import Shard, shards_within
+from uniner_dist.config.schema import Config
+from uniner_dist.errors import LimitError
+from uniner_dist.run.run import Run
+
+
+def gpu_hours(config: Config, replica_s: float) -> float:
+    """Hours of GPUs that so many seconds of replicas are; a CPU replica counts as one GPU."""
+    return replica_s * max(config.pool.gpus_per_replica, 1) / 3600
+
+
+class Budget:
+    """What is left of a run's limits.
+
+    Args:
+        attempts: counters of earlier starts.
+    """
+
+    def __init__(self, run: Run, attempts: Sequence[Mapping[str, Any]]) -> None:
+        self._limits = run.config.run
+        self._spent_hours = sum(attempt["gpu_hours"] for attempt in attempts)
+        #: Seconds that replicas may still take in all.
+        self.replica_s = math.inf
+        if self._limits.max_gpu_hours is not None:
+            self.replica_s = (self._limits.max_gpu_hours - self._spent_hours) / gpu_hours(run.config, 1)
+
+    def shards(self, todo: Iterable[Shard], done: int) -> list[Shard]:
+        """Those open shards that may be asked.
+
+        Args:
+            done: prompts asked in committed shards.
+        """
+        limit = self._limits.max_prompts
+        return shards_within(todo, None if limit is None else limit - done)
+
+    def reached(self, shards: int, prompts: int) -> LimitError:
+        """The error to end with.
+
+        Args:
+            shards: how many are left open.
+            prompts: how many the run would ask in all.
+        """
+        limits = {"run.max_prompts": self._limits.max_prompts, "run.max_gpu_hours": self._limits.max_gpu_hours}
+        shown = " and ".join(f"{name}={value:g}" for name, value in limits.items() if value is not None)
+        return LimitError(
+            f"stopped at {shown} with {shards:,} shards open; the whole run asks {prompts:,} prompts. What is answered "
+            "is committed, and the same command with a higher limit goes on from there; nothing is published yet"
+        )

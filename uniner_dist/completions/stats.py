@@ -1,0 +1,72 @@
+"""The pool's books: how long its replicas worked and what they answered, those that are gone included.
+
+Moments are `time.monotonic()` in seconds, given by the caller, so that a simulation can keep its own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from uniner_dist.completions.queue import Loss, ReplicaState
+from uniner_dist.completions.replica import WorkResult
+from uniner_dist.completions.state import PoolSummary, Slot
+
+LOADED = (ReplicaState.READY, ReplicaState.BUSY)
+
+
+class Ledger:
+    """Keeps a `PoolSummary` true.
+
+    Args:
+        now: when the pool came into being; its events are timed from there.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.summary = PoolSummary()
+        self._began_s = self._running_since_s = now
+        self._answering_since_s: float | None = None
+        self._replica_s_of_gone = 0.0
+        self._answered_by_gone = 0
+
+    def begin(self, now: float) -> None:
+        """Another run: everything from zero, but for what the engines say of themselves."""
+        self.summary = PoolSummary(engines=self.summary.engines)
+        self._began_s, self._replica_s_of_gone, self._answered_by_gone = now, 0.0, 0
+
+    def run(self, now: float, shards: int) -> None:
+        """So many shards are to be completed from now on."""
+        self.summary.shards += shards
+        self._running_since_s, self._answering_since_s = now, None
+
+    def tell_time(self, now: float, slots: Sequence[Slot], last: bool) -> None:
+        """Keep the seconds of the summary, also for those who look before the end."""
+        if self._answering_since_s is None and any(slot.state in LOADED for slot in slots):
+            self._answering_since_s = now
+        placed = (slot for slot in slots if slot.state is not ReplicaState.PENDING)
+        self.summary.replica_s = self._replica_s_of_gone + sum(now - slot.placed_s for slot in placed)
+        self.summary.wall_s = now - self._running_since_s
+        self.summary.answering_s = now - (self._answering_since_s or now)
+        tokens = self.summary.prompt_tokens + self.summary.completion_tokens
+        self.summary.history.look(slots, self.finished_prompts(slots), tokens, last=last)
+
+    def finished_prompts(self, slots: Iterable[Slot]) -> int:
+        """Prompts answered, those of unfinished shards included as far as the last pulse told."""
+        return max(self.summary.prompts, self._answered_by_gone + sum(slot.finished_prompts for slot in slots))
+
+    def finished(self, now: float, result: WorkResult) -> None:
+        """A work is done."""
+        self.summary.add(result)
+        self.summary.busy_s += result.seconds
+        if self.summary.first_answer_s is None and result.prompts:
+            self.summary.first_answer_s = now - self._began_s
+
+    def gone(self, now: float, slot: Slot, loss: Loss) -> None:
+        """A replica is lost; call it while the slot still has the state that it was lost in."""
+        self.summary.history.ended(slot.number, loss)
+        if slot.state is not ReplicaState.PENDING:
+            self._replica_s_of_gone += now - slot.placed_s
+        self._answered_by_gone += slot.finished_prompts
+
+    def event(self, now: float, words: str) -> None:
+        """Note something for the report."""
+        self.summary.events.append((round(now - self._began_s, 2), words))

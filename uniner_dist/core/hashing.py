@@ -1,0 +1,22 @@
+"""Hashes of values that are the same on every machine: of a passage's text, and of anything JSON can hold. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def passage_id(text: str) -> str:
+    """First 128 bits of the SHA-256 of the text's UTF-8, as 32 hex digits. Spark computes the same in the JVM.
+
+    SHA-256, not MD5: two texts with one id would share their answers, and a corpus may come from strangers.
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def digest(value: Mapping[str, Any], digits: int = 16) -> str:
+    """Hash of a JSON-like value, independent of key order."""
+    canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:digits]

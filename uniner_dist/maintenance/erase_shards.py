@@ -1,0 +1,85 @@
+"""Erasure in the shards of a run: prompts, completions, known answers and the manifest.
+
+Enters: a run and ids of passages. Leaves: its shards without these passages, and a manifest that counts what is there.
+A shard's prompts are rewritten last, so that an erasure that was cut off finds it again.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uniner_dist.run.run import Run
+from uniner_dist.schemas import SHARDS
+from uniner_dist.storage.filesystem import exists, join, list_names, remove
+from uniner_dist.storage.parquet_rows import erase, find_rows
+from uniner_dist.storage.shards import ForeignFileError, read_completions, read_shards, write_completions, write_shards
+
+_READERS = 16
+
+
+def forget_in_shards(run: Run, passages: pa.Array) -> int:
+    """Erase passages from all shards of a run whose stage 1 is done; returns how many prompts they had."""
+    manifest = read_shards(run.layout).to_pylist()
+    files = [_prompts_file(run, row["shard"]) for row in manifest]
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = list(readers.map(lambda file: find_rows(file, ["passage_id"], passages), files))
+    erased, rows = 0, []
+    for row, (total, places) in zip(manifest, found, strict=True):
+        shard, left = row["shard"], total - len(places)
+        if len(places):
+            erased += len(places)
+            _forget_answers(run, shard, passages)
+            # As the writer of shards: with a small dictionary a text would be stored once for each of its prompts.
+            erase(_prompts_file(run, shard), places, dictionary_pagesize_limit=1 << 30)
+        if left:
+            rows.append(row if left == row["prompts"] else _recount(run, row, left))
+    write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
+    return erased
+
+
+def _prompts_file(run: Run, shard: str) -> str:
+    return join(run.layout.prompts, f"shard={shard}", "part-0.parquet")
+
+
+def _forget_answers(run: Run, shard: str, passages: pa.Array) -> None:
+    known = run.layout.known_file(shard)
+    for path in (run.layout.completions_file(shard), known):
+        if exists(path):
+            _rewrite(path, shard, run.fingerprint, passages)
+    folder = join(run.layout.parts, shard)
+    for name in list_names(folder):  # ranges of a shard that is no longer the same
+        if join(folder, name) != known:
+            remove(join(folder, name))
+
+
+def _rewrite(path: str, shard: str, fingerprint: str, passages: pa.Array) -> None:
+    """A file of answers without some passages; one that is not whole goes, since it would be answered anew anyway."""
+    try:
+        table = read_completions(path, shard, fingerprint)
+    except ForeignFileError:
+        remove(path)
+        return
+    kept = table.filter(pc.invert(pc.is_in(table["passage_id"], value_set=passages)))
+    if kept.num_rows:
+        write_completions(path, shard, fingerprint, kept, exclusive=False)
+    else:
+        remove(path)
+
+
+def _recount(run: Run, row: dict[str, Any], prompts: int) -> dict[str, Any]:
+    """The manifest's row of a shard that has lost passages; its tokens, only an estimate, shrink with its prompts."""
+    asked = prompts if row["asked"] == row["prompts"] else 0
+    known = run.layout.known_file(row["shard"])
+    if 0 < row["asked"] < row["prompts"] and exists(known):
+        reused = read_completions(known, row["shard"], run.fingerprint)["reused"]
+        asked = prompts - int(pc.sum(reused).as_py())
+    return row | {
+        "prompts": prompts,
+        "asked": asked,
+        "passages": prompts // (row["prompts"] // row["passages"]),
+        "estimated_tokens": row["estimated_tokens"] * asked // max(row["asked"], 1),
+    }

@@ -1,0 +1,7 @@
+"""The interface for notebooks: a warm pool that annotates strings, tables and DataFrames, and shows what it found."""
+
+from uniner_dist.notebook.annotator import Annotator
+from uniner_dist.notebook.display import show
+from uniner_dist.notebook.inputs import Annotations
+
+__all__ = ["Annotations", "Annotator", "show"]

@@ -1,0 +1,175 @@
+"""Annotations to look at: HTML with marked mentions in a notebook, a coloured table in a terminal.
+
+Enters: annotations of any kind, and the texts they are of. Leaves: a picture of some documents. Of a DataFrame only
+the shown documents are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.notebook.inputs import ID, TEXT, Annotations, Kind, as_arrow, column_names, kind_of, unknown_column
+from uniner_dist.reporting.highlight import Marked, documents_html
+from uniner_dist.schemas import ANNOTATION_FIELDS
+
+_OURS = frozenset(field.name for field in ANNOTATION_FIELDS)
+#: What of the annotations is shown.
+_SHOWN = ("entity_type", "entities")
+
+
+def show(
+    annotations: Any, corpus: Any = None, *, id: str | None = None, text: str | None = None, limit: int = 8
+) -> None:
+    """Show some annotated documents with their mentions, those with any mention first.
+
+    In a notebook this is HTML (light or dark as the notebook is), elsewhere a table in the terminal.
+
+    Args:
+        annotations: what `Annotator.annotate` returned, or a published dataset as a DataFrame or Arrow table.
+        corpus: the data that the annotations are of, in any kind, which has the texts. Not needed for annotations of
+            strings, nor where the text was kept (`keep=["text"]`).
+        id: id column of both; default: `doc_id`, or the annotations' first column.
+        text: text column; default: `text`.
+        limit: documents at most.
+
+    Raises:
+        ConfigError: a column or the texts are missing.
+    """
+    display(*marked_documents(annotations, corpus, id, text, limit))
+
+
+def marked_documents(
+    annotations: Any, corpus: Any = None, id: str | None = None, text: str | None = None, limit: int = 8
+) -> tuple[list[Marked], list[str]]:
+    """What to show of annotations, and all labels in their order; arguments as for `show`."""
+    if isinstance(annotations, Annotations):
+        rows, texts, id = list(annotations), dict(enumerate(annotations.texts)), ID
+        chosen = _first_ids(rows, id, limit)
+    else:
+        id, rows = _some_rows(annotations, id, limit)
+        chosen = _first_ids(rows, id, limit)
+        texts = _texts(annotations, corpus, id, text or TEXT, chosen)
+    labels = list(dict.fromkeys(row["entity_type"] for row in rows))
+    entities: dict[Any, list[dict[str, Any]]] = {key: [] for key in chosen}
+    for row in rows:
+        if row[id] in entities:
+            entities[row[id]] += [_placed(entity, row["entity_type"]) for entity in row["entities"]]
+    return [Marked(str(key), texts.get(key) or "", found) for key, found in entities.items()], labels
+
+
+def _placed(entity: dict[str, Any], label: str) -> dict[str, Any]:
+    """The mention with its label; its offsets are whole numbers again, which pandas makes floats of beside a null."""
+    places = {name: entity[name] for name in ("start", "end")}
+    whole = {name: None if place is None or place != place else int(place) for name, place in places.items()}
+    return {**entity, **whole, "label": label}
+
+
+def _first_ids(rows: Sequence[dict[str, Any]], id: str, limit: int) -> list[Any]:
+    """Ids of the first documents with mentions, then of those without."""
+    with_mentions = [row[id] for row in rows if len(row["entities"])]
+    return list(dict.fromkeys([*with_mentions, *(row[id] for row in rows)]))[:limit]
+
+
+def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[dict[str, Any]]]:
+    """The id column, and the rows of enough documents to choose from."""
+    kind = kind_of(annotations)
+    if kind is Kind.STRINGS:
+        raise ConfigError("show: strings are no annotations; show what annotate() returned for them")
+    names = column_names(annotations, kind)
+    missing = [name for name in _SHOWN if name not in names]
+    if missing:
+        raise ConfigError(f"show: these are no annotations, they have no column {', '.join(missing)}")
+    id = id or (ID if ID in names else next(name for name in names if name not in _OURS))
+    problem = unknown_column("id", id, names)
+    if problem:
+        raise ConfigError(problem)
+    if kind in (Kind.SPARK, Kind.CONNECT):
+        found = annotations.where("size(entities) > 0").select(id).distinct().limit(limit).collect()
+        ids = [row[0] for row in found] or [row[0] for row in annotations.select(id).distinct().limit(limit).collect()]
+    else:
+        ids = _ids_in_memory(annotations, kind, id, limit)
+    return id, _pick(annotations, kind, id, ids, [id, *_SHOWN]).to_pylist()
+
+
+def _ids_in_memory(annotations: Any, kind: Kind, id: str, limit: int) -> list[Any]:
+    if kind is Kind.PANDAS:
+        found = annotations[annotations["entities"].map(len) > 0]
+        return list(dict.fromkeys([*found[id].head(50 * limit), *annotations[id].head(50 * limit)]))[:limit]
+    table = as_arrow(annotations)
+    found = table.filter(pc.greater(pc.list_value_length(table["entities"]), 0))
+    ids = [*found[id].slice(0, 50 * limit).to_pylist(), *table[id].slice(0, 50 * limit).to_pylist()]
+    return list(dict.fromkeys(ids))[:limit]
+
+
+def _texts(annotations: Any, corpus: Any, id: str, text: str, ids: Sequence[Any]) -> dict[Any, str]:
+    source = annotations if corpus is None else corpus
+    kind = kind_of(source)
+    if kind is Kind.STRINGS:
+        return dict(enumerate(source))
+    names = column_names(source, kind)
+    if corpus is None and text not in names:
+        raise ConfigError(
+            "show: the annotations have no texts; give the data they are of, show(annotations, corpus), or annotate "
+            f"with keep=[{text!r}]"
+        )
+    problems = [problem for problem in (unknown_column("text", text, names),) if problem]
+    if id not in names:  # rows that were numbered
+        if kind in (Kind.SPARK, Kind.CONNECT):
+            problems.append(str(unknown_column("id", id, names)))
+        elif not problems:
+            column = source[text] if kind is Kind.PANDAS else as_arrow(source)[text]
+            values = column.tolist() if kind is Kind.PANDAS else column.to_pylist()
+            return dict(enumerate(values))
+    if problems:
+        raise ConfigError(problems)
+    rows = _pick(source, kind, id, ids, [id, text]).to_pylist()
+    return {row[id]: row[text] for row in rows}
+
+
+def _pick(data: Any, kind: Kind, id: str, ids: Sequence[Any], names: Sequence[str]) -> pa.Table:
+    """Some columns of the rows with these ids, in the order of the data."""
+    if kind is Kind.PANDAS:
+        return pa.Table.from_pandas(data.loc[data[id].isin(list(ids)), list(names)], preserve_index=False)
+    if kind is Kind.ARROW:
+        table = as_arrow(data)
+        return table.filter(pc.is_in(table[id], pa.array(ids, table.schema.field(id).type))).select(list(names))
+    quoted = ["`" + name.replace("`", "``") + "`" for name in names]
+    rows = data.where(data[quoted[0]].isin(list(ids))).select(*quoted).collect()
+    return pa.Table.from_pylist([row.asDict(recursive=True) for row in rows])
+
+
+def to_html(documents: Sequence[Marked], labels: Iterable[str]) -> str:
+    """A fragment for a notebook."""
+    return documents_html(documents, labels)
+
+
+def display(documents: Sequence[Marked], labels: Sequence[str]) -> None:
+    """Show documents in the notebook that runs this, or in the terminal."""
+    if _in_notebook():
+        from IPython import display as notebook
+
+        shown: Any = notebook
+        shown.display(shown.HTML(to_html(documents, labels)))
+        return
+    from rich.console import Console
+
+    from uniner_dist.reporting.terminal import print_documents
+
+    print_documents(documents, labels, "document", Console())
+
+
+def _in_notebook() -> bool:
+    """Whether the code runs in a kernel, which shows HTML; a terminal's IPython does not."""
+    import sys
+
+    if "IPython" not in sys.modules:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    return shell is not None and getattr(shell, "kernel", None) is not None

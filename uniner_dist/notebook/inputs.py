@@ -1,0 +1,269 @@
+"""Whatever a notebook holds, as an Arrow table and back: strings, lists, pandas and Spark DataFrames, Arrow tables.
+
+Enters: the user's data and the names of columns. Leaves: a table of id, text and kept columns with ids that are there
+and unique; later, annotations of the kind that came in. Nothing is imported that the data did not bring along.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import pyarrow as pa
+
+from uniner_dist.config.schema import CorpusConfig
+from uniner_dist.errors import ConfigError
+from uniner_dist.schemas import ANNOTATION_FIELDS
+
+#: Names of the id and the text column where nobody says otherwise.
+ID, TEXT = (str(CorpusConfig.model_fields[name].default) for name in ("id_column", "text_column"))
+_OURS = frozenset(field.name for field in ANNOTATION_FIELDS)
+
+
+class Kind(Enum):
+    """What came in, and therefore what goes out."""
+
+    STRINGS = "strings"
+    PANDAS = "a pandas DataFrame"
+    ARROW = "an Arrow table"
+    SPARK = "a Spark DataFrame"
+    CONNECT = "a Spark Connect DataFrame"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the data are meant; `id` is None where the rows are to be numbered."""
+
+    id: str | None
+    text: str
+    keep: tuple[str, ...] = ()
+
+    @property
+    def id_name(self) -> str:
+        """The id column of the annotations."""
+        return self.id or ID
+
+
+class Annotations(list[dict[str, Any]]):
+    """Annotations of plain strings: one dict per text and entity type, keys as the columns of `schemas.py`.
+
+    `doc_id` is the position of the text in what was given, `texts` are those texts. A notebook shows the list with
+    its mentions marked.
+    """
+
+    def __init__(self, rows: Iterable[dict[str, Any]] = (), texts: Sequence[str] = ()) -> None:
+        super().__init__(rows)
+        self.texts = list(texts)
+
+    def to_pandas(self) -> Any:
+        """The same as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self))
+
+    def _repr_html_(self) -> str:
+        from uniner_dist.notebook.display import marked_documents, to_html
+
+        return to_html(*marked_documents(self, limit=20))
+
+
+def kind_of(data: Any) -> Kind:
+    """What this is.
+
+    Raises:
+        ConfigError: nothing that can be annotated.
+    """
+    module = type(data).__module__
+    if isinstance(data, str):
+        return Kind.STRINGS
+    if module.startswith("pyspark.sql") and hasattr(data, "toPandas"):
+        return Kind.CONNECT if ".connect." in module else Kind.SPARK
+    if module.split(".")[0] == "pandas":
+        return Kind.PANDAS if hasattr(data, "columns") else Kind.STRINGS
+    if isinstance(data, (pa.Table, pa.RecordBatch)) or hasattr(data, "__arrow_c_stream__"):
+        return Kind.ARROW
+    if isinstance(data, Iterable) and not isinstance(data, (bytes, dict)):
+        return Kind.STRINGS
+    raise ConfigError(
+        f"data: cannot annotate a {type(data).__name__}; give a string, a list of strings, a pandas or Spark "
+        "DataFrame, or an Arrow table"
+    )
+
+
+def resolve_columns(data: Any, kind: Kind, id: str | None, text: str | None, keep: Sequence[str]) -> Columns:
+    """The columns that are meant, all of them there.
+
+    Raises:
+        ConfigError: naming every one that is not, with the nearest that is.
+    """
+    if kind is Kind.STRINGS:
+        if id or text or keep:
+            raise ConfigError("id, text and keep name columns; strings have none")
+        return Columns(None, TEXT)
+    names = column_names(data, kind)
+    if id is None and ID in names:
+        id = ID
+    columns = Columns(id, text or TEXT, (keep,) if isinstance(keep, str) else tuple(keep))
+    wanted = {"text": [columns.text], "id": [id] if id else [], "keep": columns.keep}
+    looked = [unknown_column(argument, name, names) for argument, group in wanted.items() for name in group]
+    problems = [problem for problem in looked if problem]
+    if id is None and kind in (Kind.SPARK, Kind.CONNECT):
+        problems.append("id: name the column of ids; the rows of a Spark DataFrame have no order to number")
+    problems += [
+        f"{argument}: column {name!r} has the name of a column of the annotations; rename it"
+        for argument, name in [("id", columns.id_name), *(("keep", name) for name in columns.keep)]
+        if name in _OURS
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return columns
+
+
+def unknown_column(argument: str, name: str, names: Sequence[str]) -> str | None:
+    """What is wrong with a column's name, None if it is there."""
+    if name in names:
+        return None
+    folded = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), folded, n=1)
+    hint = f"did you mean {argument}={folded[near[0]]!r}?" if near else f"choose from {', '.join(names)}"
+    return f"{argument}: there is no column {name!r}; {hint}"
+
+
+def column_names(data: Any, kind: Kind) -> list[str]:
+    """Names of the data's columns."""
+    if kind is Kind.ARROW:
+        return list(as_arrow(data).schema.names)
+    return [str(name) for name in data.columns]
+
+
+def pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None = None) -> Iterator[pa.Table]:
+    """The data as tables of the id, text and kept columns, `rows` rows at a time; read only as far as it is asked for.
+
+    Raises:
+        ConfigError: an id is missing or stands twice, or a column has a type that cannot be used.
+    """
+    first = 0
+    seen: set[Any] = set()
+    for table in _raw_pieces(data, kind, columns, rows, limit):
+        if columns.id is None:
+            table = table.add_column(0, ID, pa.array(range(first, first + table.num_rows), pa.int64()))
+        first += table.num_rows
+        _check_ids(table, columns, seen)
+        yield _with_plain_text(table, columns)
+
+
+def _raw_pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None) -> Iterator[pa.Table]:
+    names = list(dict.fromkeys([*([columns.id] if columns.id else []), columns.text, *columns.keep]))
+    if kind is Kind.STRINGS:
+        texts = itertools.islice([data] if isinstance(data, str) else data, limit)
+        while batch := list(itertools.islice(texts, rows)):
+            yield _text_table(batch)
+    elif kind in (Kind.PANDAS, Kind.ARROW):
+        whole = data if kind is Kind.PANDAS else as_arrow(data).select(names)
+        count = len(data) if kind is Kind.PANDAS else whole.num_rows
+        count = min(count, limit) if limit is not None else count
+        for start in range(0, count, rows):
+            length = min(rows, count - start)
+            if kind is Kind.PANDAS:
+                yield _from_pandas(data[names].iloc[start : start + length])
+            else:
+                yield whole.slice(start, length)
+    else:
+        yield from _from_spark(data, names, rows, limit)
+
+
+def _from_spark(data: Any, names: Sequence[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
+    """Rows by way of this process, a piece at a time."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    chosen = data.select(*["`" + name.replace("`", "``") + "`" for name in names])
+    if limit is not None:
+        chosen = chosen.limit(limit)
+    schema = to_arrow_schema(chosen.schema)
+    found = chosen.toLocalIterator() if limit is None or limit > rows else iter(chosen.collect())
+    while batch := list(itertools.islice(found, rows)):
+        yield pa.Table.from_pylist([row.asDict(recursive=True) for row in batch], schema=schema)
+
+
+def _text_table(texts: Sequence[Any]) -> pa.Table:
+    wrong = next((text for text in texts if text is not None and not isinstance(text, str)), None)
+    if wrong is not None:
+        raise ConfigError(f"data: texts must be strings, and one is a {type(wrong).__name__}")
+    return pa.table({TEXT: _to_arrow(lambda: pa.array(texts, pa.string()), TEXT)})
+
+
+def _from_pandas(frame: Any) -> pa.Table:
+    def convert() -> pa.Table:
+        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+
+    return _to_arrow(convert, ", ".join(map(str, frame.columns)))
+
+
+def _to_arrow(convert: Any, names: str) -> Any:
+    try:
+        return convert()
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:
+        raise ConfigError(f"data: column {names}: {error}") from error
+
+
+def as_arrow(data: Any) -> pa.Table:
+    """An Arrow table of anything that offers one."""
+    return data if isinstance(data, pa.Table) else pa.table(data)
+
+
+def _check_ids(table: pa.Table, columns: Columns, seen: set[Any]) -> None:
+    name = columns.id_name
+    ids = table[name]
+    if pa.types.is_dictionary(ids.type):
+        ids = ids.cast(ids.type.value_type)
+    if not (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
+        raise ConfigError(f"id: column {name!r} holds {ids.type}; ids are strings or integers")
+    if ids.null_count:
+        raise ConfigError(f"id: {ids.null_count:,} rows have none in {name!r}; fill it, or leave them out")
+    for value in ids.to_pylist():
+        if value in seen:
+            raise ConfigError(
+                f"id: {value!r} stands more than once in {name!r}; ids must be unique"
+                + ("" if columns.id == ID else " (leave id= out to have the rows numbered)")
+            )
+        seen.add(value)
+
+
+def _with_plain_text(table: pa.Table, columns: Columns) -> pa.Table:
+    """The text column as ordinary, valid strings."""
+    text = table[columns.text]
+    kind = text.type.value_type if pa.types.is_dictionary(text.type) else text.type
+    known = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    if not any(is_known(kind) for is_known in known):
+        raise ConfigError(f"text: column {columns.text!r} holds {kind}, not text")
+    text = text.cast(pa.string())
+    _to_arrow(lambda: text.validate(full=True), columns.text)
+    return table.set_column(table.schema.get_field_index(columns.text), columns.text, text)
+
+
+def give_back(annotations: pa.Table, data: Any, kind: Kind, texts: Sequence[str]) -> Any:
+    """Annotations in the kind of the data they are of."""
+    if kind is Kind.STRINGS:
+        return Annotations(annotations.to_pylist(), texts)
+    if kind is Kind.PANDAS:
+        return annotations.to_pandas(integer_object_nulls=True)  # else offsets beside an absent one become floats
+    if kind is Kind.ARROW:
+        return annotations
+    return data.sparkSession.createDataFrame(_for_spark(annotations), schema=_spark_schema(annotations.schema))
+
+
+def _for_spark(annotations: pa.Table) -> Any:
+    """What `createDataFrame` takes: Spark 4 an Arrow table, Spark 3 rows."""
+    import pyspark
+
+    return annotations if int(pyspark.__version__.split(".")[0]) >= 4 else annotations.to_pylist()
+
+
+def _spark_schema(schema: pa.Schema) -> Any:
+    from uniner_dist.spark.session import spark_schema
+
+    return spark_schema(schema)

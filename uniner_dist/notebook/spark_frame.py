@@ -1,0 +1,78 @@
+"""A whole Spark DataFrame through the three stages, with the warm pool in the middle.
+
+Enters: a DataFrame of a classic session. Leaves: a DataFrame that reads the published annotations. The rows go to the
+workdir as Parquet and never through this process; from there on it is the main job, with its checks and its store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.notebook.inputs import Columns
+from uniner_dist.notebook.warm_pool import Warm
+from uniner_dist.pipeline.stages import annotate, silence_py4j
+from uniner_dist.runtime.signals import StopRequest
+from uniner_dist.schemas import ANNOTATION_FIELDS
+from uniner_dist.spark.datasets import read_table, write_table
+from uniner_dist.spark.session import column, stage
+from uniner_dist.storage.filesystem import join
+
+#: Names of the stages' job groups in Spark, which a stop must cancel.
+_GROUPS = tuple(f"uniner-dist {name}" for name in ("corpus", "prompts", "annotations"))
+
+
+def annotate_frame(warm: Warm, data: Any, columns: Columns, types: Any) -> Any:
+    """Annotations of every row, as a DataFrame of the same session.
+
+    Raises:
+        ConfigError: wrong types, or no folder that Spark's machines share.
+        UninerError: what `pipeline.annotate` raises.
+    """
+    spark = data.sparkSession
+    _check_workdir(spark, warm)
+    folder = join(warm.frames, f"{warm.session}-{warm.next_number()}")
+    options = {
+        "corpus__path": join(folder, "corpus"),
+        "corpus__id_column": columns.id_name,
+        "corpus__text_column": columns.text,
+        "corpus__keep_columns": columns.keep,
+        "output__path": join(folder, "annotations"),
+        "output__partition_by": (),
+        "workdir": warm.workdir,
+        "types": types,
+    }
+    warm.config(**options)  # wrong types are said before Spark writes anything
+    silence_py4j()
+    names = dict.fromkeys([columns.id_name, columns.text, *columns.keep])
+    try:
+        with stage(spark, "corpus"):
+            write_table(data.select(*[column(name) for name in names]), options["corpus__path"])
+        pool = warm.pool()
+        annotate(warm.config(**options), warm.say, pool)
+        return _read(spark, options["output__path"], columns)
+    except BaseException:
+        if StopRequest.current is not None and StopRequest.current.requested:
+            _cancel(spark)
+        raise
+
+
+def _read(spark: Any, path: str, columns: Columns) -> Any:
+    kept: Sequence[str] = list(dict.fromkeys([columns.id_name, *columns.keep]))
+    return read_table(spark, path).select(*[column(name) for name in [*kept, *(f.name for f in ANNOTATION_FIELDS)]])
+
+
+def _check_workdir(spark: Any, warm: Warm) -> None:
+    master = spark.sparkContext.master
+    if warm.is_temporary and not master.startswith("local"):
+        raise ConfigError(
+            f"workdir: Spark runs on {master}, whose machines need a folder that all see: "
+            "Annotator(workdir='s3://…' or another shared place)"
+        )
+
+
+def _cancel(spark: Any) -> None:
+    """What the stopped call has started in Spark would go on without it."""
+    for group in _GROUPS:
+        spark.sparkContext.cancelJobGroup(group)

@@ -1,0 +1,285 @@
+"""A pool that stays warm: loaded when it is first needed, kept between calls, gone when the user or the process goes.
+
+Enters: a configuration. Leaves: a pool of replicas of one fingerprint, on the one Ray of this process, which is started
+by the first annotator that needs it and stopped by the last one that is closed. A pool that broke is thrown away, and
+the next call loads another. Nothing of a corpus passes through here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from uniner_dist.cluster.connect import check_cluster, cluster_is_lost, ray_cluster, watch_cluster
+from uniner_dist.completions.pool import Pool
+from uniner_dist.completions.stage import open_pool
+from uniner_dist.config.loading import load_config
+from uniner_dist.config.schema import Config, RayConfig
+from uniner_dist.core.template import get_template
+from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.errors import ConfigError, DrainedError, StageError
+from uniner_dist.model import identity as model
+from uniner_dist.run import identity as keys
+from uniner_dist.run.run import Run
+from uniner_dist.runtime.signals import StopRequest, stop_on_signals
+from uniner_dist.storage.filesystem import absolute, join, remove
+from uniner_dist.storage.layout import RunLayout
+
+#: What suits a person who waits: a stop is not put off for long.
+_DEFAULTS: dict[str, Any] = {"pool.drain_timeout_s": 10, "corpus.path": "-", "output.path": "-", "types": "entity"}
+#: On a GPU, as in conf/cluster.yaml.
+_GPU_DEFAULTS: dict[str, Any] = {"pool.gpus_per_replica": 1, "pool.max_in_flight": 1024, "pool.replicas": "auto"}
+
+#: What a killed replica had is free again after so many seconds at most.
+_RELEASE_S = 5.0
+
+
+class _SharedRay:
+    """The Ray of this process, counted by its users; one that was there before is left as it was."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._stack: ExitStack | None = None
+        self._users: weakref.WeakSet[Warm] = weakref.WeakSet()
+        self._ray: Any = None
+
+    def join(self, user: Warm, config: RayConfig) -> Any:
+        """The connected `ray` module."""
+        with self._lock:
+            if self._stack is None:
+                stack = ExitStack()
+                self._ray = stack.enter_context(ray_cluster(config))  # may fail, or be stopped: then there is none
+                self._stack = stack
+            self._users.add(user)
+            return self._ray
+
+    def leave(self, user: Warm) -> None:
+        """The last one stops Ray; so does anyone once it is lost, for all."""
+        with self._lock:
+            self._users.discard(user)
+            if self._stack is None or (self._users and not cluster_is_lost()):
+                return
+            self.end()
+
+    def end(self) -> None:
+        """Stop Ray, whoever uses it."""
+        with self._lock:
+            for other in list(self._users):
+                other.forget_pool()
+            self._users.clear()
+            stack, self._stack, self._ray = self._stack, None, None
+            if stack is not None:
+                stack.close()
+
+    def others(self, user: Warm) -> int:
+        """Annotators beside this one."""
+        return sum(other is not user for other in self._users)
+
+
+_shared = _SharedRay()
+#: Open ones; closed at the end of the process, before Ray's own end.
+_open: weakref.WeakSet[Warm] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for warm in list(_open):
+        warm.close()
+    _shared.end()  # where an annotator was dropped without a word: its replicas went with it, Ray did not
+
+
+class Warm:
+    """One warm pool and what belongs to it.
+
+    Args:
+        options: dotted key → value of the configuration.
+        file: YAML file of the configuration.
+        workdir: folder for runs and for what passes between calls; default: a temporary one, removed at the end.
+        say: takes one line of news.
+
+    Raises:
+        ConfigError: a wrong option, or no such model.
+    """
+
+    def __init__(
+        self, options: dict[str, Any], file: str | None, workdir: str | None, say: Callable[[str], None]
+    ) -> None:
+        self._options, self._file, self.say = options, file, say
+        self._gpu_options: dict[str, Any] = {}
+        self._numbers = itertools.count(1)
+        self._stack: ExitStack | None = None
+        self._pool: Pool | None = None
+        self._tokenizer: tuple[str, PromptTokenizer] | None = None
+        self.session = uuid.uuid4().hex[:8]
+        self._own_folder = tempfile.mkdtemp(prefix="uniner-dist-") if workdir is None else None
+        folder = absolute(workdir) if workdir is not None else str(self._own_folder)
+        #: Folders for DataFrames on their way, for calls in memory, and of the main job's runs and store.
+        self.frames, self.calls, self.workdir = (join(folder, name) for name in ("frames", "calls", "work"))
+        self._finalizer = weakref.finalize(self, _remove, self._own_folder)
+        config = self.config()
+        model.resolve(config.model)
+        self.chosen = config.pool.model_fields_set
+        if workdir is None and config.ray.address != "local":
+            raise ConfigError(
+                f"ray.address is {config.ray.address}: its replicas need a folder that all machines see; "
+                "give workdir='s3://…' or another shared place"
+            )
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether the workdir goes when the annotator goes."""
+        return self._own_folder is not None
+
+    def config(self, **options: Any) -> Config:
+        """The configuration of one call; in the names of options a double underscore stands for a dot."""
+        dotted = {name.replace("__", "."): value for name, value in options.items()}
+        return load_config(self._file, [], {**_DEFAULTS, **self._options, **self._gpu_options, **dotted})
+
+    def run(self, config: Config, number: int) -> Run:
+        """A run that lives for one call: a folder, a fingerprint, a name."""
+        identity = model.identify(config.model)
+        layout = RunLayout(self.calls, f"{self.session}-{number}")
+        return Run(
+            # What replicas put into a store goes with the call: the annotator itself remembers its answers.
+            config=config.model_copy(update={"store": join(layout.root, "store")}),
+            layout=layout,
+            fingerprint=keys.fingerprint(config, identity),
+            model_name=model.display_name(config.model),
+            model_identity=identity,
+            corpus_base="",
+            corpus_files=0,
+            corpus_bytes=0,
+            corpus_partitions=(),
+        )
+
+    def next_number(self) -> int:
+        """Number of the next call."""
+        return next(self._numbers)
+
+    @property
+    def tokenizer(self) -> tuple[str, PromptTokenizer]:
+        """The model's tokenizer: its JSON, and ready to use."""
+        if self._tokenizer is None:
+            config = self.config()
+            source = model.load_tokenizer_json(config.model)
+            self._tokenizer = source, PromptTokenizer.from_json(source, get_template(config.model.template))
+        return self._tokenizer
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether replicas are there, or on their way."""
+        return self._pool is not None
+
+    @contextmanager
+    def at_work(self) -> Iterator[StopRequest]:
+        """The time of one call: signals become a stop, a lost cluster is noticed, a broken pool is thrown away.
+
+        Raises:
+            KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable.
+        """
+        watch_cluster(attended=True)
+        stop: StopRequest | None = None
+        try:
+            with stop_on_signals() as stop:
+                yield stop
+        except (ConfigError, GeneratorExit):
+            raise
+        except BaseException as error:
+            # What Spark and Ray throw when a signal interrupts their calls is theirs; why we leave is ours.
+            stopped = isinstance(error, (DrainedError, KeyboardInterrupt)) or (stop is not None and stop.requested)
+            if not stopped or cluster_is_lost():
+                self.unload()
+            if not stopped:
+                raise
+            raise KeyboardInterrupt("stopped; the annotator stays usable, and what was answered is kept") from None
+        finally:
+            watch_cluster(attended=False)
+
+    def pool(self) -> Pool:
+        """The warm pool, loaded if need be."""
+        if self._pool is not None:
+            try:
+                check_cluster()
+                return self._pool
+            except StageError as error:
+                self.say(f"{error}; starting another")
+                self.unload()
+        self._load()
+        assert self._pool is not None
+        return self._pool
+
+    def _load(self) -> None:
+        ray = _shared.join(self, self.config().ray)
+        _open.add(self)
+        atexit.unregister(_close_all)  # again, so that it comes before what Ray has registered
+        atexit.register(_close_all)
+        try:
+            self._choose_replicas(ray)
+            config = self.config()
+            self._check_room(ray, config)
+            stack = ExitStack()
+            self._pool = stack.enter_context(open_pool(self.run(config, 0), _is_stopped))
+            self._stack = stack
+        except BaseException:
+            self.unload()
+            raise
+        self.say(f"loading {model.display_name(config.model)} …")
+
+    def _choose_replicas(self, ray: Any) -> None:
+        """One replica on CPU, all GPUs where there are any, unless somebody chose otherwise."""
+        has_gpu = ray.cluster_resources().get("GPU", 0) >= 1 and self.config().model.name != "demo"
+        chosen = _GPU_DEFAULTS if has_gpu else {"pool.replicas": 1}
+        self._gpu_options = {key: value for key, value in chosen.items() if key.split(".")[1] not in self.chosen}
+
+    def _check_room(self, ray: Any, config: Config) -> None:
+        """Replicas of another annotator keep their place for as long as it is open: say so instead of waiting."""
+        others, until = _shared.others(self), time.monotonic() + _RELEASE_S
+        while others and not _has_room(ray.available_resources(), config):
+            if time.monotonic() > until:
+                raise ConfigError(
+                    f"no room for a replica beside those of {others} other annotator(s) of this process: close one of "
+                    "them (annotator.close()), or give them fewer replicas (replicas=1)"
+                )
+            time.sleep(0.2)
+
+    def forget_pool(self) -> None:
+        """Let go of a pool whose cluster is gone."""
+        self._pool = self._stack = None
+
+    def unload(self) -> None:
+        """Kill the replicas; the next call loads others."""
+        stack, self._pool, self._stack = self._stack, None, None
+        try:
+            if stack is not None:
+                stack.close()
+        finally:
+            _shared.leave(self)
+
+    def close(self) -> None:
+        """Unload, and remove what is temporary."""
+        _open.discard(self)
+        self.unload()
+        remove(self.calls)
+        self._finalizer()
+
+
+def _has_room(free: Mapping[str, float], config: Config) -> bool:
+    gpus, cpus = config.pool.gpus_per_replica, config.pool.cpus_per_replica
+    return free.get("GPU", 0) >= gpus if gpus else free.get("CPU", 0) >= cpus
+
+
+def _is_stopped() -> bool:
+    return StopRequest.current is not None and StopRequest.current.requested
+
+
+def _remove(folder: str | None) -> None:
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,122 @@
+"""What the store knows already about the passages of this run: the join of stage 1, and its result as Arrow.
+
+Enters: the store's files of this fingerprint, and passages. Leaves: every passage with its known answers, then, inside
+of a Spark task, the rows of `schemas.COMPLETIONS` that they become. Nothing of the store passes through the driver but
+the names of its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from uniner_dist.run.run import Run
+from uniner_dist.schemas import CELLS, COMPLETIONS
+from uniner_dist.spark.datasets import read_files
+from uniner_dist.spark.hash_partitioning import task_of
+from uniner_dist.spark.session import LISTS_IN_ARROW, spark_schema
+from uniner_dist.storage.answer_store import live_files
+
+#: Both sides of the join come in the same ranges of passage ids already: they meet by range, and texts move once. A
+#: range must stay in one task, however big it is.
+JOIN_SETTINGS = {
+    "spark.sql.requireAllClusterKeysForCoPartition": "false",
+    "spark.sql.adaptive.skewJoin.enabled": "false",
+    **LISTS_IN_ARROW,
+}
+
+_ANSWER = ["output", "finish_reason", "prompt_tokens", "completion_tokens"]
+_SCORES = ["logprobs", "tokens"]
+
+
+def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame | None:
+    """`passage_id`, `cell`: answers in the store that serve this run; None when there is none of this fingerprint.
+
+    A cell has the place of its question in `asks` and the columns that this run needs. An answer without
+    log-probabilities is none for a run with scores.
+    """
+    files = live_files(run.store)
+    if not files:
+        return None
+    cells = read_files(spark, run.store.cells, files, spark_schema(CELLS))
+    cells = cells.where(F.col("entity_type").isin(*asks))
+    wanted = _ANSWER
+    if run.config.run.scores:
+        cells, wanted = cells.where("logprobs IS NOT NULL AND tokens IS NOT NULL"), _ANSWER + _SCORES
+    # By name: the function of that name takes a column as its second argument from Spark 4 on only.
+    position = F.call_function("array_position", F.array(*[F.lit(ask) for ask in asks]), F.col("entity_type"))
+    ask = (position - 1).cast("int").alias("ask")
+    return cells.select("passage_id", F.struct(ask, *wanted).alias("cell"))
+
+
+def with_cells(passages: DataFrame, cells: DataFrame, buckets: int, partitions: int) -> DataFrame:
+    """Add `cells`, a list, to passages (`task`, `passage_id`, …) that are partitioned by task into `partitions`."""
+    task = task_of(F.col("passage_id"), buckets, partitions).alias("task")
+    placed = cells.select(task, "passage_id", "cell").repartition(partitions, "task")
+    # Ids first: Spark sorts by the first bytes of the first key, and ranges of ids keep their order.
+    grouped = placed.groupBy("passage_id", "task").agg(F.collect_list("cell").alias("cells"))
+    return passages.join(grouped, ["passage_id", "task"], "left")
+
+
+class KnownAnswers:
+    """The known answers of the passages of one bucket, as a grid of passages × questions.
+
+    Args:
+        cells: one list of cells per passage, null for none.
+        asks: the questions, in order.
+    """
+
+    def __init__(self, cells: pa.ListArray, asks: Sequence[str]) -> None:
+        self._asks = tuple(asks)
+        self._cells = cells.flatten()
+        #: Place of each answer in `_cells`, -1 where there is none.
+        self._places: npt.NDArray[np.int64] = np.full((len(cells), len(asks)), -1, dtype=np.int64)
+        passages = pc.list_parent_indices(cells).to_numpy()
+        questions = self._cells.field("ask").to_numpy(zero_copy_only=False)
+        order = np.arange(len(self._cells))
+        if len(np.unique(passages * len(asks) + questions)) < len(order):
+            # The same cell from two files: take the first in the order of answers, whichever came first here.
+            order = pc.sort_indices(self._cells.field("output")).to_numpy()[::-1]
+        self._places[passages[order], questions[order]] = order
+
+    @property
+    def missing(self) -> npt.NDArray[np.bool_]:
+        """Passages × questions: what must be asked."""
+        return self._places < 0
+
+    def completions(self, ids: pa.Array, passages: npt.NDArray[np.int64]) -> pa.Table:
+        """Rows of `schemas.COMPLETIONS` for some passages, in the order of their prompts; null where to ask.
+
+        Args:
+            ids: their ids.
+            passages: their numbers in this bucket.
+        """
+        places = self._places[passages].reshape(-1)
+        known = places >= 0
+        found = self._cells.take(pa.array(places, mask=~known))
+        columns = {name: _nothing(field, len(places)) for name, field in _COLUMNS.items()}
+        columns |= {
+            "passage_id": ids.take(pa.array(np.repeat(np.arange(len(ids)), len(self._asks)))),
+            "entity_type": pa.array(self._asks, pa.string()).take(
+                pa.array(np.tile(np.arange(len(self._asks)), len(ids)))
+            ),
+            "cached_tokens": pa.array(np.zeros(len(places), dtype=np.int32)),
+            "reused": pa.array(known),
+        }
+        columns |= {field.name: array for field, array in zip(found.type, found.flatten(), strict=True)}
+        for name in ("prompt_tokens", "completion_tokens"):
+            columns[name] = pc.fill_null(columns[name], 0)
+        return pa.table([columns[name] for name in COMPLETIONS.names], schema=COMPLETIONS)
+
+
+_COLUMNS = {field.name: field for field in COMPLETIONS}
+
+
+def _nothing(field: pa.Field, rows: int) -> pa.Array:
+    return pa.nulls(rows, field.type)

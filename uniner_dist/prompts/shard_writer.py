@@ -1,0 +1,193 @@
+"""Prompt shards as files: each passage with all its questions, adjacent, one Parquet file per shard.
+
+Enters: passages sorted by id, bucket by bucket, in Arrow batches inside of a Spark task, with what the store knows of
+them. Leaves: one file `prompts/shard=…/part-0.parquet` and one manifest row per shard. The explosion passage × type
+happens here, behind shuffle and sort, as indices into one dictionary of texts: a text is held and stored once, however
+many types are asked. Passages with nothing left to ask have shards of their own, which are committed here and never
+reach a replica; the known answers of the others go along with their shard. Files are whole or absent and their names
+are fixed, so a retried or speculative task writes the same file again.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from uniner_dist.prompts.packing import Packing, cut_bucket
+from uniner_dist.prompts.reuse import KnownAnswers, with_cells
+from uniner_dist.schemas import PROMPTS, SCHEMA_VERSION, SHARDS
+from uniner_dist.spark.hash_partitioning import bucket_of, task_of
+from uniner_dist.storage.filesystem import join, write_bytes
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.shards import write_completions
+
+#: Occurrences that are looked at to find passages that stand in very many documents.
+_SAMPLE = 200_000
+
+#: Seen so often in the sample, a passage is frequent: it has at least some 0.05 % of all occurrences.
+_OFTEN = 100
+
+
+def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing, partitions: int) -> DataFrame:
+    """`bucket`, `passage_id`, `text` and, if the store has any, `cells`: each bucket in one task and sorted by id.
+
+    This is the one shuffle of texts. Repeats are left in and dropped by the writer, who sees them side by side.
+    """
+    passage_id = F.col("passage_id")
+    task, bucket = task_of(passage_id, packing.buckets, partitions), bucket_of(passage_id, packing.buckets)
+    placed = texts.select(task.alias("task"), bucket.alias("bucket"), "passage_id", "text").repartition(
+        partitions, "task"
+    )
+    if cells is not None:
+        placed = with_cells(placed, cells, packing.buckets, partitions)
+    return placed.drop("task").sortWithinPartitions("passage_id")  # the order that the join has made already
+
+
+def thin_frequent(texts: DataFrame, places: DataFrame, count: int, doc_id: Column) -> DataFrame:
+    """Leave out the repeats of passages that stand in a good share of all documents, all but one place of each.
+
+    All of them would meet in one task of the shuffle. Which passages these are is seen in a sample of the occurrences.
+
+    Args:
+        texts: passages, with `document`.
+        places: the occurrences.
+        count: about how many occurrences there are.
+        doc_id: the id inside of `document`.
+    """
+    sample = places.select("passage_id").sample(fraction=min(1.0, _SAMPLE / count), seed=0)
+    often = sample.groupBy("passage_id").count().where(F.col("count") >= _OFTEN)
+    ids = [row["passage_id"] for row in often.collect()]  # a share of 0.05 % each: at most 2,000
+    if not ids:
+        return texts
+    frequent, place = F.col("passage_id").isin(ids), F.xxhash64(doc_id, F.col("passage"))
+    first = places.where(frequent).groupBy("passage_id").agg(F.min(place).alias("place")).collect()
+    return texts.where(~frequent | place.isin([row["place"] for row in first]))
+
+
+class ShardWriter:
+    """The function that Spark runs over Arrow batches of `sorted_passages`; yields rows of `SHARDS`.
+
+    Args:
+        layout: where the shards go.
+        fingerprint: key of the answers.
+        asks: the questions, in order.
+        packing: how buckets are cut.
+    """
+
+    def __init__(self, layout: RunLayout, fingerprint: str, asks: Sequence[str], packing: Packing) -> None:
+        self._layout = layout
+        self._fingerprint = fingerprint
+        self._asks = tuple(asks)
+        self._packing = packing
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for bucket, passages in _whole_buckets(batches):
+            yield from self._write_bucket(bucket, _without_repeats(passages))
+
+    def _write_bucket(self, bucket: int, passages: pa.Table) -> Iterator[pa.RecordBatch]:
+        text_bytes = pc.binary_length(passages["text"]).to_numpy().astype(np.int64)
+        everything = np.ones((passages.num_rows, len(self._asks)), dtype=bool)
+        answers = None
+        if "cells" in passages.column_names:
+            answers = KnownAnswers(passages["cells"].combine_chunks(), self._asks)
+        missing = answers.missing if answers else everything
+        size, tokens = self._packing.shard_tokens, self._packing.tokens(text_bytes, missing)
+        open_ones, known_ones = np.flatnonzero(tokens), np.flatnonzero(tokens == 0)
+        for index, rows in _slices(open_ones, tokens, size, self._packing.min_shards):
+            name = self._packing.shard_name(bucket, index)
+            ids = self._write_prompts(name, passages.take(pa.array(rows)))
+            if answers and not missing[rows].all():
+                path = self._layout.known_file(name)
+                write_completions(path, name, self._fingerprint, answers.completions(ids, rows), exclusive=False)
+            yield self._manifest_row(name, missing[rows], tokens[rows])
+        for index, rows in _slices(known_ones, self._packing.tokens(text_bytes, everything), size, 1):
+            name = self._packing.shard_name(bucket, index, known=True)
+            ids = self._write_prompts(name, passages.take(pa.array(rows)))
+            assert answers is not None
+            path = self._layout.completions_file(name)
+            write_completions(path, name, self._fingerprint, answers.completions(ids, rows), exclusive=False)
+            yield self._manifest_row(name, missing[rows], tokens[rows])
+
+    def _manifest_row(self, name: str, missing: npt.NDArray[np.bool_], tokens: npt.NDArray[np.int64]) -> pa.RecordBatch:
+        row = {
+            "shard": name,
+            "prompts": missing.size,
+            "asked": int(missing.sum()),
+            "passages": len(missing),
+            "estimated_tokens": int(tokens.sum()),
+        }
+        return pa.RecordBatch.from_pylist([row], schema=SHARDS)
+
+    def _write_prompts(self, name: str, passages: pa.Table) -> pa.Array:
+        """Write a shard; returns the ids of its passages."""
+        ids, texts = (passages[column].combine_chunks() for column in ("passage_id", "text"))
+        data = encode_prompts(ids, texts, self._asks)
+        write_bytes(join(self._layout.prompts, f"shard={name}", "part-0.parquet"), data)
+        return ids
+
+
+def _slices(
+    rows: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64], shard_tokens: int, min_shards: int
+) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+    """Number of each slice of some rows of a bucket, and its rows."""
+    if not len(rows):
+        return
+    slices = cut_bucket(tokens[rows], shard_tokens, min_shards)
+    starts = np.flatnonzero(np.diff(slices, prepend=-1))
+    for start, end in zip(starts, [*starts[1:], len(slices)], strict=True):
+        yield int(slices[start]), rows[start:end]
+
+
+def _whole_buckets(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.Table]]:
+    """All rows of one bucket after the other; buckets follow each other in the order of ids."""
+    held: list[pa.RecordBatch] = []
+    current = -1
+    for batch in batches:
+        buckets = batch.column("bucket").to_numpy()
+        starts = np.flatnonzero(np.diff(buckets, prepend=-1))
+        for start, end in zip(starts, [*starts[1:], len(buckets)], strict=True):
+            if held and current != buckets[start]:
+                yield current, pa.Table.from_batches(held)
+                held = []
+            current = int(buckets[start])
+            held.append(batch.slice(start, end - start))
+    if held:
+        yield current, pa.Table.from_batches(held)
+
+
+def _without_repeats(passages: pa.Table) -> pa.Table:
+    """Rows whose id differs from the one before."""
+    ids = passages["passage_id"].combine_chunks()
+    if len(ids) < 2:
+        return passages
+    new = pc.not_equal(ids[1:], ids[:-1])
+    return passages.filter(pa.concat_arrays([pa.array([True]), new]))
+
+
+def encode_prompts(ids: pa.Array, texts: pa.Array, asks: Sequence[str]) -> bytes:
+    """A Parquet file of `PROMPTS`: every passage with every ask, in order.
+
+    Strings go in as dictionary indices and stay so on disk; with the default dictionary limit (1 MB) Parquet would
+    store a text again for every type.
+    """
+    passages, types = len(ids), len(asks)
+    passage = np.repeat(np.arange(passages, dtype=np.int32), types)
+    entity_type = np.tile(np.arange(types, dtype=np.int32), passages)
+    arrays = [
+        pa.DictionaryArray.from_arrays(passage, ids),
+        pa.DictionaryArray.from_arrays(passage, texts),
+        pa.DictionaryArray.from_arrays(entity_type, pa.array(asks, pa.string())),
+    ]
+    fields = [pa.field(f.name, a.type, f.nullable) for f, a in zip(PROMPTS, arrays, strict=True)]
+    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, {"uniner.schema_version": str(SCHEMA_VERSION)}))
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", store_schema=False, dictionary_pagesize_limit=1 << 30)
+    return buffer.getvalue()

@@ -1,0 +1,203 @@
+"""What the report shows of a run's rows: examples, top mentions, failures. Reads a bounded sample, writes nothing.
+
+Whatever the run's size, at most a few shards, some files of the output and the beginning of the quarantine are read.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uniner_dist.core.outcomes import SEVERITY
+from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.evaluation.rows import DataFile, list_dataset
+from uniner_dist.reporting.highlight import Marked
+from uniner_dist.run.run import Run
+from uniner_dist.storage.filesystem import exists, find_files, open_fs
+from uniner_dist.storage.shards import read_completions, read_prompts, read_shards
+
+_EXAMPLES: Final = 8
+_FAILURES: Final = 10
+_TOP: Final = 10
+#: Rows of the output that mentions are counted in, and rows of the quarantine that are looked at.
+_ROWS: Final = 200_000
+_QUARANTINED: Final = 2_000
+#: Prompts of a shard that examples are chosen from.
+_PROMPTS: Final = 800
+#: Size up to which the list of passages is searched for the names of examples.
+_SEARCHED_BYTES: Final = 32 << 20
+#: Texts up to so many characters are better examples.
+_SHORT: Final = 400
+_ERRORS: Final = (OSError, ConfigError, StageError, pa.ArrowException)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A question without a usable answer."""
+
+    outcome: str
+    entity_type: str
+    document: str
+    text: str
+    raw_output: str | None
+    error: str | None
+
+
+@dataclass
+class Evidence:
+    """What was read.
+
+    Args:
+        top: entity type → (mention, count), most frequent first.
+        counted_rows: rows of the output that `top` counts.
+        missing: what could not be read, and why.
+    """
+
+    examples: list[Marked] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    top: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    counted_rows: int = 0
+    missing: list[str] = field(default_factory=list)
+
+
+def gather(run: Run) -> Evidence:
+    """Read what there is; what is not there any more (a pruned run), or cannot be read, is left out and named."""
+    evidence = Evidence()
+    for name, read in (("examples", _read_examples), ("mentions", _read_mentions), ("failures", _read_failures)):
+        try:
+            read(run, evidence)
+        except _ERRORS as error:
+            evidence.missing.append(f"{name}: {str(error).strip() or type(error).__name__}")
+    return evidence
+
+
+def _read_examples(run: Run, evidence: Evidence) -> None:
+    """Passages with mentions of many types, of one shard."""
+    from uniner_dist.core.parse import parse_output
+    from uniner_dist.core.spans import locate_mentions
+
+    shards = sorted(read_shards(run.layout)["shard"].to_pylist())
+    if not shards:
+        return
+    shard = random.Random(run.id).choice(shards)
+    prompts = read_prompts(run.layout, shard).slice(0, _PROMPTS)
+    outputs = read_completions(run.layout.completions_file(shard), shard, run.fingerprint).slice(0, _PROMPTS)
+    labels: dict[str, list[str]] = {}
+    for entity_type in run.config.types:
+        labels.setdefault(entity_type.ask, []).append(entity_type.label)
+    passages: dict[str, tuple[str, list[dict[str, Any]]]] = {}
+    columns = (
+        prompts["passage_id"],
+        prompts["text"],
+        prompts["entity_type"],
+        outputs["output"],
+        outputs["finish_reason"],
+    )
+    for key, text, ask, output, finish in zip(*(column.to_pylist() for column in columns), strict=True):
+        _, entities = passages.setdefault(key, (text, []))
+        mentions = parse_output(output, finish).mentions if output is not None else ()
+        for entity in locate_mentions(text, mentions):
+            place = {"text": entity.text, "start": entity.start, "end": entity.end}
+            entities += [{**place, "label": label} for label in labels.get(ask, [])]
+
+    def rank(key: str) -> tuple[bool, int, int]:
+        text, entities = passages[key]
+        return len(text) > _SHORT, -len({entity["label"] for entity in entities}), len(text)
+
+    chosen = [key for key in sorted(passages, key=rank) if passages[key][1]][:_EXAMPLES]
+    names = _documents_of(run, chosen)
+    evidence.examples = [Marked(names.get(key, f"passage {key[:12]}"), *passages[key]) for key in chosen]
+
+
+def _documents_of(run: Run, passages: Sequence[str]) -> dict[str, str]:
+    """Passage → a document that has it, where finding it means no long search."""
+    files = find_files(run.layout.occurrences, ".parquet")
+    if sum(int(info["size"]) for info in files.values()) > _SEARCHED_BYTES:
+        return {}
+    fs, root = open_fs(run.layout.occurrences)
+    found: dict[str, str] = {}
+    for name in sorted(files):
+        for batch in DataFile(fs, f"{root}/{name}", {}).batches(["passage_id", "document"]):
+            own = batch.filter(pc.is_in(batch.column("passage_id"), pa.array(passages, pa.string())))
+            for row in own.to_pylist():
+                found.setdefault(row["passage_id"], str(row["document"][run.config.corpus.id_column]))
+    return found
+
+
+def _read_mentions(run: Run, evidence: Evidence) -> None:
+    """Count mentions in whole files, in an order of chance that is the same every time."""
+    counters: dict[str, Counter[str]] = {}
+    for batch in _some_rows(run):
+        own = batch.filter(pc.equal(batch.column("run_id"), run.id))
+        evidence.counted_rows += own.num_rows
+        texts = pc.list_flatten(pc.cast(own.column("entities"), _TEXTS))
+        types = own.column("entity_type").take(pc.list_parent_indices(own.column("entities")))
+        pairs = pa.table({"type": types, "text": pc.struct_field(texts, "text")})
+        for row in pairs.group_by(["type", "text"]).aggregate([([], "count_all")]).to_pylist():
+            name = " ".join(row["text"].split())  # as a reader sees it, who would take "Ada " for another "Ada"
+            if name:
+                counters.setdefault(row["type"], Counter())[name] += row["count_all"]
+    order = {entity_type.label: place for place, entity_type in enumerate(run.config.types)}
+    evidence.top = {
+        label: sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))[:_TOP]
+        for label, counted in sorted(counters.items(), key=lambda pair: order.get(pair[0], len(order)))
+    }
+
+
+_TEXTS: Final = pa.list_(pa.struct([("text", pa.string())]))
+
+
+def _some_rows(run: Run) -> Iterator[pa.RecordBatch]:
+    files: list[DataFile] = list_dataset("output", run.config.output.path)
+    random.Random(run.id).shuffle(files)
+    left = _ROWS
+    for file in files:
+        for batch in file.batches(["run_id", "entity_type", "entities"]):
+            yield batch
+            left -= batch.num_rows
+            if left <= 0:
+                return
+
+
+def _read_failures(run: Run, evidence: Evidence) -> None:
+    """The worst of the first failures: those with the gravest outcome and the longest answers, of different types."""
+    if not exists(run.layout.quarantine):
+        return
+    fs, root = open_fs(run.layout.quarantine)
+    id_column = run.config.corpus.id_column
+    rows: list[Mapping[str, Any]] = []
+    for name in sorted(find_files(run.layout.quarantine, ".parquet")):
+        file = DataFile(fs, f"{root}/{name}", {})
+        shown_id = id_column if id_column.lower() not in _TAKEN else f"document_{id_column}"
+        for batch in file.batches([shown_id, *_FAILURE_COLUMNS]):
+            rows += batch.rename_columns(["document", *_FAILURE_COLUMNS]).to_pylist()
+            if len(rows) >= _QUARANTINED:
+                break
+        if len(rows) >= _QUARANTINED:
+            break
+    severity = {outcome.value: place for place, outcome in enumerate(SEVERITY)}
+    rows.sort(key=lambda row: (severity.get(row["outcome"], 0), -len(row["raw_output"] or "")))
+    evidence.failures = [
+        Failure(r["outcome"], r["entity_type"], str(r["document"]), r["text"], r["raw_output"], r["error"])
+        for r in _of_each_kind(rows[:_QUARANTINED])
+    ]
+
+
+_FAILURE_COLUMNS: Final = ("entity_type", "text", "outcome", "error", "raw_output")
+#: Names that the quarantine has for itself (see `annotations.documents.QUARANTINE_COLUMNS`).
+_TAKEN: Final = frozenset({*_FAILURE_COLUMNS, "ask", "passage_id", "start"})
+
+
+def _of_each_kind(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Some rows of each outcome and type in turn, so that one flood does not hide the others."""
+    kinds: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        kinds.setdefault((row["outcome"], row["entity_type"]), []).append(row)
+    turns = max((len(kind) for kind in kinds.values()), default=0)
+    return [kind[turn] for turn in range(turns) for kind in kinds.values() if turn < len(kind)][:_FAILURES]

@@ -1,0 +1,165 @@
+"""What a run will ask and cost, before a GPU is started: `plan.json` of the run.
+
+Enters: a run whose prompts stage is done, and what earlier runs of the workdir measured. Leaves: counts, prompt tokens
+by the model's own tokenizer on a sample, GPU hours and money. Reads some shards; starts neither Spark nor Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+
+from uniner_dist.core.estimate import Estimate, estimate_total, passage_tokens
+from uniner_dist.core.template import get_template
+from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.model import identity as model
+from uniner_dist.run.run import Run, list_runs
+from uniner_dist.storage.filesystem import exists, join, list_names, read_json, write_json
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
+
+#: Passages that are tokenised, and shards that they are taken from. Shards are cut by hash, so the passages of any
+#: shard are a random sample of the corpus.
+SAMPLE_PASSAGES, SAMPLE_SHARDS = 2000, 8
+
+
+def make_plan(run: Run) -> dict[str, Any]:
+    """Reckon, and write `plan.json`.
+
+    Returns:
+        Counts of stage 1; `prompt_tokens` (`expected`, `low`, `high`: a 95 % interval); `tokens_per_second` of one
+        replica and where that comes from; `gpu_hours` and `money`, None where they cannot be known.
+    """
+    summary = read_json(run.layout.prompts_summary)
+    tokens, sampled = estimate_tokens(run)
+    rate, source = replica_rate(run)
+    hours = tokens.scaled(_gpus(run) / rate / 3600) if rate else None
+    price = run.config.plan.price_per_gpu_hour
+    asks = len({entity_type.ask for entity_type in run.config.types})
+    plan = {
+        "run_id": run.id,
+        "documents": summary["documents"],
+        "rejects": summary["rejects"],
+        "passages": summary["passages"],
+        "unique_passages": summary["unique_passages"],
+        "prompts_saved_by_duplicates": (summary["passages"] - summary["unique_passages"]) * asks,
+        "prompts": summary["prompts"],
+        "prompts_known": summary["prompts_known"],
+        "prompts_to_ask": summary["prompts_to_ask"],
+        "prompts_answered": _answered(run),
+        "shards": summary["shards"],
+        "shards_to_ask": sum(asked > 0 for asked in read_shards(run.layout)["asked"].to_pylist()),
+        "prompt_tokens": {name: round(value) for name, value in asdict(tokens).items()},
+        "sampled_passages": sampled,
+        "tokens_per_second": round(rate, 1) if rate else None,
+        "rate_from": source,
+        "gpu_hours": asdict(hours) if hours else None,
+        "money": asdict(hours.scaled(price)) if hours and price is not None else None,
+        "price_per_gpu_hour": price,
+    }
+    write_json(run.layout.plan, plan)
+    return plan
+
+
+def estimate_tokens(run: Run) -> tuple[Estimate, int]:
+    """Prompt tokens of everything that is asked, and from how many passages that was told."""
+    manifest = [row for row in read_shards(run.layout).to_pylist() if row["asked"]]
+    step = max(1, len(manifest) // SAMPLE_SHARDS)
+    chosen = manifest[::step][:SAMPLE_SHARDS]
+    if not chosen:
+        return estimate_total(np.zeros(0, np.int64), np.zeros(0, np.int64), 0, 0), 0
+    tokenizer = PromptTokenizer.from_json(
+        model.load_tokenizer_json(run.config.model), get_template(run.config.model.template)
+    )
+    each = -(-SAMPLE_PASSAGES // len(chosen))
+    counted = [_count(run, shard["shard"], tokenizer, each) for shard in chosen]
+    exact, rough = (np.concatenate(columns) for columns in zip(*counted, strict=True))
+    passages = sum(row["passages"] for row in manifest)
+    return estimate_total(exact, rough, passages, sum(row["estimated_tokens"] for row in manifest)), len(exact)
+
+
+def _count(
+    run: Run, shard: str, tokenizer: PromptTokenizer, limit: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """For the first passages of a shard: tokens of all prompts that are asked, and the estimate of stage 1."""
+    prompts = read_prompts(run.layout, shard)
+    asks = list(dict.fromkeys(entity_type.ask for entity_type in run.config.types))
+    passages = min(limit, prompts.num_rows // len(asks))
+    asked = _asked(run, shard, prompts.num_rows).reshape(-1, len(asks))[:passages]
+    texts = prompts["text"].take(np.arange(passages) * len(asks)).to_pylist()
+    prefixes = np.array([len(ids) for ids in tokenizer.prefix_ids(texts)], dtype=np.int64)
+    questions = np.array([len(tokenizer.suffix_ids(ask)) for ask in asks], dtype=np.int64)
+    exact = prefixes * asked.sum(axis=1) + asked @ questions
+    text_bytes = np.array([len(text.encode()) for text in texts], dtype=np.int64)
+    return exact, passage_tokens(text_bytes, asked, tokenizer.prefix_overhead, questions)
+
+
+def _asked(run: Run, shard: str, rows: int) -> npt.NDArray[np.bool_]:
+    """Whether each prompt of a shard is asked."""
+    path = run.layout.known_file(shard)
+    if not exists(path):
+        return np.ones(rows, dtype=bool)
+    known = read_completions(path, shard, run.fingerprint, rows)
+    return np.asarray(pc.invert(known["reused"]))
+
+
+def replica_rate(run: Run) -> tuple[float | None, str]:
+    """Prompt tokens per second of one replica, and where the figure comes from.
+
+    Measured by all starts of the workdir's runs with the same fingerprint and replicas of the same size; else as
+    configured.
+    """
+    tokens = seconds = 0.0
+    for attempt in _attempts(run):
+        tokens += attempt["prompt_tokens"]
+        seconds += attempt["answering_s"] * attempt["replicas"]
+    if tokens and seconds:
+        return tokens / seconds, "measured by earlier runs of this workdir"
+    if run.config.plan.tokens_per_second:
+        return run.config.plan.tokens_per_second, "plan.tokens_per_second"
+    return None, "not known: no run of this workdir measured it; give plan.tokens_per_second"
+
+
+def _attempts(run: Run) -> Iterator[dict[str, Any]]:
+    for run_id in list_runs(run.layout.workdir):
+        layout = RunLayout(run.layout.workdir, run_id)
+        pinned = read_json(layout.config) if exists(layout.config) else {}
+        if pinned.get("fingerprint") != run.fingerprint:
+            continue
+        if pinned["config"]["pool"]["gpus_per_replica"] == run.config.pool.gpus_per_replica:
+            for name in list_names(layout.attempts):
+                yield read_json(join(layout.attempts, name))
+
+
+def _answered(run: Run) -> int:
+    committed = committed_shards(run.layout)
+    rows = read_shards(run.layout).select(["shard", "asked"]).to_pylist()
+    return sum(row["asked"] for row in rows if row["shard"] in committed)
+
+
+def _gpus(run: Run) -> int:
+    return max(run.config.pool.gpus_per_replica, 1)
+
+
+def compare(plan: dict[str, Any], completions: dict[str, Any]) -> dict[str, Any]:
+    """The plan beside what came of it, for the report.
+
+    Args:
+        plan: as `make_plan` gives it.
+        completions: totals over all starts of stage 2.
+    """
+    price = plan["price_per_gpu_hour"]
+    actual = {
+        "prompts": completions["prompts"],
+        "prompt_tokens": completions["prompt_tokens"],
+        "gpu_hours": completions["gpu_hours"],
+        "money": None if price is None else completions["gpu_hours"] * price,
+    }
+    planned = {name: plan[name] for name in ("prompt_tokens", "gpu_hours", "money")}
+    planned["prompts"] = plan["prompts_to_ask"]
+    return {name: {"planned": planned[name], "actual": actual[name]} for name in actual}

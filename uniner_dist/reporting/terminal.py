@@ -1,0 +1,207 @@
+"""What a person sees in a terminal: the report as tables, a few annotations with highlighted mentions.
+
+Reads at most a handful of rows of the output and of the corpus; never changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import pyarrow.dataset as pads
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from uniner_dist.core.characters import visible
+from uniner_dist.gate.verdict import before_words, published_words
+from uniner_dist.reporting.highlight import Marked
+from uniner_dist.run.run import Run
+from uniner_dist.storage.filesystem import open_fs
+
+#: As many as a page has hues; a terminal of 16 colours shows the later six by its nearest ones.
+_COLOURS = (
+    *("black on cyan", "black on green", "black on yellow", "black on magenta", "white on blue", "black on red"),
+    *("black on color(208)", "black on color(225)", "white on color(22)", "black on color(153)"),
+    *("white on color(94)", "black on color(252)"),
+)
+#: Longest piece of a document that is shown.
+_SHOWN_CHARS = 220
+
+
+def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
+    """Counts by type and outcome, throughput, places."""
+    console = console or Console()
+    console.print(_counts_table(report["annotations"]))
+    done = report["completions"]
+    known = report["prompts"]["prompts_known"]
+    if known:
+        console.print(f"{known:,} answers came from the store")
+    if done["prompts"]:
+        console.print(
+            f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s: {done['prompts_per_s']:,.0f} prompts/s,"
+            f" {done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, {done['replicas']} replica(s)"
+        )
+    gate = report.get("gate")
+    if gate:
+        later = [published_words(gate["published"])] if gate.get("published") else []
+        for line in [*before_words(gate), *later]:
+            console.print(f"quality gate: {line}")
+    console.print(f"licence of the answers: {report['model']['licence']}")
+    _print_place(console, "annotations", report["output"])
+    _print_place(console, "their dataset card", report["publication"].get("card", "none"))
+    _print_place(console, "the report as a page", f"{report['workdir']}/report.html")
+    _print_place(console, "everything else of the run", report["workdir"])
+
+
+def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
+    """What a run will ask and cost, one figure a line."""
+    console = console or Console()
+    table = Table("", "", title=f"Plan of run {plan['run_id']}", show_header=False)
+    table.columns[1].justify = "right"
+    rejects = ", ".join(f"{count:,} {reason}" for reason, count in plan["rejects"].items())
+    price = plan["price_per_gpu_hour"]
+    rows = {
+        "documents": f"{plan['documents']:,}",
+        "rejected rows": rejects or "0",
+        "passages": f"{plan['passages']:,}",
+        "different passages": f"{plan['unique_passages']:,}",
+        "prompts saved by duplicates": f"{plan['prompts_saved_by_duplicates']:,}",
+        "prompts": f"{plan['prompts']:,}",
+        "answers in the store": f"{plan['prompts_known']:,}",
+        "prompts to ask": f"{plan['prompts_to_ask']:,}",
+        "answered already": f"{plan['prompts_answered']:,}",
+        "prompt tokens": _interval(plan["prompt_tokens"], ",.0f"),
+        "shards to ask": f"{plan['shards_to_ask']:,} of {plan['shards']:,}",
+        "tokens/s of a replica": f"{plan['tokens_per_second']:,.0f}" if plan["tokens_per_second"] else "not known",
+        "GPU hours": _interval(plan["gpu_hours"], ",.3g") if plan["gpu_hours"] else "not known",
+        f"money, at {price:g} an hour" if price is not None else "money": (
+            _interval(plan["money"], ",.2f") if plan["money"] else "not known: give plan.price_per_gpu_hour"
+        ),
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(value))
+    console.print(table)
+    sample = f"tokens: by the model's tokenizer on {plan['sampled_passages']:,} passages, with a 95 % interval"
+    console.print(Text(f"{sample}\nrate: {plan['rate_from']}; loading the model is not counted"), soft_wrap=True)
+
+
+def _interval(value: Mapping[str, float], form: str) -> str:
+    expected, low, high = (format(value[name], form) for name in ("expected", "low", "high"))
+    return expected if low == high else f"{expected} ({low} to {high})"
+
+
+def _print_place(console: Console, name: str, path: str) -> None:
+    console.print(Text(f"{name}: {path}"), soft_wrap=True)
+
+
+def _counts_table(annotations: Mapping[str, Any]) -> Table:
+    outcomes = list(annotations["outcomes"])
+    table = Table("entity type", "mentions", *outcomes, title="Annotations by type and outcome")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for label, counts in annotations["by_type"].items():
+        mentions = annotations["mentions"].get(label, 0)
+        table.add_row(Text(label), f"{mentions:,}", *(f"{counts.get(outcome, 0):,}" for outcome in outcomes))
+    return table
+
+
+def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> None:
+    """A few annotated documents with their mentions highlighted."""
+    labels = [entity_type.label for entity_type in run.config.types]
+    documents = [Marked(str(document_id), text, entities) for document_id, text, entities in _sample(run, limit)]
+    print_documents(documents, labels, run.config.corpus.id_column, console or Console())
+
+
+def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name: str, console: Console) -> None:
+    """Documents with their mentions coloured, and what the colours mean; in brackets where there are no colours."""
+    colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(labels)}
+    table = Table(visible(id_name), "text", title="Some annotated documents", show_lines=True)
+    plain = console.color_system is None
+    for document in documents:
+        shown = highlight(document.text, document.entities, {} if plain else colours, plain)
+        table.add_row(Text(visible(document.title)), shown)
+    console.print(table)
+    if plain:
+        return
+    legend = Text("mentions: ")
+    for label in labels:
+        legend.append(f" {label} ", style=colours[label]).append(" ")
+    console.print(legend)
+
+
+def highlight(
+    text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping[str, str], plain: bool = False
+) -> Text:
+    """A text with its mentions coloured by type, cut to the part that has them.
+
+    Of two that overlap the shorter one lies above, and what both hold is underlined; where two have the same place, the
+    one below is named behind them.
+
+    Args:
+        entities: mappings with `start`, `end` (code points) and `label`; those without a place are left out.
+        plain: there are no colours: each mention stands in brackets, its label behind it, as a link does in Markdown.
+    """
+    placed = sorted((e for e in entities if e["start"] is not None), key=lambda e: (e["start"] - e["end"], e["start"]))
+    first = min((entity["start"] for entity in placed), default=0)
+    begin = 0 if first < _SHOWN_CHARS // 2 else first - _SHOWN_CHARS // 4
+    shown = Text(text)
+    placed = [e for e in placed if begin < e["end"] and e["start"] < begin + _SHOWN_CHARS]
+    for entity in placed:
+        shown.stylize(colours.get(entity["label"], "bold"), entity["start"], entity["end"])
+    for one, other in combinations(placed, 2):
+        shown.stylize("underline", max(one["start"], other["start"]), min(one["end"], other["end"]))
+    shown.plain = visible(text)
+    end = min(len(text), begin + _SHOWN_CHARS)
+    pieces = [Text("…" if begin else "")]
+    for place, mark in _brackets(placed) if plain else _names(placed, colours):
+        stop = min(max(place, begin), end)
+        pieces += [shown[begin:stop], mark]
+        begin = stop
+    return Text.assemble(*pieces, shown[begin:end], "…" if end < len(text) else "")
+
+
+def _names(placed: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> list[tuple[int, Text]]:
+    """Labels of hidden mentions, each with the place it is inserted at."""
+    hidden = sorted(_hidden(placed), key=lambda entity: entity["end"])
+    styles = [colours.get(entity["label"], "bold") for entity in hidden]
+    return [(e["end"], Text(f"[{visible(e['label'])}]", style=style)) for e, style in zip(hidden, styles, strict=True)]
+
+
+def _brackets(placed: Sequence[Mapping[str, Any]]) -> list[tuple[int, Text]]:
+    """Brackets around all mentions, each with its place; at the same place longer mentions open first, close last."""
+    opening = [(entity["start"], 1, i, Text("[")) for i, entity in enumerate(placed)]
+    closing = [(entity["end"], 0, -i, Text(f"]({visible(entity['label'])})")) for i, entity in enumerate(placed)]
+    return [(place, mark) for place, _, _, mark in sorted([*opening, *closing], key=lambda item: item[:3])]
+
+
+def _hidden(placed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Mentions, in the order of drawing, that a later one of the same place covers."""
+    last = {(entity["start"], entity["end"]): i for i, entity in enumerate(placed)}
+    return [entity for i, entity in enumerate(placed) if last[entity["start"], entity["end"]] != i]
+
+
+def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:
+    """(id, text, entities) of short documents that have mentions of different types."""
+    id_column, text_column = run.config.corpus.id_column, run.config.corpus.text_column
+    fs, path = open_fs(run.config.output.path)
+    annotations = pads.dataset(path, filesystem=fs, format="parquet", partitioning="hive")
+    rows = annotations.head(4000, columns=[id_column, "entity_type", "entities"], use_threads=False).to_pylist()
+    by_document: dict[Any, list[dict[str, Any]]] = {}
+    for row in rows:
+        entities = [{**entity, "label": row["entity_type"]} for entity in row["entities"]]
+        by_document.setdefault(row[id_column], []).extend(entities)
+
+    def rank(key: Any) -> tuple[bool, int]:
+        entities = by_document[key]
+        return max((e["end"] or 0 for e in entities), default=0) > _SHOWN_CHARS, -len({e["label"] for e in entities})
+
+    ranked = sorted(by_document, key=rank)
+    chosen = ranked[:limit]
+    fs, path = open_fs(run.config.corpus.path)
+    corpus = pads.dataset(path, filesystem=fs, format="parquet")
+    wanted = pads.field(id_column).isin(chosen)
+    texts = corpus.to_table(columns=[id_column, text_column], filter=wanted, use_threads=False)
+    by_id = {row[id_column]: row[text_column] for row in texts.to_pylist()}
+    return [(key, by_id.get(key) or "", by_document[key]) for key in chosen]

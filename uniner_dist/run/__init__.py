@@ -1,0 +1,1 @@
+"""A run: its name, its pinned configuration, and what its rows come from."""

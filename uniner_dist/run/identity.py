@@ -1,0 +1,63 @@
+"""Identity: what names a way of answering, and a run. Pure hashes of values, stable across machines.
+
+A completion is valid for anyone with the same (passage, asked type, fingerprint); a run is the same run when its plan
+is the same. Paths of caches, parallelism and speed settings are in neither.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uniner_dist.config.schema import SPEED_ARGUMENTS, Config
+from uniner_dist.core.hashing import digest
+from uniner_dist.schemas import SCHEMA_VERSION
+
+
+def fingerprint(config: Config, model_identity: str) -> str:
+    """Hash over what changes an answer: model, revision, precision, template, decoding.
+
+    Args:
+        model_identity: what `uniner_dist.model.identity.identify` says of the weights (never a path).
+    """
+    model, engine = config.model, config.engine
+    parts: dict[str, Any] = {
+        "model": model_identity,
+        "dtype": precision(config),
+        "quantization": model.quantization,
+        "template": model.template,
+        "max_tokens": model.max_tokens,
+        "decoding": "greedy",
+    }
+    # Left out where they say nothing, so that the usual fingerprint does not depend on them.
+    if engine.kind != "vllm":
+        return digest(parts | {"engine": engine.kind})
+    extra = {key: value for key, value in engine.extra.items() if key not in SPEED_ARGUMENTS}
+    return digest(parts | ({"extra": extra} if extra else {}))
+
+
+def precision(config: Config) -> str:
+    """Precision of the weights as loaded: "auto" is float32 on a CPU and what the checkpoint says on a GPU."""
+    if config.model.dtype == "auto" and not config.pool.gpus_per_replica:
+        return "float32"
+    return config.model.dtype
+
+
+def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
+    """Name of the run: the same command over the same corpus resumes, anything else is another run.
+
+    Args:
+        snapshot: hash over the corpus's files (`uniner_dist.storage.snapshot`).
+    """
+    plan = {
+        "schema": SCHEMA_VERSION,
+        "fingerprint": fingerprint,
+        "snapshot": snapshot,
+        "corpus": config.corpus.model_dump(),
+        "output": config.output.model_dump(exclude={"max_records_per_file", "language", "removed_documents"}),
+        "types": [entity_type.model_dump() for entity_type in config.types],
+        "prompts": config.prompts.model_dump(),
+        "max_model_len": config.model.max_model_len,
+        "scores": config.run.scores,
+        "engine": config.engine.kind,
+    }
+    return digest(plan, 12)

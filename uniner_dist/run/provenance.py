@@ -1,0 +1,70 @@
+"""Where rows come from: everything about a run that its answers depend on, and how to look it up from an output alone.
+
+Each row of an output names its run; the output's marker holds what `describe` says of every run, and so do the footers
+of the run's files, for those who take files away from the output. Enters: a run, or an output. Leaves: plain values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from uniner_dist._version import __version__
+from uniner_dist.errors import ConfigError
+from uniner_dist.model import identity as model
+from uniner_dist.run.run import Run
+from uniner_dist.storage.filesystem import join, list_names, read_json
+from uniner_dist.storage.marker import read_marker
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """What made the answers of a run: strings and numbers, and lists and mappings of strings.
+
+    `engines` are the engines, with versions, that answered prompts for this run; empty when every answer was known.
+    """
+    config = run.config.model
+    return {
+        "model": run.model_name,
+        "model_identity": run.model_identity,
+        "revision": revision(run),
+        "fingerprint": run.fingerprint,
+        "template": config.template,
+        "decoding": f"greedy, at most {config.max_tokens} tokens",
+        "dtype": config.dtype,
+        "quantization": config.quantization or "none",
+        "engines": engines(run),
+        "licence": model.licence(config),
+        "asks": {entity_type.label: entity_type.ask for entity_type in run.config.types},
+        "version": __version__,
+    }
+
+
+def revision(run: Run) -> str:
+    """The commit of a Hugging Face model; of other weights the hash of their files."""
+    name, sign, commit = run.model_identity.partition("@")
+    return commit if sign else name
+
+
+def engines(run: Run) -> list[str]:
+    """Engines and versions of the replicas of all starts, such as `vllm 0.20.0`."""
+    attempts = [read_json(join(run.layout.attempts, name)) for name in list_names(run.layout.attempts)]
+    return sorted({engine for attempt in attempts for engine in attempt.get("engines", ())})
+
+
+def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]:
+    """What an output says of its runs: run id → entry, as `publish` wrote it, oldest first.
+
+    Args:
+        run_id: only this run, such as the `run_id` of a row.
+
+    Raises:
+        ConfigError: not an output of ours, or the run is not in it.
+    """
+    marker = read_marker(output)
+    if marker is None:
+        raise ConfigError(f"--output {output}: no annotations of ours there")
+    runs: Mapping[str, dict[str, Any]] = marker["runs"]
+    if run_id is not None and run_id not in runs:
+        raise ConfigError(f"--run {run_id}: not in {output}; runs there: {', '.join(runs) or 'none'}")
+    wanted = [run_id] if run_id is not None else sorted(runs, key=lambda one: str(runs[one]["published_at"]))
+    return {one: runs[one] for one in wanted}

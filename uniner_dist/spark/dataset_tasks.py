@@ -1,0 +1,190 @@
+"""What Spark's tasks do where they read and write Parquet files themselves: `spark.datasets` puts them to work.
+
+Enters: Arrow batches of names of files, or of rows. Leaves: rows, or files. Files have fixed names and appear whole, so
+a task that is tried again writes its own file again.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark import TaskContext
+from pyspark.sql.types import LongType, StructField, StructType
+
+from uniner_dist.errors import StageError
+from uniner_dist.storage.filesystem import join, open_fs, patiently, write_bytes
+from uniner_dist.storage.hive import NULL_FOLDER, folder_name
+
+#: A task's file is closed at this size, so that it can be held in memory and written whole.
+_FILE_BYTES = 128 * 2**20
+#: Rows that a task hands to Spark at a time; a corpus may have texts of a megabyte.
+_ROWS_PER_BATCH = 256
+#: What tasks that write say of it.
+COUNT = StructType([StructField("rows", LongType())])
+
+
+ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+class FileReader:
+    """Spark's task: rows of whole files, of (`file`, `folders`) whatever else is asked for.
+
+    Args:
+        path: any path of the dataset, for its file system.
+        schema: columns of the files to read; one that a file lacks is null, as for Spark.
+        folders: how many folder columns there are.
+    """
+
+    def __init__(self, path: str, schema: pa.Schema, folders: int) -> None:
+        self._path, self._schema, self._folders = path, schema, folders
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        fs, _ = open_fs(self._path)
+        for batch in batches:
+            for file, folders in zip(*(batch.column(i).to_pylist() for i in (0, 1)), strict=True):
+                yield from self._read(fs, file, folders)
+
+    def _read(self, fs: Any, file: str, folders: Sequence[str | None]) -> Iterator[pa.RecordBatch]:
+        begin = 0
+        try:
+            with patiently(file, lambda: fs.open(file, "rb")) as stream:
+                source = pq.ParquetFile(stream)
+                wanted = [name for name in self._schema.names if name in source.schema_arrow.names]
+                for batch in source.iter_batches(_ROWS_PER_BATCH, columns=wanted):
+                    yield self._batch(batch, file, folders, begin)
+                    begin += batch.num_rows
+        except (pa.ArrowException, EOFError) as error:
+            words = str(error).strip().splitlines()[0]
+            raise StageError(f"{file} cannot be read ({words}); repair or remove this file and start again") from error
+
+    def _batch(self, batch: pa.RecordBatch, file: str, folders: Sequence[str | None], begin: int) -> pa.RecordBatch:
+        count = batch.num_rows
+        arrays: list[pa.Array] = [pa.array([value] * count, pa.string()) for value in folders]
+        names = [f"_folder_{i}" for i in range(self._folders)]
+        for field in self._schema:
+            known = field.name in batch.schema.names
+            arrays.append(_conform(batch.column(field.name), field.type) if known else pa.nulls(count, field.type))
+            names.append(field.name)
+        arrays += [pa.array([file] * count, pa.string()), pa.array(np.arange(begin, begin + count), pa.int64())]
+        return pa.RecordBatch.from_arrays(arrays, names=[*names, "file", "row"])
+
+
+def _conform(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The same values in the type that Spark reads them in; strings are not looked at."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    return values if values.type == kind else pc.cast(values, kind)
+
+
+class FileWriter:
+    """Spark's task: writes its rows of (`_task`, `_folder_0` …, columns) as files; yields how many it wrote."""
+
+    def __init__(self, path: str, partition_by: tuple[str, ...] = (), max_records: int = 0) -> None:
+        self._path, self._partition_by, self._max_records = path, partition_by, max_records
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held: list[pa.RecordBatch] = []
+        place: tuple[Any, ...] | None = None
+        number, rows = 0, 0
+        for piece, data in self._pieces(batches):
+            full = self._is_full(held, data.num_rows)
+            if held and (piece != place or full):
+                self._write(place, number, held)
+                number, held = number + 1, []
+            place = piece
+            held.append(data)
+            rows += data.num_rows
+        if held:
+            self._write(place, number, held)
+        yield _count(rows)
+
+    def passing_on(self, task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The same rows of a table without folders, written by the time that the last one was taken."""
+        held: list[pa.RecordBatch] = []
+        number = 0
+        for batch in batches:
+            if held and self._is_full(held, batch.num_rows):
+                self._write((task,), number, held)
+                number, held = number + 1, []
+            held.append(batch)
+            yield batch
+        if held:
+            self._write((task,), number, held)
+
+    def _is_full(self, held: Sequence[pa.RecordBatch], more: int) -> bool:
+        too_many = self._max_records and sum(batch.num_rows for batch in held) + more > self._max_records
+        return bool(too_many) or sum(batch.nbytes for batch in held) > _FILE_BYTES
+
+    def _pieces(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[tuple[Any, ...], pa.RecordBatch]]:
+        """Runs of rows of one task and folder, no longer than a file may be."""
+        keys = 1 + len(self._partition_by)
+        for batch in batches:
+            columns = [batch.column(i) for i in range(keys)]
+            data = batch.select(batch.schema.names[keys:])
+            begin = 0
+            for end in [*_borders(columns), batch.num_rows]:
+                place = tuple(values[begin].as_py() for values in columns) if end > begin else ()
+                step = self._max_records or max(end - begin, 1)
+                for start in range(begin, end, step):
+                    yield place, data.slice(start, min(step, end - start))
+                begin = end
+
+    def _write(self, place: tuple[Any, ...] | None, number: int, held: list[pa.RecordBatch]) -> None:
+        assert place is not None
+        task, *values = place
+        folders = [folder_name(name, value or "") for name, value in zip(self._partition_by, values, strict=True)]
+        buffer = io.BytesIO()
+        pq.write_table(pa.Table.from_batches(held), buffer, compression="zstd")
+        write_bytes(join(self._path, *folders, f"part-{task:05d}-{number:05d}.parquet"), buffer.getvalue())
+
+
+class Kept:
+    """A function whose rows are passed on and written in the task that runs it."""
+
+    def __init__(self, function: ArrowFunction, path: str) -> None:
+        self._function, self._writer = function, FileWriter(path)
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return self._writer.passing_on(_task_number(), self._function(batches))
+
+
+class Written:
+    """A function whose rows are written in the task that runs it; yields how many there were."""
+
+    def __init__(self, function: ArrowFunction, path: str) -> None:
+        self._kept = Kept(function, path)
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield _count(sum(batch.num_rows for batch in self._kept(batches)))
+
+
+def _count(rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([rows], pa.int64())], names=["rows"])
+
+
+def _task_number() -> int:
+    """The number of this task among those of its stage, the same when it is tried again."""
+    context = TaskContext.get()
+    return context.partitionId() if context is not None else 0
+
+
+def _borders(columns: Sequence[pa.Array]) -> list[int]:
+    """Rows at which any of the columns has another value than in the row before."""
+    changed: set[int] = set()
+    for values in columns:
+        codes = pc.fill_null(pc.dictionary_encode(values, null_encoding="encode").indices, -1).to_numpy()
+        changed.update((np.flatnonzero(np.diff(codes)) + 1).tolist())
+    return sorted(changed)
+
+
+def hive_values(path: str) -> dict[str, str | None]:
+    """Values of the folders of a path, None for Hive's null."""
+    pairs = [folder.split("=", 1) for folder in path.split("/")[:-1] if "=" in folder]
+    return {unquote(name): None if value == NULL_FOLDER else unquote(value) for name, value in pairs}

@@ -1,0 +1,249 @@
+"""Parquet datasets as Spark sees them, wherever they lie.
+
+Enters: a path of any scheme. Leaves: a DataFrame, or files. Where the cluster has a connector of its own for the
+scheme, Spark reads and writes. Where it has none (a pip-installed Spark has none for `s3://`), its tasks do it
+themselves by fsspec and pyarrow, file by file: slower, but nothing has to be installed. Files that tasks write have
+fixed names and appear whole, so a task that is tried again writes its own file again.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+from pyspark.sql.types import LongType, StringType, StructField, StructType
+
+from uniner_dist.errors import StageError
+from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, FileWriter, Kept, Written, hive_values
+from uniner_dist.spark.session import column, spark_glob, spark_path, write_path
+from uniner_dist.storage import credentials
+from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, write_bytes
+
+log = logging.getLogger(__name__)
+
+#: Other spellings of a scheme that Spark's connector may have; Hadoop's own connector for `s3://` answers to `s3a://`.
+_SPELLINGS: Mapping[str, tuple[str, ...]] = {"s3": ("s3", "s3a"), "s3a": ("s3a", "s3"), "gcs": ("gs",)}
+#: Where a row stands; Spark names the same things `_metadata.file_path` and `_metadata.row_index`.
+_LOCATION = (StructField("file", StringType(), False), StructField("row", LongType(), False))
+
+
+def connector_path(spark: SparkSession, path: str) -> str | None:
+    """The path as Spark's own connector spells it, or None where Spark has no connector for its scheme."""
+    scheme = urlsplit(path).scheme
+    if scheme in ("", "file", "local"):
+        return path
+    jvm = getattr(spark, "_jvm", None)
+    if jvm is None:  # Spark Connect does not let anybody look
+        return path
+    for spelling in _SPELLINGS.get(scheme, (scheme,)):
+        try:
+            hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+            jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(spelling, hadoop)
+        except Exception as error:
+            if type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):
+                raise
+            continue
+        return spelling + path[len(scheme) :]
+    return None
+
+
+def read_table(
+    spark: SparkSession,
+    path: str,
+    schema: StructType | None = None,
+    *,
+    location: bool = False,
+    files: Sequence[str] | None = None,
+    base: str | None = None,
+    suffixes: Sequence[str] = (".parquet",),
+    is_glob: bool = False,
+    native: bool = True,
+) -> DataFrame:
+    """A Parquet dataset.
+
+    Args:
+        schema: columns to read, folder columns among them; default: what the first file has.
+        location: add `file` and `row`, which name a row.
+        files: the dataset's files, as fsspec spells them, where they are known already.
+        base: folder from which folder columns count; default: the path. An empty string: there are no folder columns.
+        suffixes: endings of its files.
+        is_glob: whether wildcards in the path are meant as such.
+        native: False where Spark itself cannot read it, whatever connectors it has.
+    """
+    spelled = connector_path(spark, path)
+    if native and spelled is not None:
+        if base and "://" in spelled:
+            base = spelled[: spelled.index("://") + 3] + base
+        return _read_by_spark(spark, spelled, schema, location, base, suffixes, is_glob)
+    fs, stripped = open_fs(path)
+    if files is None:
+        files = [join(stripped, name) for name in find_files(path, suffixes[0])]
+    if schema is None:
+        schema = from_arrow_schema(_read_schema(fs, path, files))
+    if spelled is None:
+        scheme = urlsplit(path).scheme
+        say_once(
+            spark,
+            f"{scheme}:// is read and written by Spark's tasks through fsspec; "
+            "a cluster whose Spark has a connector for it is faster",
+        )
+    return _read_by_tasks(spark, path, schema, location, files, stripped if base is None else base)
+
+
+def read_files(spark: SparkSession, folder: str, names: Sequence[str], schema: StructType) -> DataFrame:
+    """Some files of a folder, by name; their folders are no columns."""
+    native = connector_path(spark, folder)
+    if native is not None:
+        return spark.read.schema(schema).parquet(*[spark_path(join(native, name)) for name in names])
+    _, stripped = open_fs(folder)
+    return _read_by_tasks(spark, folder, schema, False, [join(stripped, name) for name in names], "")
+
+
+def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), max_records: int = 0) -> None:
+    """Write a dataset, replacing what was there.
+
+    Args:
+        partition_by: folder columns; rows must come sorted by them within each partition.
+        max_records: most rows of a file; 0 for no bound.
+    """
+    native = connector_path(rows.sparkSession, path)
+    if native is not None:
+        writer = rows.write.mode("overwrite").option("maxRecordsPerFile", max_records)
+        (writer.partitionBy(*partition_by) if partition_by else writer).parquet(write_path(native))
+        return
+    remove(path)
+    folders = [column(name).cast("string").alias(f"_folder_{i}") for i, name in enumerate(partition_by)]
+    kept = [column(name) for name in rows.columns if name not in partition_by]
+    named = rows.select(F.spark_partition_id().cast("long").alias("_task"), *folders, *kept)
+    writer_function = FileWriter(path, tuple(partition_by), max_records)
+    map_in_arrow(named, writer_function, COUNT).agg(F.sum("rows")).collect()
+
+
+def write_in_arrow(rows: DataFrame, function: ArrowFunction, path: str, schema: pa.Schema) -> None:
+    """Write what `map_in_arrow` would return as a dataset, replacing what was there.
+
+    The tasks that run the function write its rows: these never enter Java, and Spark need not have a connector.
+    """
+    remove(path)
+    counted = map_in_arrow(rows, Written(function, path), COUNT).agg(F.sum("rows")).first()
+    if counted is None or not counted[0]:
+        _write_empty(path, schema)
+
+
+def write_rows(rows: DataFrame, path: str, empty: bool = False) -> None:
+    """Write a dataset of the run's own, replacing what was there; one known to be empty needs no Spark job."""
+    if not empty:
+        write_table(rows, path)
+        return
+    remove(path)
+    _write_empty(path, to_arrow_schema(rows.schema))
+
+
+def _write_empty(path: str, schema: pa.Schema) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(schema.empty_table(), buffer)
+    write_bytes(join(path, "part-0.parquet"), buffer.getvalue())
+
+
+def map_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType) -> DataFrame:
+    """`DataFrame.mapInArrow` for a function that reads or writes storage: it finds the driver's credentials there."""
+    return rows.mapInArrow(_WithCredentials(function, credentials.of_this_process()), schema)
+
+
+def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, path: str) -> DataFrame:
+    """`map_in_arrow`; an action that goes through all rows leaves them as a dataset too, in place of what was there.
+
+    So what is costly to compute and needed twice is computed once, in the tasks of the first job that needs it.
+    """
+    remove(path)
+    _write_empty(path, to_arrow_schema(schema))
+    return map_in_arrow(rows, Kept(function, path), schema)
+
+
+class _WithCredentials:
+    """A function that goes to Spark's tasks together with credentials: never by configuration, which Spark shows."""
+
+    def __init__(self, function: ArrowFunction, values: Mapping[str, str]) -> None:
+        self._function, self._values = function, values
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        credentials.adopt(self._values)
+        return self._function(batches)
+
+
+_said: set[tuple[str, str]] = set()
+
+
+def say_once(spark: SparkSession, words: str) -> None:
+    """Log a line once per session of Spark."""
+    key = (spark.sparkContext.applicationId, words)
+    if key not in _said:
+        _said.add(key)
+        log.warning(words)
+
+
+# -- Spark's own connector -------------------------------------------------------------------------------------------
+
+
+def _read_by_spark(
+    spark: SparkSession,
+    path: str,
+    schema: StructType | None,
+    location: bool,
+    base: str | None,
+    suffixes: Sequence[str],
+    is_glob: bool,
+) -> DataFrame:
+    reader: Any = spark.read.format("parquet")
+    if schema is not None:
+        reader = reader.schema(schema)
+    reader = reader.option("pathGlobFilter", "*.{" + ",".join(suffix.lstrip(".") for suffix in suffixes) + "}")
+    if base == "":
+        reader = reader.option("recursiveFileLookup", "true")
+    elif base is not None:
+        reader = reader.option("basePath", write_path(base))
+    rows: DataFrame = reader.load(spark_glob(path) if is_glob else spark_path(path))
+    if not location:
+        return rows
+    where = [F.col("_metadata.file_path").alias("file"), F.col("_metadata.row_index").alias("row")]
+    return rows.select(*[column(name) for name in rows.columns], *where)
+
+
+# -- Spark's tasks themselves ----------------------------------------------------------------------------------------
+
+
+def _read_schema(fs: Any, path: str, files: Sequence[str]) -> pa.Schema:
+    if not files:
+        raise StageError(f"{path}: no Parquet files there")
+    with patiently(path, lambda: fs.open(files[0], "rb")) as stream:
+        return pq.read_schema(stream)
+
+
+def _read_by_tasks(
+    spark: SparkSession, path: str, schema: StructType, location: bool, files: Sequence[str], base: str
+) -> DataFrame:
+    """One task reads some whole files; values of folders come as strings and are cast by Spark, as Spark does."""
+    base = base.rstrip("/")
+    values = [hive_values(file[len(base) :]) if base else {} for file in files]
+    names = list(dict.fromkeys(name for value in values for name in value))
+    folders = [field for field in schema.fields if field.name in names]
+    stored = StructType([field for field in schema.fields if field.name not in names])
+    out = StructType([*[StructField(f"_folder_{i}", StringType()) for i in range(len(folders))], *stored, *_LOCATION])
+    listed = spark.createDataFrame(
+        [(file, [value.get(field.name) for field in folders]) for file, value in zip(files, values, strict=True)],
+        "file string, folders array<string>",
+    )
+    tasks = max(1, min(len(files), 8 * spark.sparkContext.defaultParallelism))
+    reader = FileReader(path, to_arrow_schema(stored), len(folders))
+    rows = map_in_arrow(listed.repartition(tasks), reader, out)
+    of_folder = {field.name: F.col(f"_folder_{i}").cast(field.dataType) for i, field in enumerate(folders)}
+    columns = [of_folder.get(name, column(name)).alias(name) for name in schema.names]
+    return rows.select(*columns, *([F.col("file"), F.col("row")] if location else []))
