@@ -85,7 +85,7 @@ docs: $(READY) ## Build the documentation site into build/site; a warning, such 
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
-	@$(BIN)/python -m tests.chaos.storm --kills 100
+	@$(BIN)/python -m tests.support.storm --kills 100
 
 bench: $(READY) ## Compare speed with plain vLLM and ray.data.llm: make bench BENCH="--prompts 50000" (some minutes)
 	@$(BIN)/python -m benchmarks.throughput $(BENCH)

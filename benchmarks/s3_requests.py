@@ -17,7 +17,7 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.storage.flaky import FlakyProxy, client_environment, flaky_s3
+from tests.support.flaky import FlakyProxy, client_environment, flaky_s3
 from uniner_dist.storage.filesystem import write_bytes
 
 FEW, MANY = 8, 40

@@ -25,8 +25,9 @@ from uniner_dist import demo
 from uniner_dist.config.loading import load_config
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.maintenance.compact import compact
+from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.prompts import write_prompts
-from uniner_dist.run.run import Run, open_run
+from uniner_dist.run.run import Run
 from uniner_dist.spark.session import spark_session
 from uniner_dist.storage.answer_store import encode_cells, live_files
 from uniner_dist.storage.filesystem import write_bytes

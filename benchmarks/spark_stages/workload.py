@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from uniner_dist import demo
 from uniner_dist.config.loading import load_config
-from uniner_dist.run.run import Run, open_run
+from uniner_dist.pipeline.preflight import open_run
+from uniner_dist.run.run import Run
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.shards import read_prompts, read_shards, write_completions
 

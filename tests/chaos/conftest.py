@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.storm import SETTINGS, TYPES, make_corpus, read_rows
+from tests.support.storm import SETTINGS, TYPES, make_corpus, read_rows
 from uniner_dist.config.loading import load_config
 from uniner_dist.pipeline.stages import annotate
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.storm import Start, command, read_rows
-from tests.cluster import StandaloneCluster, standalone_cluster
+from tests.support.standalone_cluster import StandaloneCluster, standalone_cluster
+from tests.support.storm import Start, command, read_rows
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.slow]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.storm import Start, command
 from tests.ray.conftest import make_run_in
-from tests.ray.test_pool import TYPES, assert_answers, complete, texts
+from tests.support.pool import TYPES, assert_answers, complete, texts
+from tests.support.storm import Start, command
 from uniner_dist.config.schema import EngineConfig
 from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import committed_shards

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.storm import run_storm
+from tests.support.storm import run_storm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import DOCUMENTS, SCRIPTED, annotate, call, read_rows, uniner_dist
-from tests.unit.evaluation_data import write_strings
+from tests.support.evaluation_data import write_strings
 
 pytestmark = pytest.mark.e2e
 

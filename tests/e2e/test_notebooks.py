@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.notebooks.running import FOLDER, html_of, read_notebook, run_notebook
+from tests.support.running_notebooks import FOLDER, html_of, read_notebook, run_notebook
 
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 

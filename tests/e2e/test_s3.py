@@ -13,7 +13,7 @@ import pytest
 from s3fs import S3FileSystem
 
 from tests.e2e.conftest import SCRIPTED, annotate, read_rows, rows_on_s3, run, uniner_dist
-from tests.storage.flaky import FlakyProxy, client_environment, flaky_s3
+from tests.support.flaky import FlakyProxy, client_environment, flaky_s3
 from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, write_bytes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray, pytest.mark.slow]

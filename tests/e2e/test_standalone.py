@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from s3fs import S3FileSystem
 
-from tests.cluster import StandaloneCluster, standalone_cluster
 from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, rows_on_s3, run
-from tests.ray_cluster import ACCESS, bare_environment, ray_head
-from tests.storage.flaky import client_environment, flaky_s3
+from tests.support.flaky import client_environment, flaky_s3
+from tests.support.ray_cluster import ACCESS, bare_environment, ray_head
+from tests.support.standalone_cluster import StandaloneCluster, standalone_cluster
 from uniner_dist.storage.filesystem import write_bytes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.ray, pytest.mark.slow]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.notebooks.running import FOLDER, run_notebook
+from tests.support.running_notebooks import FOLDER, run_notebook
 
 pytestmark = [pytest.mark.e2e, pytest.mark.vllm]
 

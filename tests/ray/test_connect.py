@@ -15,10 +15,10 @@ pytestmark = [pytest.mark.ray, pytest.mark.spark]
 
 @pytest.fixture(scope="module")
 def notebook() -> dict[str, Any]:
-    """What `tests.ray.connect` did, what it `shown` and `said`."""
+    """What `tests.support.connect` did, what it `shown` and `said`."""
     # SPARK_TESTING: a free port instead of Spark Connect's own one.
     environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_TESTING": "1"}
-    command = [sys.executable, "-m", "tests.ray.connect"]
+    command = [sys.executable, "-m", "tests.support.connect"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     *shown, last = done.stdout.splitlines()

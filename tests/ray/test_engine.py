@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.ray.engine_alone import TYPES
-from tests.ray.test_vllm import sentences
+from tests.support.engine_alone import TYPES
+from tests.support.pool import sentences
 from uniner_dist.completions.stage import _environment
 from uniner_dist.config.loading import load_config
 
@@ -30,7 +30,7 @@ PRESSED = {
 def run_engine(texts: Path, fields: dict[str, Any]) -> dict[str, Any]:
     options = {"corpus.path": "c", "output.path": "o", "types": "person"}
     env = {**os.environ, **_environment(load_config(None, options=options))}
-    command = [sys.executable, "-m", "tests.ray.engine_alone", str(texts), json.dumps(fields)]
+    command = [sys.executable, "-m", "tests.support.engine_alone", str(texts), json.dumps(fields)]
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=300)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

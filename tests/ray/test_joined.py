@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.ray.conftest import MakeRun
-from tests.ray.test_pool import TYPES, assert_answers, texts
-from tests.ray_cluster import ACCESS, Head, bare_environment, ray_head
+from tests.support.pool import TYPES, assert_answers, texts
+from tests.support.ray_cluster import ACCESS, Head, bare_environment, ray_head
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]

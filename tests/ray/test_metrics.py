@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.request
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,29 +10,12 @@ from typing import Any
 import pytest
 
 from tests.ray.conftest import MakeRun
+from tests.support.watching import wait_for
 from uniner_dist.completions.metrics import COUNTERS, GAUGES
 from uniner_dist.completions.stage import complete_prompts, open_pool
 from uniner_dist.storage.layout import RunLayout
 
 pytestmark = pytest.mark.ray
-
-
-def scrape(ray: Any) -> str:
-    """What the agents of all nodes serve."""
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    urls = [f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics" for node in nodes]
-    return "".join(urllib.request.urlopen(url, timeout=10).read().decode() for url in urls)
-
-
-def wait_for(ray: Any, is_there: Callable[[str], bool]) -> str:
-    """Ray hands metrics on every ten seconds."""
-    deadline = time.monotonic() + 60
-    while True:
-        text = scrape(ray)
-        if is_there(text):
-            return text
-        assert time.monotonic() < deadline, "\n".join(line for line in text.splitlines() if "uniner" in line)
-        time.sleep(0.5)
 
 
 def values(text: str, run_id: str) -> dict[str, float]:

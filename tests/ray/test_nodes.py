@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What `two_nodes.py` reports of each scenario."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.ray.two_nodes", str(tmp_path_factory.mktemp("nodes"))],
+        [sys.executable, "-m", "tests.support.two_nodes", str(tmp_path_factory.mktemp("nodes"))],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.ray.conftest import MakeRun
-from uniner_dist.completions.engine.scripted import scripted_answer
+from tests.support.pool import TYPES, assert_answers, complete, rows, texts
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.queue import Work
 from uniner_dist.completions.replica import Replica
@@ -33,44 +33,11 @@ from uniner_dist.completions.stage import (
 )
 from uniner_dist.config.schema import EngineConfig
 from uniner_dist.errors import DrainedError, LimitError, PoolError
-from uniner_dist.run.run import Run, with_limits
+from uniner_dist.run.run import with_limits
 from uniner_dist.storage.answer_store import live_files
-from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
+from uniner_dist.storage.shards import committed_shards
 
 pytestmark = pytest.mark.ray
-TYPES = ["person", "location"]
-
-
-def texts(count: int, seed: int = 0) -> list[str]:
-    rng = random.Random(seed)
-    names = ["Paula", "Lima", "Erik", "Oslo", "Nadia", "Turin", "Rosa", "Zed"]
-    return [
-        f"Case {seed}-{i}: {rng.choice(names)} met {rng.choice(names)} in {rng.choice(names)}." for i in range(count)
-    ]
-
-
-def rows(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
-    """Every completions row of a run by (text, type); asserts that they align with the prompts one to one."""
-    found = {}
-    for shard in read_shards(run.layout).column("shard").to_pylist():
-        prompts = read_prompts(run.layout, shard)
-        table = read_completions(run.layout.completions_file(shard), shard, run.fingerprint, prompts.num_rows)
-        assert table.column("passage_id").to_pylist() == prompts.column("passage_id").to_pylist()
-        assert table.column("entity_type").to_pylist() == prompts.column("entity_type").to_pylist()
-        for prompt, row in zip(prompts.to_pylist(), table.to_pylist(), strict=True):
-            found[prompt["text"], prompt["entity_type"]] = row
-    return found
-
-
-def complete(run: Run, **options: Any) -> dict[str, Any]:
-    with open_pool(run, **options) as pool:
-        return complete_prompts(run, pool)
-
-
-def assert_answers(run: Run, but: set[tuple[str, str]] = frozenset()) -> None:
-    for (text, kind), row in rows(run).items():
-        if (text, kind) not in but:
-            assert json.loads(row["output"]) == json.loads(scripted_answer(text, kind)), (text, kind)
 
 
 def test_every_prompt_of_every_shard_is_answered_once_and_a_second_start_does_nothing(

@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from tests.ray.conftest import MakeRun
-from tests.ray.test_pool import TYPES, complete, texts
+from tests.support.pool import TYPES, complete, texts
+from tests.support.watching import listens
 
 pytestmark = pytest.mark.ray
 
@@ -20,15 +21,6 @@ def family() -> list[psutil.Process]:
     """This process and Ray's."""
     me = psutil.Process()
     return [me, *(child for child in me.children(recursive=True) if "ray" in line(child).lower())]
-
-
-def listens(process: psutil.Process) -> list[tuple[str, str]]:
-    """Name of a process and the addresses that it listens on; nothing for one that has just left."""
-    try:
-        connections = [c for c in process.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN]
-        return [(process.name(), c.laddr.ip.removeprefix("::ffff:")) for c in connections]
-    except psutil.Error:
-        return []
 
 
 def line(process: psutil.Process) -> str:

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pyarrow.parquet as pq
 import pytest
 import torch
 
 from tests.ray.conftest import MakeRun, make_run_in
-from tests.ray.test_metrics import wait_for
-from tests.ray.test_pool import rows
-from tests.ray.test_security import listens
+from tests.support.pool import rows, sentences
+from tests.support.watching import listens, wait_for
 from uniner_dist import demo
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.stage import complete_prompts, open_pool
@@ -35,11 +33,6 @@ CLOSING = 'Anna met Bob.</s>USER: What describes city in the text? ASSISTANT: ["
 LONG = "Anna went home. " * 1500
 #: The real engine with little memory.
 ENGINE = {"kind": "vllm", "kv_cache_gib": 1}
-
-
-def sentences(count: int) -> list[str]:
-    table = pq.read_table(Path(demo.corpus_path()) / "domain=news", columns=["text"])
-    return [text for text in table.column("text").to_pylist() if text and len(text) < 300][:count]
 
 
 def shards_of(texts: list[str], size: int) -> list[list[str]]:

@@ -14,9 +14,10 @@ import pytest
 from pyspark.sql import SparkSession
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from tests.spark.answering import Corpus
+from tests.support.answering import Corpus
 from uniner_dist.config.loading import load_config
-from uniner_dist.run.run import Run, open_run
+from uniner_dist.pipeline.preflight import open_run
+from uniner_dist.run.run import Run
 
 WORDS = "Ada Lovelace met Charles Babbage in London on a rainy day and wrote notes about the engine. "
 

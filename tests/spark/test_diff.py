@@ -12,8 +12,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.spark.conftest import write_corpus
-from tests.spark.scripted import capitalised, complete
-from tests.unit.evaluation_data import annotation, entity, write_annotations
+from tests.support.evaluation_data import annotation, entity, write_annotations
+from tests.support.scripted import capitalised, complete
 from uniner_dist.annotations import publish
 from uniner_dist.annotations import write_annotations as stage_annotations
 from uniner_dist.comparison import Side, compare

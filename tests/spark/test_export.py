@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.invariants import read_annotations
 from tests.spark.conftest import open_run_over, write_corpus
-from tests.spark.scripted import complete
+from tests.support.invariants import read_annotations
+from tests.support.scripted import complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.cli.export import ExportOptions, run_export
 from uniner_dist.errors import ConfigError

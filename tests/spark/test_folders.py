@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.invariants import read_annotations
 from tests.spark.conftest import write_corpus
-from tests.spark.scripted import complete
+from tests.support.invariants import read_annotations
+from tests.support.scripted import complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.errors import StageError
 from uniner_dist.prompts import write_prompts

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.invariants import check_output, check_prompts, read_annotations
 from tests.spark.conftest import write_corpus
-from tests.spark.scripted import capitalised, complete
+from tests.support.invariants import check_output, check_prompts, read_annotations
+from tests.support.scripted import capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.prompts import write_prompts

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.invariants import check_prompts
-from tests.spark.answering import Corpus, answer, documents
+from tests.support.answering import Corpus, answer, documents
+from tests.support.invariants import check_prompts
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune
 from uniner_dist.completions.stage import is_complete

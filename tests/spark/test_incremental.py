@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.invariants import check_prompts
-from tests.spark.answering import Cells, Corpus, answer, documents, write_rows
+from tests.support.answering import Cells, Corpus, answer, documents, write_rows
+from tests.support.invariants import check_prompts
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.hashing import passage_id

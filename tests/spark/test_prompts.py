@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.invariants import check_prompts
 from tests.spark.conftest import WORDS, write_corpus
+from tests.support.invariants import check_prompts
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import StageError
 from uniner_dist.prompts import write_prompts

@@ -16,9 +16,9 @@ import pytest
 from huggingface_hub import DatasetCard
 from pyspark.sql import SparkSession
 
-from tests.invariants import check_files, read_annotations
 from tests.spark.conftest import write_corpus
-from tests.spark.scripted import complete
+from tests.support.invariants import check_files, read_annotations
+from tests.support.scripted import complete
 from uniner_dist.annotations import publish, write_annotations, write_card
 from uniner_dist.prompts import write_prompts
 from uniner_dist.run.provenance import look_up

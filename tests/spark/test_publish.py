@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.invariants import check_files, check_output, read_annotations
 from tests.spark.conftest import write_corpus
-from tests.spark.scripted import capitalised, complete
+from tests.support.invariants import check_files, check_output, read_annotations
+from tests.support.scripted import capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.annotations.rewrite import relative_to
 from uniner_dist.errors import AuditError, RunHeldError, StageError, ThresholdError

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.spark.conftest import write_corpus
-from tests.spark.scripted import complete
+from tests.support.scripted import complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.prompts import write_prompts
 from uniner_dist.reporting.live import SparkWatch

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.storage.flaky import FlakyProxy, client_environment, flaky_s3
+from tests.support.flaky import FlakyProxy, client_environment, flaky_s3
 
 
 @pytest.fixture(scope="session")

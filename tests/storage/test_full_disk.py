@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.storage.full_disk import MOMENTS
+from tests.support.full_disk import MOMENTS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def test_a_full_disk_fails_each_stage_in_words_and_the_job_goes_on_when_there_is
     reason = why_not(tmp_path)
     if reason is not None:
         pytest.skip(f"no file system can be mounted here: {reason}")
-    command = [*UNSHARE, sys.executable, "-m", "tests.storage.full_disk", str(tmp_path)]
+    command = [*UNSHARE, sys.executable, "-m", "tests.support.full_disk", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     seen = json.loads(done.stdout.splitlines()[-1])

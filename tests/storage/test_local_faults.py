@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_storage import completions
+from tests.support.completions import completions
 from uniner_dist.storage import filesystem
 from uniner_dist.storage.filesystem import StorageError, list_names, read_bytes, write_bytes
 from uniner_dist.storage.layout import RunLayout

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.storage.flaky import Fault, FlakyProxy, Plan
-from tests.unit.test_storage import completions
+from tests.support.completions import completions
+from tests.support.flaky import Fault, FlakyProxy, Plan
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage.filesystem import (
     StorageError,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.s3_requests import kind
 from tests.ray.conftest import make_run_in
-from tests.ray.test_pool import TYPES, assert_answers, texts
-from tests.storage.flaky import FlakyProxy
+from tests.support.flaky import FlakyProxy
+from tests.support.pool import TYPES, assert_answers, texts
 from uniner_dist.completions.queue import Work
 from uniner_dist.completions.replica import Replica
 from uniner_dist.completions.stage import _replica_spec

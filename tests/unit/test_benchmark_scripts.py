@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.unit.evaluation_data import annotation, entity, write_annotations, write_strings
+from tests.support.evaluation_data import annotation, entity, write_annotations, write_strings
 from uniner_dist.evaluation import evaluate
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from huggingface_hub import DatasetCard
 
-from tests.unit.evaluation_data import annotation, write_annotations
-from tests.unit.evaluation_data import entity as entity_of
+from tests.support.evaluation_data import annotation, write_annotations
+from tests.support.evaluation_data import entity as entity_of
 from uniner_dist.annotations.card_text import Statistics, card_path, render_card
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.provenance import look_up

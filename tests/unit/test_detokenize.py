@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.tokenizer_factory import byte_level_json, llama_json
+from tests.support.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist import demo
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.core.template import get_template

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tests.unit.evaluation_data import annotation, entity, write_annotations, write_spans, write_strings
+from tests.support.evaluation_data import annotation, entity, write_annotations, write_spans, write_strings
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
 from uniner_dist.core.scoring import official_score

@@ -11,8 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from tests.unit.evaluation_data import annotation, entity, write_annotations, write_spans, write_strings
-from tests.unit.test_evaluation_gold import conversation
+from tests.support.evaluation_data import (
+    annotation,
+    conversation,
+    entity,
+    write_annotations,
+    write_spans,
+    write_strings,
+)
 from uniner_dist.cli.app import main
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.evaluation_data import annotation, write_annotations
+from tests.support.evaluation_data import annotation, write_annotations
 from uniner_dist.cli.app import app
 from uniner_dist.evaluation.conversations import read_conversations
 from uniner_dist.evaluation.gold import read_gold

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.evaluation_data import annotation, entity, write_annotations
+from tests.support.evaluation_data import annotation, conversation, entity, write_annotations
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation import evaluate, import_gold
 from uniner_dist.evaluation.conll import read_conll, read_tags
@@ -107,13 +107,6 @@ def test_a_folder_of_conll_files_is_one_gold_over_all_types(tmp_path: Path) -> N
     (tmp_path / "b.json").write_text("[]")
     with pytest.raises(ConfigError, match="both CoNLL and JSON"):
         read_gold(str(tmp_path))
-
-
-def conversation(number: int, text: str, *questions: tuple[str, str]) -> dict[str, Any]:
-    turns = [("human", f"Text: {text}"), ("gpt", "I've read this text.")]
-    for name, answer in questions:
-        turns += [("human", f"What describes {name} in the text?"), ("gpt", answer)]
-    return {"id": f"x_{number}", "conversations": [{"from": who, "value": value} for who, value in turns]}
 
 
 def test_conversations_about_one_text_are_one_document_until_a_type_comes_again() -> None:

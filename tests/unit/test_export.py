@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.evaluation_data import entity
+from tests.support.evaluation_data import entity
 from uniner_dist.cli.export import ExportOptions, _corpora, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.document import GoldDocument

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.unit.evaluation_data import write_strings
+from tests.support.evaluation_data import write_strings
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config, GateConfig
 from uniner_dist.core.differences import Cell

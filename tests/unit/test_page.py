@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.ray.conftest import make_run_in
-from tests.spark.scripted import complete
-from tests.unit.evaluation_data import entity
+from tests.support.evaluation_data import entity
+from tests.support.scripted import complete
 from uniner_dist.cli.app import main
 from uniner_dist.completions.history import _MAX_POINTS, _MAX_REPLICAS, History
 from uniner_dist.completions.queue import Loss, ReplicaState

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.tokenizer_factory import byte_level_json, llama_json
+from tests.support.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist.core.characters import cuts_character
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.passages import (

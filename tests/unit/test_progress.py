@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from tests.ray.conftest import make_run_in
-from tests.spark.scripted import complete
+from tests.support.scripted import complete
 from uniner_dist.cli import status
 from uniner_dist.cli.app import main
 from uniner_dist.completions.display import Display, Totals

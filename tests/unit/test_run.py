@@ -19,8 +19,8 @@ from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError
 from uniner_dist.model import identity as model
-from uniner_dist.pipeline.preflight import check
-from uniner_dist.run.run import load_run, open_run
+from uniner_dist.pipeline.preflight import check, open_run
+from uniner_dist.run.run import load_run
 from uniner_dist.storage.marker import write_marker
 
 

@@ -18,8 +18,8 @@ from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.identity import load_tokenizer_json
+from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.terminal import highlight
-from uniner_dist.run.run import open_run
 
 HOSTILE = "Anna\x1b[2J\x1b]0;owned\x07 met\r\nBob\u202e\x00"
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.completions import completions
 from uniner_dist.errors import ConfigError, RunHeldError
-from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage import lease as holding
 from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, write_bytes
 from uniner_dist.storage.layout import RunLayout
@@ -27,24 +27,6 @@ from uniner_dist.storage.shards import (
     write_completions,
 )
 from uniner_dist.storage.snapshot import take_snapshot
-
-
-def completions(outputs: list[str | None]) -> pa.Table:
-    rows = [
-        {
-            "passage_id": f"{i:032x}",
-            "entity_type": "person",
-            "output": output,
-            "finish_reason": "stop",
-            "prompt_tokens": 1,
-            "cached_tokens": 0,
-            "completion_tokens": 1,
-            "error": None if output is not None else "no answer",
-            "reused": False,
-        }
-        for i, output in enumerate(outputs)
-    ]
-    return pa.Table.from_pylist(rows, schema=COMPLETIONS)
 
 
 @pytest.mark.parametrize("base", ["local", "memory"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tests.unit.test_storage import completions
+from tests.support.completions import completions
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.run import identity as keys

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 import uniner_dist
-from tests.unit.tokenizer_factory import byte_level_json, llama_json
+from tests.support.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer, shared_tokens
 from uniner_dist.errors import ConfigError

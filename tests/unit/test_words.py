@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, trainers
 
-from tests.unit.tokenizer_factory import CORPUS, byte_level_json, llama_json
+from tests.support.tokenizer_factory import CORPUS, byte_level_json, llama_json
 from uniner_dist.core import words
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import SAMPLES, PromptTokenizer

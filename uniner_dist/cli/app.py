@@ -152,8 +152,8 @@ def write_prompts(
 ) -> None:
     """Stage 1 alone (Spark): read the corpus, write prompts shards. Prints the run's id for the other stages."""
     resolved = _config(locals())
+    from uniner_dist.pipeline.preflight import open_run
     from uniner_dist.pipeline.stages import run_prompts, working_on
-    from uniner_dist.run.run import open_run
 
     run = open_run(resolved)
     with working_on(run):

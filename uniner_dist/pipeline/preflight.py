@@ -20,6 +20,7 @@ from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError
 from uniner_dist.model import identity as model
+from uniner_dist.run.run import Run, pin_run
 from uniner_dist.storage.filesystem import StorageError, absolute, is_local, list_names, open_fs
 from uniner_dist.storage.hive import folder_name, is_folder_name
 from uniner_dist.storage.marker import MARKER, read_marker
@@ -29,6 +30,15 @@ from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 _MIN_PASSAGE_TOKENS = 64
 #: Options whose value is a secret, such as spark.hadoop.fs.s3a.secret.key or hf_token.
 _SECRET = re.compile(r"secret|passw|access[._]?key|account\.key|api_?key|(^|[._])token$", re.IGNORECASE)
+
+
+def open_run(config: Config) -> Run:
+    """Where a command begins: check the inputs, name the run, and pin its configuration.
+
+    Raises:
+        ConfigError: every problem that can be seen without starting anything.
+    """
+    return pin_run(config, check(config))
 
 
 def check(config: Config) -> Snapshot:

@@ -32,10 +32,11 @@ from uniner_dist.errors import (
     UninerError,
 )
 from uniner_dist.gate.verdict import has_passed
+from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.live import SparkWatch
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report, stopped_report, write_report
-from uniner_dist.run.run import Run, open_run
+from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import STOPPED, StopRequest, stop_on_signals, uninterrupted
 from uniner_dist.storage.answer_store import is_empty
 from uniner_dist.storage.filesystem import exists, read_json, remove

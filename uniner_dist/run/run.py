@@ -1,8 +1,8 @@
 """One run: a configuration, a corpus as found, and the folder that holds everything of it.
 
-`open_run` is where a command begins: it checks what can be checked without Spark, Ray or a GPU, names the run by what
-it would do, and pins the resolved configuration in its folder. The same command over the same corpus opens the same
-run and so resumes it; anything else is another run in another folder.
+`pin_run` names the run by what it would do, and pins the resolved configuration in its folder; commands begin with
+`pipeline.preflight.open_run`, which checks first what can be checked without Spark, Ray or a GPU. The same command over
+the same corpus opens the same run and so resumes it; anything else is another run in another folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.model import identity as model
-from uniner_dist.pipeline.preflight import check
 from uniner_dist.run import identity as keys
 from uniner_dist.storage.filesystem import StorageError, absolute, exists, join, list_names, read_json, write_json
 from uniner_dist.storage.layout import RunLayout, StoreLayout
@@ -59,13 +58,12 @@ class Run:
         return self.config.folders(self.corpus_partitions)
 
 
-def open_run(config: Config) -> Run:
-    """Check the inputs, name the run, and pin its configuration.
+def pin_run(config: Config, snapshot: Snapshot) -> Run:
+    """Name the run of a checked configuration over the corpus as it is now, and pin both.
 
-    Raises:
-        ConfigError: every problem that can be seen without starting anything.
+    Args:
+        snapshot: the corpus's files, from the preflight.
     """
-    snapshot = check(config)
     identity = model.identify(config.model)
     fingerprint = keys.fingerprint(config, identity)
     config = _with_absolute_paths(config)

@@ -2,7 +2,7 @@
 
 Ray is not there either, as in a notebook: the first annotator starts it, and the last one that is closed stops it.
 
-A program of its own (`python -m tests.ray.connect`): a process that had a classic session before cannot become one
+A program of its own (`python -m tests.support.connect`): a process that had a classic session before cannot become one
 with a remote session. Prints one line of JSON.
 """
 

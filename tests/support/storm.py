@@ -1,9 +1,10 @@
 """A storm of kills: start the main job again and again while random parts of it are killed outright, then compare.
 
-`python -m tests.chaos.storm --kills 100 --seed 1` prints a JSON of what was killed, how the commands ended, and whether
-the rows are those of an undisturbed run. The engine is the scripted one, everything around it (Spark, Ray, storage,
-commands) is real. Kills come in rounds, each with an output of its own: a round ends with one start that nobody
-disturbs. When to kill is drawn as a moment of the job, not as a time, so that slow machines are hit everywhere too.
+`python -m tests.support.storm --kills 100 --seed 1` prints a JSON of what was killed, how the commands ended, and
+whether the rows are those of an undisturbed run. The engine is the scripted one, everything around it (Spark, Ray,
+storage, commands) is real. Kills come in rounds, each with an output of its own: a round ends with one start that
+nobody disturbs. When to kill is drawn as a moment of the job, not as a time, so that slow machines are hit everywhere
+too.
 """
 
 from __future__ import annotations

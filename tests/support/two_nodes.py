@@ -1,7 +1,7 @@
 """A Ray cluster of several nodes on this host, in a process of its own: nodes come and go while the pool works.
 
-`python -m tests.ray.two_nodes FOLDER` plays all scenarios and prints a JSON of what happened in each; `test_nodes.py`
-asserts on it.
+`python -m tests.support.two_nodes FOLDER` plays all scenarios and prints a JSON of what happened in each;
+`test_nodes.py` asserts on it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ray.cluster_utils import Cluster
 
 import uniner_dist.cluster.connect
 from tests.ray.conftest import make_run_in
-from tests.ray.test_pool import TYPES, assert_answers, texts
+from tests.support.pool import TYPES, assert_answers, texts
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.queue import ReplicaState
 from uniner_dist.completions.stage import complete_prompts, open_pool

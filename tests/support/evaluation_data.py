@@ -92,3 +92,10 @@ def write_spans(folder: Path, rows: Iterable[tuple[str, str, Sequence[tuple[str,
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, folder / "part-0.parquet")
     return str(folder)
+
+
+def conversation(number: int, text: str, *questions: tuple[str, str]) -> dict[str, Any]:
+    turns = [("human", f"Text: {text}"), ("gpt", "I've read this text.")]
+    for name, answer in questions:
+        turns += [("human", f"What describes {name} in the text?"), ("gpt", answer)]
+    return {"id": f"x_{number}", "conversations": [{"from": who, "value": value} for who, value in turns]}

@@ -1,6 +1,6 @@
 """The main job on a disk that is really full: a small file system of its own, filled at chosen moments.
 
-`unshare -rm python -m tests.storage.full_disk FOLDER` mounts a tmpfs in the process's private mount namespace, runs the
+`unshare -rm python -m tests.support.full_disk FOLDER` mounts a tmpfs in the process's private mount namespace, runs the
 command again and again on it, and prints a JSON of what happened; `test_full_disk.py` asserts on it.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.storm import make_corpus, read_rows
+from tests.support.storm import make_corpus, read_rows
 from uniner_dist.cli.app import main
 from uniner_dist.cluster.connect import ray_cluster
 from uniner_dist.config.loading import load_config

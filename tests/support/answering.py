@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
-from tests.invariants import check_files, check_prompts, read_annotations
+from tests.support.invariants import check_files, check_prompts, read_annotations
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.completions.queue import Work
 from uniner_dist.completions.replica import Replica

@@ -1,4 +1,4 @@
-"""One engine in a process of its own: `python -m tests.ray.engine_alone texts.json '{"block_size": 32}'`.
+"""One engine in a process of its own: `python -m tests.support.engine_alone texts.json '{"block_size": 32}'`.
 
 Enters: a JSON list of texts, and fields of `EngineSpec` as JSON. Leaves, as the last line of the output: how many
 prompt tokens were computed, and every answer.
