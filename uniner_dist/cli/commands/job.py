@@ -1,0 +1,48 @@
+"""The main job: the demonstration, the whole job, and what it would cost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from uniner_dist.cli.options import Set, opens_a_run
+from uniner_dist.cli.root import app, say
+from uniner_dist.config.schema import Config
+
+
+@app.command()
+def demo(
+    output: Annotated[str, typer.Option(help="Folder for the annotations.")] = "demo-output",
+    overrides: Set = None,
+) -> None:
+    """Annotate the shipped sample corpus with the shipped demonstration model, and show what came out."""
+    from uniner_dist.cli.demo import run_demo
+
+    run_demo(output, overrides or [], say)
+
+
+@app.command()
+@opens_a_run
+def annotate(config: Config) -> None:
+    """Annotate a corpus: documents in, one row per document and entity type out. The same command again resumes."""
+    from uniner_dist.pipeline.stages import annotate as run_all
+    from uniner_dist.reporting.terminal import print_report
+
+    print_report(run_all(config, say))
+
+
+@app.command()
+@opens_a_run
+def plan(
+    config: Config, json: Annotated[str | None, typer.Option(help="Write the plan to this file as well.")] = None
+) -> None:
+    """What `annotate` with the same options would ask and cost: stage 1 is done for it, and no replica is started."""
+    from uniner_dist.pipeline.stages import plan as make_plan
+    from uniner_dist.reporting.terminal import print_plan
+    from uniner_dist.storage.filesystem import absolute, write_json
+
+    made = make_plan(config, say)
+    print_plan(made)
+    if json:
+        write_json(absolute(json), made)

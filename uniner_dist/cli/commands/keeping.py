@@ -1,0 +1,68 @@
+"""Looking at runs, and keeping workdirs small and lawful."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from uniner_dist.cli.options import RunName, WorkdirArgument
+from uniner_dist.cli.root import app, say
+
+
+@app.command()
+def status(
+    workdir: WorkdirArgument,
+    run: RunName = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every few seconds, as long as anybody works.")
+    ] = False,
+) -> None:
+    """What the runs of a workdir are doing, from any machine, while they work and after a crash."""
+    from uniner_dist.cli.status import print_status
+
+    print_status(workdir, run, watch)
+
+
+@app.command()
+def report(workdir: WorkdirArgument, run: RunName = None) -> None:
+    """Write the page about a finished run, report.html, anew, and print where it is."""
+    from uniner_dist.cli.report_command import run_report
+
+    print(run_report(workdir, run))
+
+
+@app.command()
+def compact(
+    workdir: Annotated[str | None, typer.Option(help="Workdir whose own store is meant.")] = None,
+    store: Annotated[str | None, typer.Option(help="Store of answers.")] = None,
+    grace_hours: Annotated[float, typer.Option(help="Hours that replaced files stay for readers.")] = 24,
+    master: Annotated[str | None, typer.Option(help="Spark master, without spark-submit. Default: local[*].")] = None,
+) -> None:
+    """Merge the many small files of a store of answers into few, while runs read and write it."""
+    from uniner_dist.cli.maintenance import run_compact
+
+    run_compact(workdir, store, grace_hours, master, say)
+
+
+@app.command()
+def prune(
+    workdir: WorkdirArgument,
+    older_than_days: Annotated[float, typer.Option(help="Age of a run's last sign of life.")] = 30,
+) -> None:
+    """Remove texts and answers of old runs; reports stay, and the store keeps answers from being asked again."""
+    from uniner_dist.cli.maintenance import run_prune
+
+    run_prune(workdir, older_than_days, say)
+
+
+@app.command()
+def forget(
+    workdir: WorkdirArgument,
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Id of a document; may be given again.")] = None,
+    file: Annotated[str | None, typer.Option("--ids", help="File with one id a line.")] = None,
+) -> None:
+    """Erase documents from store, runs and published annotations (the right to erasure)."""
+    from uniner_dist.cli.maintenance import run_forget
+
+    run_forget(workdir, ids or (), file, say)

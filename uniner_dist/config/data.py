@@ -1,0 +1,82 @@
+"""Sections about data: the corpus, the output, how texts become shards, and the quality gate."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from uniner_dist.config.section import Names, Section
+
+
+class CorpusConfig(Section):
+    """The corpus to annotate."""
+
+    path: str = Field(min_length=1, description="Parquet file, folder, glob or Hive-partitioned dataset")
+    id_column: str = Field("doc_id", min_length=1, description="unique id of a document (string or integer)")
+    text_column: str = Field("text", min_length=1, description="the text")
+    keep_columns: Names = Field((), description="further columns carried through to the annotations")
+
+
+class OutputConfig(Section):
+    """Where the annotations go."""
+
+    path: str = Field(min_length=1, description="folder of the annotations dataset")
+    partition_by: Names | None = Field(
+        None, description="folder columns; default: the corpus's partition columns, then entity_type"
+    )
+    max_records_per_file: int = Field(2_000_000, ge=1, description="upper bound of rows in one annotations file")
+    language: Names = Field((), description="languages of the texts for the dataset card, such as en; none if unknown")
+    removed_documents: Literal["corpus", "keep", "all"] = Field(
+        "corpus",
+        description="rows of documents that the corpus no longer has: corpus removes those that earlier runs over the "
+        "same corpus path published, keep removes none, all leaves this corpus alone in the output",
+    )
+
+
+class PromptsConfig(Section):
+    """Stage 1: how texts become shards."""
+
+    shard_tokens: int = Field(
+        1_000_000, ge=1, description="estimated prompt tokens in a shard, the unit of work, commit and loss"
+    )
+    min_shards: int = Field(8, ge=1, description="a small corpus is still cut into about this many shards, for balance")
+    passage_tokens: int = Field(
+        512,
+        ge=64,
+        description="texts that do not fit the context are split into passages of at most this many of their tokens: "
+        "the model was trained on short ones, and an answer has room for some dozens of mentions only",
+    )
+    overlap_tokens: int = Field(64, ge=0, description="tokens shared by neighbouring passages of a long document")
+
+
+class GateConfig(Section):
+    """Quality gate: documents that are annotated and judged before the bulk is asked. Off without gold and sample."""
+
+    gold: str | None = Field(None, description="gold answers, in any format that evaluate reads")
+    corpus: str | None = Field(
+        None, description="texts of the gold (Parquet); default: those in the gold itself, or else in the corpus"
+    )
+    min_f1: float | None = Field(
+        None, ge=0, le=1, description="F1 on the gold (the authors' metric) below which the run stops"
+    )
+    sample: int = Field(
+        0,
+        ge=0,
+        description="documents of a fixed sample, drawn by the output's first run, whose answers are compared with "
+        "those of the last run that passed; 0 compares nothing",
+    )
+    min_agreement: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="agreement below which the run stops: both the share of same answers and the F1 of mentions",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> GateConfig:
+        if (self.gold is None) != (self.min_f1 is None):
+            raise ValueError("gold and min_f1 go together")
+        if self.corpus is not None and self.gold is None:
+            raise ValueError("corpus holds the texts of gold, which is missing")
+        return self

@@ -1,0 +1,70 @@
+"""Sections about running: the Ray and Spark clusters, what counts as success, and what a plan reckons with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from uniner_dist.config.section import Section
+
+
+class RayConfig(Section):
+    """Which Ray cluster runs the pool."""
+
+    address: str = Field("local", description='"local", "auto", "host:port", "ray://host:port", or "spark"')
+    num_cpus: int | None = Field(None, ge=1, description="cores of a local cluster; default: all of this machine")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="where a local cluster serves its metrics; default: any free port"
+    )
+    spark: dict[str, Any] = Field(
+        default_factory=dict,
+        description='further arguments of ray.util.spark.setup_ray_cluster, for "spark": Ray on Spark\'s executors',
+    )
+
+
+class SparkConfig(Section):
+    """Spark session of stages 1 and 3. Under spark-submit the cluster's own settings win."""
+
+    master: str = Field("local[*]", description="master when started without spark-submit")
+    conf: dict[str, str] = Field(default_factory=dict, description="further Spark properties")
+
+
+class RunConfig(Section):
+    """What counts as success."""
+
+    max_failed_fraction: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of failed cells above which nothing is published; 1 publishes whatever came out, and "
+        "conf/cluster.yaml says 0.05",
+    )
+    allow_rejects_fraction: float = Field(
+        1.0, ge=0, le=1, description="share of rejected corpus rows above which the run stops before anything is asked"
+    )
+    max_removed_fraction: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the corpus's published rows that may go because their document is gone; above it nothing "
+        "is published, as the corpus was probably read in the wrong place or half written",
+    )
+    max_prompts: int | None = Field(
+        None, ge=0, description="prompts the run may ask in all; it stops before a shard that would ask more"
+    )
+    max_gpu_hours: float | None = Field(
+        None,
+        ge=0,
+        description="GPU hours the run may take in all, a CPU replica counting as one GPU; shards in flight go on",
+    )
+    scores: bool = Field(False, description="keep log-probabilities and write confidences")
+
+
+class PlanConfig(Section):
+    """What `uniner-dist plan` reckons with."""
+
+    tokens_per_second: float | None = Field(
+        None, gt=0, description="prompt tokens one replica answers per second, where no run of the workdir measured it"
+    )
+    price_per_gpu_hour: float | None = Field(None, ge=0, description="price of one GPU for an hour, in any currency")
