@@ -5,16 +5,20 @@ Reads listings and one footer, never rows. The hash is part of the run id, so a 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.utils import glob_translate
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_storage_error, open_fs, storage_words
+from uniner_dist.storage.table_formats import refuse_tables
 
 #: Endings that make a file part of a corpus.
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -43,7 +47,11 @@ def take_snapshot(path: str) -> Snapshot:
         ConfigError: nothing there, nothing readable, or folders that disagree about the partition columns.
     """
     base = _base(path)
-    infos = {name: info for name, info in _list(path).items() if _is_data(name[len(base) :])}
+    fs, stripped = open_fs(path)
+    found, seen = _list(path)
+    infos = {name: info for name, info in found.items() if _is_data(name[len(base) :])}
+    # A folder is listed whole, so its own marks are seen there; the folders above it are not.
+    refuse_tables(path, fs, [_without_wildcards(stripped) if is_glob(path) else stripped], seen, infos)
     if not infos:
         raise ConfigError(f"corpus {path}: no Parquet files there (.parquet, .parq or .pq; hidden files do not count)")
     files = sorted(infos)
@@ -66,11 +74,16 @@ def _base(path: str) -> str:
     parts = open_fs(path)[1].split("/")
     if not is_glob(path) and parts[-1].endswith(SUFFIXES):
         parts.pop()
-    globbed = next((i for i, part in enumerate(parts) if is_glob(part)), len(parts))
-    parts = parts[:globbed]
+    parts = _without_wildcards("/".join(parts)).split("/")
     while len(parts) > 1 and "=" in parts[-1]:
         parts.pop()
     return "/".join(parts)
+
+
+def _without_wildcards(path: str) -> str:
+    """The folders before the first that has a wildcard."""
+    parts = path.split("/")
+    return "/".join(parts[: next((i for i, part in enumerate(parts) if is_glob(part)), len(parts))])
 
 
 def is_glob(path: str) -> bool:
@@ -78,24 +91,35 @@ def is_glob(path: str) -> bool:
     return any(sign in path for sign in "*?[")
 
 
-def _list(path: str) -> dict[str, dict[str, Any]]:
+def _list(path: str) -> tuple[dict[str, dict[str, Any]], Iterable[str]]:
+    """Files of the corpus as name → details, and every name that was seen on the way, folders and hidden ones too."""
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     try:
         if is_glob(path):
-            found: dict[str, dict[str, Any]] = {}
-            for name, info in fs.glob(stripped, detail=True).items():
-                found |= {name: info} if info["type"] == "file" else fs.find(name, detail=True)
-            return found
+            return _list_glob(fs, stripped)
         if not fs.exists(stripped):
             raise ConfigError(f"corpus {path}: is not there")
-        return dict(fs.find(stripped, detail=True))
+        files = dict(fs.find(stripped, detail=True))
+        return files, files
     except PermissionError as error:
         raise ConfigError(f"corpus {path}: may not be read: {error}") from error
     except Exception as error:
         if isinstance(error, ConfigError) or not is_storage_error(error):
             raise
         raise ConfigError(f"corpus {path}: cannot be listed: {storage_words(error)}") from error
+
+
+def _list_glob(fs: Any, pattern: str) -> tuple[dict[str, dict[str, Any]], Iterable[str]]:
+    """Files that match, and those below folders that match."""
+    root = _without_wildcards(pattern)
+    depth = None if "**" in pattern else pattern[len(root) :].lstrip("/").count("/") + 1
+    seen = dict(fs.find(root, maxdepth=depth, withdirs=True, detail=True))
+    matches = re.compile(glob_translate(pattern)).match
+    files = {name: info for name, info in seen.items() if info["type"] == "file" and matches(name)}
+    for folder in [name for name, info in seen.items() if info["type"] != "file" and matches(name)]:
+        files |= fs.find(folder, detail=True)
+    return files, {**seen, **files}
 
 
 def _is_data(relative: str) -> bool:
