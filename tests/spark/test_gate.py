@@ -16,8 +16,9 @@ from tests.support.scripted import Answer, capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError, QualityGateError, StageError
+from uniner_dist.gate.before_bulk import pass_gate
+from uniner_dist.gate.before_publish import check_staged, close_gate
 from uniner_dist.gate.sample import read_sample
-from uniner_dist.gate.stage import check_staged, close_gate, pass_gate
 from uniner_dist.gate.verdict import has_passed
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.prompts import write_prompts

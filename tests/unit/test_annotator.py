@@ -20,7 +20,8 @@ from uniner_dist.config.schema import RayConfig
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.notebook import warm_pool as warm
 from uniner_dist.notebook.display import marked_documents
-from uniner_dist.notebook.inputs import Kind, column_names, give_back, kind_of, pieces, resolve_columns
+from uniner_dist.notebook.inputs import Kind, column_names, kind_of, pieces, resolve_columns
+from uniner_dist.notebook.results import to_input_kind
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 ANNOTATIONS = pa.schema([pa.field("doc_id", pa.int64()), *ANNOTATION_FIELDS])
@@ -172,7 +173,7 @@ def test_the_temporary_folder_goes_with_the_annotator(tmp_path: Path) -> None:
 
 def test_offsets_stay_whole_numbers_in_pandas_beside_an_absent_mention() -> None:
     rows = [annotation(1, "city", ("Rome", 2, 6)), annotation(2, "city", ("Paris", None, None))]
-    frame = give_back(pa.Table.from_pylist(rows, schema=ANNOTATIONS), pd.DataFrame(), Kind.PANDAS, [])
+    frame = to_input_kind(pa.Table.from_pylist(rows, schema=ANNOTATIONS), pd.DataFrame(), Kind.PANDAS, [])
     assert isinstance(frame["entities"][0][0]["start"], int)
     assert frame["entities"][1][0]["start"] is None
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.evaluation_data import annotation, write_annotations
 from uniner_dist.cli.app import app
-from uniner_dist.evaluation.conversations import read_conversations
 from uniner_dist.evaluation.gold import read_gold
+from uniner_dist.formats.conversations import read_conversations
 
 _ROOT = Path(__file__).parents[2]
 _PAGE = (_ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")

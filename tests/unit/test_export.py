@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 from tests.support.evaluation_data import entity
 from uniner_dist.cli.export import ExportOptions, _corpora, run_export
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.document import GoldDocument
 from uniner_dist.evaluation.gold import read_gold
-from uniner_dist.evaluation.sources import read_source, source_format
-from uniner_dist.export import tokens, writing
-from uniner_dist.export.document import Document, Mention, without_overlaps
-from uniner_dist.export.formats import FORMATS, count, get_format
-from uniner_dist.export.settings import ExportSettings
-from uniner_dist.export.tokens import borders_of, sentences, tag_bio, tokenize
+from uniner_dist.export import writing
+from uniner_dist.formats import tokens
+from uniner_dist.formats.annotated_document import Document, Mention, without_overlaps
+from uniner_dist.formats.gold_document import GoldDocument
+from uniner_dist.formats.settings import ExportSettings
+from uniner_dist.formats.sources import read_source, source_format
+from uniner_dist.formats.tokens import borders_of, sentences, tag_bio, tokenize
+from uniner_dist.formats.writers import FORMATS, count, get_format
 from uniner_dist.schemas import ENTITY
 
 LABELS = ("person", "musical artist", "Ort|a", "Ort/a")
@@ -333,7 +334,7 @@ def test_spacy_reads_every_mention_and_everything_published(tmp_path: Path) -> N
 @settings(deadline=None, max_examples=60)
 @given(st.text(st.sampled_from("aB \n.,'\u00e9\u4eac\U0001f469"), min_size=1, max_size=24), st.randoms())
 def test_any_span_of_any_text_is_a_span_of_spacy(text: str, rng: random.Random) -> None:
-    from uniner_dist.export.spacy_docbin import _doc, _pipeline
+    from uniner_dist.formats.spacy.writing import _doc, _pipeline
 
     borders = sorted(rng.sample(range(len(text) + 1), min(len(text) + 1, 4)))
     pairs = [(start, end) for start in borders for end in borders if start < end]

@@ -36,8 +36,6 @@ _DEPTH = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
 #: Imports against the layers that are still to be removed: an entry that is no longer needed fails the test.
 PENDING = {
     "completions.display -> reporting.live",
-    "evaluation.benchmark -> pipeline.stages",
-    "notebook.inputs -> notebook.display",
     "prompts.stage -> pipeline.preflight",
 }
 #: Modules at the top of the package, beside the rooms.
@@ -95,13 +93,12 @@ def test_no_room_imports_what_stands_above_it() -> None:
         if _room(above) != _room(below) and _DEPTH[_room(above)] >= _DEPTH[_room(below)]
     }
     assert wrong == PENDING & wrong
-    assert {edge for edge in PENDING if edge not in wrong and not edge.startswith("notebook")} == set()
+    assert {edge for edge in PENDING if edge not in wrong} == set()
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     below: dict[str, set[str]] = {}
     edges = _edges()
-    assert ("notebook.inputs", "notebook.display") in edges or "notebook.inputs -> notebook.display" not in PENDING
     for above, imported in edges - {tuple(edge.split(" -> ")) for edge in PENDING}:
         below.setdefault(above, set()).add(imported)
     done: set[str] = set()

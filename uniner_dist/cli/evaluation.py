@@ -49,6 +49,8 @@ def run_benchmark_command(
     say: Callable[[str], None],
 ) -> None:
     """Annotate and score every data set of a folder, and print the table."""
-    table = run_benchmark(data, output, model=model, config=config, overrides=overrides, say=say)
+    from uniner_dist.pipeline.stages import annotate
+
+    table = run_benchmark(data, output, model=model, config=config, overrides=overrides, annotate=annotate, say=say)
     print_benchmark(table, Console())
     say(f"scores: {output}/scores.json")

@@ -146,7 +146,7 @@ def complete_setting(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def complete_format(incomplete: str) -> Iterator[str]:
     """Formats of `export` that begin so, for the shell."""
-    from uniner_dist.export.formats import FORMATS
+    from uniner_dist.formats.writers import FORMATS
 
     yield from (name for name in FORMATS if name.startswith(incomplete))
 

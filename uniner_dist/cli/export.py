@@ -9,8 +9,8 @@ from typing import Any
 from uniner_dist._version import __version__
 from uniner_dist.config.loading import load_config
 from uniner_dist.errors import ConfigError
-from uniner_dist.export.formats import get_format
-from uniner_dist.export.settings import ExportSettings
+from uniner_dist.formats.settings import ExportSettings
+from uniner_dist.formats.writers import get_format
 from uniner_dist.storage.filesystem import (
     absolute,
     exists,

@@ -20,7 +20,7 @@ from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.importing import write_gold
 from uniner_dist.evaluation.measure import evaluate
 from uniner_dist.evaluation.show import interval, new_table
-from uniner_dist.evaluation.sources import read_source, source_format
+from uniner_dist.formats.sources import read_source, source_format
 from uniner_dist.storage.filesystem import absolute, exists, join, list_names, write_json
 
 #: F1 in per cent of UniNER-7B-type and UniNER-7B-type-sup on the test sets that neither was trained on: table of the
@@ -59,8 +59,8 @@ def run_benchmark(
     model: str | None = None,
     config: str | None = None,
     overrides: Sequence[str] = (),
+    annotate: Annotate,
     say: Callable[[str], None] = print,
-    annotate: Annotate | None = None,
 ) -> dict[str, Any]:
     """Annotate and score every data set of a folder.
 
@@ -71,8 +71,8 @@ def run_benchmark(
         model: as for `annotate`.
         config: YAML file, as for `annotate`.
         overrides: `key=value`, as for `annotate`.
+        annotate: does the annotating, such as `uniner_dist.pipeline.stages.annotate`.
         say: takes one line of news.
-        annotate: does the annotating; default `uniner_dist.pipeline.stages.annotate`.
 
     Returns:
         `datasets`: name → what `evaluate` returns; `mean_f1` of the official metric.
@@ -80,7 +80,6 @@ def run_benchmark(
     Raises:
         UninerError: nothing to score in `data`, or what annotating raises.
     """
-    annotate = annotate or _annotate
     datasets = find_datasets(data, output)
     configs = {one.name: _config(one, output, model, config, overrides) for one in datasets}
     scores: dict[str, Any] = {}
@@ -93,12 +92,6 @@ def run_benchmark(
     table = {"model": configs[datasets[0].name].model.name, "mean_f1": sum(f1s) / len(f1s), "datasets": scores}
     write_json(join(output, "scores.json"), table)
     return table
-
-
-def _annotate(config: Config, say: Callable[[str], None]) -> Mapping[str, Any]:
-    from uniner_dist.pipeline.stages import annotate
-
-    return annotate(config, say)
 
 
 def find_datasets(data: str, output: str) -> list[Dataset]:

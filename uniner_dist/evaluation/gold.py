@@ -14,9 +14,9 @@ from typing import Any
 
 from uniner_dist.core.scoring import Span, official_mentions
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.document import GoldDocument
 from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
-from uniner_dist.evaluation.sources import read_source, source_format
+from uniner_dist.formats.gold_document import GoldDocument
+from uniner_dist.formats.sources import read_source, source_format
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.document import GoldDocument
-from uniner_dist.evaluation.sources import read_source, source_format
+from uniner_dist.formats.gold_document import GoldDocument
+from uniner_dist.formats.sources import read_source, source_format
 from uniner_dist.storage.filesystem import exists, find_files, join, read_bytes, write_bytes
 
 _FILE: Final = "part-0.parquet"

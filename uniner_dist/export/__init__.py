@@ -2,5 +2,5 @@
 
 `joining` brings mentions and texts together with Spark, `writing` turns them into files inside of Spark's tasks, and
 one module per format says what its files look like. The way back, corrected annotations as gold, is
-`uniner_dist.evaluation.sources`.
+`uniner_dist.formats.sources`.
 """

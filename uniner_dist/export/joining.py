@@ -19,8 +19,8 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.rows import check_columns, list_dataset
-from uniner_dist.export.settings import ExportSettings
 from uniner_dist.export.writing import COUNTERS, DocumentWriter
+from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.prompts.corpus import is_usable_text
 from uniner_dist.schemas import ENTITY
 from uniner_dist.spark.datasets import map_in_arrow, read_table

@@ -12,9 +12,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.export.document import Document
-from uniner_dist.export.formats import FORMATS, count
-from uniner_dist.export.settings import ExportSettings
+from uniner_dist.formats.annotated_document import Document
+from uniner_dist.formats.settings import ExportSettings
+from uniner_dist.formats.writers import FORMATS, count
 from uniner_dist.storage.filesystem import join, write_bytes
 
 #: A file is closed at so many documents, or at so many characters of text.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from uniner_dist.gate.figures import GOLD, SAMPLE
 from uniner_dist.gate.sample import forget_documents
-from uniner_dist.gate.stage import GOLD, SAMPLE
 from uniner_dist.gate.verdict import GatePlace
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import exists, join, list_names, remove

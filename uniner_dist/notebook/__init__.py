@@ -2,6 +2,6 @@
 
 from uniner_dist.notebook.annotator import Annotator
 from uniner_dist.notebook.display import show
-from uniner_dist.notebook.inputs import Annotations
+from uniner_dist.notebook.results import Annotations
 
 __all__ = ["Annotations", "Annotator", "show"]

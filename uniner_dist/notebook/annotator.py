@@ -18,7 +18,8 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.model.identity import display_name
 from uniner_dist.notebook import display as showing
 from uniner_dist.notebook import inputs as frames
-from uniner_dist.notebook.inputs import Annotations, Columns, Kind
+from uniner_dist.notebook.inputs import Columns, Kind
+from uniner_dist.notebook.results import Annotations, to_input_kind
 from uniner_dist.notebook.warm_pool import Warm
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -119,7 +120,7 @@ class Annotator:
         done = list(self._in_memory(data, kind, columns, types, _ROWS, limit))
         found = [annotations for annotations, _ in done]
         texts = list(itertools.chain.from_iterable(texts for _, texts in done))
-        return frames.give_back(pa.concat_tables(found) if found else _nothing(columns), data, kind, texts)
+        return to_input_kind(pa.concat_tables(found) if found else _nothing(columns), data, kind, texts)
 
     def stream(
         self,
@@ -138,7 +139,7 @@ class Annotator:
         """
         kind, columns = self._look(data, types, id, text, keep)
         for found, texts in self._in_memory(data, kind, columns, types, rows, None):
-            yield frames.give_back(found, data, kind, texts)
+            yield to_input_kind(found, data, kind, texts)
 
     def show(
         self,

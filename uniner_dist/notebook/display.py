@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.notebook.inputs import ID, TEXT, Annotations, Kind, as_arrow, column_names, kind_of, unknown_column
+from uniner_dist.notebook.inputs import ID, TEXT, Kind, as_arrow, column_names, kind_of, unknown_column
 from uniner_dist.reporting.highlight import Marked, documents_html
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -47,7 +47,7 @@ def marked_documents(
     annotations: Any, corpus: Any = None, id: str | None = None, text: str | None = None, limit: int = 8
 ) -> tuple[list[Marked], list[str]]:
     """What to show of annotations, and all labels in their order; arguments as for `show`."""
-    if isinstance(annotations, Annotations):
+    if isinstance(annotations, list) and hasattr(annotations, "texts"):  # `Annotations`
         rows, texts, id = list(annotations), dict(enumerate(annotations.texts)), ID
         chosen = _first_ids(rows, id, limit)
     else:

@@ -1,7 +1,7 @@
-"""Whatever a notebook holds, as an Arrow table and back: strings, lists, pandas and Spark DataFrames, Arrow tables.
+"""Whatever a notebook holds, as Arrow tables: strings, lists, pandas and Spark DataFrames, Arrow tables.
 
-Enters: the user's data and the names of columns. Leaves: a table of id, text and kept columns with ids that are there
-and unique; later, annotations of the kind that came in. Nothing is imported that the data did not bring along.
+The user's data and the names of columns are turned into tables of id, text and kept columns, with ids that are there
+and unique. Nothing is imported that the data did not bring along.
 """
 
 from __future__ import annotations
@@ -46,29 +46,6 @@ class Columns:
     def id_name(self) -> str:
         """The id column of the annotations."""
         return self.id or ID
-
-
-class Annotations(list[dict[str, Any]]):
-    """Annotations of plain strings: one dict per text and entity type, keys as the columns of `schemas.py`.
-
-    `doc_id` is the position of the text in what was given, `texts` are those texts. A notebook shows the list with
-    its mentions marked.
-    """
-
-    def __init__(self, rows: Iterable[dict[str, Any]] = (), texts: Sequence[str] = ()) -> None:
-        super().__init__(rows)
-        self.texts = list(texts)
-
-    def to_pandas(self) -> Any:
-        """The same as a pandas DataFrame."""
-        import pandas as pd
-
-        return pd.DataFrame(list(self))
-
-    def _repr_html_(self) -> str:
-        from uniner_dist.notebook.display import marked_documents, to_html
-
-        return to_html(*marked_documents(self, limit=20))
 
 
 def kind_of(data: Any) -> Kind:
@@ -243,27 +220,3 @@ def _with_plain_text(table: pa.Table, columns: Columns) -> pa.Table:
     text = text.cast(pa.string())
     _to_arrow(lambda: text.validate(full=True), columns.text)
     return table.set_column(table.schema.get_field_index(columns.text), columns.text, text)
-
-
-def give_back(annotations: pa.Table, data: Any, kind: Kind, texts: Sequence[str]) -> Any:
-    """Annotations in the kind of the data they are of."""
-    if kind is Kind.STRINGS:
-        return Annotations(annotations.to_pylist(), texts)
-    if kind is Kind.PANDAS:
-        return annotations.to_pandas(integer_object_nulls=True)  # else offsets beside an absent one become floats
-    if kind is Kind.ARROW:
-        return annotations
-    return data.sparkSession.createDataFrame(_for_spark(annotations), schema=_spark_schema(annotations.schema))
-
-
-def _for_spark(annotations: pa.Table) -> Any:
-    """What `createDataFrame` takes: Spark 4 an Arrow table, Spark 3 rows."""
-    import pyspark
-
-    return annotations if int(pyspark.__version__.split(".")[0]) >= 4 else annotations.to_pylist()
-
-
-def _spark_schema(schema: pa.Schema) -> Any:
-    from uniner_dist.spark.session import spark_schema
-
-    return spark_schema(schema)

@@ -153,7 +153,7 @@ def run_gate(run: Run, say: Say = print) -> None:
         return
     if not exists(run.layout.shards):
         raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
-    from uniner_dist.gate.stage import pass_gate
+    from uniner_dist.gate.before_bulk import pass_gate
 
     with _spark(run, "gate") as spark:
         try:
@@ -221,7 +221,7 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     if not again and is_published(run):
         return _finished(run, say)
     from uniner_dist.annotations import publish, write_annotations, write_card
-    from uniner_dist.gate.stage import check_staged, close_gate
+    from uniner_dist.gate.before_publish import check_staged, close_gate
 
     marker = read_marker(run.config.output.path) or {"runs": {}}
     again = again or (run.id in marker["runs"] and not is_current(marker, run.id))

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.document import GoldDocument
+from uniner_dist.formats.gold_document import GoldDocument
 
 #: Comment in annotation.conf of an export of ours: which label a type of brat's stands for, as a JSON string.
 LABEL_COMMENT: Final = "uniner-dist label"

@@ -2,7 +2,7 @@
 
 Mentions may overlap. A line break inside of a mention splits its span in two, as brat writes it. Scores and matches
 other than exact stand in notes. brat's types are words of ASCII: the labels that they stand for are in visual.conf,
-which brat shows, and in annotation.conf for `uniner_dist.evaluation.brat`, which reads the files back.
+which brat shows, and in annotation.conf for `uniner_dist.formats.brat.reading`, which reads the files back.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.brat import LABEL_COMMENT
-from uniner_dist.export.document import Document, Mention
-from uniner_dist.export.settings import ExportSettings
+from uniner_dist.formats.annotated_document import Document, Mention
+from uniner_dist.formats.brat.reading import LABEL_COMMENT
+from uniner_dist.formats.settings import ExportSettings
 
 #: Longest name of a file on nearly all file systems, less the ending.
 _NAME_BYTES = 250

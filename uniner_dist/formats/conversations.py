@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from uniner_dist.core.parse import official_items
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.document import GoldDocument
+from uniner_dist.formats.gold_document import GoldDocument
 
 _TEXT: Final = "Text: "
 _QUESTION: Final = re.compile(r"What describes (.*) in the text\?", re.DOTALL)

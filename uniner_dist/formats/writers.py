@@ -1,4 +1,4 @@
-"""The formats by name, and what each of them is made of."""
+"""The formats that are written, by name, and what each of them is made of."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.export import brat, conll, hf, jsonl, labelstudio, spacy_docbin
-from uniner_dist.export.document import Document
-from uniner_dist.export.settings import ExportSettings
+from uniner_dist.formats.annotated_document import Document, without_overlaps
+from uniner_dist.formats.brat import writing as brat
+from uniner_dist.formats.conll import writing as conll
+from uniner_dist.formats.huggingface import writing as huggingface
+from uniner_dist.formats.jsonlines import writing as jsonlines
+from uniner_dist.formats.labelstudio import writing as labelstudio
+from uniner_dist.formats.settings import ExportSettings
+from uniner_dist.formats.spacy import writing as spacy
 
 File = tuple[str, bytes]
 
@@ -40,11 +45,11 @@ class Format:
 
 FORMATS: Final[Mapping[str, Format]] = {
     "conll": Format(conll.files, flat=True, keeps_absent=False),
-    "spacy": Format(spacy_docbin.files, library="spacy"),
+    "spacy": Format(spacy.files, library="spacy"),
     "labelstudio": Format(labelstudio.files, labelstudio.extras),
-    "hf": Format(hf.files, hf.extras),
+    "hf": Format(huggingface.files, huggingface.extras),
     "brat": Format(brat.files, brat.extras, keeps_absent=False),
-    "jsonl": Format(jsonl.files),
+    "jsonl": Format(jsonlines.files),
 }
 
 
@@ -64,8 +69,6 @@ def get_format(name: str) -> Format:
 
 def count(document: Document, chosen: Format) -> dict[str, Any]:
     """What a format keeps and loses of a document."""
-    from uniner_dist.export.document import without_overlaps
-
     mentions = document.mentions()
     absent = len(document.absent())
     return {

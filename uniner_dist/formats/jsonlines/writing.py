@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from uniner_dist.export.document import Document
-from uniner_dist.export.settings import ExportSettings
+from uniner_dist.formats.annotated_document import Document
+from uniner_dist.formats.settings import ExportSettings
 
 
 def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:

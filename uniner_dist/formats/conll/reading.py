@@ -1,8 +1,9 @@
 """CoNLL files: one token per line, its tag in the last column, blank lines between sentences.
 
 The text of such a file enters, documents with entities and true offsets leave. Reads BIO (IOB1 and IOB2), BIOES and
-BILOU alike, because a tag that cannot continue a mention of its type begins one. Files of `uniner_dist.export.conll`
-also say in comments what the text was, so that offsets are those in the corpus, and which types were answered.
+BILOU alike, because a tag that cannot continue a mention of its type begins one. Files of
+`uniner_dist.formats.conll.writing` also say in comments what the text was, so that offsets are
+those in the corpus, and which types were answered.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.document import GoldDocument
+from uniner_dist.formats.gold_document import GoldDocument
 
 #: Comments of a document exported by us, all JSON: its id, its text, and the types that were answered for it.
 ID_COMMENT: Final = "uniner_id"

@@ -1,7 +1,8 @@
 """CoNLL: a token and its BIO tag on each line, with a tab between them, and a blank line behind each sentence.
 
 Each document begins with comments: its id, also as JSON, the types that were answered for it, and its text as a
-JSON string, by which `uniner_dist.evaluation.conll` finds the offsets in the text as stored. Other readers skip them.
+JSON string, by which `uniner_dist.formats.conll.reading` finds the offsets in the text as stored. Other readers skip
+them.
 Of mentions that overlap the one by `without_overlaps` is kept.
 """
 
@@ -12,10 +13,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.conll import ID_COMMENT, TEXT_COMMENT, TYPES_COMMENT
-from uniner_dist.export.document import Document, without_overlaps
-from uniner_dist.export.settings import ExportSettings
-from uniner_dist.export.tokens import borders_of, sentences, tag_bio, tokenize
+from uniner_dist.formats.annotated_document import Document, without_overlaps
+from uniner_dist.formats.conll.reading import ID_COMMENT, TEXT_COMMENT, TYPES_COMMENT
+from uniner_dist.formats.settings import ExportSettings
+from uniner_dist.formats.tokens import borders_of, sentences, tag_bio, tokenize
 
 _LINE_BREAK = re.compile(r"[\r\n\t]")
 

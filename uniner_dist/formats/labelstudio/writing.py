@@ -1,7 +1,7 @@
 """Label Studio: tasks to import, the annotations as predictions to correct, and the labelling interface for them.
 
 Offsets are code points, as Label Studio stores them. Mentions may overlap. What has no place there (types without an
-answer, mentions that stand nowhere) goes with the task's data. `uniner_dist.evaluation.labelstudio` reads what
+answer, mentions that stand nowhere) goes with the task's data. `uniner_dist.formats.labelstudio.reading` reads what
 Label Studio exports as JSON.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from uniner_dist.export.document import Document, Mention
-from uniner_dist.export.settings import ExportSettings
+from uniner_dist.formats.annotated_document import Document, Mention
+from uniner_dist.formats.settings import ExportSettings
 
 _FROM, _TO = "label", "text"
 

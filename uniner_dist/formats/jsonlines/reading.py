@@ -13,7 +13,7 @@ from typing import Any
 
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.document import GoldDocument
+from uniner_dist.formats.gold_document import GoldDocument
 
 
 def read_jsonl(content: str, stem: str, path: str = "") -> list[GoldDocument]:

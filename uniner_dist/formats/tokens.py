@@ -14,7 +14,7 @@ from typing import Final
 
 from uniner_dist.core.characters import is_inside
 from uniner_dist.core.passages import SENTENCE_END
-from uniner_dist.export.document import Mention
+from uniner_dist.formats.annotated_document import Mention
 
 _ASCII_TOKEN: Final = re.compile(r"\w+|[^\w\s]", re.ASCII)
 _CHUNK: Final = re.compile(r"\S+")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.document import GoldDocument
+from uniner_dist.formats.gold_document import GoldDocument
 
 #: Keys of a task's data that may name the document.
 _IDS: Final = ("doc_id", "id")

@@ -13,8 +13,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from uniner_dist.export.document import Document, Mention, without_overlaps
-from uniner_dist.export.settings import ExportSettings
+from uniner_dist.formats.annotated_document import Document, Mention, without_overlaps
+from uniner_dist.formats.settings import ExportSettings
 
 #: Where spaCy's span categoriser looks by default.
 SPANS_KEY = "sc"

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from uniner_dist.export.document import Document, without_overlaps
-from uniner_dist.export.settings import ExportSettings
-from uniner_dist.export.tokens import borders_of, tag_bio, tokenize
+from uniner_dist.formats.annotated_document import Document, without_overlaps
+from uniner_dist.formats.settings import ExportSettings
+from uniner_dist.formats.tokens import borders_of, tag_bio, tokenize
 
 _ENTITY = pa.struct(
     [

@@ -1,0 +1,1 @@
+"""Tokens in columns: CoNLL files and their relatives, read and written."""

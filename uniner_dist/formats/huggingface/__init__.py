@@ -1,0 +1,1 @@
+"""Datasets of Hugging Face, read and written."""

@@ -1,0 +1,1 @@
+"""Label Studio: its JSON export read, its tasks written."""

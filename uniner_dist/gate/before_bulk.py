@@ -1,0 +1,176 @@
+"""The gate before the bulk: its documents annotated by a small run of their own, and judged.
+
+The small run is the same `annotate` with the same model, questions and store; its documents are named `gold/<id>` and
+`sample/<id>`. Its figures are returned, or a `QualityGateError` is raised before anything of the bulk was asked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from uniner_dist.config.loading import validate_tree
+from uniner_dist.config.schema import Config
+from uniner_dist.errors import ConfigError, QualityGateError
+from uniner_dist.evaluation.gold_slice import GoldSlice, read_gold_slice
+from uniner_dist.evaluation.importing import write_gold
+from uniner_dist.evaluation.measure import evaluate
+from uniner_dist.formats.gold_document import GoldDocument
+from uniner_dist.gate.documents import corpus_texts, sample_ids, unchanged
+from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, rates, read_cells, sources_of
+from uniner_dist.gate.sample import Sample, Source, read_sample
+from uniner_dist.gate.verdict import GatePlace, before_words, gate_place, judge, read_verdict
+from uniner_dist.run.run import Run
+from uniner_dist.spark.session import stage
+from uniner_dist.storage.filesystem import read_json, write_json
+
+Annotate = Callable[[Config], Mapping[str, Any]]
+Say = Callable[[str], None]
+
+
+def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> dict[str, Any]:
+    """Measure (or remember) and judge.
+
+    Args:
+        annotate: does a whole run of its own, and leaves the Spark session alone.
+
+    Returns:
+        The figures: `gold`, `drift`, `documents`, `sample`; see docs/growing.md.
+
+    Raises:
+        QualityGateError: the figures are not good enough; they stand in its `figures`.
+        ConfigError: the corpus has none of the gold documents.
+    """
+    gold = read_gold_slice(run.config)
+    place = gate_place(run, gold)
+    figures = read_verdict(place) or _measure(spark, run, gold, place, annotate, say)
+    for line in before_words(figures):
+        say(f"gate: {line}")
+    problems = judge(run.config.gate, figures)
+    if problems:
+        prompts = read_json(run.layout.prompts_summary)["prompts"]
+        where = f"none of the run's {prompts:,} prompts was asked and nothing was published; see {place.root}"
+        raise QualityGateError(problems, where, figures)
+    write_json(place.verdict, figures)
+    return figures
+
+
+def _measure(
+    spark: SparkSession, run: Run, gold: GoldSlice | None, place: GatePlace, annotate: Annotate, say: Say
+) -> dict[str, Any]:
+    """Annotate the gate's documents and take all figures."""
+    with stage(spark, "gate"):
+        gold_texts = _gold_texts(spark, run, gold)
+        pinned = read_sample(run.config.output.path)
+        sample_texts = _sample_texts(spark, run, pinned)
+        known = [GOLD + one for one in _in_corpus(spark, run, gold_texts, gold is not None and not gold.texts)]
+        known += [SAMPLE + one for one in _in_corpus(spark, run, sample_texts, pinned is None)]
+    figures: dict[str, Any] = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "run_id": None,
+        "gold": None,
+        "drift": None,
+        "sample": len(sample_texts),
+        "in_corpus": known,  # gold first
+    }
+    if not gold_texts and not sample_texts:
+        return figures
+    labels = set(gold.labels) if gold and not sample_texts else {entity_type.label for entity_type in run.config.types}
+    _write_documents(place, gold, gold_texts, sample_texts)
+    say(f"gate: annotating {len(gold_texts):,} gold documents and {len(sample_texts):,} of the sample first")
+    figures["run_id"] = annotate(own_config(run, place, labels))["run_id"]
+    if gold:
+        figures["gold"] = _score(run, gold, place)
+    if pinned and sample_texts:
+        figures["drift"] = _drift(run, pinned, place)
+    return figures
+
+
+def _gold_texts(spark: SparkSession, run: Run, gold: GoldSlice | None) -> Mapping[str, str]:
+    if gold is None or gold.texts:
+        return gold.texts if gold else {}
+    texts = corpus_texts(spark, run, gold.answers)
+    if not texts:
+        raise ConfigError(
+            f"gate.gold {run.config.gate.gold}: the corpus has none of its {len(gold.answers):,} documents; name the "
+            "dataset with their texts by gate.corpus"
+        )
+    return texts
+
+
+def _sample_texts(spark: SparkSession, run: Run, pinned: Sample | None) -> Mapping[str, str]:
+    """The sample to annotate; nothing if all its answers are from this very model and question."""
+    count = run.config.gate.sample
+    if not count:
+        return {}
+    if pinned is None:
+        return corpus_texts(spark, run, sample_ids(spark, run, count))
+    news = [label for label, source in sources_of(run).items() if not _same_answers(pinned.sources.get(label), source)]
+    return pinned.texts if news else {}
+
+
+def _same_answers(one: Source | None, other: Source) -> bool:
+    return one is not None and (one.ask, one.fingerprint) == (other.ask, other.fingerprint)
+
+
+def _in_corpus(spark: SparkSession, run: Run, texts: Mapping[str, str], taken_from_it: bool) -> Iterable[str]:
+    return texts if taken_from_it else unchanged(spark, run, texts)
+
+
+def _write_documents(
+    place: GatePlace, gold: GoldSlice | None, gold_texts: Mapping[str, str], sample_texts: Mapping[str, str]
+) -> None:
+    answers = gold.answers if gold else {}
+    slice_ = [
+        GoldDocument(GOLD + doc_id, text, {name: list(mentions) for name, mentions in answers[doc_id].items()})
+        for doc_id, text in sorted(gold_texts.items())
+    ]
+    sample = [GoldDocument(SAMPLE + doc_id, text) for doc_id, text in sorted(sample_texts.items())]
+    write_gold([*slice_, *sample], place.corpus, place.gold)
+
+
+def own_config(run: Run, place: GatePlace, labels: Iterable[str]) -> Config:
+    """The configuration of the gate's own run: the same model, engine and store, another corpus and output."""
+    tree = run.config.model_dump()
+    tree["corpus"] = {"path": place.corpus, "id_column": "doc_id", "text_column": "text"}
+    tree["output"] = {"path": place.annotations, "partition_by": ["entity_type"]}
+    tree["workdir"] = place.work
+    wanted = set(labels)
+    tree["types"] = [entity_type for entity_type in tree["types"] if entity_type["label"] in wanted]
+    # Failures are part of what the gate judges: they must not end its run.
+    tree["run"] |= {"max_failed_fraction": 1.0, "allow_rejects_fraction": 1.0}
+    tree["run"] |= {"max_prompts": None, "max_gpu_hours": None}
+    tree["gate"] = {}
+    return validate_tree(tree)
+
+
+def _score(run: Run, gold: GoldSlice, place: GatePlace) -> dict[str, Any]:
+    scores = evaluate(place.annotations, place.gold)
+    write_json(place.scores, scores)
+    missing = len(gold.answers) - scores["documents"]
+    about = {"path": run.config.gate.gold, "texts": gold.source, "without_text": missing}
+    return about | gold_figures(scores)
+
+
+def _drift(run: Run, pinned: Sample, place: GatePlace) -> dict[str, Any] | None:
+    """The sample's answers against the pinned ones, for labels asked alike then and now by different models."""
+    sources = sources_of(run)
+    labels = [
+        label
+        for label, source in sources.items()
+        if label in pinned.sources
+        and pinned.sources[label].ask == source.ask
+        and pinned.sources[label].fingerprint != source.fingerprint
+    ]
+    if not labels:
+        return None
+    answers = read_cells(place.annotations, "doc_id")
+    keys = [(doc_id, label) for doc_id in pinned.texts for label in labels]
+    before = {key: pinned.cells.get(key) for key in keys}
+    summary = compare(before, {key: answers.get((SAMPLE + key[0], key[1])) for key in keys})
+    earlier = [{"label": label, "model": s.model, "run_id": s.run_id} for label, s in pinned.sources.items()]
+    write_json(place.drift, {"before": [one for one in earlier if one["label"] in labels], **summary})
+    return rates(summary, keys) | {"labels": labels}

@@ -1,0 +1,134 @@
+"""The gate before publishing: the run's own answers to the gate's documents, compared with what the gate got.
+
+A `QualityGateError` is raised before anything was published. After publication the answers to the sample are pinned and
+the gate's texts are removed (`close_gate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from uniner_dist.annotations.stage import read_staged
+from uniner_dist.core.differences import Cell
+from uniner_dist.errors import QualityGateError, StageError
+from uniner_dist.evaluation.answer import Row
+from uniner_dist.evaluation.gold import read_gold
+from uniner_dist.evaluation.gold_slice import read_gold_slice
+from uniner_dist.evaluation.rows import list_dataset
+from uniner_dist.evaluation.tally import Tally
+from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, own_id, rates, read_cells, sources_of
+from uniner_dist.gate.sample import Cells, Sample, read_sample, write_sample
+from uniner_dist.gate.verdict import GatePlace, gate_place, is_gated, judge, published_words, read_verdict
+from uniner_dist.run.run import Run
+from uniner_dist.spark.datasets import read_table
+from uniner_dist.spark.session import column, describe, stage
+from uniner_dist.storage.filesystem import exists, remove, write_json
+
+Say = Callable[[str], None]
+
+
+def check_staged(spark: SparkSession, run: Run, say: Say) -> dict[str, Any] | None:
+    """Judge the run's own answers for the gate's documents, as they are about to be published.
+
+    Looked at are documents that stand in the corpus with the gate's text: F1 where all gold documents do, and agreement
+    with the answers that the gate got, which only chance in the order of batches may change.
+
+    Returns:
+        The figures of `pass_gate`, with `published`: the same kind of figures of the run's own answers. None without a
+        gate.
+
+    Raises:
+        QualityGateError: not good enough; nothing was published.
+        StageError: the gate was not passed yet.
+    """
+    if not is_gated(run):
+        return None
+    gold = read_gold_slice(run.config)
+    place = gate_place(run, gold)
+    figures = read_verdict(place)
+    if figures is None:
+        raise StageError(
+            f"run {run.id}: its quality gate was not passed yet; run `uniner-dist gate --workdir {run.layout.workdir} "
+            f"--run {run.id}` first"
+        )
+    # A publication that has begun cannot be undone, and takes the staged files away.
+    if exists(run.layout.staging) and not exists(run.layout.publication):
+        with stage(spark, "gate"):
+            figures["published"] = _measure_staged(spark, run, place, figures)
+        problems = judge(run.config.gate, figures["published"])
+        if problems:
+            where = f"the run's own answers to the gate's documents; nothing was published; see {run.layout.staging}"
+            raise QualityGateError(problems, where, figures)
+        write_json(place.verdict, figures)
+        say(f"gate: {published_words(figures['published'])}")
+    return figures
+
+
+def close_gate(run: Run) -> None:
+    """After publication: pin the sample's answers, and remove the gate's texts. May be done again."""
+    if not is_gated(run):
+        return
+    place = gate_place(run, read_gold_slice(run.config))
+    figures = read_verdict(place)
+    if figures is None or not exists(place.corpus):
+        return
+    if figures["sample"]:
+        texts = {own_id(name): text for name, text in _read_corpus(place).items() if name.startswith(SAMPLE)}
+        answers = read_cells(place.annotations, "doc_id")
+        cells = {(own_id(name), label): cell for (name, label), cell in answers.items() if name.startswith(SAMPLE)}
+        # Another run may have pinned its sample meanwhile, and a document may have been taken out of it: it stands.
+        sample = read_sample(run.config.output.path) or Sample(texts, {}, {})
+        cells = {key: cell for key, cell in cells.items() if key[0] in sample.texts}
+        if cells:
+            write_sample(run.config.output.path, sample.updated(sources_of(run), cells))
+    for path in (place.work, place.corpus):
+        remove(path)
+
+
+def _measure_staged(spark: SparkSession, run: Run, place: GatePlace, figures: Mapping[str, Any]) -> dict[str, Any]:
+    names: dict[str, str] = {}
+    for name in figures["in_corpus"]:  # a document that is gold and in the sample counts as gold
+        names.setdefault(own_id(name), name)
+    result: dict[str, Any] = {"gold": None, "bulk": None}
+    if not names:
+        return result
+    rows = [_row(names[row["id"]], row) for row in _staged_rows(spark, run, names)]
+    gate_answers: Cells = read_cells(place.annotations, "doc_id")
+    own = {(row.doc_id, row.entity_type): Cell.of(row.outcome, row.entities) for row in rows}
+    keys = [key for key in own if key in gate_answers]
+    result["bulk"] = rates(compare({key: gate_answers[key] for key in keys}, own), keys)
+    gold = figures["gold"]
+    if gold and gold["documents"] == sum(name.startswith(GOLD) for name in figures["in_corpus"]):
+        scores = Tally(read_gold(place.gold))
+        for row in rows:
+            if row.doc_id.startswith(GOLD):
+                scores.add(row)
+        result["gold"] = gold_figures(scores.scores())
+    return result
+
+
+def _staged_rows(spark: SparkSession, run: Run, doc_ids: Iterable[str]) -> list[Mapping[str, Any]]:
+    """The staged annotations of a handful of documents."""
+    describe(spark, "answers to the gate's documents")
+    places = read_table(spark, run.layout.occurrences)
+    staged: DataFrame = read_staged(spark, run, places)
+    wanted = spark.createDataFrame([(one,) for one in doc_ids], "id string")
+    doc_id = column(run.config.corpus.id_column).cast("string").alias("id")
+    rows = staged.select(doc_id, "entity_type", "entities", "outcome", "raw_output")
+    return [row.asDict(recursive=True) for row in rows.join(F.broadcast(wanted), "id", "left_semi").collect()]
+
+
+def _row(name: str, row: Mapping[str, Any]) -> Row:
+    return Row(name, row["entity_type"], row["entities"], row["outcome"], row["raw_output"])
+
+
+def _read_corpus(place: GatePlace) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for file in list_dataset("corpus", place.corpus):
+        for batch in file.batches(["doc_id", "text"]):
+            texts |= dict(zip(*(values.to_pylist() for values in batch.columns), strict=True))
+    return texts

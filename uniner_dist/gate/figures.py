@@ -1,0 +1,64 @@
+"""What the gate measures with: its own documents' names, their answers, and comparisons and scores as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from uniner_dist.comparison.tally import Tally
+from uniner_dist.core.differences import Cell
+from uniner_dist.evaluation.rows import list_dataset
+from uniner_dist.gate.sample import Source
+from uniner_dist.run.run import Run
+
+#: Put before the ids of the gate's own documents.
+GOLD: Final = "gold/"
+SAMPLE: Final = "sample/"
+
+
+def own_id(name: str) -> str:
+    """The document's own id."""
+    return name.split("/", 1)[1]
+
+
+def read_cells(path: str, id_column: str) -> dict[tuple[str, str], Cell]:
+    """All answers of a small annotations dataset, by (document id as a string, label)."""
+    cells = {}
+    for file in list_dataset("annotations", path):
+        for batch in file.batches([id_column, "entity_type", "outcome", "entities"]):
+            for row in batch.to_pylist():
+                cells[str(row[id_column]), row["entity_type"]] = Cell.of(row["outcome"], row["entities"])
+    return cells
+
+
+def sources_of(run: Run) -> dict[str, Source]:
+    """Label → what gives this run's answers for it."""
+    types = run.config.types
+    return {one.label: Source(one.ask, run.fingerprint, run.model_name, run.id) for one in types}
+
+
+def gold_figures(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Of all scores against gold, those that are judged and shown."""
+    official = scores["official"]
+    return {
+        "documents": scores["documents"],
+        "pairs": scores["pairs"]["gold"],
+        "failed": scores["pairs"]["failed"],
+        **{name: official[name] for name in ("precision", "recall", "f1")},
+        "interval": official["intervals"]["f1"],
+        "by_type": {label: of_type["official"]["f1"] for label, of_type in scores["by_type"].items()},
+    }
+
+
+def compare(before: Mapping[Any, Cell | None], after: Mapping[Any, Cell | None]) -> dict[str, Any]:
+    """Two sets of answers side by side; `before` says which ones."""
+    tally = Tally()
+    for (doc_id, label), cell in before.items():
+        tally.add(doc_id, label, cell, after[doc_id, label])
+    return tally.summary()
+
+
+def rates(summary: Mapping[str, Any], keys: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Of a comparison, the figures that are judged and shown."""
+    figures = {name: summary[name] for name in ("cells", "same", "agreement", "f1", "intervals", "outcomes")}
+    return {"documents": len({doc_id for doc_id, _ in keys}), **figures}

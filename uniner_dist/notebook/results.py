@@ -1,0 +1,56 @@
+"""Annotations in the kind of the data that they are of: a list for strings, else a table or a DataFrame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from uniner_dist.notebook.display import marked_documents, to_html
+from uniner_dist.notebook.inputs import Kind
+
+
+class Annotations(list[dict[str, Any]]):
+    """Annotations of plain strings: one dict per text and entity type, keys as the columns of `schemas.py`.
+
+    `doc_id` is the position of the text in what was given, `texts` are those texts. A notebook shows the list with
+    its mentions marked.
+    """
+
+    def __init__(self, rows: Iterable[dict[str, Any]] = (), texts: Sequence[str] = ()) -> None:
+        super().__init__(rows)
+        self.texts = list(texts)
+
+    def to_pandas(self) -> Any:
+        """The same as a pandas DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self))
+
+    def _repr_html_(self) -> str:
+        return to_html(*marked_documents(self, limit=20))
+
+
+def to_input_kind(annotations: pa.Table, data: Any, kind: Kind, texts: Sequence[str]) -> Any:
+    """Annotations in the kind of the data they are of."""
+    if kind is Kind.STRINGS:
+        return Annotations(annotations.to_pylist(), texts)
+    if kind is Kind.PANDAS:
+        return annotations.to_pandas(integer_object_nulls=True)  # else offsets beside an absent one become floats
+    if kind is Kind.ARROW:
+        return annotations
+    return data.sparkSession.createDataFrame(_for_spark(annotations), schema=_spark_schema(annotations.schema))
+
+
+def _for_spark(annotations: pa.Table) -> Any:
+    """What `createDataFrame` takes: Spark 4 an Arrow table, Spark 3 rows."""
+    import pyspark
+
+    return annotations if int(pyspark.__version__.split(".")[0]) >= 4 else annotations.to_pylist()
+
+
+def _spark_schema(schema: pa.Schema) -> Any:
+    from uniner_dist.spark.session import spark_schema
+
+    return spark_schema(schema)
