@@ -47,6 +47,7 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
 
     from benchmarks.replica_alone import complete_all, load_replica, read_answers, write_prompt_shards
     from uniner_dist.completions.engine import EngineSpec
+    from uniner_dist.completions.replica import actor
     from uniner_dist.config.schema import ModelConfig, PoolConfig
 
     settings = parse_settings(words)
@@ -64,12 +65,12 @@ def run_variant(folder: Path, words: str) -> dict[str, Any]:
         "vllm", ModelConfig(name="demo"), 2048, block_size=block_size, prefix_tails=prefix_tails, extra=settings
     )
     replica = load_replica(folder, engine, max_in_flight)
-    loaded: Any = replica._engine
+    loaded: Any = replica.engine
     if not stop_empty:
         changes |= {"stop_token_ids": []}
     loaded._params = msgspec.structs.replace(loaded._params, **changes)
     steps = _timed(loaded, "step")
-    around = [_timed(replica, name) for name in ("_assemble", "_table")]
+    around = [_timed(actor, name) for name in ("assemble", "completions_table")]
     in_process = os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     forward = _timed(_model(loaded), "forward") if in_process else []
     clock = Clock()

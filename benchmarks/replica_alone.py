@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.completions.engine import EngineSpec
-from uniner_dist.completions.queue import Work
 from uniner_dist.completions.replica import Replica, ReplicaSpec, WorkResult
+from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.schema import ModelConfig, PoolConfig
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.template import DEFAULT_TEMPLATE
@@ -69,7 +69,7 @@ def complete_all(
 ) -> list[WorkResult]:
     """Answer every shard, by default with as many at a time as the pool would hand out."""
     with ThreadPoolExecutor(at_a_time) as threads:
-        return list(threads.map(lambda shard: replica.complete(Work(shard)), shards))
+        return list(threads.map(lambda shard: replica.complete(WorkItem(shard)), shards))
 
 
 def read_answers(folder: Path, shards: Sequence[str]) -> dict[str, str]:

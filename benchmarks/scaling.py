@@ -15,6 +15,7 @@ import random
 import resource
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,16 +24,16 @@ from unittest.mock import patch
 
 import ray.exceptions
 
-from uniner_dist.completions import placement, pool
-from uniner_dist.completions.queue import Shard as ManifestShard
-from uniner_dist.completions.queue import Work, order_shards
+from uniner_dist.completions import placement
+from uniner_dist.completions.decisions import order_shards
+from uniner_dist.completions.pool import pool, replica_set, settling
 from uniner_dist.completions.replica import WorkResult
+from uniner_dist.completions.work import Shard as ManifestShard
+from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.schema import PoolConfig
 
 NEVER = float("inf")
 TOKENS_PER_PROMPT = 90
-#: The pool knocks at a node's door before it blames a replica that died there.
-ALWAYS_ANSWERS = patch.object(placement, "_answers", lambda node: True)
 
 
 class Clock:
@@ -99,7 +100,7 @@ class Actor:
         self._ready_at = NEVER
         self._node = world.rng.choice(list(world.node_names()))
         self._works: list[tuple[float, float]] = []
-        self.where = self._method(lambda: {"node": self._node, "pid": 1})
+        self.placement_info = self._method(lambda: {"node": self._node, "pid": 1})
         self.start = self._method(self._start)
         self.progress = self._method(self._progress)
         self.complete = SimpleNamespace(remote=self._complete)
@@ -120,13 +121,13 @@ class Actor:
     def _progress(self) -> dict[str, int]:
         return {"finished_prompts": self._done, "tokens": int(self._world.clock.now)}
 
-    def _complete(self, work: Work) -> Promise:
+    def _complete(self, work: WorkItem) -> Promise:
         """A shard, or a range of one that saw two deaths and is suspected."""
         tokens = self._world.tokens[work.shard]
         share = 1.0 if work.stop is None else (work.stop - work.start) * TOKENS_PER_PROMPT / tokens
         return self._run(work, share * tokens / self._world.tokens_per_s)
 
-    def _run(self, work: Work, seconds: float) -> Promise:
+    def _run(self, work: WorkItem, seconds: float) -> Promise:
         world = self._world
         world.handed_out[work.shard] = world.clock.now
         begin = max(world.clock.now, self._free_at)
@@ -204,8 +205,13 @@ def simulate(replicas: int, shards: int, mean_life_s: float, growing: bool, seed
     )
     config = PoolConfig(gpus_per_replica=1, shards_in_flight=2, replicas="auto" if replicas >= 8 else replicas)
     begun_cpu = time.process_time()
-    # The modules' own names are replaced, so that nothing else of the process lives on the virtual clock.
-    with patch.object(pool, "time", world.clock), patch.object(placement, "time", world.clock), ALWAYS_ANSWERS:
+    with ExitStack() as patches:
+        # The modules' own names are replaced, so that nothing else of the process lives on the virtual clock.
+        for module in (pool, replica_set, settling, placement):
+            patches.enter_context(patch.object(module, "time", world.clock))
+        patches.enter_context(
+            patch.object(placement, "_answers", lambda node: True)
+        )  # a node of a dead replica is asked
         supervisor = pool.Pool(Ray(world), config, SimpleNamespace(), {})  # type: ignore[arg-type]
         supervisor.run(order_shards(manifest))
         supervisor.close()

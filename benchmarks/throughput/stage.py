@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.throughput.workload import prompt_key
-from uniner_dist.completions.pool import Pool
-from uniner_dist.completions.queue import ReplicaState
 from uniner_dist.completions.stage import complete_prompts, open_pool
 from uniner_dist.config.loading import _put, validate_tree
 from uniner_dist.run.run import Run, load_run
@@ -28,19 +26,13 @@ def complete(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, str],
     for name in (run.layout.completions, run.layout.attempts, run.config.store_path):
         shutil.rmtree(name, ignore_errors=True)
     with open_pool(run) as pool:
-        _wait_for_replicas(pool, int(settings["pool.replicas"]))
+        # A comparison of speeds should not depend on who loads faster.
+        pool.wait_until_loaded(int(settings["pool.replicas"]))
         ready = time.time()
         attempt = complete_prompts(run, pool)
         end = time.time()
     counts = {"prompts": attempt["prompts"], "computed_tokens": attempt["prompt_tokens"] - attempt["cached_tokens"]}
     return _answers(run), {"ready": ready, "end": end, **counts}
-
-
-def _wait_for_replicas(pool: Pool, replicas: int) -> None:
-    """The pool itself waits for none but the first; a comparison of speeds should not depend on who loads faster."""
-    while pool.count(ReplicaState.READY) < replicas:
-        pool._scale(time.monotonic())
-        pool._collect()
 
 
 def _answers(run: Run) -> dict[str, str]:

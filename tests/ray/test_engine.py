@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.engine_alone import TYPES
 from tests.support.pool import sentences
-from uniner_dist.completions.stage import _environment
+from uniner_dist.completions.launch import replica_environment
 from uniner_dist.config.loading import load_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.vllm]
@@ -29,7 +29,7 @@ PRESSED = {
 
 def run_engine(texts: Path, fields: dict[str, Any]) -> dict[str, Any]:
     options = {"corpus.path": "c", "output.path": "o", "types": "person"}
-    env = {**os.environ, **_environment(load_config(None, options=options))}
+    env = {**os.environ, **replica_environment(load_config(None, options=options))}
     command = [sys.executable, "-m", "tests.support.engine_alone", str(texts), json.dumps(fields)]
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=300)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

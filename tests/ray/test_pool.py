@@ -19,18 +19,12 @@ import pytest
 
 from tests.ray.conftest import MakeRun
 from tests.support.pool import TYPES, assert_answers, complete, rows, texts
+from uniner_dist.completions.attempts import read_attempts
+from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.pool import Pool
-from uniner_dist.completions.queue import Work
 from uniner_dist.completions.replica import Replica
-from uniner_dist.completions.stage import (
-    _replica_spec,
-    check_limits,
-    complete_prompts,
-    is_complete,
-    open_pool,
-    read_attempts,
-    reopen,
-)
+from uniner_dist.completions.stage import check_limits, complete_prompts, is_complete, open_pool, reopen
+from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.schema import EngineConfig
 from uniner_dist.errors import DrainedError, LimitError, PoolError
 from uniner_dist.run.run import with_limits
@@ -202,7 +196,7 @@ def test_a_frozen_replica_counts_as_dead_and_its_process_is_ended(ray: Any, make
     frozen: list[int] = []
 
     def freeze() -> bool:
-        pids = [slot.pid for slot in pool.slots if slot.works]
+        pids = [slot.pid for slot in pool.slots if slot.held]
         if pids and not frozen and committed_shards(run.layout):
             frozen.append(pids[0])
             os.kill(pids[0], signal.SIGSTOP)
@@ -238,7 +232,7 @@ def test_replicas_killed_at_random_change_no_row(ray: Any, make_run: MakeRun) ->
 
 def _kill_replicas(pool: Pool, rng: random.Random, done: threading.Event, kills: int) -> None:
     while kills and not done.wait(rng.uniform(0.1, 0.8)):
-        pids = [slot.pid for slot in list(pool.slots) if slot.works and slot.pid]
+        pids = [slot.pid for slot in list(pool.slots) if slot.held and slot.pid]
         if pids:
             with contextlib.suppress(ProcessLookupError):  # it has died of the kill before, and nobody noticed yet
                 os.kill(rng.choice(pids), signal.SIGKILL)
@@ -318,20 +312,20 @@ def test_answers_stand_in_the_store_before_their_shard_is_committed(
     make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run([texts(3)], TYPES)
-    replica = Replica(_replica_spec(run))
+    replica = Replica(replica_spec(run))
     replica.start()
 
     def crash(*arguments: Any, **options: Any) -> bool:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("uniner_dist.completions.replica.write_completions", crash)
+    monkeypatch.setattr("uniner_dist.completions.replica.files.write_completions", crash)
     with pytest.raises(KeyboardInterrupt):
-        replica.complete(Work("00000-0000"))
+        replica.complete(WorkItem("00000-0000"))
     assert not committed_shards(run.layout)
     [name] = live_files(run.store)
     assert pq.read_table(f"{run.store.cells}/{name}").num_rows == 6
     monkeypatch.undo()
-    replica.complete(Work("00000-0000"))
+    replica.complete(WorkItem("00000-0000"))
     replica.stop()
     assert live_files(run.store) == [name], "the same answers again are the same file"
     assert_answers(run)

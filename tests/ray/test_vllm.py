@@ -138,7 +138,7 @@ def kill_when_working(run: Run, victim: Callable[[int], int]) -> Callable[[Pool]
     def kill(pool: Pool) -> None:
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline:
-            busy = [slot.pid for slot in list(pool.slots) if slot.works and slot.pid]
+            busy = [slot.pid for slot in list(pool.slots) if slot.held and slot.pid]
             if busy and committed_shards(run.layout):
                 os.kill(victim(busy[0]), signal.SIGKILL)
                 return

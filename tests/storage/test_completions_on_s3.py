@@ -14,7 +14,8 @@ import pytest
 from tests.ray.conftest import make_run_in
 from tests.support.flaky import FlakyProxy, client_environment
 from tests.support.pool import TYPES, assert_answers, texts
-from uniner_dist.completions.stage import is_complete, read_attempts
+from uniner_dist.completions.attempts import read_attempts
+from uniner_dist.completions.stage import is_complete
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import find_files, read_bytes
 

@@ -10,9 +10,9 @@ from benchmarks.s3_requests import kind
 from tests.ray.conftest import make_run_in
 from tests.support.flaky import FlakyProxy
 from tests.support.pool import TYPES, assert_answers, texts
-from uniner_dist.completions.queue import Work
+from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.replica import Replica
-from uniner_dist.completions.stage import _replica_spec
+from uniner_dist.completions.work import WorkItem
 from uniner_dist.storage.shards import read_shards
 
 
@@ -26,11 +26,11 @@ def test_the_completions_of_a_shard_cost_six_requests(s3: FlakyProxy, tmp_path: 
         if shard := re.search(r"\d{5}-\d{4}", path):
             seen[shard[0]][kind(method, path)] += 1
 
-    replica = Replica(_replica_spec(run))
+    replica = Replica(replica_spec(run))
     replica.start()
     s3.plan = count
     for name in names:
-        replica.complete(Work(name))
+        replica.complete(WorkItem(name))
     s3.plan = lambda method, path: None
     replica.stop()
     # Prompts: listed and read. Completions: looked for (HEAD, then a listing) and written. The store's cells: written.

@@ -15,9 +15,9 @@ from pyspark.sql import SparkSession
 
 from tests.support.invariants import check_files, check_prompts, read_annotations
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.completions.queue import Work
+from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.replica import Replica
-from uniner_dist.completions.stage import _replica_spec
+from uniner_dist.completions.work import WorkItem
 from uniner_dist.prompts import write_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import committed_shards, read_shards, shards_with_known_answers
@@ -37,10 +37,10 @@ def answer(run: Run, shards: int | None = None) -> Counter[tuple[str, str]]:
     known, committed = shards_with_known_answers(run.layout), committed_shards(run.layout)
     todo = [shard for shard in read_shards(run.layout)["shard"].to_pylist() if shard not in committed]
     if todo:
-        replica = Replica(_replica_spec(run))
+        replica = Replica(replica_spec(run))
         replica.start()
         for shard in todo[:shards]:
-            replica.complete(Work(shard, known=shard in known))
+            replica.complete(WorkItem(shard, known=shard in known))
         replica.stop()
     return Counter(tuple(json.loads(line)) for line in log.read_text().splitlines())
 

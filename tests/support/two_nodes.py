@@ -30,12 +30,12 @@ os.environ |= {
 
 from ray.cluster_utils import Cluster
 
-import uniner_dist.cluster.connect
+import uniner_dist.cluster.watch
 from tests.ray.conftest import make_run_in
 from tests.support.pool import TYPES, assert_answers, texts
 from uniner_dist.completions.pool import Pool
-from uniner_dist.completions.queue import ReplicaState
 from uniner_dist.completions.stage import complete_prompts, open_pool
+from uniner_dist.completions.work import ReplicaState
 from uniner_dist.errors import UninerError
 from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import committed_shards
@@ -166,7 +166,7 @@ SCENARIOS = (come_and_go, bad_node, head_dies)
 def main() -> None:
     """Play all scenarios; one that fails is told in words and does not keep the others from being played."""
     # A head that cannot be reached counts as gone after 8 s instead of 40 s.
-    uniner_dist.cluster.connect._UNREACHABLE_S = 8.0
+    uniner_dist.cluster.watch._UNREACHABLE_S = 8.0
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         results = {}

@@ -35,7 +35,6 @@ LAYERS = (
 _DEPTH = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
 #: Imports against the layers that are still to be removed: an entry that is no longer needed fails the test.
 PENDING = {
-    "completions.display -> reporting.live",
     "prompts.stage -> pipeline.preflight",
 }
 #: Modules at the top of the package, beside the rooms.

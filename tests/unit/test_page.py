@@ -17,8 +17,9 @@ from tests.support.evaluation_data import entity
 from tests.support.scripted import complete
 from uniner_dist.cli.app import main
 from uniner_dist.completions.history import _MAX_POINTS, _MAX_REPLICAS, History
-from uniner_dist.completions.queue import Loss, ReplicaState
-from uniner_dist.completions.state import PoolSummary, Slot
+from uniner_dist.completions.slots import Slot
+from uniner_dist.completions.summary import PoolSummary
+from uniner_dist.completions.work import Loss, ReplicaState
 from uniner_dist.reporting import charts
 from uniner_dist.reporting.evidence import Evidence, Failure, gather
 from uniner_dist.reporting.highlight import Marked

@@ -11,7 +11,8 @@ import pytest
 
 from tests.ray.conftest import make_run_in
 from uniner_dist.completions.budget import Budget
-from uniner_dist.completions.queue import Shard, shards_within
+from uniner_dist.completions.decisions import shards_within
+from uniner_dist.completions.work import Shard
 from uniner_dist.core.estimate import estimate_total, passage_tokens
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer

@@ -15,9 +15,9 @@ from tests.ray.conftest import make_run_in
 from tests.support.scripted import complete
 from uniner_dist.cli import status
 from uniner_dist.cli.app import main
-from uniner_dist.completions.display import Display, Totals
-from uniner_dist.completions.queue import ReplicaState
-from uniner_dist.completions.state import PoolSummary
+from uniner_dist.completions.snapshot import Snapshots, Totals
+from uniner_dist.completions.summary import PoolSummary
+from uniner_dist.completions.work import ReplicaState
 from uniner_dist.config.loading import load_config
 from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.progress import duration, line, view
@@ -96,7 +96,7 @@ def test_durations_read_well(seconds: float, words: str) -> None:
 
 
 def pool(finished: int, **counters: Any) -> Any:
-    """What a display looks at of a pool."""
+    """What is shown of a pool."""
     counts = {ReplicaState.BUSY: 2, ReplicaState.STARTING: 1}
     return SimpleNamespace(
         summary=PoolSummary(**counters),
@@ -106,7 +106,7 @@ def pool(finished: int, **counters: Any) -> Any:
     )
 
 
-def test_rates_are_those_of_the_last_minute_and_costs_those_of_all_starts(tmp_path: Path) -> None:
+def test_rates_are_those_of_the_last_minute_and_costs_those_of_all_starts() -> None:
     options = {
         "corpus.path": "-",
         "output.path": "-",
@@ -115,13 +115,13 @@ def test_rates_are_those_of_the_last_minute_and_costs_those_of_all_starts(tmp_pa
         "pool.gpus_per_replica": 4,
     }
     totals = Totals(10_000, 1_000, 20, 2, 8, gpu_hours_before=1.5)
-    display = Display(totals, load_config(None, [], options), str(tmp_path / "progress.json"))
-    state = display.state(pool(0), 100.0)
+    snapshots = Snapshots(totals, load_config(None, [], options))
+    state = snapshots.of(pool(0), 100.0)
     assert (state["prompts_done"], state["prompts_per_s"], state["eta_s"], state["shards_done"]) == (1_000, 0, None, 7)
-    display.state(pool(0), 300.0)
+    snapshots.of(pool(0), 300.0)
     for second in range(1, 101):
         counters = {"prompt_tokens": 1_000 * second, "cached_tokens": 600 * second, "replica_s": 900.0}
-        state = display.state(
+        state = snapshots.of(
             pool(10 * second if second <= 50 else 500 + 30 * (second - 50), **counters), 300.0 + second
         )
     assert state["prompts_per_s"] == pytest.approx((2_000 - 400) / 60, abs=0.1)

@@ -9,7 +9,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from uniner_dist.completions.queue import Shard, shards_within
+from uniner_dist.completions.decisions import shards_within
+from uniner_dist.completions.work import Shard
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import LimitError
 from uniner_dist.run.run import Run

@@ -1,22 +1,25 @@
 """How long the pool waits after failures, and when it gives the job up: failures in a row, and the moments of retries.
 
-Carries out what `policy` decides. Moments are `time.monotonic()` in seconds, given by the caller.
+Carries out what `decisions` says. Moments are `time.monotonic()` in seconds, given by the caller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from uniner_dist.completions.queue import MAX_WORK_FAILURES, Work, backoff, gives_up_starting, never_answers
+from uniner_dist.completions.decisions import backoff, gives_up_starting, never_answers
+from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.schema import PoolConfig
 from uniner_dist.errors import PoolError, StageError
 
-#: First wait before works are handed out again after one failed for another reason than its engine, such as storage.
+#: Times a shard may fail for another reason than its engine before the job ends; each has some tries of its own inside.
+_MAX_WORK_FAILURES = 3
+#: First wait before work is handed out again after an item failed for another reason than its engine: storage, mostly.
 _STORAGE_BACKOFF_S = 2.0
 
 
-class Patience:
-    """Counters of failures in a row; `replace_at_s` and `feed_at_s` say when to ask for replicas and hand out works."""
+class FailureTracker:
+    """Counters of failures in a row; `replace_at_s` and `feed_at_s` say when to ask for replicas and hand out work."""
 
     def __init__(self, config: PoolConfig) -> None:
         self._config = config
@@ -28,7 +31,7 @@ class Patience:
         self._failed_starts = 0
 
     def worked(self) -> None:
-        """A replica has finished a work."""
+        """A replica has finished a work item."""
         self._deaths = self._unexplained_deaths = 0
 
     def start_failed(self, now: float, ready: int, message: str) -> None:
@@ -42,12 +45,12 @@ class Patience:
             raise PoolError(f"no replica could start ({self._failed_starts} tries). The engine says:\n{message}")
         self.replace_at_s = now + backoff(self._failed_starts, self._config.backoff_s)
 
-    def died(self, now: float, works: Sequence[Work], reasons: Sequence[str], answered: bool, message: str) -> None:
+    def died(self, now: float, items: Sequence[WorkItem], reasons: Sequence[str], answered: bool, message: str) -> None:
         """A loaded replica is gone.
 
         Args:
-            works: what it held.
-            reasons: why its works alone are enough to give up, if they are.
+            items: what it held.
+            reasons: why these items alone are enough to give up, if they are.
             answered: whether any replica has ever answered a prompt of this run.
 
         Raises:
@@ -58,17 +61,17 @@ class Patience:
             reasons = [f"replicas load, but none ever answered a prompt ({self._deaths} died)"]
         if reasons:
             raise PoolError(f"{reasons[0]}; the job is given up. The last replica says:\n{message}")
-        # A suspect that kills again is expected to, and each such death leads nearer to the killer.
-        expected = any(work.alone for work in works)
+        # A suspect that kills again is expected to, and each such death leads nearer to the poison prompt.
+        expected = any(item.alone for item in items)
         self._unexplained_deaths += not expected
         self.replace_at_s = now + backoff(0 if expected else self._unexplained_deaths - 1, self._config.backoff_s)
 
-    def work_failed(self, now: float, work: Work, failures: int, message: str) -> None:
-        """A work failed for so many times on replicas that are well, as when storage fails.
+    def work_failed(self, now: float, item: WorkItem, failures: int, message: str) -> None:
+        """A work item failed for so many times on replicas that are well, as when storage fails.
 
         Raises:
             StageError: that was once too often.
         """
-        if failures >= MAX_WORK_FAILURES:
-            raise StageError(f"shard {work.shard} failed {failures} times, for the last time with:\n{message}")
+        if failures >= _MAX_WORK_FAILURES:
+            raise StageError(f"shard {item.shard} failed {failures} times, for the last time with:\n{message}")
         self.feed_at_s = now + backoff(failures, _STORAGE_BACKOFF_S)

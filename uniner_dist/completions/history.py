@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from uniner_dist.completions.queue import Loss, ReplicaState
+from uniner_dist.completions.work import Loss, ReplicaState
 
 _MAX_POINTS: Final = 240
 _MAX_REPLICAS: Final = 400

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from uniner_dist.completions.queue import ReplicaState
-from uniner_dist.completions.state import PoolSummary
+from uniner_dist.completions.summary import PoolSummary
+from uniner_dist.completions.work import ReplicaState
 
 #: Seconds between two looks; Ray itself hands values on every 10 s or so.
 _UPDATE_S: Final = 5.0
@@ -72,7 +72,7 @@ class PoolMetrics:
         """Take values over.
 
         Args:
-            state: as `Display.state` gives it.
+            state: as `Snapshots.of` gives it.
             answered: prompts answered so far, those of unfinished shards included.
         """
         self._next_s = time.monotonic() + _UPDATE_S

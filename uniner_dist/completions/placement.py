@@ -1,7 +1,7 @@
 """Where replicas go: how many the cluster fits, on which nodes, which nodes to avoid, which are gone.
 
 Enters: the pool's settings and what Ray says of its nodes. Leaves: actors, asked for but perhaps not placed yet.
-Counting and choosing are in `policy`; here they meet Ray.
+Counting and choosing are in `decisions` and `node_health`; here they meet Ray.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from uniner_dist.completions.queue import NodeHealth, replicas_that_fit
+from uniner_dist.completions.decisions import replicas_that_fit
+from uniner_dist.completions.node_health import NodeHealth
 from uniner_dist.completions.replica import Replica, ReplicaSpec
 from uniner_dist.config.schema import PoolConfig
 from uniner_dist.storage.layout import RunLayout, StoreLayout

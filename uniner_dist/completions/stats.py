@@ -1,4 +1,4 @@
-"""The pool's books: how long its replicas worked and what they answered, those that are gone included.
+"""Statistics of the pool: how long its replicas worked and what they answered, those that are gone included.
 
 Moments are `time.monotonic()` in seconds, given by the caller, so that a simulation can keep its own clock.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from uniner_dist.completions.queue import Loss, ReplicaState
-from uniner_dist.completions.replica import WorkResult
-from uniner_dist.completions.state import PoolSummary, Slot
+from uniner_dist.completions.replica.protocol import WorkResult
+from uniner_dist.completions.slots import Slot
+from uniner_dist.completions.summary import PoolSummary
+from uniner_dist.completions.work import Loss, ReplicaState
 
-LOADED = (ReplicaState.READY, ReplicaState.BUSY)
 
-
-class Ledger:
+class PoolStats:
     """Keeps a `PoolSummary` true.
 
     Args:
@@ -38,9 +37,9 @@ class Ledger:
         self.summary.shards += shards
         self._running_since_s, self._answering_since_s = now, None
 
-    def tell_time(self, now: float, slots: Sequence[Slot], last: bool) -> None:
+    def update_clock(self, now: float, slots: Sequence[Slot], last: bool) -> None:
         """Keep the seconds of the summary, also for those who look before the end."""
-        if self._answering_since_s is None and any(slot.state in LOADED for slot in slots):
+        if self._answering_since_s is None and any(slot.loaded for slot in slots):
             self._answering_since_s = now
         placed = (slot for slot in slots if slot.state is not ReplicaState.PENDING)
         self.summary.replica_s = self._replica_s_of_gone + sum(now - slot.placed_s for slot in placed)
@@ -50,11 +49,11 @@ class Ledger:
         self.summary.history.look(slots, self.finished_prompts(slots), tokens, last=last)
 
     def finished_prompts(self, slots: Iterable[Slot]) -> int:
-        """Prompts answered, those of unfinished shards included as far as the last pulse told."""
+        """Prompts answered, those of unfinished shards included as far as replicas last told."""
         return max(self.summary.prompts, self._answered_by_gone + sum(slot.finished_prompts for slot in slots))
 
     def finished(self, now: float, result: WorkResult) -> None:
-        """A work is done."""
+        """A work item is done."""
         self.summary.add(result)
         self.summary.busy_s += result.seconds
         if self.summary.first_answer_s is None and result.prompts:
@@ -67,6 +66,6 @@ class Ledger:
             self._replica_s_of_gone += now - slot.placed_s
         self._answered_by_gone += slot.finished_prompts
 
-    def event(self, now: float, words: str) -> None:
+    def event(self, now: float, message: str) -> None:
         """Note something for the report."""
-        self.summary.events.append((round(now - self._began_s, 2), words))
+        self.summary.events.append((round(now - self._began_s, 2), message))

@@ -7,6 +7,7 @@ are called here as they are, on one piece of the data at a time; this module onl
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,10 @@ import pyarrow.compute as pc
 
 from uniner_dist.annotations.answers import ANSWERS, AnswerReader, answer_lists, with_nothing
 from uniner_dist.annotations.documents import DocumentMerger
-from uniner_dist.completions.display import Display, Totals
-from uniner_dist.completions.queue import Shard, order_shards
+from uniner_dist.completions.decisions import order_shards
+from uniner_dist.completions.pool import Pool
+from uniner_dist.completions.snapshot import Snapshots, Totals
+from uniner_dist.completions.work import Shard
 from uniner_dist.config.schema import Config
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.notebook.inputs import Columns
@@ -29,6 +32,7 @@ from uniner_dist.prompts.packing import Packing
 from uniner_dist.prompts.passages import LongTextSplitter
 from uniner_dist.prompts.shard_writer import ShardWriter
 from uniner_dist.prompts.stage import asked
+from uniner_dist.reporting.live import LiveView
 from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import StopRequest
 from uniner_dist.schemas import ANNOTATION_FIELDS, CELLS
@@ -140,15 +144,21 @@ class Memory:
             shards_to_do=len(todo),
             gpu_hours_before=0.0,
         )
-        with Display(totals, run.config, run.layout.progress) as display:
-            pool.on_change = display.update
+        snapshots = Snapshots(totals, run.config)
+        with LiveView(run.layout.progress) as view:
+
+            def look(pool: Pool) -> None:
+                if view.due():
+                    view.show(snapshots.of(pool, time.monotonic()))
+
+            pool.on_change = look
             stop.listen()
             stop.draining = True
             try:
                 pool.run(order_shards(todo), shards_with_known_answers(run.layout))
             finally:
                 stop.draining = False
-                display.update(pool, final=True)
+                view.show(snapshots.of(pool, time.monotonic()), final=True)
                 pool.on_change = lambda pool: None
 
     # -- what is known -------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from uniner_dist.cluster.connect import check_cluster, cluster_is_lost, ray_cluster, watch_cluster
+from uniner_dist.cluster.connect import ray_cluster
+from uniner_dist.cluster.watch import check_cluster, cluster_is_lost, watch_cluster
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.stage import open_pool
 from uniner_dist.config.loading import load_config

@@ -12,16 +12,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from uniner_dist.cluster.connect import ray_cluster
+from uniner_dist.completions.attempts import read_attempts
 from uniner_dist.completions.pool import Pool
-from uniner_dist.completions.stage import (
-    check_limits,
-    complete_prompts,
-    is_complete,
-    note_start,
-    open_pool,
-    read_attempts,
-    reopen,
-)
+from uniner_dist.completions.stage import check_limits, complete_prompts, is_complete, note_start, open_pool, reopen
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import (
     DrainedError,
@@ -33,7 +26,7 @@ from uniner_dist.errors import (
 )
 from uniner_dist.gate.verdict import has_passed
 from uniner_dist.pipeline.preflight import open_run
-from uniner_dist.reporting.live import SparkWatch
+from uniner_dist.reporting.live import LiveView, SparkWatch
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report, stopped_report, write_report
 from uniner_dist.run.run import Run
@@ -183,7 +176,8 @@ def _complete(run: Run, pool: Any, holder: Holder, stop: StopRequest, say: Say) 
     stop.listen()
     stop.draining = True
     try:
-        attempt = complete_prompts(run, pool, holder)
+        with LiveView(run.layout.progress) as view:
+            attempt = complete_prompts(run, pool, holder, view)
     finally:
         stop.draining = False
     say(

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from uniner_dist.completions.queue import Loss
+from uniner_dist.completions.work import Loss
 from uniner_dist.core.characters import visible
 from uniner_dist.reporting.progress import duration
 

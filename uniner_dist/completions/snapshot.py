@@ -1,18 +1,17 @@
-"""What there is to see of a pool at work, as a state for `uniner_dist.reporting.progress`, and its live view."""
+"""What there is to see of a pool at work: plain values for whoever observes it. No I/O."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from uniner_dist.completions.budget import gpu_hours
 from uniner_dist.completions.pool import Pool
-from uniner_dist.completions.queue import ReplicaState
+from uniner_dist.completions.work import ReplicaState
 from uniner_dist.config.schema import Config
-from uniner_dist.reporting.live import LiveView
 
 #: Rates are means over the last so many seconds.
 _WINDOW_S = 60.0
@@ -36,34 +35,25 @@ class Totals:
     gpu_hours_before: float
 
 
-class Display:
-    """Shows a pool at work. Use as a context manager and call `update` as often as you like.
+class Observer(Protocol):
+    """Somebody who wants to see states of the stage while it works, such as a view on a screen."""
 
-    Args:
-        path: JSON to keep current.
-    """
+    def due(self) -> bool:
+        """Whether `show` would do anything now; asked about five times a second."""
 
-    def __init__(self, totals: Totals, config: Config, path: str) -> None:
+    def show(self, state: Mapping[str, Any], final: bool = False) -> None:
+        """Take a state, see `Snapshots.of`."""
+
+
+class Snapshots:
+    """States of one start of the completions stage, as plain values."""
+
+    def __init__(self, totals: Totals, config: Config) -> None:
         self._totals, self._config = totals, config
-        self._view = LiveView(path)
         self._seen: deque[tuple[float, int, int]] = deque()
 
-    def __enter__(self) -> Display:
-        self._view.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._view.__exit__(kind, value, trace)
-
-    def update(self, pool: Pool, final: bool = False) -> None:
-        """Look at the pool and show what is due; everything when `final`."""
-        if final or self._view.due():
-            self._view.show(self.state(pool, time.monotonic()), final)
-
-    def state(self, pool: Pool, now: float) -> dict[str, Any]:
-        """Plain values; see `uniner_dist.reporting.progress`.
+    def of(self, pool: Pool, now: float) -> dict[str, Any]:
+        """What to show of a pool, as JSON values (`uniner_dist.reporting.progress` says what is made of it).
 
         Args:
             now: seconds of a monotonic clock.

@@ -1,38 +1,11 @@
-"""What the pool knows: its replicas, and the counters of one completions stage. Values only; nothing acts here."""
+"""Counters of one completions stage. Values only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from uniner_dist.completions.history import History
-from uniner_dist.completions.queue import ReplicaState, Work
-from uniner_dist.completions.replica import WorkResult
-
-
-@dataclass
-class Slot:
-    """One replica as the pool sees it."""
-
-    number: int
-    actor: Any
-    created_s: float
-    placed_s: float = 0.0
-    state: ReplicaState = ReplicaState.PENDING
-    node: str = ""
-    pid: int = 0
-    placing: Any = None  # reference to the answer of `where`
-    starting: Any = None  # reference to the answer of `start`
-    pulse: Any = None  # reference to the answer of `progress`
-    works: dict[Any, Work] = field(default_factory=dict)  # reference -> work
-    finished_prompts: int = 0
-    counters: tuple[int, int] = (0, 0)  # finished prompts and tokens, as the last pulse told
-    last_progress_s: float = 0.0
-
-    @property
-    def alone(self) -> bool:
-        """Whether it holds a work that must not be joined by another."""
-        return any(work.alone for work in self.works.values())
+from uniner_dist.completions.replica.protocol import WorkResult
 
 
 @dataclass
@@ -47,7 +20,7 @@ class PoolSummary:
     failures: dict[str, int] = field(default_factory=dict)
     deaths: int = 0
     start_failures: int = 0
-    work_failures: int = 0  # works that failed while their engine was well: storage, mostly
+    work_failures: int = 0  # work items that failed while their engine was well: storage, mostly
     replicas: int = 0  # most that were ready at one time
     first_answer_s: float | None = None
     busy_s: float = 0.0
@@ -59,7 +32,7 @@ class PoolSummary:
     history: History = field(default_factory=History)
 
     def add(self, result: WorkResult) -> None:
-        """Count one finished work."""
+        """Count one finished work item."""
         self.prompts += result.prompts
         self.prompt_tokens += result.prompt_tokens
         self.cached_tokens += result.cached_tokens

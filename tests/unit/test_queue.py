@@ -9,14 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniner_dist.completions.queue import (
-    PIECES,
-    Limits,
-    Loss,
-    NodeHealth,
-    ReplicaState,
-    Work,
-    WorkQueue,
+from uniner_dist.completions.decisions import (
     backoff,
     gives_up_starting,
     is_stuck,
@@ -25,6 +18,9 @@ from uniner_dist.completions.queue import (
     replicas_that_fit,
     split_range,
 )
+from uniner_dist.completions.node_health import NodeHealth
+from uniner_dist.completions.queue import PIECES, Limits, WorkQueue
+from uniner_dist.completions.work import Loss, ReplicaState, WorkItem
 
 
 def run_to_the_end(queue: WorkQueue, prompts: dict[str, int], killers: set[tuple[str, int]]) -> tuple[dict, int]:
@@ -35,7 +31,7 @@ def run_to_the_end(queue: WorkQueue, prompts: dict[str, int], killers: set[tuple
         work = queue.take(idle=True)
         assert work is not None, "open shards, but nothing to hand out"
         if work.merge:
-            files[work.shard] = (queue.ranges(work.shard), queue.killers(work.shard))
+            files[work.shard] = (queue.ranges(work.shard), queue.poison_prompts(work.shard))
             queue.done(work)
             continue
         stop = prompts[work.shard] if work.stop is None else work.stop
@@ -55,7 +51,7 @@ def test_every_prompt_ends_in_exactly_one_file_and_only_killers_are_given_up(dat
     prompts = data.draw(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 300), min_size=1))
     every = [(shard, row) for shard, count in prompts.items() for row in range(count)]
     killers = set(data.draw(st.lists(st.sampled_from(every), max_size=4)))
-    queue = WorkQueue(prompts, Limits(suspect_after=2, max_kills=2, max_attempts=1000))
+    queue = WorkQueue(prompts, Limits(suspect_after=2, max_crashes=2, max_attempts=1000))
     files, _ = run_to_the_end(queue, prompts, killers)
     assert set(files) == set(prompts)
     for shard, (ranges, given_up) in files.items():
@@ -66,39 +62,39 @@ def test_every_prompt_ends_in_exactly_one_file_and_only_killers_are_given_up(dat
 
 def test_one_killer_among_twenty_thousand_prompts_costs_a_handful_of_deaths() -> None:
     prompts = {"a": 20_000}
-    queue = WorkQueue(prompts, Limits(suspect_after=2, max_kills=2, max_attempts=100))
+    queue = WorkQueue(prompts, Limits(suspect_after=2, max_crashes=2, max_attempts=100))
     files, deaths = run_to_the_end(queue, prompts, {("a", 12_345)})
     assert files["a"][1] == [12_345]
     assert deaths <= 2 + 5 + 2
 
 
 def test_a_death_without_a_second_one_is_just_a_retry() -> None:
-    queue = WorkQueue({"a": 10, "b": 10}, Limits(suspect_after=2, max_kills=2, max_attempts=10))
+    queue = WorkQueue({"a": 10, "b": 10}, Limits(suspect_after=2, max_crashes=2, max_attempts=10))
     first = queue.take(idle=True)
-    assert first == Work("a")
+    assert first == WorkItem("a")
     assert queue.died([first]) == []
-    assert queue.take(idle=False) == Work("a"), "the interrupted shard comes first again"
+    assert queue.take(idle=False) == WorkItem("a"), "the interrupted shard comes first again"
 
 
 def test_a_suspect_shard_is_only_given_to_an_idle_replica() -> None:
-    queue = WorkQueue({"a": 10, "b": 10}, Limits(suspect_after=1, max_kills=2, max_attempts=10))
+    queue = WorkQueue({"a": 10, "b": 10}, Limits(suspect_after=1, max_crashes=2, max_attempts=10))
     queue.died([queue.take(idle=True)])
     assert queue.pending_alone == 1
-    assert queue.take(idle=False) == Work("b")
+    assert queue.take(idle=False) == WorkItem("b")
     assert queue.take(idle=False) is None
-    assert queue.take(idle=True) == Work("a", 0, 10)
+    assert queue.take(idle=True) == WorkItem("a", 0, 10)
 
 
 def test_a_lost_node_blames_nobody() -> None:
-    queue = WorkQueue({"a": 10}, Limits(suspect_after=1, max_kills=1, max_attempts=1))
+    queue = WorkQueue({"a": 10}, Limits(suspect_after=1, max_crashes=1, max_attempts=1))
     for _ in range(20):
-        queue.give_back([queue.take(idle=True)])
+        queue.requeue([queue.take(idle=True)])
     assert queue.deaths() == {}
-    assert queue.take(idle=True) == Work("a")
+    assert queue.take(idle=True) == WorkItem("a")
 
 
 def test_a_shard_that_uses_up_its_attempts_is_named() -> None:
-    queue = WorkQueue({"a": 10}, Limits(suspect_after=5, max_kills=1, max_attempts=3))
+    queue = WorkQueue({"a": 10}, Limits(suspect_after=5, max_crashes=1, max_attempts=3))
     assert queue.died([queue.take(idle=True)]) == []
     assert queue.died([queue.take(idle=True)]) == []
     assert queue.died([queue.take(idle=True)]) == ["shard a saw 3 deaths of its replica"]
@@ -107,8 +103,8 @@ def test_a_shard_that_uses_up_its_attempts_is_named() -> None:
 def test_replicas_that_die_at_random_never_lose_or_repeat_a_shard() -> None:
     rng = random.Random(7)
     prompts = {f"s{i}": rng.randint(1, 50) for i in range(200)}
-    queue = WorkQueue(prompts, Limits(suspect_after=3, max_kills=50, max_attempts=10_000))
-    held: list[list[Work]] = [[] for _ in range(8)]
+    queue = WorkQueue(prompts, Limits(suspect_after=3, max_crashes=50, max_attempts=10_000))
+    held: list[list[WorkItem]] = [[] for _ in range(8)]
     committed: list[str] = []
     while queue.open:
         works = rng.choice(held)
@@ -172,25 +168,25 @@ def play(queue: WorkQueue, *steps: str) -> list[str]:
 
 def test_the_ranges_of_a_suspect_shard_do_not_use_up_its_attempts() -> None:
     """A merge of a shard that was bisected at length may share a replica with the next killer."""
-    queue = WorkQueue({"a": 2, "b": 5}, Limits(suspect_after=1, max_kills=3, max_attempts=4))
+    queue = WorkQueue({"a": 2, "b": 5}, Limits(suspect_after=1, max_crashes=3, max_attempts=4))
     play(queue, "died", "died", "died", "died", "died", "done")
     merge, other = queue.take(idle=True), queue.take(idle=False)
-    assert merge == Work("a", merge=True)
-    assert other == Work("b")
+    assert merge == WorkItem("a", merge=True)
+    assert other == WorkItem("b")
     assert queue.died([merge, other]) == []
-    assert queue.take(idle=True) == Work("b", 0, 5)
-    assert queue.take(idle=False) == Work("a", merge=True)
-    assert (queue.killers("a"), queue.ranges("a")) == ([0], [(1, 2)])
+    assert queue.take(idle=True) == WorkItem("b", 0, 5)
+    assert queue.take(idle=False) == WorkItem("a", merge=True)
+    assert (queue.poison_prompts("a"), queue.ranges("a")) == ([0], [(1, 2)])
 
 
 def test_a_merge_that_dies_again_and_again_ends_the_job() -> None:
-    queue = WorkQueue({"a": 1}, Limits(suspect_after=1, max_kills=1, max_attempts=2))
+    queue = WorkQueue({"a": 1}, Limits(suspect_after=1, max_crashes=1, max_attempts=2))
     assert play(queue, "died", "died", "died") == []
     assert play(queue, "died") == ["shard a saw 2 deaths of its replica"]
 
 
 def test_a_shard_in_which_everything_kills_is_given_up_after_so_many_killers() -> None:
-    queue = WorkQueue({"a": 10_000}, Limits(suspect_after=2, max_kills=2, max_attempts=3, max_killers=5))
+    queue = WorkQueue({"a": 10_000}, Limits(suspect_after=2, max_crashes=2, max_attempts=3, max_poison=5))
     deaths, reasons = 0, []
     while not reasons:
         work = queue.take(idle=True)
@@ -203,8 +199,8 @@ def test_a_shard_in_which_everything_kills_is_given_up_after_so_many_killers() -
 def test_a_suspect_keeps_its_known_answers_in_mind() -> None:
     queue = WorkQueue({"a": 9, "b": 9}, Limits(suspect_after=1), known={"a"})
     play(queue, "died", "died")
-    assert queue.take(idle=True) == Work("a", 0, 1, known=True)
-    assert queue.take(idle=False) == Work("b")
+    assert queue.take(idle=True) == WorkItem("a", 0, 1, known=True)
+    assert queue.take(idle=False) == WorkItem("b")
 
 
 @pytest.mark.parametrize("state", list(ReplicaState))
@@ -233,8 +229,8 @@ def test_a_node_where_replicas_fail_again_and_again_is_avoided_until_one_works_t
 def test_a_node_that_loads_engines_and_kills_them_is_avoided_but_not_for_its_suspects() -> None:
     health = NodeHealth(limit=2)
     for _ in range(9):
-        health.died("a", [Work("s", 0, 1)])
-        health.died("b", [Work("s"), Work("t")])
+        health.died("a", [WorkItem("s", 0, 1)])
+        health.died("b", [WorkItem("s"), WorkItem("t")])
         health.started("b")
     assert health.quarantined == {"b"}
     health.worked("b")

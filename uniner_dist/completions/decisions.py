@@ -1,0 +1,84 @@
+"""Decisions of the pool as pure functions: no Ray, no clock, no I/O; the same at 1 and at 500 replicas."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+
+from uniner_dist.completions.work import Loss, ReplicaState, Shard
+
+
+def shards_within(shards: Iterable[Shard], prompts: int | None) -> list[Shard]:
+    """The shards that may be asked under a limit of prompts, larger ones first; None is no limit."""
+    allowed, left = [], prompts
+    for shard in sorted(shards, key=lambda shard: (-shard.asked, shard.name)):
+        if left is None or shard.asked <= left:
+            allowed.append(shard)
+            left = None if left is None else left - shard.asked
+    return allowed
+
+
+def order_shards(shards: Iterable[Shard]) -> dict[str, int]:
+    """Hand-out order as id → number of prompts: the largest first, so that the tail of the job is short."""
+    ranked = sorted(shards, key=lambda shard: (-shard.estimated_tokens, shard.name))
+    return {shard.name: shard.prompts for shard in ranked}
+
+
+def split_range(start: int, stop: int, pieces: int) -> list[tuple[int, int]]:
+    """`[start, stop)` in at most `pieces` ranges whose lengths differ by at most one."""
+    count = min(pieces, stop - start)
+    borders = [start + (stop - start) * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(borders))
+
+
+def kind_of_loss(node_is_gone: bool, state: ReplicaState) -> Loss:
+    """What it means that a replica in this state answers no more."""
+    if node_is_gone:
+        return Loss.NODE
+    return Loss.START if state in (ReplicaState.PENDING, ReplicaState.STARTING) else Loss.DEATH
+
+
+def backoff(failures: int, first_s: float, longest_s: float = 60.0) -> float:
+    """Seconds to wait before the next try after so many failures in a row: doubling, capped."""
+    if failures <= 0:
+        return 0.0
+    # A long job beside one broken node fails thousands of times in a row; 2.0**1024 is no float any more.
+    return float(min(longest_s, first_s * 2.0 ** min(failures - 1, 64)))
+
+
+def gives_up_starting(failed_in_row: int, limit: int, ready: int) -> bool:
+    """Whether so many start-ups failed in a row that none will ever work; with a loaded replica the job goes on."""
+    return not ready and failed_in_row >= limit
+
+
+def never_answers(deaths_in_row: int, limit: int, answered: bool) -> bool:
+    """Whether replicas load but die, and nothing was ever answered: then the engine is to blame and not a prompt.
+
+    Args:
+        answered: whether any prompt of this run was answered, now or by an earlier start.
+    """
+    return not answered and deaths_in_row >= limit
+
+
+def replicas_that_fit(nodes: Iterable[Mapping[str, float]], gpus: int, cpus: float, memory: float) -> int:
+    """How many replicas a cluster holds, counted node by node since a replica never spans nodes.
+
+    Args:
+        nodes: each node's total resources in Ray's terms (`GPU`, `CPU` in counts, `memory` in bytes).
+        gpus: GPUs of one replica; then only GPUs count.
+        cpus: cores of one CPU replica.
+        memory: bytes of one CPU replica; 0 if memory does not count.
+    """
+    if gpus:
+        return sum(int(node.get("GPU", 0) // gpus) for node in nodes)
+
+    def fit(node: Mapping[str, float]) -> int:
+        by_cores = int(node.get("CPU", 0) // cpus)
+        return min(by_cores, int(node.get("memory", 0) // memory)) if memory else by_cores
+
+    return sum(fit(node) for node in nodes)
+
+
+def is_stuck(now_s: float, last_progress_s: float, limit_s: float, busy: bool) -> bool:
+    """Whether a replica that has work went without a new token or a finished prompt for too long."""
+    return busy and now_s - last_progress_s > limit_s

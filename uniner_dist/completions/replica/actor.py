@@ -1,0 +1,119 @@
+"""The Ray actor of a replica: what the pool may ask of it.
+
+Prompts and answers never pass through the pool: a call names a work item, and the replica reads and writes its files.
+Several calls of `complete` run at once, each in its own thread: while the engine answers one shard the next is read and
+tokenised and the previous one is written, so no border of a shard is a barrier.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uniner_dist.completions.engine import Engine, create_engine, engine_version
+from uniner_dist.completions.replica.engine_loop import EngineLoop
+from uniner_dist.completions.replica.files import commit, is_committed, known_answers, prompts_of, read_ranges
+from uniner_dist.completions.replica.prompt_ids import assemble
+from uniner_dist.completions.replica.protocol import ReplicaSpec, WorkResult
+from uniner_dist.completions.replica.rows import completions_table, fill_in, poison_row, result_of
+from uniner_dist.completions.work import WorkItem
+from uniner_dist.core.detokenize import AnswerDecoder
+from uniner_dist.core.outcomes import Outcome
+from uniner_dist.core.template import get_template
+from uniner_dist.core.tokens import PromptTokenizer, shared_tokens
+from uniner_dist.storage.credentials import adopt
+from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.shards import read_prompts
+
+
+class Replica:
+    """Actor body. `start` loads the model; `complete` and `merge` do work items; `progress` answers at any time."""
+
+    def __init__(self, spec: ReplicaSpec) -> None:
+        adopt(spec.credentials)
+        self._spec = spec
+        self._loop = EngineLoop(self._load_engine, spec.max_in_flight, spec.engine.max_model_len)
+
+    @property
+    def engine(self) -> Engine | None:
+        """What answers, once `start` has returned."""
+        return self._loop.engine
+
+    def placement_info(self) -> dict[str, Any]:
+        """Node and process of this replica; answers as soon as the actor is placed."""
+        import ray
+
+        node_id = ray.get_runtime_context().get_node_id()
+        return {"node": node_id, "host": socket.gethostname(), "pid": os.getpid()}
+
+    def start(self) -> dict[str, Any]:
+        """Load tokenizer and engine; returns seconds, the engine's version, and a warning about the tokenizer, if any.
+
+        Raises:
+            RuntimeError: with the engine's own message.
+        """
+        begun = time.monotonic()
+        spec = self._spec
+        self._tokenizer = PromptTokenizer.from_json(spec.tokenizer_json, get_template(spec.template))
+        self._decoder = AnswerDecoder(spec.tokenizer_json, anchor=self._tokenizer.suffix_ids("entity")[-1])
+        self._loop.start()
+        engine = engine_version(spec.engine.kind)
+        return {"seconds": time.monotonic() - begun, "warning": self._tokenizer.reason, "engine": engine}
+
+    def begin(self, layout: RunLayout, store: StoreLayout) -> None:
+        """Work for another run of the same fingerprint, and count from zero; nothing may be in flight."""
+        self._spec = replace(self._spec, layout=layout, store=store)
+        self._loop.count_from_zero()
+
+    def complete(self, item: WorkItem) -> WorkResult:
+        """Answer the prompts of a work item and commit its file. What is committed already costs nothing."""
+        begun, spec = time.monotonic(), self._spec
+        prompts = prompts_of(spec, item)
+        if is_committed(spec, item, prompts.num_rows):
+            return WorkResult(0, 0, 0, 0, {}, time.monotonic() - begun, written=False)
+        known = known_answers(spec, item, prompts) if item.known else None
+        asked = prompts if known is None else prompts.filter(pc.is_null(known.column("output")))
+        answered = self._answer(asked)
+        written = commit(spec, item, answered if known is None else fill_in(known, answered))
+        return result_of(answered, time.monotonic() - begun, written)
+
+    def merge(self, item: WorkItem, ranges: list[tuple[int, int]], poison: list[int]) -> WorkResult:
+        """Assemble a suspect shard's finished ranges and its given-up prompts (row numbers) into its file."""
+        begun, spec = time.monotonic(), self._spec
+        prompts = read_prompts(spec.layout, item.shard)
+        pieces = read_ranges(spec, item.shard, ranges)
+        pieces += [(row, poison_row(prompts.slice(row, 1))) for row in poison]
+        table = pa.concat_tables([piece for _, piece in sorted(pieces, key=lambda pair: pair[0])])
+        written = commit(spec, item, table)
+        failures = {str(Outcome.KILLER): len(poison)} if poison else {}
+        return WorkResult(len(poison), 0, 0, 0, failures, time.monotonic() - begun, written)
+
+    def progress(self) -> dict[str, int]:
+        """Counters that move while the engine is alive."""
+        return self._loop.progress()
+
+    def stop(self) -> None:
+        """Close the engine; the process is expected to be killed afterwards."""
+        self._loop.stop()
+
+    def _load_engine(self) -> Engine:
+        """With scores an empty list is answered to its end, whose probability counts."""
+        spec = self._spec.engine
+        if not spec.scores:
+            spec = replace(spec, empty_list_ids=tuple(self._decoder.empty_list_ids()))
+        return create_engine(spec)
+
+    def _answer(self, prompts: pa.Table) -> pa.Table:
+        """Ask prompts and wait for all of them; rows of `schemas.COMPLETIONS`."""
+        prompt_ids = assemble(self._tokenizer, prompts)
+        shared = shared_tokens(prompts.column("passage_id").to_pylist(), prompt_ids)
+        answers = self._loop.answer(prompt_ids, shared)
+        return completions_table(
+            prompts, [len(ids) for ids in prompt_ids], answers, self._decoder, self._spec.engine.max_model_len
+        )
