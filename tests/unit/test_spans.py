@@ -87,6 +87,28 @@ def test_a_mention_in_another_normal_form_is_found_where_the_same_form_is(text: 
         ),
         ("new\u200bYork", "York", [(4, 8, "exact")]),
         ("apart", "a part", [(None, None, "absent")]),
+        ("aboard the _Pequod_ of Nantucket", "Pequod", [(12, 18, "exact")]),
+        ("By:____John Doe____ (Seller)", "John Doe", [(7, 15, "exact")]),
+        ("__Müller__, _Müller", "Müller", [(2, 8, "exact"), (13, 19, "exact")]),
+        ("_Pequod_", "_Pequod_", [(0, 8, "exact")]),
+        ("my_Pequod_id, my_Pequod, Pequod__id", "Pequod", [(None, None, "absent")]),
+        ("é_Pequod, Pequod_é", "Pequod", [(None, None, "absent")]),
+        ("東_Pequod_京", "Pequod", [(2, 8, "exact")]),
+        ("a_\u200f_Pequod", "Pequod", [(None, None, "absent")]),
+        ("_Ada_ _ada_", "ADA", [(1, 4, "case"), (7, 10, "case")]),
+        ("Peter O’Hara", "O'Hara", [(6, 12, "typographic")]),
+        ("Peter O'Hara", "o’hara", [(6, 12, "typographic")]),
+        ("“Jaws” opens", '"Jaws"', [(0, 6, "typographic")]),
+        ("Coca‑Cola – new", "coca-cola", [(0, 9, "typographic")]),
+        ("１２３４ Ｌｔｄ．", "1234 Ltd.", [(0, 9, "typographic")]),
+        ("1234 Ltd.", "１２３４ Ｌｔｄ．", [(0, 9, "typographic")]),
+        ("Caﬀé Œuvre", "Caffé", [(0, 4, "case")]),
+        ("the Ĳssel", "IJssel", [(4, 9, "typographic")]),
+        ("ｶﾞｿﾘﾝ", "ガソリン", [(0, 5, "typographic")]),
+        ("Micro\u00adsoft", "Microsoft", [(0, 10, "typographic")]),
+        ("O'Hara and O’Hara", "O’Hara", [(11, 17, "exact")]),
+        ("don’t", "don", [(0, 3, "exact")]),
+        ("ﬁnance", "nance", [(None, None, "absent")]),
         ("Straße", "STRASSE", [(0, 6, "case")]),
         ("Strasse", "Straße", [(0, 7, "case")]),
         ("in İSTANBUL now", "İstanbul", [(3, 11, "case")]),
@@ -171,3 +193,19 @@ def test_a_border_is_inside_where_it_cuts_a_word_or_a_character(text: str) -> No
 def test_a_mention_alone_is_found_as_beside_others(text: str, mention: str) -> None:
     beside = locate_mentions(text, [mention, "no such words"])
     assert locate_mentions(text, [mention]) == [entity for entity in beside if entity.text != "no such words"]
+
+
+@given(st.text("aé_ -\u00ad東", max_size=12), st.data())
+@settings(max_examples=400, derandomize=True, deadline=None)
+def test_underscores_are_a_border_unless_they_join_two_words(text: str, data: st.DataObject) -> None:
+    position = data.draw(st.integers(0, len(text)))
+    left = text[:position].replace("\u00ad", "").rstrip("_")
+    right = text[position:].replace("\u00ad", "").lstrip("_")
+    joined = left[-1:] in ("a", "é") and right[:1] in ("a", "é")
+    assert cuts_word(text, position) == (joined and 0 < position < len(text))
+
+
+@pytest.mark.parametrize("mention", ["_", "__", "x_", "_x"])
+def test_a_form_full_of_blanks_takes_no_longer_than_its_length(mention: str) -> None:
+    text = "_" * 200_000 + "x" + "_" * 200_000
+    assert locate_mentions(text, [mention])

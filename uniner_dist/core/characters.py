@@ -41,9 +41,12 @@ _INVISIBLE: Final = (
     "\u2060\u2061\u2062\u2063\u2064\u2066\u2067\u2068\u2069\ufeff"
 )
 
+#: What is passed over to see whether words are on both sides of a border.
+_JOINERS: Final = "_" + _INVISIBLE
+
 _REGIONAL_INDICATORS: Final = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 #: Flags are pairs of regional indicators; to find the parity of a longer run only this many are looked at. As many
-#: invisible characters are passed over to see what stands at a border.
+#: invisible characters and underscores are passed over to see what is at a border.
 _LOOK_BACK: Final = 64
 
 
@@ -89,29 +92,29 @@ def is_extender(character: str) -> bool:
 
 
 def is_inside(text: str, position: int) -> bool:
-    """True if a border at `position` would stand inside a word or inside what a reader sees as one character."""
+    """True if a border at `position` would be inside a word or inside what a reader sees as one character."""
     if not 0 < position < len(text):
         return False
     before, after = text[position - 1], text[position]
-    if before.isascii() and after.isascii():  # the same, sooner
-        in_word = (before.isalnum() or before == "_") and (after.isalnum() or after == "_")
-        return in_word or (after == "\n" and before == "\r")
+    if before.isascii() and after.isascii() and before != "_" != after:  # the same, sooner
+        return (before.isalnum() and after.isalnum()) or (after == "\n" and before == "\r")
     return cuts_word(text, position) or cuts_character(text, position)
 
 
 def cuts_word(text: str, position: int) -> bool:
-    """True if a border at `position` would stand inside a word: word characters on both sides.
+    """True if a border at `position` would be inside a word: word characters on both sides.
 
     Invisible characters are passed over, as in rule WB4 of Unicode's word borders (UAX #29): a soft hyphen makes no
-    word of the "east" in "l\u00adeast".
+    word of the "east" in "l\u00adeast". So are underscores: they join the words on both sides of them (`my_name`), and
+    where there is none on one side they are decoration (`_Pequod_`, `____John Doe____`).
     """
     if not 0 < position < len(text):
         return False
     before, after = text[position - 1], text[position]
-    if before in _INVISIBLE:
-        before = text[max(0, position - _LOOK_BACK) : position].rstrip(_INVISIBLE)[-1:]
-    if after in _INVISIBLE:
-        after = text[position : position + _LOOK_BACK].lstrip(_INVISIBLE)[:1]
+    if before in _JOINERS:
+        before = text[max(0, position - _LOOK_BACK) : position].rstrip(_JOINERS)[-1:]
+    if after in _JOINERS:
+        after = text[position : position + _LOOK_BACK].lstrip(_JOINERS)[:1]
     return bool(before and after) and is_word_character(before) and is_word_character(after)
 
 

@@ -19,9 +19,18 @@ from typing import Final, NamedTuple
 from uniner_dist.core.characters import is_extender, is_inside, is_word_character
 
 #: How a mention was found, strictest first. "canonical": equal but for Unicode composition and variation selectors.
-MATCHES: Final = ("exact", "canonical", "whitespace", "case", "absent")
+#: "typographic": equal but for what a keyboard, a typesetter or a font makes of the same characters.
+MATCHES: Final = ("exact", "canonical", "whitespace", "case", "typographic", "absent")
 
 _NOT_SPACE = re.compile(r"\S")
+#: Characters that look alike → one of them; those that are not seen → none. Before compatibility decomposition, which
+#: would make a space and an accent of an acute accent that is used as a quote.
+_TYPOGRAPHY: Final = str.maketrans(
+    dict.fromkeys("`´‘’‚‛′‵ʹʻʼʽˈ‹›＇", "'")
+    | dict.fromkeys("“”„‟″‶ʺ«»〝〞〟＂", '"')
+    | dict.fromkeys("‐‑‒–—―⁃−﹘﹣－➖", "-")
+    | dict.fromkeys("\u00ad\u200b\u2060\ufeff", "")
+)
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
@@ -53,10 +62,13 @@ def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float |
     - "whitespace": also, any run of white space equals any other, white space around the mention does not count, nor
       does white space beside a character that is no letter or digit ("U.S." finds "U . S .").
     - "case": also, case does not matter (full case folding: "STRASSE" finds "Straße").
+    - "typographic": also, what looks alike is alike: kinds of quotes, kinds of hyphens and dashes, full and half width,
+      ligatures and other compatibility characters, invisible soft hyphens ("O’Hara" finds "O'Hara").
     - "absent": it stands nowhere; start and end are None, the text is the mention as answered.
 
-    An occurrence never begins or ends inside a word: not between two letters, digits, marks or underscores of scripts
-    that put spaces between words, so "east" is not found in "least". Where a mention begins or ends with another
+    An occurrence never begins or ends inside a word: not between two letters, digits or marks of scripts that put
+    spaces between words, so "east" is not found in "least". Underscores belong to a word only where they join two:
+    there is a "Pequod" in "_Pequod_" and none in "my_Pequod_id". Where a mention begins or ends with another
     character, or meets a script without spaces between words (Chinese, Japanese, Thai, Korean with its particles...),
     that border is free. Nor does it cut what a reader sees as one character: an accent, a joined emoji or a flag is
     in or out as a whole.
@@ -92,8 +104,8 @@ def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float |
 
 
 def fold_mention(mention: str) -> str:
-    """The form under which two mentions are the same by the loosest rule, "case"."""
-    return _fold(mention, "case").string
+    """The form under which two mentions are the same by the loosest rule, "typographic"."""
+    return _fold(mention, "typographic").string
 
 
 def _find(folded: _FoldedText, mention: str) -> tuple[list[tuple[int, int]], str]:
@@ -105,7 +117,7 @@ def _find(folded: _FoldedText, mention: str) -> tuple[list[tuple[int, int]], str
     if found:
         return found, "exact"
     if folded.may_contain(mention):
-        for rule in ("canonical", "whitespace", "case"):
+        for rule in MATCHES[1:-1]:
             found = folded.places(mention, rule)
             if found:
                 return found, rule
@@ -186,7 +198,7 @@ class _FoldedText:
         return _squeeze(mention) in self._squeezed
 
     def places(self, mention: str, rule: str) -> list[tuple[int, int]]:
-        """Places of `mention` under `rule` ("canonical", "whitespace" or "case"), whole words and characters only."""
+        """Places of `mention` under `rule`, one of `MATCHES` but for the first and last; whole words and characters only."""
         pattern = _fold(mention, rule).string
         if not pattern:
             return []
@@ -222,7 +234,7 @@ class _Folded:
 def _fold(text: str, rule: str) -> _Folded:
     """`text` in the form in which strings equal under `rule` are the same string."""
     loose = rule != "canonical"
-    decompose = _fold_case if rule == "case" else _decompose
+    decompose = {"case": _fold_case, "typographic": _fold_typography}.get(rule, _decompose)
     pieces: list[str] = []
     slices: list[tuple[int, int]] = []
     for start, end in _characters(text):
@@ -270,12 +282,22 @@ def _fold_case(character: str) -> str:
     return unicodedata.normalize("NFD", _decompose(character).casefold())
 
 
+@lru_cache(maxsize=65536)
+def _fold_typography(character: str) -> str:
+    """Compatibility caseless matching (Unicode 3.13, D146), with one kind of quotes and one of hyphens."""
+    return _typographic(character)
+
+
+def _typographic(text: str) -> str:
+    decomposed = _VARIATION_SELECTORS.sub("", unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHY)))
+    return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", decomposed.casefold()).translate(_TYPOGRAPHY))
+
+
 def _squeeze(text: str) -> str:
     """A form that is the same for all strings equal under any rule, made without a loop in Python.
 
     A mention whose squeezed form is not in that of the text is absent: no need to fold the text.
     """
-    squeezed = "".join(text.split())
-    if squeezed.isascii():
-        return squeezed.lower()
-    return unicodedata.normalize("NFD", _VARIATION_SELECTORS.sub("", unicodedata.normalize("NFD", squeezed)).casefold())
+    if text.isascii():
+        return "".join(text.split()).lower().replace("`", "'")
+    return "".join(_typographic(text).split())

@@ -16,7 +16,8 @@ from uniner_dist.core.characters import is_inside
 from uniner_dist.core.passages import SENTENCE_END
 from uniner_dist.formats.annotated_document import Mention
 
-_ASCII_TOKEN: Final = re.compile(r"\w+|[^\w\s]", re.ASCII)
+#: Underscores join words, and are characters of their own elsewhere, as `core.characters.cuts_word` has it.
+_ASCII_TOKEN: Final = re.compile(r"[^\W_]+(?:_+[^\W_]+)*|_|[^\w\s]", re.ASCII)
 _CHUNK: Final = re.compile(r"\S+")
 
 Span = tuple[int, int]
