@@ -32,6 +32,84 @@ def test_a_definition_with_commas_and_signs_comes_through_yaml() -> None:
     assert config.types[0].ask == phrase
 
 
+def types_of(value: object, *overrides: str, file: Path | None = None) -> list[tuple[str, str]]:
+    options = {"corpus.path": "/c", "output.path": "/o", "types": value}
+    return [(one.label, one.ask) for one in load_config(file, overrides, options).types]
+
+
+def test_words_of_yaml_are_never_coerced_into_values(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "types:\n  NO: Norway\n  on: off\n  1.10: 0x1F\n  2024-01-01: 1e3\n  yes: 12\n"
+        "corpus: {id_column: no, text_column: 007}\npool: {replicas: 2}\n"
+        "engine: {extra: {a: 1, b: '1', c: true}}\noutput: {language: no}\n"
+    )
+    config = load_config(file, ["corpus.keep_columns=on"], {"corpus.path": "/c", "output.path": "/o"})
+    assert [(one.label, one.ask) for one in config.types] == [
+        ("NO", "Norway"),
+        ("on", "off"),
+        ("1.10", "0x1F"),
+        ("2024-01-01", "1e3"),
+        ("yes", "12"),
+    ]
+    assert (config.corpus.id_column, config.corpus.text_column) == ("no", "007")
+    assert (config.corpus.keep_columns, config.output.language) == (("on",), ("no",))
+    assert config.pool.replicas == 2
+    assert config.engine.extra == {"a": 1, "b": "1", "c": True}
+    assert types_of(None, "types=no") == [("no", "no")]
+    assert types_of(None, "types={1: 2}") == [("1", "2")]
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("types:\n  PER: person\n  PER: people\n")
+    with pytest.raises(ConfigError, match="the key 'PER' stands twice"):
+        types_of(None, file=file)
+
+
+def test_parentheses_do_not_split_types() -> None:
+    found = types_of("organization (company, institution), PER=a person (real [dead, alive], or not)")
+    assert found == [
+        ("organization (company, institution)", "organization (company, institution)"),
+        ("PER", "a person (real [dead, alive], or not)"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("conf/types.yaml", "write @conf/types.yaml to read entity types from it"),
+        ("person;location", "separated by commas"),
+        ("PER=person;LOC=location", "separated by commas"),
+        ("a (b, c", "a parenthesis is not closed"),
+        ("[person, location]", "write names without brackets"),
+        ([True], "True is a bool, not a name"),
+        ({1999: "a year"}, "1999 is a int, not a name"),
+        ([{"label": "PER", "asks": "person"}], "did you mean 'ask'"),
+        ({"label": "PER", "question": "person"}, "a type has label and ask"),
+        ([{"PER": "person", "LOC": "location"}], "write each type as an item of its own"),
+        (" = person", "may be blank"),
+        ("@/nowhere.yaml", "@/nowhere.yaml: cannot be read"),
+        (12, "names no entity types"),
+    ],
+)
+def test_types_that_are_none_are_refused_with_a_hint(value: object, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        types_of(value)
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["types:\n  NO: Norway\n  yes: consent\n", "NO: Norway\nyes: consent", "- NO=Norway\n- yes: consent\n"],
+)
+def test_a_file_of_types_is_read_behind_an_at_sign(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.yaml").write_text(content)
+    assert types_of(f"@{tmp_path}/t.yaml") == [("NO", "Norway"), ("yes", "consent")]
+    (tmp_path / "t.txt").write_text("person\nplace (city, country)\n")
+    assert types_of(f"@{tmp_path}/t.txt")[1] == ("place (city, country)", "place (city, country)")
+
+
 def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["pool.replica=2", "pool.gpus_per_replica=-1", "modle.name=x"], {"corpus.path": "/c"})

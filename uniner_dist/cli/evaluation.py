@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
+from uniner_dist.config.questions import parse_labels
+from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.benchmark import print_benchmark, run_benchmark
 from uniner_dist.evaluation.measure import evaluate
 from uniner_dist.evaluation.plot import check_plot_path, plot_scores
@@ -26,7 +28,7 @@ def run_evaluate(
     """Score, print, and write the JSON and picture that were asked for."""
     if plot_path:
         check_plot_path(plot_path)
-    scores = evaluate(annotations, gold, id_column, by, _names(types))
+    scores = evaluate(annotations, gold, id_column, by, names_of(types))
     print_scores(scores, Console())
     if json_path:
         write_json(json_path, scores)
@@ -36,8 +38,16 @@ def run_evaluate(
         say(f"picture: {plot_path}")
 
 
-def _names(types: str | None) -> list[str] | None:
-    return None if types is None else [name.strip() for name in types.split(",") if name.strip()]
+def names_of(types: str | None) -> list[str] | None:
+    """Labels that the option `--types` names.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    try:
+        return parse_labels(types)
+    except ValueError as error:
+        raise ConfigError(f"--types: {error}") from None
 
 
 def run_benchmark_command(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from uniner_dist._version import __version__
+from uniner_dist.cli.evaluation import names_of
 from uniner_dist.config.loading import load_config
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.settings import ExportSettings
@@ -109,7 +110,7 @@ def _source(options: ExportOptions, marker: Mapping[str, Any]) -> Any:
 
     if options.sample is not None and options.sample < 1:
         raise ConfigError(f"--sample {options.sample}: must be at least 1")
-    types = [name.strip() for name in options.types.split(",") if name.strip()] if options.types else None
+    types = names_of(options.types) if options.types else None
     return Source(
         options.annotations,
         _corpora(options, marker),

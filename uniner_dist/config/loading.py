@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from uniner_dist.config.schema import Config
+from uniner_dist.config.yaml_words import load_yaml, settle
 from uniner_dist.errors import ConfigError
 
 
@@ -39,7 +40,7 @@ def load_config(
             problems.append(f"--set {override}: write key=value, such as pool.replicas=2")
             continue
         try:
-            _put(tree, key.strip(), yaml.safe_load(value))
+            _put(tree, key.strip(), load_yaml(value))
         except yaml.YAMLError as error:
             problems.append(f"--set {override}: the value is not YAML ({' '.join(str(error).split())})")
     for key, value in (options or {}).items():
@@ -57,7 +58,7 @@ def load_config(
 def validate_tree(tree: Mapping[str, Any]) -> Config:
     """A `Config` from nested mappings; raises `ConfigError` with every problem in words."""
     try:
-        return Config.model_validate(tree)
+        return Config.model_validate(settle(tree, Config))
     except ValidationError as error:
         raise ConfigError([_explain(item, Config) for item in error.errors()]) from None
 
@@ -67,7 +68,7 @@ def _read_yaml(file: str | Path) -> dict[str, Any]:
 
     try:
         with fsspec.open(str(file), "r", encoding="utf-8") as stream:
-            tree = yaml.safe_load(stream)
+            tree = load_yaml(stream)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"--config {file}: cannot be read: {error}") from error
     if tree is None:

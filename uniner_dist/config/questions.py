@@ -1,13 +1,27 @@
-"""What to look for: entity types, and the forms in which a person may name them."""
+"""What to look for: entity types, and the forms in which a person may name them.
+
+One parser serves the configuration file, the command line and the notebook. Nothing is coerced into a name: what is no
+text is refused, with a hint.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final
 
+import yaml
 from pydantic import BeforeValidator, Field
 
-from uniner_dist.config.section import Section, split_names
+from uniner_dist.config.section import Section
+from uniner_dist.config.yaml_words import load_yaml, settle
+
+_OPENING: Final = "([{（［｛"
+_CLOSING: Final = ")]}）］｝"
+_FILE: Final = re.compile(r"\S+\.(ya?ml|json|txt)", re.IGNORECASE)
+#: Semicolons between types, not inside of a phrase.
+_SEMICOLONS: Final = re.compile(r"^[^=]*;|;[^;=]+=")
 
 
 class EntityType(Section):
@@ -16,23 +30,137 @@ class EntityType(Section):
     label: str = Field(min_length=1, description="name of the type in the annotations")
     ask: str = Field(min_length=1, description="word, phrase or whole definition the model is asked with")
 
-    @classmethod
-    def parse(cls, value: Any) -> Any:
-        """`"person"`, `"PER=person"`, `{"PER": "person"}` or `{"label": …, "ask": …}`."""
-        if isinstance(value, str):
-            label, sign, ask = value.partition("=")
-            return {"label": label.strip(), "ask": ask.strip() if sign else label.strip()}
-        if isinstance(value, Mapping) and len(value) == 1 and not {"label", "ask"} & set(value):
-            [(label, ask)] = value.items()
-            return {"label": str(label), "ask": str(ask)}
-        return value
 
+def parse_types(value: Any) -> list[EntityType]:
+    """Entity types from any of the forms in which they are named.
 
-def _parse_types(value: Any) -> Any:
+    Args:
+        value: `"person,PER=phrase"` (commas inside of parentheses do not split), `"@conf/types.yaml"` (a file of YAML),
+            a list whose items are such names, `{label: phrase}` or `{"label": …, "ask": …}`, or a mapping of labels to
+            phrases.
+
+    Raises:
+        ValueError: none of these, with a hint.
+    """
+    if isinstance(value, EntityType):
+        return [value]
+    if isinstance(value, str):
+        if value.strip().startswith("@"):
+            return parse_types(_read(value.strip()[1:]))
+        return [_from_text(item) for item in split_types(value)]
     if isinstance(value, Mapping):
-        value = [{label: ask} for label, ask in value.items()]
-    value = split_names(value)
-    return [EntityType.parse(item) for item in value] if isinstance(value, Sequence) else value
+        if set(value) & set(EntityType.model_fields):
+            return [_from_mapping(value)]
+        return [_pair(label, ask) for label, ask in value.items()]
+    if isinstance(value, Iterable) and not isinstance(value, bytes):
+        return [_from_item(item) for item in value]
+    raise ValueError(f"{value!r} names no entity types; write person,location or LABEL=phrase,LABEL=phrase")
 
 
-Types = Annotated[tuple[EntityType, ...], BeforeValidator(_parse_types)]
+def parse_labels(value: str | None) -> list[str] | None:
+    """Labels as an option of a command names them; None stays None.
+
+    Raises:
+        ValueError: as for `parse_types`.
+    """
+    return None if value is None else [one.label for one in parse_types(value)]
+
+
+def split_types(text: str) -> list[str]:
+    """The parts between commas that are in no parentheses, without white space around them; empty ones are left out.
+
+    Raises:
+        ValueError: a parenthesis that is never closed.
+    """
+    parts, depth, begin = [], 0, 0
+    for place, character in enumerate(text):
+        if character in _OPENING:
+            depth += 1
+        elif character in _CLOSING:
+            depth = max(0, depth - 1)
+        elif character == "," and not depth:
+            parts.append(text[begin:place])
+            begin = place + 1
+    if depth:
+        raise ValueError(f"{text!r}: a parenthesis is not closed, and commas inside of parentheses do not split")
+    return [part.strip() for part in [*parts, text[begin:]] if part.strip()]
+
+
+def _from_item(item: Any) -> EntityType:
+    if isinstance(item, EntityType):
+        return item
+    if isinstance(item, Mapping):
+        return _from_mapping(item)
+    return _from_text(_text(item))
+
+
+def _from_text(text: str) -> EntityType:
+    """`person` or `PER=person`."""
+    label, sign, ask = (part.strip() for part in text.partition("="))
+    if _FILE.fullmatch(text):
+        raise ValueError(f"{text!r} is the name of a file; write @{text} to read entity types from it")
+    if _SEMICOLONS.search(text) or "\n" in label:
+        raise ValueError(f"{text!r}: types are separated by commas, as in person,location")
+    if label[:1] in ("[", "{"):
+        raise ValueError(f"{text!r}: write names without brackets, as in person,location")
+    return _pair(label, ask if sign else label)
+
+
+def _from_mapping(item: Mapping[Any, Any]) -> EntityType:
+    """`{label: phrase}`, or with the keys `label` and `ask`."""
+    known = list(EntityType.model_fields)
+    if not set(item) & set(known):
+        if len(item) != 1:
+            raise ValueError(f"{dict(item)!r} is one item; write each type as an item of its own, as in - PER: person")
+        [(label, ask)] = item.items()
+        return _pair(label, ask)
+    for key in item:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"a type has {' and '.join(known)}"
+            raise ValueError(f"{dict(item)!r}: unknown key {key!r}; {hint}")
+    if "label" not in item:
+        raise ValueError(f"{dict(item)!r} has no label")
+    return _pair(item["label"], item.get("ask", item["label"]))
+
+
+def _pair(label: Any, ask: Any) -> EntityType:
+    label, ask = _text(label), _text(ask)
+    if not label.strip() or not ask.strip():
+        raise ValueError(f"{label}={ask}: neither the label nor the phrase to ask with may be blank")
+    return EntityType(label=str(label), ask=str(ask))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is a {type(value).__name__}, not a name; write it in quotes")
+    return value
+
+
+def _read(path: str) -> Any:
+    """Content of a file of types: YAML with a list, a mapping, or a configuration with `types`; else a type a line."""
+    import fsspec
+
+    try:
+        with fsspec.open(path, "r", encoding="utf-8-sig") as stream:
+            is_yaml = path.lower().endswith((".yaml", ".yml", ".json"))
+            content = settle(load_yaml(stream), str) if is_yaml else _lines(stream.read())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"@{path}: cannot be read: {error}") from error
+    if isinstance(content, Mapping) and "types" in content:
+        content = content["types"]
+    if not content or (isinstance(content, str) and content.startswith("@")):
+        raise ValueError(f"@{path}: names no entity types")
+    return content
+
+
+def _lines(content: str) -> list[str]:
+    lines = (line.strip() for line in content.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _parse(value: Any) -> Sequence[EntityType] | None:
+    return None if value is None else parse_types(value)
+
+
+Types = Annotated[tuple[EntityType, ...], BeforeValidator(_parse)]

@@ -198,7 +198,7 @@ class _FoldedText:
         return _squeeze(mention) in self._squeezed
 
     def places(self, mention: str, rule: str) -> list[tuple[int, int]]:
-        """Places of `mention` under `rule`, one of `MATCHES` but for the first and last; whole words and characters only."""
+        """Places of `mention` under one of the `MATCHES` between the first and the last; they cut nothing."""
         pattern = _fold(mention, rule).string
         if not pattern:
             return []

@@ -1,0 +1,88 @@
+"""YAML whose words stay words: `no`, `12`, `1.10` and `2024-01-01` are text wherever the configuration wants text.
+
+YAML guesses what an unquoted scalar is, and makes a truth value of the label `NO` (Norway) or `on`. Here the guess is
+put off until the field is known that the scalar is for. `null`, `~` and nothing at all are None everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+
+_NULL = "tag:yaml.org,2002:null"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class PlainScalar(str):
+    """The text of an unquoted scalar, not yet interpreted."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Keeps the text of unquoted scalars, and refuses keys that stand twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
+        repeated = next((key for key in keys if keys.count(key) > 1), None)
+        if repeated is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _text(loader: yaml.SafeLoader, node: Any) -> str:
+    return str(node.value) if node.style else PlainScalar(node.value)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag in (_NULL, _MERGE)]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
+
+
+def load_yaml(source: Any) -> Any:
+    """Content of a YAML text or stream, unquoted scalars as `PlainScalar`.
+
+    Raises:
+        yaml.YAMLError: no YAML, or a key that stands twice.
+    """
+    return yaml.load(source, _Loader)
+
+
+def settle(value: Any, annotation: Any = Any) -> Any:
+    """A tree whose plain scalars are what the fields they are for want: text, or what YAML takes them for.
+
+    Args:
+        annotation: type of the field; a model for a mapping of its fields.
+    """
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, Mapping):
+        fields = annotation.model_fields
+        return {str(k): settle(v, fields[k].annotation if k in fields else Any) for k, v in value.items()}
+    return _each(value, str if _wants_words(annotation) else yaml.safe_load)
+
+
+def _each(value: Any, interpret: Any) -> Any:
+    if isinstance(value, PlainScalar):
+        return interpret(str(value))
+    if isinstance(value, dict):
+        return {str(k) if isinstance(k, PlainScalar) else k: _each(v, interpret) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_each(item, interpret) for item in value]
+    return value
+
+
+def _wants_words(annotation: Any) -> bool:
+    """Whether a field holds text, or lists of it or of types, and nothing else."""
+    if annotation in (str, NoneType, Ellipsis):
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return all(_wants_words(field.annotation) for field in annotation.model_fields.values())
+    arguments: Sequence[Any] = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return all(isinstance(argument, str) for argument in arguments)
+    if hasattr(annotation, "__metadata__"):
+        return _wants_words(arguments[0])
+    return bool(arguments) and get_origin(annotation) is not dict and all(map(_wants_words, arguments))
