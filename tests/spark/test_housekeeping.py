@@ -19,7 +19,8 @@ from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import ConfigError, RunHeldError
 from uniner_dist.maintenance.compact import compact
-from uniner_dist.pipeline.stages import is_published, working_on
+from uniner_dist.pipeline.exclusive import working_on
+from uniner_dist.pipeline.stages import is_published
 from uniner_dist.prompts import write_prompts
 from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.schemas import COMPLETIONS

@@ -10,10 +10,11 @@ from huggingface_hub import DatasetCard
 
 from tests.support.evaluation_data import annotation, write_annotations
 from tests.support.evaluation_data import entity as entity_of
-from uniner_dist.annotations.card_text import Statistics, card_path, render_card
+from uniner_dist.annotations.card_text import Statistics, render_card
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.provenance import look_up
 from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.marker import write_marker
 
 UNINER = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use; the annotations carry this licence"
@@ -116,7 +117,7 @@ def test_hugging_face_datasets_reads_the_output_s_files_under_their_card(tmp_pat
 
 
 def test_the_card_stands_beside_the_output() -> None:
-    assert card_path("s3://bucket/ner/") == "s3://bucket/ner.card/README.md"
+    assert OutputLayout("s3://bucket/ner/").card == "s3://bucket/ner.card/README.md"
 
 
 def test_a_run_is_looked_up_by_the_id_in_its_rows(tmp_path: Path) -> None:

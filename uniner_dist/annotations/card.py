@@ -13,31 +13,33 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
-from uniner_dist.annotations.card_text import Statistics, card_path, render_card
+from uniner_dist.annotations.card_text import Statistics, render_card
 from uniner_dist.annotations.publication import new_marker
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.session import column, describe, stage
 from uniner_dist.storage.commit import lock_output
-from uniner_dist.storage.filesystem import join, read_json, write_bytes
+from uniner_dist.storage.filesystem import read_json, write_bytes
+from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.marker import read_marker
 
 
 def write_card(spark: SparkSession, run: Run) -> str:
     """Write the card of the run's output anew; returns its path. Rows are counted unless they are all this run's."""
     output = run.config.output.path
+    card = OutputLayout(output).card
     with lock_output(output):
         marker = read_marker(output) or new_marker(run)
         alone = list(marker["runs"]) == [run.id]
         with stage(spark, "card"):
             statistics = _of_run(run) if alone else _of_output(spark, run)
         text = render_card(output.rstrip("/").rsplit("/", 1)[-1], marker, statistics, run.config.output.language)
-        write_bytes(card_path(output), text.encode())
-    return card_path(output)
+        write_bytes(card, text.encode())
+    return card
 
 
 def _of_run(run: Run) -> Statistics:
-    summary = read_json(join(run.layout.root, "annotations.json"))
+    summary = read_json(run.layout.annotations_summary)
     return Statistics(summary["documents"], summary["by_type"], summary["mentions"])
 
 

@@ -1,6 +1,6 @@
 """The text of a dataset card: a `README.md` as the Hugging Face hub knows it, about everything an output holds.
 
-Enters: the output's marker and counts of its rows. Leaves: the card's text and the place where it belongs. Pure, but
+Enters: the output's marker and counts of its rows. Leaves: the card's text. Pure, but
 for the front matter, which huggingface_hub spells.
 """
 
@@ -54,11 +54,6 @@ class Statistics:
     def rows(self) -> int:
         """All rows."""
         return sum(sum(outcomes.values()) for outcomes in self.by_type.values())
-
-
-def card_path(output: str) -> str:
-    """Where the card of an output stands."""
-    return f"{output.rstrip('/')}.card/README.md"
 
 
 def render_card(name: str, marker: Mapping[str, Any], statistics: Statistics, languages: Sequence[str] = ()) -> str:

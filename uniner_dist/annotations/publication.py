@@ -36,6 +36,7 @@ from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.session import describe, stage
 from uniner_dist.storage.commit import FolderChange, apply, lock_output
 from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes, write_json
+from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.marker import next_order, read_marker, runs_over, write_marker
 
 #: Called before every step that others can see; raises when this process may not go on.
@@ -113,7 +114,7 @@ def flip(output: str, marker: dict[str, Any], journal_path: str, check: Check = 
     journal = read_json(journal_path)
     check()
     write_marker(output, marker | {"publishing": journal_path})
-    workplace = _workplace(output, journal["run_id"])
+    workplace = OutputLayout(output).workplace(journal["run_id"])
     for change in journal["changes"]:
         check()
         apply(output, FolderChange.from_json(change), workplace)
@@ -129,19 +130,9 @@ def flip(output: str, marker: dict[str, Any], journal_path: str, check: Check = 
     return done
 
 
-def _workplace(output: str, run_id: str) -> str:
-    """Beside the output, hence on its device as a rule; its name says whose it is."""
-    return f"{output.rstrip('/')}.publishing-{run_id}"
-
-
 def _clean(run: Run) -> None:
     """Remove what only served to get here; the output has the rows."""
-    for path in (run.layout.staging, run.layout.answers, _carry_folder(run), run.layout.publication):
-        remove(path)
-
-
-def _carry_folder(run: Run) -> str:
-    return join(run.layout.root, "carried")
+    remove(run.layout.publishing)
 
 
 def _plan(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,11 +166,11 @@ def _plan(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> dict[str,
 def _carry_over(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> list[Carried]:
     removed = run.config.output.removed_documents
     selections = {"corpus": runs_over(marker, run.config.corpus.path), "keep": [], "all": None}
-    remove(_carry_folder(run))
+    remove(run.layout.rewritten)
     places = read_table(spark, run.layout.occurrences)
     doc_id = F.col("document").getField(run.config.corpus.id_column)
     ids = places.where("passage = 0").select(doc_id.alias("id"))
-    return carry_over(spark, run, ids, _carry_folder(run), selections[removed])
+    return carry_over(spark, run, ids, run.layout.rewritten, selections[removed])
 
 
 def _check_removed(run: Run, carried: Sequence[Carried]) -> None:
@@ -229,13 +220,13 @@ def _write_placeholder(spark: SparkSession, run: Run) -> str:
     schema: pa.Schema = to_arrow_schema(read_staged(spark, run, places).schema)
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)
-    path = join(run.layout.root, "empty.parquet")
+    path = run.layout.placeholder
     write_bytes(path, buffer.getvalue())
     return path
 
 
 def _entry(run: Run, files: int, carried: Sequence[Carried]) -> dict[str, Any]:
-    summary = read_json(join(run.layout.root, "annotations.json"))
+    summary = read_json(run.layout.annotations_summary)
     return {
         "rows": summary["rows"],
         "documents": summary["documents"],

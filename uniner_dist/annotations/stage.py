@@ -28,7 +28,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, write_table
 from uniner_dist.spark.session import column, describe, settings, spark_schema, stage
-from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
+from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
 
@@ -57,7 +57,7 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dic
         ThresholdError: more rows failed than `run.max_failed_fraction` allows.
         StageError: files are missing, or Spark failed.
     """
-    summary_path = join(run.layout.root, "annotations.json")
+    summary_path = run.layout.annotations_summary
     if exists(summary_path) and (exists(run.layout.publication) or (_is_published(run) and not again)):
         earlier: dict[str, Any] = read_json(summary_path)
         return earlier

@@ -9,7 +9,7 @@ from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import ConfigError
 from uniner_dist.maintenance.erase import Erasure, forget
 from uniner_dist.maintenance.prune import prune
-from uniner_dist.pipeline.stages import holding
+from uniner_dist.pipeline.exclusive import holding
 from uniner_dist.run.run import list_runs
 from uniner_dist.storage.answer_store import list_stores
 from uniner_dist.storage.filesystem import absolute, join, read_bytes

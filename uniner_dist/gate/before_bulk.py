@@ -22,10 +22,11 @@ from uniner_dist.formats.gold_document import GoldDocument
 from uniner_dist.gate.documents import corpus_texts, sample_ids, unchanged
 from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, rates, read_cells, sources_of
 from uniner_dist.gate.sample import Sample, Source, read_sample
-from uniner_dist.gate.verdict import GatePlace, before_words, gate_place, judge, read_verdict
+from uniner_dist.gate.verdict import before_words, gate_place, judge, read_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.spark.session import stage
 from uniner_dist.storage.filesystem import read_json, write_json
+from uniner_dist.storage.layout import GateLayout
 
 Annotate = Callable[[Config], Mapping[str, Any]]
 Say = Callable[[str], None]
@@ -59,7 +60,7 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> di
 
 
 def _measure(
-    spark: SparkSession, run: Run, gold: GoldSlice | None, place: GatePlace, annotate: Annotate, say: Say
+    spark: SparkSession, run: Run, gold: GoldSlice | None, place: GateLayout, annotate: Annotate, say: Say
 ) -> dict[str, Any]:
     """Annotate the gate's documents and take all figures."""
     with stage(spark, "gate"):
@@ -121,7 +122,7 @@ def _in_corpus(spark: SparkSession, run: Run, texts: Mapping[str, str], taken_fr
 
 
 def _write_documents(
-    place: GatePlace, gold: GoldSlice | None, gold_texts: Mapping[str, str], sample_texts: Mapping[str, str]
+    place: GateLayout, gold: GoldSlice | None, gold_texts: Mapping[str, str], sample_texts: Mapping[str, str]
 ) -> None:
     answers = gold.answers if gold else {}
     slice_ = [
@@ -132,7 +133,7 @@ def _write_documents(
     write_gold([*slice_, *sample], place.corpus, place.gold)
 
 
-def own_config(run: Run, place: GatePlace, labels: Iterable[str]) -> Config:
+def own_config(run: Run, place: GateLayout, labels: Iterable[str]) -> Config:
     """The configuration of the gate's own run: the same model, engine and store, another corpus and output."""
     tree = run.config.model_dump()
     tree["corpus"] = {"path": place.corpus, "id_column": "doc_id", "text_column": "text"}
@@ -147,7 +148,7 @@ def own_config(run: Run, place: GatePlace, labels: Iterable[str]) -> Config:
     return validate_tree(tree)
 
 
-def _score(run: Run, gold: GoldSlice, place: GatePlace) -> dict[str, Any]:
+def _score(run: Run, gold: GoldSlice, place: GateLayout) -> dict[str, Any]:
     scores = evaluate(place.annotations, place.gold)
     write_json(place.scores, scores)
     missing = len(gold.answers) - scores["documents"]
@@ -155,7 +156,7 @@ def _score(run: Run, gold: GoldSlice, place: GatePlace) -> dict[str, Any]:
     return about | gold_figures(scores)
 
 
-def _drift(run: Run, pinned: Sample, place: GatePlace) -> dict[str, Any] | None:
+def _drift(run: Run, pinned: Sample, place: GateLayout) -> dict[str, Any] | None:
     """The sample's answers against the pinned ones, for labels asked alike then and now by different models."""
     sources = sources_of(run)
     labels = [

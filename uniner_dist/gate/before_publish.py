@@ -22,11 +22,12 @@ from uniner_dist.evaluation.rows import list_dataset
 from uniner_dist.evaluation.tally import Tally
 from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, own_id, rates, read_cells, sources_of
 from uniner_dist.gate.sample import Cells, Sample, read_sample, write_sample
-from uniner_dist.gate.verdict import GatePlace, gate_place, is_gated, judge, published_words, read_verdict
+from uniner_dist.gate.verdict import gate_place, is_gated, judge, published_words, read_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.session import column, describe, stage
 from uniner_dist.storage.filesystem import exists, remove, write_json
+from uniner_dist.storage.layout import GateLayout
 
 Say = Callable[[str], None]
 
@@ -89,7 +90,7 @@ def close_gate(run: Run) -> None:
         remove(path)
 
 
-def _measure_staged(spark: SparkSession, run: Run, place: GatePlace, figures: Mapping[str, Any]) -> dict[str, Any]:
+def _measure_staged(spark: SparkSession, run: Run, place: GateLayout, figures: Mapping[str, Any]) -> dict[str, Any]:
     names: dict[str, str] = {}
     for name in figures["in_corpus"]:  # a document that is gold and in the sample counts as gold
         names.setdefault(own_id(name), name)
@@ -126,7 +127,7 @@ def _row(name: str, row: Mapping[str, Any]) -> Row:
     return Row(name, row["entity_type"], row["entities"], row["outcome"], row["raw_output"])
 
 
-def _read_corpus(place: GatePlace) -> dict[str, str]:
+def _read_corpus(place: GateLayout) -> dict[str, str]:
     texts: dict[str, str] = {}
     for file in list_dataset("corpus", place.corpus):
         for batch in file.batches(["doc_id", "text"]):

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from uniner_dist.core.differences import Cell
-from uniner_dist.storage.filesystem import join, read_json, write_json
+from uniner_dist.storage.filesystem import read_json, write_json
+from uniner_dist.storage.layout import OutputLayout
 
 Cells = Mapping[tuple[str, str], Cell]
 
@@ -47,15 +48,10 @@ class Sample:
         return Sample(self.texts, {**self.sources, **sources}, {**kept, **cells})
 
 
-def sample_folder(output: str) -> str:
-    """Where the sample of an output stands."""
-    return f"{output.rstrip('/')}.gate"
-
-
 def read_sample(output: str) -> Sample | None:
     """The pinned sample of an output, None when there is none yet (or no document of it is left)."""
     try:
-        stored = read_json(join(sample_folder(output), "sample.json"))
+        stored = read_json(OutputLayout(output).sample)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not stored["texts"]:
@@ -75,7 +71,7 @@ def write_sample(output: str, sample: Sample) -> None:
     ]
     sources = {label: asdict(source) for label, source in sample.sources.items()}
     stored = {"texts": dict(sample.texts), "sources": sources, "answers": answers}
-    write_json(join(sample_folder(output), "sample.json"), stored)
+    write_json(OutputLayout(output).sample, stored)
 
 
 def forget_documents(output: str, doc_ids: Collection[str]) -> int:

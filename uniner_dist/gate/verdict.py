@@ -7,7 +7,6 @@ start: a threshold that was raised meanwhile counts. Needs neither Spark nor Ray
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from uniner_dist.config.schema import GateConfig
@@ -15,51 +14,10 @@ from uniner_dist.core.hashing import digest
 from uniner_dist.evaluation.gold_slice import GoldSlice, read_gold_slice
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import exists, join, read_json
+from uniner_dist.storage.layout import GateLayout
 
 #: Types named in a message.
 _WORST = 3
-
-
-@dataclass(frozen=True)
-class GatePlace:
-    """Folder of a run's gate: another gold or sample size is another gate."""
-
-    root: str
-
-    @property
-    def corpus(self) -> str:
-        """Texts of the gold slice and of the sample."""
-        return join(self.root, "corpus")
-
-    @property
-    def gold(self) -> str:
-        """Gold answers under the ids of that corpus."""
-        return join(self.root, "gold")
-
-    @property
-    def annotations(self) -> str:
-        """What the gate's own run answered."""
-        return join(self.root, "annotations")
-
-    @property
-    def work(self) -> str:
-        """Workdir of the gate's own run."""
-        return join(self.root, "work")
-
-    @property
-    def verdict(self) -> str:
-        """Figures of the passed gate, JSON."""
-        return join(self.root, "verdict.json")
-
-    @property
-    def scores(self) -> str:
-        """All scores against the gold, JSON."""
-        return join(self.root, "scores.json")
-
-    @property
-    def drift(self) -> str:
-        """The whole comparison with the pinned answers, JSON."""
-        return join(self.root, "drift.json")
 
 
 def is_gated(run: Run) -> bool:
@@ -67,17 +25,17 @@ def is_gated(run: Run) -> bool:
     return run.config.gate.gold is not None or run.config.gate.sample > 0
 
 
-def gate_place(run: Run, gold: GoldSlice | None) -> GatePlace:
+def gate_place(run: Run, gold: GoldSlice | None) -> GateLayout:
     """Where this gate's files stand; its name is a hash of what is asked."""
     asked = {
         "gold": {} if gold is None else gold.answers,
         "texts": {} if gold is None else gold.texts,
         "sample": run.config.gate.sample,
     }
-    return GatePlace(join(run.layout.root, "gate", digest(asked, 12)))
+    return GateLayout(join(run.layout.gates, digest(asked, 12)))
 
 
-def read_verdict(place: GatePlace) -> dict[str, Any] | None:
+def read_verdict(place: GateLayout) -> dict[str, Any] | None:
     """The figures of a gate that was passed before."""
     verdict: dict[str, Any] | None = read_json(place.verdict) if exists(place.verdict) else None
     return verdict

@@ -47,10 +47,6 @@ from uniner_dist.storage.parquet_rows import Positions, erase, find_rows, withou
 from uniner_dist.storage.shards import read_shards
 
 _READERS = 16
-#: What a run has between its stages, and makes again.
-_BETWEEN = ("answers", "annotations", "carried", "publication.json")
-#: What a run that has not finished stage 1 makes again from its start.
-_UNFINISHED = ("prompts", "completions", "parts", "rejects", "quarantine", "splits", "repeats", *_BETWEEN)
 
 T = TypeVar("T")
 
@@ -138,8 +134,9 @@ def _forget(workdir: str, runs: Sequence[Run], stores: Sequence[StoreLayout], id
         if len(own) and exists(trace.run.layout.shards):
             erasure.prompts += forget_in_shards(trace.run, own)
         erasure.other_rows += _forget_rows(trace.run, ids)
-        for name in _BETWEEN if trace.passages else ():
-            remove(join(trace.run.layout.root, name))
+    for run in runs:  # also the ones without these documents: what they rewrote of an output has rows of all
+        for path in run.layout.between_stages:
+            remove(path)
     for run in runs:
         erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], ids)
         _recount(run)
@@ -150,8 +147,8 @@ def _forget(workdir: str, runs: Sequence[Run], stores: Sequence[StoreLayout], id
 
 def _begin_anew(run: Run) -> None:
     """A run in the middle of stage 1 may hold anything of its documents, and begins anew in any case."""
-    for name in (*_UNFINISHED, "occurrences"):
-        remove(join(run.layout.root, name))
+    for path in run.layout.of_stage_1:
+        remove(path)
 
 
 # -- passages ----------------------------------------------------------------------------------------------------------

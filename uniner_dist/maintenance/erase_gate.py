@@ -11,9 +11,9 @@ from typing import Protocol
 
 from uniner_dist.gate.figures import GOLD, SAMPLE
 from uniner_dist.gate.sample import forget_documents
-from uniner_dist.gate.verdict import GatePlace
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import exists, join, list_names, remove
+from uniner_dist.storage.layout import GateLayout
 
 
 class Found(Protocol):
@@ -33,9 +33,8 @@ def forget_in_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequenc
     Returns:
         How many of the documents the pinned sample had.
     """
-    folder = join(run.layout.root, "gate")
-    for name in list_names(folder):
-        place = GatePlace(join(folder, name))
+    for name in list_names(run.layout.gates):
+        place = GateLayout(join(run.layout.gates, name))
         erasure = forget(place.work, [prefix + doc_id for prefix in (GOLD, SAMPLE) for doc_id in ids])
         if erasure.anything or not exists(place.verdict):
             remove(place.root)

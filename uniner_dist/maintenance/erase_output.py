@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from uniner_dist.annotations.publication import changes_by_folder, finish_other, flip
 from uniner_dist.storage.commit import lock_output
 from uniner_dist.storage.filesystem import find_files, join, read_bytes, remove, remove_litter, write_bytes, write_json
+from uniner_dist.storage.layout import WorkdirLayout
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.parquet_rows import Positions, find_rows, without_rows
 
@@ -39,7 +40,7 @@ def forget_in_output(output: str, ids: pa.Array, workdir: str) -> int:
         remove_litter(output, older_than_s=LITTER_S)
         found = _find(output, marker["id_column"], ids)
         if found:
-            folder = join(workdir, "forgetting", uuid.uuid4().hex[:12])
+            folder = join(WorkdirLayout(workdir).erasing, uuid.uuid4().hex[:12])
             journal = join(folder, "journal.json")
             write_json(journal, _plan(output, marker, found, folder))
             flip(output, marker, journal)

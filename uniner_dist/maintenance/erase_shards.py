@@ -16,7 +16,14 @@ from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
 from uniner_dist.storage.filesystem import exists, join, list_names, remove
 from uniner_dist.storage.parquet_rows import erase, find_rows
-from uniner_dist.storage.shards import ForeignFileError, read_completions, read_shards, write_completions, write_shards
+from uniner_dist.storage.shards import (
+    ForeignFileError,
+    prompts_file,
+    read_completions,
+    read_shards,
+    write_completions,
+    write_shards,
+)
 
 _READERS = 16
 
@@ -24,7 +31,7 @@ _READERS = 16
 def forget_in_shards(run: Run, passages: pa.Array) -> int:
     """Erase passages from all shards of a run whose stage 1 is done; returns how many prompts they had."""
     manifest = read_shards(run.layout).to_pylist()
-    files = [_prompts_file(run, row["shard"]) for row in manifest]
+    files = [prompts_file(run.layout, row["shard"]) for row in manifest]
     with ThreadPoolExecutor(_READERS) as readers:
         found = list(readers.map(lambda file: find_rows(file, ["passage_id"], passages), files))
     erased, rows = 0, []
@@ -34,15 +41,11 @@ def forget_in_shards(run: Run, passages: pa.Array) -> int:
             erased += len(places)
             _forget_answers(run, shard, passages)
             # As the writer of shards: with a small dictionary a text would be stored once for each of its prompts.
-            erase(_prompts_file(run, shard), places, dictionary_pagesize_limit=1 << 30)
+            erase(prompts_file(run.layout, shard), places, dictionary_pagesize_limit=1 << 30)
         if left:
             rows.append(row if left == row["prompts"] else _recount(run, row, left))
     write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
     return erased
-
-
-def _prompts_file(run: Run, shard: str) -> str:
-    return join(run.layout.prompts, f"shard={shard}", "part-0.parquet")
 
 
 def _forget_answers(run: Run, shard: str, passages: pa.Array) -> None:

@@ -15,11 +15,6 @@ from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import current_holder
 from uniner_dist.storage.marker import read_marker
 
-#: What stays of a run: who it was, what it did, which passages were whose.
-_KEPT = ("config.json", "prompts.json", "plan.json", "report.json", "attempts", "holders", "occurrences")
-#: What stays besides of a run that is published.
-_KEPT_PUBLISHED = ("annotations.json",)
-
 
 def prune(workdir: str, older_than_s: float) -> list[str]:
     """Take the payload from runs whose last sign of life is older; returns their ids.
@@ -31,11 +26,10 @@ def prune(workdir: str, older_than_s: float) -> list[str]:
         layout = RunLayout(workdir, run_id)
         if current_holder(layout) or _last_sign(layout) > time.time() - older_than_s or _is_publishing(layout):
             continue
-        kept = _KEPT + (_KEPT_PUBLISHED if exists(layout.report) else ())
-        payload = [name for name in list_names(layout.root) if name not in kept]
+        payload = {join(layout.root, name) for name in list_names(layout.root)}.difference(layout.kept_by_prune)
         # First the manifest: a run that is opened in the middle of this begins anew instead of missing shards.
-        for name in sorted(payload, key=lambda name: name != "shards.parquet"):
-            remove(join(layout.root, name))
+        for path in sorted(payload, key=lambda path: path != layout.shards):
+            remove(path)
         pruned += [run_id] if payload else []
     return pruned
 

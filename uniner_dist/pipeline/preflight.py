@@ -23,7 +23,8 @@ from uniner_dist.model import identity as model
 from uniner_dist.run.run import Run, pin_run
 from uniner_dist.storage.filesystem import StorageError, absolute, is_local, list_names, open_fs
 from uniner_dist.storage.hive import folder_name, is_folder_name
-from uniner_dist.storage.marker import MARKER, read_marker
+from uniner_dist.storage.layout import MARKER
+from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
 #: A type whose question leaves less room than this for text is refused.

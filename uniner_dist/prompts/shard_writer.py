@@ -26,7 +26,7 @@ from uniner_dist.prompts.reuse import KnownAnswers, with_cells
 from uniner_dist.schemas import PROMPTS, SCHEMA_VERSION, SHARDS
 from uniner_dist.spark.hash_partitioning import bucket_of, task_of
 from uniner_dist.storage.filesystem import join, write_bytes
-from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.layout import PROMPTS_FILE, RunLayout
 from uniner_dist.storage.shards import write_completions
 
 #: Occurrences that are looked at to find passages that stand in very many documents.
@@ -130,7 +130,7 @@ class ShardWriter:
         """Write a shard; returns the ids of its passages."""
         ids, texts = (passages[column].combine_chunks() for column in ("passage_id", "text"))
         data = encode_prompts(ids, texts, self._asks)
-        write_bytes(join(self._layout.prompts, f"shard={name}", "part-0.parquet"), data)
+        write_bytes(join(self._layout.prompts_folder(name), PROMPTS_FILE), data)
         return ids
 
 

@@ -40,7 +40,7 @@ from uniner_dist.schemas import SHARDS
 from uniner_dist.spark.datasets import map_in_arrow, read_table, write_rows, write_table
 from uniner_dist.spark.parallel import at_once
 from uniner_dist.spark.session import describe, settings, spark_schema, stage
-from uniner_dist.storage.filesystem import exists, join, read_json, remove, write_json
+from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
 from uniner_dist.storage.shards import write_shards
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
@@ -121,7 +121,7 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     _check(run, summary, snapshot)
     write_json(run.layout.prompts_summary, summary)
     write_shards(run.layout, manifest)
-    for leftover in (_splits(run), _repeats(run)):  # only served to get here, and hold texts
+    for leftover in (run.layout.splits, run.layout.repeats):  # only served to get here, and hold texts
         remove(leftover)
     return summary
 
@@ -148,7 +148,7 @@ def _find_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame
     """Rows to leave out because their id stands earlier, kept in a file: three passes over the corpus need them."""
     describe(spark, "find rows with repeated ids")
     repeats = rows.find_repeats(corpus, run)
-    path = _repeats(run)
+    path = run.layout.repeats
     write_table(repeats, path)
     kept = read_table(spark, path, repeats.schema)
     return F.broadcast(kept) if kept.count() <= _BROADCAST_REPEATS else kept
@@ -186,7 +186,7 @@ def _write_occurrences(
     sizes = (budget, min(budget, prompts.passage_tokens), prompts.overlap_tokens)
     splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, *sizes)
     wanted = max(2 * spark.sparkContext.defaultParallelism, ceil(survey.long_bytes / _LONG_BYTES_PER_TASK))
-    path = _splits(run)
+    path = run.layout.splits
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
         split = split_long(documents, splitter, budget, min(survey.long_texts, wanted), path)
         places = _place(spark, run, with_keys(split.unionByName(whole)))  # the longest tasks first
@@ -197,14 +197,6 @@ def _place(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
     places = occurrences(passages)
     write_table(places, run.layout.occurrences)
     return read_table(spark, run.layout.occurrences, places.schema)
-
-
-def _repeats(run: Run) -> str:
-    return join(run.layout.root, "repeats")
-
-
-def _splits(run: Run) -> str:
-    return join(run.layout.root, "splits")
 
 
 def _count(places: DataFrame) -> Totals:

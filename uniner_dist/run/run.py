@@ -15,8 +15,8 @@ from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.model import identity as model
 from uniner_dist.run import identity as keys
-from uniner_dist.storage.filesystem import StorageError, absolute, exists, join, list_names, read_json, write_json
-from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.filesystem import StorageError, absolute, exists, list_names, read_json, write_json
+from uniner_dist.storage.layout import RunLayout, StoreLayout, WorkdirLayout
 from uniner_dist.storage.snapshot import Snapshot
 
 #: Instead of a run's id: the run of the workdir that was opened last.
@@ -70,7 +70,7 @@ def pin_run(config: Config, snapshot: Snapshot) -> Run:
     run_id = keys.run_id(config, fingerprint, snapshot.digest)
     run = _build(config, RunLayout(config.workdir_path, run_id), identity, fingerprint, snapshot)
     _pin(run)
-    write_json(_latest_path(config.workdir_path), {"run_id": run_id})
+    write_json(WorkdirLayout(config.workdir_path).latest, {"run_id": run_id})
     return run
 
 
@@ -85,8 +85,8 @@ def load_run(workdir: str, run_id: str | None = None) -> Run:
     """
     workdir = absolute(workdir)
     known = list_runs(workdir)
-    if run_id == LATEST and exists(_latest_path(workdir)):
-        run_id = str(read_json(_latest_path(workdir))["run_id"])
+    if run_id == LATEST and exists(WorkdirLayout(workdir).latest):
+        run_id = str(read_json(WorkdirLayout(workdir).latest)["run_id"])
     if run_id is None:
         if len(known) != 1:
             found = ", ".join(known) if known else "none"
@@ -94,7 +94,8 @@ def load_run(workdir: str, run_id: str | None = None) -> Run:
         run_id = known[0]
     layout = RunLayout(workdir, run_id)
     if not exists(layout.config):
-        raise ConfigError(f"--run {run_id}: not in {join(workdir, 'runs')}; runs there: {', '.join(known) or 'none'}")
+        found = ", ".join(known) or "none"
+        raise ConfigError(f"--run {run_id}: not in {WorkdirLayout(workdir).runs}; runs there: {found}")
     pinned = read_json(layout.config)
     return Run(
         config=validate_tree(pinned["config"]),
@@ -119,11 +120,7 @@ def with_limits(run: Run, max_prompts: int | None, max_gpu_hours: float | None) 
 
 def list_runs(workdir: str) -> list[str]:
     """Ids of the runs in a workdir."""
-    return list_names(join(workdir, "runs"))
-
-
-def _latest_path(workdir: str) -> str:
-    return join(workdir, "latest.json")
+    return list_names(WorkdirLayout(workdir).runs)
 
 
 def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, snapshot: Snapshot) -> Run:

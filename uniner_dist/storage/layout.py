@@ -1,4 +1,9 @@
-"""Where the files of a run stand below the workdir, and those of the store. Names only; nothing is read or written."""
+"""The name of every file and folder that is written below a workdir, a store and beside an output.
+
+Names only: nothing is read or written here, and nowhere else is such a name spelled out. What may be destroyed bears
+the fencing token of the lease that wrote it (see `storage.lease`), so that a process that was replaced while it stood
+still can only reach what is its own.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,23 @@ from dataclasses import dataclass
 
 from uniner_dist.storage.filesystem import join
 
+#: The marker of an output; readers of Parquet datasets skip names that begin with a dot.
+MARKER = ".uniner_dist.json"
+#: The file of a shard's prompts that a writer without attempts makes.
+PROMPTS_FILE = "part-0.parquet"
+
 
 @dataclass(frozen=True)
 class RunLayout:
-    """Paths of one run: `<workdir>/runs/<run id>/…`."""
+    """Paths of one run: `<workdir>/runs/<run id>/…`.
+
+    Attributes:
+        token: generation of the lease under which this process works on the run; 0 for one that only reads.
+    """
 
     workdir: str
     run_id: str
+    token: int = 0
 
     @property
     def title(self) -> str:
@@ -30,19 +45,40 @@ class RunLayout:
         return join(self.root, "config.json")
 
     @property
+    def holders(self) -> str:
+        """The lease of the run."""
+        return join(self.root, "holders")
+
+    # -- stage 1 -----------------------------------------------------------------------------------------------------
+
+    @property
     def prompts(self) -> str:
-        """Prompts shards: `shard=<shard>/*.parquet`."""
+        """Prompts shards: see `prompts_folder`."""
         return join(self.root, "prompts")
+
+    def prompts_folder(self, shard: str) -> str:
+        """Folder of a shard's prompts; of several files in it the manifest says which one counts."""
+        return join(self.prompts, f"shard={shard}")
 
     @property
     def occurrences(self) -> str:
-        """Where each passage stands in which document."""
+        """In which documents each passage occurs, and at which offset."""
         return join(self.root, "occurrences")
 
     @property
     def rejects(self) -> str:
         """Corpus rows that could not be used."""
         return join(self.root, "rejects")
+
+    @property
+    def splits(self) -> str:
+        """Passages of long texts, while stage 1 works."""
+        return join(self.root, "splits")
+
+    @property
+    def repeats(self) -> str:
+        """Rows whose id was there before, while stage 1 works."""
+        return join(self.root, "repeats")
 
     @property
     def shards(self) -> str:
@@ -60,6 +96,13 @@ class RunLayout:
         return join(self.root, "plan.json")
 
     @property
+    def gates(self) -> str:
+        """One folder per quality gate (`GateLayout`)."""
+        return join(self.root, "gate")
+
+    # -- stage 2 -----------------------------------------------------------------------------------------------------
+
+    @property
     def completions(self) -> str:
         """One file per shard."""
         return join(self.root, "completions")
@@ -72,6 +115,10 @@ class RunLayout:
     def parts(self) -> str:
         """Pieces of suspect shards while they are bisected."""
         return join(self.root, "parts")
+
+    def part_file(self, shard: str, start: int, stop: int) -> str:
+        """Answers to a range of a suspect shard's prompts."""
+        return join(self.parts, shard, f"{start}-{stop}.parquet")
 
     def known_file(self, shard: str) -> str:
         """Answers that a shard need not ask for: from the store, or from an earlier file of its own; null means ask."""
@@ -93,34 +140,56 @@ class RunLayout:
         return join(self.root, "progress-spark.json")
 
     @property
-    def holders(self) -> str:
-        """Who worked and works on this run: one claim per generation, and its heartbeat."""
-        return join(self.root, "holders")
+    def retry(self) -> str:
+        """There from the moment that prompts without an answer are asked again until what came out is published."""
+        return join(self.root, "retry.json")
+
+    # -- stage 3 -----------------------------------------------------------------------------------------------------
+
+    @property
+    def publishing(self) -> str:
+        """One folder per lease under which stage 3 was begun; all of it goes once the run is published."""
+        return join(self.root, "publishing")
+
+    @property
+    def published_by(self) -> str:
+        """What stage 3 makes under this lease on its way to the output."""
+        return join(self.publishing, f"{self.token:06d}")
 
     @property
     def answers(self) -> str:
         """Parsed and located answers per passage, between the halves of stage 3."""
-        return join(self.root, "answers")
+        return join(self.published_by, "answers")
 
     @property
     def staging(self) -> str:
         """Annotations before they are published."""
-        return join(self.root, "annotations")
+        return join(self.published_by, "annotations")
+
+    @property
+    def rewritten(self) -> str:
+        """Files of the output without the rows that this run replaces."""
+        return join(self.published_by, "rewritten")
+
+    @property
+    def placeholder(self) -> str:
+        """A file with all columns and no rows."""
+        return join(self.published_by, "empty.parquet")
+
+    @property
+    def publication(self) -> str:
+        """Journal of the publish step: what is added and what is replaced, JSON. It counts if the marker names it."""
+        return join(self.published_by, "publication.json")
+
+    @property
+    def annotations_summary(self) -> str:
+        """Counts of stage 3, JSON."""
+        return join(self.root, "annotations.json")
 
     @property
     def quarantine(self) -> str:
         """Every cell that has no answer, with the reason and what is needed to ask again."""
         return join(self.root, "quarantine")
-
-    @property
-    def publication(self) -> str:
-        """Journal of the publish step: what is added and what is replaced, JSON."""
-        return join(self.root, "publication.json")
-
-    @property
-    def retry(self) -> str:
-        """There from the moment that prompts without an answer are asked again until what came out is published."""
-        return join(self.root, "retry.json")
 
     @property
     def report(self) -> str:
@@ -131,6 +200,68 @@ class RunLayout:
     def report_page(self) -> str:
         """The report for people, one HTML file."""
         return join(self.root, "report.html")
+
+    # -- what may go -------------------------------------------------------------------------------------------------
+
+    @property
+    def between_stages(self) -> tuple[str, ...]:
+        """What stage 3 makes again from its start; the others are of earlier releases."""
+        old = ("answers", "annotations", "carried", "publication.json", "empty.parquet")
+        return (self.publishing, *(join(self.root, name) for name in old))
+
+    @property
+    def of_stage_1(self) -> tuple[str, ...]:
+        """What stage 1 makes again from its start, and what depends on it."""
+        made = (self.prompts, self.completions, self.parts, self.rejects, self.occurrences, self.splits, self.repeats)
+        return (*made, self.quarantine, self.retry, *self.between_stages)
+
+    @property
+    def kept_by_prune(self) -> tuple[str, ...]:
+        """What stays of an old run: who it was, what it did, which passages were whose."""
+        own = (self.config, self.prompts_summary, self.plan, self.report, self.annotations_summary)
+        return (*own, self.attempts, self.holders, self.occurrences)
+
+
+@dataclass(frozen=True)
+class GateLayout:
+    """Folder of a run's gate: another gold or sample size is another gate."""
+
+    root: str
+
+    @property
+    def corpus(self) -> str:
+        """Texts of the gold slice and of the sample."""
+        return join(self.root, "corpus")
+
+    @property
+    def gold(self) -> str:
+        """Gold answers under the ids of that corpus."""
+        return join(self.root, "gold")
+
+    @property
+    def annotations(self) -> str:
+        """What the gate's own run answered."""
+        return join(self.root, "annotations")
+
+    @property
+    def work(self) -> str:
+        """Workdir of the gate's own run."""
+        return join(self.root, "work")
+
+    @property
+    def verdict(self) -> str:
+        """Figures of the passed gate, JSON."""
+        return join(self.root, "verdict.json")
+
+    @property
+    def scores(self) -> str:
+        """All scores against the gold, JSON."""
+        return join(self.root, "scores.json")
+
+    @property
+    def drift(self) -> str:
+        """The whole comparison with the pinned answers, JSON."""
+        return join(self.root, "drift.json")
 
 
 @dataclass(frozen=True)
@@ -146,8 +277,67 @@ class WorkdirLayout:
 
     @property
     def holders(self) -> str:
-        """Who changes all runs."""
+        """The lease of all runs together."""
         return join(self.workdir, "holders")
+
+    @property
+    def runs(self) -> str:
+        """One folder per run."""
+        return join(self.workdir, "runs")
+
+    @property
+    def latest(self) -> str:
+        """Which run was opened last, JSON."""
+        return join(self.workdir, "latest.json")
+
+    @property
+    def storage(self) -> str:
+        """What the storages of this workdir were found to be able to do, JSON."""
+        return join(self.workdir, "storage.json")
+
+    @property
+    def erasing(self) -> str:
+        """Files of outputs without the rows of erased documents, and the journals of that, while it is done."""
+        return join(self.workdir, "forgetting")
+
+
+@dataclass(frozen=True)
+class OutputLayout:
+    """What belongs to an output: the marker in it, and everything else beside it, where no reader of it looks."""
+
+    output: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"output {self.output}"
+
+    @property
+    def marker(self) -> str:
+        """What dataset it is and which runs are in it, JSON."""
+        return join(self.output, MARKER)
+
+    @property
+    def holders(self) -> str:
+        """The lease of those who change the output."""
+        return join(self._beside("lease"), "holders")
+
+    @property
+    def sample(self) -> str:
+        """The pinned sample of its quality gate, JSON."""
+        return join(self._beside("gate"), "sample.json")
+
+    @property
+    def card(self) -> str:
+        """Its dataset card."""
+        return join(self._beside("card"), "README.md")
+
+    def workplace(self, token: str) -> str:
+        """Where the new content of one folder is built: on the output's device as a rule."""
+        return self._beside(f"publishing-{token}")
+
+    def _beside(self, ending: str) -> str:
+        return f"{self.output.rstrip('/')}.{ending}"
 
 
 @dataclass(frozen=True)
@@ -179,5 +369,5 @@ class StoreLayout:
 
     @property
     def holders(self) -> str:
-        """Who changes this part of the store other than by adding to it."""
+        """The lease of who changes this part of the store other than by adding to it."""
         return join(self.root, "holders")

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from uniner_dist.storage.filesystem import join, read_json, write_json
-
-MARKER = ".uniner_dist.json"
+from uniner_dist.storage.filesystem import read_json, write_json
+from uniner_dist.storage.layout import OutputLayout
 
 
 def read_marker(output: str) -> dict[str, Any] | None:
@@ -20,7 +19,7 @@ def read_marker(output: str) -> dict[str, Any] | None:
     A run's summary says among others its `corpus` (path), its `types` (labels) and its `order` among the publications.
     """
     try:
-        marker: dict[str, Any] = read_json(join(output, MARKER))
+        marker: dict[str, Any] = read_json(OutputLayout(output).marker)
     except (FileNotFoundError, NotADirectoryError):
         return None
     return marker
@@ -28,7 +27,7 @@ def read_marker(output: str) -> dict[str, Any] | None:
 
 def write_marker(output: str, marker: dict[str, Any]) -> None:
     """Replace the marker atomically."""
-    write_json(join(output, MARKER), marker)
+    write_json(OutputLayout(output).marker, marker)
 
 
 def runs_over(marker: Mapping[str, Any], corpus: str) -> list[str]:

@@ -28,7 +28,7 @@ from uniner_dist.storage.filesystem import (
     remove,
     write_bytes,
 )
-from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.layout import PROMPTS_FILE, RunLayout
 
 _PREFIX = b"uniner."
 #: With offsets of 64 bits, as a shard's outputs may be long.
@@ -41,12 +41,17 @@ _FOOTER_BYTES = 1 << 16
 
 def read_prompts(layout: RunLayout, shard: str) -> pa.Table:
     """The prompts of one shard, in order (columns of `schemas.PROMPTS`)."""
-    folder = join(layout.prompts, f"shard={shard}")
+    folder = layout.prompts_folder(shard)
     names = sorted(find_files(folder, ".parquet"))
     if not names:
         raise StageError(f"shard {shard}: no prompts file in {folder}; run the prompts stage again")
     tables = [_from_parquet(read_bytes(join(folder, name))) for name in names]
     return pa.concat_tables([table.select(PROMPTS.names).cast(PROMPTS) for table in tables])
+
+
+def prompts_file(layout: RunLayout, shard: str) -> str:
+    """The file of a shard's prompts."""
+    return join(layout.prompts_folder(shard), PROMPTS_FILE)
 
 
 def read_shards(layout: RunLayout) -> pa.Table:

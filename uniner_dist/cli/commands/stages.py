@@ -11,8 +11,9 @@ from uniner_dist.config.schema import Config
 @opens_a_run
 def write_prompts(config: Config) -> None:
     """Stage 1 alone (Spark): read the corpus, write prompts shards. Prints the run's id for the other stages."""
+    from uniner_dist.pipeline.exclusive import working_on
     from uniner_dist.pipeline.preflight import open_run
-    from uniner_dist.pipeline.stages import run_prompts, working_on
+    from uniner_dist.pipeline.stages import run_prompts
 
     run = open_run(config)
     with working_on(run):
@@ -23,7 +24,8 @@ def write_prompts(config: Config) -> None:
 @app.command("gate")
 def pass_gate(workdir: WorkdirArgument, run: RunName = None) -> None:
     """The quality gate of a run alone (Spark, Ray and vLLM): annotate its gold and sample, and judge the answers."""
-    from uniner_dist.pipeline.stages import run_gate, working_on
+    from uniner_dist.pipeline.exclusive import working_on
+    from uniner_dist.pipeline.stages import run_gate
     from uniner_dist.run.run import load_run
 
     opened = load_run(workdir, run)
@@ -48,7 +50,8 @@ def complete_prompts(
 @app.command("annotations")
 def publish_annotations(workdir: WorkdirArgument, run: RunName = None) -> None:
     """Stage 3 alone (Spark): parse and locate the answers of a run, audit, publish."""
-    from uniner_dist.pipeline.stages import run_annotations, working_on
+    from uniner_dist.pipeline.exclusive import working_on
+    from uniner_dist.pipeline.stages import run_annotations
     from uniner_dist.reporting.terminal import print_report
     from uniner_dist.run.run import load_run
 

@@ -10,7 +10,7 @@ from uniner_dist.completions.replica.protocol import ReplicaSpec
 from uniner_dist.completions.replica.rows import KEYS
 from uniner_dist.completions.work import WorkItem
 from uniner_dist.storage.answer_store import contribute
-from uniner_dist.storage.filesystem import join, remove
+from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.shards import ForeignFileError, read_completions, read_prompts, write_completions
 
 
@@ -67,4 +67,4 @@ def read_ranges(spec: ReplicaSpec, shard: str, ranges: Sequence[tuple[int, int]]
 def _target(spec: ReplicaSpec, item: WorkItem) -> str:
     if item.stop is None:
         return spec.layout.completions_file(item.shard)
-    return join(spec.layout.parts, item.shard, f"{item.start}-{item.stop}.parquet")
+    return spec.layout.part_file(item.shard, item.start, item.stop)
