@@ -100,7 +100,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 DOCUMENTS = 2 * (120 - 3)
 
 
-def rows_on_s3(path: str) -> dict[tuple[str, str], dict[str, Any]]:
+def rows_on_store(path: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Published annotations by (document, type), without what names the run."""
     fs, stripped = open_fs(path)
     fs.invalidate_cache()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPO
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without credentials, whatever this one has."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "FSSPEC_", "STORAGE_"))]:
         monkeypatch.delenv(name)
     for name in KEYS:
         monkeypatch.setenv(name, "removed afterwards")
@@ -51,3 +52,29 @@ def test_a_process_with_credentials_of_its_own_keeps_them_whole(monkeypatch: pyt
 def test_a_replicas_specification_does_not_show_them() -> None:
     spec = ReplicaSpec(None, None, None, "f", "t", "{}", 1, credentials=KEYS)  # type: ignore[arg-type]
     assert "secret" not in repr(spec)
+
+
+def test_a_key_file_travels_by_its_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = tmp_path / "key.json"
+    key.write_text('{"type": "service_account"}')
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+    values = of_this_process()
+    assert values == {"GOOGLE_APPLICATION_CREDENTIALS": '{"type": "service_account"}'}
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    key.unlink()
+    adopt(values)
+    assert Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).read_text() == '{"type": "service_account"}'
+    assert of_this_process() == values, "and it can travel on"
+
+
+def test_the_login_of_a_service_principal_travels(monkeypatch: pytest.MonkeyPatch) -> None:
+    login = {"AZURE_CLIENT_ID": "id", "AZURE_CLIENT_SECRET": "secret", "AZURE_TENANT_ID": "tenant"}
+    for name, value in login.items():
+        monkeypatch.setenv(name, value)
+    assert of_this_process() == login
+
+
+def test_other_variables_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_PROFILE", "AZURE_DEVOPS_TOKEN", "GOOGLE_API_KEY", "FSSPEC_CONFIG_DIR"):
+        monkeypatch.setenv(name, "x")
+    assert of_this_process() == {}

@@ -1,32 +1,78 @@
 """Credentials of object stores, on their way to Spark's tasks and Ray's actors.
 
 They travel inside of pickled tasks, held in memory: not in Spark's or Ray's configuration, which both show in their
-user interfaces, nor in our files. A process that has credentials of its own keeps them.
+user interfaces, nor in our files. A process that has credentials of its own keeps them. What travels is named here,
+variable by variable; nothing else of the environment leaves the machine.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
-#: Environment variables by which fsspec's file systems and the clouds' own libraries find endpoint and credentials.
-_PREFIXES = ("AWS_", "FSSPEC_", "STORAGE_EMULATOR_HOST", "AZURE_STORAGE_")
-#: Names of files, which need not exist elsewhere: they stay here.
-_FILES = ("AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
+#: Provider → the variables by which its client finds endpoint and credentials.
+_NAMES = {
+    "aws": (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_USE_DUALSTACK_ENDPOINT",
+        "AWS_USE_FIPS_ENDPOINT",
+        "AWS_REQUEST_CHECKSUM_CALCULATION",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION",
+        "AWS_DEFAULT_REGION",
+        "AWS_EC2_METADATA_DISABLED",
+        "AWS_MAX_ATTEMPTS",
+        "AWS_REGION",
+        "AWS_RETRY_MODE",
+    ),
+    # adlfs reads AZURE_STORAGE_…, the login of a service principal (azure-identity) the others.
+    "azure": (
+        "AZURE_STORAGE_CONNECTION_STRING",
+        "AZURE_STORAGE_ACCOUNT_NAME",
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_CLIENT_ID",
+        "AZURE_STORAGE_CLIENT_SECRET",
+        "AZURE_STORAGE_TENANT_ID",
+        "AZURE_STORAGE_ANON",
+        "AZURE_CLIENT_ID",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_TENANT_ID",
+        "AZURE_AUTHORITY_HOST",
+    ),
+    "google": (
+        "GOOGLE_CLOUD_PROJECT",
+        "GCSFS_DEFAULT_PROJECT",
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT",
+        "STORAGE_EMULATOR_HOST",
+    ),
+}
+#: fsspec's own way: FSSPEC_S3_KEY sets the argument `key` of s3fs.
+_FSSPEC = tuple(f"FSSPEC_{scheme}_" for scheme in ("S3", "S3A", "GS", "GCS", "ABFS", "ABFSS", "AZ", "HDFS"))
+#: Variables that name a file whose content travels, since the file need not exist elsewhere.
+_KEY_FILES = {"google": ("GOOGLE_APPLICATION_CREDENTIALS",)}
 #: A machine that knows only such things has no credentials of its own.
 _NEUTRAL = (
-    "AWS_CA_BUNDLE",
-    "AWS_DEFAULT_REGION",
-    "AWS_EC2_METADATA_DISABLED",
-    "AWS_MAX_ATTEMPTS",
-    "AWS_REGION",
-    "AWS_RETRY_MODE",
+    *("AWS_DEFAULT_REGION", "AWS_EC2_METADATA_DISABLED", "AWS_MAX_ATTEMPTS", "AWS_REGION", "AWS_RETRY_MODE"),
+    *("AZURE_AUTHORITY_HOST", "GOOGLE_CLOUD_PROJECT", "GCSFS_DEFAULT_PROJECT", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"),
 )
+_PROVIDER_OF = {name: provider for names in (_NAMES, _KEY_FILES) for provider in names for name in names[provider]}
+#: Key files that this process took over: their content lies in memory for as long as the process lives.
+_HELD: list[int] = []
 
 
 def of_this_process() -> dict[str, str]:
-    """What this process knows and another one can use."""
-    return {name: value for name, value in os.environ.items() if name.startswith(_PREFIXES) and name not in _FILES}
+    """What this process knows and another one can use: variable → value, or → the content of the file it names."""
+    found = {name: value for name, value in os.environ.items() if _provider(name) and not _is_key_file(name)}
+    for name in filter(_is_key_file, os.environ):
+        with contextlib.suppress(OSError):
+            found[name] = Path(os.environ[name]).read_text(encoding="utf-8")
+    return found
 
 
 def adopt(values: Mapping[str, str]) -> None:
@@ -34,9 +80,24 @@ def adopt(values: Mapping[str, str]) -> None:
 
     All of a provider's variables belong together: a key from here and a session token from there do not fit.
     """
-    own = {_provider(name) for name in os.environ if name.startswith(_PREFIXES) and name not in _NEUTRAL}
-    os.environ.update({name: value for name, value in values.items() if _provider(name) not in own})
+    own = {_provider(name) for name in os.environ if name not in _NEUTRAL}
+    for name, value in values.items():
+        if _provider(name) not in own:
+            os.environ[name] = _in_memory(value) if _is_key_file(name) else value
 
 
-def _provider(name: str) -> str:
-    return next(prefix for prefix in _PREFIXES if name.startswith(prefix))
+def _provider(name: str) -> str | None:
+    """Whose client reads a variable; None for variables that do not travel."""
+    return _PROVIDER_OF.get(name) or next((prefix for prefix in _FSSPEC if name.startswith(prefix)), None)
+
+
+def _is_key_file(name: str) -> bool:
+    return any(name in names for names in _KEY_FILES.values())
+
+
+def _in_memory(content: str) -> str:
+    """Path of a file with this content that is on no disk and ends with this process."""
+    file = os.memfd_create("uniner-dist-key")
+    os.write(file, content.encode())
+    _HELD.append(file)
+    return f"/proc/{os.getpid()}/fd/{file}"

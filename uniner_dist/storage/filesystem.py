@@ -58,6 +58,10 @@ def open_fs(path: str) -> tuple[Any, str]:
         fs, stripped = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    except Exception as error:
+        if not is_storage_error(error):
+            raise
+        raise ConfigError(f"{path}: {_connection_words(path, error)}") from error
     return fs, stripped.rstrip("/") or stripped
 
 
@@ -92,6 +96,15 @@ def is_storage_error(error: Exception) -> bool:
 def storage_words(error: Exception) -> str:
     """What such an exception says."""
     return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+
+
+def _connection_words(path: str, error: Exception) -> str:
+    """What to do where a file system cannot even be made."""
+    words = storage_words(error)
+    if path.startswith("hdfs://"):
+        needs = "a Hadoop client (HADOOP_HOME), Java (JAVA_HOME), and CLASSPATH=$(hadoop classpath --glob)"
+        return f"hdfs:// goes through libhdfs, which needs {needs}; it says: {words}"
+    return words
 
 
 def is_local(fs: Any) -> bool:
@@ -151,8 +164,15 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
 def read_bytes(path: str, last: int | None = None) -> bytes:
     """The whole file, or at most its `last` bytes."""
     fs, stripped = open_fs(path)
-    start = None if last is None else -last
-    return cast(bytes, patiently(path, lambda: fs.cat_file(stripped, start=start)))
+    return cast(bytes, patiently(path, lambda: fs.cat_file(stripped) if last is None else _tail(fs, stripped, last)))
+
+
+def _tail(fs: Any, path: str, last: int) -> bytes:
+    """The last bytes of a file. Azure has no request for them (ValueError of adlfs), so the size is asked for first."""
+    if "abfs" not in fs.protocol:
+        return cast(bytes, fs.cat_file(path, start=-last))
+    size = int(fs.info(path)["size"])
+    return cast(bytes, fs.cat_file(path, start=max(0, size - last), end=size)) if size else b""
 
 
 def read_json(path: str) -> Any:
