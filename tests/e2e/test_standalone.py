@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from s3fs import S3FileSystem
 
-from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, rows_on_s3, run
+from tests.e2e.conftest import BIN, ROOT, SCRIPTED, annotate, read_rows, rows_on_store, run
 from tests.support.flaky import client_environment, flaky_s3
 from tests.support.ray_cluster import ACCESS, bare_environment, ray_head
 from tests.support.standalone_cluster import StandaloneCluster, standalone_cluster
@@ -149,6 +149,6 @@ def test_three_jobs_on_two_clusters_share_nothing_but_the_storage(
         run([*submit, f"{ROOT}/jobs/prompts.py", *places, *where, *SCRIPTED, *joined])
         run([sys.executable, f"{ROOT}/jobs/completions.py", *where])
         run([*submit, f"{ROOT}/jobs/annotations.py", *where])
-        assert rows_on_s3("s3://bucket/out") == local_rows
+        assert rows_on_store("s3://bucket/out") == local_rows
         assert not head.tripped.exists(), "somebody called for Java on Ray's machine"
         S3FileSystem.clear_instance_cache()
