@@ -107,7 +107,7 @@ clean: ## Remove .venv and what the demo wrote
 
 # These need uv, and for `lock` a UV_FIND_LINKS or index that has torch's CPU build. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
-	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra docs --extra export --extra s3 \
+	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra docs --extra export --extra s3 --extra gcs --extra azure \
 		| grep -v "sys_platform == 'never'" > requirements.lock
 
 lock-airflow: ## Resolve Airflow's lock anew
