@@ -29,7 +29,7 @@ PACKED := $(DIST)/packed
 # What the documentation consists of, and what it links to.
 SITE := README.md CHANGELOG.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
 
-.PHONY: help setup demo test test-airflow test-slow test-spark35 test-notebooks docs unit lint package lock \
+.PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit lint package lock \
 	lock-airflow lock-gpu images clean chaos bench train
 
 help: ## List the commands
@@ -46,6 +46,9 @@ test: $(READY) $(AIRFLOW)/.ready lint docs ## Lint, check types, build the docum
 
 test-slow: $(READY) ## The tests that take minutes: a standalone Spark cluster, a crash between S3 and S3, Ray's own death
 	@$(BIN)/python -m pytest -m slow
+
+test-clouds: $(READY) ## The whole job on S3, Google and Azure servers on loopback: killed, resumed, grown, erased (some minutes)
+	@$(BIN)/python -m pytest tests/storage/test_clouds.py tests/e2e/test_clouds.py -m "slow or not slow"
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Only the DAGs, in a real Airflow, which has an environment of its own
 	@$(BIN)/python -m pytest tests/airflow

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from benchmarks.s3_requests import kind
+from benchmarks.cloud_requests import kind
 from tests.ray.conftest import make_run_in
 from tests.support.flaky import FlakyProxy
 from tests.support.pool import TYPES, assert_answers, texts

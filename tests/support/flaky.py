@@ -34,6 +34,7 @@ class FlakyProxy(ThreadingHTTPServer):
         self.plan: Plan = lambda method, path: None
         self.spoiled: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
+        self.transferred = 0  # bytes of bodies, both ways
         self.lock = threading.Lock()
 
     @property
@@ -66,6 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in _ERRORS:
             return self._refuse(fault)
         status, headers, data = self._forward(body)
+        with self.server.lock:
+            self.server.transferred += len(body) + len(data)
         if fault == "lost":
             return self._hang_up()
         self._answer(status, headers, data, half=fault == "half")

@@ -16,7 +16,7 @@ import pytest
 from tests.support.completions import completions
 from uniner_dist.errors import ConfigError, RunHeldError
 from uniner_dist.storage import lease as holding
-from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, write_bytes
+from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, url_of, write_bytes
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import current_holder, hold
 from uniner_dist.storage.shards import (
@@ -210,3 +210,38 @@ def test_a_corpus_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> None:
     corpus(tmp_path / "mixed/x.parquet")
     with pytest.raises(ConfigError, match="disagree about the partition columns"):
         take_snapshot(str(tmp_path / "mixed"))
+
+
+@pytest.mark.parametrize(
+    ("url", "stripped", "name", "right"),
+    [
+        (
+            "hdfs://namenode:8020/lake/c",
+            "/lake/c",
+            "/lake/c/domain=x/a.parquet",
+            "hdfs://namenode:8020/lake/c/domain=x/a.parquet",
+        ),
+        ("hdfs://namenode:8020/lake/c/*", "/lake/c/*", "/lake/c", "hdfs://namenode:8020/lake/c"),
+        (
+            "abfs://texts@account.dfs.core.windows.net/c/d=1/",
+            "texts/c/d=1",
+            "texts/c",
+            "abfs://texts@account.dfs.core.windows.net/c",
+        ),
+        ("s3a://bucket/c", "bucket/c", "bucket/c/a.parquet", "s3a://bucket/c/a.parquet"),
+        ("gs://bucket", "bucket", "bucket/a.parquet", "gs://bucket/a.parquet"),
+        ("gs://bucket", "bucket", "bucket", "gs://bucket"),
+        ("s3://c/c/c", "c/c/c", "c/c", "s3://c/c"),
+    ],
+)
+def test_a_url_keeps_the_host_of_its_store(url: str, stripped: str, name: str, right: str) -> None:
+    assert url_of(url, stripped, name) == right
+
+
+def test_an_account_in_a_url_survives_the_file_system() -> None:
+    pytest.importorskip("adlfs")
+    from adlfs import AzureBlobFileSystem
+
+    url = "abfs://texts@account.dfs.core.windows.net/lake/corpus"
+    stripped = AzureBlobFileSystem._strip_protocol(url)
+    assert url_of(url, stripped, f"{stripped}/a.parquet") == f"{url}/a.parquet"

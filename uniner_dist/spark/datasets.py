@@ -25,7 +25,7 @@ from uniner_dist.errors import StageError
 from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, FileWriter, Kept, Written, hive_values
 from uniner_dist.spark.session import column, spark_glob, spark_path, write_path
 from uniner_dist.storage import credentials
-from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, write_bytes
+from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, url_of, write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def read_table(
     spelled = connector_path(spark, path)
     if native and spelled is not None:
         if base and "://" in spelled:
-            base = spelled[: spelled.index("://") + 3] + base
+            base = url_of(spelled, open_fs(path)[1], base)
         return _read_by_spark(spark, spelled, schema, location, base, suffixes, is_glob)
     fs, stripped = open_fs(path)
     if files is None:

@@ -118,6 +118,20 @@ def absolute(path: str) -> str:
     return stripped if is_local(fs) else path.rstrip("/")
 
 
+def url_of(url: str, stripped: str, name: str) -> str:
+    """A file's or folder's URL with the host that the file system leaves out: a namenode, or the account of `abfs://`.
+
+    Args:
+        url: a URL of the same store.
+        stripped: how the store's file system spells that URL.
+        name: how it spells what is meant.
+    """
+    scheme, _, rest = url.partition("://")
+    authority, _, path = rest.rstrip("/").partition("/")
+    bucket = stripped.rstrip("/").removesuffix(path).rstrip("/")
+    return f"{scheme}://{authority}/{name.removeprefix(bucket).lstrip('/')}".rstrip("/")
+
+
 def join(base: str, *parts: str) -> str:
     """Path below `base`, for local paths and URLs alike."""
     return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
