@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import COMPLETIONS
-from uniner_dist.spark.session import STAGE_SETTINGS, settings, spark_schema
+from uniner_dist.spark.stage import STAGE_SETTINGS, settings
+from uniner_dist.spark.types import spark_schema
 
 
 def prompts_without_shuffle(spark: SparkSession, corpus: str, types: Sequence[str], output: str) -> None:

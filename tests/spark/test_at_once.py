@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from uniner_dist.errors import StageError
 from uniner_dist.spark.parallel import at_once
-from uniner_dist.spark.session import describe, stage
+from uniner_dist.spark.stage import describe, stage
 
 pytestmark = pytest.mark.spark
 

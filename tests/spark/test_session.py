@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from uniner_dist.spark.session import stage
+from uniner_dist.spark.stage import stage
 
 pytestmark = pytest.mark.spark
 

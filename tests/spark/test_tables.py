@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from uniner_dist.errors import UninerError
 from uniner_dist.spark import datasets as tables
-from uniner_dist.spark.session import stage
+from uniner_dist.spark.stage import stage
 from uniner_dist.storage.filesystem import find_files
 
 pytestmark = pytest.mark.spark

@@ -16,7 +16,7 @@ from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.prompts import write_prompts
 from uniner_dist.reporting.live import SparkWatch
 from uniner_dist.run.run import Run
-from uniner_dist.spark.session import describe, stage
+from uniner_dist.spark.stage import describe, stage
 from uniner_dist.storage.filesystem import read_json
 
 pytestmark = pytest.mark.spark

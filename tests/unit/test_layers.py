@@ -33,10 +33,6 @@ LAYERS = (
     ("errors", "_version"),
 )
 _DEPTH = {room: depth for depth, rooms in enumerate(LAYERS) for room in rooms}
-#: Imports against the layers that are still to be removed: an entry that is no longer needed fails the test.
-PENDING = {
-    "prompts.stage -> pipeline.preflight",
-}
 #: Modules at the top of the package, beside the rooms.
 _LOOSE = 6
 
@@ -91,14 +87,13 @@ def test_no_room_imports_what_stands_above_it() -> None:
         for above, below in _edges()
         if _room(above) != _room(below) and _DEPTH[_room(above)] >= _DEPTH[_room(below)]
     }
-    assert wrong == PENDING & wrong
-    assert {edge for edge in PENDING if edge not in wrong} == set()
+    assert wrong == set()
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     below: dict[str, set[str]] = {}
     edges = _edges()
-    for above, imported in edges - {tuple(edge.split(" -> ")) for edge in PENDING}:
+    for above, imported in edges:
         below.setdefault(above, set()).add(imported)
     done: set[str] = set()
 

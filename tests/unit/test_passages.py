@@ -15,16 +15,10 @@ from hypothesis import strategies as st
 
 from tests.support.tokenizer_factory import byte_level_json, llama_json
 from uniner_dist.core.characters import cuts_character
+from uniner_dist.core.merge import PassageAnswer, join_passages, merge_passages
 from uniner_dist.core.outcomes import Outcome
-from uniner_dist.core.passages import (
-    Passage,
-    PassageAnswer,
-    PassageTokenizer,
-    join_passages,
-    merge_passages,
-    split_passages,
-)
 from uniner_dist.core.spans import Entity, locate_mentions
+from uniner_dist.core.split import Passage, PassageTokenizer, split_passages
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from uniner_dist.errors import ConfigError, StageError
-from uniner_dist.spark.session import explain
+from uniner_dist.spark.explain import explain
 
 
 def test_a_module_that_sparks_workers_lack_is_named_with_the_python_to_use() -> None:

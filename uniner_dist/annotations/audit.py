@@ -21,7 +21,7 @@ from uniner_dist.core.spans import MATCHES
 from uniner_dist.errors import AuditError, ThresholdError
 from uniner_dist.run.run import Run
 from uniner_dist.spark.parallel import at_once
-from uniner_dist.spark.session import column
+from uniner_dist.spark.types import column
 from uniner_dist.storage.shards import committed_shards
 
 #: Names listed in a message; the rest is counted.

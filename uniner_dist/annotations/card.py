@@ -17,7 +17,8 @@ from uniner_dist.annotations.card_text import Statistics, render_card
 from uniner_dist.annotations.publication import new_marker
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table
-from uniner_dist.spark.session import column, describe, stage
+from uniner_dist.spark.stage import describe, stage
+from uniner_dist.spark.types import column
 from uniner_dist.storage.commit import lock_output
 from uniner_dist.storage.filesystem import read_json, write_bytes
 from uniner_dist.storage.layout import OutputLayout

@@ -19,13 +19,13 @@ from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from uniner_dist.annotations.answers import ANSWER, ANSWERS, NOTHING, AnswerColumns, answer_lists, check_places
 from uniner_dist.core.hashing import passage_id
+from uniner_dist.core.merge import PassageAnswer, join_passages, merge_passages
 from uniner_dist.core.outcomes import Outcome
-from uniner_dist.core.passages import PassageAnswer, join_passages, merge_passages
 from uniner_dist.core.spans import Entity
 from uniner_dist.errors import AuditError
 from uniner_dist.run.provenance import describe
 from uniner_dist.run.run import Run
-from uniner_dist.spark.session import column, spark_type
+from uniner_dist.spark.types import column, spark_type
 
 #: Long documents in one Arrow batch; one of 10 MB has some thousand passages.
 DOCUMENTS_PER_BATCH = 16

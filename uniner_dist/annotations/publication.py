@@ -33,7 +33,7 @@ from uniner_dist.run import provenance
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
-from uniner_dist.spark.session import describe, stage
+from uniner_dist.spark.stage import describe, stage
 from uniner_dist.storage.commit import FolderChange, apply, lock_output
 from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes, write_json
 from uniner_dist.storage.layout import OutputLayout

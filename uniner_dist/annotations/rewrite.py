@@ -20,7 +20,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import map_in_arrow, read_table
-from uniner_dist.spark.session import column, spark_schema
+from uniner_dist.spark.types import column, spark_schema
 from uniner_dist.storage.filesystem import join, open_fs, read_bytes, write_bytes
 from uniner_dist.storage.parquet_rows import without_rows
 

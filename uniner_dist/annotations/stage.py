@@ -27,7 +27,8 @@ from uniner_dist.annotations.documents import (
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, write_table
-from uniner_dist.spark.session import column, describe, settings, spark_schema, stage
+from uniner_dist.spark.stage import describe, settings, stage
+from uniner_dist.spark.types import column, spark_schema
 from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards

@@ -22,7 +22,8 @@ from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.rows import check_columns, list_dataset
 from uniner_dist.spark.datasets import read_table
-from uniner_dist.spark.session import column, describe, spark_schema, spark_type, stage
+from uniner_dist.spark.stage import describe, stage
+from uniner_dist.spark.types import column, spark_schema, spark_type
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.snapshot import is_glob, take_snapshot
 

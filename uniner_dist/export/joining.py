@@ -24,7 +24,8 @@ from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.prompts.corpus import is_usable_text
 from uniner_dist.schemas import ENTITY
 from uniner_dist.spark.datasets import map_in_arrow, read_table
-from uniner_dist.spark.session import column, describe, settings, spark_type, stage
+from uniner_dist.spark.stage import describe, settings, stage
+from uniner_dist.spark.types import column, spark_type
 from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob, take_snapshot
 
 #: Documents that a task is handed at a time: each may be megabytes long.

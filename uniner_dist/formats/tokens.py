@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from uniner_dist.core.characters import is_inside
-from uniner_dist.core.passages import SENTENCE_END
+from uniner_dist.core.split import SENTENCE_END
 from uniner_dist.formats.annotated_document import Mention
 
 #: Underscores join words, and are characters of their own elsewhere, as `core.characters.cuts_word` has it.

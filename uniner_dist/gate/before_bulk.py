@@ -24,7 +24,7 @@ from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, rates,
 from uniner_dist.gate.sample import Sample, Source, read_sample
 from uniner_dist.gate.verdict import before_words, gate_place, judge, read_verdict
 from uniner_dist.run.run import Run
-from uniner_dist.spark.session import stage
+from uniner_dist.spark.stage import stage
 from uniner_dist.storage.filesystem import read_json, write_json
 from uniner_dist.storage.layout import GateLayout
 

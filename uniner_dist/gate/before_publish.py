@@ -25,7 +25,8 @@ from uniner_dist.gate.sample import Cells, Sample, read_sample, write_sample
 from uniner_dist.gate.verdict import gate_place, is_gated, judge, published_words, read_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table
-from uniner_dist.spark.session import column, describe, stage
+from uniner_dist.spark.stage import describe, stage
+from uniner_dist.spark.types import column
 from uniner_dist.storage.filesystem import exists, remove, write_json
 from uniner_dist.storage.layout import GateLayout
 

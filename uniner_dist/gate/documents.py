@@ -15,7 +15,7 @@ from uniner_dist.core import hashing
 from uniner_dist.prompts import corpus as rows
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table
-from uniner_dist.spark.session import describe
+from uniner_dist.spark.stage import describe
 from uniner_dist.storage.filesystem import read_json
 from uniner_dist.storage.snapshot import take_snapshot
 

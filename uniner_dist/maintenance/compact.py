@@ -22,7 +22,8 @@ from pyspark.sql import functions as F
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
 from uniner_dist.spark.datasets import map_in_arrow, read_files
 from uniner_dist.spark.hash_partitioning import bucket_of, task_of
-from uniner_dist.spark.session import LISTS_IN_ARROW, describe, settings, spark_schema, stage
+from uniner_dist.spark.stage import LISTS_IN_ARROW, describe, settings, stage
+from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import GRACE_S, compacted_name, compaction_stem, live_files, sweep, write_manifest
 from uniner_dist.storage.filesystem import find_files, join, write_bytes
 from uniner_dist.storage.layout import StoreLayout

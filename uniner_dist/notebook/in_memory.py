@@ -26,7 +26,7 @@ from uniner_dist.config.schema import Config
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.notebook.inputs import Columns
 from uniner_dist.notebook.warm_pool import Warm
-from uniner_dist.pipeline.preflight import passage_budget
+from uniner_dist.prompts.budget import passage_budget
 from uniner_dist.prompts.corpus import VISIBLE
 from uniner_dist.prompts.packing import Packing
 from uniner_dist.prompts.passages import LongTextSplitter
@@ -98,11 +98,10 @@ class Memory:
         document = pa.StructArray.from_arrays([documents.rows, documents.ids], ["row", "id"])
         texts = documents.texts
         # A tokenizer with byte fallback never makes more tokens than bytes + 1 (see `prompts.passages.may_be_long`).
-        long = pc.greater(pc.binary_length(texts), budget - 1)
+        long = pc.greater(pc.binary_length(texts), budget.whole - 1)
         whole = pa.table({"document": document, "text": texts}).filter(pc.invert(long))
         tables = [_whole_passages(whole)]
-        sizes = (budget, min(budget, config.prompts.passage_tokens), config.prompts.overlap_tokens)
-        splitter = LongTextSplitter(lambda: source, config.model.template, *sizes)
+        splitter = LongTextSplitter(lambda: source, config.model.template, budget)
         split = pa.table({"document": document, "text": texts}).filter(long)
         hashes = pa.array([passage_id(text) for text in split["text"].to_pylist()], pa.string())
         batches = split.append_column("text_hash", hashes).to_batches()

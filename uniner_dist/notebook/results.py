@@ -51,6 +51,6 @@ def _for_spark(annotations: pa.Table) -> Any:
 
 
 def _spark_schema(schema: pa.Schema) -> Any:
-    from uniner_dist.spark.session import spark_schema
+    from uniner_dist.spark.types import spark_schema
 
     return spark_schema(schema)

@@ -16,7 +16,8 @@ from uniner_dist.pipeline.stages import annotate, silence_py4j
 from uniner_dist.runtime.signals import StopRequest
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_table
-from uniner_dist.spark.session import column, stage
+from uniner_dist.spark.stage import stage
+from uniner_dist.spark.types import column
 from uniner_dist.storage.filesystem import join
 
 #: Names of the stages' job groups in Spark, which a stop must cancel.

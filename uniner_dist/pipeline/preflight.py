@@ -20,6 +20,7 @@ from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError
 from uniner_dist.model import identity as model
+from uniner_dist.prompts.budget import passage_budget
 from uniner_dist.run.run import Run, pin_run
 from uniner_dist.storage.filesystem import StorageError, absolute, is_local, list_names, open_fs
 from uniner_dist.storage.hive import folder_name, is_folder_name
@@ -72,14 +73,6 @@ def check(config: Config) -> Snapshot:
     if problems or snapshot is None:
         raise ConfigError(problems)
     return snapshot
-
-
-def passage_budget(config: Config, tokenizer: PromptTokenizer) -> int:
-    """Tokens a passage may have so that its longest question and answer fit the model's context."""
-    longest = max(len(tokenizer.suffix_ids(entity_type.ask)) for entity_type in config.types)
-    frame = len(tokenizer.prefix_ids([""])[0])
-    # Two tokens of slack: the text's first and last token may be cut otherwise inside the frame than alone.
-    return model.context_length(config.model) - config.model.max_tokens - longest - frame - 2
 
 
 def _check_columns(config: Config, snapshot: Snapshot) -> list[str]:
@@ -248,11 +241,12 @@ def _check_model(config: Config) -> None:
     """The model is there, its tokenizer loads, and every type's question leaves room for text."""
     tokenizer = PromptTokenizer.from_json(model.load_tokenizer_json(config.model), get_template(config.model.template))
     budget = passage_budget(config, tokenizer)
-    if budget < _MIN_PASSAGE_TOKENS:
+    if budget.whole < _MIN_PASSAGE_TOKENS:
         raise ConfigError(
-            f"types: the longest question leaves {budget} tokens for text in a context of "
+            f"types: the longest question leaves {budget.whole} tokens for text in a context of "
             f"{model.context_length(config.model)}; shorten it or lower model.max_tokens"
         )
-    passage = min(budget, config.prompts.passage_tokens)
-    if config.prompts.overlap_tokens > passage // 4:
-        raise ConfigError(f"prompts.overlap_tokens: must be at most a quarter of a passage, {passage // 4} tokens here")
+    if budget.overlap > budget.passage // 4:
+        raise ConfigError(
+            f"prompts.overlap_tokens: must be at most a quarter of a passage, {budget.passage // 4} tokens here"
+        )

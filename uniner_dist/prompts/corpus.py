@@ -18,7 +18,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import connector_path, read_table
-from uniner_dist.spark.session import column, spark_type
+from uniner_dist.spark.types import column, spark_type
 from uniner_dist.storage import hive as folders
 from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
 

@@ -17,9 +17,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType
 
 from uniner_dist.core.estimate import BYTES_PER_TOKEN
-from uniner_dist.core.passages import split_passages
+from uniner_dist.core.split import split_passages
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.prompts.budget import PassageBudget
 from uniner_dist.spark.datasets import kept_in_arrow
 
 #: Long texts in one Arrow batch: with 10 MB each, 16 of them are 160 MB.
@@ -92,17 +93,13 @@ class LongTextSplitter:
     Args:
         tokenizer_json: gives the tokenizer's JSON (a Spark broadcast's value).
         template: name of the prompt template.
-        budget: tokens a text may have and still be one passage.
-        max_tokens: tokens a passage of a longer text may have.
-        overlap_tokens: tokens that neighbouring passages share.
+        budget: sizes of passages.
     """
 
-    def __init__(
-        self, tokenizer_json: Callable[[], str], template: str, budget: int, max_tokens: int, overlap_tokens: int
-    ) -> None:
+    def __init__(self, tokenizer_json: Callable[[], str], template: str, budget: PassageBudget) -> None:
         self._tokenizer_json = tokenizer_json
         self._template = template
-        self._limits = (budget, max_tokens, overlap_tokens)
+        self._budget = budget
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         tokenizer = _tokenizer(self._tokenizer_json(), self._template)
@@ -111,9 +108,8 @@ class LongTextSplitter:
                 yield self._split(batch.slice(row, 1), tokenizer)
 
     def _split(self, row: pa.RecordBatch, tokenizer: PromptTokenizer) -> pa.RecordBatch:
-        budget, max_tokens, overlap = self._limits
         text = row.column("text")[0].as_py()
-        parts = split_passages(text, tokenizer, max_tokens, overlap, budget)
+        parts = split_passages(text, tokenizer, self._budget.passage, self._budget.overlap, self._budget.whole)
         count = len(parts)
         same = pa.array([0] * count, pa.int32())
         columns: dict[str, Any] = {

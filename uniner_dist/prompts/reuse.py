@@ -20,7 +20,8 @@ from uniner_dist.run.run import Run
 from uniner_dist.schemas import CELLS, COMPLETIONS
 from uniner_dist.spark.datasets import read_files
 from uniner_dist.spark.hash_partitioning import task_of
-from uniner_dist.spark.session import LISTS_IN_ARROW, spark_schema
+from uniner_dist.spark.stage import LISTS_IN_ARROW
+from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import live_files
 
 #: Both sides of the join come in the same ranges of passage ids already: they meet by range, and texts move once. A

@@ -20,8 +20,8 @@ from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError
 from uniner_dist.model import identity as model
-from uniner_dist.pipeline.preflight import passage_budget
 from uniner_dist.prompts import corpus as rows
+from uniner_dist.prompts.budget import PassageBudget, passage_budget
 from uniner_dist.prompts.packing import Packing, plan_packing
 from uniner_dist.prompts.passages import (
     LONG_TEXTS_PER_BATCH,
@@ -39,7 +39,8 @@ from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
 from uniner_dist.spark.datasets import map_in_arrow, read_table, write_rows, write_table
 from uniner_dist.spark.parallel import at_once
-from uniner_dist.spark.session import describe, settings, spark_schema, stage
+from uniner_dist.spark.stage import describe, settings, stage
+from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
 from uniner_dist.storage.shards import write_shards
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
@@ -111,7 +112,7 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     rejects = _write_rejects(spark, run, corpus, survey, repeats)
     documents = rows.accepted(corpus, repeats)
     passages, places = _write_occurrences(spark, run, documents, survey, budget, tokenizer_json)
-    count = _expected_passages(run, survey, budget)
+    count = _expected_passages(survey, budget)
     packing = _plan(run, count, survey.tokens, tokenizer)
     describe(spark, "write prompt shards")
     totals, manifest = at_once(
@@ -126,9 +127,9 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     return summary
 
 
-def _survey(corpus: DataFrame, budget: int) -> Survey:
+def _survey(corpus: DataFrame, budget: PassageBudget) -> Survey:
     """Count rows by reason, and texts that Python must look at."""
-    long = F.coalesce(may_be_long(budget), F.lit(False)) & F.col("reason").isNull()
+    long = F.coalesce(may_be_long(budget.whole), F.lit(False)) & F.col("reason").isNull()
     counts = (
         corpus.select("reason", long.alias("long"), F.octet_length("text").alias("bytes"), estimated_tokens())
         .groupBy("reason", "long")
@@ -169,26 +170,24 @@ def _write_rejects(
 
 
 def _write_occurrences(
-    spark: SparkSession, run: Run, documents: DataFrame, survey: Survey, budget: int, tokenizer_json: str
+    spark: SparkSession, run: Run, documents: DataFrame, survey: Survey, budget: PassageBudget, tokenizer_json: str
 ) -> tuple[DataFrame, DataFrame]:
     """Write `occurrences/`; returns all passages, and their occurrences.
 
     Long texts are split on the way, once: their passages are kept in a file beside, as the shards need them too.
     """
-    whole = whole_passages(documents, budget)
+    whole = whole_passages(documents, budget.whole)
     if not survey.long_texts:
         describe(spark, "write occurrences")
         passages = with_keys(whole)
         return passages, _place(spark, run, passages)
     describe(spark, "split long texts and write occurrences")
     shared = spark.sparkContext.broadcast(tokenizer_json)
-    prompts = run.config.prompts
-    sizes = (budget, min(budget, prompts.passage_tokens), prompts.overlap_tokens)
-    splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, *sizes)
+    splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, budget)
     wanted = max(2 * spark.sparkContext.defaultParallelism, ceil(survey.long_bytes / _LONG_BYTES_PER_TASK))
     path = run.layout.splits
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
-        split = split_long(documents, splitter, budget, min(survey.long_texts, wanted), path)
+        split = split_long(documents, splitter, budget.whole, min(survey.long_texts, wanted), path)
         places = _place(spark, run, with_keys(split.unionByName(whole)))  # the longest tasks first
     return with_keys(read_table(spark, path, split.schema).unionByName(whole)), places
 
@@ -207,10 +206,9 @@ def _count(places: DataFrame) -> Totals:
     return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0)
 
 
-def _expected_passages(run: Run, survey: Survey, budget: int) -> int:
+def _expected_passages(survey: Survey, budget: PassageBudget) -> int:
     """About how many passages there will be, repeats counted: one for each text, more for what must be split."""
-    prompts = run.config.prompts
-    advance = min(budget, prompts.passage_tokens) - prompts.overlap_tokens
+    advance = budget.passage - budget.overlap
     usable = survey.rows - sum(survey.rejects.values())
     of_long = max(survey.long_texts, ceil(survey.long_bytes / BYTES_PER_TOKEN / advance))
     return usable - survey.long_texts + of_long

@@ -160,7 +160,7 @@ class SparkWatch:
 
     def _look(self) -> dict[str, Any] | None:
         """Tasks of the stages that run right now; None between jobs, and when Spark is gone."""
-        from uniner_dist.spark.session import described
+        from uniner_dist.spark.stage import described
 
         try:
             tracker = self._context.statusTracker()

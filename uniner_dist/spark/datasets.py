@@ -23,7 +23,8 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from uniner_dist.errors import StageError
 from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, FileWriter, Kept, Written, hive_values
-from uniner_dist.spark.session import column, spark_glob, spark_path, write_path
+from uniner_dist.spark.paths import spark_glob, spark_path, write_path
+from uniner_dist.spark.types import column
 from uniner_dist.storage import credentials
 from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, url_of, write_bytes
 

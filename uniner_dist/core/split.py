@@ -1,9 +1,8 @@
-"""Long texts become passages that fit the model, and the passages' answers become the document's.
+"""Long texts become passages that fit the model.
 
-A text and a tokenizer enter, code-point ranges leave that cover the whole text with overlap; later the answers of those
-ranges enter and one answer with offsets into the document leaves. No character of any text is cut off or dropped, and
-the work is linear in the text: it is tokenised once, and what a passage takes on its own is counted only where that may
-matter. Pure; no I/O.
+A text and a tokenizer enter, code-point ranges leave that cover the whole text with overlap. No character of any text
+is cut off or dropped, and the work is linear in the text: it is tokenised once, and what a passage takes on its own is
+counted only where that may matter. Pure; no I/O. `uniner_dist.core.merge` is the way back.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from uniner_dist.core.characters import cuts_character
-from uniner_dist.core.outcomes import Outcome, worst
-from uniner_dist.core.spans import MATCHES, Entity, fold_mention, is_whole
 
 #: A guess, from which follows how much text is looked at together; results hold whatever the text's own ratio is.
 _CHARACTERS_PER_TOKEN: Final = 4.0
@@ -280,107 +277,3 @@ class _Splitter:
             else:
                 high = middle - 1
         return low
-
-
-@dataclass(frozen=True, slots=True)
-class PassageAnswer:
-    """The answer for one passage and one entity type.
-
-    Args:
-        start: where the passage begins in the document, in code points.
-        outcome: what became of it.
-        entities: with offsets into the passage.
-        repair: the parsing repairs used, if any.
-        score: confidence of the answer as a whole, if computed.
-    """
-
-    start: int
-    outcome: Outcome
-    entities: Sequence[Entity]
-    repair: str | None = None
-    score: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentAnswer:
-    """The answer for a document and one entity type; `entities` have offsets into the document."""
-
-    outcome: Outcome
-    entities: tuple[Entity, ...]
-    repair: str | None
-    score: float | None
-
-
-def join_passages(parts: Sequence[tuple[int, str]]) -> str:
-    """The text that passages make up, given where each starts, in order.
-
-    Raises:
-        ValueError: there is a gap between two passages, or they disagree about what they share.
-    """
-    pieces, length = [], 0
-    for start, text in parts:
-        if not 0 <= start <= length:
-            raise ValueError(f"the passage that starts at {start} leaves a gap behind {length}")
-        pieces.append(text[length - start :])
-        length = max(length, start + len(text))
-    joined = "".join(pieces)
-    for start, text in parts:
-        if not joined.startswith(text, start):
-            raise ValueError(f"the passage that starts at {start} is not what stands there")
-    return joined
-
-
-def merge_passages(text: str, parts: Sequence[PassageAnswer]) -> DocumentAnswer:
-    """One answer from those of a document's passages (at least one, in any order).
-
-    Entities are shifted into the document. One that stands in the middle of a word of the document, which a passage's
-    border had cut (in a text without spaces), counts as absent. Of several with the same start and end the one with the
-    stricter match is kept, with the highest score among them. An absent mention is kept once, and only if no string
-    that is the same but for case and white space was located anywhere in the document. The outcome is the worst
-    failure, else found if anything was, else none. The score is the lowest of the passages' scores, None if any is
-    missing; repairs are joined by "+".
-
-    Args:
-        text: the whole document.
-        parts: the answers for its passages.
-    """
-    located: dict[tuple[int, int], Entity] = {}
-    absent: dict[str, Entity] = {}
-    for part in sorted(parts, key=lambda part: part.start):
-        for entity in part.entities:
-            shifted = _shifted(entity, part.start, text)
-            if shifted.start is None or shifted.end is None:
-                absent[entity.text] = _better(absent.get(entity.text), shifted)
-            else:
-                place = (shifted.start, shifted.end)
-                located[place] = _better(located.get(place), shifted)
-    found = {fold_mention(text) for text in {entity.text for entity in located.values()}} if absent else set()
-    entities = [located[place] for place in sorted(located)]
-    entities += [entity for text, entity in absent.items() if fold_mention(text) not in found]
-    repairs = dict.fromkeys(name for part in parts if part.repair for name in part.repair.split("+"))
-    scores = [part.score for part in parts if part.score is not None]
-    return DocumentAnswer(
-        outcome=worst([part.outcome for part in parts]),
-        entities=tuple(entities),
-        repair="+".join(repairs) or None,
-        score=min(scores) if len(scores) == len(parts) else None,
-    )
-
-
-def _shifted(entity: Entity, by: int, text: str) -> Entity:
-    """The entity with offsets into the document, or absent if these cut a word or character of the document."""
-    if entity.start is None or entity.end is None:
-        return entity
-    start, end = entity.start + by, entity.end + by
-    if text[start:end] == entity.text and not is_whole(text, start, end):
-        return entity._replace(start=None, end=None, match="absent")
-    return entity._replace(start=start, end=end)
-
-
-def _better(known: Entity | None, new: Entity) -> Entity:
-    """The stricter match of two at the same place, with the higher score of the two."""
-    if known is None:
-        return new
-    kept = new if MATCHES.index(new.match) < MATCHES.index(known.match) else known
-    scores = [entity.score for entity in (known, new) if entity.score is not None]
-    return kept._replace(score=max(scores) if scores else None)

@@ -1,0 +1,61 @@
+"""What Spark's exceptions mean: one message without a stack trace, with what to do. Pure."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from uniner_dist import errors
+from uniner_dist.errors import StageError, UninerError
+
+
+def explain(error: Exception, name: str) -> UninerError:
+    """What a Spark exception means, in one message without a stack trace."""
+    text = str(error)
+    own = re.findall(r"uniner_dist\.(?:[a-z_]+\.)+(\w+Error): (.*)", text)
+    if own:
+        kind, message = own[-1]
+        return _own_error(kind, message.strip())
+    file = re.search(r"(?:file|path):? +((?:file|s3a?|gs|hdfs|abfss?):[^\s,]+)", text)
+    cause = _cause(text)
+    module = re.search(r"ModuleNotFoundError: No module named '([^']+)'", text)
+    if "conflicting directory structures" in text.lower():
+        return StageError(
+            f"{name}: below the corpus's path stand the partition folders of several datasets; give the folder of one"
+        )
+    if module:
+        return StageError(
+            f"{name}: the Python of Spark's workers has no {module.group(1)}: start Spark with PYSPARK_PYTHON="
+            f"{sys.executable} (or the like, where its machines are others), or pack what they need (docs/clusters.md)"
+        )
+    if file:
+        return StageError(
+            f"{name}: {file.group(1).rstrip('.')} cannot be read ({cause}); repair or remove this file and start again"
+        )
+    if "OutOfMemoryError" in text:
+        return StageError(
+            f"{name}: Spark ran out of memory ({cause}); give it more by --set spark.conf or spark-submit"
+        )
+    if "No space left on device" in text:
+        return StageError(f"{name}: no space left on device; free some and start the same command again")
+    return StageError(f"{name}: Spark failed: {cause}; the same command resumes")
+
+
+def _own_error(kind: str, message: str) -> UninerError:
+    known = getattr(errors, kind, StageError)
+    if isinstance(known, type) and issubclass(known, UninerError):
+        return known(message)
+    return StageError(message)
+
+
+def _cause(text: str) -> str:
+    """The deepest `Caused by` line, or Spark's own error class and its sentence, at most 300 characters."""
+    python = re.findall(r"^[\w.]*(?:Error|Exception): .*$", text, re.MULTILINE) if "Traceback (most" in text else []
+    causes = python or re.findall(r"^Caused by: (?:[\w.$]+\.)?(.*)$", text, re.MULTILINE)
+    line = causes[-1] if causes else next((line for line in text.splitlines() if line.strip()), "no message")
+    return line.strip()[:300].rstrip(".")
+
+
+def is_from_spark(error: Exception) -> bool:
+    """Whether an exception comes from Spark or from the bridge to its JVM."""
+    return type(error).__module__.split(".")[0] in ("pyspark", "py4j")

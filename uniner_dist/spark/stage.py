@@ -1,0 +1,120 @@
+"""A stage in a session: its settings for its time, its jobs by name, and its failures in words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from uniner_dist.errors import UninerError
+from uniner_dist.spark.explain import explain, is_from_spark
+
+#: Settings that a stage needs; applied for its time only, so that a shared session stays as it was.
+STAGE_SETTINGS: Mapping[str, str] = {
+    "spark.sql.session.timeZone": "UTC",
+    # The vectorised reader holds a batch of rows at once and fails above 2 GB: 4,096 texts of 600 kB are too many.
+    "spark.sql.parquet.columnarReaderBatchSize": "256",
+    # Sizes of compressed files say little: 10 million answers took 3 MB on disk and did not fit a broadcast. What is
+    # known to be small is broadcast by name.
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold": "-1",
+    # Several corpora have files whose schemas differ in unused columns: only the columns we name are ever compared.
+    "spark.sql.parquet.mergeSchema": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.sources.partitionOverwriteMode": "static",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.sql.caseSensitive": "false",
+}
+
+#: For rows with lists and without long texts that go to Python: Spark 4 measures its batch after each row, which takes
+#: time with the square of the batch where there are lists (0.8 of a compaction). The number of rows still bounds it.
+LISTS_IN_ARROW: Mapping[str, str] = {"spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1)}
+
+
+@contextmanager
+def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
+    """Set SQL properties of a session for a while, and put back what was there."""
+    before = {key: spark.conf.get(key, None) for key in values}
+    for key, value in values.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, old)
+
+
+@contextmanager
+def stage(spark: SparkSession, name: str) -> Iterator[None]:
+    """Run a stage: its settings, its job group, and its errors in words.
+
+    Raises:
+        UninerError: raised inside a Python worker, passed on as itself.
+        StageError: anything else that Spark throws, with the file or row at fault when Spark names it.
+    """
+    spark.sparkContext.setJobGroup(f"uniner-dist {name}", name)
+    logger = logging.getLogger("DataFrameQueryContextLogger")  # prints every failure as JSON before it is raised
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with settings(spark, STAGE_SETTINGS), _this_python(spark):
+            yield
+    except UninerError:
+        raise
+    except Exception as error:  # pyspark and py4j throw dozens of kinds: each becomes one message with its cause kept
+        if not is_from_spark(error):
+            raise
+        raise explain(error, name) from error
+    finally:
+        logger.setLevel(level)
+        _quietly_clear(spark)
+
+
+@contextmanager
+def _this_python(spark: SparkSession) -> Iterator[None]:
+    """Tasks on this machine run with this interpreter, not with the first `python3` of the path, which may lack us.
+
+    Where somebody chose one (PYSPARK_PYTHON, which spark-submit sets too) that stays.
+    """
+    context: Any = spark.sparkContext
+    before = context.pythonExec
+    if re.match(r"local\b", context.master) and "PYSPARK_PYTHON" not in os.environ:
+        context.pythonExec = sys.executable
+    try:
+        yield
+    finally:
+        context.pythonExec = before
+
+
+def describe(spark: SparkSession, text: str) -> None:
+    """Name the next jobs in Spark's UI and logs, and for whoever watches (see `described`)."""
+    spark.sparkContext.setJobDescription(text)
+    _described[spark.sparkContext.applicationId] = text
+
+
+def described(application: str) -> str | None:
+    """The name that the jobs of a Spark application had last, if this process gave one."""
+    return _described.get(application)
+
+
+_described: dict[str, str] = {}
+
+
+def _quietly_clear(spark: SparkSession) -> None:
+    """Take our job group off the session; a JVM that has died has none."""
+    try:
+        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+        spark.sparkContext.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
+    except Exception as error:
+        if not is_from_spark(error) and not isinstance(error, OSError):
+            raise
