@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1, KVConnectorMetadata
 
 from uniner_dist.completions.engine.base import SHARED_TOKENS
+from uniner_dist.completions.engine.block_slots import BlockSlots, StepIndex
 
 if TYPE_CHECKING:
     import torch
 
 #: Blocks kept aside: more than there are passages of which some question is computed and another one waits.
-_MOST_SLOTS = 128
+MOST_SLOTS = 128
 #: They take at most this share of the cache's memory on top of it.
 _SHARE_OF_CACHE = 1 / 16
 
@@ -52,15 +53,17 @@ class _First:
 class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
     """Slots hold blocks; a slot is found by the tokens up to the end of the tail, and the least recently used goes."""
 
+    _memory: BlockSlots  # in a worker
+    _indexed: tuple[TailCopies, StepIndex] | None = None  # of the step at work
+
     def __init__(self, vllm_config: Any, role: Any, kv_cache_config: Any) -> None:
         super().__init__(vllm_config, role, kv_cache_config)
         self._block_size: int = vllm_config.cache_config.block_size
         self._num_blocks: int = kv_cache_config.num_blocks
-        self._num_slots = max(1, min(_MOST_SLOTS, int(self._num_blocks * _SHARE_OF_CACHE)))
+        self._num_slots = max(1, min(MOST_SLOTS, int(self._num_blocks * _SHARE_OF_CACHE)))
         self._slots: OrderedDict[_Key, int] = OrderedDict()
         self._firsts: dict[_Key, _First] = {}
         self._before: dict[int, list[int]] = {}
-        self._memory: list[tuple[torch.Tensor, torch.Tensor]] = []  # per layer: blocks of the cache, slots
 
     @property
     def requires_kv_delivery(self) -> bool:
@@ -125,24 +128,30 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
         Raises:
             ValueError: a cache is not laid out in the blocks that the scheduler counts.
         """
+        self._memory = BlockSlots(self._num_blocks, self._num_slots)
         for name, cache in kv_caches.items():
-            if self._num_blocks not in cache.shape[:2]:
-                shape = tuple(cache.shape)
-                raise ValueError(f"engine.prefix_tails: no {self._num_blocks} blocks in the cache of {name}, {shape}")
-            blocks = cache.movedim(list(cache.shape[:2]).index(self._num_blocks), 0)
-            self._memory.append((blocks, blocks.new_empty((self._num_slots, *blocks.shape[1:]))))
+            self._memory.add(name, cache)
 
     def start_load_kv(self, forward_context: Any, **kwargs: Any) -> None:
         """Fill blocks from slots, before the step."""
-        for slot, blocks in self._get_connector_metadata().before:
-            for cache, slots in self._memory:
-                cache[blocks] = slots[slot]
+        if (index := self._index()) is not None:
+            self._memory.load(index)
 
     def wait_for_save(self) -> None:
-        """Fill slots from blocks, after the step."""
-        for block, slot in self._get_connector_metadata().after:
-            for cache, slots in self._memory:
-                slots[slot] = cache[block]
+        """Fill slots from blocks, after the step. The copies are queued on the device; nothing is waited for."""
+        if (index := self._index()) is not None:
+            self._memory.save(index)
+        self._indexed = None
+
+    def _index(self) -> StepIndex | None:
+        """The indices of this step, sent once for both directions; None when nothing is copied."""
+        copies = self._get_connector_metadata()
+        if not copies.before and not copies.after:
+            return None
+        if self._indexed is None or self._indexed[0] is not copies:
+            loads = [(slot, block) for slot, blocks in copies.before for block in blocks]
+            self._indexed = copies, self._memory.index(loads, copies.after)
+        return self._indexed[1]
 
     def wait_for_layer_load(self, layer_name: str) -> None:
         """Copies before a step are done when it begins."""
