@@ -31,7 +31,7 @@ def write_card(spark: SparkSession, run: Run) -> str:
     card = OutputLayout(output).card
     with lock_output(output):
         marker = read_marker(output) or new_marker(run)
-        alone = list(marker["runs"]) == [run.id]
+        alone = list(marker.runs) == [run.id]
         with stage(spark, "card"):
             statistics = _of_run(run) if alone else _of_output(spark, run)
         text = render_card(output.rstrip("/").rsplit("/", 1)[-1], marker, statistics, run.config.output.language)

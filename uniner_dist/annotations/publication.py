@@ -18,7 +18,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,8 +33,10 @@ from uniner_dist.run.run import Run
 from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
-from uniner_dist.storage.commit import FolderChange, apply, lock_output
-from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes, write_json
+from uniner_dist.storage.commit import apply, lock_output
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.control_files import FolderChange, Journal, Marker, PublishedRun, read_journal, write_control
+from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes
 from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.marker import next_order, read_marker, runs_over, write_marker
 
@@ -47,7 +48,7 @@ def _always() -> None:
     """The check of somebody who may always go on."""
 
 
-def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _always) -> dict[str, Any]:
+def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _always) -> PublishedRun:
     """Bring the staged annotations into the output.
 
     Args:
@@ -65,40 +66,37 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _
     output = run.config.output.path
     with lock_output(output):
         marker = read_marker(output) or new_marker(run)
-        if again or run.id not in marker["runs"] or marker.get("publishing") == run.layout.publication:
-            if marker.get("publishing") != run.layout.publication:
+        if again or run.id not in marker.runs or marker.publishing == run.layout.publication:
+            if marker.publishing != run.layout.publication:
                 marker = finish_other(output, marker, check)
             if not exists(run.layout.publication):
                 with stage(spark, "publish"):
                     plan = _plan(spark, run, marker)
                 check()
-                write_json(run.layout.publication, plan)
+                write_control(run.layout.publication, plan)
             marker = flip(output, marker, run.layout.publication, check)
         check()
         _clean(run)
-    published: dict[str, Any] = marker["runs"][run.id]
-    return published
+    return marker.runs[run.id]
 
 
-def new_marker(run: Run) -> dict[str, Any]:
+def new_marker(run: Run) -> Marker:
     """Marker of an output that holds nothing yet."""
-    return {
-        "dataset": "uniner-dist annotations",
-        "schema_version": SCHEMA_VERSION,
-        "id_column": run.config.corpus.id_column,
-        "partition_by": list(run.partition_by),
-        "carried": list(run.carried),
-        "runs": {},
-    }
+    return Marker(
+        schema_version=SCHEMA_VERSION,
+        id_column=run.config.corpus.id_column,
+        partition_by=run.partition_by,
+        carried=run.carried,
+    )
 
 
-def finish_other(output: str, marker: dict[str, Any], check: Check = _always) -> dict[str, Any]:
+def finish_other(output: str, marker: Marker, check: Check = _always) -> Marker:
     """Finish what was cut off while it changed the output; returns the marker as it is then.
 
     Raises:
         StageError: its journal is gone.
     """
-    begun = marker.get("publishing")
+    begun = marker.publishing
     if begun is None:
         return marker
     if not exists(begun):
@@ -109,23 +107,29 @@ def finish_other(output: str, marker: dict[str, Any], check: Check = _always) ->
     return flip(output, marker, begun, check)
 
 
-def flip(output: str, marker: dict[str, Any], journal_path: str, check: Check = _always) -> dict[str, Any]:
-    """Make the journal's changes, those that are left, then list its run, if it is one's, in the marker."""
-    journal = read_json(journal_path)
+def flip(output: str, marker: Marker, journal_path: str, check: Check = _always) -> Marker:
+    """Make the journal's changes, those that are left, then list its run, if it is one's, in the marker.
+
+    Raises:
+        ControlFileError: the journal is damaged, or names a place outside of the output or of its own folder.
+    """
+    journal = read_journal(journal_path, output, marker)
     check()
-    write_marker(output, marker | {"publishing": journal_path})
-    workplace = OutputLayout(output).workplace(journal["run_id"])
-    for change in journal["changes"]:
+    write_marker(output, marker.model_copy(update={"publishing": journal_path}))
+    workplace = OutputLayout(output).workplace(journal.run_id)
+    for change in journal.changes:
         check()
-        apply(output, FolderChange.from_json(change), workplace)
+        for source in change.add.values():
+            require_inside(source, journal_path.rpartition("/")[0], journal_path)
+        apply(output, change, workplace)
     remove(workplace)
     check()
-    done = marker | {"placeholder": journal["placeholder"]}
-    if journal["entry"] is not None:
+    runs = marker.runs
+    if journal.entry is not None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        entry = journal["entry"] | {"published_at": at, "order": next_order(marker)}
-        done["runs"] = marker["runs"] | {journal["run_id"]: entry}
-    done.pop("publishing", None)
+        entry = journal.entry.model_copy(update={"published_at": at, "order": next_order(marker)})
+        runs = runs | {journal.run_id: entry}
+    done = marker.model_copy(update={"placeholder": journal.placeholder, "publishing": None, "runs": runs})
     write_marker(output, done)
     return done
 
@@ -135,35 +139,35 @@ def _clean(run: Run) -> None:
     remove(run.layout.publishing)
 
 
-def _plan(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> dict[str, Any]:
+def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
     """The journal: every file that comes and every file that goes."""
     output = run.config.output.path
     new = sorted(find_files(run.layout.staging, ".parquet"))
-    times = marker["runs"].get(run.id, {}).get("times_published", 0) + 1
+    times = (marker.runs[run.id].times_published if run.id in marker.runs else 0) + 1
     stem = run.id if times == 1 else f"{run.id}.{times}"  # a file of the output is never overwritten
     present = sorted(find_files(output, ".parquet"))
     describe(spark, "find rows to replace")
-    data = [file for file in present if file != marker.get("placeholder")]
+    data = [file for file in present if file != marker.placeholder]
     carried = _carry_over(spark, run, marker) if data else []
     _check_removed(run, carried)
     add = {_renamed(file, f"{stem}-{i:05d}"): join(run.layout.staging, file) for i, file in enumerate(new)}
     add |= {_renamed_like(entry): entry.source for entry in carried if entry.source is not None}
     gone = [entry.file for entry in carried]
-    placeholder = marker.get("placeholder")
+    placeholder = marker.placeholder
     if placeholder and new:
         gone, placeholder = [*gone, placeholder], None
     elif not new and not placeholder and all(entry.source is None for entry in carried) and len(carried) == len(data):
         placeholder = f"part-{run.id}-empty.parquet"
         add[placeholder] = _write_placeholder(spark, run)
-    return {
-        "run_id": run.id,
-        "changes": [change.to_json() for change in changes_by_folder(add, gone)],
-        "placeholder": placeholder,
-        "entry": _entry(run, len(new), carried) | {"times_published": times},
-    }
+    return Journal(
+        run_id=run.id,
+        changes=changes_by_folder(add, gone),
+        placeholder=placeholder,
+        entry=_entry(run, len(new), carried, times),
+    )
 
 
-def _carry_over(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> list[Carried]:
+def _carry_over(spark: SparkSession, run: Run, marker: Marker) -> list[Carried]:
     removed = run.config.output.removed_documents
     selections = {"corpus": runs_over(marker, run.config.corpus.path), "keep": [], "all": None}
     remove(run.layout.rewritten)
@@ -197,7 +201,7 @@ def _renamed_like(entry: Carried) -> str:
     return f"{folder}/{name}".lstrip("/")
 
 
-def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> Sequence[FolderChange]:
+def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> tuple[FolderChange, ...]:
     """The changes of each folder of the output.
 
     Args:
@@ -211,7 +215,10 @@ def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> Sequence[F
     for file in gone:
         folder, _, name = file.rpartition("/")
         folders.setdefault(folder, ({}, []))[1].append(name)
-    return [FolderChange(folder, *folders[folder]) for folder in sorted(folders)]
+    return tuple(
+        FolderChange(folder=folder, add=added, remove=tuple(removed))
+        for folder, (added, removed) in sorted(folders.items())
+    )
 
 
 def _write_placeholder(spark: SparkSession, run: Run) -> str:
@@ -225,17 +232,19 @@ def _write_placeholder(spark: SparkSession, run: Run) -> str:
     return path
 
 
-def _entry(run: Run, files: int, carried: Sequence[Carried]) -> dict[str, Any]:
+def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> PublishedRun:
     summary = read_json(run.layout.annotations_summary)
-    return {
-        "rows": summary["rows"],
-        "documents": summary["documents"],
-        "types": [entity_type.label for entity_type in run.config.types],
-        "files": files,
-        "corpus": run.config.corpus.path,
-        "text_column": run.config.corpus.text_column,
-        "rows_replaced": sum(entry.replaced for entry in carried),
-        "rows_removed": sum(entry.removed for entry in carried),
-        "files_rewritten": len(carried),
-        **provenance.describe(run),
-    }
+    made = provenance.describe(run)
+    return PublishedRun(
+        rows=summary["rows"],
+        documents=summary["documents"],
+        types=tuple(entity_type.label for entity_type in run.config.types),
+        files=files,
+        corpus=run.config.corpus.path,
+        text_column=run.config.corpus.text_column,
+        rows_replaced=sum(entry.replaced for entry in carried),
+        rows_removed=sum(entry.removed for entry in carried),
+        files_rewritten=len(carried),
+        times_published=times,
+        **made | {"engines": tuple(made["engines"])},
+    )

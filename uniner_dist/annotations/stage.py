@@ -72,8 +72,8 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dic
 
 
 def _is_published(run: Run) -> bool:
-    marker = read_marker(run.config.output.path) or {}
-    return run.id in marker.get("runs", {})
+    marker = read_marker(run.config.output.path)
+    return marker is not None and run.id in marker.runs
 
 
 def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:

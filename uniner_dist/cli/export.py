@@ -12,12 +12,12 @@ from uniner_dist.config.loading import load_config
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
+from uniner_dist.storage.control_files import ExportManifest, Marker, PublishedRun, read_control
 from uniner_dist.storage.filesystem import (
     absolute,
     exists,
     find_files,
     join,
-    read_json,
     remove,
     write_bytes,
     write_json,
@@ -53,7 +53,7 @@ def run_export(
         ConfigError: wrong options, something that is not there, a folder that holds something else, no text at all.
     """
     chosen, folder = get_format(options.format), absolute(options.to)
-    marker = read_marker(options.annotations) or {}
+    marker = read_marker(options.annotations)
     source = _source(options, marker)
     _check_folder(folder)
     placeholders = {"corpus.path": options.annotations, "output.path": folder, "types": "any"}
@@ -79,7 +79,7 @@ def run_export(
     for name, content in chosen.extras(settings).items():
         write_bytes(join(folder, name), content)
     made = {"version": __version__, "labels": list(settings.labels), "licences": list(settings.licences)}
-    manifest |= {**counted, **made, "runs": list(marker.get("runs", {})), "complete": True}
+    manifest |= {**counted, **made, "runs": list(marker.runs if marker else ()), "complete": True}
     write_json(join(folder, MANIFEST), manifest)
     for line in summary(manifest, folder):
         say(line)
@@ -105,7 +105,7 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
     return lines
 
 
-def _source(options: ExportOptions, marker: Mapping[str, Any]) -> Any:
+def _source(options: ExportOptions, marker: Marker | None) -> Any:
     from uniner_dist.export.joining import Source
 
     if options.sample is not None and options.sample < 1:
@@ -114,43 +114,46 @@ def _source(options: ExportOptions, marker: Mapping[str, Any]) -> Any:
     return Source(
         options.annotations,
         _corpora(options, marker),
-        options.id_column or marker.get("id_column") or "doc_id",
-        tuple(marker.get("carried", ())),
+        options.id_column or (marker.id_column if marker else "doc_id"),
+        marker.carried if marker else (),
         types,
         options.sample,
     )
 
 
-def _corpora(options: ExportOptions, marker: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _corpora(options: ExportOptions, marker: Marker | None) -> list[tuple[str, str]]:
     """Where the texts are: as given, else every corpus that the output was made of, the latest first."""
-    entries = sorted(marker.get("runs", {}).values(), key=lambda entry: -int(entry["order"]))
+    entries = sorted(_entries(marker), key=lambda entry: -entry.order)
     if options.corpus:
-        known = (entry.get("text_column") for entry in entries if covers(entry["corpus"], options.corpus))
+        known = (entry.text_column for entry in entries if covers(entry.corpus, options.corpus))
         return [(options.corpus, options.text_column or next(known, None) or "text")]
     if not entries:
         raise ConfigError(f"--annotations {options.annotations}: does not say what it was made of; give --corpus")
     found: dict[str, str] = {}
     for entry in entries:
-        found.setdefault(entry["corpus"], options.text_column or entry.get("text_column") or "text")
+        found.setdefault(entry.corpus, options.text_column or entry.text_column)
     inner = {path for path in found for other in found if other != path and covers(other, path)}
     return [(path, text) for path, text in found.items() if path not in inner]
 
 
-def _known_labels(marker: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(label for entry in marker.get("runs", {}).values() for label in entry["types"]))
+def _entries(marker: Marker | None) -> list[PublishedRun]:
+    return list(marker.runs.values()) if marker else []
 
 
-def _settings(options: ExportOptions, marker: Mapping[str, Any], labels: tuple[str, ...]) -> ExportSettings:
-    entries = list(marker.get("runs", {}).values())
-    models = dict.fromkeys(str(entry["model"]) for entry in entries)
-    licences = dict.fromkeys(str(entry["licence"]) for entry in entries if entry.get("licence"))
+def _known_labels(marker: Marker | None) -> list[str]:
+    return list(dict.fromkeys(label for entry in _entries(marker) for label in entry.types))
+
+
+def _settings(options: ExportOptions, marker: Marker | None, labels: tuple[str, ...]) -> ExportSettings:
+    models = dict.fromkeys(entry.model for entry in _entries(marker))
+    licences = dict.fromkeys(entry.licence for entry in _entries(marker) if entry.licence)
     return ExportSettings(labels, tuple(models), tuple(licences), options.language)
 
 
 def _check_folder(folder: str) -> None:
     if exists(folder):
         manifest = join(folder, MANIFEST)
-        ours = exists(manifest) and read_json(manifest).get("dataset") == "uniner-dist export"
+        ours = exists(manifest) and read_control(manifest, ExportManifest) is not None
         others = [] if ours else sorted(find_files(folder))
         if others:
             raise ConfigError(f"--to {folder}: already holds something else ({', '.join(others[:3])} …)")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from uniner_dist.run.run import list_runs
+from uniner_dist.run.run import list_runs, load_run
 from uniner_dist.storage.filesystem import exists, join, list_names, read_json, remove
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import current_holder
@@ -48,5 +48,5 @@ def _last_sign(layout: RunLayout) -> float:
 def _is_publishing(layout: RunLayout) -> bool:
     if not exists(layout.publication):
         return False
-    marker = read_marker(read_json(layout.config)["config"]["output"]["path"]) or {}
-    return marker.get("publishing") == layout.publication
+    marker = read_marker(load_run(layout.workdir, layout.run_id).config.output.path)
+    return marker is not None and marker.publishing == layout.publication

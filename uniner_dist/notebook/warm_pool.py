@@ -159,6 +159,7 @@ class Warm:
             corpus_files=0,
             corpus_bytes=0,
             corpus_partitions=(),
+            snapshot="",
         )
 
     def next_number(self) -> int:

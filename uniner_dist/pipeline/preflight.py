@@ -200,13 +200,12 @@ def _check_output(config: Config, snapshot: Snapshot) -> None:
     if marker is None:
         return
     wanted = {
-        "id_column": ("id column", [config.corpus.id_column]),
-        "partition_by": ("folder columns", list(config.folders(snapshot.partitions))),
-        "carried": ("further columns", list(config.carried(snapshot.partitions))),
+        "id column": ((marker.id_column,), (config.corpus.id_column,)),
+        "folder columns": (marker.partition_by, config.folders(snapshot.partitions)),
+        "further columns": (marker.carried, config.carried(snapshot.partitions)),
     }
     problems = []
-    for key, (words, ours) in wanted.items():
-        theirs = marker[key] if isinstance(marker[key], list) else [marker[key]]
+    for words, (theirs, ours) in wanted.items():
         if ours != theirs:
             shown = [", ".join(names) or "none" for names in (theirs, ours)]
             problems.append(f"--output {path}: its {words} are {shown[0]}, not {shown[1]}; choose another folder")

@@ -210,8 +210,8 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     from uniner_dist.annotations import publish, write_annotations, write_card
     from uniner_dist.gate.before_publish import check_staged, close_gate
 
-    marker = read_marker(run.config.output.path) or {"runs": {}}
-    again = again or (run.id in marker["runs"] and not is_current(marker, run.id))
+    marker = read_marker(run.config.output.path)
+    again = again or (marker is not None and run.id in marker.runs and not is_current(marker, run.id))
     if again:
         remove(run.layout.report)
     check = holder.check if holder is not None else lambda: None
@@ -224,7 +224,7 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
             write_report(run, stopped_report(run, read_json(run.layout.prompts_summary), read_attempts(run), error))
             raise
         check()
-        publication = publish(spark, run, again, check)
+        publication = publish(spark, run, again, check).model_dump(mode="json")
         publication["card"] = write_card(spark, run)
         close_gate(run)
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")

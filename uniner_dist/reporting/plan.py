@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 from uniner_dist.core.estimate import Estimate, estimate_total, passage_tokens
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.errors import ConfigError
 from uniner_dist.model import identity as model
-from uniner_dist.run.run import Run, list_runs
+from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.filesystem import exists, join, list_names, read_json, write_json
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
@@ -128,10 +129,11 @@ def replica_rate(run: Run) -> tuple[float | None, str]:
 def _attempts(run: Run) -> Iterator[dict[str, Any]]:
     for run_id in list_runs(run.layout.workdir):
         layout = RunLayout(run.layout.workdir, run_id)
-        pinned = read_json(layout.config) if exists(layout.config) else {}
-        if pinned.get("fingerprint") != run.fingerprint:
+        try:
+            other = load_run(run.layout.workdir, run_id)
+        except ConfigError:  # it measured nothing that can be told
             continue
-        if pinned["config"]["pool"]["gpus_per_replica"] == run.config.pool.gpus_per_replica:
+        if other.fingerprint == run.fingerprint and _gpus(other) == _gpus(run):
             for name in list_names(layout.attempts):
                 yield read_json(join(layout.attempts, name))
 

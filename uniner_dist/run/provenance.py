@@ -63,7 +63,7 @@ def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]
     marker = read_marker(output)
     if marker is None:
         raise ConfigError(f"--output {output}: no annotations of ours there")
-    runs: Mapping[str, dict[str, Any]] = marker["runs"]
+    runs: Mapping[str, dict[str, Any]] = {name: entry.model_dump(mode="json") for name, entry in marker.runs.items()}
     if run_id is not None and run_id not in runs:
         raise ConfigError(f"--run {run_id}: not in {output}; runs there: {', '.join(runs) or 'none'}")
     wanted = [run_id] if run_id is not None else sorted(runs, key=lambda one: str(runs[one]["published_at"]))

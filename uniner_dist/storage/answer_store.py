@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
-from uniner_dist.storage.filesystem import join, list_names, read_json, remove, write_bytes, write_json
+from uniner_dist.storage.control_files import StoreManifest, read_control, write_control
+from uniner_dist.storage.filesystem import join, list_names, remove, write_bytes
 from uniner_dist.storage.layout import StoreLayout
 from uniner_dist.storage.shards import checksum
 
@@ -87,16 +88,16 @@ def is_empty(layout: StoreLayout) -> bool:
 def read_manifests(layout: StoreLayout) -> list[Manifest]:
     """Every change of the store's files that is remembered, oldest first."""
     names = [name for name in list_names(layout.manifests) if name.endswith(".json")]
-    values = ((name, read_json(join(layout.manifests, name))) for name in names)
-    found = [Manifest(n, v["at"], frozenset(v["added"]), frozenset(v["replaced"])) for n, v in values]
+    values = ((name, read_control(join(layout.manifests, name), StoreManifest)) for name in names)
+    found = [Manifest(name, value.at, frozenset(value.added), frozenset(value.replaced)) for name, value in values]
     return sorted(found, key=lambda manifest: (manifest.at, manifest.name))
 
 
 def write_manifest(layout: StoreLayout, added: Iterable[str], replaced: Iterable[str]) -> None:
     """Let the `added` files take the place of the `replaced` ones, for readers from now on."""
     at = time.time()
-    value = {"at": at, "added": sorted(added), "replaced": sorted(replaced)}
-    write_json(join(layout.manifests, f"{at:017.6f}-{uuid.uuid4().hex[:8]}.json"), value)
+    value = StoreManifest(at=at, added=tuple(sorted(added)), replaced=tuple(sorted(replaced)))
+    write_control(join(layout.manifests, f"{at:017.6f}-{uuid.uuid4().hex[:8]}.json"), value)
 
 
 def list_stores(store: str) -> list[StoreLayout]:

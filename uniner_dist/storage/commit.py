@@ -17,42 +17,18 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 from uniner_dist.errors import StageError
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.control_files import FolderChange
 from uniner_dist.storage.filesystem import copy_file, is_local, join, list_names, open_fs
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 #: Longest wait for another process that publishes to the same output, in seconds.
 _LOCK_S = 600.0
-
-
-@dataclass(frozen=True)
-class FolderChange:
-    """What becomes of one folder of the output.
-
-    Attributes:
-        folder: relative to the output, "" for the output itself.
-        add: name of a file to appear → path of the whole file to take it from.
-        remove: names of files to go.
-    """
-
-    folder: str
-    add: Mapping[str, str]
-    remove: Sequence[str]
-
-    def to_json(self) -> dict[str, Any]:
-        """For the journal."""
-        return {"folder": self.folder, "add": dict(self.add), "remove": list(self.remove)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> FolderChange:
-        """From the journal."""
-        return cls(value["folder"], value["add"], value["remove"])
 
 
 @contextmanager
@@ -98,8 +74,14 @@ def apply(output: str, change: FolderChange, workplace: str) -> None:
 
     Args:
         workplace: a folder outside of the output, on the same device if possible, that may be emptied.
+
+    Raises:
+        OutsideError: the folder leads out of the output, or the workplace is a link.
     """
     target = join(output, change.folder) if change.folder else output
+    if change.folder:
+        require_inside(target, output, "a change of the output")
+    require_inside(workplace, workplace.rpartition("/")[0], "a change of the output")
     present = set(list_names(target))
     if set(change.add) <= present and present.isdisjoint(change.remove):
         return

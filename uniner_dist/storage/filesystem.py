@@ -21,6 +21,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.storage.schemes import check_scheme
 
 #: Waits between the tries of one call, in seconds. Clients of object stores try several times themselves before.
 _WAITS_S = (0.2, 1.0, 4.0)
@@ -48,13 +49,14 @@ def open_fs(path: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path as that file system spells it.
 
     Raises:
-        ConfigError: the URL is of an unknown kind, or of one whose library is not installed; or it holds a password,
-            which would be written into the run's folder and into logs.
+        ConfigError: the URL is of a kind that is not taken (`storage.schemes`), or of one whose library is not
+            installed; or it holds a password, which would be written into the run's folder and into logs.
     """
     if _PASSWORD.search(path):
         shown = _PASSWORD.sub(r"\1:…", path)
         raise ConfigError(f"{shown}: give passwords by environment variables or the storage's own files, not in a URL")
     try:
+        check_scheme(path)
         fs, stripped = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{path}: {error}") from error

@@ -19,7 +19,7 @@ _ESCAPED = re.compile(ESCAPED)
 
 def folder_name(column: str, value: str) -> str:
     """The folder that Spark writes rows with this value of the column to."""
-    return f"{_escape(column)}={_escape(value) or NULL_FOLDER}"
+    return f"{escape(column)}={escape(value) or NULL_FOLDER}"
 
 
 def is_folder_name(name: str) -> bool:
@@ -27,5 +27,6 @@ def is_folder_name(name: str) -> bool:
     return len(name.encode("utf-8", "surrogatepass")) <= MAX_BYTES and "\0" not in name
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """A column's name or value as a part of a folder's name."""
     return _ESCAPED.sub(lambda match: f"%{ord(match.group()):02X}", text)

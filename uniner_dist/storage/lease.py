@@ -17,10 +17,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from uniner_dist.errors import RunHeldError
-from uniner_dist.storage.filesystem import StorageError, join, list_names, read_json, remove, write_json
+from uniner_dist.storage.control_files import Beat, Claim, ControlFileError, read_control, write_control
+from uniner_dist.storage.control_files.forms import CLAIM_FILE, has_form
+from uniner_dist.storage.filesystem import StorageError, join, list_names, remove
 
 BEAT_S = 5.0
 #: A heart that did not beat for this long has stopped.
@@ -93,7 +95,7 @@ class Holder:
                 self._beat()
 
     def _beat(self) -> None:
-        write_json(_beat_path(self._layout, self.generation), {"at": time.time()})
+        write_control(_beat_path(self._layout, self.generation), Beat(at=time.time()))
 
 
 @contextmanager
@@ -112,11 +114,11 @@ def hold(layout: Held, on_lost: Callable[[], None] = lambda: None) -> Iterator[H
             f"{layout.title}: {_describe(layout, latest)} works on it. Wait for it or stop it; "
             f"if it is dead, this command may take over {STALE_S:g} s after its last sign of life"
         )
-    claim = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "since": time.time()}
-    claim["nonce"] = uuid.uuid4().hex  # no two claims have the same content
+    nonce = uuid.uuid4().hex  # no two claims have the same content
+    claim = Claim(host=socket.gethostname(), pid=os.getpid(), machine=_machine(), since=time.time(), nonce=nonce)
     # The heart beats before the claim is there: a claim without a beat would look dead to a third candidate.
-    write_json(_beat_path(layout, latest + 1), {"at": time.time()})
-    if not write_json(_claim_path(layout, latest + 1), claim, exclusive=True):
+    write_control(_beat_path(layout, latest + 1), Beat(at=time.time()))
+    if not write_control(_claim_path(layout, latest + 1), claim, exclusive=True):
         raise RunHeldError(f"{layout.title}: {_describe(layout, latest + 1)} was faster in taking it over")
     holder = Holder(layout, latest + 1, on_lost)
     try:
@@ -140,20 +142,21 @@ def _beat_path(layout: Held, generation: int) -> str:
 
 
 def _latest(layout: Held) -> int:
-    stems = (name.split(".", 1) for name in list_names(layout.holders))
-    return max((int(stem) for stem, *rest in stems if rest == ["json"] and stem.isdigit()), default=0)
+    claims = (name for name in list_names(layout.holders) if has_form(CLAIM_FILE, name))
+    return max((int(name.partition(".")[0]) for name in claims), default=0)
 
 
 def _is_alive(layout: Held, generation: int) -> bool:
     """Whether the heart of a claim beats: a recent beat, and on this machine a living process."""
     try:
-        beat: dict[str, Any] = read_json(_beat_path(layout, generation))
-        claim: dict[str, Any] = read_json(_claim_path(layout, generation))
-    except (FileNotFoundError, ValueError):
+        beat = read_control(_beat_path(layout, generation), Beat)
+        claim = read_control(_claim_path(layout, generation), Claim)
+    except (FileNotFoundError, ControlFileError):
         return False
-    if claim.get("machine") == _machine() and claim.get("host") == socket.gethostname():
-        return _process_exists(int(claim["pid"])) and time.time() - float(beat["at"]) < STALE_S
-    return time.time() - float(beat["at"]) < STALE_S
+    # Clocks may differ by less than that: a beat further in the future is none, or it would hold the run for ever.
+    recent = abs(time.time() - beat.at) < STALE_S
+    here = claim.machine == _machine() and claim.host == socket.gethostname()
+    return recent and (not here or _process_exists(claim.pid))
 
 
 def _process_exists(pid: int) -> bool:
@@ -168,11 +171,11 @@ def _process_exists(pid: int) -> bool:
 
 def _describe(layout: Held, generation: int) -> str:
     try:
-        claim = read_json(_claim_path(layout, generation))
-    except (FileNotFoundError, ValueError):
+        claim = read_control(_claim_path(layout, generation), Claim)
+    except (FileNotFoundError, ControlFileError):
         return "another process"
-    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(float(claim["since"])))
-    return f"process {claim['pid']} on {claim['host']} (since {since})"
+    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(claim.since))
+    return f"process {claim.pid} on {claim.host} (since {since})"
 
 
 def _machine() -> str:

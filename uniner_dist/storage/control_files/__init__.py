@@ -1,0 +1,38 @@
+"""Control files: every small JSON file that the product reads back from shared storage, with a strict model of each.
+
+Whoever may write to a folder can change these files, so nothing in them is obeyed before it was checked: names have our
+own form, paths stay in their place, numbers are in range. One function reads them all; every refusal names its file.
+"""
+
+from uniner_dist.storage.control_files.export import ExportManifest
+from uniner_dist.storage.control_files.gate import PinnedSample
+from uniner_dist.storage.control_files.leases import Beat, Claim
+from uniner_dist.storage.control_files.publication import (
+    FolderChange,
+    Journal,
+    Marker,
+    PublishedRun,
+    read_journal,
+)
+from uniner_dist.storage.control_files.reading import ControlFile, ControlFileError, read_control, write_control
+from uniner_dist.storage.control_files.runs import LatestRun, PinnedRun
+from uniner_dist.storage.control_files.store import StoreManifest
+
+__all__ = [
+    "Beat",
+    "Claim",
+    "ControlFile",
+    "ControlFileError",
+    "ExportManifest",
+    "FolderChange",
+    "Journal",
+    "LatestRun",
+    "Marker",
+    "PinnedRun",
+    "PinnedSample",
+    "PublishedRun",
+    "StoreManifest",
+    "read_control",
+    "read_journal",
+    "write_control",
+]
