@@ -37,17 +37,19 @@ def make_run_in(folder: Path, shards: list[list[str]], types: list[str], **setti
         **settings,
     }
     config = validate_tree(tree)
-    identity = model.identify(config.model)
+    identity, snapshot = model.identify(config.model), "0" * 16
+    fingerprint = keys.fingerprint(config, identity)
     run = Run(
         config=config,
-        layout=RunLayout(config.workdir_path, "testrun"),
-        fingerprint=keys.fingerprint(config, identity),
+        layout=RunLayout(config.workdir_path, keys.run_id(config, fingerprint, snapshot)),
+        fingerprint=fingerprint,
         model_name="demo",
         model_identity=identity,
         corpus_base="",
         corpus_files=1,
         corpus_bytes=1,
         corpus_partitions=(),
+        snapshot=snapshot,
     )
     _pin(run)
     rows = []

@@ -165,7 +165,7 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     assert summary["rejects"] == {"blank_text": 1, "duplicate_id": 1}
     answer(second)
     write_annotations(corpus.spark, second)
-    published = publish(corpus.spark, second)
+    published = publish(corpus.spark, second).model_dump(mode="json")
     counted = read_json(f"{second.layout.root}/annotations.json")
     write_report(second, build_report(second, summary, [], counted, published))
 

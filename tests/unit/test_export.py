@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.evaluation_data import entity
+from tests.support.published import marker_of, published
 from uniner_dist.cli.export import ExportOptions, _corpora, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
@@ -407,17 +408,14 @@ def test_wrong_options_are_named_before_spark_is_started(tmp_path: Path) -> None
 
 
 def test_texts_come_from_every_corpus_that_the_annotations_name_the_latest_first() -> None:
-    def entry(order: int, corpus: str, **more: str) -> dict[str, Any]:
-        return {"order": order, "corpus": corpus, "types": ["a"], **more}
-
-    runs = {
-        "r1": entry(1, "/c/day=1", text_column="body"),
-        "r2": entry(2, "/other"),
-        "r3": entry(3, "/c", text_column="body"),
-        "r4": entry(4, "/other", text_column="content"),
-    }
+    marker = marker_of(
+        a=published("/c/day=1", 1, text_column="body"),
+        b=published("/other", 2),
+        c=published("/c", 3, text_column="body"),
+        d=published("/other", 4, text_column="content"),
+    )
     options = ExportOptions("/annotations", "/to", "jsonl")
-    assert _corpora(options, {"runs": runs}) == [("/other", "content"), ("/c", "body")]
+    assert _corpora(options, marker) == [("/other", "content"), ("/c", "body")]
     given = replace(options, corpus="/mine", text_column="words")
-    assert _corpora(given, {"runs": runs}) == [("/mine", "words")]
-    assert _corpora(replace(options, corpus="/c"), {"runs": runs}) == [("/c", "body")]
+    assert _corpora(given, marker) == [("/mine", "words")]
+    assert _corpora(replace(options, corpus="/c"), marker) == [("/c", "body")]

@@ -9,7 +9,10 @@ import pytest
 
 from uniner_dist.errors import StageError
 from uniner_dist.storage import commit as flip
-from uniner_dist.storage.commit import FolderChange, apply, lock_output
+from uniner_dist.storage.commit import apply, lock_output
+from uniner_dist.storage.control_files import FolderChange
+
+OLD, KEPT, NEW, OTHER = (f"part-{name}.parquet" for name in ("old", "kept", "new", "other"))
 
 
 def _put(path: Path, text: str) -> str:
@@ -25,13 +28,13 @@ def _content(folder: Path) -> dict[str, str]:
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
     for name in ("old", "kept"):
-        _put(tmp_path / "out" / "a=1" / name, name)
-    _put(tmp_path / "out" / "a=2" / "other", "other")
+        _put(tmp_path / "out" / "a=1" / f"part-{name}.parquet", name)
+    _put(tmp_path / "out" / "a=2" / "part-other.parquet", "other")
     return tmp_path / "out"
 
 
 def _change(tmp_path: Path) -> FolderChange:
-    return FolderChange("a=1", {"new": _put(tmp_path / "staged" / "x", "new")}, ["old"])
+    return FolderChange(folder="a=1", add={NEW: _put(tmp_path / "staged" / "x", "new")}, remove=(OLD,))
 
 
 @pytest.mark.parametrize("exchange", [True, False])
@@ -40,42 +43,41 @@ def test_folder_has_old_or_new_content_and_a_second_apply_changes_nothing(
 ) -> None:
     if not exchange:
         monkeypatch.setattr(flip, "_exchange", lambda one, other: False)
-    change = FolderChange.from_json(_change(tmp_path).to_json())
+    change = FolderChange.model_validate_json(_change(tmp_path).model_dump_json())
     for _ in range(2):
         apply(str(output), change, str(tmp_path / "work"))
-        assert _content(output) == {"a=1/new": "new", "a=1/kept": "kept", "a=2/other": "other"}
+        assert _content(output) == {f"a=1/{NEW}": "new", f"a=1/{KEPT}": "kept", f"a=2/{OTHER}": "other"}
 
 
 def test_half_done_change_is_completed(tmp_path: Path, output: Path) -> None:
-    _put(output / "a=1" / "new", "new")
+    _put(output / "a=1" / NEW, "new")
     apply(str(output), _change(tmp_path), str(tmp_path / "work"))
-    assert _content(output) == {"a=1/new": "new", "a=1/kept": "kept", "a=2/other": "other"}
+    assert _content(output) == {f"a=1/{NEW}": "new", f"a=1/{KEPT}": "kept", f"a=2/{OTHER}": "other"}
 
 
 def test_new_folder_appears_and_an_emptied_one_goes(tmp_path: Path, output: Path) -> None:
-    new = FolderChange("a=3/b=x%20y", {"new": _put(tmp_path / "staged" / "x", "new")}, [])
+    new = FolderChange(folder="a=3/b=x%20y", add={NEW: _put(tmp_path / "staged" / "x", "new")})
     apply(str(output), new, str(tmp_path / "work"))
-    apply(str(output), FolderChange("a=2", {}, ["other"]), str(tmp_path / "work"))
-    assert _content(output) == {"a=1/old": "old", "a=1/kept": "kept", "a=3/b=x%20y/new": "new"}
+    apply(str(output), FolderChange(folder="a=2", remove=(OTHER,)), str(tmp_path / "work"))
+    assert _content(output) == {f"a=1/{OLD}": "old", f"a=1/{KEPT}": "kept", f"a=3/b=x%20y/{NEW}": "new"}
     assert not (output / "a=2").exists()
 
 
 def test_output_itself_keeps_its_folders(tmp_path: Path, output: Path) -> None:
-    _put(output / "empty", "")
-    apply(
-        str(output), FolderChange("", {"new": _put(tmp_path / "staged" / "x", "new")}, ["empty"]), str(tmp_path / "w")
-    )
-    assert set(_content(output)) == {"a=1/old", "a=1/kept", "a=2/other", "new"}
+    _put(output / "part-empty.parquet", "")
+    new = _put(tmp_path / "staged" / "x", "new")
+    apply(str(output), FolderChange(folder="", add={NEW: new}, remove=("part-empty.parquet",)), str(tmp_path / "w"))
+    assert set(_content(output)) == {f"a=1/{OLD}", f"a=1/{KEPT}", f"a=2/{OTHER}", NEW}
 
 
 def test_object_store_gets_new_files_before_old_ones_go() -> None:
     store = fsspec.filesystem("memory")
-    store.pipe({"/out/a=1/old": b"old", "/out/a=1/kept": b"kept", "/staged/x": b"new"})
-    change = FolderChange("a=1", {"new": "memory://staged/x"}, ["old"])
+    store.pipe({f"/out/a=1/{OLD}": b"old", f"/out/a=1/{KEPT}": b"kept", "/staged/x": b"new"})
+    change = FolderChange(folder="a=1", add={NEW: "memory://staged/x"}, remove=(OLD,))
     for _ in range(2):
         with lock_output("memory://out"):
             apply("memory://out", change, "memory://work")
-        assert sorted(store.find("/out")) == ["/out/a=1/kept", "/out/a=1/new"]
+        assert sorted(store.find("/out")) == [f"/out/a=1/{KEPT}", f"/out/a=1/{NEW}"]
 
 
 def test_second_publisher_waits_for_the_first(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.model import identity as model
 from uniner_dist.pipeline.preflight import check, open_run
 from uniner_dist.run.run import load_run
+from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.marker import write_marker
 
 
@@ -194,7 +195,7 @@ def test_a_url_of_an_unknown_kind_is_named_beside_other_problems(tree: dict[str,
     path: Any = "foo://bar/x" if section == "workdir" else {"path": "foo://bar/x"}
     with pytest.raises(ConfigError) as caught:
         check(validate_tree({**tree, section: path, "model": {"name": "/no/model"}}))
-    assert "Protocol not known: foo" in str(caught.value)
+    assert "storage of the kind 'foo' is not taken" in str(caught.value)
     assert "model /no/model: no config.json there" in str(caught.value)
 
 
@@ -240,7 +241,7 @@ def test_the_passage_id_is_the_head_of_sha256() -> None:
 
 
 def test_an_output_with_other_columns_or_folders_is_refused(tree: dict[str, Any], tmp_path: Path) -> None:
-    marker = {"id_column": "doc_id", "partition_by": ["domain", "entity_type"], "carried": ["domain"], "runs": {}}
+    marker = Marker(id_column="doc_id", partition_by=("domain", "entity_type"), carried=("domain",))
     write_marker(str(tmp_path / "out"), marker)
     check(validate_tree(tree))
     with pytest.raises(ConfigError, match="its folder columns are domain, entity_type, not entity_type"):

@@ -7,11 +7,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from tests.support.completions import completions
+from tests.support.published import marker_of, published, run_id
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.run import identity as keys
 from uniner_dist.schemas import CELLS
-from uniner_dist.storage.answer_store import contribute, is_empty, live_files, write_manifest
+from uniner_dist.storage.answer_store import compacted_name, contribute, is_empty, live_files, write_manifest
 from uniner_dist.storage.filesystem import join, read_bytes, write_bytes
 from uniner_dist.storage.layout import StoreLayout
 from uniner_dist.storage.marker import is_current, next_order, runs_over
@@ -45,13 +46,15 @@ def test_the_same_answers_make_the_same_file_and_more_answers_another(tmp_path: 
 
 def test_a_compacted_file_counts_once_a_manifest_names_it_and_what_it_replaces_no_more(tmp_path: Path) -> None:
     store = StoreLayout(str(tmp_path), "f")
-    for name in ("a.parquet", "b.parquet", "c.parquet", "compacted-1.parquet", "compacted-2.parquet", ".x.parquet.tmp"):
+    small = [f"{letter * 12}-00000-0000-{letter * 12}.parquet" for letter in "abc"]
+    first, second = (compacted_name(f"{number:012d}-{number:08x}", 0) for number in (1, 2))
+    for name in (*small, first, second, ".x.parquet.tmp"):
         write_bytes(join(store.cells, name), b"x")
-    assert live_files(store) == ["a.parquet", "b.parquet", "c.parquet"]
-    write_manifest(store, ["compacted-1.parquet"], ["a.parquet", "b.parquet"])
-    assert live_files(store) == ["c.parquet", "compacted-1.parquet"]
-    write_manifest(store, ["compacted-2.parquet"], ["c.parquet", "compacted-1.parquet"])
-    assert live_files(store) == ["compacted-2.parquet"]
+    assert live_files(store) == small
+    write_manifest(store, [first], small[:2])
+    assert live_files(store) == [small[2], first]
+    write_manifest(store, [second], [small[2], first])
+    assert live_files(store) == [second]
 
 
 def _config(**settings: object) -> Config:
@@ -89,28 +92,25 @@ def test_limits_store_and_removal_do_not_make_another_run() -> None:
     assert keys.run_id(_config(output={"path": "/o", "removed_documents": "keep"}), "f", "s") == usual
 
 
-def _entry(corpus: str, order: int, *types: str) -> dict[str, object]:
-    return {"corpus": corpus, "order": order, "types": list(types)}
-
-
 def test_rows_of_a_corpus_are_those_of_runs_over_it_or_a_part_of_it() -> None:
-    marker = {"runs": {"a": _entry("/c", 1, "x"), "b": _entry("/c/day=1", 2, "x"), "c": _entry("/c2", 3, "x")}}
-    assert runs_over(marker, "/c") == ["a", "b"]
-    assert runs_over(marker, "/c/day=1") == ["b"]
-    assert runs_over(marker, "/") == ["a", "b", "c"]
+    marker = marker_of(a=published("/c", 1, "x"), b=published("/c/day=1", 2, "x"), c=published("/c2", 3, "x"))
+    a, b, c = marker.runs
+    assert runs_over(marker, "/c") == [a, b]
+    assert runs_over(marker, "/c/day=1") == [b]
+    assert runs_over(marker, "/") == [a, b, c]
     assert next_order(marker) == 4
 
 
 def test_a_run_is_current_until_a_later_one_publishes_the_same_labels_of_its_corpus() -> None:
-    runs = {"a": _entry("/c", 1, "x", "y")}
-    assert is_current({"runs": runs}, "a")
-    assert not is_current({"runs": runs}, "b")
-    assert not is_current(None, "a")
+    own = published("/c", 1, "x", "y")
+    assert is_current(marker_of(a=own), run_id("a"))
+    assert not is_current(marker_of(a=own), run_id("b"))
+    assert not is_current(None, run_id("a"))
     for later, current in (
-        (_entry("/other", 2, "x"), True),
-        (_entry("/c", 2, "z"), True),
-        (_entry("/c", 2, "y", "z"), False),
-        (_entry("/c/day=1", 2, "x"), False),
-        (_entry("/c", 0, "x"), True),
+        (published("/other", 2, "x"), True),
+        (published("/c", 2, "z"), True),
+        (published("/c", 2, "y", "z"), False),
+        (published("/c/day=1", 2, "x"), False),
+        (published("/c", 0, "x"), True),
     ):
-        assert is_current({"runs": {**runs, "b": later}}, "a") is current
+        assert is_current(marker_of(a=own, b=later), run_id("a")) is current

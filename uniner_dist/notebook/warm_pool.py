@@ -159,7 +159,6 @@ class Warm:
             corpus_files=0,
             corpus_bytes=0,
             corpus_partitions=(),
-            snapshot="",
         )
 
     def next_number(self) -> int:

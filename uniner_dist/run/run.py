@@ -38,7 +38,7 @@ class Run:
     corpus_files: int
     corpus_bytes: int
     corpus_partitions: tuple[str, ...]  # Hive folder columns of the corpus
-    snapshot: str  # hash over the corpus's files
+    snapshot: str = ""  # hash over the corpus's files
 
     @property
     def id(self) -> str:
@@ -134,7 +134,7 @@ def _from_pinned(layout: RunLayout, pinned: PinnedRun) -> Run:
         fingerprint=fingerprint,
         model_name=pinned.model_name,
         model_identity=pinned.model_identity,
-        corpus_base=pinned.corpus_base or "",
+        corpus_base=pinned.corpus_base,
         corpus_files=pinned.corpus_files,
         corpus_bytes=pinned.corpus_bytes,
         corpus_partitions=pinned.corpus_partitions,
@@ -190,7 +190,7 @@ def _pin(run: Run) -> None:
     pinned = PinnedRun(
         run_id=run.id,
         fingerprint=run.fingerprint,
-        snapshot=run.snapshot,
+        snapshot=run.snapshot or None,
         model_name=run.model_name,
         model_identity=run.model_identity,
         corpus_base=run.corpus_base,

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from uniner_dist.errors import StageError
-from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.containment import OutsideError, is_link, require_inside
 from uniner_dist.storage.control_files import FolderChange
 from uniner_dist.storage.filesystem import copy_file, is_local, join, list_names, open_fs
 
@@ -81,7 +81,8 @@ def apply(output: str, change: FolderChange, workplace: str) -> None:
     target = join(output, change.folder) if change.folder else output
     if change.folder:
         require_inside(target, output, "a change of the output")
-    require_inside(workplace, workplace.rpartition("/")[0], "a change of the output")
+    if is_link(workplace):
+        raise OutsideError(f"{workplace}: is a link; remove it, and start again")
     present = set(list_names(target))
     if set(change.add) <= present and present.isdisjoint(change.remove):
         return

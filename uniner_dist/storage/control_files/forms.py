@@ -28,7 +28,7 @@ STORE_FILE: Final = rf"(?:{RUN_ID}-{SHARD}-[0-9a-f]{{12}}|compacted-[0-9]{{12}}-
 #: A claim of a lease, by its generation.
 CLAIM_FILE: Final = r"[0-9]{6,12}\.json"
 #: Where the journal of a publication or of an erasure lies, below any workdir.
-JOURNAL: Final = rf".*/(?:runs/{RUN_ID}/publication|forgetting/{RUN_ID}/journal)\.json"
+JOURNAL: Final = rf".*/(?:runs/{RUN_ID}/(?:publishing/[0-9]{{6,12}}/)?publication|forgetting/{RUN_ID}/journal)\.json"
 
 
 def has_form(form: str, name: str) -> bool:
@@ -61,6 +61,8 @@ JournalPath = Annotated[str, AfterValidator(_absolute), StringConstraints(patter
 StoredPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_absolute)]
 #: What a corpus was named by: such a path, or the name of a table.
 StoredSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_source)]
+#: The folder that a corpus's partition columns count from; empty for the root of a store.
+StoredBase = Annotated[str, AfterValidator(_source)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 #: Seconds since the epoch, or of a duration.

@@ -125,7 +125,7 @@ def read_journal(path: str, output: str, marker: Marker) -> Journal:
         raise ControlFileError(f"output {output}: its marker names a journal on another kind of storage: {path}")
     journal = read_control(path, Journal)
     folder = path.rpartition("/")[0]
-    if folder.rpartition("/")[2] != journal.run_id:
+    if journal.run_id not in folder.split("/")[-3:]:
         raise ControlFileError(f"{path}: is the journal of another run ({journal.run_id})")
     for change in journal.changes:
         if not is_folder_of(marker, change.folder):

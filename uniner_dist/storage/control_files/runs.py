@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from uniner_dist.storage.control_files.forms import Count, Fingerprint, Name, RunId, StoredSource
+from uniner_dist.storage.control_files.forms import Count, Fingerprint, Name, RunId, StoredBase
 from uniner_dist.storage.control_files.reading import ControlFile
 
 
@@ -21,7 +21,7 @@ class PinnedRun(ControlFile):
     snapshot: Fingerprint | None = None
     model_name: Name
     model_identity: Name
-    corpus_base: StoredSource | None = None
+    corpus_base: StoredBase = ""
     corpus_files: Count
     corpus_bytes: Count
     corpus_partitions: tuple[Name, ...]
