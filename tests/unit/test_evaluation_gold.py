@@ -15,9 +15,10 @@ from tests.support.evaluation_data import annotation, conversation, entity, writ
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation import evaluate, import_gold
 from uniner_dist.evaluation.gold import read_gold
-from uniner_dist.formats.conll.reading import read_conll, read_tags
+from uniner_dist.formats.conll.reading import read_conll
 from uniner_dist.formats.conversations import read_answer, read_conversations
 from uniner_dist.formats.sources import read_source
+from uniner_dist.formats.tagging import read_tags
 
 _SPANS = st.lists(st.tuples(st.sampled_from(["PER", "LOC", "B-x"]), st.integers(1, 3), st.integers(0, 2)), max_size=6)
 

@@ -269,7 +269,7 @@ def test_label_studio_offsets_of_both_kinds_are_read_and_tasks_nobody_saw_are_no
         "project-2": {"PER": [(2, 5, "Ada")]},
     }
     path.write_text(json.dumps([task(1, 1)]))
-    with pytest.raises(ConfigError, match=r"task 0 is not of Label Studio's form: offsets 1 to 4"):
+    with pytest.raises(ConfigError, match=r"task 1: offsets 1 to 4"):
         read(path)
     path.write_text(json.dumps([task(1, 2, annotations=[])]))
     with pytest.raises(ConfigError, match="no task of this Label Studio file was annotated"):

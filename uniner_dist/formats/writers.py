@@ -12,7 +12,7 @@ from uniner_dist.formats.annotated_document import Document, without_overlaps
 from uniner_dist.formats.brat import writing as brat
 from uniner_dist.formats.conll import writing as conll
 from uniner_dist.formats.huggingface import writing as huggingface
-from uniner_dist.formats.jsonlines import writing as jsonlines
+from uniner_dist.formats.json_rows import own_writing as jsonlines
 from uniner_dist.formats.labelstudio import writing as labelstudio
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.spacy import writing as spacy

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.annotated_document import Document, without_overlaps
-from uniner_dist.formats.conll.reading import ID_COMMENT, TEXT_COMMENT, TYPES_COMMENT
+from uniner_dist.formats.conll.lines import ID_COMMENT, TEXT_COMMENT, TYPES_COMMENT
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.tokens import borders_of, sentences, tag_bio, tokenize
 
