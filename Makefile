@@ -27,9 +27,9 @@ DIST := dist
 PACKED := $(DIST)/packed
 
 # What the documentation consists of, and what it links to.
-SITE := README.md CHANGELOG.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
+SITE := README.md CHANGELOG.md CONTRIBUTING.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
 
-.PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit lint package lock \
+.PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit coverage install-check lint package lock \
 	lock-airflow lock-gpu images clean chaos bench train
 
 help: ## List the commands
@@ -62,6 +62,21 @@ test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
 unit: $(READY) ## Only the tests that need neither Spark nor Ray
 	@$(BIN)/python -m pytest tests/unit
 
+# The parts of `make test`, each on its own, for machines that run them side by side.
+PARTS := test-spark test-ray test-storage test-e2e test-chaos
+.PHONY: $(PARTS)
+$(PARTS): test-%: $(READY)
+	@$(BIN)/python -m pytest -m "not slow" tests/$*
+
+# Processes that tests start, and workers of Spark and Ray, are measured as well, unless they are killed.
+TESTS ?= tests
+coverage: $(READY) ## Which lines the tests run, as a table and in build/coverage: make coverage TESTS=tests/unit
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(TESTS) \
+		--cov --cov-report term:skip-covered --cov-report html:build/coverage
+
+install-check: $(READY) ## Install the wheel as the documentation says, by pip and by uv, and use it (a quarter of an hour)
+	@$(BIN)/python -m tests.support.install_check
+
 lint: $(READY) ## Ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -85,6 +100,7 @@ package: $(READY) ## Build the wheel, and the archive with which Spark's executo
 docs: $(READY) ## Build the documentation site into build/site; a warning, such as a broken link, is an error
 	@rm -rf build/site-src && mkdir -p build/site-src
 	@cp -r --parents $(SITE) build/site-src
+	@$(BIN)/python -m uniner_dist.cli.reference build/site-src/docs/reference
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)

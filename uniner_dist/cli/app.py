@@ -5,13 +5,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 
-from uniner_dist.cli.commands import data, job, keeping, quality, stages
+from uniner_dist.cli.commands import data, health, job, keeping, quality, stages
 from uniner_dist.cli.examples import add_examples
 from uniner_dist.cli.root import app, say
-from uniner_dist.errors import UninerError
+from uniner_dist.errors import ConfigError, UninerError
+from uniner_dist.runtime.engines import missing_extra
 
 #: Command groups, in the order in which `--help` lists their commands.
-GROUPS = (job, stages, keeping, quality, data)
+GROUPS = (health, job, stages, keeping, quality, data)
 
 add_examples(app)
 
@@ -23,6 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UninerError as error:
         say(f"uniner-dist: {type(error).__name__}:\n{error}")
         return error.exit_code
+    except ModuleNotFoundError as error:
+        hint = missing_extra((error.name or "").partition(".")[0])
+        say(f"error: {hint}" if hint else traceback.format_exc())
+        return ConfigError.exit_code if hint else 1
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
     except Exception:

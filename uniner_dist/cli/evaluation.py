@@ -54,7 +54,7 @@ def run_benchmark_command(
     data: str,
     output: str,
     model: str | None,
-    config: str | None,
+    config: Sequence[str],
     overrides: Sequence[str],
     say: Callable[[str], None],
 ) -> None:

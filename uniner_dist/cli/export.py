@@ -8,7 +8,7 @@ from typing import Any
 
 from uniner_dist._version import __version__
 from uniner_dist.cli.evaluation import names_of
-from uniner_dist.config.loading import load_config
+from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
@@ -45,7 +45,7 @@ class ExportOptions:
 
 
 def run_export(
-    options: ExportOptions, config: str | None, overrides: Sequence[str], say: Callable[[str], None]
+    options: ExportOptions, config: Sequence[str], overrides: Sequence[str], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Export, and say what came out and what the format could not carry. Returns what stands in the manifest.
 
@@ -56,8 +56,7 @@ def run_export(
     marker = read_marker(options.annotations)
     source = _source(options, marker)
     _check_folder(folder)
-    placeholders = {"corpus.path": options.annotations, "output.path": folder, "types": "any"}
-    parsed = load_config(config, overrides, placeholders)  # only its section `spark` is used
+    parsed = load_sections(config, overrides)
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 

@@ -23,7 +23,10 @@ Store = Annotated[str | None, typer.Option(help="Answers to reuse, for several w
 MaxPrompts = Annotated[int | None, typer.Option(help="Prompts the run may ask in all; stops with exit code 8.")]
 MaxGpuHours = Annotated[float | None, typer.Option(help="GPU hours the run may take in all; stops with exit code 8.")]
 Workdir = Annotated[str | None, typer.Option(help="Folder of runs. Default: OUTPUT.work.")]
-ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file, such as conf/local.yaml.")]
+ConfigFiles = Annotated[
+    list[str] | None,
+    typer.Option("--config", help="YAML file, such as conf/local.yaml; may be repeated, and later ones win."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.", autocompletion=complete_setting),
@@ -43,7 +46,7 @@ def _run_options(
     partition_by: PartitionBy = None,
     workdir: Workdir = None,
     store: Store = None,
-    config: ConfigFile = None,
+    config: ConfigFiles = None,
     overrides: Set = None,
     scores: Scores = None,
     max_prompts: MaxPrompts = None,
@@ -82,7 +85,7 @@ def opens_a_run(command: Callable[..., None]) -> Callable[..., None]:
     def parsed(**given: Any) -> None:
         values = {parameter.name: given.pop(parameter.name) for parameter in shared}
         options = {key: values[name] for name, key in _KEYS.items()}
-        command(load_config(values["config"], values["overrides"] or (), options), **given)
+        command(load_config(values["config"] or (), values["overrides"] or (), options), **given)
 
     parsed.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
     parsed.__annotations__ = {parameter.name: parameter.annotation for parameter in [*shared, *own]}

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from uniner_dist.config.loading import load_config
+from uniner_dist.config.loading import Files, load_config
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
@@ -57,7 +57,7 @@ def run_benchmark(
     output: str,
     *,
     model: str | None = None,
-    config: str | None = None,
+    config: Files = None,
     overrides: Sequence[str] = (),
     annotate: Annotate,
     say: Callable[[str], None] = print,
@@ -166,7 +166,7 @@ def _imported(source: str, kind: str, output: str) -> Dataset:
     return _parquet_dataset(name, corpus, gold)
 
 
-def _config(dataset: Dataset, output: str, model: str | None, config: str | None, overrides: Sequence[str]) -> Config:
+def _config(dataset: Dataset, output: str, model: str | None, config: Files, overrides: Sequence[str]) -> Config:
     options = {
         "corpus.path": dataset.corpus,
         "corpus.id_column": "doc_id",

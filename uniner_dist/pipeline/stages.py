@@ -18,6 +18,7 @@ from uniner_dist.completions.stage import check_limits, complete_prompts, is_com
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import QualityGateError, StageError, ThresholdError
 from uniner_dist.gate.verdict import has_passed
+from uniner_dist.pipeline.engines import require_engines
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.live import LiveView, SparkWatch
@@ -49,6 +50,7 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
     run = open_run(config)
     if is_published(run):
         return _finished(run, say)
+    require_engines(config, "spark", "pool")
     say(f"run {run.id}: everything of it stands in {run.layout.root}")
     with working_on(run) as (holder, stop):
         if is_complete(run):
@@ -108,6 +110,7 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
     if exists(run.layout.shards):
         summary: dict[str, Any] = read_json(run.layout.prompts_summary)
     else:
+        require_engines(run.config, "spark")
         from uniner_dist.prompts import write_prompts
 
         with _spark(run, "prompts") as spark:
@@ -161,6 +164,7 @@ def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
             say("completions: every shard is committed already")
             return {}
         check_limits(run)
+        require_engines(run.config, "pool")
         with open_pool(run, stop) as pool:
             return _complete(run, pool, holder, stop, say)
 
@@ -207,6 +211,7 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     """
     if not again and is_published(run):
         return _finished(run, say)
+    require_engines(run.config, "spark")
     from uniner_dist.annotations import publish, write_annotations, write_card
     from uniner_dist.gate.before_publish import check_staged, close_gate
 

@@ -21,6 +21,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.runtime.engines import missing_extra
 from uniner_dist.storage.schemes import check_scheme
 
 #: Waits between the tries of one call, in seconds. Clients of object stores try several times themselves before.
@@ -59,7 +60,9 @@ def open_fs(path: str) -> tuple[Any, str]:
         check_scheme(path)
         fs, stripped = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        cause = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
+        extra = missing_extra(getattr(cause, "name", None) or "")
+        raise ConfigError(f"{path}: {extra or error}") from error
     except Exception as error:
         if not is_storage_error(error):
             raise

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from uniner_dist.cli.examples import complete_format
-from uniner_dist.cli.options import ConfigFile, Set
+from uniner_dist.cli.options import ConfigFiles, Set
 from uniner_dist.cli.root import app, say
 
 
@@ -24,11 +24,11 @@ def export(
     types: Annotated[str | None, typer.Option(help="Only these types: person,location.")] = None,
     sample: Annotated[int | None, typer.Option(help="Only so many documents, the same ones every time.")] = None,
     language: Annotated[str, typer.Option(help="Of spaCy's tokens, such as en; xx is for any.")] = "xx",
-    config: ConfigFile = None,
+    config: ConfigFiles = None,
     overrides: Set = None,
 ) -> None:
     """Write annotations and their texts for another tool; what is corrected there is gold for `evaluate`."""
     from uniner_dist.cli.export import ExportOptions, run_export
 
     options = ExportOptions(annotations, to, format, corpus, text_column, id_column, types, sample, language)
-    run_export(options, config, overrides or [], say)
+    run_export(options, config or (), overrides or (), say)
