@@ -124,7 +124,7 @@ def run_ours(folder: Path, settings: Mapping[str, Any], way: str) -> dict[str, A
     measured = clock.stop()
     _save(folder, way, read_answers(folder, shards))
     totals = ("prompts", "prompt_tokens", "cached_tokens", "completion_tokens")
-    counters = _counters(replica.engine._engine) if settings["counters"] else None  # type: ignore[union-attr]
+    counters = _counters(replica.engine._engine) if settings["counters"] else None
     return measured | {name: sum(getattr(r, name) for r in results) for name in totals} | {"counters": counters}
 
 

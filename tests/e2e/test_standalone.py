@@ -136,12 +136,12 @@ def test_three_jobs_on_two_clusters_share_nothing_but_the_storage(
         for path in corpus.rglob("*.parquet"):
             write_bytes(f"s3://bucket/corpus/{path.relative_to(corpus)}", path.read_bytes())
         options = ["--archives", f"{dist}/uniner-dist-spark.tar.gz#uniner-dist"]
-        for name, value in {
+        for name, setting in {
             "spark.executorEnv.PYTHONPATH": "uniner-dist",
             "spark.pyspark.python": bare_python,
             "spark.pyspark.driver.python": sys.executable,
         }.items():
-            options += ["--conf", f"{name}={value}"]
+            options += ["--conf", f"{name}={setting}"]
         submit = [f"{BIN}/spark-submit", "--master", cluster.url, *options]
         places = ["--corpus", "s3://bucket/corpus", "--output", "s3://bucket/out", "--types", "person,location"]
         where = ["--workdir", "s3://bucket/work"]

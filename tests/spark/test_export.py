@@ -51,7 +51,7 @@ def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, model_
 
 def _export(output: str, folder: Path, name: str, **options: Any) -> dict[str, Any]:
     said: list[str] = []
-    manifest = run_export(ExportOptions(output, str(folder), name, **options), None, [], said.append)
+    manifest = run_export(ExportOptions(output, str(folder), name, **options), (), [], said.append)
     assert manifest == json.loads((folder / "export.json").read_text())
     return manifest | {"said": "\n".join(said)}
 

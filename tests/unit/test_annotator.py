@@ -118,7 +118,8 @@ def test_hugging_face_data_sets_go_in_and_come_back(tmp_path: Path) -> None:
 def test_columns_have_the_names_of_the_configuration_and_short_ones() -> None:
     frame = pd.DataFrame({"body": ["x"]})
     annotator = ud.Annotator()
-    for names in ({"text_column": "boddy"}, {"text": "boddy"}):
+    wrong: list[dict[str, Any]] = [{"text_column": "boddy"}, {"text": "boddy"}]
+    for names in wrong:
         with pytest.raises(ConfigError, match="did you mean text_column='body'"):
             annotator.annotate(frame, ["person"], **names)
     with pytest.raises(ConfigError, match="text_column and text are the same"):

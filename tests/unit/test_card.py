@@ -43,7 +43,7 @@ def entry(**changes: Any) -> PublishedRun:
 
 
 def marker(**runs: PublishedRun) -> Marker:
-    return marker_of(**runs).model_copy(update={"carried": ("domain",)})
+    return marker_of("doc_id", **runs).model_copy(update={"carried": ("domain",)})
 
 
 STATISTICS = Statistics(

@@ -165,7 +165,8 @@ def test_local_yaml_is_the_defaults_and_documents_every_option() -> None:
     config = load_config(CONF / "local.yaml", (), {"corpus.path": "/c", "output.path": "/o", "types": "person"})
     assert config == validate_tree(REQUIRED)
     lines = (CONF / "local.yaml").read_text().splitlines()
-    for section, model in [(None, Config), *_sections(Config)]:
+    sections: list[tuple[str | None, type[Section]]] = [(None, Config), *_sections(Config)]
+    for section, model in sections:
         for name, field in model.model_fields.items():
             if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
                 continue

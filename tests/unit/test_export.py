@@ -277,10 +277,10 @@ def test_label_studio_offsets_of_both_kinds_are_read_and_tasks_nobody_saw_are_no
 
 
 def test_label_studios_own_library_accepts_tasks_and_interface(tmp_path: Path) -> None:
-    from label_studio_sdk.label_interface import LabelInterface  # a second to import
+    from label_studio_sdk.label_interface.interface import LabelInterface  # a second to import
 
     folder = write(tmp_path, "labelstudio", hostile())
-    interface = LabelInterface((folder / "labelling_interface.xml").read_text(encoding="utf-8"))
+    interface: Any = LabelInterface((folder / "labelling_interface.xml").read_text(encoding="utf-8"))
     interface.validate()
     tasks = [task for n in (0, 1) for task in json.loads((folder / f"part-{n}.json").read_text(encoding="utf-8"))]
     assert all(interface.validate_task({"data": task["data"]}) for task in tasks)
@@ -297,7 +297,7 @@ def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, m
     entities = pa.field("entities", pa.list_(ENTITY))
     fields = [("entity_type", pa.string()), ("outcome", pa.string()), ("score", pa.float32()), entities]
     schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("answers", pa.list_(pa.struct(fields)))])
-    rows = [{"id": d.doc_id, "text": d.text, "answers": d.answers[::-1]} for d in hostile()]
+    rows: list[dict[str, Any]] = [{"id": d.doc_id, "text": d.text, "answers": d.answers[::-1]} for d in hostile()]
     rows += [{**rows[0], "id": "gone", "text": None}, {**rows[0], "id": "edited", "text": "another"}]
     batches = pa.Table.from_pylist(rows, schema).to_batches(max_chunksize=3)
     write_task = writing.DocumentWriter(str(tmp_path), "jsonl", SETTINGS)
@@ -397,7 +397,7 @@ def test_wrong_options_are_named_before_spark_is_started(tmp_path: Path) -> None
     def refused(words: str, **options: Any) -> None:
         given = {"annotations": str(tmp_path / "none"), "to": str(tmp_path / "to"), "format": "jsonl", **options}
         with pytest.raises(ConfigError, match=words):
-            run_export(ExportOptions(**given), None, [], print)
+            run_export(ExportOptions(**given), (), [], print)
 
     refused("--format docx: unknown; one of conll, spacy, labelstudio, hf, brat, jsonl", format="docx")
     refused("does not say what it was made of; give --corpus")

@@ -23,7 +23,7 @@ from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.progress import duration, line, view
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import read_json, write_json
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import current_holder, hold
 
 STATE = {
     "at": 0.0,
@@ -211,7 +211,7 @@ def run(tmp_path: Path) -> Run:
 
 def look(run: Run, width: int = 80) -> str:
     shown, at_work = status.status(run.layout.workdir, None)
-    assert at_work == bool(status.current_holder(run.layout))
+    assert at_work == bool(current_holder(run.layout))
     return printed(shown, width)
 
 

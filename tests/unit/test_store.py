@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -67,7 +68,7 @@ def test_the_fingerprint_is_about_answers_and_nothing_else() -> None:
         return keys.fingerprint(_config(**settings), "m")
 
     usual = fingerprint()
-    same = [
+    same: list[dict[str, Any]] = [
         {"model": {"dtype": "float32"}},  # what "auto" is on a CPU
         {"model": {"name": "/elsewhere"}},
         {"store": "/s", "workdir": "/w", "run": {"scores": True, "max_prompts": 3}},
@@ -75,7 +76,7 @@ def test_the_fingerprint_is_about_answers_and_nothing_else() -> None:
         {"prompts": {"passage_tokens": 100}, "types": "place"},
     ]
     assert {fingerprint(**settings) for settings in same} == {usual}
-    others = [
+    others: list[dict[str, Any]] = [
         {"pool": {"gpus_per_replica": 1}},
         {"model": {"max_tokens": 64}},
         {"model": {"quantization": "fp8"}},

@@ -158,7 +158,7 @@ def group_counts(rows: Iterable[tuple[K, Counts]]) -> dict[K, Counts]:
     return groups
 
 
-def macro_f1(groups: Mapping[Hashable, Counts]) -> float:
+def macro_f1(groups: Mapping[K, Counts]) -> float:
     """The mean F1 of the groups; 0 of none."""
     return sum(counts.f1 for counts in groups.values()) / len(groups) if groups else 0.0
 
