@@ -77,7 +77,7 @@ coverage: $(READY) ## Which lines the tests run, as a table and in build/coverag
 install-check: $(READY) ## Install the wheel as the documentation says, by pip and by uv, and use it (a quarter of an hour)
 	@$(BIN)/python -m tests.support.install_check
 
-lint: $(READY) ## Ruff and mypy
+lint: $(READY) ## Ruff and mypy, tests and benchmarks included
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
