@@ -21,7 +21,7 @@ TRAIN := OMP_NUM_THREADS=1 $(BIN)/python -m training.train --steps 200000
 # Names and versions only, so that a lock installs from any mirror.
 COMPILE := uv pip compile --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q
 # What the image for GPUs must have in the same version as the one without.
-SHARED := fsspec|huggingface-hub|numpy|pandas|pyarrow|pydantic|pyyaml|ray|rich|s3fs|tokenizers|transformers|typer
+SHARED := fsspec|huggingface-hub|numpy|pandas|protobuf|pyarrow|pydantic|pyyaml|ray|rich|s3fs|sentencepiece|tokenizers|transformers|typer
 # Where `make package` puts things, and what else is to go into the archive: make package MORE="gcsfs adlfs".
 DIST := dist
 PACKED := $(DIST)/packed

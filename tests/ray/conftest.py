@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from uniner_dist import model
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.core.hashing import passage_id
-from uniner_dist.model import identity as model
 from uniner_dist.run import identity as keys
 from uniner_dist.run.run import Run, _pin
 from uniner_dist.schemas import PROMPTS, SHARDS

@@ -11,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from uniner_dist import model
 from uniner_dist.completions.engine import EngineSpec, create_engine
 from uniner_dist.config.schema import ModelConfig
 from uniner_dist.core.template import DEFAULT_TEMPLATE, get_template
 from uniner_dist.core.tokens import PromptTokenizer, shared_tokens
-from uniner_dist.model import identity as model
 
 TYPES = ["person", "location", "organization", "chemical element", "date", "award"]
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from tests.ray.conftest import make_run_in
+from uniner_dist import model
 from uniner_dist.completions.budget import Budget
 from uniner_dist.completions.decisions import shards_within
 from uniner_dist.completions.work import Shard
 from uniner_dist.core.estimate import estimate_total, passage_tokens
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
-from uniner_dist.model import identity as model
 from uniner_dist.reporting.plan import compare, estimate_tokens, replica_rate
 from uniner_dist.run.run import with_limits
 from uniner_dist.schemas import COMPLETIONS

@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from uniner_dist import demo
+from uniner_dist import demo, model
 from uniner_dist.cli.app import main
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import identity as model
 from uniner_dist.pipeline.preflight import check, open_run
 from uniner_dist.run.run import load_run
 from uniner_dist.storage.control_files import Marker

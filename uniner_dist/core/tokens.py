@@ -15,7 +15,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from uniner_dist.core.template import END_OF_TURN, Template
+from uniner_dist.core.template import BOS, END_OF_TURN, Template
 from uniner_dist.core.words import WordSpans, whole_spans
 from uniner_dist.errors import ConfigError
 
@@ -46,7 +46,8 @@ class PromptTokenizer:
         prefix_overhead: tokens of the prefix of an empty text.
         assembled: True if `prefix_ids(text) + suffix_ids(type)` is what tokenising the whole prompt gives, with the
             `</s>` between the turns as the end-of-turn id. False: use `prompt_ids`, which tokenises whole prompts.
-        reason: a warning in words if the original tokenizer makes something else of a prompt string; else None.
+        reason: a warning in words if the original tokenizer makes something else of a prompt string, or puts no BOS
+            first; else None.
     """
 
     def __init__(self, plain: Tokenizer, marked: _MarkedTokenizer, original: Tokenizer, template: Template) -> None:
@@ -64,7 +65,8 @@ class PromptTokenizer:
             self.prefix_ids([text])[0] + self.suffix_ids(entity_type) == self._whole_ids(text, entity_type)
             for text, entity_type in SAMPLES
         )
-        self.reason = self.verify()
+        reasons = [self.verify(), _without_bos(original, self._leading)]
+        self.reason = "; ".join(reason for reason in reasons if reason) or None
 
     @classmethod
     def from_json(cls, tokenizer_json: str, template: Template, eos_token: str = END_OF_TURN) -> PromptTokenizer:
@@ -257,6 +259,13 @@ def _special_ids(tokenizer: Tokenizer) -> dict[int, str]:
     unknown = json.loads(tokenizer.to_str())["model"].get("unk_token")
     specials = tokenizer.get_added_tokens_decoder()
     return {number: token.content for number, token in specials.items() if token.special and token.content != unknown}
+
+
+def _without_bos(tokenizer: Tokenizer, leading: Sequence[int]) -> str | None:
+    """A warning where a tokenizer has a BOS token and puts it before no prompt; mostly a setting, seldom on purpose."""
+    if leading or tokenizer.token_to_id(BOS) is None:
+        return None
+    return f"the tokenizer puts no BOS token {BOS} before a prompt (add_bos_token is false?), so none is sent"
 
 
 def _leading_ids(tokenizer: Tokenizer) -> list[int]:

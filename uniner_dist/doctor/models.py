@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from uniner_dist import model
 from uniner_dist.config.schema import ModelConfig
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.doctor.finding import Finding, problem, warning
 from uniner_dist.errors import UninerError
-from uniner_dist.model import identity as model
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs
 
 _AREA: Final = "Model"

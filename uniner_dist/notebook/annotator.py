@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.model.identity import display_name
+from uniner_dist.model import display_name
 from uniner_dist.notebook import display as showing
 from uniner_dist.notebook import inputs as frames
 from uniner_dist.notebook.inputs import Columns, Kind

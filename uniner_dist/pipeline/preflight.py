@@ -1,13 +1,14 @@
 """Everything that can be found wrong before Spark, Ray or a GPU is started, reported at once.
 
 Enters: a valid `Config`. Leaves: the corpus's `Snapshot`, or one `ConfigError` with all problems. Reads listings, one
-Parquet footer and small markers; never rows.
+Parquet footer, the first texts and small markers.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -15,11 +16,11 @@ from functools import partial
 
 import pyarrow as pa
 
+from uniner_dist import model
 from uniner_dist.config.schema import Config
-from uniner_dist.core.template import get_template
-from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import identity as model
+from uniner_dist.model.check import check_model
+from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.prompts.budget import passage_budget
 from uniner_dist.run.run import Run, pin_run
 from uniner_dist.storage.filesystem import StorageError, absolute, is_local, list_names, open_fs
@@ -27,6 +28,8 @@ from uniner_dist.storage.hive import folder_name, is_folder_name
 from uniner_dist.storage.layout import MARKER
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
+
+log = logging.getLogger(__name__)
 
 #: A type whose question leaves less room than this for text is refused.
 _MIN_PASSAGE_TOKENS = 64
@@ -40,6 +43,8 @@ def open_run(config: Config) -> Run:
     Raises:
         ConfigError: every problem that can be seen without starting anything.
     """
+    with contextlib.suppress(ConfigError):  # which `check` reports with everything else
+        config = config.model_copy(update={"model": model.pinned(config.model)})
     return pin_run(config, check(config))
 
 
@@ -53,16 +58,17 @@ def check(config: Config) -> Snapshot:
     looks: list[Callable[[], None]] = [
         partial(_check_secrets, config),
         partial(_check_places, config),
-        partial(_check_model, config),
         partial(_check_gate, config),
     ]
-    snapshot = None
+    snapshot, texts = None, list[str]()
     try:
         snapshot = take_snapshot(config.corpus.path)
         problems += _check_columns(config, snapshot)
+        texts = first_texts(config.corpus, snapshot)
         looks += [partial(_check_output, config, snapshot), partial(_check_labels, config, snapshot)]
     except ConfigError as error:
         problems += error.problems
+    looks.append(partial(_check_model, config, texts))
     for look in looks:
         try:
             look()
@@ -236,9 +242,13 @@ def _check_gate(config: Config) -> None:
     read_gold_slice(config)
 
 
-def _check_model(config: Config) -> None:
-    """The model is there, its tokenizer loads, and every type's question leaves room for text."""
-    tokenizer = PromptTokenizer.from_json(model.load_tokenizer_json(config.model), get_template(config.model.template))
+def _check_model(config: Config, texts: list[str]) -> None:
+    """The model can be loaded, its tokenizer is the one it was trained with, and questions leave room for text."""
+    questions = [entity_type.ask for entity_type in config.types]
+    gpus, extra = config.pool.gpus_per_replica, config.engine.extra
+    tokenizer = check_model(config.model, questions, texts, gpus, extra)
+    if tokenizer.reason:
+        log.warning(tokenizer.reason)
     budget = passage_budget(config, tokenizer)
     if budget.whole < _MIN_PASSAGE_TOKENS:
         raise ConfigError(

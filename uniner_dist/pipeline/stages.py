@@ -24,6 +24,7 @@ from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.live import LiveView, SparkWatch
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report, stopped_report, write_report
+from uniner_dist.run.earlier import usable_stores
 from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import StopRequest, uninterrupted
 from uniner_dist.storage.answer_store import is_empty
@@ -67,7 +68,7 @@ def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: S
         gated = not has_passed(run)  # then the GPUs are the gate's until it is passed
         # With answers in the store there may be nothing to ask, and then no replica is to be started.
         limited = run.config.run.max_prompts is not None or run.config.run.max_gpu_hours is not None
-        asks = not exists(run.layout.shards) and is_empty(run.store)
+        asks = not exists(run.layout.shards) and all(map(is_empty, usable_stores(run)))
         # Ray on Spark's executors leaves Spark no room.
         apart = run.config.ray.address != "spark"
         early = warm is None and run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited and apart

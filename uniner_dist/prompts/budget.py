@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from uniner_dist import model
 from uniner_dist.config.schema import Config
 from uniner_dist.core.tokens import PromptTokenizer
-from uniner_dist.model import identity as model
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from uniner_dist import model
 from uniner_dist.core.estimate import BYTES_PER_TOKEN
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError
-from uniner_dist.model import identity as model
 from uniner_dist.prompts import corpus as rows
 from uniner_dist.prompts.budget import PassageBudget, passage_budget
 from uniner_dist.prompts.packing import Packing, plan_packing

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from uniner_dist import model
 from uniner_dist.core.estimate import Estimate, estimate_total, passage_tokens
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import identity as model
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.filesystem import exists, join, list_names, read_json, write_json
 from uniner_dist.storage.layout import RunLayout

@@ -6,9 +6,9 @@ import sys
 import time
 from typing import Any
 
+from uniner_dist import model
 from uniner_dist._version import __version__
 from uniner_dist.errors import QualityGateError
-from uniner_dist.model import identity as model
 from uniner_dist.reporting.plan import compare
 from uniner_dist.run import provenance
 from uniner_dist.run.run import Run

@@ -6,25 +6,27 @@ is the same. Paths of caches, parallelism and speed settings are in neither.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from uniner_dist.config.schema import SPEED_ARGUMENTS, Config
 from uniner_dist.core.hashing import digest
+from uniner_dist.core.template import get_template
 from uniner_dist.schemas import SCHEMA_VERSION
 
 
 def fingerprint(config: Config, model_identity: str) -> str:
-    """Hash over what changes an answer: model, revision, precision, template, decoding.
+    """Hash over what changes an answer: the weights, the ids that are sent, precision, decoding.
 
     Args:
-        model_identity: what `uniner_dist.model.identity.identify` says of the weights (never a path).
+        model_identity: what `uniner_dist.model.identity.identify` says of weights and tokenizer (never a path).
     """
     model, engine = config.model, config.engine
     parts: dict[str, Any] = {
         "model": model_identity,
         "dtype": precision(config),
         "quantization": model.quantization,
-        "template": model.template,
+        "template": asdict(get_template(model.template)),
         "max_tokens": model.max_tokens,
         "decoding": "greedy",
     }

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from uniner_dist import model
 from uniner_dist._version import __version__
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import identity as model
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import join, list_names, read_json
 from uniner_dist.storage.marker import read_marker
@@ -42,7 +42,7 @@ def describe(run: Run) -> dict[str, Any]:
 def revision(run: Run) -> str:
     """The commit of a Hugging Face model; of other weights the hash of their files."""
     name, sign, commit = run.model_identity.partition("@")
-    return commit if sign else name
+    return commit.partition("#")[0] if sign else name
 
 
 def engines(run: Run) -> list[str]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from uniner_dist import model
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import identity as model
 from uniner_dist.run import identity as keys
 from uniner_dist.storage.containment import is_link
 from uniner_dist.storage.control_files import ControlFileError, LatestRun, PinnedRun, read_control, write_control
@@ -31,9 +31,9 @@ class Run:
 
     config: Config
     layout: RunLayout
-    fingerprint: str  # key of answers: model, revision, precision, template, decoding
+    fingerprint: str  # key of answers: weights, ids that are sent, precision, decoding
     model_name: str  # how annotations name the model
-    model_identity: str  # hub name and commit, or hash of the files
+    model_identity: str  # hub name and commit, and a hash over all bytes of the files
     corpus_base: str  # Spark's basePath
     corpus_files: int
     corpus_bytes: int

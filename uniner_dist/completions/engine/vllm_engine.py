@@ -3,7 +3,8 @@
 Three things that vLLM does not know about this work make it faster without changing an answer: hits inside a block
 (`prefix_tails`), tokens guessed from the text (`lookup`), and an end to empty lists at their first token.
 
-The engine never tokenises or detokenises: prompts arrive as ids, and answers are decoded in batches by the replica.
+The engine never tokenises: prompts arrive as ids, and answers are decoded in batches by the replica, but for those that
+ended at the token of an empty list behind others.
 Only the finished answer is returned, not one output per token.
 """
 
@@ -13,7 +14,9 @@ import copy
 from typing import Any
 
 from uniner_dist.completions.engine.base import SHARED_TOKENS, Answer, EngineSpec, PromptRefusedError
-from uniner_dist.model.identity import resolve
+from uniner_dist.core.detokenize import AnswerDecoder
+from uniner_dist.model import load_tokenizer_json, resolve
+from uniner_dist.model.identity import check_unchanged
 
 #: Prompts are short (about 120 tokens): on CrossNER prompts whole blocks of 128 hit 15 % of the tokens, of 32 hit 70 %.
 #: The CPU build accepts multiples of 32, CUDA kernels take 16.
@@ -29,7 +32,10 @@ class VllmEngine:
         from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.llm_engine import LLMEngine
 
+        self._spec, self._empty_list_ids = spec, frozenset(spec.empty_list_ids)
+        self._decoder: AnswerDecoder | None = None
         self._prefix_tails = _shares_tails(spec)
+        check_unchanged(spec.model, spec.model_identity)
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(**_arguments(spec)),
             # vLLM's batch sizes for offline work, as of its class `LLM`: on an H100 1,024 sequences and 16,384 tokens
@@ -43,9 +49,11 @@ class VllmEngine:
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
             logprobs=0 if spec.scores else None,
+            # vLLM has no tokenizer here, so it does not know by itself what ends a turn.
+            stop_token_ids=[] if spec.eos_id is None else [spec.eos_id],
         )
         self._params = self._to_the_end.clone()
-        self._params.stop_token_ids = list(spec.empty_list_ids)
+        self._params.stop_token_ids = [*self._to_the_end.stop_token_ids, *spec.empty_list_ids]
 
     def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
         """Hand over one prompt; vLLM's own validation errors become `PromptRefusedError`."""
@@ -65,12 +73,23 @@ class VllmEngine:
             if not output.finished:
                 continue
             answer = _answer(output)
-            if output.outputs[0].stop_reason in self._params.stop_token_ids and len(answer.token_ids) > 1:
-                # vLLM stops at such a token wherever it stands; further in it is a part of an answer.
+            if self._stopped_inside(output, answer):
                 self._add(output.request_id, output.prompt_token_ids, self._to_the_end)
             else:
                 answers.append(answer)
         return answers
+
+    def _stopped_inside(self, output: Any, answer: Answer) -> bool:
+        """Whether an answer that is no empty list was ended by the token of one, which vLLM heeds wherever it stands.
+
+        Blanks may come first: the authors trained with one before every answer.
+        """
+        if output.outputs[0].stop_reason not in self._empty_list_ids or len(answer.token_ids) == 1:
+            return False
+        if self._decoder is None:
+            tokenizer_json = self._spec.tokenizer_json or load_tokenizer_json(self._spec.model)
+            self._decoder = AnswerDecoder(tokenizer_json, anchor=output.prompt_token_ids[-1])
+        return not self._decoder.is_empty_list(answer.token_ids)
 
     def _add(self, request_id: str, prompt_ids: list[int], params: Any) -> None:
         self._engine.add_request(request_id, {"type": "token", "prompt_token_ids": prompt_ids}, params)
@@ -95,6 +114,9 @@ def _arguments(spec: EngineSpec) -> dict[str, Any]:
         "quantization": spec.model.quantization,
         "max_model_len": spec.max_model_len,
         "trust_remote_code": spec.model.trust_remote_code,
+        # Token ids go in and come out. vLLM's own tokenizer would be one of transformers' choosing, which is wrong for
+        # checkpoints of 2023 and refuses some of them.
+        "skip_tokenizer_init": True,
         "enable_prefix_caching": True,
         "block_size": spec.block_size or _BLOCK_SIZE[device],
         "tensor_parallel_size": max(spec.gpus, 1),

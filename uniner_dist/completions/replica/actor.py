@@ -104,7 +104,8 @@ class Replica:
 
     def _load_engine(self) -> Engine:
         """With scores an empty list is answered to its end, whose probability counts."""
-        spec = self._spec.engine
+        tokenizer_json, eos_id = self._spec.tokenizer_json, self._tokenizer.eos_id
+        spec = replace(self._spec.engine, tokenizer_json=tokenizer_json, eos_id=eos_id)
         if not spec.scores:
             spec = replace(spec, empty_list_ids=tuple(self._decoder.empty_list_ids()))
         return create_engine(spec)
