@@ -29,7 +29,8 @@ PACKED := $(DIST)/packed
 # What the documentation consists of, and what it links to.
 SITE := README.md CHANGELOG.md CONTRIBUTING.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
 
-.PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit coverage install-check lint package lock \
+.PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit coverage \
+	check-vllm install-check lint package lock \
 	lock-airflow lock-gpu images clean chaos bench train
 
 help: ## List the commands
@@ -58,6 +59,12 @@ test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with t
 
 test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
 	@$(BIN)/python -m pytest tests/notebooks
+
+# Its Python files are read, none is imported, so a wheel for CUDA can be checked on any machine. Not a part of `make test`.
+check-vllm: $(READY) ## Read the newest vLLM's sources for the interfaces that are used, and say what changed
+	@rm -rf build/vllm && mkdir -p build/vllm
+	@$(BIN)/pip download -q --no-deps --only-binary :all: --dest build/vllm vllm
+	@VLLM_WHEEL=$$(ls $(CURDIR)/build/vllm/*.whl) $(BIN)/python -m pytest -rf tests/unit/test_vllm_interfaces.py
 
 unit: $(READY) ## Only the tests that need neither Spark nor Ray
 	@$(BIN)/python -m pytest tests/unit

@@ -1,7 +1,7 @@
 """One engine in a process of its own: `python -m tests.support.engine_alone texts.json '{"block_size": 32}'`.
 
 Enters: a JSON list of texts, and fields of `EngineSpec` as JSON. Leaves, as the last line of the output: how many
-prompt tokens were computed, and every answer.
+prompt tokens were computed, every answer, and what a slot of prefix tails takes.
 """
 
 from __future__ import annotations
@@ -36,8 +36,22 @@ def ask(texts: list[str], fields: dict[str, Any]) -> dict[str, Any]:
             # vLLM puts something of its own behind our name.
             answers[int(answer.request_id.split("-")[0])] = [*answer.token_ids, *(answer.logprobs or ())]
             cached += answer.cached_tokens
+    slots = slot_bytes(engine)
     engine.close()
-    return {"computed": sum(map(len, prompts)) - cached, "answers": [answers[n] for n in range(len(prompts))]}
+    computed = sum(map(len, prompts)) - cached
+    return {"computed": computed, "answers": [answers[n] for n in range(len(prompts))], "slot_bytes": slots}
+
+
+def slot_bytes(engine: Any) -> list[int] | None:
+    """Memory of one slot of prefix tails: as the worker has it, and as it was reckoned from the configuration."""
+    from vllm.distributed.kv_transfer import get_kv_transfer_group, has_kv_transfer_group
+
+    from uniner_dist.completions.engine.prefix_tails import MOST_SLOTS, slots_bytes
+
+    if not has_kv_transfer_group():
+        return None
+    connector: Any = get_kv_transfer_group()
+    return [connector._memory.nbytes // connector._num_slots, slots_bytes(engine._engine.vllm_config) // MOST_SLOTS]
 
 
 if __name__ == "__main__":

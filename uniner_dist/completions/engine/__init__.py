@@ -7,7 +7,15 @@ import os
 from uniner_dist.completions.engine.base import Answer, Engine, EngineSpec, PromptRefusedError
 from uniner_dist.runtime import nvidia, torch_build
 
-__all__ = ["Answer", "Engine", "EngineSpec", "PromptRefusedError", "create_engine", "engine_version"]
+__all__ = [
+    "Answer",
+    "Engine",
+    "EngineSpec",
+    "PromptRefusedError",
+    "create_engine",
+    "engine_version",
+    "engine_warning",
+]
 
 
 def create_engine(spec: EngineSpec) -> Engine:
@@ -29,6 +37,17 @@ def engine_version(kind: str) -> str:
     import vllm
 
     return f"vllm {vllm.__version__}"
+
+
+def engine_warning(kind: str) -> str | None:
+    """What is to be said about a loaded engine's version, if anything."""
+    if kind == "scripted":
+        return None
+    import vllm
+
+    from uniner_dist.completions.engine.vllm_support import untested
+
+    return untested(vllm.__version__)
 
 
 def _check_build(spec: EngineSpec) -> None:

@@ -11,9 +11,11 @@ Only the finished answer is returned, not one output per token.
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 from uniner_dist.completions.engine.base import SHARED_TOKENS, Answer, EngineSpec, PromptRefusedError
+from uniner_dist.completions.engine.vllm_support import check_speculation, no_prefix_tails
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.model import load_tokenizer_json, resolve
 from uniner_dist.model.identity import check_unchanged
@@ -36,12 +38,16 @@ class VllmEngine:
         self._decoder: AnswerDecoder | None = None
         self._prefix_tails = _shares_tails(spec)
         check_unchanged(spec.model, spec.model_identity)
-        self._engine = LLMEngine.from_engine_args(
-            EngineArgs(**_arguments(spec)),
-            # vLLM's batch sizes for offline work, as of its class `LLM`: on an H100 1,024 sequences and 16,384 tokens
-            # a step instead of 128 and 2,048, on CPU 256 and 4,096.
+        # vLLM's batch sizes for offline work, as of its class `LLM`: with 70 GiB of memory and more 1,024 sequences and
+        # 16,384 tokens a step, on smaller GPUs 256 and 8,192, on CPU 256 and 4,096.
+        config = EngineArgs(**_arguments(spec)).create_engine_config(UsageContext.LLM_CLASS)
+        if self._prefix_tails and spec.gpus:
+            _make_room_for_slots(config)
+        self._engine = LLMEngine.from_vllm_config(
+            config,
             usage_context=UsageContext.LLM_CLASS,
             stat_loggers=_stat_loggers() if spec.metrics else None,
+            disable_log_stats=not spec.metrics,
         )
         self._to_the_end = SamplingParams(
             temperature=0.0,
@@ -137,13 +143,36 @@ def _arguments(spec: EngineSpec) -> dict[str, Any]:
         arguments["max_num_seqs"] = spec.max_num_seqs
     if _shares_tails(spec):
         arguments["kv_transfer_config"] = _prefix_tail_connector()
-    return {**arguments, **spec.extra}
+    arguments |= spec.extra
+    check_speculation(bool(spec.gpus), arguments)
+    return arguments
 
 
 def _shares_tails(spec: EngineSpec) -> bool:
-    """Whether prefix hits may end inside a block; a KV connector of the user's own takes the one place there is."""
+    """Whether prefix hits may end inside a block; a KV connector of the user's own takes the one place there is.
+
+    Raises:
+        ValueError: they are asked for, and this vLLM or its environment does not allow them.
+    """
+    import vllm
+
     wanted = not spec.gpus if spec.prefix_tails is None else spec.prefix_tails
-    return wanted and "kv_transfer_config" not in spec.extra
+    if not wanted or "kv_transfer_config" in spec.extra:
+        return False
+    refusal = no_prefix_tails(vllm.__version__, bool(spec.gpus), os.environ)
+    if refusal and spec.prefix_tails:
+        raise ValueError(refusal)
+    return refusal is None
+
+
+def _make_room_for_slots(config: Any) -> None:
+    """The slots of prefix tails are on top of vLLM's cache, so they are taken off its share of the GPU's memory."""
+    from vllm.platforms import current_platform
+
+    from uniner_dist.completions.engine.prefix_tails import slots_bytes
+
+    cache = config.cache_config
+    cache.gpu_memory_utilization -= slots_bytes(config) / current_platform.get_device_total_memory()
 
 
 def _prefix_tail_connector() -> Any:
