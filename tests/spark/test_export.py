@@ -86,7 +86,7 @@ def test_a_sample_and_chosen_types_and_what_an_export_replaces(
     folder = tmp_path / "export"
     first = _export(output, folder, "conll", sample=5, types="person")
     assert (first["documents"], first["labels"]) == (5, ["person"])
-    chosen = set(read_gold(str(folder)).documents)
+    chosen = set(read_gold(str(folder)).answers())
     _export(output, folder, "labelstudio", sample=8)
     tasks = [task for path in folder.glob("part-*.json") for task in json.loads(path.read_text())]
     assert len(tasks) == 8

@@ -154,7 +154,7 @@ def test_imported_gold_scores_like_its_source(tmp_path: Path) -> None:
     pairs = [conversation(0, "In Rome", ("city", '["Rome"]')), conversation(1, "In Rome", ("person", "[]"))]
     source.write_text(json.dumps(pairs))
     summary = import_gold(str(source), str(tmp_path / "corpus"), str(tmp_path / "gold"))
-    assert summary == {"documents": 1, "pairs": 2, "mentions": 1, "types": ["city", "person"]}
+    assert summary == {"documents": 1, "pairs": 2, "mentions": 1, "types": ["city", "person"], "read": []}
     assert pq.read_table(tmp_path / "corpus").to_pylist() == [{"doc_id": "data-0", "text": "In Rome"}]
     rows = [annotation("data-0", "city", [entity("Rome", 3)]), annotation("data-0", "person", [entity("Rome", 3)])]
     annotations = write_annotations(tmp_path / "annotations", rows)

@@ -156,7 +156,7 @@ def _parquet_datasets(data: str) -> list[Dataset]:
 
 
 def _parquet_dataset(name: str, corpus: str, gold: str) -> Dataset:
-    return Dataset(name, corpus, gold, tuple(read_gold(gold).types))
+    return Dataset(name, corpus, gold, tuple(read_gold(gold).types_there()))
 
 
 def _imported(source: str, kind: str, output: str) -> Dataset:

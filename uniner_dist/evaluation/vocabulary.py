@@ -1,0 +1,70 @@
+"""Strings as numbers: a corpus repeats its mentions, and each is normalised once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from uniner_dist.core.scoring import normalize_mention
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Vocabulary:
+    """Numbers of strings in order of first appearance."""
+
+    def __init__(self) -> None:
+        self.strings: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.strings)
+
+    def number(self, string: str) -> int:
+        """The number of a string, a new one if it is new."""
+        found = self._numbers.get(string)
+        if found is None:
+            found = self._numbers[string] = len(self.strings)
+            self.strings.append(string)
+        return found
+
+    def find(self, string: str) -> int:
+        """The number of a string, -1 if there is none."""
+        return self._numbers.get(string, -1)
+
+    def numbers(self, strings: pa.Array, *, add: bool = True) -> Numbers:
+        """Numbers of many strings; -1 for null, and for new ones if none are to be added."""
+        if pa.types.is_dictionary(strings.type):
+            strings = strings.cast(strings.type.value_type)
+        if not pa.types.is_string(strings.type):
+            strings = strings.cast(pa.string())
+        encoded = strings.dictionary_encode()
+        number = self.number if add else self.find
+        known = np.array([number(one) for one in encoded.dictionary.to_pylist()] + [-1], dtype=np.int64)
+        indices = encoded.indices.fill_null(len(known) - 1)
+        found: Numbers = known[indices.to_numpy(zero_copy_only=False)]
+        return found
+
+
+class Mentions(Vocabulary):
+    """Mentions as they are written, and for each the number of its normalised form (see `normalize_mention`)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.normal = Vocabulary()
+        self._normal_of: list[int] = []
+        self._array = np.empty(0, dtype=np.int64)
+
+    def number(self, string: str) -> int:
+        """The number of a mention, a new one if it is new."""
+        found = super().number(string)
+        if found == len(self._normal_of):
+            self._normal_of.append(self.normal.number(normalize_mention(string)))
+        return found
+
+    def normal_of(self, numbers: Numbers) -> Numbers:
+        """Numbers of the normalised forms of mentions."""
+        if len(self._array) < len(self._normal_of):
+            self._array = np.array(self._normal_of, dtype=np.int64)
+        return self._array[numbers]
