@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.rows import check_columns, list_dataset
+from uniner_dist.evaluation.rows import BATCH_ROWS, check_columns, list_dataset
 from uniner_dist.evaluation.sources import read_documents, source_format
 from uniner_dist.evaluation.vocabulary import Mentions, Numbers, Vocabulary
 from uniner_dist.formats.gold_document import GoldDocument
@@ -256,7 +256,7 @@ def _from_parquet(path: str, id_column: str, by: str | None) -> Gold:
     builder = GoldBuilder(groups=by is not None and all(by in file.columns for file in files))
     for file in files:
         check_columns("gold", path, file, wanted)
-        for batch in file.batches([*wanted, *([by] if by and builder.groups is not None else [])]):
+        for batch in file.batches([*wanted, *([by] if by and builder.groups is not None else [])], BATCH_ROWS):
             columns: list[Any] = list(batch.columns)
             if columns[0].null_count or columns[1].null_count:
                 raise ConfigError(f"gold {path}: a row has no {id_column} or no entity_type ({file.path})")

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import Gold, read_gold
-from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
+from uniner_dist.evaluation.rows import BATCH_ROWS, DataFile, check_columns, list_dataset
 from uniner_dist.evaluation.tally import Tally
 
 _NEEDED = ("entity_type", "entities", "outcome")
@@ -59,21 +60,21 @@ def evaluate(
     group = by if by and answers.groups is None else None
     if group:
         _check_group(group, gold, annotations, files[0])
-    tally, there = Tally(answers), _Seen()
+    tally, there = Tally(answers), _Seen(np.zeros(len(answers.documents), dtype=bool))
     for file in files:
         _add_file(tally, answers, file, id_column, group, there)
     if not tally.any_seen:
         raise ConfigError(_nothing_matches(answers, gold, annotations, there))
     scores = tally.scores(with_groups=by is not None)
-    read = {"annotated_documents": len(there.documents), "read": list(answers.notes)}
+    read = {"annotated_documents": int(there.documents.sum()), "read": list(answers.notes)}
     return {"annotations": annotations, "gold": gold, "by_column": by, **read, **scores}
 
 
 @dataclass
 class _Seen:
-    """Of the annotations: numbers of the gold's documents that are there, some other ids, and entity types."""
+    """Of the annotations: which of the gold's documents are there, some other ids, and entity types."""
 
-    documents: set[int] = field(default_factory=set)
+    documents: npt.NDArray[np.bool_]
     others: list[str] = field(default_factory=list)
     types: dict[str, None] = field(default_factory=dict)
 
@@ -93,10 +94,10 @@ def _add_file(tally: Tally, gold: Gold, file: DataFile, id_column: str, group: s
         return
     optional = [name for name in _OPTIONAL if name in file.columns]
     columns = [id_column, *_NEEDED, *optional, *([group] if group else [])]
-    for batch in file.batches(columns):
+    for batch in file.batches(columns, BATCH_ROWS):
         documents = gold.documents.numbers(batch.column(0), add=False)
-        seen.documents.update(np.unique(documents[documents >= 0]).tolist())
-        if len(seen.others) < _EXAMPLES:
+        seen.documents[documents[documents >= 0]] = True
+        if len(seen.others) < _EXAMPLES and (documents < 0).any():
             seen.others += batch.column(0).cast(pa.string()).filter(pa.array(documents < 0))[:_EXAMPLES].to_pylist()
         encoded = batch.column(1).cast(pa.string()).dictionary_encode()
         names = encoded.dictionary.to_pylist()
@@ -108,7 +109,7 @@ def _add_file(tally: Tally, gold: Gold, file: DataFile, id_column: str, group: s
 
 def _nothing_matches(gold: Gold, gold_path: str, annotations: str, seen: _Seen) -> str:
     """Why no gold pair has an annotation."""
-    if seen.others and not seen.documents:
+    if seen.others and not seen.documents.any():
         ids = ", ".join(map(repr, gold.documents.strings[:_EXAMPLES]))
         others = ", ".join(map(repr, seen.others[:_EXAMPLES])) or "no rows"
         return (

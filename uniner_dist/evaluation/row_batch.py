@@ -26,7 +26,8 @@ class RowBatch:
 
     Args:
         pair: number of each row's pair in the gold.
-        outcome: of each row.
+        outcome: number of each row's outcome in `outcomes`.
+        outcomes: names.
         failed: whether a row has no whole answer.
         score: confidence of each row, NaN where there is none.
         row: of each mention, the number of its row in the batch; ascending.
@@ -38,7 +39,8 @@ class RowBatch:
     """
 
     pair: Numbers
-    outcome: list[str]
+    outcome: Numbers
+    outcomes: list[str]
     failed: Flags
     score: npt.NDArray[np.float64]
     row: Numbers
@@ -64,10 +66,12 @@ def read_batch(batch: pa.RecordBatch, pair: Numbers, mentions: Mentions) -> RowB
     entities = batch.column("entities")
     counts = pc.fill_null(pc.list_value_length(entities), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     flat = entities.flatten()
-    outcomes = batch.column("outcome").to_pylist()
-    failed = np.array([outcome not in _WHOLE for outcome in outcomes], dtype=bool)
+    encoded = batch.column("outcome").cast(pa.string()).dictionary_encode()
+    outcomes, outcome = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    failed = np.array([name not in _WHOLE for name in outcomes], dtype=bool)[outcome]
     return RowBatch(
         pair,
+        outcome,
         outcomes,
         failed,
         _floats(batch, "score"),

@@ -23,6 +23,8 @@ from uniner_dist.storage.snapshot import take_snapshot
 _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
 #: Rows read at a time; a row of long documents may hold thousands of mentions.
 _BATCH_ROWS = 8192
+#: The same where rows are short and become numbers.
+BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,11 @@ class DataFile:
         """Names of the columns, folder columns last."""
         return tuple(dict.fromkeys([*self.schema.names, *self.folders]))
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: Sequence[str], rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Batches of `columns` in that order; folder columns win over a column of the file of the same name."""
         stored = [name for name in columns if name not in self.folders]
         with self.fs.open(self.path, "rb") as stream:
-            for batch in pq.ParquetFile(stream).iter_batches(_BATCH_ROWS, columns=stored):
+            for batch in pq.ParquetFile(stream).iter_batches(rows, columns=stored):
                 arrays = [
                     _repeat(self.folders[name], batch.num_rows) if name in self.folders else batch.column(name)
                     for name in columns

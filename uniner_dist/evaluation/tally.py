@@ -108,7 +108,8 @@ class Tally:
         rows = read_batch(taken, pair, self._gold.mentions)
         if groups is not None:
             self._note_groups(pair, groups.take(pa.array(known)))
-        self._outcomes.update(rows.outcome)
+        counted = np.bincount(rows.outcome, minlength=len(rows.outcomes)).tolist()
+        self._outcomes.update(dict(zip(rows.outcomes, counted, strict=True)))
         self._unanswered[pair[rows.failed]] = True
         self._failed_mentions += int((~rows.counted).sum())
         self._count(rows)
@@ -219,7 +220,8 @@ class Tally:
             counts.correct["relaxed"][rows.pair] = spans.relaxed
         by_order = np.flatnonzero(~right)[np.argsort(order[~right], kind="stable")]
         self._spurious.add(rows.pair[row[by_order]], keys[by_order] & 0xFFFFFFFF, written[by_order])
-        self._outcome[rows.pair] = [self._outcome_names.number(one) for one in rows.outcome]
+        numbers = np.array([self._outcome_names.number(name) for name in rows.outcomes], dtype=np.int8)
+        self._outcome[rows.pair] = numbers[rows.outcome]
         self._judge(rows)
 
     def _answered(self, rows: RowBatch) -> tuple[Numbers, Numbers, Numbers]:
@@ -256,7 +258,7 @@ class Tally:
 
     def _judge(self, rows: RowBatch) -> None:
         """Take note of the confidence in each mention, or in the answer that there is none."""
-        none = np.array([outcome == _NONE_OUTCOME for outcome in rows.outcome]) & ~np.isnan(rows.score)
+        none = np.array([name == _NONE_OUTCOME for name in rows.outcomes])[rows.outcome] & ~np.isnan(rows.score)
         empty = self._gold.begin[rows.pair] == self._gold.begin[rows.pair + 1]
         self._none_verdicts.add(rows.score[none], empty[none], self._gold.type[rows.pair[none]])
         scored: Flags = ~np.isnan(rows.mention_score) & rows.counted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -10,6 +12,11 @@ from uniner_dist.core.scoring import normalize_mention
 
 Numbers = npt.NDArray[np.int64]
 
+#: Columns of at least so many strings are remembered, and so many of them: the files of all entity types often have the
+#: same ids in the same order.
+_LONG: Final = 1_000
+_REMEMBERED: Final = 64
+
 
 class Vocabulary:
     """Numbers of strings in order of first appearance."""
@@ -17,6 +24,7 @@ class Vocabulary:
     def __init__(self) -> None:
         self.strings: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._columns: dict[tuple[int, str | None], tuple[pa.Array, Numbers]] = {}
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -39,6 +47,18 @@ class Vocabulary:
             strings = strings.cast(strings.type.value_type)
         if not pa.types.is_string(strings.type):
             strings = strings.cast(pa.string())
+        key = (len(strings), strings[0].as_py() if len(strings) else None)
+        known_column = self._columns.get(key)
+        if known_column is not None and known_column[0].equals(strings):
+            return known_column[1]
+        found = self._look_up(strings, add)
+        if len(strings) >= _LONG and (add or (found >= 0).all()):
+            if len(self._columns) >= _REMEMBERED:
+                self._columns.clear()
+            self._columns[key] = strings, found
+        return found
+
+    def _look_up(self, strings: pa.Array, add: bool) -> Numbers:
         encoded = strings.dictionary_encode()
         number = self.number if add else self.find
         known = np.array([number(one) for one in encoded.dictionary.to_pylist()] + [-1], dtype=np.int64)
