@@ -31,7 +31,7 @@ SITE := README.md CHANGELOG.md CONTRIBUTING.md LICENSE NOTICE docs conf benchmar
 
 .PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit coverage \
 	check-vllm install-check lint package lock \
-	lock-airflow lock-gpu images clean chaos bench train
+	lock-airflow lock-gpu images clean chaos histories bench train
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -112,6 +112,13 @@ docs: $(READY) ## Build the documentation site into build/site; a warning, such 
 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.support.storm --kills 100
+
+# Another seed draws other histories: make histories HISTORIES=100 SEED=7.
+histories: HISTORIES ?= 500
+histories: SEED ?= 1
+histories: $(READY) ## Compare histories of 20 commands with full runs after each command (hours)
+	@HISTORIES=$(HISTORIES) STEPS=20 $(BIN)/python -m pytest tests/spark/test_histories.py --hypothesis-seed=$(SEED) \
+		--timeout 0
 
 bench: $(READY) ## Compare speed with plain vLLM and ray.data.llm: make bench BENCH="--prompts 50000" (some minutes)
 	@$(BIN)/python -m benchmarks.throughput $(BENCH)

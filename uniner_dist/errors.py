@@ -76,6 +76,12 @@ class LimitError(UninerError):
     exit_code = 8
 
 
+class UnreachableError(UninerError):
+    """An erasure did what it could, but some places that it must visit cannot be reached; the message names them."""
+
+    exit_code = 9
+
+
 class DrainedError(UninerError):
     """Stopped on request (SIGTERM, Ctrl-C) with committed work kept; the same command resumes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.answering import Corpus, answer, documents
+from tests.support.answering import Corpus, answer, documents, rows_of, write_rows
 from tests.support.invariants import check_prompts
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune
+from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune, run_restore
 from uniner_dist.completions.stage import is_complete
-from uniner_dist.errors import ConfigError, RunHeldError
+from uniner_dist.errors import ConfigError, RunHeldError, UnreachableError
 from uniner_dist.maintenance.compact import compact
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.pipeline.stages import is_published
@@ -216,12 +217,17 @@ def test_an_output_of_which_everything_is_forgotten_is_an_empty_dataset(corpus: 
     columns = corpus.spark.read.parquet(run.config.output.path).columns
     assert {"doc_id", "entity_type", "domain", "entities"} <= set(columns)
     corpus.write(documents(range(3)))
-    assert len(corpus.run()) == 6
-    assert len(corpus.rows) == 6
+    assert len(corpus.run()) == 2, "what was forgotten stays away"
+    assert len(corpus.rows) == 2
+    assert run_restore(run.layout.workdir, ["d000"], None, silent) == 1
+    corpus.write(documents(range(3)) | {"d001": {"text": "Another text of Nora.", "domain": "news"}})
+    assert len(corpus.run()) == 4, "one was let back, the other one has another text"
+    assert corpus.rows == corpus.full()[0]
 
 
 def test_pruned_runs_keep_no_text_and_cost_no_answer(corpus: Corpus) -> None:
-    corpus.write(documents(range(10)))
+    long = {"long": {"text": " ".join(f"Letter {i} of Paula to Erik." for i in range(99)), "domain": "mail"}}
+    corpus.write(documents(range(10)) | long)
     corpus.run()
     run = corpus.open()
     write_json(run.layout.report, {"publication": {}})
@@ -233,14 +239,14 @@ def test_pruned_runs_keep_no_text_and_cost_no_answer(corpus: Corpus) -> None:
     run_prune(workdir, 0, silent)
     assert trace_of(Path(run.layout.root), ["Paula"]) == []
     assert is_published(run)
-    assert read_json(run.layout.prompts_summary)["documents"] == 10
+    assert read_json(run.layout.prompts_summary)["documents"] == 11
 
-    corpus.write(documents(range(10)) | documents(range(10, 12), "Nadia"))
+    corpus.write(documents(range(10)) | documents(range(10, 12), "Nadia") | long)
     assert len(corpus.run()) == 4
     assert corpus.rows == corpus.full()[0]
     run_forget(workdir, ["d001"], None, silent)
     occurrences = pads.dataset(run.layout.occurrences, format="parquet").to_table().to_pylist()
-    assert {row["document"]["doc_id"] for row in occurrences} == documents(range(10)).keys() - {"d001"}
+    assert {row["document"]["doc_id"] for row in occurrences} == {*documents(range(10)), "long"} - {"d001"}
 
 
 def test_a_run_does_not_start_while_all_runs_are_changed(corpus: Corpus) -> None:
@@ -255,3 +261,38 @@ def test_a_run_does_not_start_while_all_runs_are_changed(corpus: Corpus) -> None
         run_prune(str(corpus.folder / "nowhere"), 1, silent)
     with pytest.raises(ConfigError, match="name at least one document"):
         run_forget(run.layout.workdir, [], None, silent)
+
+
+def test_forgetting_visits_every_store_and_workdir_that_had_to_do_with_it(corpus: Corpus) -> None:
+    shared = str(corpus.folder / "shared")
+    corpus.write(documents(range(3)) | {"gone": {"text": "Zoltan met Paula.", "domain": "news"}})
+    corpus.run()
+    workdir = corpus.open().layout.workdir
+    second = {"store": shared, "output.path": str(corpus.folder / "other")}
+    corpus.run(**second)  # of the same corpus
+    elsewhere = {"gone": {"text": "Another gone one: Yvonne.", "domain": "news"}, "x": {"text": "Nora."}}
+    elsewhere["x"]["domain"] = "news"
+    third = corpus.make_run(
+        write_rows(corpus.folder / "elsewhere", elsewhere),
+        **{"store": shared, "output.path": str(corpus.folder / "third")},
+        **{"engine.extra": {"log": str(corpus.folder / "log.jsonl")}},
+    )
+    write_prompts(corpus.spark, third)
+    answer(third)
+    write_annotations(corpus.spark, third)
+    publish(corpus.spark, third)
+    corpus.run(store=shared)  # the first workdir's finished run, once with another store
+    said: list[str] = []
+    run_forget(workdir, ["gone"], None, said.append)
+    places = [path for path in corpus.folder.iterdir() if path.name not in ("corpus", "elsewhere", "log.jsonl")]
+    found = [line for place in places if place.is_dir() for line in trace_of(place, ["Zoltan"])]
+    assert found == []
+    assert any(str(corpus.folder / "third.work") in line and "they stay" in line for line in said)
+    assert {row["doc_id"] for row in rows_of(str(corpus.folder / "third"))} == {"gone", "x"}
+    assert "gone" not in {row["doc_id"] for row in rows_of(str(corpus.folder / "other"))}
+    assert not corpus.run(**second), "it stays away there, too"
+
+    shutil.move(shared, str(corpus.folder / "moved"))
+    with pytest.raises(UnreachableError, match=rf"store {shared} is not there"):
+        run_forget(workdir, ["d000"], None, silent)
+    assert "d000" not in {row["doc_id"] for row in corpus.rows}, "what is within reach was erased"

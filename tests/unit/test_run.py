@@ -20,6 +20,7 @@ from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError
 from uniner_dist.pipeline.preflight import check, open_run
 from uniner_dist.run.run import load_run
+from uniner_dist.run.standing import claim_of
 from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.marker import write_marker
 
@@ -259,3 +260,37 @@ def test_a_definition_used_as_a_folder_name_is_refused_before_anything_starts(tr
         check(validate_tree({**tree, "types": [{"P\0R": definition}]}))
     flat = {"path": tree["output"]["path"], "partition_by": ""}
     check(validate_tree({**tree, "types": [{"label": definition, "ask": definition}], "output": flat}))
+
+
+def test_a_column_of_the_output_with_another_type_now_is_refused_before_anything_is_asked(tree: dict[str, Any]) -> None:
+    tree["corpus"]["keep_columns"] = ["n"]
+    marker = Marker(
+        id_column="doc_id",
+        partition_by=("domain", "entity_type"),
+        carried=("domain", "n"),
+        types={"doc_id": "bigint", "domain": "string", "n": "double"},
+    )
+    write_marker(tree["output"]["path"], marker)
+    with pytest.raises(ConfigError, match=r"its column doc_id holds bigint, but the corpus's holds string") as caught:
+        check(validate_tree(tree))
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("spelled", ["{0}/corpus/./out", "{0}/x/../corpus/out", "{0}//corpus//out", "{0}/link/out"])
+def test_an_output_inside_the_corpus_is_refused_however_it_is_spelled(
+    tree: dict[str, Any], tmp_path: Path, spelled: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "corpus")
+    (tmp_path / "x").mkdir()
+    with pytest.raises(ConfigError, match=r"--output .*: lies inside --corpus"):
+        check(changed(tree, "output.path", spelled.format(tmp_path)))
+
+
+def test_one_corpus_under_several_names_is_one_run(tree: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "corpus")
+    usual = open_run(validate_tree(tree))
+    for spelled in ("corpus/.", "corpus//", "corpus/domain=a/..", "link/../corpus"):
+        assert open_run(changed(tree, "corpus.path", f"{tmp_path}/{spelled}")).id == usual.id
+    linked = open_run(changed(tree, "corpus.path", f"{tmp_path}/link"))
+    assert claim_of(linked).covers(claim_of(usual)), "a link may lead elsewhere tomorrow, but is the same corpus today"
+    assert claim_of(linked).has_same_documents(claim_of(usual))

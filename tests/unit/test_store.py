@@ -1,4 +1,4 @@
-"""The store of answers as files, and the marker's rules about what belongs to one corpus."""
+"""The store of answers as files, and what names a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from tests.support.completions import completions
-from tests.support.published import marker_of, published, run_id
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.run import identity as keys
@@ -16,7 +15,6 @@ from uniner_dist.schemas import CELLS
 from uniner_dist.storage.answer_store import compacted_name, contribute, is_empty, live_files, write_manifest
 from uniner_dist.storage.filesystem import join, read_bytes, write_bytes
 from uniner_dist.storage.layout import StoreLayout
-from uniner_dist.storage.marker import is_current, next_order, runs_over
 
 
 def test_only_a_shards_own_answers_go_into_the_store(tmp_path: Path) -> None:
@@ -90,28 +88,5 @@ def test_limits_store_and_removal_do_not_make_another_run() -> None:
     usual = keys.run_id(_config(), "f", "s")
     limited = _config(run={"max_prompts": 5, "max_gpu_hours": 1}, store="/s")
     assert keys.run_id(limited, "f", "s") == usual
-    assert keys.run_id(_config(output={"path": "/o", "removed_documents": "keep"}), "f", "s") == usual
-
-
-def test_rows_of_a_corpus_are_those_of_runs_over_it_or_a_part_of_it() -> None:
-    marker = marker_of(a=published("/c", 1, "x"), b=published("/c/day=1", 2, "x"), c=published("/c2", 3, "x"))
-    a, b, c = marker.runs
-    assert runs_over(marker, "/c") == [a, b]
-    assert runs_over(marker, "/c/day=1") == [b]
-    assert runs_over(marker, "/") == [a, b, c]
-    assert next_order(marker) == 4
-
-
-def test_a_run_is_current_until_a_later_one_publishes_the_same_labels_of_its_corpus() -> None:
-    own = published("/c", 1, "x", "y")
-    assert is_current(marker_of(a=own), run_id("a"))
-    assert not is_current(marker_of(a=own), run_id("b"))
-    assert not is_current(None, run_id("a"))
-    for later, current in (
-        (published("/other", 2, "x"), True),
-        (published("/c", 2, "z"), True),
-        (published("/c", 2, "y", "z"), False),
-        (published("/c/day=1", 2, "x"), False),
-        (published("/c", 0, "x"), True),
-    ):
-        assert is_current(marker_of(a=own, b=later), run_id("a")) is current
+    output = {"path": "/o", "removed_documents": "keep", "other_types": "remove"}
+    assert keys.run_id(_config(output=output), "f", "s") == usual

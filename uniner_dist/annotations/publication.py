@@ -1,16 +1,15 @@
 """Write, audit, flip: the audited annotations of a run become part of the output.
 
 Enters: the run's staged annotations. Leaves: the output with this run's rows, and a marker that lists the run, written
-last. Rows of (document of this run, label of this run) are replaced wherever they stood, also in another folder. Rows
-of this run's labels that earlier runs over the same corpus path published go as well when the corpus no longer has
-their document (`output.removed_documents`). Every other row stays exactly once. The output holds the dataset's files
-and the marker, nothing else at any time.
+last. Rows of (document of this run, label of this run) are replaced wherever they were, also in another folder. Rows
+of other labels of these documents go if they were made of another text (or all of them, `output.other_types`). Rows
+that earlier runs over the same corpus published go when the corpus no longer has their document
+(`output.removed_documents`). Every other row stays exactly once. The output holds the dataset's files and the marker,
+nothing else at any time.
 
 A journal in the run's folder says which files come and go before the first one does, and the marker points to it, so
 whoever publishes next to this output first finishes what a crash left half done. A run that is published changes
-nothing when it is started again, even if a run over another corpus has replaced some of its rows since: what was
-published later stands. Only a later run over the same corpus makes a difference: then this one publishes anew, because
-the corpus is again as it was (see `storage.marker.is_current`).
+nothing when it is started again, unless a later publication has changed what it should hold (see `run.standing`).
 """
 
 from __future__ import annotations
@@ -27,9 +26,11 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from uniner_dist.annotations.rewrite import Carried, carry_over
 from uniner_dist.annotations.stage import read_staged
+from uniner_dist.core.hashing import TEXT_DIGITS
 from uniner_dist.errors import StageError, ThresholdError
 from uniner_dist.run import provenance
 from uniner_dist.run.run import Run
+from uniner_dist.run.standing import claim_of, is_outdated, runs_over
 from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
@@ -38,7 +39,7 @@ from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import FolderChange, Journal, Marker, PublishedRun, read_journal, write_control
 from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes
 from uniner_dist.storage.layout import OutputLayout
-from uniner_dist.storage.marker import next_order, read_marker, runs_over, write_marker
+from uniner_dist.storage.marker import next_order, read_marker, write_marker
 
 #: Called before every step that others can see; raises when this process may not go on.
 Check = Callable[[], None]
@@ -60,7 +61,8 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _
         `files_rewritten`, and what made them.
 
     Raises:
-        StageError: an unfinished publication of another run cannot be repaired, or storage failed.
+        StageError: an unfinished publication of another run cannot be repaired, storage failed, or a run that saw the
+            corpus later has published.
         ThresholdError: more rows would go with their documents than `run.max_removed_fraction` allows.
     """
     output = run.config.output.path
@@ -70,14 +72,29 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _
             if marker.publishing != run.layout.publication:
                 marker = finish_other(output, marker, check)
             if not exists(run.layout.publication):
+                check_present(run, marker)
                 with stage(spark, "publish"):
                     plan = _plan(spark, run, marker)
                 check()
                 write_control(run.layout.publication, plan)
+            marker = marker.model_copy(update={"types": _types(spark, run)})
             marker = flip(output, marker, run.layout.publication, check)
         check()
         _clean(run)
     return marker.runs[run.id]
+
+
+def check_present(run: Run, marker: Marker | None) -> None:
+    """Make sure that no run which saw the corpus later has published: the past is never published over the present.
+
+    Raises:
+        StageError: one has.
+    """
+    if is_outdated(marker, run.id, claim_of(run)):
+        raise StageError(
+            f"run {run.id}: nothing was published, because a later run over {run.config.corpus.path} was; the "
+            "answers of this one are in the store. To publish the corpus as it is now, start annotate"
+        )
 
 
 def new_marker(run: Run) -> Marker:
@@ -88,6 +105,12 @@ def new_marker(run: Run) -> Marker:
         partition_by=run.partition_by,
         carried=run.carried,
     )
+
+
+def _types(spark: SparkSession, run: Run) -> dict[str, str]:
+    """Spark's types of the id column and the carried ones, by name."""
+    document = read_table(spark, run.layout.occurrences).schema["document"].dataType
+    return {field.name: field.dataType.simpleString() for field in document.fields}  # type: ignore[attr-defined]
 
 
 def finish_other(output: str, marker: Marker, check: Check = _always) -> Marker:
@@ -143,13 +166,15 @@ def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
     """The journal: every file that comes and every file that goes."""
     output = run.config.output.path
     new = sorted(find_files(run.layout.staging, ".parquet"))
-    times = (marker.runs[run.id].times_published if run.id in marker.runs else 0) + 1
+    earlier = marker.runs.get(run.id)
+    times = (earlier.times_published if earlier is not None else 0) + 1
     stem = run.id if times == 1 else f"{run.id}.{times}"  # a file of the output is never overwritten
     present = sorted(find_files(output, ".parquet"))
     describe(spark, "find rows to replace")
     data = [file for file in present if file != marker.placeholder]
-    carried = _carry_over(spark, run, marker) if data else []
-    _check_removed(run, carried)
+    met = _carry_over(spark, run, marker) if data else []
+    _check_removed(run, met)
+    carried = [entry for entry in met if entry.changed]
     add = {_renamed(file, f"{stem}-{i:05d}"): join(run.layout.staging, file) for i, file in enumerate(new)}
     add |= {_renamed_like(entry): entry.source for entry in carried if entry.source is not None}
     gone = [entry.file for entry in carried]
@@ -163,24 +188,25 @@ def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
         run_id=run.id,
         changes=changes_by_folder(add, gone),
         placeholder=placeholder,
-        entry=_entry(run, len(new), carried, times),
+        entry=_entry(run, len(new), carried, times).model_copy(update=_met(run, met, earlier)),
     )
 
 
 def _carry_over(spark: SparkSession, run: Run, marker: Marker) -> list[Carried]:
     removed = run.config.output.removed_documents
-    selections = {"corpus": runs_over(marker, run.config.corpus.path), "keep": [], "all": None}
+    selections = {"corpus": runs_over(marker, claim_of(run)), "keep": [], "all": None}
     remove(run.layout.rewritten)
     places = read_table(spark, run.layout.occurrences)
     doc_id = F.col("document").getField(run.config.corpus.id_column)
-    ids = places.where("passage = 0").select(doc_id.alias("id"))
+    text = F.substring(F.coalesce("text_hash", "passage_id"), 1, TEXT_DIGITS)
+    ids = places.where("passage = 0").select(doc_id.alias("id"), text.alias("text_digest"))
     return carry_over(spark, run, ids, run.layout.rewritten, selections[removed])
 
 
 def _check_removed(run: Run, carried: Sequence[Carried]) -> None:
     """A corpus that has lost most of its documents is more often a mistake than meant."""
     removed = sum(entry.removed for entry in carried)
-    earlier = removed + sum(entry.replaced for entry in carried)
+    earlier = sum(entry.claimed for entry in carried)
     limit = run.config.run.max_removed_fraction
     if removed > limit * earlier:
         raise ThresholdError(
@@ -236,15 +262,25 @@ def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> Publ
     summary = read_json(run.layout.annotations_summary)
     made = provenance.describe(run)
     return PublishedRun(
+        **claim_of(run).entry(),
         rows=summary["rows"],
         documents=summary["documents"],
-        types=tuple(entity_type.label for entity_type in run.config.types),
         files=files,
-        corpus=run.config.corpus.path,
         text_column=run.config.corpus.text_column,
         rows_replaced=sum(entry.replaced for entry in carried),
         rows_removed=sum(entry.removed for entry in carried),
+        rows_of_other_types_removed=sum(entry.edited for entry in carried),
         files_rewritten=len(carried),
         times_published=times,
         **made | {"engines": tuple(made["engines"])},
     )
+
+
+def _met(run: Run, carried: Sequence[Carried], earlier: PublishedRun | None) -> dict[str, tuple[str, ...]]:
+    """Whose rows the publication met, with those of the run's earlier publications."""
+    changed = [entry for entry in carried if entry.changed]
+    before = {"met": earlier.met, "touched": earlier.touched or ()} if earlier is not None else {}
+    return {
+        name: tuple(sorted({one for entry in entries for one in entry.runs} - {run.id} | set(before.get(name, ()))))
+        for name, entries in (("met", carried), ("touched", changed))
+    }

@@ -147,7 +147,7 @@ def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, co
         same = same & key.eqNullSafe(F.col(f"folder_{i}"))
     piece = F.pmod(F.xxhash64(doc_id), F.col("pieces"))
     sized = documents.join(F.broadcast(sizes), same)
-    return sized.repartition(pieces, *keys, piece).select("document", "answers")
+    return sized.repartition(pieces, *keys, piece).select("document", "text_digest", "answers")
 
 
 def _folder_sizes(places: DataFrame, keys: list[Column], per_piece: int) -> DataFrame:

@@ -12,6 +12,7 @@ from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
+from uniner_dist.run.standing import covers
 from uniner_dist.storage.control_files import ExportManifest, Marker, PublishedRun, read_control
 from uniner_dist.storage.filesystem import (
     absolute,
@@ -22,7 +23,7 @@ from uniner_dist.storage.filesystem import (
     write_bytes,
     write_json,
 )
-from uniner_dist.storage.marker import covers, read_marker
+from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.snapshot import take_snapshot
 
 #: Written first and last: says that a folder is an export of ours, and in the end what is in it.

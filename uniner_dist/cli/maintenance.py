@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from uniner_dist.config.schema import SparkConfig
-from uniner_dist.errors import ConfigError
-from uniner_dist.maintenance.erase import Erasure, forget
+from uniner_dist.errors import ConfigError, UnreachableError
+from uniner_dist.maintenance.erase import Erasure, forget, restore
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.exclusive import holding
 from uniner_dist.run.run import list_runs
@@ -63,11 +63,9 @@ def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> 
 
     Raises:
         ConfigError: no id is given, or the file cannot be read.
+        UnreachableError: everything within reach was erased, but not everything is within reach.
     """
-    workdir = _workdir(workdir)
-    named = [*ids, *(_read_ids(file) if file else ())]
-    if not named:
-        raise ConfigError("--id or --ids: name at least one document")
+    workdir, named = _workdir(workdir), _named(ids, file)
     with holding(WorkdirLayout(workdir)):
         erasure = forget(workdir, named)
     if erasure.anything:
@@ -77,8 +75,36 @@ def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> 
         )
     else:
         say("there is no trace of these documents")
-    say("The corpus is yours: a document that still stands there comes back with the next run over it.")
+    for other in erasure.others:
+        say(f"workdir {other}: documents with some of these ids are of another corpus and have other texts; they stay")
+    say(
+        "The corpus is yours: a document that is still there stays away from now on, until its text changes or "
+        "`uniner-dist forget --restore` lets it come back."
+    )
+    if erasure.unreachable:
+        lines = "\n".join(f"- {line}" for line in erasure.unreachable)
+        raise UnreachableError(f"not everything could be visited; start the same command again when it can:\n{lines}")
     return erasure
+
+
+def run_restore(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> int:
+    """Let forgotten documents come back.
+
+    Raises:
+        ConfigError: no id is given, or the file cannot be read.
+    """
+    workdir, named = _workdir(workdir), _named(ids, file)
+    with holding(WorkdirLayout(workdir)):
+        back = restore(workdir, named)
+    say(f"{back:,} documents come back with the next run over a corpus that has them")
+    return back
+
+
+def _named(ids: Sequence[str], file: str | None) -> list[str]:
+    named = [*ids, *(_read_ids(file) if file else ())]
+    if not named:
+        raise ConfigError("--id or --ids: name at least one document")
+    return named
 
 
 def _workdir(path: str) -> str:

@@ -23,7 +23,7 @@ app = typer.Typer(
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
         "6 another process works on this run · 7 the quality gate stopped the run, nothing published · "
-        "8 a limit is reached, a higher one goes on · "
+        "8 a limit is reached, a higher one goes on · 9 an erasure could not reach every place · "
         "75 stopped on request, run again to resume."
     ),
 )

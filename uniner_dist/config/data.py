@@ -32,6 +32,11 @@ class OutputConfig(Section):
         description="rows of documents that the corpus no longer has: corpus removes those that earlier runs over the "
         "same corpus path published, keep removes none, all leaves this corpus alone in the output",
     )
+    other_types: Literal["keep", "remove"] = Field(
+        "keep",
+        description="rows of the corpus's documents with types that the run does not ask: keep leaves those of an "
+        "unchanged text, remove leaves none; those of an edited text go in any case",
+    )
 
 
 class PromptsConfig(Section):

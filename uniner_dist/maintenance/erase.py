@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -25,9 +26,13 @@ from uniner_dist.errors import RunHeldError
 from uniner_dist.maintenance.erase_gate import forget_in_gates
 from uniner_dist.maintenance.erase_output import LITTER_S, forget_in_output
 from uniner_dist.maintenance.erase_shards import forget_in_shards
+from uniner_dist.maintenance.same_documents import Target, find_documents
+from uniner_dist.maintenance.scope import Scope, find_scope
+from uniner_dist.prompts.corpus import ERASED
 from uniner_dist.reporting.html import write_page
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.answer_store import compacted_name, compaction_stem, list_stores, live_files, write_manifest
+from uniner_dist.storage.erased import erased_state, remember, take_off
 from uniner_dist.storage.filesystem import (
     exists,
     find_files,
@@ -41,12 +46,13 @@ from uniner_dist.storage.filesystem import (
     write_bytes,
     write_json,
 )
-from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.layout import RunLayout, StoreLayout, WorkdirLayout
 from uniner_dist.storage.lease import current_holder, hold
 from uniner_dist.storage.parquet_rows import Positions, erase, find_rows, without_rows
 from uniner_dist.storage.shards import read_shards
 
 _READERS = 16
+_COUNTS = ("annotations", "cells", "prompts", "places", "other_rows", "sampled")
 
 T = TypeVar("T")
 
@@ -61,47 +67,93 @@ class Erasure:
     places: int = 0  # passages of the documents, in all runs
     other_rows: int = 0  # of rejects and quarantine
     sampled: int = 0  # documents of quality gates' samples
+    others: tuple[str, ...] = ()  # workdirs with other documents of the same ids, which stay
+    unreachable: tuple[str, ...] = ()  # places that should have been visited, one sentence each
 
     @property
     def anything(self) -> bool:
         """Whether there was a trace of them."""
-        return any(vars(self).values())
+        return any(getattr(self, name) for name in _COUNTS)
 
 
 @dataclass(frozen=True)
-class _Trace:
-    """What a run knows of the documents: their passages, and those of them that other documents have too."""
+class Trace:
+    """What a run knows of the documents: those of their passages that other documents have too."""
 
-    run: Run
-    passages: frozenset[str]
+    target: Target
     shared: frozenset[str]
 
 
 def forget(workdir: str, ids: Sequence[str]) -> Erasure:
-    """Erase documents from all runs of a workdir, the stores that these use, and the outputs that they published to.
+    """Erase documents from everything that hangs together with a workdir, and remember that they stay away.
 
-    The caller holds the workdir. The corpus is not touched: a document that stays there comes back with the next run.
+    Visited are all runs of the workdir, the outputs that they published to, every store that they ever used, and the
+    other workdirs that used these stores. In another workdir a document is the same if its corpus is, or its text; what
+    only has the same id is somebody else's and stays (`Erasure.others`).
+
+    The caller holds the workdir. The corpus is not touched: a document that is still in it stays away until its text is
+    another one (see `storage.erased`).
 
     Args:
         ids: as strings; of a corpus with integer ids, their digits.
 
     Raises:
-        RunHeldError: somebody works on a run of the workdir, or on the store.
+        RunHeldError: somebody works on a run of a workdir, or on a store.
     """
-    runs = list(_load_runs(workdir))
-    for run in runs:
-        busy = current_holder(run.layout)
-        if busy:
-            raise RunHeldError(f"run {run.id}: {busy} works on it; wait for it or stop it first")
-    wanted = pa.array(sorted(set(ids)), pa.string())
-    sampled = sum(forget_in_gates(run, ids, forget) for run in runs)
+    scope, named = find_scope(workdir), sorted(set(ids))
     with ExitStack() as stack:
-        stores = [part for store in sorted({run.config.store_path for run in runs}) for part in list_stores(store)]
-        for part in stores:
+        for other in scope.workdirs[1:]:
+            stack.enter_context(hold(WorkdirLayout(other)))
+        runs = {place: list(_load_runs(place)) for place in scope.workdirs}
+        for run in [run for found in runs.values() for run in found]:
+            busy = current_holder(run.layout)
+            if busy:
+                raise RunHeldError(f"run {run.id}: {busy} works on it; wait for it or stop it first")
+        parts = [part for store in scope.stores for part in list_stores(store)]
+        for part in parts:
             stack.enter_context(hold(part))
-        erasure = _forget(workdir, runs, stores, wanted)
-    erasure.sampled = sampled
+        wanted, others = find_documents(runs, named)
+        _remember(scope, wanted, named)
+        sampled = 0
+        for target in wanted:
+            sampled += forget_in_gates(target.run, sorted(target.ids), partial(_forget_in_gate, parts))
+        erasure = _forget(wanted, parts)
+    erasure.sampled, erasure.others, erasure.unreachable = sampled, others, tuple(scope.unreachable)
     return erasure
+
+
+def restore(workdir: str, ids: Sequence[str]) -> int:
+    """Let erased documents come back with the next run over a corpus that has them; returns how many were remembered.
+
+    The caller holds the workdir.
+    """
+    scope = find_scope(workdir)
+    folders = [WorkdirLayout(place).erased for place in scope.workdirs]
+    folders += [StoreLayout(store, "").erased for store in scope.stores]
+    return max(take_off(folder, set(ids)) for folder in folders)
+
+
+def _forget_in_gate(parts: Sequence[StoreLayout], workdir: str, ids: Sequence[str]) -> Erasure:
+    """Erase documents from a quality gate's own workdir; the stores are held already."""
+    targets = [Target(run, frozenset(ids), texts={}) for run in _load_runs(workdir)]
+    return _forget(targets, parts)
+
+
+def _remember(scope: Scope, targets: Sequence[Target], ids: Sequence[str]) -> None:
+    """Put documents on the lists, with every text that any run knew them by.
+
+    A document that no run ever had is only on the list of the workdir that was named: elsewhere its id may be somebody
+    else's.
+    """
+    texts: dict[str, set[str]] = {doc_id: set() for doc_id in ids}
+    for target in targets:
+        for doc_id, hashes in target.texts.items():
+            texts[doc_id] |= hashes
+    known = {doc_id: hashes for doc_id, hashes in texts.items() if hashes}
+    remember(WorkdirLayout(scope.workdirs[0]).erased, texts)
+    places = [WorkdirLayout(place).erased for place in scope.workdirs[1:]]
+    for folder in [*places, *(StoreLayout(store, "").erased for store in scope.stores)]:
+        remember(folder, known)
 
 
 def _load_runs(workdir: str) -> Iterator[Run]:
@@ -114,41 +166,61 @@ def _load_runs(workdir: str) -> Iterator[Run]:
             remove(layout.root)
 
 
-def _forget(workdir: str, runs: Sequence[Run], stores: Sequence[StoreLayout], ids: pa.Array) -> Erasure:
+def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout]) -> Erasure:
     erasure = Erasure()
+    runs = [target.run for target in targets]
     shown = [run for run in runs if exists(run.layout.report_page)]
     for run in runs:
         remove(run.layout.report_page)  # it quotes documents
         remove_litter(run.layout.root)
-        if not exists(run.layout.prompts_summary):
+        if not exists(run.layout.shards):
             _begin_anew(run)
-    for output in sorted({run.config.output.path for run in runs}):
-        erasure.annotations += forget_in_output(output, ids, workdir)
-    passages = frozenset().union(*(_passages(run, ids) for run in runs))
-    traces = [_Trace(run, passages & _passages(run, ids), _shared(run, ids, passages)) for run in runs]
+    erasure.annotations += _forget_in_outputs(targets)
+    passages = frozenset().union(*(_passages(target.run, target.array) for target in targets))
+    traces = [Trace(target, _shared(target.run, target.array, passages)) for target in targets]
     alone = passages.difference(*(trace.shared for trace in traces))
-    for part in stores:
+    for part in parts:
         erasure.cells += _forget_in_store(part, pa.array(sorted(alone), pa.string()))
     for trace in traces:
-        own = pa.array(sorted(passages - trace.shared), pa.string())
-        if len(own) and exists(trace.run.layout.shards):
-            erasure.prompts += forget_in_shards(trace.run, own)
-        erasure.other_rows += _forget_rows(trace.run, ids)
+        run, own = trace.target.run, pa.array(sorted(passages - trace.shared), pa.string())
+        if len(own) and exists(run.layout.shards):
+            erasure.prompts += forget_in_shards(run, own)
+        erasure.other_rows += _forget_rows(run, trace.target.array)
     for run in runs:  # also the ones without these documents: what they rewrote of an output has rows of all
         for path in run.layout.between_stages:
             remove(path)
-    for run in runs:
-        erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], ids)
+    for target in targets:
+        run = target.run
+        erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], target.array)
         _recount(run)
     for run in shown:
         write_page(run, read_json(run.layout.report))
     return erasure
 
 
+def _forget_in_outputs(targets: Sequence[Target]) -> int:
+    """Erase documents from every output that a run with them published to."""
+    ids: dict[str, set[str]] = {}
+    workdirs: dict[str, str] = {}
+    for target in targets:
+        output = target.run.config.output.path
+        ids.setdefault(output, set()).update(target.ids)
+        workdirs.setdefault(output, target.run.layout.workdir)
+    return sum(
+        forget_in_output(output, pa.array(sorted(found), pa.string()), workdirs[output])
+        for output, found in sorted(ids.items())
+    )
+
+
 def _begin_anew(run: Run) -> None:
-    """A run in the middle of stage 1 may hold anything of its documents, and begins anew in any case."""
+    """A run in the middle of stage 1 may hold anything of its documents, and begins anew in any case.
+
+    One that was pruned is not in the middle of it, and has nothing left but its occurrences, which say what it had.
+    """
+    pruned = exists(run.layout.prompts_summary)
     for path in run.layout.of_stage_1:
-        remove(path)
+        if not (pruned and path == run.layout.occurrences):
+            remove(path)
 
 
 # -- passages ----------------------------------------------------------------------------------------------------------
@@ -240,17 +312,20 @@ def _erase_all(folder: str, column: Sequence[str], ids: pa.Array) -> int:
 def _recount(run: Run) -> None:
     """Let the summary of stage 1 say what is there."""
     layout = run.layout
+    if not exists(layout.prompts_summary):
+        return None
     if not exists(layout.shards):
-        return
+        return _note_erasures(run)
     summary, shards = read_json(layout.prompts_summary), read_shards(layout)
     places, first = _dataset(layout.occurrences), pads.field("passage") == 0
     reasons = _dataset(layout.rejects).to_table(columns=["reason"], use_threads=False)["reason"]
     rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
+    rejects |= {ERASED: summary["rejects"][ERASED]} if ERASED in summary["rejects"] else {}  # which are in no file
     prompts, asked = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked"))
     summary |= {
         "documents": places.count_rows(filter=first, use_threads=False),
         "rejects": {reason: rejects[reason] for reason in summary["rejects"] if reason in rejects},
-        "rejected": len(reasons),
+        "rejected": sum(rejects.values()),
         "split_documents": places.count_rows(filter=first & (pads.field("passages") > 1), use_threads=False),
         "passages": places.count_rows(use_threads=False),
         "unique_passages": int(pc.sum(shards["passages"]).as_py() or 0),
@@ -261,6 +336,13 @@ def _recount(run: Run) -> None:
         "estimated_tokens": int(pc.sum(shards["estimated_tokens"]).as_py() or 0),
     }
     write_json(layout.prompts_summary, summary | {"rows": summary["documents"] + summary["rejected"]})
+    return _note_erasures(run)
+
+
+def _note_erasures(run: Run) -> None:
+    """Let the summary of stage 1 say that the run is without the documents on the lists."""
+    summary = read_json(run.layout.prompts_summary)
+    write_json(run.layout.prompts_summary, summary | {"erased": erased_state(run.erased_lists)})
 
 
 def _dataset(path: str) -> pads.Dataset:

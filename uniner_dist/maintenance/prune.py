@@ -10,10 +10,11 @@ from __future__ import annotations
 import time
 
 from uniner_dist.run.run import list_runs, load_run
-from uniner_dist.storage.filesystem import exists, join, list_names, read_json, remove
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_json, remove
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import current_holder
 from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.parquet_rows import drop_values
 
 
 def prune(workdir: str, older_than_s: float) -> list[str]:
@@ -30,8 +31,18 @@ def prune(workdir: str, older_than_s: float) -> list[str]:
         # First the manifest: a run that is opened in the middle of this begins anew instead of missing shards.
         for path in sorted(payload, key=lambda path: path != layout.shards):
             remove(path)
-        pruned += [run_id] if payload else []
+        texts = _drop_texts(layout)
+        pruned += [run_id] if payload or texts else []
     return pruned
+
+
+def _drop_texts(layout: RunLayout) -> int:
+    """Take the passages of split documents out of the occurrences; returns in how many files there were any."""
+    try:
+        files = sorted(find_files(layout.occurrences, ".parquet"))
+    except FileNotFoundError:
+        return 0
+    return sum(drop_values(join(layout.occurrences, file), "text") for file in files)
 
 
 def _last_sign(layout: RunLayout) -> float:

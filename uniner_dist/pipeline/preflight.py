@@ -21,9 +21,11 @@ from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.check import check_model
 from uniner_dist.pipeline.first_texts import first_texts
-from uniner_dist.prompts.budget import passage_budget
+from uniner_dist.prompts.budget import MIN_PASSAGE_TOKENS, passage_budget
 from uniner_dist.run.run import Run, pin_run
-from uniner_dist.storage.filesystem import StorageError, absolute, is_local, list_names, open_fs
+from uniner_dist.spark.types import spark_type
+from uniner_dist.storage.control_files import Marker
+from uniner_dist.storage.filesystem import StorageError, absolute, is_local, list_names, open_fs, real_path
 from uniner_dist.storage.hive import folder_name, is_folder_name
 from uniner_dist.storage.layout import MARKER
 from uniner_dist.storage.marker import read_marker
@@ -31,8 +33,6 @@ from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
 log = logging.getLogger(__name__)
 
-#: A type whose question leaves less room than this for text is refused.
-_MIN_PASSAGE_TOKENS = 64
 #: Options whose value is a secret, such as spark.hadoop.fs.s3a.secret.key or hf_token.
 _SECRET = re.compile(r"secret|passw|access[._]?key|account\.key|api_?key|(^|[._])token$", re.IGNORECASE)
 
@@ -62,7 +62,7 @@ def check(config: Config) -> Snapshot:
     ]
     snapshot, texts = None, list[str]()
     try:
-        snapshot = take_snapshot(config.corpus.path)
+        snapshot = take_snapshot(absolute(config.corpus.path))
         problems += _check_columns(config, snapshot)
         texts = first_texts(config.corpus, snapshot)
         looks += [partial(_check_output, config, snapshot), partial(_check_labels, config, snapshot)]
@@ -183,9 +183,9 @@ def _check_places(config: Config) -> None:
 
 
 def _resolved(path: str) -> str:
-    """An absolute path that ends in a slash; one of an unknown kind as it is."""
+    """An absolute path without symbolic links that ends in a slash; one of an unknown kind as it is."""
     with contextlib.suppress(ConfigError):
-        path = absolute(path)
+        path = real_path(path)
     return path.rstrip("/") + "/"
 
 
@@ -210,13 +210,24 @@ def _check_output(config: Config, snapshot: Snapshot) -> None:
         "folder columns": (marker.partition_by, config.folders(snapshot.partitions)),
         "further columns": (marker.carried, config.carried(snapshot.partitions)),
     }
-    problems = []
+    problems = _other_types(config, snapshot, marker)
     for words, (theirs, ours) in wanted.items():
         if ours != theirs:
             shown = [", ".join(names) or "none" for names in (theirs, ours)]
             problems.append(f"--output {path}: its {words} are {shown[0]}, not {shown[1]}; choose another folder")
     if problems:
         raise ConfigError(problems)
+
+
+def _other_types(config: Config, snapshot: Snapshot, marker: Marker) -> list[str]:
+    """Columns of the output whose type is another one now: files of both types could not be read together."""
+    found = {field.name: field.type for field in snapshot.schema} | dict.fromkeys(snapshot.partitions, pa.string())
+    return [
+        f"--output {config.output.path}: its column {name} holds {theirs}, but the corpus's holds {ours}; write the "
+        "corpus as it was, or choose another folder"
+        for name, theirs in marker.types.items()
+        if name in found and (ours := spark_type(found[name]).simpleString()) != theirs
+    ]
 
 
 def _check_labels(config: Config, snapshot: Snapshot) -> None:
@@ -250,7 +261,7 @@ def _check_model(config: Config, texts: list[str]) -> None:
     if tokenizer.reason:
         log.warning(tokenizer.reason)
     budget = passage_budget(config, tokenizer)
-    if budget.whole < _MIN_PASSAGE_TOKENS:
+    if budget.whole < MIN_PASSAGE_TOKENS:
         raise ConfigError(
             f"types: the longest question leaves {budget.whole} tokens for text in a context of "
             f"{model.context_length(config.model)}; shorten it or lower model.max_tokens"

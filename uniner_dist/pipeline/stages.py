@@ -21,16 +21,18 @@ from uniner_dist.gate.verdict import has_passed
 from uniner_dist.pipeline.engines import require_engines
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.pipeline.preflight import open_run
+from uniner_dist.pipeline.renewal import can_be_mended, is_present, is_publishing, knows_other_erasures, renew
 from uniner_dist.reporting.live import LiveView, SparkWatch
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report, stopped_report, write_report
 from uniner_dist.run.earlier import usable_stores
 from uniner_dist.run.run import Run
+from uniner_dist.run.standing import claim_of, stands
 from uniner_dist.runtime.signals import StopRequest, uninterrupted
 from uniner_dist.storage.answer_store import is_empty
 from uniner_dist.storage.filesystem import exists, read_json, remove
 from uniner_dist.storage.lease import Holder
-from uniner_dist.storage.marker import is_current, read_marker
+from uniner_dist.storage.marker import read_marker
 
 #: Up to this much corpus the replicas load while Spark works; beyond it GPUs would wait for Spark, not Spark for GPUs.
 _OVERLAP_BYTES = 256 * 2**20
@@ -54,6 +56,11 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
     require_engines(config, "spark", "pool")
     say(f"run {run.id}: everything of it stands in {run.layout.root}")
     with working_on(run) as (holder, stop):
+        if is_publishing(run):
+            report = run_annotations(run, holder, say)
+            if is_published(run):
+                return report
+        renew(run, say, holder.check)
         if is_complete(run):
             run_prompts(run, say)
             note_start(run)
@@ -101,7 +108,8 @@ def plan(config: Config, say: Say = print) -> dict[str, Any]:
     if is_published(run):
         say(f"run {run.id} is finished; this is what it was planned to be")
         return dict(read_json(run.layout.plan))
-    with working_on(run):
+    with working_on(run) as (holder, _):
+        renew(run, say, holder.check)
         run_prompts(run, say)
         return make_plan(run)
 
@@ -117,7 +125,10 @@ def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
         with _spark(run, "prompts") as spark:
             summary = write_prompts(spark, run)
         make_plan(run)
-    rejected = sum(summary["rejects"].values())
+    rejected = sum(count for reason, count in summary["rejects"].items() if reason != "erased")
+    erased = summary["rejects"].get("erased", 0)
+    if erased:
+        say(f"prompts: {erased:,} documents of the corpus were erased, and stay away until their text changes")
     say(
         f"prompts: {summary['documents']:,} documents ({rejected:,} rows rejected), "
         f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards, "
@@ -186,20 +197,32 @@ def _complete(run: Run, pool: Any, holder: Holder, stop: StopRequest, say: Say) 
 
 
 def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
-    """Ask again what has no answer (refused prompts, killers) and publish the run anew. Returns the report."""
+    """Ask again what has no answer (refused prompts, killers) and publish the run anew. Returns the report.
+
+    A run that is the past, or whose rows a later one has replaced, only feeds the store: the next start of `annotate`
+    finds the answers there.
+    """
     with working_on(run) as (holder, stop):
+        present = is_present(run)
         if not exists(run.layout.retry):  # else an earlier retry was cut off, and goes on
-            if exists(run.layout.publication):
+            if present and exists(run.layout.publication):
                 run_annotations(run, holder, say)
             reopened = reopen(run)
-            if not reopened and is_published(run):
+            if not reopened and (is_published(run) or not present):
                 say("every prompt of this run has an answer; unparseable and cut-off answers would only come again")
-                return dict(read_json(run.layout.report))
+                return dict(read_json(run.layout.report)) if present else {}
             say(f"asking the unanswered prompts of {reopened:,} shards again")
         if not is_complete(run):
             with open_pool(run, stop) as pool:
                 _complete(run, pool, holder, stop, say)
-        report = run_annotations(run, holder, say, again=True)
+        if present:
+            report = run_annotations(run, holder, say, again=True)
+        else:
+            say(
+                f"run {run.id} is not what {run.config.output.path} holds now, so nothing was published: its answers "
+                "are in the store, where the next start of annotate finds them"
+            )
+            report = {}
         remove(run.layout.retry)
         return report
 
@@ -213,11 +236,13 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     if not again and is_published(run):
         return _finished(run, say)
     require_engines(run.config, "spark")
-    from uniner_dist.annotations import publish, write_annotations, write_card
+    from uniner_dist.annotations import check_present, publish, write_annotations, write_card
     from uniner_dist.gate.before_publish import check_staged, close_gate
 
     marker = read_marker(run.config.output.path)
-    again = again or (marker is not None and run.id in marker.runs and not is_current(marker, run.id))
+    check_present(run, marker)
+    again = again or exists(run.layout.renewed)
+    again = again or (marker is not None and run.id in marker.runs and not stands(marker, run.id, claim_of(run)))
     if again:
         remove(run.layout.report)
     check = holder.check if holder is not None else lambda: None
@@ -237,6 +262,7 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     prompts = read_json(run.layout.prompts_summary)
     report = build_report(run, prompts, read_attempts(run), summary, publication, gate)
     write_report(run, report)
+    remove(run.layout.renewed)
     return report
 
 
@@ -271,7 +297,10 @@ def _finished(run: Run, say: Say) -> dict[str, Any]:
 
 
 def is_published(run: Run) -> bool:
-    """Whether the output has this run's rows wholly and as the corpus is now, and its report stands."""
-    if not is_current(read_marker(run.config.output.path), run.id) or not exists(run.layout.report):
+    """Whether the output holds what this run would publish now, and its report is there."""
+    marker = read_marker(run.config.output.path)
+    if not stands(marker, run.id, claim_of(run)) or not exists(run.layout.report):
+        return False
+    if exists(run.layout.renewed) or knows_other_erasures(run) or can_be_mended(run):
         return False
     return read_json(run.layout.report)["publication"] is not None

@@ -20,6 +20,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import connector_path, read_table
 from uniner_dist.spark.types import column, spark_type
 from uniner_dist.storage import hive as folders
+from uniner_dist.storage.erased import read_erased
 from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
 
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
@@ -31,8 +32,14 @@ _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 #: A folder such as `domain=`, as pyarrow and pandas write the empty string; Spark refuses to read it.
 _EMPTY_FOLDER = re.compile(r"=/")
 
+#: A reason of which nothing is written: the document was erased on request, and has not changed since.
+ERASED = "erased"
+
 #: Why a row of the corpus cannot be used.
-REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "unfit_for_folder", "duplicate_id")
+REASONS = (
+    *("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text"),
+    *("unfit_for_folder", ERASED, "duplicate_id"),
+)
 
 
 def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
@@ -91,7 +98,32 @@ def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
     for name in _string_folders(corpus.schema["document"].dataType, run):
         if name not in run.corpus_partitions:  # those were folders already
             reason = reason.when(~_fits_folder(name, F.col("document").getField(name)), "unfit_for_folder")
-    return corpus.withColumn("reason", reason)
+    return (
+        _without_erased(corpus, run)
+        .withColumn("reason", F.when(F.col("erased"), ERASED).otherwise(reason))
+        .drop("erased")
+    )
+
+
+def _without_erased(corpus: DataFrame, run: Run) -> DataFrame:
+    """Add `erased`: whether a row is a document that was erased, with the text that it had (see `storage.erased`)."""
+    spark, doc_id = corpus.sparkSession, document_id(run).cast("string")
+    text_hash = F.substring(F.sha2(F.col("text").cast("binary"), 256), 1, 32)
+    erased = F.lit(False)
+    lists = [found for folder in run.erased_lists if (found := read_erased(folder)) is not None]
+    for number, found in enumerate(lists):
+        kinds = (
+            (found.without_text, F.concat(F.lit(f"{found.salt}::"), doc_id)),
+            (found.with_text, F.concat(F.lit(f"{found.salt}:"), text_hash, F.lit(":"), doc_id)),
+        )
+        for kind, (hashes, value) in enumerate(kinds):
+            if hashes:
+                key = f"erased_{number}_{kind}"
+                rows = spark.createDataFrame([(one,) for one in hashes], f"{key} string")
+                hashed = F.substring(F.sha2(value.cast("binary"), 256), 1, 32)
+                corpus = corpus.join(F.broadcast(rows), hashed == F.col(key), "left")
+                erased = erased | F.col(key).isNotNull()
+    return corpus.withColumn("erased", erased).drop(*[name for name in corpus.columns if name.startswith("erased_")])
 
 
 def _string_folders(columns: Any, run: Run) -> list[str]:
@@ -147,7 +179,7 @@ def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFram
 
     Strings are made readable (invalid bytes become U+FFFD), because no reader opens a file with invalid ones.
     """
-    bad = corpus.where("reason IS NOT NULL")
+    bad = corpus.where(F.col("reason").isNotNull() & (F.col("reason") != ERASED))
     if repeats is not None:
         usable = corpus.where("reason IS NULL")
         twice = usable.join(repeats, ["file", "row"], "left_semi").withColumn("reason", F.lit("duplicate_id"))

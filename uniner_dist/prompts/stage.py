@@ -41,6 +41,8 @@ from uniner_dist.spark.datasets import map_in_arrow, read_table, write_rows, wri
 from uniner_dist.spark.parallel import at_once
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import spark_schema
+from uniner_dist.storage.answer_store import store_state
+from uniner_dist.storage.erased import erased_state
 from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
 from uniner_dist.storage.shards import write_shards
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
@@ -101,6 +103,11 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     tokenizer_json = model.load_tokenizer_json(run.config.model)
     tokenizer = PromptTokenizer.from_json(tokenizer_json, get_template(run.config.model.template))
     budget = passage_budget(run.config, tokenizer)
+    now = {
+        "store": {"path": run.config.store_path, "state": store_state(run.store, run.id)},
+        "erased": erased_state(run.erased_lists),
+        "whole_text_tokens": budget.whole,
+    }
     snapshot = take_snapshot(run.config.corpus.path)
     raw = rows.read_corpus(spark, run, snapshot)
     with_reason = rows.with_reason(raw, run)
@@ -118,7 +125,7 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     totals, manifest = at_once(
         spark, lambda: _count(places), lambda: _write_shards(spark, run, passages, places, count, packing)
     )
-    summary = _summarise(totals, survey, rejects, manifest)
+    summary = _summarise(totals, survey, rejects, manifest) | now
     _check(run, summary, snapshot)
     write_json(run.layout.prompts_summary, summary)
     write_shards(run.layout, manifest)
@@ -165,7 +172,7 @@ def _write_rejects(
     if repeated:
         counts["duplicate_id"] = repeated
     rejected = rows.rejected(corpus, run, repeats)
-    write_rows(rejected, run.layout.rejects, empty=not counts)
+    write_rows(rejected, run.layout.rejects, empty=not counts.keys() - {rows.ERASED})
     return {reason: counts[reason] for reason in rows.REASONS if reason in counts}
 
 

@@ -62,6 +62,8 @@ def make_plan(run: Run) -> dict[str, Any]:
         "gpu_hours": asdict(hours) if hours else None,
         "money": asdict(hours.scaled(price)) if hours and price is not None else None,
         "price_per_gpu_hour": price,
+        "whole_text_tokens": summary.get("whole_text_tokens"),
+        "whole_text_tokens_before": _whole_text_tokens_before(run),
     }
     write_json(run.layout.plan, plan)
     return plan
@@ -136,6 +138,21 @@ def _attempts(run: Run) -> Iterator[dict[str, Any]]:
         if other.fingerprint == run.fingerprint and _gpus(other) == _gpus(run):
             for name in list_names(layout.attempts):
                 yield read_json(join(layout.attempts, name))
+
+
+def _whole_text_tokens_before(run: Run) -> int | None:
+    """The most tokens of a text that the workdir's runs of the same fingerprint and context took whole."""
+    found = []
+    for run_id in list_runs(run.layout.workdir):
+        layout = RunLayout(run.layout.workdir, run_id)
+        if run_id != run.id and exists(layout.prompts_summary):
+            pinned = read_json(layout.config)
+            if (pinned["fingerprint"], pinned["config"]["model"]["max_model_len"]) == (
+                run.fingerprint,
+                run.config.model.max_model_len,
+            ):
+                found.append(int(read_json(layout.prompts_summary).get("whole_text_tokens") or 0))
+    return max(found, default=0) or None
 
 
 def _answered(run: Run) -> int:

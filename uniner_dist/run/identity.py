@@ -48,6 +48,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
     """Name of the run: the same command over the same corpus resumes, anything else is another run.
 
     Args:
+        config: with absolute paths (`storage.filesystem.absolute`).
         snapshot: hash over the corpus's files (`uniner_dist.storage.snapshot`).
     """
     plan = {
@@ -55,7 +56,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
         "fingerprint": fingerprint,
         "snapshot": snapshot,
         "corpus": config.corpus.model_dump(),
-        "output": config.output.model_dump(exclude={"max_records_per_file", "language", "removed_documents"}),
+        "output": config.output.model_dump(include={"path", "partition_by"}),
         "types": [entity_type.model_dump() for entity_type in config.types],
         "prompts": config.prompts.model_dump(),
         "max_model_len": config.model.max_model_len,

@@ -7,17 +7,19 @@ the same corpus opens the same run and so resumes it; anything else is another r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass, field, replace
 
 from uniner_dist import model
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.run import identity as keys
+from uniner_dist.run.registry import register
 from uniner_dist.storage.containment import is_link
 from uniner_dist.storage.control_files import ControlFileError, LatestRun, PinnedRun, read_control, write_control
 from uniner_dist.storage.control_files.forms import RUN_ID, has_form
-from uniner_dist.storage.filesystem import StorageError, absolute, exists, join, list_names
+from uniner_dist.storage.filesystem import StorageError, absolute, exists, join, list_names, real_path, write_json
 from uniner_dist.storage.layout import RunLayout, StoreLayout, WorkdirLayout
 from uniner_dist.storage.snapshot import Snapshot
 
@@ -39,6 +41,8 @@ class Run:
     corpus_bytes: int
     corpus_partitions: tuple[str, ...]  # Hive folder columns of the corpus
     snapshot: str = ""  # hash over the corpus's files
+    corpus_real: str = ""  # path of the corpus without symbolic links
+    opened_at: float = field(default=0.0, compare=False)  # when the corpus was last found like this, since the epoch
 
     @property
     def id(self) -> str:
@@ -49,6 +53,11 @@ class Run:
     def store(self) -> StoreLayout:
         """Where answers of this fingerprint are shared."""
         return StoreLayout(self.config.store_path, self.fingerprint)
+
+    @property
+    def erased_lists(self) -> tuple[str, str]:
+        """Folders of the lists of documents that were erased and stay away: the workdir's and the store's."""
+        return WorkdirLayout(self.layout.workdir).erased, self.store.erased
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -73,6 +82,9 @@ def pin_run(config: Config, snapshot: Snapshot) -> Run:
     run_id = keys.run_id(config, fingerprint, snapshot.digest)
     run = _build(config, RunLayout(config.workdir_path, run_id), identity, fingerprint, snapshot)
     _pin(run)
+    register(config.workdir_path, config.store_path)
+    if exists(run.layout.shards) and _latest(config.workdir_path) != run.id:
+        write_json(run.layout.stale, {"since": run.opened_at})
     write_control(WorkdirLayout(config.workdir_path).latest, LatestRun(run_id=run_id))
     return run
 
@@ -88,8 +100,8 @@ def load_run(workdir: str, run_id: str | None = None) -> Run:
     """
     workdir = absolute(workdir)
     known = list_runs(workdir)
-    if run_id == LATEST and exists(WorkdirLayout(workdir).latest):
-        run_id = read_control(WorkdirLayout(workdir).latest, LatestRun).run_id
+    if run_id == LATEST:
+        run_id = _latest(workdir) or LATEST
     if run_id is None:
         if len(known) != 1:
             found = ", ".join(known) if known else "none"
@@ -139,6 +151,8 @@ def _from_pinned(layout: RunLayout, pinned: PinnedRun) -> Run:
         corpus_bytes=pinned.corpus_bytes,
         corpus_partitions=pinned.corpus_partitions,
         snapshot=pinned.snapshot or "",
+        corpus_real=pinned.corpus_real or config.corpus.path,
+        opened_at=pinned.opened_at,
     )
 
 
@@ -156,6 +170,12 @@ def list_runs(workdir: str) -> list[str]:
     return [name for name in list_names(folder) if has_form(RUN_ID, name) and not is_link(join(folder, name))]
 
 
+def _latest(workdir: str) -> str | None:
+    """Id of the run that was opened last."""
+    path = WorkdirLayout(workdir).latest
+    return read_control(path, LatestRun).run_id if exists(path) else None
+
+
 def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, snapshot: Snapshot) -> Run:
     return Run(
         config=config,
@@ -168,6 +188,8 @@ def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, s
         corpus_bytes=snapshot.total_bytes,
         corpus_partitions=snapshot.partitions,
         snapshot=snapshot.digest,
+        corpus_real=real_path(config.corpus.path),
+        opened_at=time.time(),
     )
 
 
@@ -197,6 +219,8 @@ def _pin(run: Run) -> None:
         corpus_files=run.corpus_files,
         corpus_bytes=run.corpus_bytes,
         corpus_partitions=run.corpus_partitions,
+        corpus_real=run.corpus_real or None,
+        opened_at=run.opened_at,
         config=run.config.model_dump(mode="json"),
     )
     try:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from uniner_dist.core.hashing import digest
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
 from uniner_dist.storage.control_files import StoreManifest, read_control, write_control
 from uniner_dist.storage.filesystem import join, list_names, remove, write_bytes
@@ -80,6 +81,12 @@ def live_files(layout: StoreLayout) -> list[str]:
     return [name for name in names if name not in replaced and (name in added or not name.startswith(COMPACTED))]
 
 
+def store_state(layout: StoreLayout, but: str) -> str:
+    """Hash over the names of the files that hold the store's answers now, without those of one run."""
+    names = [name for name in live_files(layout) if not name.startswith(f"{but}-")]
+    return digest({"files": names})
+
+
 def is_empty(layout: StoreLayout) -> bool:
     """Whether there is nothing to reuse."""
     return not list_names(layout.cells)
@@ -102,7 +109,7 @@ def write_manifest(layout: StoreLayout, added: Iterable[str], replaced: Iterable
 
 def list_stores(store: str) -> list[StoreLayout]:
     """The store's parts: one per fingerprint."""
-    return [StoreLayout(store, name) for name in list_names(store)]
+    return [StoreLayout(store, name) for name in list_names(store) if not name.startswith("_")]
 
 
 def compacted_name(stem: str, number: int) -> str:

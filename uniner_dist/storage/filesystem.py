@@ -118,9 +118,27 @@ def is_local(fs: Any) -> bool:
 
 
 def absolute(path: str) -> str:
-    """The same place, independent of the working directory: local paths become absolute, URLs stay."""
+    """The same place, independent of the working directory and of how it is spelled.
+
+    Local paths become absolute, without `.`, `..` and repeated slashes; symbolic links stay, except before `..`, which
+    is the parent of what they point to. URLs stay as they are: to an object store `a//b` is another key than `a/b`.
+    """
     fs, stripped = open_fs(path)
-    return stripped if is_local(fs) else path.rstrip("/")
+    return _normal(stripped) if is_local(fs) else path.rstrip("/")
+
+
+def real_path(path: str) -> str:
+    """A local path, absolute and without symbolic links; a URL as it is."""
+    fs, stripped = open_fs(path)
+    return os.path.realpath(stripped) if is_local(fs) else path.rstrip("/")
+
+
+def _normal(path: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        end = len(parts) - parts[::-1].index("..")
+        parts = [os.path.realpath("/" + "/".join(parts[:end])).strip("/"), *parts[end:]]
+    return "/" + "/".join(part for part in parts if part)
 
 
 def url_of(url: str, stripped: str, name: str) -> str:

@@ -192,6 +192,16 @@ class RunLayout:
         return join(self.root, "quarantine")
 
     @property
+    def renewed(self) -> str:
+        """There from the moment that the run is planned anew until what comes of it is published."""
+        return join(self.root, "renewed.json")
+
+    @property
+    def stale(self) -> str:
+        """There when other runs of the workdir were opened since this one was planned, until it is planned anew."""
+        return join(self.root, "stale.json")
+
+    @property
     def report(self) -> str:
         """What ran and what came out, JSON."""
         return join(self.root, "report.json")
@@ -300,6 +310,16 @@ class WorkdirLayout:
         """Files of outputs without the rows of erased documents, and the journals of that, while it is done."""
         return join(self.workdir, "forgetting")
 
+    @property
+    def erased(self) -> str:
+        """The list of documents that were erased and stay away, see `storage.erased`."""
+        return join(self.workdir, "erased")
+
+    @property
+    def stores(self) -> str:
+        """Every store that a run of this workdir ever used, one JSON each."""
+        return join(self.workdir, "stores")
+
 
 @dataclass(frozen=True)
 class OutputLayout:
@@ -371,3 +391,13 @@ class StoreLayout:
     def holders(self) -> str:
         """The lease of who changes this part of the store other than by adding to it."""
         return join(self.root, "holders")
+
+    @property
+    def erased(self) -> str:
+        """The list of documents that were erased and stay away, for all fingerprints."""
+        return join(self.store, "_erased")
+
+    @property
+    def workdirs(self) -> str:
+        """Every workdir whose runs ever used the store, one JSON each."""
+        return join(self.store, "_workdirs")

@@ -13,10 +13,12 @@ def write_prompts(config: Config) -> None:
     """Stage 1 alone (Spark): read the corpus, write prompts shards. Prints the run's id for the other stages."""
     from uniner_dist.pipeline.exclusive import working_on
     from uniner_dist.pipeline.preflight import open_run
+    from uniner_dist.pipeline.renewal import renew
     from uniner_dist.pipeline.stages import run_prompts
 
     run = open_run(config)
-    with working_on(run):
+    with working_on(run) as (holder, _):
+        renew(run, say, holder.check)
         run_prompts(run, say)
     print(run.id)
 
@@ -67,4 +69,6 @@ def retry(workdir: WorkdirArgument, run: RunName = None) -> None:
     from uniner_dist.reporting.terminal import print_report
     from uniner_dist.run.run import load_run
 
-    print_report(retry_quarantine(load_run(workdir, run), say))
+    report = retry_quarantine(load_run(workdir, run), say)
+    if report:
+        print_report(report)

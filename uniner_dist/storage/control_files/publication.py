@@ -14,6 +14,7 @@ from uniner_dist.storage.control_files.forms import (
     Name,
     ParquetName,
     RunId,
+    Seconds,
     StoredPath,
     StoredSource,
 )
@@ -32,6 +33,9 @@ class PublishedRun(ControlFile):
         types: labels.
         order: number of the publication among those of the output.
         times_published: so often the same run has published.
+        corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see `run.standing.Claim`.
+        touched: runs of which it replaced or removed rows; None in markers of earlier releases.
+        met: runs that had rows of its documents, those of `touched` among them.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -42,11 +46,19 @@ class PublishedRun(ControlFile):
     times_published: Count = 1
     published_at: str = ""
     text_column: Name = "text"
+    corpus_real: StoredSource | None = None
+    corpus_state: str = ""
+    opened_at: Seconds = 0.0
+    removed_documents: Literal["corpus", "keep", "all"] = "corpus"
+    other_types: Literal["keep", "remove"] = "keep"
+    touched: tuple[RunId, ...] | None = None
+    met: tuple[RunId, ...] = ()
     rows: Count = 0
     documents: Count = 0
     files: Count = 0
     rows_replaced: Count = 0
     rows_removed: Count = 0
+    rows_of_other_types_removed: Count = 0
     files_rewritten: Count = 0
     model: str = "unknown"
     model_identity: str = "unknown"
@@ -68,6 +80,7 @@ class Marker(ControlFile):
     Attributes:
         placeholder: the file without rows that an empty dataset consists of.
         publishing: the journal of a change that was not finished yet.
+        types: Spark's types of the id column and the carried ones, by name.
     """
 
     dataset: Literal["uniner-dist annotations"] = "uniner-dist annotations"
@@ -75,6 +88,7 @@ class Marker(ControlFile):
     id_column: Name
     partition_by: tuple[Name, ...] = ()
     carried: tuple[Name, ...] = ()
+    types: dict[Name, str] = Field(default_factory=dict)
     runs: dict[RunId, PublishedRun] = Field(default_factory=dict)
     placeholder: DataFileName | None = None
     publishing: JournalPath | None = None

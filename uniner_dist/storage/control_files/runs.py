@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from uniner_dist.storage.control_files.forms import Count, Fingerprint, Name, RunId, StoredBase
+from uniner_dist.storage.control_files.forms import Count, Fingerprint, Name, RunId, Seconds, StoredBase, StoredSource
 from uniner_dist.storage.control_files.reading import ControlFile
 
 
@@ -13,12 +13,16 @@ class PinnedRun(ControlFile):
 
     Attributes:
         snapshot: hash over the corpus's files, from which the run's id follows.
+        corpus_real: path of the corpus without symbolic links.
+        opened_at: when the corpus was last found like this.
         config: the tree of the configuration, to be validated as any other.
     """
 
     run_id: RunId
     fingerprint: Fingerprint
     snapshot: Fingerprint | None = None
+    corpus_real: StoredSource | None = None
+    opened_at: Seconds = 0.0
     model_name: Name
     model_identity: Name
     corpus_base: StoredBase = ""
