@@ -22,7 +22,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from uniner_dist.annotations.documents import QUARANTINE_COLUMNS
-from uniner_dist.errors import RunHeldError
+from uniner_dist.errors import ConfigError, RunHeldError
 from uniner_dist.maintenance.erase_gate import forget_in_gates
 from uniner_dist.maintenance.erase_output import LITTER_S, forget_in_output
 from uniner_dist.maintenance.erase_shards import forget_in_shards
@@ -34,6 +34,7 @@ from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.answer_store import compacted_name, compaction_stem, list_stores, live_files, write_manifest
 from uniner_dist.storage.erased import erased_state, remember, take_off
 from uniner_dist.storage.filesystem import (
+    StorageError,
     exists,
     find_files,
     join,
@@ -104,7 +105,7 @@ def forget(workdir: str, ids: Sequence[str]) -> Erasure:
     with ExitStack() as stack:
         for other in scope.workdirs[1:]:
             stack.enter_context(hold(WorkdirLayout(other)))
-        runs = {place: list(_load_runs(place)) for place in scope.workdirs}
+        runs = {workdir: list(_load_runs(workdir))} | _load_other_runs(scope)
         for run in [run for found in runs.values() for run in found]:
             busy = current_holder(run.layout)
             if busy:
@@ -154,6 +155,17 @@ def _remember(scope: Scope, targets: Sequence[Target], ids: Sequence[str]) -> No
     places = [WorkdirLayout(place).erased for place in scope.workdirs[1:]]
     for folder in [*places, *(StoreLayout(store, "").erased for store in scope.stores)]:
         remember(folder, known)
+
+
+def _load_other_runs(scope: Scope) -> dict[str, list[Run]]:
+    """The runs of the other workdirs; one whose files are damaged keeps nothing from being erased elsewhere."""
+    runs = {}
+    for place in scope.workdirs[1:]:
+        try:
+            runs[place] = list(_load_runs(place))
+        except (ConfigError, StorageError) as error:
+            scope.unreachable.append(f"workdir {place} cannot be read: {error}")
+    return runs
 
 
 def _load_runs(workdir: str) -> Iterator[Run]:

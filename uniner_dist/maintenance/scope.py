@@ -13,7 +13,7 @@ from functools import partial
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.registry import entry_of_store, entry_of_workdir, serves, stores_of, uses, workdirs_of
 from uniner_dist.run.run import list_runs
-from uniner_dist.storage.filesystem import StorageError, exists, join, read_json
+from uniner_dist.storage.filesystem import StorageError, exists, join, read_json, real_path
 from uniner_dist.storage.layout import RunLayout
 
 
@@ -37,11 +37,11 @@ def find_scope(workdir: str) -> Scope:
     scope, waiting = Scope(), [workdir]
     while waiting:
         place = waiting.pop(0)
-        if place in scope.workdirs:
+        if _is_among(place, scope.workdirs):
             continue
         scope.workdirs.append(place)
         for store in _stores(place):
-            if store not in scope.stores and _is_store_there(scope, place, store):
+            if not _is_among(store, scope.stores) and _is_store_there(scope, place, store):
                 scope.stores.append(store)
                 waiting += _other_workdirs(scope, store)
     scope.unreachable = list(dict.fromkeys(scope.unreachable))
@@ -58,10 +58,15 @@ def _other_workdirs(scope: Scope, store: str) -> list[str]:
     return [
         other
         for other in served
-        if other not in scope.workdirs
+        if not _is_among(other, scope.workdirs)
         and not any(other.startswith(f"{outer.rstrip('/')}/") for outer in served)
         and _reached(scope, f"workdir {other}", entry_of_workdir(store, other), partial(uses, other, store))
     ]
+
+
+def _is_among(place: str, places: list[str]) -> bool:
+    """Whether a place is one of some, under whatever name."""
+    return real_path(place) in map(real_path, places)
 
 
 def _stores(workdir: str) -> list[str]:

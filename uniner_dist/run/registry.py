@@ -7,7 +7,7 @@ workdir. One small file for each pair, which nothing ever changes.
 from __future__ import annotations
 
 from uniner_dist.core.hashing import digest
-from uniner_dist.storage.filesystem import exists, join, list_names, read_json, write_json
+from uniner_dist.storage.filesystem import exists, join, list_names, read_json, real_path, write_json
 from uniner_dist.storage.layout import StoreLayout, WorkdirLayout
 
 
@@ -30,13 +30,13 @@ def workdirs_of(store: str) -> list[str]:
 
 
 def serves(store: str, workdir: str) -> bool:
-    """Whether the store is there and knows the workdir."""
-    return exists(_entry(_workdirs(store), workdir))
+    """Whether the store is there and knows the workdir, by this name or by another one of the same place."""
+    return exists(_entry(_workdirs(store), workdir)) or _holds(workdirs_of(store), workdir)
 
 
 def uses(workdir: str, store: str) -> bool:
-    """Whether the workdir is there and knows the store."""
-    return exists(_entry(WorkdirLayout(workdir).stores, store))
+    """Whether the workdir is there and knows the store, by this name or by another one of the same place."""
+    return exists(_entry(WorkdirLayout(workdir).stores, store)) or _holds(stores_of(workdir), store)
 
 
 def entry_of_workdir(store: str, workdir: str) -> str:
@@ -47,6 +47,10 @@ def entry_of_workdir(store: str, workdir: str) -> str:
 def entry_of_store(workdir: str, store: str) -> str:
     """The file by which a workdir knows a store; without it the store is forgotten."""
     return _entry(WorkdirLayout(workdir).stores, store)
+
+
+def _holds(places: list[str], place: str) -> bool:
+    return real_path(place) in map(real_path, places)
 
 
 def _workdirs(store: str) -> str:
