@@ -50,7 +50,8 @@ class PromptsConfig(Section):
         512,
         ge=64,
         description="texts that do not fit the context are split into passages of at most this many of their tokens: "
-        "the model was trained on short ones, and an answer has room for some dozens of mentions only",
+        "training cut conversations at 1,024 tokens, the authors' command refuses texts above 512, and an answer has "
+        "room for some dozens of mentions only",
     )
     overlap_tokens: int = Field(64, ge=0, description="tokens shared by neighbouring passages of a long document")
 

@@ -197,7 +197,10 @@ def _begins_with_bos(processor: Any) -> bool:
 def _by_transformers(source: ModelSource, config: ModelConfig) -> str:
     """What transformers makes of a tokenizer that is of neither kind."""
     known = ("vocab.json", "vocab.txt", "merges.txt", "tokenizer.tiktoken", "spiece.model", _MODEL)
-    if not source.is_partial and not any(name in source.sizes() for name in known) and not config.trust_remote_code:
+    has_any = any(name in source.sizes() for name in known) or config.trust_remote_code
+    if not has_any and source.is_partial:
+        return _decoded(source, source.read(_JSON))  # mostly says that nobody has it
+    if not has_any:
         raise ConfigError(f"{source.title}: has no tokenizer: neither tokenizer.json nor tokenizer.model is there")
     place, revision = source.loadable()
     try:

@@ -66,8 +66,12 @@ def benchmark(
     model: ModelOption = None,
     config: ConfigFiles = None,
     overrides: Set = None,
+    templates: Annotated[
+        str | None, typer.Option(help="Prompt templates to compare, by name, with commas between them.")
+    ] = None,
 ) -> None:
     """The authors' table: annotate and score every data set of a folder with its own types."""
     from uniner_dist.cli.evaluation import run_benchmark_command
 
-    run_benchmark_command(data, output, model, config or (), overrides or (), say)
+    names = tuple(name.strip() for name in (templates or "").split(",") if name.strip())
+    run_benchmark_command(data, output, model, config or (), overrides or (), names, say)
