@@ -147,7 +147,7 @@ def test_three_jobs_on_two_clusters_share_nothing_but_the_storage(
         where = ["--workdir", "s3://bucket/work"]
         joined = ["--set", f"ray.address={head.address}"]
         run([*submit, f"{ROOT}/jobs/prompts.py", *places, *where, *SCRIPTED, *joined])
-        run([sys.executable, f"{ROOT}/jobs/completions.py", *where])
+        run([sys.executable, f"{ROOT}/jobs/completions.py", *where, *joined])
         run([*submit, f"{ROOT}/jobs/annotations.py", *where])
         assert rows_on_store("s3://bucket/out") == local_rows
         assert not head.tripped.exists(), "somebody called for Java on Ray's machine"

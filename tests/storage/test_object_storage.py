@@ -135,24 +135,24 @@ def test_a_committed_shard_is_whole_or_not_there_and_a_sick_store_never_takes_it
     table = completions(['["A"]', "[]", None])
     s3.plan = always("503", "PUT")
     with pytest.raises(StorageError):
-        write_completions(layout.completions_file("s1"), "s1", "f", table)
+        write_completions(layout.completions_file("00000-0001"), "00000-0001", "f", table)
     s3.plan = lambda method, path: None
     assert committed_shards(layout) == set()
-    assert write_completions(layout.completions_file("s1"), "s1", "f", table)
+    assert write_completions(layout.completions_file("00000-0001"), "00000-0001", "f", table)
     s3.plan = lambda method, path: "500" if "s1.parquet" in path else None
     with pytest.raises(StorageError):
-        verified_shards(layout, {"s1": 3}, "f")
+        verified_shards(layout, {"00000-0001": 3}, "f")
     s3.plan = at_random(0.2, seed=1, faults=["500", "cut", "half"])
-    assert verified_shards(layout, {"s1": 3}, "f") == {"s1"}
-    assert read_completions(layout.completions_file("s1"), "s1", "f", rows=3).equals(table)
+    assert verified_shards(layout, {"00000-0001": 3}, "f") == {"00000-0001"}
+    assert read_completions(layout.completions_file("00000-0001"), "00000-0001", "f", rows=3).equals(table)
 
 
 def test_a_partial_object_is_recognised(s3: FlakyProxy) -> None:
     layout = RunLayout("s3://bucket/partial", "r")
-    write_completions(layout.completions_file("s1"), "s1", "f", completions(["[]"]))
-    whole = read_bytes(layout.completions_file("s1"))
-    write_bytes(layout.completions_file("s1"), whole[:-20])
-    assert verified_shards(layout, {"s1": 1}, "f") == set()
+    write_completions(layout.completions_file("00000-0001"), "00000-0001", "f", completions(["[]"]))
+    whole = read_bytes(layout.completions_file("00000-0001"))
+    write_bytes(layout.completions_file("00000-0001"), whole[:-20])
+    assert verified_shards(layout, {"00000-0001": 1}, "f") == set()
     assert committed_shards(layout) == set()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from uniner_dist import demo, model
 from uniner_dist.cli.app import main
+from uniner_dist.config.caller import OWNED, Caller
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.core.hashing import passage_id
@@ -69,7 +70,9 @@ def test_a_workdir_without_runs_has_no_latest_run(tmp_path: Path) -> None:
 def test_parallelism_changes_neither_run_nor_fingerprint(tree: dict[str, Any], dotted: str, value: Any) -> None:
     first, second = open_run(validate_tree(tree)), open_run(changed(tree, dotted, value))
     assert (first.id, first.fingerprint) == (second.id, second.fingerprint)
-    assert load_run(first.config.workdir_path).config == second.config, "the last start's settings are pinned"
+    caller = Caller(changed(tree, dotted, value))
+    again = load_run(first.config.workdir_path, caller=caller, uses=OWNED)
+    assert again.config == second.config, "the last start's settings are pinned"
 
 
 @pytest.mark.parametrize(

@@ -66,13 +66,13 @@ def test_hidden_files_are_not_found_but_hive_folders_that_begin_with_an_undersco
 
 def test_a_committed_shard_reads_back_and_anything_else_is_recognised(tmp_path: Path) -> None:
     layout = RunLayout(str(tmp_path), "r")
-    path = layout.completions_file("s1")
+    path = layout.completions_file("00000-0001")
     table = completions(['["A"]', "[]", None])
-    assert write_completions(path, "s1", "f", table)
-    assert not write_completions(path, "s1", "f", table), "the first writer wins"
-    assert read_completions(path, "s1", "f", rows=3).equals(table)
-    assert committed_shards(layout) == {"s1"}
-    for shard, fingerprint, rows in (("s2", "f", 3), ("s1", "g", 3), ("s1", "f", 4)):
+    assert write_completions(path, "00000-0001", "f", table)
+    assert not write_completions(path, "00000-0001", "f", table), "the first writer wins"
+    assert read_completions(path, "00000-0001", "f", rows=3).equals(table)
+    assert committed_shards(layout) == {"00000-0001"}
+    for shard, fingerprint, rows in (("00000-0002", "f", 3), ("00000-0001", "g", 3), ("00000-0001", "f", 4)):
         with pytest.raises(ForeignFileError):
             read_completions(path, shard, fingerprint, rows)
 

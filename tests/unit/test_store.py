@@ -22,24 +22,24 @@ def test_only_a_shards_own_answers_go_into_the_store(tmp_path: Path) -> None:
     assert is_empty(store)
     table = completions(['["A"]', None, "[]", '["B"]'])
     reused = table.set_column(table.schema.get_field_index("reused"), "reused", [[False, False, True, False]])
-    assert contribute(store, "run", "s1", reused)
+    assert contribute(store, "a" * 12, "00000-0001", reused)
     [name] = live_files(store)
     cells = pq.read_table(join(store.cells, name))
     assert cells.schema.remove_metadata() == CELLS
     assert cells["output"].to_pylist() == ['["A"]', '["B"]']
-    assert not contribute(store, "run", "s2", completions([None]))
+    assert not contribute(store, "a" * 12, "00000-0002", completions([None]))
     assert live_files(store) == [name]
 
 
 def test_the_same_answers_make_the_same_file_and_more_answers_another(tmp_path: Path) -> None:
     store = StoreLayout(str(tmp_path), "f")
-    contribute(store, "run", "s1", completions(["[]", None]))
+    contribute(store, "a" * 12, "00000-0001", completions(["[]", None]))
     [first] = live_files(store)
     before = read_bytes(join(store.cells, first))
-    contribute(store, "run", "s1", completions(["[]", None]))
+    contribute(store, "a" * 12, "00000-0001", completions(["[]", None]))
     assert live_files(store) == [first]
     assert read_bytes(join(store.cells, first)) == before
-    contribute(store, "run", "s1", completions(["[]", "[]"]))
+    contribute(store, "a" * 12, "00000-0001", completions(["[]", "[]"]))
     assert len(live_files(store)) == 2
 
 

@@ -20,7 +20,8 @@ from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import column
 from uniner_dist.storage.commit import lock_output
-from uniner_dist.storage.filesystem import read_json, write_bytes
+from uniner_dist.storage.control_files import AnnotationsSummary, read_record
+from uniner_dist.storage.filesystem import write_bytes
 from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.marker import read_marker
 
@@ -40,7 +41,7 @@ def write_card(spark: SparkSession, run: Run) -> str:
 
 
 def _of_run(run: Run) -> Statistics:
-    summary = read_json(run.layout.annotations_summary)
+    summary = read_record(run.layout.annotations_summary, AnnotationsSummary)
     return Statistics(summary["documents"], summary["by_type"], summary["mentions"])
 
 

@@ -36,8 +36,17 @@ from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.storage.commit import apply, lock_output
 from uniner_dist.storage.containment import require_inside
-from uniner_dist.storage.control_files import FolderChange, Journal, Marker, PublishedRun, read_journal, write_control
-from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes
+from uniner_dist.storage.control_files import (
+    AnnotationsSummary,
+    FolderChange,
+    Journal,
+    Marker,
+    PublishedRun,
+    read_control,
+    read_journal,
+    write_control,
+)
+from uniner_dist.storage.filesystem import exists, find_files, join, remove, write_bytes
 from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.marker import next_order, read_marker, write_marker
 
@@ -259,12 +268,12 @@ def _write_placeholder(spark: SparkSession, run: Run) -> str:
 
 
 def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> PublishedRun:
-    summary = read_json(run.layout.annotations_summary)
+    summary = read_control(run.layout.annotations_summary, AnnotationsSummary)
     made = provenance.describe(run)
     return PublishedRun(
         **claim_of(run).entry(),
-        rows=summary["rows"],
-        documents=summary["documents"],
+        rows=summary.rows,
+        documents=summary.documents,
         files=files,
         text_column=run.config.corpus.text_column,
         rows_replaced=sum(entry.replaced for entry in carried),

@@ -29,7 +29,8 @@ from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, write_table
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import column, spark_schema
-from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
+from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_record
+from uniner_dist.storage.filesystem import exists, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
 
@@ -60,8 +61,7 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dic
     """
     summary_path = run.layout.annotations_summary
     if exists(summary_path) and (exists(run.layout.publication) or (_is_published(run) and not again)):
-        earlier: dict[str, Any] = read_json(summary_path)
-        return earlier
+        return read_record(summary_path, AnnotationsSummary)
     manifest = read_shards(run.layout)
     audit.check_committed(run, manifest)
     with stage(spark, "annotations"):
@@ -77,7 +77,7 @@ def _is_published(run: Run) -> bool:
 
 
 def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
-    prompts_summary = read_json(run.layout.prompts_summary)
+    prompts_summary = read_record(run.layout.prompts_summary, PromptsSummary)
     places = read_table(spark, run.layout.occurrences)
     answers = _write_answers(spark, run, manifest.select(["shard"]).to_pylist())
     documents = whole_documents(places, answers)

@@ -66,7 +66,7 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "completions": (
         _STAGES,
         [
-            ("On the GPU cluster", "uniner-dist completions --workdir work/"),
+            ("On the GPU cluster", "uniner-dist completions --workdir work/ --config conf/cluster.yaml"),
             ("At most so much", "uniner-dist completions --workdir work/ --run latest --max-gpu-hours 12"),
         ],
     ),

@@ -13,7 +13,9 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
 from uniner_dist.run.standing import covers
+from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import ExportManifest, Marker, PublishedRun, read_control
+from uniner_dist.storage.control_files.forms import EXPORTED_FILE, has_form
 from uniner_dist.storage.filesystem import (
     absolute,
     exists,
@@ -70,7 +72,9 @@ def run_export(
             "annotations": options.annotations,
         }
         for path in find_files(folder) if exists(folder) else ():
-            remove(join(folder, path))
+            if has_form(EXPORTED_FILE, path):
+                require_inside(join(folder, path), folder, f"--to {folder}")
+                remove(join(folder, path))
         write_json(join(folder, MANIFEST), manifest | {"complete": False})
         counted = write_documents(spark, source, folder, options.format, settings)
     if not counted["documents"]:
@@ -154,7 +158,7 @@ def _check_folder(folder: str) -> None:
     if exists(folder):
         manifest = join(folder, MANIFEST)
         ours = exists(manifest) and read_control(manifest, ExportManifest) is not None
-        others = [] if ours else sorted(find_files(folder))
+        others = sorted(path for path in find_files(folder) if not (ours and has_form(EXPORTED_FILE, path)))
         if others:
             raise ConfigError(f"--to {folder}: already holds something else ({', '.join(others[:3])} …)")
 

@@ -58,7 +58,7 @@ def run_prune(workdir: str, older_than_days: float, say: Say) -> None:
     say(f"{len(pruned):,} runs pruned" + (": " + ", ".join(pruned) if pruned else ""))
 
 
-def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> Erasure:
+def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say, stores: Sequence[str] = ()) -> Erasure:
     """Forget documents, named by options and by a file with one id a line.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from uniner_dist.cli.examples import complete_setting
+from uniner_dist.config.caller import Caller, Owned
 from uniner_dist.config.loading import load_config
 
 Corpus = Annotated[str | None, typer.Option(help="Parquet file, folder, glob or Hive-partitioned dataset.")]
@@ -33,7 +34,45 @@ Set = Annotated[
 ]
 Scores = Annotated[bool | None, typer.Option("--scores/--no-scores", help="Write confidences.")]
 RunName = Annotated[str | None, typer.Option("--run", help='Id of the run if the workdir holds several, or "latest".')]
+TrustWorkdir = Annotated[
+    bool,
+    typer.Option(
+        "--trust-workdir",
+        help="Take cluster addresses, Spark's properties, arguments of the engine and the store from the run's folder.",
+    ),
+]
 WorkdirArgument = Annotated[str, typer.Option("--workdir", help="Folder of runs.")]
+
+
+def _work_options(
+    workdir: WorkdirArgument,
+    run: RunName = None,
+    config: ConfigFiles = None,
+    overrides: Set = None,
+    store: Store = None,
+    trust_workdir: TrustWorkdir = False,
+) -> None:
+    """The signature of every command that works on a run by its folder; never called."""
+
+
+def works_on_a_run(*uses: Owned) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command all options that find a run by its folder; it receives the `Run` first, then options of its own.
+
+    Args:
+        uses: the options that only the caller may decide and that the command acts on.
+    """
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        def opened(values: dict[str, Any], given: dict[str, Any]) -> None:
+            from uniner_dist.pipeline.preflight import reopen_run
+
+            stores = (values["store"],) if values["store"] else ()
+            caller = Caller.of(values["config"] or (), values["overrides"] or (), stores, values["trust_workdir"])
+            command(reopen_run(values["workdir"], values["run"], caller, uses), **given)
+
+        return _with_options(_work_options, command, opened)
+
+    return add
 
 
 def _run_options(
@@ -78,14 +117,23 @@ def opens_a_run(command: Callable[..., None]) -> Callable[..., None]:
     Args:
         command: a function of a `Config` and of parameters that Typer can read.
     """
-    shared = _parameters(_run_options)
-    own = _parameters(command)[1:]
+
+    def opened(values: dict[str, Any], given: dict[str, Any]) -> None:
+        options = {key: values[name] for name, key in _KEYS.items()}
+        command(load_config(values["config"] or (), values["overrides"] or (), options), **given)
+
+    return _with_options(_run_options, command, opened)
+
+
+def _with_options(
+    signature: Callable[..., None], command: Callable[..., None], call: Callable[[dict[str, Any], dict[str, Any]], None]
+) -> Callable[..., None]:
+    """The command as Typer is to see it: the options of a signature, then its own; `call` gets the values of both."""
+    shared, own = _parameters(signature), _parameters(command)[1:]
 
     @functools.wraps(command)
     def parsed(**given: Any) -> None:
-        values = {parameter.name: given.pop(parameter.name) for parameter in shared}
-        options = {key: values[name] for name, key in _KEYS.items()}
-        command(load_config(values["config"] or (), values["overrides"] or (), options), **given)
+        call({parameter.name: given.pop(parameter.name) for parameter in shared}, given)
 
     parsed.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
     parsed.__annotations__ = {parameter.name: parameter.annotation for parameter in [*shared, *own]}
@@ -93,7 +141,7 @@ def opens_a_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    hints = get_type_hints(function, include_extras=True)
+    hints = get_type_hints(function, localns={"Run": object}, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
     return [
         parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)

@@ -54,6 +54,8 @@ def replica_environment(config: Config) -> dict[str, str]:
     env = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if in_process else "1",
         "VLLM_NO_USAGE_STATS": "1",
+        # Code of whatever other packages are installed: none of it, unless the caller names it.
+        "VLLM_PLUGINS": os.environ.get("VLLM_PLUGINS", ""),
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
         "TOKENIZERS_PARALLELISM": "false",

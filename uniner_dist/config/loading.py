@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from uniner_dist.config.explaining import explain
 from uniner_dist.config.schema import Config
+from uniner_dist.config.schemes import check_scheme
 from uniner_dist.config.yaml_words import load_yaml, settle
 from uniner_dist.errors import ConfigError
 
@@ -85,6 +86,7 @@ def _read_yaml(file: str | Path) -> dict[str, Any]:
     import fsspec
 
     try:
+        check_scheme(str(file))
         with fsspec.open(str(file), "r", encoding="utf-8") as stream:
             tree = load_yaml(stream)
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -26,22 +26,30 @@ from uniner_dist.errors import ConfigError, RunHeldError
 from uniner_dist.maintenance.erase_gate import forget_in_gates
 from uniner_dist.maintenance.erase_output import LITTER_S, forget_in_output
 from uniner_dist.maintenance.erase_shards import forget_in_shards
+from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.maintenance.same_documents import Target, find_documents
 from uniner_dist.maintenance.scope import Scope, find_scope
 from uniner_dist.prompts.corpus import ERASED
 from uniner_dist.reporting.html import write_page
 from uniner_dist.run.run import Run, list_runs, load_run
-from uniner_dist.storage.answer_store import compacted_name, compaction_stem, list_stores, live_files, write_manifest
+from uniner_dist.storage.answer_store import (
+    compacted_name,
+    compaction_stem,
+    list_cells,
+    list_stores,
+    live_files,
+    write_manifest,
+)
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.control_files import PromptsSummary, Report, read_record
 from uniner_dist.storage.erased import erased_state, remember, take_off
 from uniner_dist.storage.filesystem import (
     StorageError,
     exists,
     find_files,
     join,
-    list_names,
     open_fs,
     read_bytes,
-    read_json,
     remove,
     remove_litter,
     write_bytes,
@@ -169,13 +177,17 @@ def _load_other_runs(scope: Scope) -> dict[str, list[Run]]:
 
 
 def _load_runs(workdir: str) -> Iterator[Run]:
-    """The runs of a workdir; a folder without a configuration is none, and nothing can be made of what is in it."""
+    """The runs of a workdir; a folder without a configuration of a run is none, and is left alone.
+
+    Raises:
+        ControlFileError: a folder of a run has links in it, so that something else would be changed by way of them.
+    """
     for run_id in list_runs(workdir):
         layout = RunLayout(workdir, run_id)
         if exists(layout.config):
-            yield load_run(workdir, run_id)
-        else:
-            remove(layout.root)
+            run = load_run(workdir, run_id)
+            check_own(layout)
+            yield run
 
 
 def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout]) -> Erasure:
@@ -206,7 +218,7 @@ def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout]) -> Erasure:
         erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], target.array)
         _recount(run)
     for run in shown:
-        write_page(run, read_json(run.layout.report))
+        write_page(run, read_record(run.layout.report, Report))
     return erasure
 
 
@@ -274,6 +286,8 @@ def _each_file(folder: str, look: Callable[[str], T]) -> list[T]:
         files = sorted(find_files(folder, ".parquet"))
     except FileNotFoundError:
         return []
+    for file in files:
+        require_inside(join(folder, file), folder, folder)
     with ThreadPoolExecutor(_READERS) as readers:
         return list(readers.map(lambda file: look(join(folder, file)), files))
 
@@ -287,7 +301,9 @@ def _forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
     Readers that have listed the old files meet a missing one, which ends their stage; it can be started again.
     """
     remove_litter(part.root, older_than_s=LITTER_S)
-    names = [name for name in list_names(part.cells) if name.endswith(".parquet")]
+    names = list_cells(part)
+    for name in names:
+        require_inside(join(part.cells, name), part.root, part.cells)
     with ThreadPoolExecutor(_READERS) as readers:
         found = readers.map(lambda name: find_rows(join(part.cells, name), ["passage_id"], passages)[1], names)
     hit = {name: rows for name, rows in zip(names, found, strict=True) if len(rows)}
@@ -328,7 +344,7 @@ def _recount(run: Run) -> None:
         return None
     if not exists(layout.shards):
         return _note_erasures(run)
-    summary, shards = read_json(layout.prompts_summary), read_shards(layout)
+    summary, shards = read_record(layout.prompts_summary, PromptsSummary), read_shards(layout)
     places, first = _dataset(layout.occurrences), pads.field("passage") == 0
     reasons = _dataset(layout.rejects).to_table(columns=["reason"], use_threads=False)["reason"]
     rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
@@ -353,7 +369,7 @@ def _recount(run: Run) -> None:
 
 def _note_erasures(run: Run) -> None:
     """Let the summary of stage 1 say that the run is without the documents on the lists."""
-    summary = read_json(run.layout.prompts_summary)
+    summary = read_record(run.layout.prompts_summary, PromptsSummary)
     write_json(run.layout.prompts_summary, summary | {"erased": erased_state(run.erased_lists)})
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from uniner_dist.gate.figures import GOLD, SAMPLE
 from uniner_dist.gate.sample import forget_documents
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files.forms import GATE, has_form
 from uniner_dist.storage.filesystem import exists, join, list_names, remove
 from uniner_dist.storage.layout import GateLayout
 
@@ -34,6 +35,8 @@ def forget_in_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequenc
         How many of the documents the pinned sample had.
     """
     for name in list_names(run.layout.gates):
+        if not has_form(GATE, name):
+            continue
         place = GateLayout(join(run.layout.gates, name))
         erasure = forget(place.work, [prefix + doc_id for prefix in (GOLD, SAMPLE) for doc_id in ids])
         if erasure.anything or not exists(place.verdict):

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
+from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.filesystem import exists, join, list_names, remove
 from uniner_dist.storage.parquet_rows import erase, find_rows
 from uniner_dist.storage.shards import (
@@ -32,6 +33,8 @@ def forget_in_shards(run: Run, passages: pa.Array) -> int:
     """Erase passages from all shards of a run whose stage 1 is done; returns how many prompts they had."""
     manifest = read_shards(run.layout).to_pylist()
     files = [prompts_file(run.layout, row["shard"]) for row in manifest]
+    for file in files:
+        require_inside(file, run.layout.prompts, run.layout.shards)
     with ThreadPoolExecutor(_READERS) as readers:
         found = list(readers.map(lambda file: find_rows(file, ["passage_id"], passages), files))
     erased, rows = 0, []

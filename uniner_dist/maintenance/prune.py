@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import time
 
-from uniner_dist.run.run import list_runs, load_run
-from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_json, remove
+from uniner_dist.maintenance.ownership import check_own
+from uniner_dist.run.run import Run, list_runs, load_run
+from uniner_dist.run.starts import read_starts
+from uniner_dist.storage.control_files import Beat, Claim, read_control
+from uniner_dist.storage.control_files.forms import BEAT_FILE, CLAIM_FILE, has_form
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import current_holder
+from uniner_dist.storage.lease import STALE_S, current_holder
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.parquet_rows import drop_values
 
@@ -20,20 +24,30 @@ from uniner_dist.storage.parquet_rows import drop_values
 def prune(workdir: str, older_than_s: float) -> list[str]:
     """Take the payload from runs whose last sign of life is older; returns their ids.
 
-    A run that somebody works on, or whose publication was cut off, is left alone.
+    A run that somebody works on, or whose publication was cut off, is left alone, and so is every folder that is no
+    run's by its name and its configuration.
+
+    Raises:
+        ControlFileError: the folder of a run is damaged, or there are links in it; nothing was removed.
     """
-    pruned = []
-    for run_id in list_runs(workdir):
-        layout = RunLayout(workdir, run_id)
-        if current_holder(layout) or _last_sign(layout) > time.time() - older_than_s or _is_publishing(layout):
-            continue
-        payload = {join(layout.root, name) for name in list_names(layout.root)}.difference(layout.kept_by_prune)
-        # First the manifest: a run that is opened in the middle of this begins anew instead of missing shards.
-        for path in sorted(payload, key=lambda path: path != layout.shards):
-            remove(path)
-        texts = _drop_texts(layout)
-        pruned += [run_id] if payload or texts else []
-    return pruned
+    runs = [load_run(workdir, run_id) for run_id in list_runs(workdir) if exists(RunLayout(workdir, run_id).config)]
+    for run in runs:
+        check_own(run.layout)
+    return [run.id for run in runs if _is_old(run, time.time() - older_than_s) and _prune(run.layout)]
+
+
+def _is_old(run: Run, since: float) -> bool:
+    return not current_holder(run.layout) and _last_sign(run.layout) <= since and not _is_publishing(run)
+
+
+def _prune(layout: RunLayout) -> bool:
+    """Whether there was anything to remove; files that are no run's stay."""
+    present = {join(layout.root, name) for name in list_names(layout.root)}
+    # First the manifest: a run that is opened in the middle of this begins anew instead of missing shards.
+    payload = [path for path in layout.payload if path in present]
+    for path in payload:
+        remove(path)
+    return _drop_texts(layout) > 0 or bool(payload)
 
 
 def _drop_texts(layout: RunLayout) -> int:
@@ -48,16 +62,16 @@ def _drop_texts(layout: RunLayout) -> int:
 def _last_sign(layout: RunLayout) -> float:
     """Seconds since the epoch of the last thing that a run is known to have done."""
     signs = [0.0]
-    for name in list_names(layout.attempts):
-        signs.append(float(read_json(join(layout.attempts, name))["ended"]))
+    signs += [attempt.ended for attempt in read_starts(layout)]
     for name in list_names(layout.holders):
-        claim = read_json(join(layout.holders, name))
-        signs.append(float(claim.get("since") or claim.get("at") or 0))
-    return max(signs)
+        if has_form(CLAIM_FILE, name):
+            signs.append(read_control(join(layout.holders, name), Claim).since)
+        elif has_form(BEAT_FILE, name):
+            signs.append(read_control(join(layout.holders, name), Beat).at)
+    # Nothing was done in the future: a wrong clock must not keep texts for ever.
+    return max(sign for sign in signs if sign <= time.time() + STALE_S)
 
 
-def _is_publishing(layout: RunLayout) -> bool:
-    if not exists(layout.publication):
-        return False
-    marker = read_marker(load_run(layout.workdir, layout.run_id).config.output.path)
-    return marker is not None and marker.publishing == layout.publication
+def _is_publishing(run: Run) -> bool:
+    marker = read_marker(run.config.output.path)
+    return marker is not None and (marker.publishing or "").startswith(run.layout.root + "/")

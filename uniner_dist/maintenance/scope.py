@@ -7,13 +7,14 @@ workdir all others are found that may hold answers to the same passages.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.registry import entry_of_store, entry_of_workdir, serves, stores_of, uses, workdirs_of
-from uniner_dist.run.run import list_runs
-from uniner_dist.storage.filesystem import StorageError, exists, join, read_json, real_path
+from uniner_dist.run.run import list_runs, load_run
+from uniner_dist.storage.filesystem import StorageError, exists, real_path
 from uniner_dist.storage.layout import RunLayout
 
 
@@ -76,8 +77,8 @@ def _stores(workdir: str) -> list[str]:
     for run_id in list_runs(workdir):
         config = RunLayout(workdir, run_id).config
         if exists(config):
-            tree = read_json(config)["config"]
-            pinned.append(str(tree["store"] or join(workdir, "store")))
+            with suppress(ConfigError):  # a damaged run ends the erasure of its own workdir, when its runs are opened
+                pinned.append(load_run(workdir, run_id).config.store_path)
     return list(dict.fromkeys([*registered, *(store for store in pinned if exists(store))]))
 
 

@@ -11,18 +11,20 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 import pyarrow as pa
 
 from uniner_dist import model
+from uniner_dist.config.caller import ENGINE, Caller, Owned
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.check import check_model
 from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.prompts.budget import MIN_PASSAGE_TOKENS, passage_budget
-from uniner_dist.run.run import Run, pin_run
+from uniner_dist.run import identity as keys
+from uniner_dist.run.run import Run, load_run, pin_run
 from uniner_dist.spark.types import spark_type
 from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import StorageError, absolute, is_local, list_names, open_fs, real_path
@@ -46,6 +48,24 @@ def open_run(config: Config) -> Run:
     with contextlib.suppress(ConfigError):  # which `check` reports with everything else
         config = config.model_copy(update={"model": model.pinned(config.model)})
     return pin_run(config, check(config))
+
+
+def reopen_run(workdir: str, run_id: str | None, caller: Caller, uses: Collection[Owned]) -> Run:
+    """Where a command of one stage begins: the run from its folder, with what only the caller may decide, and checked.
+
+    Args:
+        run_id: or `latest`; None if the workdir has one run only.
+        uses: what of the caller's options the stage acts on (`run.caller`).
+
+    Raises:
+        ConfigError: no such run, its folder says what it must not, or its model is not the one that it was begun with.
+    """
+    run = load_run(workdir, run_id, caller, uses)
+    _check_secrets(run.config)
+    _check_places(run.config)
+    if ENGINE in uses and keys.fingerprint(run.config, model.identify(run.config.model)) != run.fingerprint:
+        raise ConfigError(f"run {run.id}: the model at {run.config.model.name} is not the one that it was begun with")
+    return run
 
 
 def check(config: Config) -> Snapshot:

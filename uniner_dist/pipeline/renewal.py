@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from uniner_dist.run.run import Run
 from uniner_dist.run.standing import claim_of, is_disturbed, is_outdated
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
+from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_control, read_record
 from uniner_dist.storage.erased import erased_state
-from uniner_dist.storage.filesystem import exists, find_files, join, list_names, open_fs, read_json, remove, write_json
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, open_fs, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.parquet_rows import find_rows
 from uniner_dist.storage.shards import ForeignFileError, committed_shards, read_completions
@@ -82,7 +83,7 @@ def knows_other_erasures(run: Run) -> bool:
 def can_be_mended(run: Run) -> bool:
     """Whether the store has an answer for a prompt that the run published without one."""
     summary = run.layout.annotations_summary
-    if not exists(summary) or not read_json(summary).get("quarantined"):
+    if not exists(summary) or not read_control(summary, AnnotationsSummary).quarantined:
         return False
     planned = _planned_store(run)
     if planned.get("state") == store_state(run.store, run.id):
@@ -99,7 +100,7 @@ def _planned_store(run: Run) -> dict[str, str]:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    return dict(read_json(run.layout.prompts_summary)) if exists(run.layout.prompts_summary) else {}
+    return read_record(run.layout.prompts_summary, PromptsSummary) if exists(run.layout.prompts_summary) else {}
 
 
 def _feed(run: Run, shard: str, path: str, own_only: bool) -> None:

@@ -30,7 +30,8 @@ from uniner_dist.run.run import Run
 from uniner_dist.run.standing import claim_of, stands
 from uniner_dist.runtime.signals import StopRequest, uninterrupted
 from uniner_dist.storage.answer_store import is_empty
-from uniner_dist.storage.filesystem import exists, read_json, remove
+from uniner_dist.storage.control_files import Plan, PromptsSummary, Report, read_control, read_record
+from uniner_dist.storage.filesystem import exists, remove
 from uniner_dist.storage.lease import Holder
 from uniner_dist.storage.marker import read_marker
 
@@ -107,7 +108,7 @@ def plan(config: Config, say: Say = print) -> dict[str, Any]:
     run = open_run(config)
     if is_published(run):
         say(f"run {run.id} is finished; this is what it was planned to be")
-        return dict(read_json(run.layout.plan))
+        return read_record(run.layout.plan, Plan)
     with working_on(run) as (holder, _):
         renew(run, say, holder.check)
         run_prompts(run, say)
@@ -117,7 +118,7 @@ def plan(config: Config, say: Say = print) -> dict[str, Any]:
 def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
     """Stage 1. Returns its summary; a stage that is done already only reports it."""
     if exists(run.layout.shards):
-        summary: dict[str, Any] = read_json(run.layout.prompts_summary)
+        summary: dict[str, Any] = read_record(run.layout.prompts_summary, PromptsSummary)
     else:
         require_engines(run.config, "spark")
         from uniner_dist.prompts import write_prompts
@@ -160,7 +161,8 @@ def run_gate(run: Run, say: Say = print) -> None:
         try:
             pass_gate(spark, run, lambda config: annotate(config, lambda line: say(f"gate: {line}")), say)
         except QualityGateError as error:
-            write_report(run, stopped_report(run, read_json(run.layout.prompts_summary), read_attempts(run), error))
+            prompts = read_record(run.layout.prompts_summary, PromptsSummary)
+            write_report(run, stopped_report(run, prompts, read_attempts(run), error))
             raise
 
 
@@ -210,7 +212,7 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
             reopened = reopen(run)
             if not reopened and (is_published(run) or not present):
                 say("every prompt of this run has an answer; unparseable and cut-off answers would only come again")
-                return dict(read_json(run.layout.report)) if present else {}
+                return read_record(run.layout.report, Report) if present else {}
             say(f"asking the unanswered prompts of {reopened:,} shards again")
         if not is_complete(run):
             with open_pool(run, stop) as pool:
@@ -252,14 +254,15 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
         try:
             gate = check_staged(spark, run, say)
         except QualityGateError as error:
-            write_report(run, stopped_report(run, read_json(run.layout.prompts_summary), read_attempts(run), error))
+            prompts = read_record(run.layout.prompts_summary, PromptsSummary)
+            write_report(run, stopped_report(run, prompts, read_attempts(run), error))
             raise
         check()
         publication = publish(spark, run, again, check).model_dump(mode="json")
         publication["card"] = write_card(spark, run)
         close_gate(run)
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
-    prompts = read_json(run.layout.prompts_summary)
+    prompts = read_record(run.layout.prompts_summary, PromptsSummary)
     report = build_report(run, prompts, read_attempts(run), summary, publication, gate)
     write_report(run, report)
     remove(run.layout.renewed)
@@ -293,7 +296,7 @@ def _is_not_py4j(record: logging.LogRecord) -> bool:
 
 def _finished(run: Run, say: Say) -> dict[str, Any]:
     say(f"run {run.id} is finished: {run.config.output.path} already holds its annotations; nothing to do")
-    return dict(read_json(run.layout.report))
+    return read_record(run.layout.report, Report)
 
 
 def is_published(run: Run) -> bool:
@@ -303,4 +306,4 @@ def is_published(run: Run) -> bool:
         return False
     if exists(run.layout.renewed) or knows_other_erasures(run) or can_be_mended(run):
         return False
-    return read_json(run.layout.report)["publication"] is not None
+    return read_control(run.layout.report, Report).publication is not None

@@ -42,8 +42,9 @@ from uniner_dist.spark.parallel import at_once
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import store_state
+from uniner_dist.storage.control_files import PromptsSummary, read_record
 from uniner_dist.storage.erased import erased_state
-from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
+from uniner_dist.storage.filesystem import exists, remove, write_json
 from uniner_dist.storage.shards import write_shards
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
@@ -90,7 +91,7 @@ def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
         StageError: the corpus cannot be read, or changed while it was read.
     """
     if exists(run.layout.shards):
-        summary: dict[str, Any] = read_json(run.layout.prompts_summary)
+        summary: dict[str, Any] = read_record(run.layout.prompts_summary, PromptsSummary)
         return summary
     with stage(spark, "prompts"):
         # Answers belong to the shards of a finished stage; those of a half-done one may be cut otherwise next time.

@@ -13,7 +13,7 @@ from uniner_dist import model
 from uniner_dist._version import __version__
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import join, list_names, read_json
+from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.marker import read_marker
 
 
@@ -47,8 +47,7 @@ def revision(run: Run) -> str:
 
 def engines(run: Run) -> list[str]:
     """Engines and versions of the replicas of all starts, such as `vllm 0.20.0`."""
-    attempts = [read_json(join(run.layout.attempts, name)) for name in list_names(run.layout.attempts)]
-    return sorted({engine for attempt in attempts for engine in attempt.get("engines", ())})
+    return sorted({engine for attempt in read_starts(run.layout) for engine in attempt.engines})
 
 
 def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,8 @@ workdir. One small file for each pair, which nothing ever changes.
 from __future__ import annotations
 
 from uniner_dist.core.hashing import digest
-from uniner_dist.storage.filesystem import exists, join, list_names, read_json, real_path, write_json
+from uniner_dist.storage.control_files import Registered, read_control
+from uniner_dist.storage.filesystem import exists, join, list_names, real_path, write_json
 from uniner_dist.storage.layout import StoreLayout, WorkdirLayout
 
 
@@ -62,4 +63,6 @@ def _entry(folder: str, value: str) -> str:
 
 
 def _read(folder: str) -> list[str]:
-    return sorted({str(read_json(join(folder, name))["path"]) for name in list_names(folder) if name.endswith(".json")})
+    return sorted(
+        {read_control(join(folder, name), Registered).path for name in list_names(folder) if name.endswith(".json")}
+    )

@@ -8,9 +8,11 @@ the same corpus opens the same run and so resumes it; anything else is another r
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from uniner_dist import model
+from uniner_dist.config.caller import Caller, Owned, settled
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
@@ -89,14 +91,19 @@ def pin_run(config: Config, snapshot: Snapshot) -> Run:
     return run
 
 
-def load_run(workdir: str, run_id: str | None = None) -> Run:
+def load_run(
+    workdir: str, run_id: str | None = None, caller: Caller | None = None, uses: Collection[Owned] = ()
+) -> Run:
     """An earlier run from its folder; with a single run in the workdir its id may be left out.
 
     Args:
         run_id: or `LATEST`, so that a scheduler need not carry the id from stage to stage.
+        caller: who wants to work on the run; None for looking at it.
+        uses: what of the configuration, that only the caller may decide, the work depends on.
 
     Raises:
-        ConfigError: no such run, or several to choose from.
+        ConfigError: no such run, or several to choose from; or its folder wants something else than the caller.
+        ControlFileError: its folder does not say what this run's has to say.
     """
     workdir = absolute(workdir)
     known = list_runs(workdir)
@@ -111,7 +118,9 @@ def load_run(workdir: str, run_id: str | None = None) -> Run:
     if run_id not in known or not exists(layout.config):
         found = ", ".join(known) or "none"
         raise ConfigError(f"--run {run_id}: not in {WorkdirLayout(workdir).runs}; runs there: {found}")
-    return _from_pinned(layout, read_control(layout.config, PinnedRun))
+    run = _from_pinned(layout, read_control(layout.config, PinnedRun))
+    stores = [absolute(store) for store in caller.stores] if caller else ()
+    return replace(run, config=settled(run.config, caller, uses, stores, layout.config))
 
 
 def _from_pinned(layout: RunLayout, pinned: PinnedRun) -> Run:

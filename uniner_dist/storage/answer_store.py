@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
+from uniner_dist.storage.containment import is_link
 from uniner_dist.storage.control_files import StoreManifest, read_control, write_control
+from uniner_dist.storage.control_files.forms import FINGERPRINT, MANIFEST_FILE, STORE_FILE, has_form
 from uniner_dist.storage.filesystem import join, list_names, remove, write_bytes
 from uniner_dist.storage.layout import StoreLayout
 from uniner_dist.storage.shards import checksum
@@ -77,8 +79,16 @@ def live_files(layout: StoreLayout) -> list[str]:
     manifests = read_manifests(layout)
     added = frozenset().union(*(manifest.added for manifest in manifests))
     replaced = frozenset().union(*(manifest.replaced for manifest in manifests))
-    names = [name for name in list_names(layout.cells) if name.endswith(".parquet")]
-    return [name for name in names if name not in replaced and (name in added or not name.startswith(COMPACTED))]
+    return [
+        name
+        for name in list_cells(layout)
+        if name not in replaced and (name in added or not name.startswith(COMPACTED))
+    ]
+
+
+def list_cells(layout: StoreLayout) -> list[str]:
+    """Names of all files of answers, also of those that no longer count; what others have put there is none."""
+    return [name for name in list_names(layout.cells) if has_form(STORE_FILE, name)]
 
 
 def store_state(layout: StoreLayout, but: str) -> str:
@@ -89,12 +99,12 @@ def store_state(layout: StoreLayout, but: str) -> str:
 
 def is_empty(layout: StoreLayout) -> bool:
     """Whether there is nothing to reuse."""
-    return not list_names(layout.cells)
+    return not list_cells(layout)
 
 
 def read_manifests(layout: StoreLayout) -> list[Manifest]:
     """Every change of the store's files that is remembered, oldest first."""
-    names = [name for name in list_names(layout.manifests) if name.endswith(".json")]
+    names = [name for name in list_names(layout.manifests) if has_form(MANIFEST_FILE, name)]
     values = ((name, read_control(join(layout.manifests, name), StoreManifest)) for name in names)
     found = [Manifest(name, value.at, frozenset(value.added), frozenset(value.replaced)) for name, value in values]
     return sorted(found, key=lambda manifest: (manifest.at, manifest.name))
@@ -109,7 +119,8 @@ def write_manifest(layout: StoreLayout, added: Iterable[str], replaced: Iterable
 
 def list_stores(store: str) -> list[StoreLayout]:
     """The store's parts: one per fingerprint."""
-    return [StoreLayout(store, name) for name in list_names(store) if not name.startswith("_")]
+    named = [StoreLayout(store, name) for name in list_names(store) if has_form(FINGERPRINT, name)]
+    return [part for part in named if not (is_link(part.root) or is_link(part.cells) or is_link(part.manifests))]
 
 
 def compacted_name(stem: str, number: int) -> str:
@@ -132,7 +143,7 @@ def sweep(layout: StoreLayout, grace_s: float = GRACE_S) -> int:
         The number of files deleted.
     """
     now, manifests = time.time(), read_manifests(layout)
-    present = {name for name in list_names(layout.cells) if name.endswith(".parquet")}
+    present = set(list_cells(layout))
     old = [manifest for manifest in manifests if manifest.at <= now - grace_s]
     replaced = frozenset().union(*(manifest.replaced for manifest in old))
     added = frozenset().union(*(manifest.added for manifest in manifests))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
+from uniner_dist.config.schemes import same_kind
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_local, open_fs
-from uniner_dist.storage.schemes import same_kind
 
 
 class OutsideError(ConfigError):

@@ -14,7 +14,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from uniner_dist.core.hashing import digest
-from uniner_dist.storage.filesystem import join, list_names, read_json, remove, write_json
+from uniner_dist.storage.control_files import Salt, read_control, read_hashes
+from uniner_dist.storage.filesystem import join, list_names, remove, write_json
 
 _SALT = "salt.json"
 
@@ -64,9 +65,9 @@ def read_erased(folder: str) -> ErasedList | None:
         return None
     texts: dict[str, tuple[str, ...]] = {}
     for name in names:
-        for document, found in read_json(join(folder, name)).items():
+        for document, found in read_hashes(join(folder, name)).items():
             texts[document] = tuple(dict.fromkeys([*texts.get(document, ()), *found]))
-    return ErasedList(str(read_json(join(folder, _SALT))["salt"]), texts)
+    return ErasedList(read_control(join(folder, _SALT), Salt).salt, texts)
 
 
 def erased_state(folders: Iterable[str]) -> str:
@@ -82,7 +83,7 @@ def remember(folder: str, texts: Mapping[str, Collection[str]]) -> None:
         texts: ids of documents → hashes of the texts that they were known by.
     """
     write_json(join(folder, _SALT), {"salt": secrets.token_hex(16)}, exclusive=True)
-    salt = str(read_json(join(folder, _SALT))["salt"])
+    salt = read_control(join(folder, _SALT), Salt).salt
     entries = {
         hash_document(salt, doc_id): sorted(hash_text(salt, doc_id, one) for one in hashes)
         for doc_id, hashes in texts.items()

@@ -20,9 +20,9 @@ from typing import Any, TypeVar, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from uniner_dist.config.schemes import check_scheme
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.runtime.engines import missing_extra
-from uniner_dist.storage.schemes import check_scheme
 
 #: Waits between the tries of one call, in seconds. Clients of object stores try several times themselves before.
 _WAITS_S = (0.2, 1.0, 4.0)
@@ -50,7 +50,7 @@ def open_fs(path: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path as that file system spells it.
 
     Raises:
-        ConfigError: the URL is of a kind that is not taken (`storage.schemes`), or of one whose library is not
+        ConfigError: the URL is of a kind that is not taken (`config.schemes`), or of one whose library is not
             installed; or it holds a password, which would be written into the run's folder and into logs.
     """
     if _PASSWORD.search(path):
@@ -267,9 +267,12 @@ def write_json(path: str, value: Any, exclusive: bool = False) -> bool:
 
 
 def remove(path: str) -> None:
-    """Remove a file or a folder with all below it; nothing happens when it is not there."""
+    """Remove a file or a folder with all below it, if it is there; of a link only the link goes."""
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
+    if is_local(fs) and os.path.islink(stripped):
+        os.unlink(stripped)
+        return
     with contextlib.suppress(FileNotFoundError):
         patiently(path, lambda: fs.rm(stripped, recursive=True))
 

@@ -226,10 +226,10 @@ class RunLayout:
         return (*made, self.quarantine, self.retry, *self.between_stages)
 
     @property
-    def kept_by_prune(self) -> tuple[str, ...]:
-        """What stays of an old run: who it was, what it did, which passages were whose."""
-        own = (self.config, self.prompts_summary, self.plan, self.report, self.annotations_summary)
-        return (*own, self.attempts, self.holders, self.occurrences)
+    def payload(self) -> tuple[str, ...]:
+        """What a pruned run loses: texts, answers and what shows them; the manifest first. All of it has our name."""
+        shown = (self.gates, self.progress, self.spark_progress, self.report_page)
+        return (self.shards, *(path for path in (*self.of_stage_1, *shown) if path != self.occurrences))
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,29 @@ from uniner_dist.storage.control_files.publication import (
     PublishedRun,
     read_journal,
 )
-from uniner_dist.storage.control_files.reading import ControlFile, ControlFileError, read_control, write_control
+from uniner_dist.storage.control_files.reading import (
+    ControlFile,
+    ControlFileError,
+    read_control,
+    read_hashes,
+    read_record,
+    write_control,
+)
+from uniner_dist.storage.control_files.records import (
+    AnnotationsSummary,
+    Attempt,
+    Plan,
+    Progress,
+    PromptsSummary,
+    Report,
+    Verdict,
+)
 from uniner_dist.storage.control_files.runs import LatestRun, PinnedRun
-from uniner_dist.storage.control_files.store import StoreManifest
+from uniner_dist.storage.control_files.store import Registered, Salt, StoreManifest
 
 __all__ = [
+    "AnnotationsSummary",
+    "Attempt",
     "Beat",
     "Claim",
     "ControlFile",
@@ -30,9 +48,18 @@ __all__ = [
     "Marker",
     "PinnedRun",
     "PinnedSample",
+    "Plan",
+    "Progress",
+    "PromptsSummary",
     "PublishedRun",
+    "Registered",
+    "Report",
+    "Salt",
     "StoreManifest",
+    "Verdict",
     "read_control",
+    "read_hashes",
     "read_journal",
+    "read_record",
     "write_control",
 ]

@@ -10,13 +10,15 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from uniner_dist.storage.schemes import check_scheme
+from uniner_dist.config.schemes import check_scheme
 
 _MAX_PATH: Final = 4096
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 RUN_ID: Final = r"[0-9a-f]{12}"
 FINGERPRINT: Final = r"[0-9a-f]{16}"
+#: The folder of a quality gate: a hash of what it asks.
+GATE: Final = RUN_ID
 #: See `prompts.packing.Packing.shard_name`.
 SHARD: Final = r"[0-9]{5,9}-(?:known-)?[0-9]{4,9}"
 #: A data file of an output; every name that a publication or an erasure gives begins so.
@@ -25,8 +27,19 @@ DATA_FILE: Final = r"part-[0-9A-Za-z][0-9A-Za-z._-]{0,200}\.parquet"
 PARQUET_FILE: Final = r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,250}\.parquet"
 #: A file of answers in a store: a shard's (see `answer_store.contribute`), or a compaction's.
 STORE_FILE: Final = rf"(?:{RUN_ID}-{SHARD}-[0-9a-f]{{12}}|compacted-[0-9]{{12}}-[0-9a-f]{{8}}-[0-9]{{5,9}})\.parquet"
+#: A file of an export, relative to its folder (see the writers in `formats`).
+EXPORTED_FILE: Final = (
+    r"(?:data/)?part-[0-9]{5,9}-[0-9]{5,9}(?:\.(?:conll|spacy|json|jsonl|parquet)|/[^/]+\.(?:txt|ann))"
+    r"|export\.json|README\.md|annotation\.conf|visual\.conf|labelling_interface\.xml"
+)
+#: The manifest of a compaction, by its time.
+MANIFEST_FILE: Final = r"[0-9]{10}\.[0-9]{6}-[0-9a-f]{8}\.json"
+#: Counters of one start of the completions stage, by its time.
+ATTEMPT_FILE: Final = r"[0-9]{1,12}\.[0-9]{3}\.json"
 #: A claim of a lease, by its generation.
 CLAIM_FILE: Final = r"[0-9]{6,12}\.json"
+#: A heartbeat of the same generation.
+BEAT_FILE: Final = r"[0-9]{6,12}\.beat\.json"
 #: Where the journal of a publication or of an erasure lies, below any workdir.
 JOURNAL: Final = rf".*/(?:runs/{RUN_ID}/(?:publishing/[0-9]{{6,12}}/)?publication|forgetting/{RUN_ID}/journal)\.json"
 
@@ -53,6 +66,7 @@ def _absolute(path: str) -> str:
 
 RunId = Annotated[str, StringConstraints(pattern=f"^{RUN_ID}$")]
 Fingerprint = Annotated[str, StringConstraints(pattern=f"^{FINGERPRINT}$")]
+Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
 DataFileName = Annotated[str, StringConstraints(pattern=f"^{DATA_FILE}$")]
 ParquetName = Annotated[str, StringConstraints(pattern=f"^{PARQUET_FILE}$")]
 StoreFileName = Annotated[str, StringConstraints(pattern=f"^{STORE_FILE}$")]

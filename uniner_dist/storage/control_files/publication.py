@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from uniner_dist.config.schemes import same_kind
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files.forms import (
     Count,
@@ -20,7 +21,6 @@ from uniner_dist.storage.control_files.forms import (
 )
 from uniner_dist.storage.control_files.reading import ControlFile, ControlFileError, read_control
 from uniner_dist.storage.hive import escape
-from uniner_dist.storage.schemes import same_kind
 
 _FOLDER = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f]*$")]
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
+from uniner_dist.storage.control_files.forms import Hash
 from uniner_dist.storage.filesystem import read_bytes, write_json
 
 #: Problems of one file that are named.
 _SHOWN = 3
 #: Longest name of a key in a message.
 _KEY_CHARS = 60
+
+_HASHES: TypeAdapter[dict[str, tuple[str, ...]]] = TypeAdapter(dict[Hash, tuple[Hash, ...]])
 
 C = TypeVar("C", bound="ControlFile")
 
@@ -50,6 +53,23 @@ def parse_control(path: str, data: bytes, model: type[C]) -> C:
         problems = [_problem(item["loc"], item["msg"]) for item in error.errors(include_url=False, include_input=False)]
         shown = "; ".join(problems[:_SHOWN]) + (f"; and {len(problems) - _SHOWN:,} more" * (len(problems) > _SHOWN))
         raise ControlFileError(f"{visible(path)}: is damaged or not ours ({shown}); nothing was done with it") from None
+
+
+def read_hashes(path: str) -> dict[str, tuple[str, ...]]:
+    """A file of a list of erased documents: hash → hashes; raises as `read_control` does."""
+    try:
+        return _HASHES.validate_json(read_bytes(path), strict=True)
+    except ValidationError:
+        raise ControlFileError(f"{visible(path)}: is damaged or not ours; nothing was done with it") from None
+
+
+def read_record(path: str, model: type[C]) -> dict[str, Any]:
+    """A control file, checked, as plain values: for records that are shown or added up.
+
+    Raises:
+        as `read_control` does.
+    """
+    return read_control(path, model).model_dump(mode="json")
 
 
 def write_control(path: str, value: ControlFile, exclusive: bool = False) -> bool:

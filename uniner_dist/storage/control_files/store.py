@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uniner_dist.storage.control_files.forms import Seconds, StoreFileName
+from uniner_dist.storage.control_files.forms import Hash, Seconds, StoredPath, StoreFileName
 from uniner_dist.storage.control_files.reading import ControlFile
 
 
@@ -16,3 +16,15 @@ class StoreManifest(ControlFile):
     at: Seconds
     added: tuple[StoreFileName, ...]
     replaced: tuple[StoreFileName, ...]
+
+
+class Registered(ControlFile):
+    """A store that a workdir used, or a workdir that a store served; neither is visited unless both say so."""
+
+    path: StoredPath
+
+
+class Salt(ControlFile):
+    """What goes before everything that a list of erased documents hashes."""
+
+    salt: Hash
