@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from uniner_dist.cli.app import app
 from uniner_dist.cli.examples import EXAMPLES, settings_of
-from uniner_dist.cli.root import app
 from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config
 

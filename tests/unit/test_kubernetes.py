@@ -78,6 +78,8 @@ def locked(file: Path) -> dict[str, str]:
     """Name → version of a lock, its first line for each name."""
     pins: dict[str, str] = {}
     for line in file.read_text().splitlines():
+        if line.endswith("== 's390x'"):
+            continue  # the other line is the one for the machines of the images
         name, _, pin = line.split(" ;")[0].partition("==")
         pins.setdefault(name, pin.strip())
     return pins
