@@ -18,7 +18,7 @@ from uniner_dist.cli.root import app
 from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config
 
-assert main  # its module has given the app all of its commands
+assert callable(main)  # its module has given the app all of its commands
 GROUP: Any = typer.main.get_command(app)
 LINES = [(name, line) for name, (_, examples) in EXAMPLES.items() for _, line in examples]
 
