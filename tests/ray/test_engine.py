@@ -42,7 +42,7 @@ def test_a_tail_is_computed_once_and_no_answer_changes(tmp_path: Path) -> None:
     long = " ".join(short[:6])
     # A text again is a hit to the last whole block, and its tail may be in no slot any more.
     texts.write_text(json.dumps([*short, "", "A", long, short[0], long + " Again."]))
-    plain = {"prefix_tails": False, "extra": {"speculative_config": None}}
+    plain = {"prefix_tails": False, "deep_copies": True, "extra": {"speculative_config": None}}
     ways = [plain, {}, PRESSED, {"scores": True}, {"scores": True, **plain}]
     with ThreadPoolExecutor(2) as threads:
         off, on, pressed, scored, scored_off = threads.map(lambda fields: run_engine(texts, fields), ways)

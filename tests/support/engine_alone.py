@@ -26,7 +26,10 @@ def ask(texts: list[str], fields: dict[str, Any]) -> dict[str, Any]:
     tokenizer = PromptTokenizer.from_json(model.load_tokenizer_json(demo), get_template(DEFAULT_TEMPLATE))
     passages = [str(number) for number in range(len(texts)) for _ in TYPES]
     prompts = [tokenizer.prompt_ids(text, kind) for text in texts for kind in TYPES]
-    engine = create_engine(EngineSpec("vllm", demo, **{"max_model_len": 2048, **fields}))
+    deep_copies = fields.pop("deep_copies", False)
+    engine: Any = create_engine(EngineSpec("vllm", demo, **{"max_model_len": 2048, **fields}))
+    engine._params.skip_clone = engine._to_the_end.skip_clone = not deep_copies
+    state = repr((engine._params, engine._to_the_end))
     for number, (ids, shared) in enumerate(zip(prompts, shared_tokens(passages, prompts), strict=True)):
         engine.add(str(number), ids, shared)
     answers: dict[int, Any] = {}
@@ -37,6 +40,7 @@ def ask(texts: list[str], fields: dict[str, Any]) -> dict[str, Any]:
             answers[int(answer.request_id.split("-")[0])] = [*answer.token_ids, *(answer.logprobs or ())]
             cached += answer.cached_tokens
     slots = slot_bytes(engine)
+    assert repr((engine._params, engine._to_the_end)) == state, "requests have changed what they share"
     engine.close()
     computed = sum(map(len, prompts)) - cached
     return {"computed": computed, "answers": [answers[n] for n in range(len(prompts))], "slot_bytes": slots}
