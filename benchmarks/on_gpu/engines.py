@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -71,12 +72,14 @@ def run_plain(settings: Settings, folder: Path) -> dict[str, Any]:
     measured = clock.stop()
     keys = (f"{passage_id(text)} {kind}" for text, kind in pairs)
     _save(folder, {key: result.outputs[0].text for key, result in zip(keys, results, strict=True)})
+    counters = _counters(llm) if settings.counters else None
+    llm.llm_engine.engine_core.shutdown()
     return measured | {
         "prompts": len(results),
         "prompt_tokens": sum(len(result.prompt_token_ids) for result in results),
         "cached_tokens": sum(result.num_cached_tokens or 0 for result in results),
         "completion_tokens": sum(len(result.outputs[0].token_ids) for result in results),
-        "counters": _counters(llm) if settings.counters else None,
+        "counters": counters,
     }
 
 
@@ -87,7 +90,7 @@ def run_ours(settings: Settings, folder: Path) -> dict[str, Any]:
     from uniner_dist.config.schema import ModelConfig
 
     shards = write_prompt_shards(folder, *settings.workload(), settings.shards)
-    engine = EngineSpec(
+    spec = EngineSpec(
         "vllm",
         ModelConfig(name=settings.model, max_tokens=settings.answer_tokens),
         2048,
@@ -95,14 +98,16 @@ def run_ours(settings: Settings, folder: Path) -> dict[str, Any]:
         prefix_tails=settings.prefix_tails,
         extra=settings.engine,
     )
-    replica = load_replica(folder, engine, settings.max_in_flight)
+    replica = load_replica(folder, spec, settings.max_in_flight)
     _wait_for_peers(folder, settings.share)
     clock = Clock()
     results = complete_all(replica, shards)
     measured = clock.stop()
     _save(folder, read_answers(folder, shards))
     totals = ("prompts", "prompt_tokens", "cached_tokens", "completion_tokens")
-    counters = _counters(replica.engine._engine) if settings.counters else None
+    engine: Any = replica.engine
+    counters = _counters(engine._engine) if settings.counters else None
+    engine.close()
     return measured | {name: sum(getattr(r, name) for r in results) for name in totals} | {"counters": counters}
 
 
@@ -135,3 +140,5 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    # Taking vLLM's and torch's modules apart takes as long as loading some of them, and all is written.
+    os._exit(0)
