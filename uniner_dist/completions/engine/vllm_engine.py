@@ -57,8 +57,8 @@ class VllmEngine:
             "detokenize": False,
             "output_kind": RequestOutputKind.FINAL_ONLY,
             "logprobs": 0 if spec.scores else None,
-            # vLLM copies parameters deeply for each request, a fifth of what a prompt costs beside the model. All that
-            # it does to a copy of these is to note what ends a turn, which is the same for every request.
+            # Else vLLM copies them deeply for each request: 0.038 ms instead of 0.001. All that it does to a copy of
+            # these is to note what ends a turn, which is the same for every request.
             "skip_clone": True,
         }
         # vLLM has no tokenizer here, so it does not know by itself what ends a turn.
