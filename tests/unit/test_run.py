@@ -234,8 +234,10 @@ def test_the_status_of_a_workdir_that_is_not_there_is_an_error(tmp_path: Path, c
 def test_columns_that_differ_only_in_case_are_refused(tree: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "cased.parquet"
     pq.write_table(pa.table({"doc_id": ["1"], "text": ["x"], "Text": ["y"]}), path)
+    cased = {**tree, "corpus": {"path": str(path)}}
+    assert check(validate_tree(cased)).rows == (1,)
     with pytest.raises(ConfigError, match="differ only in case"):
-        check(changed(tree, "corpus.path", str(path)))
+        check(changed(cased, "corpus.keep_columns", ["Text"]))
 
 
 def test_the_passage_id_is_the_head_of_sha256() -> None:

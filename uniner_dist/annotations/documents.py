@@ -205,14 +205,18 @@ def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run, few: bool) 
     }
     kept = cells.where(~answer.getField("outcome").isin(*_GOOD))
     columns = [ours[name].alias(name) for name in QUARANTINE_COLUMNS]
-    return kept.select(*_document_fields(cells, set(QUARANTINE_COLUMNS)), *columns)
+    return kept.select(*_document_fields(cells), *columns)
 
 
-def _document_fields(rows: DataFrame, taken: set[str]) -> list[Column]:
-    """Fields of `document` as columns; one that has the name of a column of ours gets `document_` in front."""
+def _document_fields(rows: DataFrame) -> list[Column]:
+    """Fields of `document` as columns; under the names that they have in the quarantine."""
     fields = rows.schema["document"].dataType.fields  # type: ignore[attr-defined]
-    names = {f.name: f"document_{f.name}" if f.name.lower() in taken else f.name for f in fields}
-    return [F.col("document").getField(name).alias(shown) for name, shown in names.items()]
+    return [F.col("document").getField(f.name).alias(name_in_quarantine(f.name)) for f in fields]
+
+
+def name_in_quarantine(name: str) -> str:
+    """How a column of the corpus is called in the quarantine, which has columns of its own."""
+    return f"document_{name}" if name.lower() in QUARANTINE_COLUMNS else name
 
 
 def _label(run: Run, attribute: str) -> Column:

@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from uniner_dist.annotations.rewrite import Carried, carry_over
 from uniner_dist.annotations.stage import read_staged
@@ -34,6 +33,7 @@ from uniner_dist.run.standing import claim_of, is_outdated, runs_over
 from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
+from uniner_dist.spark.types import arrow_schema
 from uniner_dist.storage.commit import apply, lock_output
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import (
@@ -259,7 +259,7 @@ def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> tuple[Fold
 def _write_placeholder(spark: SparkSession, run: Run) -> str:
     """One file with all columns and no rows, so that a dataset without documents can still be read."""
     places = read_table(spark, run.layout.occurrences)
-    schema: pa.Schema = to_arrow_schema(read_staged(spark, run, places).schema)
+    schema: pa.Schema = arrow_schema(read_staged(spark, run, places).schema)
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)
     path = run.layout.placeholder

@@ -11,7 +11,7 @@ from uniner_dist.comparison.show import print_comparison
 from uniner_dist.config.loading import load_sections
 from uniner_dist.spark.session import QUICK_BYTES, spark_session
 from uniner_dist.storage.filesystem import write_json
-from uniner_dist.storage.snapshot import take_snapshot
+from uniner_dist.storage.listing import list_corpus
 
 
 def run_diff(
@@ -26,7 +26,7 @@ def run_diff(
 ) -> None:
     """Compare, print, and write the JSON that was asked for."""
     settings = load_sections(config, overrides)
-    size = sum(take_snapshot(side.path).total_bytes for side in (before, after))
+    size = sum(list_corpus(side.path).total_bytes for side in (before, after))
     with spark_session(settings, quick=size < QUICK_BYTES) as spark:
         comparison = compare(spark, before, after, by, id_column)
     print_comparison(comparison, Console())

@@ -25,8 +25,8 @@ from uniner_dist.storage.filesystem import (
     write_bytes,
     write_json,
 )
+from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.marker import read_marker
-from uniner_dist.storage.snapshot import take_snapshot
 
 #: Written first and last: says that a folder is an export of ours, and in the end what is in it.
 MANIFEST = "export.json"
@@ -63,7 +63,7 @@ def run_export(
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
-    size = sum(take_snapshot(path).total_bytes for path in (options.annotations, *(path for path, _ in source.corpora)))
+    size = sum(list_corpus(path).total_bytes for path in (options.annotations, *(path for path, _ in source.corpora)))
     with spark_session(parsed, quick=size < QUICK_BYTES) as spark:
         settings = _settings(options, marker, find_labels(spark, source, _known_labels(marker)))
         manifest: dict[str, Any] = {

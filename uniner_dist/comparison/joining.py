@@ -25,8 +25,8 @@ from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import column, spark_schema, spark_type
 from uniner_dist.storage.control_files import Marker
+from uniner_dist.storage.listing import is_glob, list_corpus
 from uniner_dist.storage.marker import read_marker
-from uniner_dist.storage.snapshot import is_glob, take_snapshot
 
 #: What is compared of an entity.
 _ENTITIES = ArrayType(
@@ -91,7 +91,7 @@ def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column:
     found = {field.name: spark_type(field.type) for field in file.schema} | dict.fromkeys(file.folders, StringType())
     types = found | {"entity_type": StringType(), "entities": _ENTITIES}
     schema = StructType([StructField(column_name, types[column_name]) for column_name in dict.fromkeys(wanted)])
-    base = take_snapshot(side.path).base if file.folders else None
+    base = list_corpus(side.path).base if file.folders else None
     rows = read_table(spark, side.path, schema, base=base, is_glob=is_glob(side.path))
     if side.run:
         rows = rows.where(F.col("run_id") == side.run)

@@ -16,6 +16,9 @@ class CorpusConfig(Section):
     id_column: str = Field("doc_id", min_length=1, description="unique id of a document (string or integer)")
     text_column: str = Field("text", min_length=1, description="the text")
     keep_columns: Names = Field((), description="further columns carried through to the annotations")
+    binary_text: bool = Field(
+        False, description="read columns of bytes as UTF-8 text: Impala and some Hive tables store all strings so"
+    )
 
 
 class OutputConfig(Section):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import open_fs
-from uniner_dist.storage.snapshot import take_snapshot
+from uniner_dist.storage.listing import list_corpus
 
 #: How Hive, and so Spark, spells a folder column that is null.
 _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
@@ -83,11 +83,11 @@ def list_dataset(name: str, path: str) -> list[DataFile]:
         ConfigError: nothing readable there.
     """
     try:
-        snapshot = take_snapshot(path)
+        listing = list_corpus(path)
     except ConfigError as error:
         raise ConfigError([_renamed(problem, name) for problem in error.problems]) from error
     fs, _ = open_fs(path)
-    return [DataFile(fs, file, _folders(file[len(snapshot.base) :])) for file in snapshot.files]
+    return [DataFile(fs, file, _folders(file[len(listing.base) :])) for file in listing.files]
 
 
 def check_columns(name: str, path: str, file: DataFile, wanted: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from uniner_dist.annotations.documents import QUARANTINE_COLUMNS
+from uniner_dist.annotations.documents import name_in_quarantine
 from uniner_dist.errors import ConfigError, RunHeldError
 from uniner_dist.maintenance.erase_gate import forget_in_gates
 from uniner_dist.maintenance.erase_output import LITTER_S, forget_in_output
@@ -29,7 +29,7 @@ from uniner_dist.maintenance.erase_shards import forget_in_shards
 from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.maintenance.same_documents import Target, find_documents
 from uniner_dist.maintenance.scope import Scope, find_scope
-from uniner_dist.prompts.corpus import ERASED
+from uniner_dist.prompts.corpus import ERASED, name_in_rejects
 from uniner_dist.reporting.html import write_page
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.answer_store import (
@@ -323,8 +323,9 @@ def _forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
 def _forget_rows(run: Run, ids: pa.Array) -> int:
     """Erase the documents' rows of rejects and quarantine, where the id may stand under another name."""
     column = run.config.corpus.id_column
-    quarantined = f"document_{column}" if column.lower() in QUARANTINE_COLUMNS else column
-    return _erase_all(run.layout.rejects, [column], ids) + _erase_all(run.layout.quarantine, [quarantined], ids)
+    quarantined = name_in_quarantine(column)
+    rejected = name_in_rejects(column)
+    return _erase_all(run.layout.rejects, [rejected], ids) + _erase_all(run.layout.quarantine, [quarantined], ids)
 
 
 def _erase_all(folder: str, column: Sequence[str], ids: pa.Array) -> int:

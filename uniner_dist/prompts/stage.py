@@ -35,6 +35,7 @@ from uniner_dist.prompts.passages import (
 )
 from uniner_dist.prompts.reuse import JOIN_SETTINGS, read_cells
 from uniner_dist.prompts.shard_writer import ShardWriter, sorted_passages, thin_frequent
+from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
 from uniner_dist.spark.datasets import map_in_arrow, read_table, write_rows, write_table
@@ -45,8 +46,9 @@ from uniner_dist.storage.answer_store import store_state
 from uniner_dist.storage.control_files import PromptsSummary, read_record
 from uniner_dist.storage.erased import erased_state
 from uniner_dist.storage.filesystem import exists, remove, write_json
+from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.shards import write_shards
-from uniner_dist.storage.snapshot import Snapshot, take_snapshot
+from uniner_dist.storage.snapshot import Snapshot
 
 #: Text of long documents that one task splits; about half a minute of tokenising.
 _LONG_BYTES_PER_TASK = 32 << 20
@@ -109,11 +111,12 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
         "erased": erased_state(run.erased_lists),
         "whole_text_tokens": budget.whole,
     }
-    snapshot = take_snapshot(run.config.corpus.path)
+    snapshot = run_snapshot(run)
     raw = rows.read_corpus(spark, run, snapshot)
     with_reason = rows.with_reason(raw, run)
     describe(spark, "survey the corpus")
     survey, has_repeats = at_once(spark, lambda: _survey(with_reason, budget), lambda: rows.has_repeated_ids(raw, run))
+    _check_rows(snapshot, survey.rows)
     # Looking at every row again costs a third of a pass; there are two more passes.
     corpus = with_reason if survey.rejects else raw.withColumn("reason", F.lit(None).cast("string"))
     repeats = _find_repeats(spark, run, corpus) if has_repeats else None
@@ -274,12 +277,21 @@ def _summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manif
     }
 
 
+def _check_rows(snapshot: Snapshot, found: int) -> None:
+    """What was read is what the files hold by their footers."""
+    if found != sum(snapshot.rows):
+        raise StageError(
+            f"corpus {snapshot.path}: {found:,} rows were read, and the footers of its {len(snapshot.files):,} files "
+            f"count {sum(snapshot.rows):,}; if its files changed meanwhile, start the same command again"
+        )
+
+
 def _check(run: Run, summary: Mapping[str, Any], before: Snapshot) -> None:
     """Every row is accepted or rejected, and all passes over the corpus read the same files."""
     problems = []
     if summary["documents"] + summary["rejected"] != summary["rows"]:
         problems.append(f"documents and rejects do not add up to its rows ({summary})")
-    if take_snapshot(run.config.corpus.path).digest != before.digest:
+    if list_corpus(run.config.corpus.path).digest != before.digest:
         problems.append("its files changed while they were read")
     if problems:
         raise StageError(f"corpus {run.config.corpus.path}: {' and '.join(problems)}; start the same command again")

@@ -55,7 +55,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
         "schema": SCHEMA_VERSION,
         "fingerprint": fingerprint,
         "snapshot": snapshot,
-        "corpus": config.corpus.model_dump(),
+        "corpus": config.corpus.model_dump(exclude=None if config.corpus.binary_text else {"binary_text"}),
         "output": config.output.model_dump(include={"path", "partition_by"}),
         "types": [entity_type.model_dump() for entity_type in config.types],
         "prompts": config.prompts.model_dump(),

@@ -45,6 +45,11 @@ class RunLayout:
         return join(self.root, "config.json")
 
     @property
+    def footers(self) -> str:
+        """What the footers of the corpus's files said when the run was opened, JSON."""
+        return join(self.root, "footers.json")
+
+    @property
     def holders(self) -> str:
         """The lease of the run."""
         return join(self.root, "holders")

@@ -5,6 +5,7 @@ own form, paths stay in their place, numbers are in range. One function reads th
 """
 
 from uniner_dist.storage.control_files.export import ExportManifest
+from uniner_dist.storage.control_files.footers import PinnedFooters, PinnedSchema
 from uniner_dist.storage.control_files.gate import PinnedSample
 from uniner_dist.storage.control_files.leases import Beat, Claim
 from uniner_dist.storage.control_files.publication import (
@@ -46,8 +47,10 @@ __all__ = [
     "Journal",
     "LatestRun",
     "Marker",
+    "PinnedFooters",
     "PinnedRun",
     "PinnedSample",
+    "PinnedSchema",
     "Plan",
     "Progress",
     "PromptsSummary",
