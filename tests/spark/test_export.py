@@ -100,6 +100,23 @@ def test_a_sample_and_chosen_types_and_what_an_export_replaces(
         _export(output, tmp_path / "new", "jsonl", types="pet")
 
 
+def test_a_corrected_export_exported_again_keeps_the_corrections(
+    spark: SparkSession, output: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "export"
+    _export(output, folder, "conll", sample=5)
+    again = _export(output, folder, "conll", sample=5)
+    assert again["documents"] == 5, "what nobody touched is replaced"
+    [part, *_] = sorted(folder.glob("part-*.conll"))
+    corrected = part.read_text().replace("B-person", "B-PLACE")
+    part.write_text(corrected)
+    with pytest.raises(ConfigError, match=rf"1 files were changed or added .*\({part.name}\)"):
+        _export(output, folder, "jsonl", sample=5)
+    assert part.read_text() == corrected
+    _export(output, folder, "jsonl", sample=5, replace=True)
+    assert not part.exists()
+
+
 def test_documents_whose_text_is_another_one_now_are_left_out_and_counted(
     spark: SparkSession, output: str, tmp_path: Path
 ) -> None:

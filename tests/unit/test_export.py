@@ -22,6 +22,7 @@ from uniner_dist.cli.export import ExportOptions, _corpora, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.export import writing
+from uniner_dist.export.ownership import changed_files, check_folder, clear_folder, write_files
 from uniner_dist.formats import tokens
 from uniner_dist.formats.annotated_document import Document, Mention, without_overlaps
 from uniner_dist.formats.gold_document import GoldDocument
@@ -197,11 +198,52 @@ def test_what_a_format_leaves_out_is_counted() -> None:
         "overlaps_left_out": 4,
         "absent": 1,
         "absent_left_out": 1,
+        "overlaps_not_flat": 0,
+        "details_left_out": 2,
+        "unanswered_left_out": 0,
+        "ids_left_out": 0,
+        "empty_left_out": 0,
     }
+    assert count(document, FORMATS["conll"], replace(SETTINGS, comments=False))["ids_left_out"] == 1
+    assert count(document, FORMATS["spacy"])["overlaps_not_flat"] == 4
     assert count(document, FORMATS["jsonl"])["overlaps_left_out"] == 0
     assert count(document, FORMATS["brat"])["absent_left_out"] == 1
     with pytest.raises(ConfigError, match="--format tsv: unknown; one of conll, spacy"):
         get_format("tsv")
+
+
+def test_conll_without_comments_is_tokens_and_tags_alone(tmp_path: Path) -> None:
+    documents = [document for document in hostile() if document.text.strip()]
+    settings = replace(SETTINGS, comments=False)
+    [(path, content)] = FORMATS["conll"].files(documents, "part", settings)
+    lines = content.decode().split("\n")
+    assert all(line.count("\t") == 1 for line in lines if line)
+    [(_, commented)] = FORMATS["conll"].files(documents, "part", SETTINGS)
+    assert lines == [line for line in commented.decode().split("\n") if not line.startswith("# ")]
+    assert path == "part.conll"
+
+
+def test_an_export_in_which_people_worked_is_never_replaced(tmp_path: Path) -> None:
+    folder = str(tmp_path / "export")
+    write_files(folder, "part-0", [("part-0.conll", b"Ada\tO\n"), ("sub/a.ann", b"T1")])
+    (tmp_path / "export" / "export.json").write_text(
+        json.dumps({"dataset": "uniner-dist export", "format": "conll", "complete": False})
+    )
+    check_folder(folder, replace=False)
+    assert list(changed_files(folder)) == []
+    (tmp_path / "export" / "part-0.conll").write_text("Ada\tB-PER\n")
+    (tmp_path / "export" / "notes.txt").write_text("mine")
+    assert list(changed_files(folder)) == ["part-0.conll", "notes.txt"]
+    with pytest.raises(ConfigError, match=r"2 files were changed or added .*\(part-0.conll, notes.txt\)"):
+        check_folder(folder, replace=False)
+    check_folder(folder, replace=True)
+    write_files(folder, "part-0", [("part-0.conll", b"Ada\tB-PER\n")])  # a task that is tried again
+    assert list(changed_files(folder)) == ["notes.txt", "sub/a.ann"]
+    clear_folder(folder)
+    assert not list((tmp_path / "export").glob("*.*"))
+    (tmp_path / "export" / "mine.txt").write_text("x")
+    with pytest.raises(ConfigError, match="already holds something else"):
+        check_folder(folder, replace=True)
 
 
 def test_changed_tokens_of_a_conll_export_are_an_error_and_changed_tags_are_not(tmp_path: Path) -> None:
@@ -304,7 +346,7 @@ def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, m
     [counted] = [batch.to_pylist()[0] for batch in write_task(iter(batches))]
     assert (counted["documents"], counted["files"], counted["without_text"], counted["text_changed"]) == (5, 3, 1, 1)
     assert counted["mentions"] == sum(len(document.mentions()) for document in hostile())
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"part-00000-0000{n}.jsonl" for n in range(3)]
+    assert sorted(path.name for path in tmp_path.glob("part-*")) == [f"part-00000-0000{n}.jsonl" for n in range(3)]
     first = json.loads((tmp_path / "part-00000-00000.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert [answer["entity_type"] for answer in first["annotations"]] == list(LABELS)
     twice = pa.Table.from_pylist([{"id": "a", "text": "a", "answers": [answer("person")] * 2}], schema).to_batches()

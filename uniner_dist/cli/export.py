@@ -10,26 +10,18 @@ from uniner_dist._version import __version__
 from uniner_dist.cli.evaluation import names_of
 from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
+from uniner_dist.export.ownership import MANIFEST, check_folder, clear_folder, write_files
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
 from uniner_dist.run.standing import covers
-from uniner_dist.storage.containment import require_inside
-from uniner_dist.storage.control_files import ExportManifest, Marker, PublishedRun, read_control
-from uniner_dist.storage.control_files.forms import EXPORTED_FILE, has_form
+from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import (
     absolute,
-    exists,
-    find_files,
     join,
-    remove,
-    write_bytes,
     write_json,
 )
 from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.marker import read_marker
-
-#: Written first and last: says that a folder is an export of ours, and in the end what is in it.
-MANIFEST = "export.json"
 
 
 @dataclass(frozen=True)
@@ -45,6 +37,8 @@ class ExportOptions:
     types: str | None = None
     sample: int | None = None
     language: str = "xx"
+    comments: bool = True
+    replace: bool = False
 
 
 def run_export(
@@ -58,7 +52,9 @@ def run_export(
     chosen, folder = get_format(options.format), absolute(options.to)
     marker = read_marker(options.annotations)
     source = _source(options, marker)
-    _check_folder(folder)
+    if not options.comments and options.format != "conll":
+        raise ConfigError(f"--no-comments: {options.format} files have no comments; only conll has")
+    check_folder(folder, replace=options.replace)
     parsed = load_sections(config, overrides)
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
@@ -71,17 +67,14 @@ def run_export(
             "format": options.format,
             "annotations": options.annotations,
         }
-        for path in find_files(folder) if exists(folder) else ():
-            if has_form(EXPORTED_FILE, path):
-                require_inside(join(folder, path), folder, f"--to {folder}")
-                remove(join(folder, path))
+        check_folder(folder, replace=options.replace)  # again: Spark took its time
+        clear_folder(folder)
         write_json(join(folder, MANIFEST), manifest | {"complete": False})
         counted = write_documents(spark, source, folder, options.format, settings)
     if not counted["documents"]:
-        remove(join(folder, MANIFEST))
+        clear_folder(folder)
         raise ConfigError(_nothing(options, source, counted))
-    for name, content in chosen.extras(settings).items():
-        write_bytes(join(folder, name), content)
+    write_files(folder, "extras", chosen.extras(settings).items())
     made = {"version": __version__, "labels": list(settings.labels), "licences": list(settings.licences)}
     manifest |= {**counted, **made, "runs": list(marker.runs if marker else ()), "complete": True}
     write_json(join(folder, MANIFEST), manifest)
@@ -99,6 +92,12 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
     losses = {
         "overlaps_left_out": "mentions left out because they overlap a longer one, or an earlier one as long",
         "absent_left_out": "mentions left out because they stand nowhere in their text",
+        "overlaps_not_flat": "mentions that overlap others are not in the tokens' tags (hf) or doc.ents (spacy)",
+        "details_left_out": "mentions have a confidence or a way of matching that this format does not hold",
+        "unanswered_left_out": "questions without an answer left out",
+        "ids_left_out": "documents without their ids, texts and answered types (--no-comments): corrections of these "
+        "files cannot be scored",
+        "empty_left_out": "documents left out because nothing in them is a token",
         "without_text": "documents left out because the corpus no longer has them",
         "text_changed": "documents left out because their text is no longer the one that was annotated; run `annotate` "
         "again to bring the annotations up to date",
@@ -151,16 +150,7 @@ def _known_labels(marker: Marker | None) -> list[str]:
 def _settings(options: ExportOptions, marker: Marker | None, labels: tuple[str, ...]) -> ExportSettings:
     models = dict.fromkeys(entry.model for entry in _entries(marker))
     licences = dict.fromkeys(entry.licence for entry in _entries(marker) if entry.licence)
-    return ExportSettings(labels, tuple(models), tuple(licences), options.language)
-
-
-def _check_folder(folder: str) -> None:
-    if exists(folder):
-        manifest = join(folder, MANIFEST)
-        ours = exists(manifest) and read_control(manifest, ExportManifest) is not None
-        others = sorted(path for path in find_files(folder) if not (ours and has_form(EXPORTED_FILE, path)))
-        if others:
-            raise ConfigError(f"--to {folder}: already holds something else ({', '.join(others[:3])} …)")
+    return ExportSettings(labels, tuple(models), tuple(licences), options.language, options.comments)
 
 
 def _nothing(options: ExportOptions, source: Any, counted: Mapping[str, int]) -> str:
