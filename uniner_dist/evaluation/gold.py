@@ -91,6 +91,8 @@ class Gold:
     def find_pairs(self, documents: Numbers, types: Numbers) -> Numbers:
         """Numbers of pairs, -1 where there is none; documents and types by their numbers, -1 if unknown."""
         keys = documents * len(self.types) + types
+        if self.pairs == len(self.documents) * len(self.types):  # every document has every type
+            return np.where((documents >= 0) & (types >= 0), keys, -1)
         place = np.minimum(np.searchsorted(self.key, keys), max(0, self.pairs - 1))
         known = (documents >= 0) & (types >= 0) & (self.key[place] == keys)
         return np.where(known, place, -1)
@@ -145,7 +147,7 @@ class GoldBuilder:
         self.documents, self.types, self.mentions = Vocabulary(), Vocabulary(), Mentions()
         self.groups = Vocabulary() if groups else None
         self.texts: dict[int, str] = {}
-        self._pairs: list[tuple[Numbers, Numbers, Numbers, Numbers]] = []
+        self._pairs: list[tuple[npt.NDArray[Any], ...]] = []
         self._mentions: list[tuple[Numbers, Numbers, Numbers]] = []
 
     def add(self, documents: pa.Array, types: pa.Array, entities: pa.Array, groups: pa.Array | None = None) -> None:
@@ -159,7 +161,8 @@ class GoldBuilder:
             texts, places = flat, [np.full(len(flat), NONE, dtype=np.int64)] * 2
         known = self.groups.numbers(groups) if self.groups is not None and groups is not None else None
         group = np.full(len(counts), NONE, dtype=np.int64) if known is None else known
-        self._pairs.append((self.documents.numbers(documents), self.types.numbers(types), counts, group))
+        columns = (self.documents.numbers(documents), self.types.numbers(types), counts, group)
+        self._pairs.append(tuple(column.astype(np.int32) for column in columns))
         self._mentions.append((self.mentions.numbers(texts), places[0], places[1]))
 
     def add_documents(self, documents: Iterable[GoldDocument]) -> None:
@@ -191,7 +194,9 @@ class GoldBuilder:
         mention, start, end = (np.concatenate(column) for column in zip(*self._mentions, strict=True))
         if (mention < 0).any():
             raise ConfigError(f"gold {path}: a mention has no text")
-        key = document * len(self.types) + kind
+        self._pairs, self._mentions = [], []
+        key = document.astype(np.int64) * len(self.types) + kind
+        del document, kind
         order = np.argsort(key, kind="stable")
         self._check(path, key[order])
         first = np.concatenate([[0], np.cumsum(counts)])[:-1]

@@ -38,11 +38,14 @@ class CountTable:
         shared = [name for name in metrics if name not in _SAME]
         return CountTable(*({name: np.zeros(pairs, np.int32) for name in names} for names in (metrics, shared, shared)))
 
+    def columns(self, metric: str) -> tuple[Small, Small, Small]:
+        """Correct, predicted and gold mentions of every pair."""
+        shared = _SAME.get(metric, metric)
+        return self.correct[metric], self.predicted[shared], self.gold[shared]
+
     def table(self, metric: str, pairs: Numbers | slice) -> npt.NDArray[np.int64]:
         """Shape: pairs × (correct, predicted, gold)."""
-        shared = _SAME.get(metric, metric)
-        columns = (self.correct[metric], self.predicted[shared], self.gold[shared])
-        return np.stack([column[pairs] for column in columns], axis=1).astype(np.int64)
+        return np.stack([column[pairs] for column in self.columns(metric)], axis=1).astype(np.int64)
 
 
 @dataclass
@@ -125,19 +128,24 @@ def _scores(
     """Every metric over some pairs; intervals resample whole documents, of which `document` None says one a pair."""
     scores: dict[str, Any] = dict.fromkeys(METRICS)
     for metric in metrics:
-        table = counts.table(metric, pairs)
-        scores[metric] = score_of(table if document is None else _sum_by(table, document[pairs]))
+        if document is None:
+            scores[metric] = score_of(counts.table(metric, pairs))
+        else:
+            scores[metric] = score_of(_sum_by(counts.columns(metric), pairs, document))
     return scores
 
 
-def _sum_by(table: npt.NDArray[np.int64], document: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Rows of each document added up."""
-    if not len(table):
-        return table
-    order = np.argsort(document, kind="stable")
-    first = np.flatnonzero(np.diff(document[order], prepend=-1))
-    summed: npt.NDArray[np.int64] = np.add.reduceat(table[order], first, axis=0)
-    return summed
+def _sum_by(columns: Sequence[Small], pairs: Numbers | slice, document: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Columns of some pairs added up for each document that has any of them; shape: documents × columns."""
+    owner = document[pairs]
+    there = np.flatnonzero(np.bincount(owner)) if len(owner) else np.empty(0, dtype=np.int64)
+    return np.stack([_added(owner, column[pairs])[there] for column in columns], axis=1)
+
+
+def _added(owner: npt.NDArray[Any], column: Small) -> npt.NDArray[np.int64]:
+    filled = np.flatnonzero(column)  # most pairs have no mention
+    size = int(owner.max()) + 1 if len(owner) else 0
+    return np.bincount(owner[filled], weights=column[filled], minlength=size).astype(np.int64)
 
 
 def _total(documents: npt.NDArray[np.int64]) -> Counts:

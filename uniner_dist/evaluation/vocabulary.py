@@ -60,8 +60,13 @@ class Vocabulary:
 
     def _look_up(self, strings: pa.Array, add: bool) -> Numbers:
         encoded = strings.dictionary_encode()
-        number = self.number if add else self.find
-        known = np.array([number(one) for one in encoded.dictionary.to_pylist()] + [-1], dtype=np.int64)
+        distinct = encoded.dictionary.to_pylist()
+        numbers = [*map(self._numbers.get, distinct), -1]
+        if None in numbers:
+            new = self.number if add else self.find
+            numbers = [new(one) if known is None else known for one, known in zip(distinct, numbers, strict=False)]
+            numbers.append(-1)
+        known = np.array(numbers, dtype=np.int64)
         indices = encoded.indices.fill_null(len(known) - 1)
         found: Numbers = known[indices.to_numpy(zero_copy_only=False)]
         return found
