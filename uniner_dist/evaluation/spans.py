@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 
-from uniner_dist.core.scoring import relaxed_span_counts
+from uniner_dist.core.scoring import Span, relaxed_span_counts
 from uniner_dist.core.spans import locate_mentions
 from uniner_dist.evaluation.gold import NONE, Gold
 from uniner_dist.evaluation.row_batch import RowBatch
 from uniner_dist.evaluation.vocabulary import Mentions, Numbers
+
+#: Answers of which characters are compared; the same place with two texts is always noticed.
+_COMPARED: Final = 20_000
 
 #: (start, end, text).
 Place = tuple[int, int, str]
@@ -23,10 +28,12 @@ class Coordinates:
 
     Args:
         aligned: documents of which the annotated mentions were located again, in the gold's text.
+        compared: answers whose places are not those of the gold, and which were compared character by character.
         contradicting: document's number → what the two say.
     """
 
     aligned: set[int] = field(default_factory=set)
+    compared: int = 0
     contradicting: dict[int, str] = field(default_factory=dict)
 
 
@@ -53,13 +60,17 @@ def count_spans(batch: RowBatch, gold: Gold, coordinates: Coordinates) -> SpanCo
     there = np.bincount(expected[:, 0], minlength=rows)
     _note_other_texts(same_place, batch, gold, coordinates)
     relaxed = strict.copy()
-    for row in np.flatnonzero(strict < np.minimum(predicted, there)).tolist():
-        mine, theirs = _places(found, row, gold.mentions), _places(expected, row, gold.mentions)
-        spans = ([place[:2] for place in mine], [place[:2] for place in theirs])
-        relaxed[row] = relaxed_span_counts(*spans).correct
+    open_ = strict < np.minimum(predicted, there)
+    for row, mine, theirs in _places(found, expected, np.flatnonzero(open_), gold.mentions, coordinates):
         said = contradiction(mine, theirs)
         if said:
             coordinates.contradicting.setdefault(int(gold.document[batch.pair[row]]), said)
+    single = np.flatnonzero(open_ & (np.bincount(found[:, 0], minlength=rows) == 1) & (there == 1))
+    one, other = (table[np.searchsorted(table[:, 0], single)] for table in (found, expected))
+    relaxed[single] = np.maximum(one[:, 1], other[:, 1]) < np.minimum(one[:, 2], other[:, 2])
+    open_[single] = False
+    for row, spans, gold_spans in _spans(found, expected, np.flatnonzero(open_)):
+        relaxed[row] = relaxed_span_counts(spans, gold_spans).correct
     return SpanCounts(strict, relaxed, predicted + nowhere)
 
 
@@ -165,9 +176,29 @@ def _note_other_texts(matches: Numbers, batch: RowBatch, gold: Gold, coordinates
         coordinates.contradicting.setdefault(int(gold.document[batch.pair[row]]), said)
 
 
-def _places(table: Numbers, row: int, mentions: Mentions) -> list[Place]:
-    low, high = np.searchsorted(table[:, 0], [row, row + 1])
-    return [(start, end, mentions.strings[number]) for _, start, end, number in table[low:high].tolist()]
+def _spans(found: Numbers, expected: Numbers, rows: Numbers) -> Iterator[tuple[int, list[Span], list[Span]]]:
+    """The places of some rows, and those of their gold."""
+    for row, mine, theirs in zip(rows.tolist(), _parts(found, rows), _parts(expected, rows), strict=True):
+        yield row, [(start, end) for start, end, _ in mine], [(start, end) for start, end, _ in theirs]
+
+
+def _places(
+    found: Numbers, expected: Numbers, rows: Numbers, mentions: Mentions, coordinates: Coordinates
+) -> Iterator[tuple[int, list[Place], list[Place]]]:
+    """The same with their texts, of the first rows that differ: two texts differ in many."""
+    rows = rows[: max(0, _COMPARED - coordinates.compared)]
+    coordinates.compared += len(rows)
+    names = mentions.strings
+    for row, mine, theirs in zip(rows.tolist(), _parts(found, rows), _parts(expected, rows), strict=True):
+        places = [(start, end, names[one]) for start, end, one in mine]
+        yield row, places, [(start, end, names[one]) for start, end, one in theirs]
+
+
+def _parts(table: Numbers, rows: Numbers) -> Iterator[list[list[int]]]:
+    """Start, end and mention of each place of some rows."""
+    begin, end = np.searchsorted(table[:, 0], rows), np.searchsorted(table[:, 0], rows, side="right")
+    for low, high in zip(begin.tolist(), end.tolist(), strict=True):
+        yield table[low:high, 1:].tolist()
 
 
 def _words(start: int, end: int, text: str, other_start: int, other_end: int, other: str) -> str:
