@@ -20,6 +20,7 @@ from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.importing import write_gold
 from uniner_dist.evaluation.measure import evaluate
 from uniner_dist.evaluation.show import interval, new_table
+from uniner_dist.formats.kinds import format_of_name, is_file
 from uniner_dist.formats.sources import read_source, source_format
 from uniner_dist.storage.filesystem import absolute, exists, join, list_names, write_json
 
@@ -107,7 +108,12 @@ def find_datasets(data: str, output: str) -> list[Dataset]:
         raise ConfigError(
             f"--data {data}: expected .json or CoNLL files, or folders `corpus` and `gold` with Parquet files"
         )
-    return [_imported(join(data, name), kind, output) for name in list_names(data) if source_format(join(data, name))]
+    paths = [join(data, name) for name in list_names(data)]
+    return [
+        _imported(path, kind, output)
+        for path in paths
+        if format_of_name(path) == kind or (not is_file(path) and source_format(path))
+    ]
 
 
 def published_f1(name: str) -> tuple[float, float] | None:

@@ -55,9 +55,9 @@ def source_format(path: str) -> str | None:
     if is_file(path):
         if path.lower().endswith(".parquet"):
             return _parquet_format(path)
-        return _format_of(path) or _sniff(path)
+        return format_of_name(path) or _sniff(path)
     names = find_files(path)
-    formats = {_format_of(name) for name in names} - {None}
+    formats = {format_of_name(name) for name in names} - {None}
     if BRAT in formats:
         formats -= {CONLL}  # brat's texts end in .txt
     if len(formats) > 1:
@@ -74,7 +74,7 @@ def source_files(path: str, kind: str) -> dict[str, str]:
     if is_file(path):
         return {_stem(path.rsplit("/", 1)[-1]): path}
     parquet = find_files(path, ".parquet") if kind == DATASET else []
-    names = sorted(parquet) or sorted(name for name in find_files(path) if _format_of(name) == kind)
+    names = sorted(parquet) or sorted(name for name in find_files(path) if format_of_name(name) == kind)
     return {_stem(name): join(path, name) for name in names}
 
 
@@ -84,7 +84,8 @@ def is_file(path: str) -> bool:
     return bool(fs.isfile(stripped))
 
 
-def _format_of(name: str) -> str | None:
+def format_of_name(name: str) -> str | None:
+    """The format that the name of a file says; None: it says none."""
     if name.rsplit("/", 1)[-1] in _BESIDE:
         return None
     return _SUFFIXES.get("." + name.rsplit(".", 1)[-1].lower()) if "." in name else None
