@@ -225,23 +225,22 @@ def test_conll_without_comments_is_tokens_and_tags_alone(tmp_path: Path) -> None
 
 def test_an_export_in_which_people_worked_is_never_replaced(tmp_path: Path) -> None:
     folder = str(tmp_path / "export")
-    write_files(folder, "part-0", [("part-0.conll", b"Ada\tO\n"), ("sub/a.ann", b"T1")])
+    write_files(folder, "part-0", [("part-00000-00000.conll", b"Ada\tO\n"), ("part-00000-00000/a.ann", b"T1")])
     (tmp_path / "export" / "export.json").write_text(
         json.dumps({"dataset": "uniner-dist export", "format": "conll", "complete": False})
     )
     check_folder(folder, replace=False)
     assert list(changed_files(folder)) == []
-    (tmp_path / "export" / "part-0.conll").write_text("Ada\tB-PER\n")
+    (tmp_path / "export" / "part-00000-00000.conll").write_text("Ada\tB-PER\n")
     (tmp_path / "export" / "notes.txt").write_text("mine")
-    assert list(changed_files(folder)) == ["part-0.conll", "notes.txt"]
-    with pytest.raises(ConfigError, match=r"2 files were changed or added .*\(part-0.conll, notes.txt\)"):
+    assert list(changed_files(folder)) == ["part-00000-00000.conll", "notes.txt"]
+    with pytest.raises(ConfigError, match=r"2 files were changed or added .*\(part-00000-00000.conll, notes.txt\)"):
         check_folder(folder, replace=False)
     check_folder(folder, replace=True)
-    write_files(folder, "part-0", [("part-0.conll", b"Ada\tB-PER\n")])  # a task that is tried again
-    assert list(changed_files(folder)) == ["notes.txt", "sub/a.ann"]
+    write_files(folder, "part-0", [("part-00000-00000.conll", b"Ada\tB-PER\n")])  # a task that is tried again
+    assert list(changed_files(folder)) == ["notes.txt", "part-00000-00000/a.ann"]
     clear_folder(folder)
-    assert not list((tmp_path / "export").glob("*.*"))
-    (tmp_path / "export" / "mine.txt").write_text("x")
+    assert [path.name for path in (tmp_path / "export").rglob("*.*")] == ["notes.txt"]
     with pytest.raises(ConfigError, match="already holds something else"):
         check_folder(folder, replace=True)
 
