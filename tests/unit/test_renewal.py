@@ -48,7 +48,8 @@ def run(tree: dict[str, Any]) -> Run:
 
 def _plan(run: Run) -> None:
     state = {"path": run.config.store_path, "state": store_state(run.store, run.id)}
-    write_json(run.layout.prompts_summary, {"documents": 1, "rejects": {}, "store": state, "erased": ""})
+    names = ("rows", "documents", "passages", "unique_passages", "prompts", "prompts_known", "prompts_to_ask", "shards")
+    write_json(run.layout.prompts_summary, dict.fromkeys(names, 1) | {"rejects": {}, "store": state, "erased": ""})
 
 
 def _cells(run: Run) -> list[tuple[str, str]]:
@@ -112,7 +113,7 @@ def test_feeding_twice_changes_nothing_and_another_store_gets_all_answers(tree: 
 
 def test_a_failure_that_the_store_answers_by_now_can_be_mended(run: Run) -> None:
     _publish(run)
-    write_json(run.layout.annotations_summary, {"quarantined": 1})
+    write_json(run.layout.annotations_summary, {"rows": 1, "quarantined": 1})
     failed = pa.table({"passage_id": [f"{2:032x}"], "ask": ["person"], "raw_output": pa.nulls(1, pa.string())})
     buffer = pa.BufferOutputStream()
     pq.write_table(failed, buffer)
@@ -122,7 +123,7 @@ def test_a_failure_that_the_store_answers_by_now_can_be_mended(run: Run) -> None
     assert not can_be_mended(run), "an answer to something else"
     contribute(run.store, "e" * 12, SHARD, completions([None, None, '["Erik"]']))
     assert can_be_mended(run)
-    write_json(run.layout.annotations_summary, {"quarantined": 0})
+    write_json(run.layout.annotations_summary, {"rows": 1, "quarantined": 0})
     assert not can_be_mended(run)
 
 
