@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import random
 import re
 import time
 import uuid
@@ -24,8 +25,12 @@ from uniner_dist.config.schemes import check_scheme
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.runtime.engines import missing_extra
 
-#: Waits between the tries of one call, in seconds. Clients of object stores try several times themselves before.
+#: Waits between the tries of one call, in seconds, each drawn between half and one and a half of this: hundreds of
+#: replicas that were throttled together must not come back together. Clients of object stores try several times
+#: themselves before.
 _WAITS_S = (0.2, 1.0, 4.0)
+#: Not the generator that everybody shares: engines seed that one alike in all replicas.
+_jitter = random.SystemRandom()
 #: No further try after this long: clients of object stores may take half a minute to give up once.
 _LONGEST_S = 45.0
 #: Answers, not failures: callers decide what they mean.
@@ -89,7 +94,7 @@ def patiently(path: str, call: Callable[[], T]) -> T:
             late = time.monotonic() - begun > _LONGEST_S
             if wait is None or late or isinstance(error, PermissionError) or getattr(error, "errno", 0) in _FINAL:
                 raise StorageError(f"{path}: {storage_words(error)}") from error
-            time.sleep(wait)
+            time.sleep(wait * _jitter.uniform(0.5, 1.5))
     raise AssertionError("unreachable")
 
 
