@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
+import fsspec
 import pytest
 
 from tests.support.completions import completions
 from tests.support.flaky import Fault, FlakyProxy, Plan
+from uniner_dist import demo, model
+from uniner_dist.config.schema import ModelConfig
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage.filesystem import (
     StorageError,
@@ -167,3 +171,24 @@ def test_one_holder_at_a_time_on_a_sick_store(s3: FlakyProxy) -> None:
         holder.check()
     s3.plan = lambda method, path: None
     assert current_holder(layout) is None
+
+
+def test_a_model_on_s3_is_named_by_etags_and_its_copy_follows_them(
+    s3: FlakyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNINER_DIST_CACHE", str(tmp_path / "cache"))
+    fs = fsspec.filesystem("s3")
+    source = Path(demo.model_path())
+    for path in source.iterdir():
+        fs.pipe_file(f"bucket/models/m/{path.name}", path.read_bytes())
+    config = ModelConfig(name="s3://bucket/models/m")
+    before = model.identify(config)
+    assert not (tmp_path / "cache/models").exists(), "a name costs no copy"
+    copy = Path(model.resolve(config))
+    weights = bytearray((source / "model.safetensors").read_bytes())
+    assert (copy / "model.safetensors").read_bytes() == weights
+    weights[len(weights) // 2] ^= 1  # as many bytes as before
+    fs.pipe_file("bucket/models/m/model.safetensors", bytes(weights))
+    assert model.identify(config) != before
+    model.resolve(config)
+    assert (copy / "model.safetensors").read_bytes() == weights

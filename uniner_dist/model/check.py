@@ -17,7 +17,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.model.form import check_form, read_config
 from uniner_dist.model.reference import check_against_sentencepiece
 from uniner_dist.model.source import open_source
-from uniner_dist.model.tokenizer import ModelTokenizer, load_tokenizer
+from uniner_dist.model.tokenizer import load_tokenizer
 
 
 def check_model(
@@ -41,29 +41,28 @@ def check_model(
     source = open_source(config)
     check_form(source, gpus, config.quantization, extra)
     loaded = load_tokenizer(source, config)
-    template = get_template(config.template)
+    template, tree = get_template(config.template), json.loads(loaded.json)
     try:
         tokenizer = PromptTokenizer.from_json(loaded.json, template)
         if loaded.sentencepiece is not None:
             check_against_sentencepiece(
-                tokenizer, loaded.sentencepiece, loaded.settings, template, texts, questions, _added_spellings(loaded)
+                tokenizer, loaded.sentencepiece, loaded.settings, template, texts, questions, _added_spellings(tree)
             )
     except ConfigError as error:
         raise ConfigError([f"{source.title}: {problem}" for problem in error.problems]) from error
-    _check_vocabulary(loaded, read_config(source), source.title)
+    _check_vocabulary(tree, read_config(source), source.title)
     return tokenizer
 
 
-def _added_spellings(loaded: ModelTokenizer) -> list[str]:
+def _added_spellings(tree: Mapping[str, Any]) -> list[str]:
     """A text for each added token, with its spelling in it."""
-    tokens = [str(token["content"]) for token in json.loads(loaded.json).get("added_tokens") or ()]
+    tokens = [str(token["content"]) for token in tree.get("added_tokens") or ()]
     return [f"a {token} b{token}" for token in tokens[:64]]
 
 
-def _check_vocabulary(loaded: ModelTokenizer, config: Mapping[str, Any], title: str) -> None:
+def _check_vocabulary(tree: Mapping[str, Any], config: Mapping[str, Any], title: str) -> None:
     """Every piece of text has a row in the weights; tokens that were added later need none, as no text gives them."""
     rows = config.get("vocab_size")
-    tree = json.loads(loaded.json)
     added = {token["content"] for token in tree.get("added_tokens") or ()}
     vocabulary = tree["model"].get("vocab") or {}
     numbered = vocabulary.items() if isinstance(vocabulary, dict) else ((one[0], n) for n, one in enumerate(vocabulary))

@@ -36,7 +36,12 @@ class LlamaSettings:
 
 def is_sentencepiece(content: bytes) -> bool:
     """Whether these are the bytes of a sentencepiece model (Llama 3's file of the same name is a list of ranks)."""
-    return parse(content) is not None
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        return bool(content) and bool(SentencePieceProcessor(model_proto=content).vocab_size())
+    except RuntimeError:
+        return False
 
 
 def convert(content: bytes, settings: LlamaSettings) -> str:

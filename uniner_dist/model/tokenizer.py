@@ -71,8 +71,8 @@ def load_tokenizer(source: ModelSource, config: ModelConfig) -> ModelTokenizer:
     if model is not None and not is_sentencepiece(model):
         model = None
     if _JSON in names:
-        text = _decoded(source, _read(source, _JSON))
-        return ModelTokenizer(_as_configured(text, own, model, settings), _JSON, model, settings)
+        text, tree = _decoded(source, _read(source, _JSON))
+        return ModelTokenizer(_as_configured(text, tree, own, model, settings), _JSON, model, settings)
     if model is not None:
         return ModelTokenizer(_converted(model, settings), _MODEL, model, settings)
     return ModelTokenizer(_by_transformers(source, config), "transformers", None, settings)
@@ -85,8 +85,8 @@ def _read(source: ModelSource, name: str) -> bytes:
     return content
 
 
-def _decoded(source: ModelSource, content: bytes) -> str:
-    """A `tokenizer.json` as text, if it is JSON."""
+def _decoded(source: ModelSource, content: bytes) -> tuple[str, dict[str, Any]]:
+    """A `tokenizer.json` as text and as a tree, if it is JSON."""
     try:
         text = content.decode()
         tree = json.loads(text)
@@ -94,7 +94,7 @@ def _decoded(source: ModelSource, content: bytes) -> str:
         raise ConfigError(f"{source.title}: tokenizer.json is cut off or no JSON ({error})") from error
     if not isinstance(tree, dict) or "model" not in tree:
         raise ConfigError(f"{source.title}: tokenizer.json is no tokenizer of the tokenizers library")
-    return text
+    return text, tree
 
 
 def _settings_file(source: ModelSource, name: str) -> Mapping[str, Any]:
@@ -140,13 +140,14 @@ def _conversion_key(content: bytes | None, settings: LlamaSettings) -> str:
     return json.dumps([_CONVERSION, digest, asdict(settings)], sort_keys=True)
 
 
-def _as_configured(text: str, own: Mapping[str, Any], model: bytes | None, settings: LlamaSettings) -> str:
+def _as_configured(
+    text: str, tree: dict[str, Any], own: Mapping[str, Any], model: bytes | None, settings: LlamaSettings
+) -> str:
     """A `tokenizer.json` with what the files beside it say more strongly than it does itself.
 
     `add_bos_token` wins for Llama's classes, as in transformers 4; and what sentencepiece does not know as a piece does
     not come out of a text, whatever was added to the vocabulary later.
     """
-    tree = json.loads(text)
     changed = model is not None and _guard_added(tree, model)
     if own.get("tokenizer_class") in _LLAMA or (model is not None and "tokenizer_class" not in own):
         said = own.get("add_bos_token")
@@ -199,7 +200,7 @@ def _by_transformers(source: ModelSource, config: ModelConfig) -> str:
     known = ("vocab.json", "vocab.txt", "merges.txt", "tokenizer.tiktoken", "spiece.model", _MODEL)
     has_any = any(name in source.sizes() for name in known) or config.trust_remote_code
     if not has_any and source.is_partial:
-        return _decoded(source, source.read(_JSON))  # mostly says that nobody has it
+        return _decoded(source, source.read(_JSON))[0]  # mostly says that nobody has it
     if not has_any:
         raise ConfigError(f"{source.title}: has no tokenizer: neither tokenizer.json nor tokenizer.model is there")
     place, revision = source.loadable()
