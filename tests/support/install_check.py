@@ -20,24 +20,22 @@ ROOT = Path(__file__).parents[2]
 #: What must work with `uniner-dist` alone, where an import of an engine fails: annotations are read and evaluated.
 _ALONE = """
 import sys
-import pyarrow as pa, pyarrow.parquet as pq
 from uniner_dist.cli.app import main
-entities = pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32()), ("end", pa.int32())]))
-mention = {"text": "Madrid", "start": 21, "end": 27}
-rows = {"doc_id": ["1"], "entity_type": ["location"], "entities": pa.array([[mention]], entities), "outcome": ["found"]}
-pq.write_table(pa.table(rows), "annotations.parquet")
-with open("gold.jsonl", "w") as stream:
-    stream.write('{"id": "1", "text": "Anna Larsen lives in Madrid.", "annotations": [')
-    stream.write('{"entity_type": "location", "entities": [{"text": "Madrid", "start": 21, "end": 27}]}]}')
-assert main(["evaluate", "--annotations", "annotations.parquet", "--gold", "gold.jsonl"]) == 0
+from uniner_dist.evaluation import import_gold
+with open("news.conll", "w") as stream:
+    stream.write("Ada\\tB-person\\nlived\\tO\\nin\\tO\\nLondon\\tB-city\\n")
+assert import_gold("news.conll", "corpus", "gold")["mentions"] == 2
+import pyarrow as pa, pyarrow.dataset as pads, pyarrow.parquet as pq
+rows = pads.dataset("gold", format="parquet").to_table()
+pq.write_table(rows.append_column("outcome", pa.array(["found"] * rows.num_rows)), "annotations.parquet")
+assert main(["evaluate", "--annotations", "annotations.parquet", "--gold", "news.conll"]) == 0
 for engine in ("pyspark", "ray", "vllm", "torch", "transformers"):
     try:
         __import__(engine)
     except ImportError:
         continue
     sys.exit(f"{engine} came along")
-code = main(["annotate", "--corpus", "annotations.parquet", "--text-column", "entity_type", "--output", "out",
-             "--types", "person"])
+code = main(["annotate", "--corpus", "corpus", "--output", "out", "--types", "person"])
 assert code == 2, "the missing engines are named"
 """
 

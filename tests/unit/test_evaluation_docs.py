@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.evaluation_data import annotation, write_annotations
-from uniner_dist.cli.root import app
+from uniner_dist.cli.app import app
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.formats.conversations import read_conversations
 

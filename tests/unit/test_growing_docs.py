@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 import yaml
 
-from uniner_dist.cli.root import app
+from uniner_dist.cli.app import app
 from uniner_dist.config.schema import GateConfig
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "growing.md").read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from kubeflow_spark_api.models.spark_v1beta2_spark_application import SparkV1bet
 from typer.main import get_command
 
 import uniner_dist
-from uniner_dist.cli.root import app
+from uniner_dist.cli.app import app
 from uniner_dist.config.loading import load_config
 
 ROOT = Path(__file__).parents[2]

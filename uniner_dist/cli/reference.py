@@ -16,9 +16,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from uniner_dist.cli.app import GROUPS
+from uniner_dist.cli.app import app
 from uniner_dist.cli.examples import EXAMPLES
-from uniner_dist.cli.root import app
 from uniner_dist.config.schema import Config
 from uniner_dist.runtime.engines import EXTRAS
 
@@ -55,7 +54,6 @@ def write_reference(folder: Path) -> list[Path]:
 
 
 def _commands() -> Iterator[str]:
-    assert GROUPS, "importing them has registered every command"
     root: Any = typer.main.get_command(app)
     for name, command in sorted(root.commands.items()):
         if getattr(command, "commands", None):

@@ -110,7 +110,7 @@ class ClusterWatch:
                 self.lost = None if self._noticed.is_set() else lost
         if self._noticed.wait(_NOTICE_S) and self._done.wait(_LEAVE_S):
             return
-        print(f"uniner-dist: StageError:\n{self.lost}", file=sys.stderr, flush=True)
+        print(f"error: {self.lost}", file=sys.stderr, flush=True)
         os._exit(StageError.exit_code)
 
     def _find_processes(self) -> None:

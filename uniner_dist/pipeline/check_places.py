@@ -73,8 +73,20 @@ def check_places(config: Config) -> None:
             continue
         if is_local(fs) and not _writable(stripped):
             problems.append(f"{option} {places[option]}: may not be written")
+    problems += _foreign_workdir(config.workdir_path)
     if problems:
         raise ConfigError(problems)
+
+
+def _foreign_workdir(path: str) -> list[str]:
+    """A workdir is new, empty, or one of ours: what runs write there would be lost among other files."""
+    try:
+        names = list_names(path)
+    except ConfigError:
+        return []  # told already
+    if not names or {"runs", "holders", "store", "latest.json"} & set(names):
+        return []
+    return [f"--workdir {path}: already holds something else ({names[0]}, …); choose a new folder"]
 
 
 def _resolved(path: str) -> str:
