@@ -14,7 +14,7 @@ from uniner_dist.spark.types import spark_type
 from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs, real_path
 from uniner_dist.storage.hive import folder_name, is_folder_name
-from uniner_dist.storage.layout import MARKER
+from uniner_dist.storage.layout import MARKER, WorkdirLayout
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.snapshot import Snapshot
@@ -84,7 +84,9 @@ def _foreign_workdir(path: str) -> list[str]:
         names = list_names(path)
     except ConfigError:
         return []  # told already
-    if not names or {"runs", "holders", "store", "latest.json"} & set(names):
+    layout = WorkdirLayout(path)
+    ours = {name.rsplit("/", 1)[-1] for name in (layout.runs, layout.holders, layout.latest)} | {"store", "erased"}
+    if not names or ours & set(names):
         return []
     return [f"--workdir {path}: already holds something else ({names[0]}, …); choose a new folder"]
 
