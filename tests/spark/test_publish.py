@@ -22,7 +22,7 @@ from uniner_dist.annotations.rewrite import relative_to
 from uniner_dist.errors import AuditError, RunHeldError, StageError, ThresholdError
 from uniner_dist.prompts import write_prompts
 from uniner_dist.run.run import Run
-from uniner_dist.storage import commit as flip
+from uniner_dist.storage import commit
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
 
@@ -182,7 +182,7 @@ def test_next_run_finishes_what_another_left_half_published(
 def _crash_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Let `steps` folders change, then die."""
     done = []
-    real = flip.apply
+    real = commit.apply
 
     def apply(*arguments: Any) -> None:
         if len(done) == steps:
@@ -190,7 +190,7 @@ def _crash_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
         done.append(1)
         real(*arguments)
 
-    monkeypatch.setattr("uniner_dist.annotations.publication.apply", apply)
+    monkeypatch.setattr("uniner_dist.annotations.journal.apply", apply)
 
 
 def test_a_holder_that_lost_its_run_publishes_nothing_more_wherever_it_stood_still(

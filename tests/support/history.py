@@ -267,7 +267,7 @@ class World:
         """Stage 3 alone."""
         with self.commands():
             run = load_run(workdir, run_id)
-            with working_on(run) as (holder, _):
+            with working_on(run) as (run, holder, _):
                 stages.run_annotations(run, holder, lambda line: None)
 
     @contextmanager

@@ -10,14 +10,13 @@ from huggingface_hub import DatasetCard
 
 from tests.support.evaluation_data import annotation, write_annotations
 from tests.support.evaluation_data import entity as entity_of
-from tests.support.published import marker_of, published, run_id
+from tests.support.published import marker_of, published, run_id, write_marker
 from uniner_dist.annotations.card_text import Statistics, render_card
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.provenance import look_up
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.layout import OutputLayout
-from uniner_dist.storage.marker import write_marker
 
 UNINER = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use; the annotations carry this licence"
 

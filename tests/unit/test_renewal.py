@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.completions import completions
-from tests.support.published import published
+from tests.support.published import published, write_marker
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.pipeline.renewal import can_be_mended, feed_store, is_present, renew
@@ -21,7 +21,6 @@ from uniner_dist.schemas import SHARDS
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import exists, join, list_names, write_bytes, write_json
-from uniner_dist.storage.marker import write_marker
 from uniner_dist.storage.shards import write_completions, write_shards
 
 SHARD = "00000-0000"

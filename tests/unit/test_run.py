@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.published import write_marker
 from uniner_dist import demo, model
 from uniner_dist.cli.app import main
 from uniner_dist.config.caller import OWNED, Caller
@@ -23,7 +24,6 @@ from uniner_dist.pipeline.preflight import check, open_run
 from uniner_dist.run.run import load_run
 from uniner_dist.run.standing import claim_of
 from uniner_dist.storage.control_files import Marker
-from uniner_dist.storage.marker import write_marker
 
 
 @pytest.fixture

@@ -6,13 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.support.completions import completions
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
+from uniner_dist.errors import StageError
 from uniner_dist.run import identity as keys
 from uniner_dist.schemas import CELLS
-from uniner_dist.storage.answer_store import compacted_name, contribute, is_empty, live_files, write_manifest
+from uniner_dist.storage.answer_store import (
+    compacted_name,
+    contribute,
+    is_empty,
+    live_files,
+    next_sequence,
+    sweep,
+    write_manifest,
+)
 from uniner_dist.storage.filesystem import join, read_bytes, write_bytes
 from uniner_dist.storage.layout import StoreLayout
 
@@ -50,10 +60,26 @@ def test_a_compacted_file_counts_once_a_manifest_names_it_and_what_it_replaces_n
     for name in (*small, first, second, ".x.parquet.tmp"):
         write_bytes(join(store.cells, name), b"x")
     assert live_files(store) == small
-    write_manifest(store, [first], small[:2])
+    write_manifest(store, next_sequence(store), [first], small[:2])
     assert live_files(store) == [small[2], first]
-    write_manifest(store, [second], [small[2], first])
+    write_manifest(store, next_sequence(store), [second], [small[2], first])
     assert live_files(store) == [second]
+
+
+def test_a_change_that_was_planned_before_another_one_replaces_nothing(tmp_path: Path) -> None:
+    """A compaction that slept, and an erasure meanwhile: its answers must not come back."""
+    store = StoreLayout(str(tmp_path), "f")
+    small = f"{'a' * 12}-00000-0000-{'a' * 12}.parquet"
+    first, second = (compacted_name(f"{number:012d}-{number:08x}", 0) for number in (1, 2))
+    for name in (small, first, second):
+        write_bytes(join(store.cells, name), b"x")
+    planned = next_sequence(store)
+    write_manifest(store, next_sequence(store), [second], [small])
+    with pytest.raises(StageError, match="was changed by another process meanwhile"):
+        write_manifest(store, planned, [first], [small])
+    assert live_files(store) == [second]
+    sweep(store, grace_s=-1)
+    assert next_sequence(store) == planned + 1, "numbers do not begin again"
 
 
 def _config(**settings: object) -> Config:

@@ -1,4 +1,4 @@
-"""Write, audit, flip: the audited annotations of a run become part of the output.
+"""Write, audit, publish: the audited annotations of a run become part of the output.
 
 Enters: the run's staged annotations. Leaves: the output with this run's rows, and a marker that lists the run, written
 last. Rows of (document of this run, label of this run) are replaced wherever they were, also in another folder. Rows
@@ -7,7 +7,7 @@ that earlier runs over the same corpus published go when the corpus no longer ha
 (`output.removed_documents`). Every other row stays exactly once. The output holds the dataset's files and the marker,
 nothing else at any time.
 
-A journal in the run's folder says which files come and go before the first one does, and the marker points to it, so
+A journal says which files come and go before the first one does, and the marker names it (`annotations.journal`), so
 whoever publishes next to this output first finishes what a crash left half done. A run that is published changes
 nothing when it is started again, unless a later publication has changed what it should hold (see `run.standing`).
 """
@@ -15,14 +15,14 @@ nothing when it is started again, unless a later publication has changed what it
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from uniner_dist.annotations.journal import carry_out, changes_by_folder, finish_begun
 from uniner_dist.annotations.rewrite import Carried, carry_over
 from uniner_dist.annotations.stage import read_staged
 from uniner_dist.core.hashing import TEXT_DIGITS
@@ -34,31 +34,22 @@ from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import arrow_schema
-from uniner_dist.storage.commit import apply, lock_output
-from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.commit import WAIT_S, Check, always
 from uniner_dist.storage.control_files import (
     AnnotationsSummary,
-    FolderChange,
     Journal,
     Marker,
     PublishedRun,
     read_control,
-    read_journal,
     write_control,
 )
-from uniner_dist.storage.filesystem import exists, find_files, join, remove, write_bytes
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove, write_bytes
 from uniner_dist.storage.layout import OutputLayout
-from uniner_dist.storage.marker import next_order, read_marker, write_marker
-
-#: Called before every step that others can see; raises when this process may not go on.
-Check = Callable[[], None]
+from uniner_dist.storage.lease import hold
+from uniner_dist.storage.marker import MarkerVersion, read_marker_version
 
 
-def _always() -> None:
-    """The check of somebody who may always go on."""
-
-
-def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _always) -> PublishedRun:
+def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = always) -> PublishedRun:
     """Bring the staged annotations into the output.
 
     Args:
@@ -70,27 +61,41 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _
         `files_rewritten`, and what made them.
 
     Raises:
+        RunHeldError: another process changes the output and does not come to an end.
         StageError: an unfinished publication of another run cannot be repaired, storage failed, or a run that saw the
             corpus later has published.
         ThresholdError: more rows would go with their documents than `run.max_removed_fraction` allows.
     """
     output = run.config.output.path
-    with lock_output(output):
-        marker = read_marker(output) or new_marker(run)
-        if again or run.id not in marker.runs or marker.publishing == run.layout.publication:
-            if marker.publishing != run.layout.publication:
-                marker = finish_other(output, marker, check)
-            if not exists(run.layout.publication):
-                check_present(run, marker)
-                with stage(spark, "publish"):
-                    plan = _plan(spark, run, marker)
-                check()
-                write_control(run.layout.publication, plan)
-            marker = marker.model_copy(update={"types": _types(spark, run)})
-            marker = flip(output, marker, run.layout.publication, check)
-        check()
-        _clean(run)
-    return marker.runs[run.id]
+    with hold(OutputLayout(output), wait_s=WAIT_S) as lease:
+
+        def may_go_on() -> None:
+            check()
+            lease.check()
+
+        token = f"{lease.generation:06d}"
+        before = read_marker_version(output) or MarkerVersion(new_marker(run), None)
+        state = finish_begun(output, before, token, may_go_on)
+        if exists(run.layout.staged) and (again or run.id not in state.marker.runs):
+            remove(run.layout.publication)
+            check_present(run, state.marker)
+            with stage(spark, "publish"):
+                plan = _plan(spark, run, state.marker)
+            may_go_on()
+            write_control(run.layout.publication, plan)
+            marker = state.marker.model_copy(update={"types": _types(spark, run)})
+            state = carry_out(output, MarkerVersion(marker, state.seen), run.layout.publication, token, may_go_on)
+        if run.id not in state.marker.runs:
+            raise StageError(f"run {run.id}: nothing is staged; run the annotations stage again")
+        may_go_on()
+        remove_staged(run)
+    return state.marker.runs[run.id]
+
+
+def remove_staged(run: Run) -> None:
+    """Remove what stage 3 made on its way to the output under this lease and earlier ones."""
+    for path in run.layout.between_stages_until_now(list_names(run.layout.publishing)):
+        remove(path)
 
 
 def check_present(run: Run, marker: Marker | None) -> None:
@@ -120,55 +125,6 @@ def _types(spark: SparkSession, run: Run) -> dict[str, str]:
     """Spark's types of the id column and the carried ones, by name."""
     document = read_table(spark, run.layout.occurrences).schema["document"].dataType
     return {field.name: field.dataType.simpleString() for field in document.fields}  # type: ignore[attr-defined]
-
-
-def finish_other(output: str, marker: Marker, check: Check = _always) -> Marker:
-    """Finish what was cut off while it changed the output; returns the marker as it is then.
-
-    Raises:
-        StageError: its journal is gone.
-    """
-    begun = marker.publishing
-    if begun is None:
-        return marker
-    if not exists(begun):
-        raise StageError(
-            f"output {output}: a publication was cut off and its journal {begun} is gone; "
-            "restore that workdir, or publish to another output"
-        )
-    return flip(output, marker, begun, check)
-
-
-def flip(output: str, marker: Marker, journal_path: str, check: Check = _always) -> Marker:
-    """Make the journal's changes, those that are left, then list its run, if it is one's, in the marker.
-
-    Raises:
-        ControlFileError: the journal is damaged, or names a place outside of the output or of its own folder.
-    """
-    journal = read_journal(journal_path, output, marker)
-    check()
-    write_marker(output, marker.model_copy(update={"publishing": journal_path}))
-    workplace = OutputLayout(output).workplace(journal.run_id)
-    for change in journal.changes:
-        check()
-        for source in change.add.values():
-            require_inside(source, journal_path.rpartition("/")[0], journal_path)
-        apply(output, change, workplace)
-    remove(workplace)
-    check()
-    runs = marker.runs
-    if journal.entry is not None:
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        entry = journal.entry.model_copy(update={"published_at": at, "order": next_order(marker)})
-        runs = runs | {journal.run_id: entry}
-    done = marker.model_copy(update={"placeholder": journal.placeholder, "publishing": None, "runs": runs})
-    write_marker(output, done)
-    return done
-
-
-def _clean(run: Run) -> None:
-    """Remove what only served to get here; the output has the rows."""
-    remove(run.layout.publishing)
 
 
 def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
@@ -234,26 +190,6 @@ def _renamed_like(entry: Carried) -> str:
     """The carry-over file's own name, in the folder of the file it stands for."""
     folder, name = entry.file.rpartition("/")[0], str(entry.source).rsplit("/", 1)[-1]
     return f"{folder}/{name}".lstrip("/")
-
-
-def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> tuple[FolderChange, ...]:
-    """The changes of each folder of the output.
-
-    Args:
-        add: file to appear, relative to the output → path to take it from.
-        gone: files to go, relative to the output.
-    """
-    folders: dict[str, tuple[dict[str, str], list[str]]] = {}
-    for file, source in add.items():
-        folder, _, name = file.rpartition("/")
-        folders.setdefault(folder, ({}, []))[0][name] = source
-    for file in gone:
-        folder, _, name = file.rpartition("/")
-        folders.setdefault(folder, ({}, []))[1].append(name)
-    return tuple(
-        FolderChange(folder=folder, add=added, remove=tuple(removed))
-        for folder, (added, removed) in sorted(folders.items())
-    )
 
 
 def _write_placeholder(spark: SparkSession, run: Run) -> str:

@@ -24,6 +24,7 @@ from uniner_dist.annotations.documents import (
     quarantine_rows,
     whole_documents,
 )
+from uniner_dist.annotations.journal import is_half_published
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, write_table
@@ -60,14 +61,15 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dic
         StageError: files are missing, or Spark failed.
     """
     summary_path = run.layout.annotations_summary
-    if exists(summary_path) and (exists(run.layout.publication) or (_is_published(run) and not again)):
+    if exists(summary_path) and (is_half_published(run.layout) or (_is_published(run) and not again)):
         return read_record(summary_path, AnnotationsSummary)
     manifest = read_shards(run.layout)
     audit.check_committed(run, manifest)
     with stage(spark, "annotations"):
-        remove(run.layout.staging)
+        remove(run.layout.published_by)
         summary = _write(spark, run, manifest)
     write_json(summary_path, summary)
+    write_json(run.layout.staged, summary)
     return summary
 
 

@@ -42,8 +42,8 @@ def run_compact(workdir: str | None, store: str | None, grace_hours: float, mast
         raise ConfigError(f"--store {place}: there are no answers")
     settings = _Settings(SparkConfig(master=master) if master else SparkConfig())
     for part in parts:
-        with holding(part) as (holder, _), spark_session(settings) as spark:
-            done = compact(spark, part, holder, grace_hours * 3600)
+        with holding(part) as (lease, _), spark_session(settings) as spark:
+            done = compact(spark, part, lease, grace_hours * 3600)
         say(
             f"{part.fingerprint}: {done.merged:,} files became {done.written:,} with {done.cells:,} answers "
             f"({done.repeats:,} repeats dropped); {done.deleted:,} files replaced earlier were deleted"
@@ -53,8 +53,8 @@ def run_compact(workdir: str | None, store: str | None, grace_hours: float, mast
 def run_prune(workdir: str, older_than_days: float, say: Say) -> None:
     """Take texts and answers from runs that are older."""
     workdir = _workdir(workdir)
-    with holding(WorkdirLayout(workdir)):
-        pruned = prune(workdir, older_than_days * 86400)
+    with holding(WorkdirLayout(workdir)) as (lease, _):
+        pruned = prune(workdir, older_than_days * 86400, lease.check)
     say(f"{len(pruned):,} runs pruned" + (": " + ", ".join(pruned) if pruned else ""))
 
 
@@ -66,8 +66,8 @@ def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say, sto
         UnreachableError: everything within reach was erased, but not everything is within reach.
     """
     workdir, named = _workdir(workdir), _named(ids, file)
-    with holding(WorkdirLayout(workdir)):
-        erasure = forget(workdir, named)
+    with holding(WorkdirLayout(workdir)) as (lease, _):
+        erasure = forget(workdir, named, lease.check)
     if erasure.anything:
         say(
             f"forgotten: {erasure.annotations:,} annotations, {erasure.cells:,} answers in the store, "

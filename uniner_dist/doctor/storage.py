@@ -53,13 +53,13 @@ def check_place(place: Place) -> list[Finding]:
 def judge_clocks(ours_s: float, theirs_s: float) -> tuple[str, str | None]:
     """(what is found, what to do or None): clocks of this machine and of the storage, in seconds since the epoch.
 
-    A lease counts as expired after `STALE_S`, by the clock of whoever looks.
+    Leases do not depend on it; the ages of runs (`prune`) and of replaced files (`compact`) do.
     """
     skew = theirs_s - ours_s
     found = f"the storage's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
     if abs(skew) < STALE_S / 4:
         return "clocks agree within 15 s", None
-    return found, f"synchronise clocks (NTP): a run can be taken from its owner when they differ by {STALE_S:.0f} s"
+    return found, "synchronise clocks (NTP): ages of runs and of replaced files are told by them"
 
 
 def _readable(fs: Any, stripped: str, subject: str) -> Finding:

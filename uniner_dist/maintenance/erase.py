@@ -8,6 +8,7 @@ neither Spark nor Ray; holds ids and positions of rows of the documents in quest
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -22,9 +23,10 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 from uniner_dist.annotations.documents import name_in_quarantine
-from uniner_dist.errors import ConfigError, RunHeldError
+from uniner_dist.core.hashing import digest
+from uniner_dist.errors import ConfigError
 from uniner_dist.maintenance.erase_gate import forget_in_gates
-from uniner_dist.maintenance.erase_output import LITTER_S, forget_in_output
+from uniner_dist.maintenance.erase_output import forget_in_output
 from uniner_dist.maintenance.erase_shards import forget_in_shards
 from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.maintenance.same_documents import Target, find_documents
@@ -38,8 +40,10 @@ from uniner_dist.storage.answer_store import (
     list_cells,
     list_stores,
     live_files,
+    next_sequence,
     write_manifest,
 )
+from uniner_dist.storage.commit import Check, always
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import PromptsSummary, Report, read_record
 from uniner_dist.storage.erased import erased_state, remember, take_off
@@ -48,15 +52,16 @@ from uniner_dist.storage.filesystem import (
     exists,
     find_files,
     join,
+    list_names,
     open_fs,
     read_bytes,
     remove,
-    remove_litter,
+    remove_stale_temporary,
     write_bytes,
     write_json,
 )
 from uniner_dist.storage.layout import RunLayout, StoreLayout, WorkdirLayout
-from uniner_dist.storage.lease import current_holder, hold
+from uniner_dist.storage.lease import fence, hold
 from uniner_dist.storage.parquet_rows import Positions, erase, find_rows, without_rows
 from uniner_dist.storage.shards import read_shards
 
@@ -93,7 +98,7 @@ class Trace:
     shared: frozenset[str]
 
 
-def forget(workdir: str, ids: Sequence[str]) -> Erasure:
+def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
     """Erase documents from everything that hangs together with a workdir, and remember that they stay away.
 
     Visited are all runs of the workdir, the outputs that they published to, every store that they ever used, and the
@@ -101,32 +106,40 @@ def forget(workdir: str, ids: Sequence[str]) -> Erasure:
     only has the same id is somebody else's and stays (`Erasure.others`).
 
     The caller holds the workdir. The corpus is not touched: a document that is still in it stays away until its text is
-    another one (see `storage.erased`).
+    another one (see `storage.erased`). Cut off anywhere, it is done by starting it again: every step looks at what is
+    there, and what it needs to know is erased last.
 
     Args:
         ids: as strings; of a corpus with integer ids, their digits.
+        check: called before every step that changes anything; raises when this process may not go on.
 
     Raises:
         RunHeldError: somebody works on a run of a workdir, or on a store.
     """
     scope, named = find_scope(workdir), sorted(set(ids))
+    marks = [WorkdirLayout(place).erasure(_name(named)) for place in scope.workdirs if list_runs(place)]
     with ExitStack() as stack:
         for other in scope.workdirs[1:]:
             stack.enter_context(hold(WorkdirLayout(other)))
+        places = [RunLayout(place, run_id) for place in scope.workdirs for run_id in list_runs(place)]
+        with ThreadPoolExecutor(_READERS) as watchers:
+            list(watchers.map(fence, places))
+        check()
+        for mark in marks:
+            write_json(mark, {"begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
         runs = {workdir: list(_load_runs(workdir))} | _load_other_runs(scope)
-        for run in [run for found in runs.values() for run in found]:
-            busy = current_holder(run.layout)
-            if busy:
-                raise RunHeldError(f"run {run.id}: {busy} works on it; wait for it or stop it first")
         parts = [part for store in scope.stores for part in list_stores(store)]
         for part in parts:
             stack.enter_context(hold(part))
         wanted, others = find_documents(runs, named)
+        check()
         _remember(scope, wanted, named)
         sampled = 0
         for target in wanted:
-            sampled += forget_in_gates(target.run, sorted(target.ids), partial(_forget_in_gate, parts))
-        erasure = _forget(wanted, parts)
+            sampled += forget_in_gates(target.run, sorted(target.ids), partial(_forget_in_gate, parts, check))
+        erasure = _forget(wanted, parts, check)
+    for mark in marks:
+        remove(mark)
     erasure.sampled, erasure.others, erasure.unreachable = sampled, others, tuple(scope.unreachable)
     return erasure
 
@@ -142,10 +155,15 @@ def restore(workdir: str, ids: Sequence[str]) -> int:
     return max(take_off(folder, set(ids)) for folder in folders)
 
 
-def _forget_in_gate(parts: Sequence[StoreLayout], workdir: str, ids: Sequence[str]) -> Erasure:
+def _name(ids: Sequence[str]) -> str:
+    """What an erasure is called: the documents' names must not be in a file once they are erased."""
+    return digest({"documents": sorted(set(ids))}, 12)
+
+
+def _forget_in_gate(parts: Sequence[StoreLayout], check: Check, workdir: str, ids: Sequence[str]) -> Erasure:
     """Erase documents from a quality gate's own workdir; the stores are held already."""
     targets = [Target(run, frozenset(ids), texts={}) for run in _load_runs(workdir)]
-    return _forget(targets, parts)
+    return _forget(targets, parts, check)
 
 
 def _remember(scope: Scope, targets: Sequence[Target], ids: Sequence[str]) -> None:
@@ -190,39 +208,43 @@ def _load_runs(workdir: str) -> Iterator[Run]:
             yield run
 
 
-def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout]) -> Erasure:
+def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], check: Check) -> Erasure:
     erasure = Erasure()
     runs = [target.run for target in targets]
-    shown = [run for run in runs if exists(run.layout.report_page)]
     for run in runs:
+        check()
         remove(run.layout.report_page)  # it quotes documents
-        remove_litter(run.layout.root)
+        remove_stale_temporary(run.layout.root)
+    erasure.annotations += _forget_in_outputs(targets, check)
+    for run in runs:  # also the ones without these documents: what they rewrote of an output has rows of all
+        check()
+        for path in run.layout.between_stages:
+            remove(path)
         if not exists(run.layout.shards):
             _begin_anew(run)
-    erasure.annotations += _forget_in_outputs(targets)
     passages = frozenset().union(*(_passages(target.run, target.array) for target in targets))
     traces = [Trace(target, _shared(target.run, target.array, passages)) for target in targets]
     alone = passages.difference(*(trace.shared for trace in traces))
     for part in parts:
+        check()
         erasure.cells += _forget_in_store(part, pa.array(sorted(alone), pa.string()))
     for trace in traces:
+        check()
         run, own = trace.target.run, pa.array(sorted(passages - trace.shared), pa.string())
         if len(own) and exists(run.layout.shards):
             erasure.prompts += forget_in_shards(run, own)
         erasure.other_rows += _forget_rows(run, trace.target.array)
-    for run in runs:  # also the ones without these documents: what they rewrote of an output has rows of all
-        for path in run.layout.between_stages:
-            remove(path)
     for target in targets:
+        check()
         run = target.run
         erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], target.array)
         _recount(run)
-    for run in shown:
+    for run in (run for run in runs if exists(run.layout.report)):
         write_page(run, read_record(run.layout.report, Report))
     return erasure
 
 
-def _forget_in_outputs(targets: Sequence[Target]) -> int:
+def _forget_in_outputs(targets: Sequence[Target], check: Check) -> int:
     """Erase documents from every output that a run with them published to."""
     ids: dict[str, set[str]] = {}
     workdirs: dict[str, str] = {}
@@ -230,10 +252,15 @@ def _forget_in_outputs(targets: Sequence[Target]) -> int:
         output = target.run.config.output.path
         ids.setdefault(output, set()).update(target.ids)
         workdirs.setdefault(output, target.run.layout.workdir)
-    return sum(
-        forget_in_output(output, pa.array(sorted(found), pa.string()), workdirs[output])
+    rows = sum(
+        forget_in_output(output, pa.array(sorted(found), pa.string()), workdirs[output], check)
         for output, found in sorted(ids.items())
     )
+    for workdir in {target.run.layout.workdir for target in targets}:
+        rewritten = WorkdirLayout(workdir).rewritten
+        for name in list_names(rewritten):  # what earlier starts left before their journal counted
+            remove(join(rewritten, name))
+    return rows
 
 
 def _begin_anew(run: Run) -> None:
@@ -298,9 +325,11 @@ def _each_file(folder: str, look: Callable[[str], T]) -> list[T]:
 def _forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
     """Erase answers from every file of a part of a store, also from those that wait to be deleted.
 
-    Readers that have listed the old files meet a missing one, which ends their stage; it can be started again.
+    Readers that have listed the old files meet a missing one, which ends their stage; it can be started again. A
+    manifest is written in any case: a compaction that was planned before it can replace nothing any more.
     """
-    remove_litter(part.root, older_than_s=LITTER_S)
+    remove_stale_temporary(part.root)
+    sequence = next_sequence(part)
     names = list_cells(part)
     for name in names:
         require_inside(join(part.cells, name), part.root, part.cells)
@@ -313,8 +342,7 @@ def _forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
         if kept:
             added.append(compacted_name(stem, number))
             write_bytes(join(part.cells, added[-1]), data)
-    if added:
-        write_manifest(part, added, live)
+    write_manifest(part, sequence, added, live)
     for name in hit:
         remove(join(part.cells, name))
     return sum(len(hit[name]) for name in live)

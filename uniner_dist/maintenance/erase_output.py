@@ -1,4 +1,4 @@
-"""Erasure in a published dataset, by the same journal and flip as a publication: no reader meets half a file.
+"""Erasure in a published dataset, by a journal as for a publication: no reader meets half a file.
 
 Enters: an output and ids. Leaves: the output without any row of these documents, whichever run published it.
 """
@@ -13,39 +13,63 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uniner_dist.annotations.publication import changes_by_folder, finish_other, flip
-from uniner_dist.storage.commit import lock_output
+from uniner_dist.annotations.journal import carry_out, changes_by_folder, finish_begun
+from uniner_dist.storage.commit import WAIT_S, Check, always
 from uniner_dist.storage.control_files import Journal, Marker, write_control
-from uniner_dist.storage.filesystem import find_files, join, read_bytes, remove, remove_litter, write_bytes
-from uniner_dist.storage.layout import WorkdirLayout
-from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.filesystem import (
+    find_files,
+    join,
+    list_names,
+    read_bytes,
+    remove,
+    remove_stale_temporary,
+    write_bytes,
+)
+from uniner_dist.storage.layout import OutputLayout, WorkdirLayout
+from uniner_dist.storage.lease import hold
+from uniner_dist.storage.marker import read_marker, read_marker_version
 from uniner_dist.storage.parquet_rows import Positions, find_rows, without_rows
 
 _READERS = 16
-#: A file without its name yet that is so old is nobody's any more.
-LITTER_S = 3600.0
 
 
-def forget_in_output(output: str, ids: pa.Array, workdir: str) -> int:
+def forget_in_output(output: str, ids: pa.Array, workdir: str, check: Check = always) -> int:
     """Erase documents from a published dataset; returns how many rows they had.
 
     Args:
-        workdir: where the journal and the rewritten files stand meanwhile.
+        workdir: where the journal and the rewritten files are meanwhile.
+        check: called before every step that others can see; raises when this process may not go on.
     """
-    with lock_output(output):
-        marker = read_marker(output)
-        if marker is None:
+    with hold(OutputLayout(output), wait_s=WAIT_S) as lease:
+
+        def may_go_on() -> None:
+            check()
+            lease.check()
+
+        if read_marker(output) is None:
             return 0
-        marker = finish_other(output, marker)
-        remove_litter(output, older_than_s=LITTER_S)
-        found = _find(output, marker.id_column, ids)
+        token, before = f"{lease.generation:06d}", read_marker_version(output)
+        if before is None:
+            return 0
+        state = finish_begun(output, before, token, may_go_on)
+        _remove_litter(output)
+        found = _find(output, state.marker.id_column, ids)
         if found:
-            folder = join(WorkdirLayout(workdir).erasing, uuid.uuid4().hex[:12])
-            journal = join(folder, "journal.json")
-            write_control(journal, _plan(output, marker, found, folder))
-            flip(output, marker, journal)
+            folder = join(WorkdirLayout(workdir).rewritten, uuid.uuid4().hex[:12])
+            path = join(folder, "journal.json")
+            write_control(path, _plan(output, state.marker, found, folder))
+            carry_out(output, state, path, token, may_go_on)
             remove(folder)
     return sum(len(rows) for rows in found.values())
+
+
+def _remove_litter(output: str) -> None:
+    """What processes that were killed left in the output and beside it; who holds its lease is the only one at work."""
+    remove_stale_temporary(output)
+    parent, _, name = output.rstrip("/").rpartition("/")
+    for other in list_names(parent):
+        if other.startswith(OutputLayout(name).workplace("")):
+            remove(join(parent, other))
 
 
 def _find(output: str, id_column: str, ids: pa.Array) -> dict[str, Positions]:

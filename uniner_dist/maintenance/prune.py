@@ -8,24 +8,28 @@ passages stood is kept without texts, so that a document can still be forgotten.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
+from uniner_dist.annotations.journal import is_half_published
+from uniner_dist.errors import RunHeldError
 from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.run.starts import read_starts
-from uniner_dist.storage.control_files import Beat, Claim, read_control
-from uniner_dist.storage.control_files.forms import BEAT_FILE, CLAIM_FILE, has_form
+from uniner_dist.storage.commit import Check, always
 from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import STALE_S, current_holder
-from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.lease import STALE_S, hold, last_worked
 from uniner_dist.storage.parquet_rows import drop_values
 
 
-def prune(workdir: str, older_than_s: float) -> list[str]:
+def prune(workdir: str, older_than_s: float, check: Check = always) -> list[str]:
     """Take the payload from runs whose last sign of life is older; returns their ids.
 
     A run that somebody works on, or whose publication was cut off, is left alone, and so is every folder that is no
-    run's by its name and its configuration.
+    run's by its name and its configuration. Cut off anywhere, it is done by starting it again.
+
+    Args:
+        check: called before anything is removed; raises when this process may not go on.
 
     Raises:
         ControlFileError: the folder of a run is damaged, or there are links in it; nothing was removed.
@@ -33,21 +37,25 @@ def prune(workdir: str, older_than_s: float) -> list[str]:
     runs = [load_run(workdir, run_id) for run_id in list_runs(workdir) if exists(RunLayout(workdir, run_id).config)]
     for run in runs:
         check_own(run.layout)
-    return [run.id for run in runs if _is_old(run, time.time() - older_than_s) and _prune(run.layout)]
+    return [run.id for run in runs if _is_old(run, time.time() - older_than_s) and _prune(run.layout, check)]
 
 
 def _is_old(run: Run, since: float) -> bool:
-    return not current_holder(run.layout) and _last_sign(run.layout) <= since and not _is_publishing(run)
+    return _last_sign(run.layout) <= since and not is_half_published(run.layout)
 
 
-def _prune(layout: RunLayout) -> bool:
-    """Whether there was anything to remove; files that are no run's stay."""
-    present = {join(layout.root, name) for name in list_names(layout.root)}
-    # First the manifest: a run that is opened in the middle of this begins anew instead of missing shards.
-    payload = [path for path in layout.payload if path in present]
-    for path in payload:
-        remove(path)
-    return _drop_texts(layout) > 0 or bool(payload)
+def _prune(layout: RunLayout, check: Check) -> bool:
+    """Whether there was anything to remove; files that are no run's stay, and a run that somebody works on."""
+    with suppress(RunHeldError), hold(layout, upkeep=True) as lease:
+        present = {join(layout.root, name) for name in list_names(layout.root)}
+        # First the manifest: a run that is opened in the middle of this begins anew instead of missing shards.
+        payload = [path for path in layout.payload if path in present]
+        for path in payload:
+            check()
+            lease.check()
+            remove(path)
+        return _drop_texts(layout) > 0 or bool(payload)
+    return False
 
 
 def _drop_texts(layout: RunLayout) -> int:
@@ -61,17 +69,7 @@ def _drop_texts(layout: RunLayout) -> int:
 
 def _last_sign(layout: RunLayout) -> float:
     """Seconds since the epoch of the last thing that a run is known to have done."""
-    signs = [0.0]
+    signs = [0.0, last_worked(layout)]
     signs += [attempt.ended for attempt in read_starts(layout)]
-    for name in list_names(layout.holders):
-        if has_form(CLAIM_FILE, name):
-            signs.append(read_control(join(layout.holders, name), Claim).since)
-        elif has_form(BEAT_FILE, name):
-            signs.append(read_control(join(layout.holders, name), Beat).at)
     # Nothing was done in the future: a wrong clock must not keep texts for ever.
     return max(sign for sign in signs if sign <= time.time() + STALE_S)
-
-
-def _is_publishing(run: Run) -> bool:
-    marker = read_marker(run.config.output.path)
-    return marker is not None and (marker.publishing or "").startswith(run.layout.root + "/")

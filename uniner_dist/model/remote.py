@@ -15,7 +15,7 @@ from typing import Any
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.cache import cache_folder, locked, read_cached, write_cached
 from uniner_dist.model.weights import weight_files
-from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently
+from uniner_dist.storage.filesystem import find_files, join, open_fs, with_retries
 
 #: What stores call the value that changes with a file's bytes, in fsspec's details: S3, Google, Azure, WebHDFS and
 #: others. A time of change is none: it has no finer grain than a second in some stores.
@@ -52,7 +52,7 @@ class RemoteFolder:
         stop = min(stop, int(self._files[name]["size"]))
         if start >= stop:
             return b""
-        return bytes(patiently(join(self.url, name), lambda: fs.cat_file(path, start=start, end=stop)))
+        return bytes(with_retries(join(self.url, name), lambda: fs.cat_file(path, start=start, end=stop)))
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str]:
         return {name: _checksum(self._files[name]) or self._content_hash(name) for name in names}
@@ -115,7 +115,7 @@ def _copy(source: RemoteFolder, folder: Path, checksums: Mapping[str, str]) -> N
         if notes.get(name) == checksum and target.is_file() and target.stat().st_size == sizes[name]:
             continue
         unfinished = target.with_name(f".{name}.part")
-        patiently(join(source.url, name), partial(fs.get_file, join(stripped, name), str(unfinished)))
+        with_retries(join(source.url, name), partial(fs.get_file, join(stripped, name), str(unfinished)))
         unfinished.replace(target)
         notes[name] = checksum
         write_cached(folder / _NOTES, notes)

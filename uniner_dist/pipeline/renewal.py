@@ -34,12 +34,6 @@ def is_present(run: Run) -> bool:
     return not is_outdated(marker, run.id, claim) and not is_disturbed(marker, run.id, claim)
 
 
-def is_publishing(run: Run) -> bool:
-    """Whether the run's publication was cut off while it changed the output."""
-    marker = read_marker(run.config.output.path)
-    return marker is not None and (marker.publishing or "").startswith(run.layout.root + "/")
-
-
 def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
     """Let a run of the past begin anew, with its answers in the store; nothing happens to one that goes on.
 

@@ -43,6 +43,7 @@ from uniner_dist.spark.parallel import at_once
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import store_state
+from uniner_dist.storage.commit import Check, always
 from uniner_dist.storage.control_files import PromptsSummary, read_record
 from uniner_dist.storage.erased import erased_state
 from uniner_dist.storage.filesystem import exists, remove, write_json
@@ -82,8 +83,12 @@ class Totals:
     split: int  # documents of more than one passage
 
 
-def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
+def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[str, Any]:
     """Do stage 1, or nothing when it is done.
+
+    Args:
+        check: called before what an earlier start left is removed, and before the manifest; raises when this process
+            may not go on.
 
     Returns:
         The summary, as in `layout.prompts_summary`: counts of rows, documents, rejects by reason, passages, prompts
@@ -98,11 +103,12 @@ def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
     with stage(spark, "prompts"):
         # Answers belong to the shards of a finished stage; those of a half-done one may be cut otherwise next time.
         for leftover in (run.layout.prompts, run.layout.parts, run.layout.completions):
+            check()
             remove(leftover)
-        return _write(spark, run)
+        return _write(spark, run, check)
 
 
-def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
+def _write(spark: SparkSession, run: Run, check: Check) -> dict[str, Any]:
     tokenizer_json = model.load_tokenizer_json(run.config.model)
     tokenizer = PromptTokenizer.from_json(tokenizer_json, get_template(run.config.model.template))
     budget = passage_budget(run.config, tokenizer)
@@ -131,6 +137,7 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     )
     summary = _summarise(totals, survey, rejects, manifest) | now
     _check(run, summary, snapshot)
+    check()
     write_json(run.layout.prompts_summary, summary)
     write_shards(run.layout, manifest)
     for leftover in (run.layout.splits, run.layout.repeats):  # only served to get here, and hold texts

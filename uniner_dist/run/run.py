@@ -51,6 +51,10 @@ class Run:
         """Name of the run: a hash of its plan."""
         return self.layout.run_id
 
+    def under(self, token: int) -> Run:
+        """The same run for a process that holds its lease, with the lease's fencing token."""
+        return replace(self, layout=self.layout.under(token))
+
     @property
     def store(self) -> StoreLayout:
         """Where answers of this fingerprint are shared."""

@@ -18,7 +18,7 @@ from pyspark import TaskContext
 from pyspark.sql.types import LongType, StructField, StructType
 
 from uniner_dist.errors import StageError
-from uniner_dist.storage.filesystem import join, open_fs, patiently, write_bytes
+from uniner_dist.storage.filesystem import join, open_fs, with_retries, write_bytes
 from uniner_dist.storage.footers import without_arrow_schema
 from uniner_dist.storage.hive import folder_name
 
@@ -67,7 +67,7 @@ class FileReader:
     def _read(self, fs: Any, file: str, folders: Sequence[str | None]) -> Iterator[pa.RecordBatch]:
         begin = 0
         try:
-            with patiently(file, lambda: fs.open(file, "rb")) as stream:
+            with with_retries(file, lambda: fs.open(file, "rb")) as stream:
                 data = pa.BufferReader(without_arrow_schema(stream.read())) if self._opaque else stream
                 source = pq.ParquetFile(data, coerce_int96_timestamp_unit="us")
                 wanted = [name for name in self._names if name in source.schema_arrow.names]

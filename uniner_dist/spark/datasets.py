@@ -27,7 +27,7 @@ from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, Fi
 from uniner_dist.spark.paths import spark_glob, spark_path, write_path
 from uniner_dist.spark.types import arrow_schema, arrow_type, column, spark_type
 from uniner_dist.storage import credentials
-from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, write_bytes
+from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, with_retries, write_bytes
 from uniner_dist.storage.hive import partition_values
 
 log = logging.getLogger(__name__)
@@ -212,7 +212,7 @@ def _read_by_spark(
 def _read_schema(fs: Any, path: str, files: Sequence[str]) -> pa.Schema:
     if not files:
         raise StageError(f"{path}: no Parquet files there")
-    with patiently(path, lambda: fs.open(files[0], "rb")) as stream:
+    with with_retries(path, lambda: fs.open(files[0], "rb")) as stream:
         return pq.read_schema(stream)
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uniner_dist.core.hashing import digest
+from uniner_dist.errors import StageError
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
 from uniner_dist.storage.containment import is_link
 from uniner_dist.storage.control_files import StoreManifest, read_control, write_control
@@ -37,6 +38,7 @@ class Manifest:
     """One change of the store's files: what came, and what it took the place of; names in the `cells` folder."""
 
     name: str
+    sequence: int
     at: float
     added: frozenset[str]
     replaced: frozenset[str]
@@ -106,15 +108,34 @@ def read_manifests(layout: StoreLayout) -> list[Manifest]:
     """Every change of the store's files that is remembered, oldest first."""
     names = [name for name in list_names(layout.manifests) if has_form(MANIFEST_FILE, name)]
     values = ((name, read_control(join(layout.manifests, name), StoreManifest)) for name in names)
-    found = [Manifest(name, value.at, frozenset(value.added), frozenset(value.replaced)) for name, value in values]
-    return sorted(found, key=lambda manifest: (manifest.at, manifest.name))
+    found = [Manifest(n, _sequence(n), v.at, frozenset(v.added), frozenset(v.replaced)) for n, v in values]
+    return sorted(found, key=lambda manifest: (manifest.sequence, manifest.at, manifest.name))
 
 
-def write_manifest(layout: StoreLayout, added: Iterable[str], replaced: Iterable[str]) -> None:
-    """Let the `added` files take the place of the `replaced` ones, for readers from now on."""
-    at = time.time()
-    value = StoreManifest(at=at, added=tuple(sorted(added)), replaced=tuple(sorted(replaced)))
-    write_control(join(layout.manifests, f"{at:017.6f}-{uuid.uuid4().hex[:8]}.json"), value)
+def next_sequence(layout: StoreLayout) -> int:
+    """Number of the store's next change, to be asked for before anything is read that the change depends on."""
+    return 1 + max((_sequence(name) for name in list_names(layout.manifests) if name.endswith(".json")), default=0)
+
+
+def write_manifest(layout: StoreLayout, sequence: int, added: Iterable[str], replaced: Iterable[str]) -> None:
+    """Let the `added` files take the place of the `replaced` ones, for readers from now on.
+
+    Args:
+        sequence: as `next_sequence` said before the change was planned.
+
+    Raises:
+        StageError: the store was changed meanwhile; nothing was replaced.
+    """
+    added, replaced = tuple(sorted(added)), tuple(sorted(replaced))
+    value = StoreManifest(at=time.time(), added=added, replaced=replaced, nonce=uuid.uuid4().hex)
+    if not write_control(join(layout.manifests, f"{sequence:012d}.json"), value, exclusive=True):
+        raise StageError(f"store {layout.root}: was changed by another process meanwhile; start the same command again")
+
+
+def _sequence(name: str) -> int:
+    """The number in a manifest's name; manifests of earlier releases, which name a time, come before all others."""
+    stem = name.removesuffix(".json")
+    return int(stem) if stem.isdigit() else 0
 
 
 def list_stores(store: str) -> list[StoreLayout]:
@@ -151,7 +172,7 @@ def sweep(layout: StoreLayout, grace_s: float = GRACE_S) -> int:
     gone = (replaced & present) | stale
     for name in sorted(gone):
         remove(join(layout.cells, name))
-    for manifest in old:
+    for manifest in (one for one in old if one is not manifests[-1]):  # the last one says which number is next
         if manifest.at <= now - 2 * grace_s and not present & (manifest.added | manifest.replaced):
             remove(join(layout.manifests, manifest.name))
     return len(gone)

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import is_local, open_fs, patiently
+from uniner_dist.storage.filesystem import is_local, open_fs, with_retries
 from uniner_dist.storage.listing import Listing, checksum_path
 
 #: So much of a file's end is read at first; longer footers are read again as a whole.
@@ -132,7 +132,7 @@ def _local_tail(file: str, start: int, end: int) -> bytes:
 
 
 def _remote_tail(fs: Any, file: str, start: int, end: int) -> bytes:
-    data: bytes = patiently(file, lambda: fs.cat_file(file, start=start, end=end))
+    data: bytes = with_retries(file, lambda: fs.cat_file(file, start=start, end=end))
     return data
 
 
@@ -288,7 +288,7 @@ def column_facts(path: str, files: Iterable[str], name: str) -> list[ColumnFacts
     fs, _ = open_fs(path)
 
     def read(file: str) -> ColumnFacts:
-        with patiently(file, lambda: fs.open(file, "rb")) as stream:
+        with with_retries(file, lambda: fs.open(file, "rb")) as stream:
             return _facts(pq.read_metadata(stream), name)
 
     with ThreadPoolExecutor(_REMOTE_THREADS) as pool:

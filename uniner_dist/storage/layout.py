@@ -7,7 +7,8 @@ still can only reach what is its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from uniner_dist.storage.filesystem import join
 
@@ -28,6 +29,10 @@ class RunLayout:
     workdir: str
     run_id: str
     token: int = 0
+
+    def under(self, token: int) -> RunLayout:
+        """The same run for a process with this fencing token."""
+        return replace(self, token=token)
 
     @property
     def title(self) -> str:
@@ -172,6 +177,11 @@ class RunLayout:
         return join(self.published_by, "annotations")
 
     @property
+    def staged(self) -> str:
+        """There once the annotations of this lease are audited: their counts, JSON."""
+        return join(self.published_by, "staged.json")
+
+    @property
     def rewritten(self) -> str:
         """Files of the output without the rows that this run replaces."""
         return join(self.published_by, "rewritten")
@@ -223,6 +233,15 @@ class RunLayout:
         """What stage 3 makes again from its start; the others are of earlier releases."""
         old = ("answers", "annotations", "carried", "publication.json", "empty.parquet")
         return (self.publishing, *(join(self.root, name) for name in old))
+
+    def between_stages_until_now(self, tokens: Iterable[str]) -> tuple[str, ...]:
+        """Those of `between_stages` that are not of a later lease.
+
+        Args:
+            tokens: names of the folders in `publishing`.
+        """
+        mine = [join(self.publishing, name) for name in tokens if name.isdigit() and int(name) <= self.token]
+        return (*mine, *self.between_stages[1:])
 
     @property
     def of_stage_1(self) -> tuple[str, ...]:
@@ -311,9 +330,13 @@ class WorkdirLayout:
         return join(self.workdir, "storage.json")
 
     @property
-    def erasing(self) -> str:
-        """Files of outputs without the rows of erased documents, and the journals of that, while it is done."""
+    def erasures(self) -> str:
+        """Erasures that have begun and not come to their end, one JSON each."""
         return join(self.workdir, "forgetting")
+
+    def erasure(self, name: str) -> str:
+        """There from the begin of an erasure to its end."""
+        return join(self.erasures, f"{name}.json")
 
     @property
     def erased(self) -> str:
@@ -324,6 +347,11 @@ class WorkdirLayout:
     def stores(self) -> str:
         """Every store that a run of this workdir ever used, one JSON each."""
         return join(self.workdir, "stores")
+
+    @property
+    def rewritten(self) -> str:
+        """Files of outputs without the rows of erased documents, and the journals of that, while it is done."""
+        return join(self.workdir, "forgetting-files")
 
 
 @dataclass(frozen=True)

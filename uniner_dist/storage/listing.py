@@ -17,7 +17,7 @@ from fsspec.utils import glob_translate
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import is_local, is_storage_error, open_fs, storage_words
+from uniner_dist.storage.filesystem import format_storage_error, is_local, is_storage_error, open_fs
 from uniner_dist.storage.table_formats import refuse_tables
 
 #: Endings that make a file part of a corpus.
@@ -189,7 +189,7 @@ def _find(path: str, fs: Any, stripped: str) -> _Found:
     except Exception as error:
         if isinstance(error, ConfigError) or not is_storage_error(error):
             raise
-        raise ConfigError(f"corpus {path}: cannot be listed: {storage_words(error)}") from error
+        raise ConfigError(f"corpus {path}: cannot be listed: {format_storage_error(error)}") from error
 
 
 def _find_matching(fs: Any, pattern: str) -> _Found:

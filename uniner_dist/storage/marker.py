@@ -6,7 +6,11 @@ Hugging Face datasets would stumble over one that begins with `_`. Its form is `
 
 from __future__ import annotations
 
-from uniner_dist.storage.control_files import Marker, read_control, write_control
+from dataclasses import dataclass
+
+from uniner_dist.errors import StageError
+from uniner_dist.storage.conditional import Seen, read_version, swap
+from uniner_dist.storage.control_files import Marker, encode_control, parse_control, read_control
 from uniner_dist.storage.layout import OutputLayout
 
 
@@ -22,9 +26,32 @@ def read_marker(output: str) -> Marker | None:
         return None
 
 
-def write_marker(output: str, marker: Marker) -> None:
-    """Replace the marker atomically."""
-    write_control(OutputLayout(output).marker, marker)
+@dataclass(frozen=True)
+class MarkerVersion:
+    """A marker and the version of it that storage had; `seen` is None where there was none yet."""
+
+    marker: Marker
+    seen: Seen | None
+
+
+def read_marker_version(output: str) -> MarkerVersion | None:
+    """The marker with its version, or None when the folder has none."""
+    path = OutputLayout(output).marker
+    seen = read_version(path)
+    return MarkerVersion(parse_control(path, seen.data, Marker), seen) if seen is not None else None
+
+
+def swap_marker(output: str, before: MarkerVersion, marker: Marker) -> MarkerVersion:
+    """Replace the marker that was seen.
+
+    Raises:
+        StageError: somebody else has replaced it meanwhile; nothing was changed.
+    """
+    path, data = OutputLayout(output).marker, encode_control(marker)
+    seen = read_version(path) if swap(path, before.seen, data) else None
+    if seen is None or seen.data != data:
+        raise StageError(f"{path}: was changed by another process meanwhile; start the same command again")
+    return MarkerVersion(marker, seen)
 
 
 def next_order(marker: Marker) -> int:

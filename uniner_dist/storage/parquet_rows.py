@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uniner_dist.storage.filesystem import open_fs, patiently, read_bytes, remove, write_bytes
+from uniner_dist.storage.filesystem import open_fs, read_bytes, remove, with_retries, write_bytes
 
 Positions = npt.NDArray[np.int64]
 
@@ -54,7 +54,7 @@ def find_rows(path: str, column: Sequence[str], values: pa.Array) -> tuple[int, 
         with fs.open(stripped, "rb") as stream:
             return _find_rows(pq.ParquetFile(stream), column, values)
 
-    return patiently(path, look)
+    return with_retries(path, look)
 
 
 def _find_rows(file: pq.ParquetFile, column: Sequence[str], values: pa.Array) -> tuple[int, Positions]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -152,8 +152,13 @@ def verified_shards(layout: RunLayout, prompts: Mapping[str, int], fingerprint: 
     return verified
 
 
-def reopen_unanswered(layout: RunLayout, shards: Iterable[str]) -> list[str]:
+def reopen_unanswered(layout: RunLayout, shards: Iterable[str], check: Callable[[], None] = lambda: None) -> list[str]:
     """Take back the commit of shards with unanswered prompts, keeping their answers so that only the rest is asked.
+
+    A shard whose commit was taken back is not looked at again, so this may be cut off and done once more.
+
+    Args:
+        check: called before each shard; raises when this process may not go on.
 
     Returns:
         The shards taken back.
@@ -163,6 +168,7 @@ def reopen_unanswered(layout: RunLayout, shards: Iterable[str]) -> list[str]:
         stamps = list(readers.map(lambda shard: read_stamp(layout.completions_file(shard)), present))
     reopened = [shard for shard, stamp in zip(present, stamps, strict=True) if stamp.get("unanswered", "0") != "0"]
     for shard in reopened:
+        check()
         remove(join(layout.parts, shard))
         copy_file(layout.completions_file(shard), layout.known_file(shard))
         remove(layout.completions_file(shard))

@@ -23,9 +23,9 @@ def write_prompts(config: Config) -> None:
     from uniner_dist.pipeline.stages import run_prompts
 
     run = open_run(config)
-    with working_on(run) as (holder, _):
-        renew(run, say, holder.check)
-        run_prompts(run, say)
+    with working_on(run) as (held, lease, _):
+        renew(held, say, lease.check)
+        run_prompts(held, say, lease)
     print(run.id)
 
 
@@ -36,8 +36,8 @@ def pass_gate(run: Run) -> None:
     from uniner_dist.pipeline.exclusive import working_on
     from uniner_dist.pipeline.stages import run_gate
 
-    with working_on(run):
-        run_gate(run, say)
+    with working_on(run) as (held, _, _):
+        run_gate(held, say)
 
 
 @app.command("completions")
@@ -58,8 +58,8 @@ def publish_annotations(run: Run) -> None:
     from uniner_dist.pipeline.stages import run_annotations
     from uniner_dist.reporting.terminal import print_report
 
-    with working_on(run) as (holder, _):
-        print_report(run_annotations(run, holder, say))
+    with working_on(run) as (held, lease, _):
+        print_report(run_annotations(held, lease, say))
 
 
 @app.command()

@@ -7,7 +7,7 @@ own form, paths stay in their place, numbers are in range. One function reads th
 from uniner_dist.storage.control_files.export import ExportManifest
 from uniner_dist.storage.control_files.footers import PinnedFooters, PinnedSchema
 from uniner_dist.storage.control_files.gate import PinnedSample
-from uniner_dist.storage.control_files.leases import Beat, Claim
+from uniner_dist.storage.control_files.leases import Beat, Claim, End
 from uniner_dist.storage.control_files.publication import (
     FolderChange,
     Journal,
@@ -18,6 +18,8 @@ from uniner_dist.storage.control_files.publication import (
 from uniner_dist.storage.control_files.reading import (
     ControlFile,
     ControlFileError,
+    encode_control,
+    parse_control,
     read_control,
     read_hashes,
     read_record,
@@ -33,6 +35,7 @@ from uniner_dist.storage.control_files.records import (
     Verdict,
 )
 from uniner_dist.storage.control_files.runs import LatestRun, PinnedRun
+from uniner_dist.storage.control_files.storages import ProbedStorage, ProbedStorages
 from uniner_dist.storage.control_files.store import Registered, Salt, StoreManifest
 
 __all__ = [
@@ -42,6 +45,7 @@ __all__ = [
     "Claim",
     "ControlFile",
     "ControlFileError",
+    "End",
     "ExportManifest",
     "FolderChange",
     "Journal",
@@ -52,6 +56,8 @@ __all__ = [
     "PinnedSample",
     "PinnedSchema",
     "Plan",
+    "ProbedStorage",
+    "ProbedStorages",
     "Progress",
     "PromptsSummary",
     "PublishedRun",
@@ -60,6 +66,8 @@ __all__ = [
     "Salt",
     "StoreManifest",
     "Verdict",
+    "encode_control",
+    "parse_control",
     "read_control",
     "read_hashes",
     "read_journal",

@@ -41,7 +41,9 @@ CLAIM_FILE: Final = r"[0-9]{6,12}\.json"
 #: A heartbeat of the same generation.
 BEAT_FILE: Final = r"[0-9]{6,12}\.beat\.json"
 #: Where the journal of a publication or of an erasure lies, below any workdir.
-JOURNAL: Final = rf".*/(?:runs/{RUN_ID}/(?:publishing/[0-9]{{6,12}}/)?publication|forgetting/{RUN_ID}/journal)\.json"
+JOURNAL: Final = (
+    rf".*/(?:runs/{RUN_ID}/(?:publishing/[0-9]{{6,12}}/)?publication|forgetting(?:-files)?/{RUN_ID}/journal)\.json"
+)
 
 
 def has_form(form: str, name: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.control_files.forms import Hash
-from uniner_dist.storage.filesystem import read_bytes, write_json
+from uniner_dist.storage.filesystem import encode_json, read_bytes, write_bytes
 
 #: Problems of one file that are named.
 _SHOWN = 3
@@ -74,7 +74,12 @@ def read_record(path: str, model: type[C]) -> dict[str, Any]:
 
 def write_control(path: str, value: ControlFile, exclusive: bool = False) -> bool:
     """Write a control file atomically; False when `exclusive` and there was one already."""
-    return write_json(path, value.model_dump(mode="json", exclude_none=True), exclusive)
+    return write_bytes(path, encode_control(value), exclusive)
+
+
+def encode_control(value: ControlFile) -> bytes:
+    """A control file as it is stored."""
+    return encode_json(value.model_dump(mode="json", exclude_none=True))
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:

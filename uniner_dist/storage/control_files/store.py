@@ -11,11 +11,13 @@ class StoreManifest(ControlFile):
 
     Attributes:
         at: seconds since the epoch.
+        nonce: no two changes have the same content.
     """
 
     at: Seconds
     added: tuple[StoreFileName, ...]
     replaced: tuple[StoreFileName, ...]
+    nonce: str = ""
 
 
 class Registered(ControlFile):

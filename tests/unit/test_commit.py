@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from uniner_dist.errors import StageError
-from uniner_dist.storage import commit as flip
-from uniner_dist.storage.commit import apply, lock_output
+from uniner_dist.errors import RunHeldError, StageError
+from uniner_dist.storage import commit
+from uniner_dist.storage.commit import apply
 from uniner_dist.storage.control_files import FolderChange
+from uniner_dist.storage.layout import OutputLayout
+from uniner_dist.storage.lease import hold
 
 OLD, KEPT, NEW, OTHER = (f"part-{name}.parquet" for name in ("old", "kept", "new", "other"))
 
@@ -42,7 +45,7 @@ def test_folder_has_old_or_new_content_and_a_second_apply_changes_nothing(
     tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
 ) -> None:
     if not exchange:
-        monkeypatch.setattr(flip, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(commit, "_exchange", lambda one, other: False)
     change = FolderChange.model_validate_json(_change(tmp_path).model_dump_json())
     for _ in range(2):
         apply(str(output), change, str(tmp_path / "work"))
@@ -75,35 +78,54 @@ def test_object_store_gets_new_files_before_old_ones_go() -> None:
     store.pipe({f"/out/a=1/{OLD}": b"old", f"/out/a=1/{KEPT}": b"kept", "/staged/x": b"new"})
     change = FolderChange(folder="a=1", add={NEW: "memory://staged/x"}, remove=(OLD,))
     for _ in range(2):
-        with lock_output("memory://out"):
-            apply("memory://out", change, "memory://work")
+        apply("memory://out", change, "memory://work")
         assert sorted(store.find("/out")) == [f"/out/a=1/{KEPT}", f"/out/a=1/{NEW}"]
 
 
-def test_second_publisher_waits_for_the_first(tmp_path: Path) -> None:
-    import threading
+def test_a_folder_that_another_process_changed_is_left_as_that_one_made_it(
+    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was suspended between its check and the exchange, while its successor published."""
+    real = commit._exchange
 
+    def exchange(one: str, other: str) -> bool:
+        if not (output / "a=1" / "theirs").exists() and not Path(one, "theirs").exists():
+            (output / "a=1" / OLD).unlink()
+            _put(output / "a=1" / "theirs", "theirs")
+        return real(one, other)
+
+    monkeypatch.setattr(commit, "_exchange", exchange)
+    with pytest.raises(StageError, match="changed by another process"):
+        apply(str(output), _change(tmp_path), str(tmp_path / "work"))
+    assert _content(output) == {"a=1/theirs": "theirs", f"a=1/{KEPT}": "kept", f"a=2/{OTHER}": "other"}
+
+
+def test_a_change_is_made_only_after_the_check(tmp_path: Path, output: Path) -> None:
+    def refuse() -> None:
+        raise RunHeldError("taken over")
+
+    before = _content(output)
+    with pytest.raises(RunHeldError):
+        apply(str(output), _change(tmp_path), str(tmp_path / "work"), refuse)
+    assert _content(output) == before
+
+
+def test_second_publisher_waits_for_the_first(tmp_path: Path) -> None:
     order: list[str] = []
-    with lock_output(str(tmp_path / "out")):
-        other = threading.Thread(target=lambda: _wait(tmp_path, order))
+
+    def wait() -> None:
+        with hold(OutputLayout(str(tmp_path / "out")), wait_s=30):
+            order.append("second")
+
+    with hold(OutputLayout(str(tmp_path / "out"))):
+        other = threading.Thread(target=wait)
         other.start()
-        other.join(0.2)
+        other.join(0.7)
         order.append("first")
-    other.join(10)
+    other.join(30)
     assert order == ["first", "second"]
 
 
-def _wait(tmp_path: Path, order: list[str]) -> None:
-    with lock_output(str(tmp_path / "out")):
-        order.append("second")
-
-
-def test_a_process_that_keeps_the_output_locked_is_waited_for_but_not_for_ever(
-    output: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(flip, "_LOCK_S", 0.2)
-    words = "another process has been publishing there"
-    with lock_output(str(output)), pytest.raises(StageError, match=words), lock_output(str(output)):
-        pass
-    with lock_output(str(output)):
-        pass
+def test_outputs_in_one_folder_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    with hold(OutputLayout(f"{tmp_path}/a")), hold(OutputLayout(f"{tmp_path}/b")) as second:
+        assert second.generation == 1
