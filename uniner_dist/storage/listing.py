@@ -233,7 +233,7 @@ def _find_local(path: str, place: str) -> _Found:
     entries = list(_walk(root, _depth(place, root))) if os.path.isdir(root) else []
     matches = re.compile(glob_translate(place)).match
     chosen = [entry for entry in entries if matches(entry[0])]
-    below = [inner for entry in chosen if entry[1] and not _leads_up(entry[0]) for inner in _walk(entry[0])]
+    below = [inner for entry in chosen if entry[1] for inner in _walk(entry[0])]
     return _found([*chosen, *below], [*entries, *below])
 
 
@@ -262,7 +262,7 @@ def _found(chosen: Iterable[_Entry], seen: Iterable[_Entry]) -> _Found:
 
 
 def _walk(folder: str, depth: int | None = None, above: tuple[tuple[int, int], ...] = ()) -> Iterator[_Entry]:
-    """Everything below a folder, and what is behind links; a link to a folder above it is not followed again.
+    """Everything below a folder, and what is behind links, but for links to a folder that they are in.
 
     Args:
         depth: levels to go down; None for all.
@@ -275,6 +275,8 @@ def _walk(folder: str, depth: int | None = None, above: tuple[tuple[int, int], .
     with os.scandir(folder) as entries:
         listed = [(entry.path, entry.is_dir(), entry.is_symlink()) for entry in entries]
     for entry in listed:
+        if entry[1] and entry[2] and _leads_up(entry[0]):
+            continue
         yield entry
         hidden = not _is_visible(entry[0].rsplit("/", 1)[-1])  # its name says enough
         if entry[1] and not hidden and (depth is None or depth > 1):
