@@ -122,6 +122,7 @@ def test_a_retry_that_died_while_it_took_back_commits_takes_back_the_rest(
 
 def test_a_prune_that_died_is_finished_and_spares_who_works(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json(run.layout.config, {"run_id": run.id})
+    monkeypatch.setattr("uniner_dist.maintenance.prune.load_run", lambda workdir, run_id: run)
     monkeypatch.setattr("uniner_dist.maintenance.prune.is_half_published", lambda layout: False)
     _answer(run, "00000-0000", ["[]"])
     with hold(run.layout):
@@ -143,6 +144,7 @@ def test_a_prune_that_died_is_finished_and_spares_who_works(run: Run, monkeypatc
 
 def test_a_prune_is_no_sign_that_the_run_was_worked_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     write_json(run.layout.config, {"run_id": run.id})
+    monkeypatch.setattr("uniner_dist.maintenance.prune.load_run", lambda workdir, run_id: run)
     monkeypatch.setattr("uniner_dist.maintenance.prune.is_half_published", lambda layout: False)
     with pytest.raises(_Killed):
         prune(run.layout.workdir, 3600, _die)
