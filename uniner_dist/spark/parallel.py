@@ -13,6 +13,9 @@ from typing import Any
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
+#: Seconds between two looks at jobs that are to end.
+_LOOK_S = 1.0
+
 
 def at_once(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:
     """Run each piece in a thread of its own; their jobs belong to the group of this thread's and have their names.
@@ -36,8 +39,10 @@ def at_once(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:
     for thread in threads:
         thread.start()
     try:
-        for thread in threads:
-            thread.join()
+        while alive := [thread for thread in threads if thread.is_alive()]:
+            alive[0].join(_LOOK_S)
+            if errors:  # a job that was still being planned when the others were cancelled begins only now
+                _cancel_jobs(spark, group)
     except BaseException:
         _cancel_jobs(spark, group)
         raise
