@@ -255,7 +255,7 @@ def store_answers(config: Config, identity: str) -> str:
     old = earlier_fingerprint(config, identity)
     cells = Path(config.store_path) / old / "cells"
     cells.mkdir(parents=True)
-    (cells / "r-s-0.parquet").write_bytes(b"")
+    (cells / f"{0:012x}-00000-0000-{0:012x}.parquet").write_bytes(b"")
     return old
 
 

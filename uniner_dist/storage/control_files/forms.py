@@ -32,8 +32,8 @@ EXPORTED_FILE: Final = (
     r"(?:data/)?part-[0-9]{5,9}-[0-9]{5,9}(?:\.(?:conll|spacy|json|jsonl|parquet)|/[^/]+\.(?:txt|ann))"
     r"|export\.json|README\.md|annotation\.conf|visual\.conf|labelling_interface\.xml"
 )
-#: The manifest of a compaction, by its time.
-MANIFEST_FILE: Final = r"[0-9]{10}\.[0-9]{6}-[0-9a-f]{8}\.json"
+#: The manifest of a change of a store, by its number; earlier releases named it by its time.
+MANIFEST_FILE: Final = r"[0-9]{12}\.json|[0-9]{10}\.[0-9]{6}-[0-9a-f]{8}\.json"
 #: Counters of one start of the completions stage, by its time.
 ATTEMPT_FILE: Final = r"[0-9]{1,12}\.[0-9]{3}\.json"
 #: A claim of a lease, by its generation.
