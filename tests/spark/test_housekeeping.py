@@ -56,13 +56,13 @@ def read_cells(store: StoreLayout, names: list[str]) -> list[dict]:
 
 
 def test_compaction_keeps_every_answer_once_and_those_with_scores(spark: SparkSession, tmp_path: Path) -> None:
-    store = StoreLayout(str(tmp_path), "f")
+    store = StoreLayout(str(tmp_path), "f" * 16)
     add_shard(store, "s1", range(500))
     add_shard(store, "s2", range(400, 600), scores=True)
     add_shard(store, "s3", range(3), ask="place")
     old = live_files(store)
     with hold(store) as holder:
-        with pytest.raises(RunHeldError, match=r"store .*/f: process"):
+        with pytest.raises(RunHeldError, match=r"store .*: process"):
             run_compact(None, str(tmp_path), 24, None, silent)
         done = compact(spark, store, holder)
         assert compact(spark, store, holder).merged == 0, "one file is not worth it"
@@ -80,7 +80,7 @@ def test_compaction_keeps_every_answer_once_and_those_with_scores(spark: SparkSe
 def test_files_go_a_grace_period_after_they_were_replaced_and_new_ones_stay(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    store = StoreLayout(str(tmp_path), "f")
+    store = StoreLayout(str(tmp_path), "f" * 16)
     add_shard(store, "s1", range(10))
     add_shard(store, "s2", range(10, 20))
     old = set(live_files(store))
@@ -89,7 +89,7 @@ def test_files_go_a_grace_period_after_they_were_replaced_and_new_ones_stay(
         add_shard(store, "s3", range(20, 30))
         assert len(live_files(store)) == 2
         # What a compaction that broke off has left: it counts for nothing and goes.
-        litter = f"{COMPACTED}{int(time.time() - 2 * HOUR):012d}-x-00000.parquet"
+        litter = f"{COMPACTED}{int(time.time() - 2 * HOUR):012d}-{0:08x}-00000.parquet"
         write_bytes(f"{store.cells}/{litter}", b"not even a Parquet file")
         assert compact(spark, store, holder, grace_s=HOUR).deleted == 1
         assert exists(f"{store.cells}/{min(old)}")
@@ -102,7 +102,7 @@ def test_files_go_a_grace_period_after_they_were_replaced_and_new_ones_stay(
 
 
 def test_who_lost_the_store_while_compacting_replaces_nothing(spark: SparkSession, tmp_path: Path) -> None:
-    store = StoreLayout(str(tmp_path), "f")
+    store = StoreLayout(str(tmp_path), "f" * 16)
     add_shard(store, "s1", range(10))
     add_shard(store, "s2", range(10, 20))
     old = live_files(store)
