@@ -12,8 +12,7 @@ from typing import Any
 
 from uniner_dist.core.outcomes import Outcome
 
-#: Outcomes of questions that were answered.
-ANSWERED = (Outcome.FOUND.value, Outcome.NONE.value)
+_ANSWERED = (Outcome.FOUND.value, Outcome.NONE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +62,11 @@ class Document:
 
     def answered_types(self) -> list[str]:
         """Types whose question was answered: for them, and for no others, no mention means that there is none."""
-        return [answer["entity_type"] for answer in self.answers if answer["outcome"] in ANSWERED]
+        return [answer["entity_type"] for answer in self.answers if answer["outcome"] in _ANSWERED]
 
     def failures(self) -> dict[str, str]:
         """Type → outcome, of the questions that have no answer."""
-        return {a["entity_type"]: a["outcome"] for a in self.answers if a["outcome"] not in ANSWERED}
+        return {a["entity_type"]: a["outcome"] for a in self.answers if a["outcome"] not in _ANSWERED}
 
     def is_as_annotated(self) -> bool:
         """Whether every mention stands in the text where it should."""
