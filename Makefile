@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The installer and the build back end are pinned as everything else is.
+UV := uv==0.13.9
 TORCH := $(shell grep '^torch==' requirements.lock)
 # uv installs three times faster than pip but reads none of its settings: an index, find-links or certificate that is
 # configured for pip is passed on. Where that does not do, pip itself does it.
@@ -21,16 +23,17 @@ TRAIN := OMP_NUM_THREADS=1 $(BIN)/python -m training.train --steps 200000
 # Names and versions only, so that a lock installs from any mirror.
 COMPILE := uv pip compile --no-header --no-annotate --no-emit-index-url --no-emit-find-links -q
 # What the image for GPUs must have in the same version as the one without.
-SHARED := fsspec|huggingface-hub|numpy|pandas|pyarrow|pydantic|pyyaml|ray|rich|s3fs|tokenizers|transformers|typer
+SHARED := fsspec|huggingface-hub|numpy|pandas|protobuf|pyarrow|pydantic|pyyaml|ray|rich|s3fs|sentencepiece|tokenizers|transformers|typer
 # Where `make package` puts things, and what else is to go into the archive: make package MORE="gcsfs adlfs".
 DIST := dist
 PACKED := $(DIST)/packed
 
 # What the documentation consists of, and what it links to.
-SITE := README.md CHANGELOG.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
+SITE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE NOTICE docs conf benchmarks notebooks uniner_dist/demo/model/README.md
 
-.PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit lint package lock \
-	lock-airflow lock-gpu images clean chaos bench train
+.PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit coverage \
+	check-vllm install-check lint package lock \
+	lock-airflow lock-gpu lock-hashes images pin-images check-images sbom audit clean chaos histories bench train
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -59,10 +62,31 @@ test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with t
 test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
 	@$(BIN)/python -m pytest tests/notebooks
 
+# Its Python files are read, none is imported, so a wheel for CUDA can be checked on any machine. Not a part of `make test`.
+check-vllm: $(READY) ## Read the newest vLLM's sources for the interfaces that are used, and say what changed
+	@rm -rf build/vllm && mkdir -p build/vllm
+	@$(BIN)/pip download -q --no-deps --only-binary :all: --dest build/vllm vllm
+	@VLLM_WHEEL=$$(ls $(CURDIR)/build/vllm/*.whl) $(BIN)/python -m pytest -rf tests/unit/test_vllm_interfaces.py
+
 unit: $(READY) ## Only the tests that need neither Spark nor Ray
 	@$(BIN)/python -m pytest tests/unit
 
-lint: $(READY) ## Ruff and mypy
+# The parts of `make test`, each on its own, for machines that run them side by side.
+PARTS := test-spark test-ray test-storage test-e2e test-chaos
+.PHONY: $(PARTS)
+$(PARTS): test-%: $(READY)
+	@$(BIN)/python -m pytest -m "not slow" tests/$*
+
+# Processes that tests start, and workers of Spark and Ray, are measured as well, unless they are killed.
+TESTS ?= tests
+coverage: $(READY) ## Which lines the tests run, as a table and in build/coverage: make coverage TESTS=tests/unit
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(TESTS) \
+		--cov --cov-report term:skip-covered --cov-report html:build/coverage
+
+install-check: $(READY) ## Install the wheel as the documentation says, by pip and by uv, and use it (a quarter of an hour)
+	@$(BIN)/python -m tests.support.install_check
+
+lint: $(READY) ## Ruff and mypy, tests and benchmarks included
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -85,10 +109,18 @@ package: $(READY) ## Build the wheel, and the archive with which Spark's executo
 docs: $(READY) ## Build the documentation site into build/site; a warning, such as a broken link, is an error
 	@rm -rf build/site-src && mkdir -p build/site-src
 	@cp -r --parents $(SITE) build/site-src
+	@$(BIN)/python -m uniner_dist.cli.reference build/site-src/docs/reference
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
 	@$(BIN)/python -m tests.support.storm --kills 100
+
+# Another seed draws other histories: make histories HISTORIES=100 SEED=7.
+histories: HISTORIES ?= 500
+histories: SEED ?= 1
+histories: $(READY) ## Compare histories of 20 commands with full runs after each command (hours)
+	@HISTORIES=$(HISTORIES) STEPS=20 $(BIN)/python -m pytest tests/spark/test_histories.py --hypothesis-seed=$(SEED) \
+		--timeout 0
 
 bench: $(READY) ## Compare speed with plain vLLM and ray.data.llm: make bench BENCH="--prompts 50000" (some minutes)
 	@$(BIN)/python -m benchmarks.throughput $(BENCH)
@@ -106,7 +138,7 @@ train: $(READY) ## Train the demonstration model anew into ./training-legs/model
 	$(BIN)/python -m training.average --half --output training-legs/model training-legs/f
 
 clean: ## Remove .venv and what the demo wrote
-	rm -rf $(VENV) $(AIRFLOW) $(SPARK35) demo-output demo-output.card demo-output.work build dist
+	rm -rf $(VENV) $(AUDIT) $(AIRFLOW) $(SPARK35) demo-output demo-output.card demo-output.work build dist
 
 # These need uv, and for `lock` a UV_FIND_LINKS or index that has torch's CPU build. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
@@ -122,10 +154,59 @@ lock-gpu: ## Resolve the lock of the GPU image anew; needs requirements.lock
 		--python-platform x86_64-manylinux_2_28 --no-emit-package pyspark --no-emit-package py4j \
 		-o conf/kubernetes/requirements-gpu.lock
 
-images: ## Build the images for Kubernetes; needs docker
+# The same versions, each file by its SHA-256, for images and audits. A wheel of a find-links folder (torch's CPU build) is
+# hashed from the folder, since uv hashes what an index offers only.
+WHEELS ?= $(PIP_FIND_LINKS)
+lock-hashes: ## Resolve requirements-hashes.lock and the GPU image's anew; needs requirements.lock and requirements-gpu.lock
+	$(COMPILE) requirements.lock --no-deps --universal --python-version 3.11 --generate-hashes \
+		| sed "s#^$(TORCH)\$$#$(TORCH) --hash=sha256:$$(sha256sum $(WHEELS)/torch-*-cp311-*x86_64.whl | cut -d' ' -f1)#" \
+		> requirements-hashes.lock
+	$(COMPILE) conf/kubernetes/requirements-gpu.lock --no-deps --generate-hashes --python-version 3.11 \
+		--python-platform x86_64-manylinux_2_28 -o conf/kubernetes/requirements-gpu-hashes.lock
+
+IMAGES := conf/kubernetes/images.lock
+# Tags move; a digest does not. Made once, reviewed, and kept with the manifests.
+$(IMAGES): conf/kubernetes/versions.env
+	. conf/kubernetes/versions.env && for name in PYTHON_IMAGE SPARK_IMAGE; do \
+		digest=$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$${!name}") || exit 1; \
+		echo "$$name=$${!name}@$$digest"; done > $@.new && mv $@.new $@
+
+images: $(IMAGES) ## Build the images for Kubernetes on base images given by digest; needs docker
 	. conf/kubernetes/versions.env && for target in cpu gpu; do docker build --file conf/kubernetes/Dockerfile \
-		--build-arg PYTHON_VERSION=$$PYTHON_VERSION --build-arg SPARK_VERSION=$$SPARK_VERSION \
+		--build-arg PYTHON_IMAGE=$$(grep '^PYTHON_IMAGE=' $(IMAGES) | cut -d= -f2-) --build-arg SPARK_IMAGE=$$(grep '^SPARK_IMAGE=' $(IMAGES) | cut -d= -f2-) \
 		--target $$target --tag uniner-dist:$$UNINER_DIST_VERSION-$$target . || exit 1; done
+
+pin-images: ## Write the digests of pushed images into the manifests: make pin-images REGISTRY=registry.example/team
+	@test -n "$(REGISTRY)" || { echo "name the registry: make pin-images REGISTRY=registry.example/team"; exit 1; }
+	. conf/kubernetes/versions.env && for target in cpu gpu; do tag=uniner-dist:$$UNINER_DIST_VERSION-$$target; \
+		digest=$$(docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$(REGISTRY)/$$tag") || exit 1; \
+		sed -i "s#image: $$tag\$$#image: $(REGISTRY)/uniner-dist@$$digest#" conf/kubernetes/*.yaml; done
+	@$(MAKE) --no-print-directory check-images
+
+check-images: ## Fail if a manifest names an image by anything else than its digest
+	@! grep -nE '^ *image:' conf/kubernetes/*.yaml | grep -vE '@sha256:[0-9a-f]{64}$$' \
+		|| { echo "these images are not given by digest: push them, then make pin-images REGISTRY=…"; exit 1; }
+
+# Tools that look at the locks, in an environment of their own: they are no part of the product.
+AUDIT := .venv-audit
+$(AUDIT)/.ready: | $(READY)
+	@test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/pip install -qq pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	@touch $@
+
+sbom: $(AUDIT)/.ready ## Write software bills of materials (CycloneDX) of both images' packages into dist
+	@mkdir -p $(DIST)
+	@$(AUDIT)/bin/cyclonedx-py requirements requirements-hashes.lock --pyproject pyproject.toml --of JSON -o $(DIST)/uniner-dist-cpu.cdx.json
+	@$(AUDIT)/bin/cyclonedx-py requirements conf/kubernetes/requirements-gpu-hashes.lock --pyproject pyproject.toml --of JSON \
+		-o $(DIST)/uniner-dist-gpu.cdx.json
+	@ls -sh $(DIST)/*.cdx.json
+
+# Known advisories that do not concern us stand in audit-ignored.txt, each with its reason.
+audit: $(AUDIT)/.ready ## Ask the advisory service about every pinned version; needs the network
+	@for lock in requirements-hashes.lock conf/kubernetes/requirements-gpu-hashes.lock jobs/airflow/requirements.lock; do \
+		grep -v '^torch==.*+cpu' $$lock | sed 's/ *--hash=.*//; s/ *\\$$//; /^ *$$/d' > $(AUDIT)/audited.txt; \
+		$(AUDIT)/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r $(AUDIT)/audited.txt \
+		$$(sed -nE 's/^([A-Z][A-Za-z0-9-]+).*/--ignore-vuln \1/p' audit-ignored.txt) || exit 1; done
 
 $(AIRFLOW)/.ready: jobs/airflow/requirements.lock | $(READY)
 	@test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
@@ -146,7 +227,7 @@ $(READY): requirements.lock pyproject.toml
 	@java -version 2>&1 | grep -qE 'version "(1[7-9]|[2-9][0-9])' || { echo "Java 17 or newer is needed for Spark: install a JDK, such as Debian's openjdk-17-jre-headless"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (a minute or two the first time) …"
-	@$(BIN)/pip install -qq uv || true
+	@$(BIN)/pip install -qq "$(UV)" || true
 	@# pip's own configuration (mirror, find-links) is tried first for the CPU build of torch, then PyTorch's index.
 	@$(BIN)/python -c 'import torch, sys; sys.exit("torch==" + torch.__version__ != "$(TORCH)")' 2>/dev/null \
 		|| $(call uv_install,"$(TORCH)") || $(BIN)/pip install -qq --no-deps "$(TORCH)" 2>/dev/null \

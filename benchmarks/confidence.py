@@ -60,7 +60,7 @@ def score_sample(output: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 def score_crossner(data: str, output: str, overrides: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
     """Scores per data set: of all its types, and of those among them that the demonstration model was trained on."""
-    run_benchmark(data, output, overrides=overrides, say=say)
+    run_benchmark(data, output, overrides=overrides, say=say, annotate=annotate)
     scores: dict[str, dict[str, dict[str, Any]]] = {"all": {}, "known": {}}
     for dataset in find_datasets(data, output):
         annotations = f"{output}/{dataset.name}/annotations"

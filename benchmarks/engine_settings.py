@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.gpu import Clock
+from benchmarks.on_gpu.watch import Clock
 from benchmarks.throughput.compare import cell, differing, spread
 from benchmarks.throughput.ways import environment, parse_settings
 from uniner_dist import demo

@@ -1,14 +1,16 @@
-"""Plain vLLM and this project's replica on one device, without Spark, Ray or network.
+"""All that is to be measured on one GPU, in some 12 minutes, without Spark, Ray or network.
 
-    python -m benchmarks.gpu --prompts 20000                       # 7 B Llama with random weights, on a GPU
-    python -m benchmarks.gpu --model DIR --answer-tokens 256       # a checkpoint
-    python -m benchmarks.gpu --size tiny --prompts 200             # works anywhere
+    python -m benchmarks.gpu --output gpu.json                # 7 B Llama with random weights, on a GPU
+    python -m benchmarks.gpu --output gpu.json --only copies  # Part A: needs torch only
+    python -m benchmarks.gpu --model DIR --answer-tokens 256  # a checkpoint
+    python -m benchmarks.gpu --size tiny --prompts 200        # works anywhere
 
-Prompts have the shape of CrossNER: texts of some 200 characters (`--text-chars`), each asked for `--types` types.
-Random weights answer nonsense, so every answer is cut at `--answer-tokens`, about what a real one takes. Every way runs
-in a process of its own on the same prompts: `plain`, `ours` (prefix hits in whole blocks) and `ours-prefix-tails`
-(`engine.prefix_tails`); one JSON is printed. `--counters` reads vLLM's prefix-cache counters too, which costs it some
-CPU.
+Part A (`copies`) compares how prefix tails are copied. Part B runs every variant of `VARIANTS` in a process of its own
+on the same prompts, against `plain`: vLLM alone, on sorted strings. Each part has a time limit (`--limit`), and one
+that fails is noted with its error while the others go on. With `--output` what is done is kept, and the same command
+goes on with the rest. Prompts have the shape of CrossNER: texts of some 200 characters (`--text-chars`), each asked for
+`--types` types. Random weights answer nonsense, so every answer is cut at `--answer-tokens`, about what a real one
+takes. `--counters` reads vLLM's prefix-cache counters too, which costs it some CPU.
 """
 
 from __future__ import annotations
@@ -16,178 +18,51 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from benchmarks.on_gpu.engines import Settings
+from benchmarks.on_gpu.watch import GpuWatch
+from benchmarks.on_gpu.workload import SIZES, count_parameters, make_model
 from benchmarks.throughput.compare import differing
 from uniner_dist import demo
-from uniner_dist.config.schema import PoolConfig
-from uniner_dist.core.hashing import passage_id
-from uniner_dist.core.template import DEFAULT_TEMPLATE, get_template
 
-#: Dense bfloat16 of an H100 SXM, floating-point operations per second.
+#: Dense bfloat16 of an H100 SXM or an H200, floating-point operations per second.
 PEAK_FLOPS = 989e12
-SIZES: dict[str, dict[str, int]] = {
-    "7b": {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "intermediate_size": 11008},
-    "tiny": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128},
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to answer all prompts; `engine` are further arguments of vLLM's engine."""
+
+    ours: bool = True
+    prefix_tails: bool = False
+    engines: int = 1
+    engine: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: In the order of what matters most, should time run out.
+VARIANTS: Mapping[str, Variant] = {
+    "plain": Variant(ours=False),
+    "ours": Variant(),
+    "ours-prefix-tails": Variant(prefix_tails=True),
+    "ours-synchronous": Variant(engine={"async_scheduling": False}),
+    "ours-prefix-tails-synchronous": Variant(prefix_tails=True, engine={"async_scheduling": False}),
+    "ours-two-engines": Variant(engines=2, engine={"gpu_memory_utilization": 0.45}),
+    "ours-fp8": Variant(engine={"quantization": "fp8"}),
+    "plain-fp8": Variant(ours=False, engine={"quantization": "fp8"}),
 }
-VOCABULARY = 32000
-WAYS = ("plain", "ours", "ours-prefix-tails")
-
-
-def make_model(folder: Path, size: str, tokenizer_from: Path) -> None:
-    """A folder that vLLM loads with `load_format="dummy"`: a Llama's config, and another model's tokenizer."""
-    folder.mkdir(parents=True)
-    config = {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu", "rms_norm_eps": 1e-5,
-        "vocab_size": VOCABULARY, "max_position_embeddings": 2048, "bos_token_id": 1, "eos_token_id": 2,
-        "tie_word_embeddings": False, "dtype": "bfloat16", **SIZES[size],
-    }  # fmt: skip
-    config["num_key_value_heads"] = config["num_attention_heads"]
-    (folder / "config.json").write_text(json.dumps(config))
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(tokenizer_from / name, folder / name)
-
-
-def count_parameters(config: Mapping[str, Any]) -> int:
-    """Weights of a Llama that every token is multiplied with: all matrices, the output layer, no input embeddings."""
-    hidden, heads = config["hidden_size"], config["num_attention_heads"]
-    head = config.get("head_dim") or hidden // heads
-    attention = 2 * hidden * head * heads + 2 * hidden * head * (config.get("num_key_value_heads") or heads)
-    layer = attention + 3 * hidden * config["intermediate_size"]
-    return int(config["num_hidden_layers"] * layer + hidden * config["vocab_size"])
-
-
-def make_texts(count: int, characters: int) -> list[str]:
-    """Different texts of random words: log-normal lengths about the given mean, as sentences have."""
-    source = random.Random(3)
-    words = ["".join(source.choices("abcdefghijklmnoprstuvw", k=source.randint(2, 9))) for _ in range(3000)]
-    names = [word.capitalize() for word in words[:600]]
-    texts = []
-    for number in range(count):
-        length = max(30.0, source.lognormvariate(0.0, 0.4) * characters)
-        parts, size = [f"{number}"], 0
-        while size < length:
-            parts.append(source.choice(names if source.random() < 0.15 else words))
-            size += len(parts[-1]) + 1
-        texts.append(" ".join(parts) + ".")
-    return texts
-
-
-def run_plain(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """`LLM.generate` over whole strings, sorted, all at once."""
-    from vllm import LLM, SamplingParams
-
-    template = get_template(DEFAULT_TEMPLATE)
-    pairs = sorted((text, kind) for text in settings["texts"] for kind in settings["types"])
-    engine = {"model": settings["model"], "max_model_len": 2048, "seed": 0, "enable_prefix_caching": True}
-    engine |= {} if settings["gpu"] else {"dtype": "float32", "block_size": 32, "enforce_eager": True}
-    llm = LLM(**engine, **settings["engine"])
-    params = SamplingParams(temperature=0.0, max_tokens=settings["answer_tokens"])
-    clock = Clock()
-    results = llm.generate([template.prompt(*pair) for pair in pairs], params, use_tqdm=False)
-    measured = clock.stop()
-    keys = (f"{passage_id(text)} {kind}" for text, kind in pairs)
-    _save(folder, "plain", {key: result.outputs[0].text for key, result in zip(keys, results, strict=True)})
-    return measured | {
-        "prompts": len(results),
-        "prompt_tokens": sum(len(result.prompt_token_ids) for result in results),
-        "cached_tokens": sum(result.num_cached_tokens or 0 for result in results),
-        "completion_tokens": sum(len(result.outputs[0].token_ids) for result in results),
-        "counters": _counters(llm) if settings["counters"] else None,
-    }
-
-
-def run_ours(folder: Path, settings: Mapping[str, Any], way: str) -> dict[str, Any]:
-    """A replica of this project, from prompts shards to completions files."""
-    from benchmarks.replica_alone import complete_all, load_replica, read_answers, write_prompt_shards
-    from uniner_dist.completions.engine import EngineSpec
-    from uniner_dist.config.schema import ModelConfig
-
-    shards = write_prompt_shards(folder, settings["texts"], settings["types"], settings["shards"])
-    model = ModelConfig(name=settings["model"], max_tokens=settings["answer_tokens"])
-    gpus = int(settings["gpu"])
-    tails = way == "ours-prefix-tails"
-    engine = EngineSpec("vllm", model, 2048, gpus=gpus, prefix_tails=tails, extra=settings["engine"])
-    replica = load_replica(folder, engine, settings["max_in_flight"])
-    clock = Clock()
-    results = complete_all(replica, shards)
-    measured = clock.stop()
-    _save(folder, way, read_answers(folder, shards))
-    totals = ("prompts", "prompt_tokens", "cached_tokens", "completion_tokens")
-    counters = _counters(replica.engine._engine) if settings["counters"] else None  # type: ignore[union-attr]
-    return measured | {name: sum(getattr(r, name) for r in results) for name in totals} | {"counters": counters}
-
-
-class Clock:
-    """Wall clock, and CPU seconds of this process and of those it started, from its making to `stop`."""
-
-    def __init__(self) -> None:
-        self._begin, self._cpu = time.time(), self._seconds()
-
-    @staticmethod
-    def _seconds() -> tuple[float, float]:
-        own = psutil.Process()
-        times = [sum(process.cpu_times()[:2]) for process in (own, *own.children(recursive=True))]
-        return times[0], sum(times[1:])
-
-    def stop(self) -> dict[str, Any]:
-        """`begin` and `end` (seconds since the epoch), CPU of the front end and of the engine's own processes."""
-        front, engine = (now - then for now, then in zip(self._seconds(), self._cpu, strict=True))
-        return {"begin": self._begin, "end": time.time(), "front_end_cpu_s": front, "engine_cpu_s": engine}
-
-
-def _counters(engine: Any) -> dict[str, float]:
-    names = ("vllm:prefix_cache_queries", "vllm:prefix_cache_hits", "vllm:num_preemptions", "vllm:prompt_tokens")
-    return {metric.name: metric.value for metric in engine.get_metrics() if metric.name in names}
-
-
-def _save(folder: Path, way: str, answers: Mapping[str, str]) -> None:
-    (folder / f"{way}.answers.json").write_text(json.dumps(answers))
-
-
-class GpuWatch:
-    """Share of time in which a kernel ran, as the driver tells it; nothing without a GPU."""
-
-    def __init__(self, gpu: bool, path: Path) -> None:
-        self._path, self._process = path, None
-        if gpu and shutil.which("nvidia-smi"):
-            command = [
-                "nvidia-smi",
-                "--query-gpu=timestamp,utilization.gpu",
-                "--format=csv,noheader,nounits",
-                "-lms",
-                "200",
-            ]
-            self._process = subprocess.Popen(command, stdout=path.open("w"), stderr=subprocess.DEVNULL)
-
-    def idle_share(self, begin: float, end: float) -> float | None:
-        """Idle share between two moments of the wall clock."""
-        if self._process is None:
-            return None
-        self._process.terminate()
-        self._process.wait()
-        busy = [used for at, used in map(_sample, self._path.read_text().splitlines()) if begin <= at <= end]
-        return 1 - sum(busy) / len(busy) / 100 if busy else None
-
-
-def _sample(line: str) -> tuple[float, float]:
-    stamp, _, used = line.partition(", ")
-    seconds, _, fraction = stamp.partition(".")
-    return time.mktime(time.strptime(seconds, "%Y/%m/%d %H:%M:%S")) + float(f"0.{fraction or 0}"), float(used or 0)
 
 
 def figures(found: Mapping[str, Any], parameters: int, idle: float | None) -> dict[str, Any]:
-    """What is told about a way: computed tokens are those of prompts that no cache had, and generated ones."""
+    """What is told about a variant: computed tokens are those of prompts that no cache had, and generated ones."""
     seconds = found["end"] - found["begin"]
     computed = found["prompt_tokens"] - found["cached_tokens"] + found["completion_tokens"]
     return {
@@ -205,8 +80,16 @@ def figures(found: Mapping[str, Any], parameters: int, idle: float | None) -> di
     }
 
 
+def together(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts of engines that worked side by side, from the first one's begin to the last one's end."""
+    summed = ("prompts", "prompt_tokens", "cached_tokens", "completion_tokens", "front_end_cpu_s", "engine_cpu_s")
+    times = {"begin": min(one["begin"] for one in found), "end": max(one["end"] for one in found)}
+    counters = found[0]["counters"] if len(found) == 1 else None
+    return {name: sum(one[name] for one in found) for name in summed} | times | {"counters": counters}
+
+
 def environment(gpu: bool, in_process: bool) -> dict[str, str]:
-    """For all ways the same; on CPU one thread, as a replica gets it."""
+    """For all variants the same; on CPU one thread, as a replica gets it."""
     values = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     values |= {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_HOST_IP": "127.0.0.1", "GLOO_SOCKET_IFNAME": "lo"}
     values["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process or not gpu else "1"
@@ -216,66 +99,173 @@ def environment(gpu: bool, in_process: bool) -> dict[str, str]:
     return {**os.environ, **values}
 
 
+class PartFailedError(Exception):
+    """A part did not end well; the message is the end of its own."""
+
+
+def run_processes(commands: Sequence[Sequence[str]], env: Mapping[str, str], limit_s: float, log: Path) -> None:
+    """Run commands side by side.
+
+    Raises:
+        PartFailedError: one of them failed, or they took too long.
+    """
+    until = time.monotonic() + limit_s
+    with log.open("w") as stream:
+        running = [subprocess.Popen(command, env=env, stdout=stream, stderr=stream) for command in commands]
+        try:
+            codes = [process.wait(max(until - time.monotonic(), 0.1)) for process in running]
+        except subprocess.TimeoutExpired as error:
+            raise PartFailedError(f"took longer than {limit_s:.0f} s") from error
+        finally:
+            for process in running:
+                process.kill()
+                process.wait()
+    if any(codes):
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        raise PartFailedError(" | ".join(lines[-3:])[-600:])
+
+
+class Measuring:
+    """Runs parts, and keeps what is done.
+
+    Args:
+        folder: results of single parts, as JSON; those that are there are not run again.
+    """
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self._options, self._folder = options, folder
+        self._until = time.monotonic() + 60 * options.minutes
+        self._env = environment(options.gpu, options.in_process)
+        folder.mkdir(parents=True, exist_ok=True)
+        _keep_options(options, folder / "options.json")
+        self._model = Path(options.model) if options.model else folder / "model"
+        if not self._model.exists():
+            make_model(self._model, options.size, Path(options.tokenizer))
+
+    def part(self, name: str) -> dict[str, Any]:
+        """Figures of a part, measured now or before; `error` says why there are none."""
+        place = self._folder / f"{name}.json"
+        if place.exists():
+            return dict(json.loads(place.read_text()))
+        limit_s = min(self._options.limit, self._until - time.monotonic())
+        if limit_s < 1:
+            return {"part": name, "error": f"no time left of {self._options.minutes:g} minutes"}
+        try:
+            found = self._copies(limit_s) if name == "copies" else self._variant(name, limit_s)
+        except PartFailedError as error:
+            return {"part": name, "error": str(error)}
+        found = {"part": name, **found}
+        place.write_text(json.dumps(found))
+        return found
+
+    def _copies(self, limit_s: float) -> dict[str, Any]:
+        shape: dict[str, Any] = {"device": "cuda"} if self._options.gpu else {"device": "cpu"}
+        if self._options.size == "tiny":
+            shape |= {"layers": 3, "blocks": 128, "heads": 2, "content": 8, "slots": 8, "passages": 4, "repeats": 3}
+        log = self._folder / "copies.log"
+        run_processes([[sys.executable, "-m", "benchmarks.on_gpu.copies", json.dumps(shape)]], self._env, limit_s, log)
+        return dict(json.loads(log.read_text().splitlines()[-1]))
+
+    def _variant(self, name: str, limit_s: float) -> dict[str, Any]:
+        variant = VARIANTS[name]
+        folders = [self._folder / f"{name}-{number}" for number in range(variant.engines)]
+        for number, folder in enumerate(folders):
+            shutil.rmtree(folder, ignore_errors=True)  # of a start that was cut off
+            folder.mkdir()
+            settings = replace(self._settings(variant), share=(number, variant.engines))
+            (folder / "settings.json").write_text(json.dumps(asdict(settings)))
+        watch = GpuWatch(self._options.gpu, folders[0] / "gpu.csv")
+        commands = [[sys.executable, "-m", "benchmarks.on_gpu.engines", str(folder)] for folder in folders]
+        try:
+            run_processes(commands, self._env, limit_s, self._folder / f"{name}.log")
+            measured = together([json.loads((folder / "measured.json").read_text()) for folder in folders])
+        finally:
+            watch.stop()
+        idle = watch.idle_share(measured["begin"], measured["end"])
+        parameters = count_parameters(json.loads((self._model / "config.json").read_text()))
+        return figures(measured, parameters, idle)
+
+    def _settings(self, variant: Variant) -> Settings:
+        options = self._options
+        engine: dict[str, Any] = {} if options.model else {"load_format": "dummy"}
+        engine |= {"disable_log_stats": False} if options.counters else {}
+        return Settings(
+            model=str(self._model),
+            ours=variant.ours,
+            gpu=options.gpu,
+            texts=-(-options.prompts // options.types),
+            text_chars=options.text_chars,
+            types=options.types,
+            answer_tokens=options.answer_tokens,
+            shards=options.shards,
+            max_in_flight=options.max_in_flight,
+            prefix_tails=variant.prefix_tails,
+            counters=options.counters,
+            engine={**engine, **variant.engine, **json.loads(options.engine)},
+        )
+
+    def differing(self, name: str) -> int | None:
+        """How many answers of a variant are not those of `plain`."""
+        wanted, got = self._answers("plain"), self._answers(name)
+        return len(differing(wanted, got)) if wanted and got else None
+
+    def _answers(self, name: str) -> dict[str, str]:
+        answers: dict[str, str] = {}
+        for path in sorted(self._folder.glob(f"{name}-[0-9]/answers.json")):
+            answers |= json.loads(path.read_text())
+        return answers
+
+
+def _keep_options(options: argparse.Namespace, path: Path) -> None:
+    """What is kept in a folder must have been measured with the same options."""
+    free = ("only", "limit", "minutes", "output")
+    values = {name: value for name, value in vars(options).items() if name not in free}
+    if path.exists() and json.loads(path.read_text()) != values:
+        raise SystemExit(f"{path.parent} holds figures of other options; remove it, or name another --output")
+    path.write_text(json.dumps(values))
+
+
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """All ways in turn, as often as asked."""
-    model = Path(options.model) if options.model else folder / "model"
-    if not options.model:
-        make_model(model, options.size, Path(options.tokenizer))
-    parameters = count_parameters(json.loads((model / "config.json").read_text()))
-    texts = make_texts(-(-options.prompts // options.types), options.text_chars)
-    engine = json.loads(options.engine) | ({} if options.model else {"load_format": "dummy"})
-    engine |= {"disable_log_stats": False} if options.counters else {}
-    settings = {
-        "model": str(model), "gpu": options.gpu, "texts": texts, "engine": engine, "counters": options.counters,
-        "types": [f"type of thing {number}" for number in range(options.types)],
-        "answer_tokens": options.answer_tokens, "shards": options.shards,
-        "max_in_flight": options.max_in_flight,
-    }  # fmt: skip
-    (folder / "settings.json").write_text(json.dumps(settings))
-    report: dict[str, Any] = {"parameters": parameters, "runs": []}
-    for repeat in range(options.repeats):
-        for way in WAYS:
-            work = folder / f"{way}-{repeat}"
-            work.mkdir()
-            watch = GpuWatch(options.gpu, work / "gpu.csv")
-            command = [sys.executable, "-m", "benchmarks.gpu", "--way", way, "--folder", str(work)]
-            subprocess.run(command, check=True, env=environment(options.gpu, options.in_process), stdout=sys.stderr)
-            measured = json.loads((work / f"{way}.json").read_text())
-            idle = watch.idle_share(measured["begin"], measured["end"])
-            report["runs"].append({"way": way, "repeat": repeat, **figures(measured, parameters, idle)})
-            print(json.dumps(report["runs"][-1]), file=sys.stderr, flush=True)
-        wanted, *found = (json.loads((folder / f"{way}-{repeat}/{way}.answers.json").read_text()) for way in WAYS)
-        for run, got in zip(report["runs"][-len(found) :], found, strict=True):
-            run["differing"] = len(differing(wanted, got))
-    return report
+    """All parts that were asked for, one after the other."""
+    measuring, parts = Measuring(options, folder), []
+    for name in options.only:
+        found = measuring.part(name)
+        if name in VARIANTS and "error" not in found:
+            found["differing"] = measuring.differing(name)
+        parts.append(found)
+        print(json.dumps(found), file=sys.stderr, flush=True)
+    rates = {part["part"]: part["prompts_per_s"] for part in parts if "prompts_per_s" in part}
+    times = {name: rate / rates["plain"] for name, rate in rates.items()} if "plain" in rates else {}
+    return {"device": _device(options.gpu), "parts": parts, "times_plain": times}
 
 
-def run_way(way: str, folder: Path) -> None:
-    """One way, in this process."""
-    settings = json.loads((folder.parent / "settings.json").read_text())
-    measured = run_plain(folder, settings) if way == "plain" else run_ours(folder, settings, way)
-    (folder / f"{way}.json").write_text(json.dumps(measured))
+def _device(gpu: bool) -> str:
+    if not gpu:
+        return "CPU"
+    command = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Options."""
+    parts = ["copies", *VARIANTS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a checkpoint's folder; default: random weights of --size")
     parser.add_argument("--size", choices=SIZES, default="7b")
     parser.add_argument("--tokenizer", default=str(demo.model_path()), help="folder with tokenizer.json, for --size")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART", help=", ".join(parts))
     parser.add_argument("--prompts", type=int, default=20_000)
     parser.add_argument("--types", type=int, default=13)
     parser.add_argument("--text-chars", type=int, default=200)
     parser.add_argument("--answer-tokens", type=int, default=4)
     parser.add_argument("--shards", type=int, default=8)
-    parser.add_argument("--max-in-flight", type=int, default=PoolConfig().max_in_flight, help="of ours")
-    parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--engine", default="{}", help="JSON of further arguments of vLLM's engine, for all ways")
+    parser.add_argument("--max-in-flight", type=int, default=4096, help="of ours, as in conf/cluster.yaml")
+    parser.add_argument("--engine", default="{}", help="JSON of further arguments of vLLM's engine, for all variants")
     parser.add_argument("--in-process", action="store_true", help="on a GPU: the engine in the front end's process")
     parser.add_argument("--counters", action="store_true")
-    parser.add_argument("--output", type=Path, help="JSON file")
-    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--limit", type=float, default=150, help="seconds a part may take")
+    parser.add_argument("--minutes", type=float, default=12, help="for all parts together")
+    parser.add_argument("--output", type=Path, help="JSON file; what is done is kept in a folder beside it")
     options = parser.parse_args(arguments)
     options.gpu = shutil.which("nvidia-smi") is not None and Path("/dev/nvidia0").exists()
     return options
@@ -284,14 +274,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> None:
     """Command line."""
     options = parse(arguments)
-    if options.way:
-        run_way(options.way, options.folder)
-        return
-    with tempfile.TemporaryDirectory() as name:
-        report = compare(options, Path(name))
-    print(json.dumps(report, indent=1))
     if options.output:
+        report = compare(options, options.output.with_suffix(".parts"))
         options.output.write_text(json.dumps(report, indent=1) + "\n")
+    else:
+        with tempfile.TemporaryDirectory() as name:
+            report = compare(options, Path(name))
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

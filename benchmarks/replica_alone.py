@@ -14,13 +14,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from uniner_dist import model
 from uniner_dist.completions.engine import EngineSpec
 from uniner_dist.completions.replica import Replica, ReplicaSpec, WorkResult
 from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.schema import ModelConfig, PoolConfig
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.template import DEFAULT_TEMPLATE
-from uniner_dist.model import identity as model
 from uniner_dist.schemas import PROMPTS
 from uniner_dist.storage.filesystem import write_bytes
 from uniner_dist.storage.layout import RunLayout, StoreLayout

@@ -60,7 +60,7 @@ class QualityGateError(UninerError):
     exit_code = 7
 
     def __init__(self, problems: Sequence[str], where: str, figures: Mapping[str, Any]) -> None:
-        self.problems, self.figures = list(problems), dict(figures)
+        self.problems, self.where, self.figures = list(problems), where, dict(figures)
         super().__init__("\n".join([*(f"- {problem}" for problem in problems), where]))
 
 
@@ -76,6 +76,12 @@ class LimitError(UninerError):
     exit_code = 8
 
 
+class UnreachableError(UninerError):
+    """An erasure did what it could, but some places that it must visit cannot be reached; the message names them."""
+
+    exit_code = 9
+
+
 class DrainedError(UninerError):
     """Stopped on request (SIGTERM, Ctrl-C) with committed work kept; the same command resumes."""
 
@@ -84,3 +90,10 @@ class DrainedError(UninerError):
 
 class PoolError(StageError):
     """No replica could start, or a shard used up its retries. The message carries the engine's own words."""
+
+
+def format_error(error: UninerError) -> str:
+    """What a person reads: each problem on a line of its own that begins with `error:`."""
+    problems = error.problems if isinstance(error, ConfigError | QualityGateError) else [str(error)]
+    where = [error.where] if isinstance(error, QualityGateError) else []
+    return "\n".join([*(f"error: {problem}" for problem in problems), *where])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 #: Bumped when a column changes meaning, type or name; written into every file's metadata.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: One row per (passage, entity type); all types of a passage are adjacent. Folder: `prompts/shard=<shard>/`.
 PROMPTS = pa.schema(
@@ -82,6 +82,7 @@ ANNOTATION_FIELDS: tuple[pa.Field, ...] = (
     pa.field("repair", pa.string()),  # which parsing rule beyond the official parser was used; null when none
     pa.field("score", pa.float32()),  # confidence of the answer as a whole, only with --scores
     pa.field("raw_output", pa.string()),  # kept where parsing or locating was not clean
+    pa.field("text_digest", pa.string(), nullable=False),  # of the annotated text (core.hashing.text_digest)
     pa.field("run_id", pa.string(), nullable=False),
     pa.field("model", pa.string(), nullable=False),
     pa.field("fingerprint", pa.string(), nullable=False),

@@ -46,7 +46,7 @@ def _range_of(name: str, shards: int) -> Column:
     return F.shiftright(head * F.lit(shards), 32).cast("int")
 
 
-def annotations(spark: SparkSession, run: Run, output: str) -> None:
+def write_rows(spark: SparkSession, run: Run, output: str) -> None:
     """Join completions and occurrences, write the columns of annotations partitioned by type.
 
     An answer that is not the empty list becomes one entity, the raw answer: as many bytes, no parsing. Hash join: of

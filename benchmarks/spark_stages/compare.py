@@ -68,7 +68,8 @@ def _each_way(spark: SparkSession, run: Run, folder: Path) -> Iterator[dict[str,
     yield timed(shuffled, in_shards, lambda: bare.prompts_in_shards(spark, corpus, TYPES, in_shards, shards))
     write_answers(run)
     yield timed("annotations", run.layout.staging, lambda: write_annotations(spark, run))
-    yield timed(*RIVALS["annotations"], rows, lambda: bare.annotations(spark, run, rows))
+    [rival] = RIVALS["annotations"]
+    yield timed(rival, rows, lambda: bare.write_rows(spark, run, rows))
     for path in (plain, in_shards, rows):
         shutil.rmtree(path)
 

@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from uniner_dist import demo
+from uniner_dist import demo, model
 from uniner_dist.config.loading import load_config
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
-from uniner_dist.model import identity as model
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.prompts import write_prompts
 from uniner_dist.run.run import Run

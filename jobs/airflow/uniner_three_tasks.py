@@ -7,7 +7,7 @@ alone.
 from airflow.sdk import DAG
 from uniner_tasks import DAG_OPTIONS, GPU_POOL, PLAN, WORKDIR, command_task, setting, spark_task
 
-LATEST = [*WORKDIR, "--run", "latest"]
+LATEST = ["--config", setting("config"), *WORKDIR, "--run", "latest"]
 
 with DAG(
     dag_id="uniner_three_tasks",

@@ -61,7 +61,8 @@ def start_completions(folder: Path, **extra: Any) -> tuple[Start, Run]:
         engine={"extra": extra},
     )
     code = "import sys; from uniner_dist.cli.app import main; sys.exit(main())"
-    arguments = [sys.executable, "-c", code, "completions", "--workdir", f"{folder}/job.work"]
+    same = [part for name, value in extra.items() for part in ("--set", f"engine.extra.{name}={value}")]
+    arguments = [sys.executable, "-c", code, "completions", "--workdir", f"{folder}/job.work", *same]
     return Start(arguments, folder / "job", folder / "log"), run
 
 

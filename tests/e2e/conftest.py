@@ -70,7 +70,7 @@ def annotate(corpus: Path, output: Path, *more: str) -> list[str]:
     return uniner_dist("annotate", "--corpus", str(corpus), "--output", str(output), "--types", TYPES, *more)
 
 
-def read_rows(output: Path) -> dict[tuple[str, str], dict[str, Any]]:
+def read_rows(output: Path) -> dict[tuple[Any, str], dict[str, Any]]:
     """Published annotations by (document, type), without what names the run; asserts that no key repeats."""
     table = pads.dataset(output, format="parquet", partitioning="hive").to_table()
     rows = table.drop_columns(["run_id"]).to_pylist()

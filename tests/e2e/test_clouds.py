@@ -62,7 +62,7 @@ def test_a_job_killed_and_resumed_on_a_store_costs_no_row(store: Cloud, corpus: 
     run(annotate(corpus, tmp_path / "local", *SCRIPTED))
     assert rows_on_store(out) == read_rows(tmp_path / "local")
 
-    words += run(uniner_dist("retry", "--workdir", work))
+    words += run(uniner_dist("retry", "--workdir", work, "--set", "engine.extra.slow_s=0.05"))
     words += run(command(store, "person,location,date"))
     grown = rows_on_store(out)
     assert len(grown) == 3 * DOCUMENTS, "published over what was there"

@@ -141,8 +141,9 @@ def test_of_two_starts_one_works_and_one_that_stood_still_cannot_come_back(
     assert f"process {first.pid} on" in refused
 
     os.kill(first.pid, signal.SIGSTOP)
-    [beat] = Path(f"{output}.work").glob("runs/*/holders/000001.beat.json")
-    beat.write_text(json.dumps({"at": 0}))
+    # Instead of a minute in which its beat does not change.
+    [claim] = Path(f"{output}.work").glob("runs/*/holders/000001.json")
+    claim.with_name("000001.end.json").write_text("{}")
     second = start(command)
     wait_for(second, accounted_starts, output, 2)  # the replicas of the frozen one still commit what they had in hand
     wait_for(second, committed_shards, output, committed_shards(output) + 1)

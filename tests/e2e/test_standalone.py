@@ -136,18 +136,18 @@ def test_three_jobs_on_two_clusters_share_nothing_but_the_storage(
         for path in corpus.rglob("*.parquet"):
             write_bytes(f"s3://bucket/corpus/{path.relative_to(corpus)}", path.read_bytes())
         options = ["--archives", f"{dist}/uniner-dist-spark.tar.gz#uniner-dist"]
-        for name, value in {
+        for name, setting in {
             "spark.executorEnv.PYTHONPATH": "uniner-dist",
             "spark.pyspark.python": bare_python,
             "spark.pyspark.driver.python": sys.executable,
         }.items():
-            options += ["--conf", f"{name}={value}"]
+            options += ["--conf", f"{name}={setting}"]
         submit = [f"{BIN}/spark-submit", "--master", cluster.url, *options]
         places = ["--corpus", "s3://bucket/corpus", "--output", "s3://bucket/out", "--types", "person,location"]
         where = ["--workdir", "s3://bucket/work"]
         joined = ["--set", f"ray.address={head.address}"]
         run([*submit, f"{ROOT}/jobs/prompts.py", *places, *where, *SCRIPTED, *joined])
-        run([sys.executable, f"{ROOT}/jobs/completions.py", *where])
+        run([sys.executable, f"{ROOT}/jobs/completions.py", *where, *joined])
         run([*submit, f"{ROOT}/jobs/annotations.py", *where])
         assert rows_on_store("s3://bucket/out") == local_rows
         assert not head.tripped.exists(), "somebody called for Java on Ray's machine"

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from uniner_dist import model
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.core.hashing import passage_id
-from uniner_dist.model import identity as model
 from uniner_dist.run import identity as keys
 from uniner_dist.run.run import Run, _pin
 from uniner_dist.schemas import PROMPTS, SHARDS
@@ -37,17 +37,19 @@ def make_run_in(folder: Path, shards: list[list[str]], types: list[str], **setti
         **settings,
     }
     config = validate_tree(tree)
-    identity = model.identify(config.model)
+    identity, snapshot = model.identify(config.model), "0" * 16
+    fingerprint = keys.fingerprint(config, identity)
     run = Run(
         config=config,
-        layout=RunLayout(config.workdir_path, "testrun"),
-        fingerprint=keys.fingerprint(config, identity),
+        layout=RunLayout(config.workdir_path, keys.run_id(config, fingerprint, snapshot)),
+        fingerprint=fingerprint,
         model_name="demo",
         model_identity=identity,
         corpus_base="",
         corpus_files=1,
         corpus_bytes=1,
         corpus_partitions=(),
+        snapshot=snapshot,
     )
     _pin(run)
     rows = []

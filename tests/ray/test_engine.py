@@ -42,7 +42,7 @@ def test_a_tail_is_computed_once_and_no_answer_changes(tmp_path: Path) -> None:
     long = " ".join(short[:6])
     # A text again is a hit to the last whole block, and its tail may be in no slot any more.
     texts.write_text(json.dumps([*short, "", "A", long, short[0], long + " Again."]))
-    plain = {"prefix_tails": False, "extra": {"speculative_config": None}}
+    plain = {"prefix_tails": False, "deep_copies": True, "extra": {"speculative_config": None}}
     ways = [plain, {}, PRESSED, {"scores": True}, {"scores": True, **plain}]
     with ThreadPoolExecutor(2) as threads:
         off, on, pressed, scored, scored_off = threads.map(lambda fields: run_engine(texts, fields), ways)
@@ -54,6 +54,9 @@ def test_a_tail_is_computed_once_and_no_answer_changes(tmp_path: Path) -> None:
     for one, other in zip(scored["answers"], scored_off["answers"], strict=True):
         assert one == pytest.approx(other, abs=1e-4)
     assert len(on["answers"]) == 45 * len(TYPES)
+    assert off["slot_bytes"] is None
+    # 32 tokens, 6 layers, keys and values of 6 heads of 32 float32 numbers: what is taken off a GPU's memory for each.
+    assert on["slot_bytes"] == pressed["slot_bytes"] == [32 * 6 * 2 * 6 * 32 * 4] * 2
 
 
 def test_an_answer_ends_at_the_empty_list_where_that_is_its_first_token_only(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
 
 def start(command: list[str]) -> subprocess.CompletedProcess[str]:
     """A command on the user's machine, where everything is; stdout has all that it said."""
-    options = {"cwd": ROOT, "env": {**os.environ, **ACCESS}, "timeout": 300}
+    options: dict[str, Any] = {"cwd": ROOT, "env": {**os.environ, **ACCESS}, "timeout": 300}
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options)
 
 

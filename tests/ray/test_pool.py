@@ -23,7 +23,8 @@ from uniner_dist.completions.attempts import read_attempts
 from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.replica import Replica
-from uniner_dist.completions.stage import check_limits, complete_prompts, is_complete, open_pool, reopen
+from uniner_dist.completions.retry import begin_retry, reopen
+from uniner_dist.completions.stage import check_limits, complete_prompts, is_complete, open_pool
 from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.schema import EngineConfig
 from uniner_dist.errors import DrainedError, LimitError, PoolError
@@ -84,14 +85,14 @@ def test_unanswered_prompts_are_asked_again_and_the_others_are_not(ray: Any, mak
     run = make_run(batches, TYPES, engine={"extra": {"refuse": "REFUSE@person"}})
     complete(run)
     before = rows(run)
-    assert reopen(run) == 1
+    assert reopen(run, begin_retry(run, 0)) == 1
     assert not is_complete(run)
     well = dataclasses.replace(run, config=run.config.model_copy(update={"engine": EngineConfig(kind="scripted")}))
     assert complete(well)["prompts"] == 1
     assert_answers(run)
     bad = ("REFUSE this, Paula.", "person")
     assert {key: row for key, row in rows(run).items() if key != bad} == {k: r for k, r in before.items() if k != bad}
-    assert reopen(run) == 0
+    assert reopen(run, begin_retry(run, 0)) == 0
 
 
 def test_a_partial_or_foreign_file_is_recognised_and_done_again(ray: Any, make_run: MakeRun) -> None:

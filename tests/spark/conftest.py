@@ -40,8 +40,8 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
         single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 512}))
-    (folder / "model.safetensors").write_bytes(b"no weights")
+    (folder / "config.json").write_text(json.dumps({"model_type": "llama", "max_position_embeddings": 512}))
+    (folder / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")  # of no tensors
     return str(folder)
 
 

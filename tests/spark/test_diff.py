@@ -54,8 +54,8 @@ def test_spark_counts_what_comparing_cell_by_cell_counts(spark: SparkSession, tm
     tally = Tally()
     for key in sides[0] | sides[1]:
         rows = [side.get(key) for side in sides]
-        cells = [Cell.of(row["outcome"], row["entities"]) if row else None for row in rows]
-        tally.add(*key, *cells, group=rows[1]["folders"]["domain"] if rows[1] else None)
+        one, other = (Cell.of(row["outcome"], row["entities"]) if row else None for row in rows)
+        tally.add(*key, one, other, group=rows[1]["folders"]["domain"] if rows[1] else None)
     expected = tally.summary()
     assert 0 < expected["agreement"] < 1
     assert all(expected[name] for name in ("kept", "moved", "borders", "vanished", "appeared"))

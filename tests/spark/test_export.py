@@ -51,7 +51,7 @@ def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, model_
 
 def _export(output: str, folder: Path, name: str, **options: Any) -> dict[str, Any]:
     said: list[str] = []
-    manifest = run_export(ExportOptions(output, str(folder), name, **options), None, [], said.append)
+    manifest = run_export(ExportOptions(output, str(folder), name, **options), (), [], said.append)
     assert manifest == json.loads((folder / "export.json").read_text())
     return manifest | {"said": "\n".join(said)}
 
@@ -86,7 +86,7 @@ def test_a_sample_and_chosen_types_and_what_an_export_replaces(
     folder = tmp_path / "export"
     first = _export(output, folder, "conll", sample=5, types="person")
     assert (first["documents"], first["labels"]) == (5, ["person"])
-    chosen = set(read_gold(str(folder)).documents)
+    chosen = set(read_gold(str(folder)).answers())
     _export(output, folder, "labelstudio", sample=8)
     tasks = [task for path in folder.glob("part-*.json") for task in json.loads(path.read_text())]
     assert len(tasks) == 8
@@ -98,6 +98,23 @@ def test_a_sample_and_chosen_types_and_what_an_export_replaces(
         _export(output, tmp_path / "mine", "jsonl")
     with pytest.raises(ConfigError, match="--types pet: not in the annotations, which have person, PLACE"):
         _export(output, tmp_path / "new", "jsonl", types="pet")
+
+
+def test_a_corrected_export_exported_again_keeps_the_corrections(
+    spark: SparkSession, output: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "export"
+    _export(output, folder, "conll", sample=5)
+    again = _export(output, folder, "conll", sample=5)
+    assert again["documents"] == 5, "what nobody touched is replaced"
+    [part, *_] = sorted(folder.glob("part-*.conll"))
+    corrected = part.read_text().replace("B-person", "B-PLACE")
+    part.write_text(corrected)
+    with pytest.raises(ConfigError, match=rf"1 files were changed or added .*\({part.name}\)"):
+        _export(output, folder, "jsonl", sample=5)
+    assert part.read_text() == corrected
+    _export(output, folder, "jsonl", sample=5, replace=True)
+    assert not part.exists()
 
 
 def test_documents_whose_text_is_another_one_now_are_left_out_and_counted(

@@ -80,7 +80,7 @@ def test_a_good_model_passes_and_is_looked_at_again_before_publishing(
     )
     assert (figures["sample"], figures["drift"]) == (5, None)
     assert has_passed(run)
-    assert model.gate(run) == figures
+    assert model.gate(run) == {**figures, "published": None}
     assert model.runs == 1, "a passed gate is remembered"
     assert not has_passed(make_run(run.config.corpus.path, **{**options, "gate.min_f1": 1.0})), "thresholds count anew"
 

@@ -41,7 +41,7 @@ USABLE = {
     "id/with=signs%20 and 'quotes'\n": "Ada again",
 }
 PARTITIONS = ["plain", "with space", "a/b", "x=y%41", "münchen", "001", "1e3", "*?[z]{q}", "..", "_hidden", "it's"]
-BAD = [
+BAD: list[dict[str, Any]] = [
     {"doc_id": None, "text": "no id"},
     {"doc_id": "  ", "text": "blank id"},
     {"doc_id": "null text", "text": None},
@@ -55,7 +55,7 @@ BAD = [
 @pytest.fixture
 def hostile(tmp_path: Path) -> str:
     """Usable rows over odd partitions, a null partition, unusable rows, and one with bytes that are no UTF-8."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"doc_id": doc_id, "text": text, "place": PARTITIONS[i % len(PARTITIONS)]}
         for i, (doc_id, text) in enumerate(USABLE.items())
     ]
@@ -128,7 +128,9 @@ def test_values_that_cannot_name_a_folder_are_rejected_rows_and_all_others_becom
     unfit = ["x" * (room + 1), "京" * 84, ":" * 84, "a\x00b", "__HIVE_DEFAULT_PARTITION__"]
     fit = ["x" * room, "京" * 83, ":" * 83, *PARTITIONS, "\u202e", "a\x1b[31mb\n", "A", "a", " ", ".", "e\u0301", "é"]
     values = [*unfit, *fit, "", None]
-    rows = [{"doc_id": i, "text": f"Ada wrote note {i}.", "place": value} for i, value in enumerate(values)]
+    rows: list[dict[str, Any]] = [
+        {"doc_id": i, "text": f"Ada wrote note {i}.", "place": value} for i, value in enumerate(values)
+    ]
     run = make_run(write_corpus(tmp_path / "corpus", rows), **{"output.partition_by": ["place", "entity_type"]})
     assert write_prompts(spark, run)["rejects"] == {"unfit_for_folder": len(unfit)}
     complete(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -12,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.support.answering import Corpus, answer, documents
+from tests.support.answering import Corpus, answer, documents, rows_of, write_rows
 from tests.support.invariants import check_prompts
 from uniner_dist.annotations import publish, write_annotations
-from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune
+from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune, run_restore
 from uniner_dist.completions.stage import is_complete
-from uniner_dist.errors import ConfigError, RunHeldError
+from uniner_dist.errors import ConfigError, RunHeldError, UnreachableError
 from uniner_dist.maintenance.compact import compact
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.pipeline.stages import is_published
@@ -46,7 +47,7 @@ def add_shard(store: StoreLayout, shard: str, passages: range, scores: bool = Fa
         | ({"logprobs": [-0.5], "tokens": [str(i)]} if scores else {})
         for i in passages
     ]
-    contribute(store, "run", shard, pa.Table.from_pylist(rows, schema=COMPLETIONS))
+    contribute(store, "a" * 12, f"0000{shard[1:]}-0000", pa.Table.from_pylist(rows, schema=COMPLETIONS))
 
 
 def read_cells(store: StoreLayout, names: list[str]) -> list[dict]:
@@ -55,13 +56,13 @@ def read_cells(store: StoreLayout, names: list[str]) -> list[dict]:
 
 
 def test_compaction_keeps_every_answer_once_and_those_with_scores(spark: SparkSession, tmp_path: Path) -> None:
-    store = StoreLayout(str(tmp_path), "f")
+    store = StoreLayout(str(tmp_path), "f" * 16)
     add_shard(store, "s1", range(500))
     add_shard(store, "s2", range(400, 600), scores=True)
     add_shard(store, "s3", range(3), ask="place")
     old = live_files(store)
     with hold(store) as holder:
-        with pytest.raises(RunHeldError, match=r"store .*/f: process"):
+        with pytest.raises(RunHeldError, match=r"store .*: process"):
             run_compact(None, str(tmp_path), 24, None, silent)
         done = compact(spark, store, holder)
         assert compact(spark, store, holder).merged == 0, "one file is not worth it"
@@ -79,7 +80,7 @@ def test_compaction_keeps_every_answer_once_and_those_with_scores(spark: SparkSe
 def test_files_go_a_grace_period_after_they_were_replaced_and_new_ones_stay(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    store = StoreLayout(str(tmp_path), "f")
+    store = StoreLayout(str(tmp_path), "f" * 16)
     add_shard(store, "s1", range(10))
     add_shard(store, "s2", range(10, 20))
     old = set(live_files(store))
@@ -88,7 +89,7 @@ def test_files_go_a_grace_period_after_they_were_replaced_and_new_ones_stay(
         add_shard(store, "s3", range(20, 30))
         assert len(live_files(store)) == 2
         # What a compaction that broke off has left: it counts for nothing and goes.
-        litter = f"{COMPACTED}{int(time.time() - 2 * HOUR):012d}-x-00000.parquet"
+        litter = f"{COMPACTED}{int(time.time() - 2 * HOUR):012d}-{0:08x}-00000.parquet"
         write_bytes(f"{store.cells}/{litter}", b"not even a Parquet file")
         assert compact(spark, store, holder, grace_s=HOUR).deleted == 1
         assert exists(f"{store.cells}/{min(old)}")
@@ -101,7 +102,7 @@ def test_files_go_a_grace_period_after_they_were_replaced_and_new_ones_stay(
 
 
 def test_who_lost_the_store_while_compacting_replaces_nothing(spark: SparkSession, tmp_path: Path) -> None:
-    store = StoreLayout(str(tmp_path), "f")
+    store = StoreLayout(str(tmp_path), "f" * 16)
     add_shard(store, "s1", range(10))
     add_shard(store, "s2", range(10, 20))
     old = live_files(store)
@@ -165,7 +166,7 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     assert summary["rejects"] == {"blank_text": 1, "duplicate_id": 1}
     answer(second)
     write_annotations(corpus.spark, second)
-    published = publish(corpus.spark, second)
+    published = publish(corpus.spark, second).model_dump(mode="json")
     counted = read_json(f"{second.layout.root}/annotations.json")
     write_report(second, build_report(second, summary, [], counted, published))
 
@@ -216,15 +217,26 @@ def test_an_output_of_which_everything_is_forgotten_is_an_empty_dataset(corpus: 
     columns = corpus.spark.read.parquet(run.config.output.path).columns
     assert {"doc_id", "entity_type", "domain", "entities"} <= set(columns)
     corpus.write(documents(range(3)))
-    assert len(corpus.run()) == 6
-    assert len(corpus.rows) == 6
+    assert len(corpus.run()) == 2, "what was forgotten stays away"
+    assert len(corpus.rows) == 2
+    assert run_restore(run.layout.workdir, ["d000"], None, silent) == 1
+    corpus.write(documents(range(3)) | {"d001": {"text": "Another text of Nora.", "domain": "news"}})
+    assert len(corpus.run()) == 4, "one was let back, the other one has another text"
+    assert corpus.rows == corpus.full()[0]
 
 
 def test_pruned_runs_keep_no_text_and_cost_no_answer(corpus: Corpus) -> None:
-    corpus.write(documents(range(10)))
+    long = {"long": {"text": " ".join(f"Letter {i} of Paula to Erik." for i in range(99)), "domain": "mail"}}
+    corpus.write(documents(range(10)) | long)
     corpus.run()
     run = corpus.open()
-    write_json(run.layout.report, {"publication": {}})
+    report = {
+        "written_at": "2026-01-01T00:00:00+00:00",
+        "publication": {},
+        "annotations": None,
+        "completions": {"prompts": 0},
+    }
+    write_json(run.layout.report, report)
     workdir = run.layout.workdir
     with hold(run.layout):
         pass
@@ -233,14 +245,14 @@ def test_pruned_runs_keep_no_text_and_cost_no_answer(corpus: Corpus) -> None:
     run_prune(workdir, 0, silent)
     assert trace_of(Path(run.layout.root), ["Paula"]) == []
     assert is_published(run)
-    assert read_json(run.layout.prompts_summary)["documents"] == 10
+    assert read_json(run.layout.prompts_summary)["documents"] == 11
 
-    corpus.write(documents(range(10)) | documents(range(10, 12), "Nadia"))
+    corpus.write(documents(range(10)) | documents(range(10, 12), "Nadia") | long)
     assert len(corpus.run()) == 4
     assert corpus.rows == corpus.full()[0]
     run_forget(workdir, ["d001"], None, silent)
     occurrences = pads.dataset(run.layout.occurrences, format="parquet").to_table().to_pylist()
-    assert {row["document"]["doc_id"] for row in occurrences} == documents(range(10)).keys() - {"d001"}
+    assert {row["document"]["doc_id"] for row in occurrences} == {*documents(range(10)), "long"} - {"d001"}
 
 
 def test_a_run_does_not_start_while_all_runs_are_changed(corpus: Corpus) -> None:
@@ -255,3 +267,38 @@ def test_a_run_does_not_start_while_all_runs_are_changed(corpus: Corpus) -> None
         run_prune(str(corpus.folder / "nowhere"), 1, silent)
     with pytest.raises(ConfigError, match="name at least one document"):
         run_forget(run.layout.workdir, [], None, silent)
+
+
+def test_forgetting_visits_every_store_and_workdir_that_had_to_do_with_it(corpus: Corpus) -> None:
+    shared = str(corpus.folder / "shared")
+    corpus.write(documents(range(3)) | {"gone": {"text": "Zoltan met Paula.", "domain": "news"}})
+    corpus.run()
+    workdir = corpus.open().layout.workdir
+    second = {"store": shared, "output.path": str(corpus.folder / "other")}
+    corpus.run(**second)  # of the same corpus
+    elsewhere = {"gone": {"text": "Another gone one: Yvonne.", "domain": "news"}, "x": {"text": "Nora."}}
+    elsewhere["x"]["domain"] = "news"
+    third = corpus.make_run(
+        write_rows(corpus.folder / "elsewhere", elsewhere),
+        **{"store": shared, "output.path": str(corpus.folder / "third")},
+        **{"engine.extra": {"log": str(corpus.folder / "log.jsonl")}},
+    )
+    write_prompts(corpus.spark, third)
+    answer(third)
+    write_annotations(corpus.spark, third)
+    publish(corpus.spark, third)
+    corpus.run(store=shared)  # the first workdir's finished run, once with another store
+    said: list[str] = []
+    run_forget(workdir, ["gone"], None, said.append)
+    places = [path for path in corpus.folder.iterdir() if path.name not in ("corpus", "elsewhere", "log.jsonl")]
+    found = [line for place in places if place.is_dir() for line in trace_of(place, ["Zoltan"])]
+    assert found == []
+    assert any(str(corpus.folder / "third.work") in line and "they stay" in line for line in said)
+    assert {row["doc_id"] for row in rows_of(str(corpus.folder / "third"))} == {"gone", "x"}
+    assert "gone" not in {row["doc_id"] for row in rows_of(str(corpus.folder / "other"))}
+    assert not corpus.run(**second), "it stays away there, too"
+
+    shutil.move(shared, str(corpus.folder / "moved"))
+    with pytest.raises(UnreachableError, match=rf"(?s)not everything could be visited.*store {shared} is not there"):
+        run_forget(workdir, ["d000"], None, silent)
+    assert "d000" not in {row["doc_id"] for row in corpus.rows}, "what is within reach was erased"

@@ -13,8 +13,8 @@ from tests.support.answering import Cells, Corpus, answer, documents, write_rows
 from tests.support.invariants import check_prompts
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.completions.stage import is_complete
-from uniner_dist.core.hashing import passage_id
-from uniner_dist.errors import ThresholdError
+from uniner_dist.core.hashing import passage_id, text_digest
+from uniner_dist.errors import StageError, ThresholdError
 from uniner_dist.pipeline.stages import is_published
 from uniner_dist.prompts import write_prompts
 from uniner_dist.storage.answer_store import live_files
@@ -124,11 +124,11 @@ def test_documents_that_left_the_corpus_leave_the_output_and_nothing_else_does(c
     corpus.write(documents(range(8)))
     corpus.run(types="person")
     cells = {(row["doc_id"], row["entity_type"]) for row in corpus.rows}
-    places = {(key, "PLACE") for key in documents(range(10)) | other}
-    assert cells == places | {(key, "person") for key in documents(range(8)) | other}, "of labels that were not asked"
+    keys = (documents(range(8)) | other).keys()
+    assert cells == {(key, label) for key in keys for label in ("person", "PLACE")}, "of labels not asked, too"
 
     corpus.write(documents(range(3)))
-    with pytest.raises(ThresholdError, match=r"5 of 8 rows .* of documents that it no longer has"):
+    with pytest.raises(ThresholdError, match=r"10 of 16 rows .* of documents that it no longer has"):
         corpus.run(types="person")
     assert {(row["doc_id"], row["entity_type"]) for row in corpus.rows} == cells
     corpus.run(types="person", **{"output.removed_documents": "keep"})
@@ -154,8 +154,30 @@ def test_a_corpus_that_is_again_as_it_was_is_published_again(corpus: Corpus) -> 
     assert not is_published(first)
     shutil.rmtree(corpus.folder / "corpus")
     shutil.copytree(saved, corpus.folder / "corpus", copy_function=shutil.copy2)
-    assert corpus.open().id == first.id
     write_annotations(corpus.spark, first, again=True)
-    publish(corpus.spark, first, again=True)
+    present = corpus.rows
+    with pytest.raises(StageError, match="a later run over"):
+        publish(corpus.spark, first, again=True)
+    assert corpus.rows == present, "whoever has not seen that the corpus is as it was publishes nothing"
+    again = corpus.open()
+    assert again.id == first.id
+    publish(corpus.spark, again, again=True)
     assert corpus.rows == expected
-    assert is_published(first)
+    assert is_published(again)
+
+
+def test_rows_of_types_no_longer_asked_stay_for_unchanged_texts_only(corpus: Corpus) -> None:
+    long = {"text": LONG, "domain": "news"}
+    corpus.write(documents(range(4)) | {"long": long, "longer": long})
+    corpus.run()
+    edited = {"longer": {"text": LONG + " Ida was there.", "domain": "news"}}
+    corpus.write(documents(range(3)) | documents(range(1), "Rosa") | {"long": long} | edited)
+    assert {text.split()[0] for text, _ in corpus.run(types="person")} <= {"Rosa", "Sentence"}
+    of_places = {row["doc_id"] for row in corpus.rows if row["entity_type"] == "PLACE"}
+    assert of_places == {"d001", "d002", "long"}, "d000 and longer were edited, d003 has left"
+    digests = {row["doc_id"]: row["text_digest"] for row in corpus.rows}
+    assert digests["long"] == text_digest(LONG)
+    assert digests["longer"] == text_digest(edited["longer"]["text"])
+    options = {"types": "human=person", "output.other_types": "remove"}
+    assert not corpus.run(**options)
+    assert corpus.rows == corpus.full(**options)[0], "nothing of the old labels is left"

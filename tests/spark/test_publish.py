@@ -22,7 +22,7 @@ from uniner_dist.annotations.rewrite import relative_to
 from uniner_dist.errors import AuditError, RunHeldError, StageError, ThresholdError
 from uniner_dist.prompts import write_prompts
 from uniner_dist.run.run import Run
-from uniner_dist.storage import commit as flip
+from uniner_dist.storage import commit
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
 
@@ -53,18 +53,18 @@ def test_rows_of_other_documents_and_labels_stay_and_the_same_ones_are_replaced(
     monday, tuesday = _rows(range(10), "mo"), _rows(range(10, 15), "tu")
     first = _stage(spark, make_run(write_corpus(tmp_path / "c1", monday, ["day"])))
     output = first.config.output.path
-    assert publish(spark, first)["rows"] == 20
+    assert publish(spark, first).rows == 20
     check_output(output, _texts(monday), LABELS)
 
     second = _stage(spark, make_run(write_corpus(tmp_path / "c2", tuesday, ["day"])))
-    assert publish(spark, second)["rows_replaced"] == 0
+    assert publish(spark, second).rows_replaced == 0
     check_output(output, _texts(monday, tuesday), LABELS)
 
     # Documents 8 and 9 moved to Tuesday, 10 to a new day; person only.
     moved = _rows(range(8, 10), "tu", "Eve") + _rows(range(10, 11), "we", "Eve")
     third = _stage(spark, make_run(write_corpus(tmp_path / "c3", moved, ["day"]), types="person"))
     entry = publish(spark, third)
-    assert (entry["rows"], entry["rows_replaced"], entry["files_rewritten"]) == (3, 3, 2)
+    assert (entry.rows, entry.rows_replaced, entry.files_rewritten) == (3, 3, 2)
     rows = read_annotations(output)
     assert Counter((r["doc_id"], r["entity_type"]) for r in rows) == Counter(
         {(i, label): 1 for i in range(15) for label in LABELS}
@@ -75,7 +75,7 @@ def test_rows_of_other_documents_and_labels_stay_and_the_same_ones_are_replaced(
     assert found[8, "person"]["entities"][0]["text"] == "Eve"
     assert {r["run_id"] for r in rows} == {first.id, second.id, third.id}
     check_files(output)
-    assert set(read_marker(output)["runs"]) == {first.id, second.id, third.id}
+    assert set(read_marker(output).runs) == {first.id, second.id, third.id}
     assert not list(Path(output).parent.glob("*.publishing-*"))
     _check_readers(spark, output, 30)
 
@@ -128,11 +128,13 @@ def test_published_run_changes_nothing_when_started_again(
     assert publish(spark, first) == entry
     assert read_annotations(first.config.output.path) == before
 
-    complete_again = {path.unlink() for path in Path(first.layout.completions).glob("*.parquet")}
-    assert complete_again
+    committed = list(Path(first.layout.completions).glob("*.parquet"))
+    assert committed
+    for path in committed:
+        path.unlink()
     complete(first, lambda text, ask: '["note"]' if ask == "person" else capitalised(text, ask))
     write_annotations(spark, first, again=True)
-    assert publish(spark, first, again=True)["times_published"] == 2
+    assert publish(spark, first, again=True).times_published == 2
     found = {(r["doc_id"], r["entity_type"]): r for r in read_annotations(first.config.output.path)}
     assert len(found) == 8
     assert found[0, "person"]["entities"][0]["text"] == "note"
@@ -153,12 +155,12 @@ def test_crash_between_journal_and_marker_is_repaired_by_the_next_start(
     with pytest.raises(_Crash):
         publish(spark, run)
     check_files(output)
-    assert run.id not in read_marker(output)["runs"]
+    assert run.id not in read_marker(output).runs
     monkeypatch.undo()
     write_annotations(spark, run)  # the staged files belong to the journal now and stay as they are
     publish(spark, run)
     check_output(output, _texts(old, new), LABELS)
-    assert run.id in read_marker(output)["runs"]
+    assert run.id in read_marker(output).runs
     assert not os.path.exists(run.layout.publication)
 
 
@@ -174,13 +176,13 @@ def test_next_run_finishes_what_another_left_half_published(
     other = _stage(spark, make_run(write_corpus(tmp_path / "c2", second, ["day"])))
     publish(spark, other)
     check_output(run.config.output.path, _texts(first, second), LABELS)
-    assert set(read_marker(run.config.output.path)["runs"]) == {run.id, other.id}
+    assert set(read_marker(run.config.output.path).runs) == {run.id, other.id}
 
 
 def _crash_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Let `steps` folders change, then die."""
     done = []
-    real = flip.apply
+    real = commit.apply
 
     def apply(*arguments: Any) -> None:
         if len(done) == steps:
@@ -188,7 +190,7 @@ def _crash_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
         done.append(1)
         real(*arguments)
 
-    monkeypatch.setattr("uniner_dist.annotations.publication.apply", apply)
+    monkeypatch.setattr("uniner_dist.annotations.journal.apply", apply)
 
 
 def test_a_holder_that_lost_its_run_publishes_nothing_more_wherever_it_stood_still(
@@ -214,7 +216,7 @@ def test_a_holder_that_lost_its_run_publishes_nothing_more_wherever_it_stood_sti
             break
         except RunHeldError:
             assert _contents(output) == before or steps > 1, "no step is seen before the first check passed"
-            assert run.id not in read_marker(output)["runs"] or steps > 5
+            assert run.id not in read_marker(output).runs or steps > 5
             check_files(output)
         steps += 1
     assert steps > 5, "before the journal, the marker, every folder, and the end"
@@ -239,8 +241,8 @@ def test_two_runs_that_publish_at_the_same_time_both_end_up_in_the_output(
     assert len(read_annotations(output)) == 18
     [winner] = {found[i, label]["run_id"] for i in (2, 3) for label in LABELS}
     assert winner in (runs[0].id, runs[1].id)
-    assert sorted(entry["rows_replaced"] for entry in entries) == [0, 0, 4]
-    assert set(read_marker(output)["runs"]) == {run.id for run in runs}
+    assert sorted(entry.rows_replaced for entry in entries) == [0, 0, 4]
+    assert set(read_marker(output).runs) == {run.id for run in runs}
     check_files(output)
 
 
@@ -253,7 +255,7 @@ def test_output_without_folders_is_exchanged_as_a_whole(
     run = _stage(spark, make_run(write_corpus(tmp_path / "c2", new), **options))
     publish(spark, run)
     check_output(run.config.output.path, _texts(old, new), LABELS)
-    assert len(read_marker(run.config.output.path)["runs"]) == 2
+    assert len(read_marker(run.config.output.path).runs) == 2
 
 
 def test_corpus_without_documents_publishes_an_empty_readable_dataset(
@@ -262,7 +264,7 @@ def test_corpus_without_documents_publishes_an_empty_readable_dataset(
     bad = [{"doc_id": 1, "text": " ", "day": "mo"}]
     run = _stage(spark, make_run(write_corpus(tmp_path / "c1", bad, ["day"])))
     output = run.config.output.path
-    assert publish(spark, run)["rows"] == 0
+    assert publish(spark, run).rows == 0
     frame = spark.read.parquet(output)
     assert {"doc_id", "entity_type", "entities", "day"} <= set(frame.columns)
     _check_readers(spark, output, 0)

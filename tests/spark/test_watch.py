@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def test_the_tasks_of_a_running_job_are_seen_under_the_name_that_it_was_given(
 ) -> None:
     path = tmp_path / "progress.json"
 
-    def wait_until_seen(numbers: object) -> object:
+    def wait_until_seen(numbers: Iterable[int]) -> Iterable[int]:
         deadline = time.monotonic() + 60
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -51,7 +51,7 @@ def test_every_job_of_the_stages_has_a_name_and_a_group_in_sparks_ui(
         spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
         listed = store.jobsList(None)
         found = [listed.apply(number) for number in range(listed.size())]
-        return {job.jobId(): tuple(_value(name) for name in (job.jobGroup(), job.description())) for job in found}
+        return {job.jobId(): (_value(job.jobGroup()), _value(job.description())) for job in found}
 
     before = jobs()
     run = make_run(write_corpus(tmp_path / "corpus", [{"doc_id": i, "text": f"Ada met {i}."} for i in range(3)]))

@@ -11,6 +11,7 @@ import fsspec
 import pytest
 
 from tests.support.clouds import CLOUDS, Cloud, cloud
+from tests.support.flaky import Fault
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage import filesystem
 from uniner_dist.storage.credentials import of_this_process
@@ -120,8 +121,8 @@ def test_a_store_that_refuses_says_so_in_its_own_words(store: Cloud) -> None:
 
 def test_one_bad_answer_is_asked_again(store: Cloud) -> None:
     path = f"{store.url}/once"
-    left = ["503"]
-    store.proxy.plan = lambda method, url: left.pop() if left else None  # type: ignore[return-value]
+    left: list[Fault] = ["503"]
+    store.proxy.plan = lambda method, url: left.pop() if left else None
     assert write_bytes(path, b"there")
     assert (read_bytes(path), left) == (b"there", [])
 

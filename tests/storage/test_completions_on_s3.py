@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.ray.conftest import make_run_in
-from tests.support.flaky import FlakyProxy, client_environment
+from tests.support.flaky import Fault, FlakyProxy, client_environment
 from tests.support.pool import TYPES, assert_answers, texts
 from uniner_dist.completions.attempts import read_attempts
 from uniner_dist.completions.stage import is_complete
@@ -53,7 +53,7 @@ def complete(run: Run, proxy: FlakyProxy, attempts: int) -> tuple[int, str, set[
 def test_a_throttled_and_failing_store_costs_no_row_and_no_replica(s3: FlakyProxy, tmp_path: Path) -> None:
     run = s3_run(tmp_path, "sick")
     rng = random.Random(7)
-    faults = ["500", "503", "cut", "lost", "half"]
+    faults: list[Fault] = ["500", "503", "cut", "lost", "half"]
     s3.plan = lambda method, path: rng.choice(faults) if rng.random() < 0.1 else None
     code, words, lines = complete(run, s3, attempts=3)
     s3.plan = lambda method, path: None

@@ -78,7 +78,7 @@ def test_a_committed_shard_that_cannot_be_read_right_now_is_not_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = RunLayout(str(tmp_path), "r")
-    write_completions(layout.completions_file("s1"), "s1", "f", completions(["[]"]))
+    write_completions(layout.completions_file("00000-0001"), "00000-0001", "f", completions(["[]"]))
 
     def sick(*arguments: Any, **options: Any) -> bytes:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -87,5 +87,5 @@ def test_a_committed_shard_that_cannot_be_read_right_now_is_not_removed(
         patch.setattr(filesystem, "_WAITS_S", (0.0,))
         patch.setattr("fsspec.implementations.local.LocalFileSystem.cat_file", sick)
         with pytest.raises(StorageError, match="Input/output error"):
-            verified_shards(layout, {"s1": 1}, "f")
-    assert verified_shards(layout, {"s1": 1}, "f") == {"s1"}
+            verified_shards(layout, {"00000-0001": 1}, "f")
+    assert verified_shards(layout, {"00000-0001": 1}, "f") == {"00000-0001"}

@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
+import fsspec
 import pytest
 
 from tests.support.completions import completions
 from tests.support.flaky import Fault, FlakyProxy, Plan
+from uniner_dist import demo, model
+from uniner_dist.config.schema import ModelConfig
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage.filesystem import (
     StorageError,
@@ -135,24 +139,24 @@ def test_a_committed_shard_is_whole_or_not_there_and_a_sick_store_never_takes_it
     table = completions(['["A"]', "[]", None])
     s3.plan = always("503", "PUT")
     with pytest.raises(StorageError):
-        write_completions(layout.completions_file("s1"), "s1", "f", table)
+        write_completions(layout.completions_file("00000-0001"), "00000-0001", "f", table)
     s3.plan = lambda method, path: None
     assert committed_shards(layout) == set()
-    assert write_completions(layout.completions_file("s1"), "s1", "f", table)
+    assert write_completions(layout.completions_file("00000-0001"), "00000-0001", "f", table)
     s3.plan = lambda method, path: "500" if "s1.parquet" in path else None
     with pytest.raises(StorageError):
-        verified_shards(layout, {"s1": 3}, "f")
+        verified_shards(layout, {"00000-0001": 3}, "f")
     s3.plan = at_random(0.2, seed=1, faults=["500", "cut", "half"])
-    assert verified_shards(layout, {"s1": 3}, "f") == {"s1"}
-    assert read_completions(layout.completions_file("s1"), "s1", "f", rows=3).equals(table)
+    assert verified_shards(layout, {"00000-0001": 3}, "f") == {"00000-0001"}
+    assert read_completions(layout.completions_file("00000-0001"), "00000-0001", "f", rows=3).equals(table)
 
 
 def test_a_partial_object_is_recognised(s3: FlakyProxy) -> None:
     layout = RunLayout("s3://bucket/partial", "r")
-    write_completions(layout.completions_file("s1"), "s1", "f", completions(["[]"]))
-    whole = read_bytes(layout.completions_file("s1"))
-    write_bytes(layout.completions_file("s1"), whole[:-20])
-    assert verified_shards(layout, {"s1": 1}, "f") == set()
+    write_completions(layout.completions_file("00000-0001"), "00000-0001", "f", completions(["[]"]))
+    whole = read_bytes(layout.completions_file("00000-0001"))
+    write_bytes(layout.completions_file("00000-0001"), whole[:-20])
+    assert verified_shards(layout, {"00000-0001": 1}, "f") == set()
     assert committed_shards(layout) == set()
 
 
@@ -167,3 +171,24 @@ def test_one_holder_at_a_time_on_a_sick_store(s3: FlakyProxy) -> None:
         holder.check()
     s3.plan = lambda method, path: None
     assert current_holder(layout) is None
+
+
+def test_a_model_on_s3_is_named_by_etags_and_its_copy_follows_them(
+    s3: FlakyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNINER_DIST_CACHE", str(tmp_path / "cache"))
+    fs = fsspec.filesystem("s3")
+    source = Path(demo.model_path())
+    for path in source.iterdir():
+        fs.pipe_file(f"bucket/models/m/{path.name}", path.read_bytes())
+    config = ModelConfig(name="s3://bucket/models/m")
+    before = model.identify(config)
+    assert not (tmp_path / "cache/models").exists(), "a name costs no copy"
+    copy = Path(model.resolve(config))
+    weights = bytearray((source / "model.safetensors").read_bytes())
+    assert (copy / "model.safetensors").read_bytes() == weights
+    weights[len(weights) // 2] ^= 1  # as many bytes as before
+    fs.pipe_file("bucket/models/m/model.safetensors", bytes(weights))
+    assert model.identify(config) != before
+    model.resolve(config)
+    assert (copy / "model.safetensors").read_bytes() == weights

@@ -58,7 +58,7 @@ def write_annotations(folder: Path, rows: Iterable[Mapping[str, Any]]) -> str:
     for path, values in files.items():
         (folder / path).mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(values, schema=_ANNOTATIONS), folder / path / "part-0.parquet")
-    (folder / ".uniner_dist.json").write_text("{}")
+    (folder / ".uniner_dist.json").write_text('{"id_column": "doc_id"}')
     return str(folder)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def complete(run: Run, **options: Any) -> dict[str, Any]:
         return complete_prompts(run, pool)
 
 
-def assert_answers(run: Run, but: set[tuple[str, str]] = frozenset()) -> None:
+def assert_answers(run: Run, but: Set[tuple[str, str]] = frozenset()) -> None:
     for (text, kind), row in rows(run).items():
         if (text, kind) not in but:
             assert json.loads(row["output"]) == json.loads(scripted_answer(text, kind)), (text, kind)

@@ -20,7 +20,12 @@ def run_notebook(name: str, folder: Path) -> Any:
     """The notebook with its outputs, run in `folder`; a cell that raises fails the test with its traceback."""
     notebook = read_notebook(name)
     # On a busy machine a kernel takes its time, and an output that comes late must not be given up (the default: 4 s).
-    patience = {"timeout": 300, "startup_timeout": 300, "iopub_timeout": 120, "raise_on_iopub_timeout": True}
+    patience: dict[str, Any] = {
+        "timeout": 300,
+        "startup_timeout": 300,
+        "iopub_timeout": 120,
+        "raise_on_iopub_timeout": True,
+    }
     client = NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, **patience)
     try:
         client.execute()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -85,6 +86,47 @@ def test_missing_texts_of_pandas_are_null() -> None:
     assert read(frame)["text"].to_pylist() == ["Ada", None, None]
 
 
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, pd.NaT, np.float32("nan")])
+def test_a_missing_value_in_strings_is_a_missing_text(nothing: Any) -> None:
+    for data in (["Ada", nothing], pd.Series(["Ada", nothing], dtype=object), iter(["Ada", nothing])):
+        assert read(data)["text"].to_pylist() == ["Ada", None]
+
+
+def test_arrow_arrays_and_single_columns_are_strings() -> None:
+    chunked = pa.chunked_array([["Ada"], [], ["Bob", None]])
+    for data in (chunked, pa.array(["Ada", "Bob", None]), pa.array(["Ada", "Bob", None]).dictionary_encode()):
+        assert kind_of(data) is Kind.STRINGS
+        assert read(data).to_pydict() == {"doc_id": [0, 1, 2], "text": ["Ada", "Bob", None]}
+
+
+def test_hugging_face_data_sets_go_in_and_come_back(tmp_path: Path) -> None:
+    values = {"doc_id": ["a", "b", "c"], "text": ["Ada", "Bob", None], "extra": [1, 2, 3]}
+    data = datasets.Dataset.from_dict(values)
+    assert kind_of(data) is Kind.HUGGINGFACE
+    assert read(data).to_pydict() == {"doc_id": ["a", "b", "c"], "text": ["Ada", "Bob", None]}
+    shuffled = data.select([2, 0])
+    assert read(shuffled)["doc_id"].to_pylist() == ["c", "a"]
+    assert read(data.to_iterable_dataset())["doc_id"].to_pylist() == ["a", "b", "c"]
+    assert read(data["text"])["text"].to_pylist() == ["Ada", "Bob", None]
+    back = to_input_kind(pa.table({"doc_id": ["a"]}), data, Kind.HUGGINGFACE, [])
+    assert isinstance(back, datasets.Dataset)
+    assert back.to_dict() == {"doc_id": ["a"]}
+    with pytest.raises(ConfigError, match=r"a DatasetDict has splits \('train', 'test'\)"):
+        kind_of(datasets.DatasetDict({"train": data, "test": data}))
+
+
+def test_columns_have_the_names_of_the_configuration_and_short_ones() -> None:
+    frame = pd.DataFrame({"body": ["x"]})
+    annotator = ud.Annotator()
+    wrong: list[dict[str, Any]] = [{"text_column": "boddy"}, {"text": "boddy"}]
+    for names in wrong:
+        with pytest.raises(ConfigError, match="did you mean text_column='body'"):
+            annotator.annotate(frame, ["person"], **names)
+    with pytest.raises(ConfigError, match="text_column and text are the same"):
+        annotator.annotate(frame, ["person"], text_column="body", text="body")
+    annotator.close()
+
+
 def test_ids_keep_their_name_and_type() -> None:
     table = read(
         pd.DataFrame({"key": ["a", "b"], "body": ["Ada", "Bob"], "other": [object(), object()]}), "key", "body"
@@ -96,9 +138,9 @@ def test_unknown_columns_are_named_all_at_once_with_the_nearest() -> None:
     frame = pd.DataFrame({"Doc": [1], "body": ["x"]})
     with pytest.raises(ConfigError) as error:
         resolve_columns(frame, Kind.PANDAS, "doc", "boddy", ["country"])
-    assert "text: there is no column 'boddy'; did you mean text='body'?" in str(error.value)
-    assert "id: there is no column 'doc'; did you mean id='Doc'?" in str(error.value)
-    assert "keep: there is no column 'country'; choose from Doc, body" in str(error.value)
+    assert "text_column: there is no column 'boddy'; did you mean text_column='body'?" in str(error.value)
+    assert "id_column: there is no column 'doc'; did you mean id_column='Doc'?" in str(error.value)
+    assert "keep_columns: there is no column 'country'; choose from Doc, body" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.engine_settings import COLUMNS, table
-from benchmarks.gpu import count_parameters, figures, make_texts
+from benchmarks.gpu import figures
+from benchmarks.on_gpu import reckoned
+from benchmarks.on_gpu.workload import count_parameters, make_texts
 from benchmarks.throughput.compare import differing, explain, markdown, summarise
 from benchmarks.throughput.tree import Tree
 from benchmarks.throughput.ways import WAYS, parse_way
@@ -117,3 +119,9 @@ def test_results_name_only_files_that_are_there() -> None:
     for name in ("throughput-5000.json", "throughput-5000.png", "engine-settings.json"):
         assert name in page.read_text()
         assert (page.parent / name).stat().st_size > 1000
+
+
+def test_the_reckoned_rates_are_those_of_the_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/gpu.md").read_text()
+    assert page.partition("<!-- table -->\n")[2].partition("\n<!-- end -->")[0] == reckoned.table()
+    assert reckoned.prompts_per_s(reckoned.GPUS["H100 SXM"]) == pytest.approx(989e12 * 0.4 / (2 * 6.7e9 * 673 / 20))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 
-torch = pytest.importorskip("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = pytest.importorskip("torch")
 
-from uniner_dist.completions.engine.block_slots import BlockSlots  # noqa: E402
+from uniner_dist.completions.engine.block_slots import BlockSlots
 
 LAYERS, BLOCKS, HEADS, TOKENS, CONTENT = 3, 24, 4, 16, 8
 #: Memory orders of a cache [layer, block, head, token, content] in which its content is dense.

@@ -10,18 +10,19 @@ from huggingface_hub import DatasetCard
 
 from tests.support.evaluation_data import annotation, write_annotations
 from tests.support.evaluation_data import entity as entity_of
+from tests.support.published import marker_of, published, run_id, write_marker
 from uniner_dist.annotations.card_text import Statistics, render_card
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.provenance import look_up
+from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.layout import OutputLayout
-from uniner_dist.storage.marker import write_marker
 
 UNINER = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use; the annotations carry this licence"
 
 
-def entry(**changes: Any) -> dict[str, Any]:
-    return {
+def entry(**changes: Any) -> PublishedRun:
+    about: dict[str, Any] = {
         "published_at": "2026-11-02T03:04:05Z",
         "rows": 4,
         "documents": 2,
@@ -31,17 +32,17 @@ def entry(**changes: Any) -> dict[str, Any]:
         "quantization": "none",
         "template": "ie_as_qa",
         "decoding": "greedy, at most 256 tokens",
-        "engines": ["vllm 0.26.0"],
+        "engines": ("vllm 0.26.0",),
         "fingerprint": "f00d",
         "version": "0.1",
         "licence": UNINER,
         "asks": {"PER": "person\n| by name", "place": "place"},
-        **changes,
     }
+    return published(**about | changes)
 
 
-def marker(**runs: dict[str, Any]) -> dict[str, Any]:
-    return {"id_column": "doc_id", "carried": ["domain"], "runs": runs}
+def marker(**runs: PublishedRun) -> Marker:
+    return marker_of("doc_id", **runs).model_copy(update={"carried": ("domain",)})
 
 
 STATISTICS = Statistics(
@@ -58,7 +59,7 @@ def _load(text: str) -> DatasetCard:
 
 
 def test_the_hub_reads_licence_task_size_and_where_the_files_are() -> None:
-    data = _load(render_card("news", marker(run1=entry()), STATISTICS, ["en", "de"])).data
+    data = _load(render_card("news", marker(a=entry()), STATISTICS, ["en", "de"])).data
     assert data.license == "cc-by-nc-4.0"
     assert data.language == ["en", "de"]
     assert data.task_categories == ["token-classification"]
@@ -69,7 +70,7 @@ def test_the_hub_reads_licence_task_size_and_where_the_files_are() -> None:
 
 
 def test_unknown_languages_are_left_out_and_several_licences_all_named() -> None:
-    demo = entry(licence="Apache-2.0 (demonstration checkpoint of this project)", engines=[])
+    demo = entry(licence="Apache-2.0 (demonstration checkpoint of this project)", engines=())
     card = _load(render_card("x", marker(a=entry(), b=demo, c=entry(licence="see the model's card")), STATISTICS))
     assert card.data.language is None
     assert card.data.license == ["cc-by-nc-4.0", "apache-2.0", "unknown"]
@@ -77,12 +78,12 @@ def test_unknown_languages_are_left_out_and_several_licences_all_named() -> None
 
 
 def test_the_text_says_what_is_in_it_and_where_each_run_comes_from() -> None:
-    text = _load(render_card("news", marker(run1=entry()), STATISTICS)).text
+    text = _load(render_card("news", marker(a=entry()), STATISTICS)).text
     for words in (
         "| PER | 1,234 | 600 | 390 | 10 |",
         "| all | 1,234 | 600 | 1,390 | 10 |",
         "1,000 documents, 2,000 rows",
-        "### Run `run1`",
+        "### Run `aaaaaaaaaaaa`",
         "- revision: c0ffee",
         "- engine: vllm 0.26.0",
         "- prompt template: ie_as_qa",
@@ -95,7 +96,7 @@ def test_the_text_says_what_is_in_it_and_where_each_run_comes_from() -> None:
 
 
 def test_labels_and_questions_cannot_break_the_card() -> None:
-    text = _load(render_card("news", marker(run1=entry()), STATISTICS)).text
+    text = _load(render_card("news", marker(a=entry()), STATISTICS)).text
     assert "| a\\|&lt;b> | 0 |" in text
     assert "PER: “person \\| by name”; place" in text
 
@@ -110,7 +111,7 @@ def test_hugging_face_datasets_reads_the_output_s_files_under_their_card(tmp_pat
     rows = [annotation(str(i), name, [entity_of("Ada", 0)], domain="x") for i in range(6) for name in ("PER", "place")]
     output = Path(write_annotations(tmp_path / "out", rows))
     assert len(datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "bare"))) == 12
-    (output / "README.md").write_text(render_card("news", marker(run1=entry()), STATISTICS))  # as uploaded to the hub
+    (output / "README.md").write_text(render_card("news", marker(a=entry()), STATISTICS))  # as uploaded to the hub
     loaded = datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "carded"))
     assert len(loaded) == 12
     assert loaded[0]["entities"][0]["text"] == "Ada"
@@ -125,10 +126,11 @@ def test_a_run_is_looked_up_by_the_id_in_its_rows(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no annotations of ours there"):
         look_up(output)
     older = entry(published_at="2025-01-01T00:00:00Z", revision="dead")
-    write_marker(output, marker(new=entry(), old=older))
-    assert list(look_up(output)) == ["old", "new"]
-    assert look_up(output, "old") == {"old": older}
-    with pytest.raises(ConfigError, match=r"--run nope: not in .*; runs there: new, old"):
+    new, old = run_id("a"), run_id("b")
+    write_marker(output, marker(a=entry(), b=older))
+    assert list(look_up(output)) == [old, new]
+    assert look_up(output, old) == {old: older.model_dump(mode="json")}
+    with pytest.raises(ConfigError, match=rf"--run nope: not in .*; runs there: {new}, {old}"):
         look_up(output, "nope")
     write_json(str(tmp_path / "other/x.json"), {})
     with pytest.raises(ConfigError, match="no annotations of ours"):

@@ -165,7 +165,8 @@ def test_local_yaml_is_the_defaults_and_documents_every_option() -> None:
     config = load_config(CONF / "local.yaml", (), {"corpus.path": "/c", "output.path": "/o", "types": "person"})
     assert config == validate_tree(REQUIRED)
     lines = (CONF / "local.yaml").read_text().splitlines()
-    for section, model in [(None, Config), *_sections(Config)]:
+    sections: list[tuple[str | None, type[Section]]] = [(None, Config), *_sections(Config)]
+    for section, model in sections:
         for name, field in model.model_fields.items():
             if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
                 continue
@@ -184,3 +185,48 @@ def test_cluster_yaml_is_valid() -> None:
 def _sections(model: type[Section]) -> list[tuple[str, type[Section]]]:
     kinds = ((name, field.annotation) for name, field in model.model_fields.items())
     return [(name, kind) for name, kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
+
+
+def test_of_several_files_the_later_wins_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "types.yaml").write_text("types: [person]\npool: {replicas: 2, max_in_flight: 8}\n")
+    (tmp_path / "cluster.yaml").write_text("types: [date]\npool: {replicas: 5}\n")
+    paths = {"corpus.path": "/c", "output.path": "/o"}
+    config = load_config([tmp_path / "types.yaml", tmp_path / "cluster.yaml"], (), paths)
+    assert [entity_type.label for entity_type in config.types] == ["date"]
+    assert (config.pool.replicas, config.pool.max_in_flight) == (5, 8)
+
+
+def test_variables_of_the_environment_are_over_files_and_under_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "job.yaml").write_text("types: [person]\npool: {replicas: 2}\nworkdir: /of-the-file\n")
+    monkeypatch.setenv("UNINER_DIST_POOL__REPLICAS", "3")
+    monkeypatch.setenv("UNINER_DIST_WORKDIR", "/of-the-environment")
+    monkeypatch.setenv("UNINER_DIST_CACHE", "/a/cache")  # not an option of the configuration
+    paths = {"corpus.path": "/c", "output.path": "/o"}
+    config = load_config(tmp_path / "job.yaml", (), paths)
+    assert (config.pool.replicas, config.workdir_path) == (3, "/of-the-environment")
+    assert load_config(None, ["pool.replicas=4", "types=[x]"], paths).pool.replicas == 4
+    monkeypatch.setenv("UNINER_DIST_POOL__REPLICA", "3")
+    with pytest.raises(ConfigError, match=r"pool\.replica: unknown option; did you mean 'replicas'"):
+        load_config(tmp_path / "job.yaml", (), paths)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("pool.replicas=two", "pool.replicas: 'two' is neither a whole number nor \"auto\""),
+        ("pool.gpus_per_replica=-1", "pool.gpus_per_replica: must be at least 0 (got -1)"),
+        ("run.max_failed_fraction=2", "run.max_failed_fraction: must be at most 1 (got 2)"),
+        ("model.dtype=int8", 'model.dtype: \'int8\' is not "auto", "float32", "bfloat16" or "float16"'),
+        ("engine.in_process=maybe", "engine.in_process: 'maybe' is not true or false"),
+        ("prompts.shard_tokens=1.5", "prompts.shard_tokens: 1.5 is not a whole number"),
+        ("pool=5", "pool: 5 is not a mapping of options"),
+        ("corpus.text_column=", "corpus.text_column: None is not text"),
+        ("spark.conf={a: 1}", "spark.conf.a: 1 is not text"),
+    ],
+)
+def test_a_wrong_value_is_explained_in_the_words_of_whoever_wrote_it(override: str, words: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(None, [override], {"corpus.path": "/c", "output.path": "/o", "types": "person"})
+    assert error.value.problems == [words]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ CELLS: list[tuple[str, str, Cell | None, Cell | None, str | None]] = [
 ]
 
 
-def _tally(cells: list[tuple[str, str, Cell | None, Cell | None, str | None]]) -> Tally:
+def _tally(cells: Sequence[tuple[str, str, Cell | None, Cell | None, str | None]]) -> Tally:
     tally = Tally()
     for cell in cells:
         tally.add(*cell)

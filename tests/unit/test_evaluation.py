@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tests.support.evaluation_data import annotation, entity, write_annotations, write_spans, write_strings
+from tests.support.row_by_row import Row
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
 from uniner_dist.core.scoring import official_score
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation import evaluate, print_scores
-from uniner_dist.evaluation.answer import Row
 from uniner_dist.evaluation.gold import read_gold
 
 _OUTPUTS = st.one_of(

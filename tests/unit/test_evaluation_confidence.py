@@ -73,7 +73,7 @@ _GROUPED = st.lists(
 @settings(deadline=None)
 @given(_GROUPED)
 def test_the_auc_within_types_compares_answers_of_one_type_only(verdicts: list[tuple[float, bool, str]]) -> None:
-    scores, right, types = ([verdict[i] for verdict in verdicts] for i in range(3))
+    scores, right, types = zip(*verdicts, strict=True) if verdicts else ((), (), ())
     pairs = [(r, w) for r, one, t in verdicts if one for w, other, u in verdicts if not other and t == u]
     auc = auc_within_groups(scores, right, types)
     if not pairs:

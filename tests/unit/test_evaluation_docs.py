@@ -28,9 +28,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     gold = _ROOT / "uniner_dist" / "demo" / "gold"
     (tmp_path / "uniner_dist" / "demo").mkdir(parents=True)
     (tmp_path / "uniner_dist" / "demo" / "gold").symlink_to(gold)
-    documents = read_gold(str(gold), by="domain").documents
+    read = read_gold(str(gold), by="domain")
+    assert read.groups is not None
     rows = [
-        annotation(doc_id, name, domain=str(a.group)) for doc_id in documents for name, a in documents[doc_id].items()
+        annotation(read.documents.strings[document], read.types[kind], domain=read.groups.strings[group])
+        for document, kind, group in zip(read.document, read.type, read.group, strict=True)
     ]
     write_annotations(tmp_path / "demo-output", rows)
     return tmp_path
@@ -40,7 +42,7 @@ def test_the_python_snippets_run(folder: Path, capsys: pytest.CaptureFixture[str
     for snippet in snippets("python"):
         exec(compile(snippet, "docs/evaluation.md", "exec"), {})
     assert (folder / "scores.svg").exists()
-    promised = re.search(r"print\(imported\)  # (.*)", _PAGE)
+    promised = re.search(r'print\(imported\["read"\]\)  # (.*)', _PAGE)
     assert promised is not None
     printed = capsys.readouterr().out.splitlines()
     assert ast.literal_eval(printed[-1]) == ast.literal_eval(promised.group(1))

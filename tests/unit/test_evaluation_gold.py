@@ -15,9 +15,10 @@ from tests.support.evaluation_data import annotation, conversation, entity, writ
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation import evaluate, import_gold
 from uniner_dist.evaluation.gold import read_gold
-from uniner_dist.formats.conll.reading import read_conll, read_tags
+from uniner_dist.formats.conll.reading import read_conll
 from uniner_dist.formats.conversations import read_answer, read_conversations
 from uniner_dist.formats.sources import read_source
+from uniner_dist.formats.tagging import read_tags
 
 _SPANS = st.lists(st.tuples(st.sampled_from(["PER", "LOC", "B-x"]), st.integers(1, 3), st.integers(0, 2)), max_size=6)
 
@@ -153,7 +154,7 @@ def test_imported_gold_scores_like_its_source(tmp_path: Path) -> None:
     pairs = [conversation(0, "In Rome", ("city", '["Rome"]')), conversation(1, "In Rome", ("person", "[]"))]
     source.write_text(json.dumps(pairs))
     summary = import_gold(str(source), str(tmp_path / "corpus"), str(tmp_path / "gold"))
-    assert summary == {"documents": 1, "pairs": 2, "mentions": 1, "types": ["city", "person"]}
+    assert summary == {"documents": 1, "pairs": 2, "mentions": 1, "types": ["city", "person"], "read": []}
     assert pq.read_table(tmp_path / "corpus").to_pylist() == [{"doc_id": "data-0", "text": "In Rome"}]
     rows = [annotation("data-0", "city", [entity("Rome", 3)]), annotation("data-0", "person", [entity("Rome", 3)])]
     annotations = write_annotations(tmp_path / "annotations", rows)

@@ -17,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.evaluation_data import entity
+from tests.support.published import marker_of, published
 from uniner_dist.cli.export import ExportOptions, _corpora, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.export import writing
+from uniner_dist.export.ownership import changed_files, check_folder, clear_folder, write_files
 from uniner_dist.formats import tokens
 from uniner_dist.formats.annotated_document import Document, Mention, without_overlaps
 from uniner_dist.formats.gold_document import GoldDocument
@@ -196,11 +198,51 @@ def test_what_a_format_leaves_out_is_counted() -> None:
         "overlaps_left_out": 4,
         "absent": 1,
         "absent_left_out": 1,
+        "overlaps_not_flat": 0,
+        "details_left_out": 2,
+        "unanswered_left_out": 0,
+        "ids_left_out": 0,
+        "empty_left_out": 0,
     }
+    assert count(document, FORMATS["conll"], replace(SETTINGS, comments=False))["ids_left_out"] == 1
+    assert count(document, FORMATS["spacy"])["overlaps_not_flat"] == 4
     assert count(document, FORMATS["jsonl"])["overlaps_left_out"] == 0
     assert count(document, FORMATS["brat"])["absent_left_out"] == 1
     with pytest.raises(ConfigError, match="--format tsv: unknown; one of conll, spacy"):
         get_format("tsv")
+
+
+def test_conll_without_comments_is_tokens_and_tags_alone(tmp_path: Path) -> None:
+    documents = [document for document in hostile() if document.text.strip()]
+    settings = replace(SETTINGS, comments=False)
+    [(path, content)] = FORMATS["conll"].files(documents, "part", settings)
+    lines = content.decode().split("\n")
+    assert all(line.count("\t") == 1 for line in lines if line)
+    [(_, commented)] = FORMATS["conll"].files(documents, "part", SETTINGS)
+    assert lines == [line for line in commented.decode().split("\n") if not line.startswith("# ")]
+    assert path == "part.conll"
+
+
+def test_an_export_in_which_people_worked_is_never_replaced(tmp_path: Path) -> None:
+    folder = str(tmp_path / "export")
+    write_files(folder, "part-0", [("part-00000-00000.conll", b"Ada\tO\n"), ("part-00000-00000/a.ann", b"T1")])
+    (tmp_path / "export" / "export.json").write_text(
+        json.dumps({"dataset": "uniner-dist export", "format": "conll", "complete": False})
+    )
+    check_folder(folder, replace=False)
+    assert list(changed_files(folder)) == []
+    (tmp_path / "export" / "part-00000-00000.conll").write_text("Ada\tB-PER\n")
+    (tmp_path / "export" / "notes.txt").write_text("mine")
+    assert list(changed_files(folder)) == ["part-00000-00000.conll", "notes.txt"]
+    with pytest.raises(ConfigError, match=r"2 files were changed or added .*\(part-00000-00000.conll, notes.txt\)"):
+        check_folder(folder, replace=False)
+    check_folder(folder, replace=True)
+    write_files(folder, "part-0", [("part-00000-00000.conll", b"Ada\tB-PER\n")])  # a task that is tried again
+    assert list(changed_files(folder)) == ["notes.txt", "part-00000-00000/a.ann"]
+    clear_folder(folder)
+    assert [path.name for path in (tmp_path / "export").rglob("*.*")] == ["notes.txt"]
+    with pytest.raises(ConfigError, match="already holds something else"):
+        check_folder(folder, replace=True)
 
 
 def test_changed_tokens_of_a_conll_export_are_an_error_and_changed_tags_are_not(tmp_path: Path) -> None:
@@ -245,7 +287,7 @@ def test_foreign_brat_files_are_gold_for_all_their_types(tmp_path: Path) -> None
     found = read(tmp_path)
     assert spans(found["a"].answers) == {"PER": [(0, 11, "Ada met Bob")], "LOC": []}
     assert spans(found["b"].answers) == {"PER": [], "LOC": [(0, 4, "Rome")]}
-    assert list(read_gold(str(tmp_path / "b.ann")).documents) == ["b"]
+    assert list(read_gold(str(tmp_path / "b.ann")).answers()) == ["b"]
     (tmp_path / "b.ann").write_text("T9\tLOC 0 5\tRome\n")
     with pytest.raises(ConfigError, match=r"b.ann, line 1: offsets 0 to 5 are not in the text of 4"):
         read(tmp_path)
@@ -268,7 +310,7 @@ def test_label_studio_offsets_of_both_kinds_are_read_and_tasks_nobody_saw_are_no
         "project-2": {"PER": [(2, 5, "Ada")]},
     }
     path.write_text(json.dumps([task(1, 1)]))
-    with pytest.raises(ConfigError, match=r"task 0 is not of Label Studio's form: offsets 1 to 4"):
+    with pytest.raises(ConfigError, match=r"task 1: offsets 1 to 4"):
         read(path)
     path.write_text(json.dumps([task(1, 2, annotations=[])]))
     with pytest.raises(ConfigError, match="no task of this Label Studio file was annotated"):
@@ -276,10 +318,10 @@ def test_label_studio_offsets_of_both_kinds_are_read_and_tasks_nobody_saw_are_no
 
 
 def test_label_studios_own_library_accepts_tasks_and_interface(tmp_path: Path) -> None:
-    from label_studio_sdk.label_interface import LabelInterface  # a second to import
+    from label_studio_sdk.label_interface.interface import LabelInterface  # a second to import
 
     folder = write(tmp_path, "labelstudio", hostile())
-    interface = LabelInterface((folder / "labelling_interface.xml").read_text(encoding="utf-8"))
+    interface: Any = LabelInterface((folder / "labelling_interface.xml").read_text(encoding="utf-8"))
     interface.validate()
     tasks = [task for n in (0, 1) for task in json.loads((folder / f"part-{n}.json").read_text(encoding="utf-8"))]
     assert all(interface.validate_task({"data": task["data"]}) for task in tasks)
@@ -296,14 +338,14 @@ def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, m
     entities = pa.field("entities", pa.list_(ENTITY))
     fields = [("entity_type", pa.string()), ("outcome", pa.string()), ("score", pa.float32()), entities]
     schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("answers", pa.list_(pa.struct(fields)))])
-    rows = [{"id": d.doc_id, "text": d.text, "answers": d.answers[::-1]} for d in hostile()]
+    rows: list[dict[str, Any]] = [{"id": d.doc_id, "text": d.text, "answers": d.answers[::-1]} for d in hostile()]
     rows += [{**rows[0], "id": "gone", "text": None}, {**rows[0], "id": "edited", "text": "another"}]
     batches = pa.Table.from_pylist(rows, schema).to_batches(max_chunksize=3)
     write_task = writing.DocumentWriter(str(tmp_path), "jsonl", SETTINGS)
     [counted] = [batch.to_pylist()[0] for batch in write_task(iter(batches))]
     assert (counted["documents"], counted["files"], counted["without_text"], counted["text_changed"]) == (5, 3, 1, 1)
     assert counted["mentions"] == sum(len(document.mentions()) for document in hostile())
-    assert sorted(path.name for path in tmp_path.iterdir()) == [f"part-00000-0000{n}.jsonl" for n in range(3)]
+    assert sorted(path.name for path in tmp_path.glob("part-*")) == [f"part-00000-0000{n}.jsonl" for n in range(3)]
     first = json.loads((tmp_path / "part-00000-00000.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert [answer["entity_type"] for answer in first["annotations"]] == list(LABELS)
     twice = pa.Table.from_pylist([{"id": "a", "text": "a", "answers": [answer("person")] * 2}], schema).to_batches()
@@ -396,7 +438,7 @@ def test_wrong_options_are_named_before_spark_is_started(tmp_path: Path) -> None
     def refused(words: str, **options: Any) -> None:
         given = {"annotations": str(tmp_path / "none"), "to": str(tmp_path / "to"), "format": "jsonl", **options}
         with pytest.raises(ConfigError, match=words):
-            run_export(ExportOptions(**given), None, [], print)
+            run_export(ExportOptions(**given), (), [], print)
 
     refused("--format docx: unknown; one of conll, spacy, labelstudio, hf, brat, jsonl", format="docx")
     refused("does not say what it was made of; give --corpus")
@@ -407,17 +449,14 @@ def test_wrong_options_are_named_before_spark_is_started(tmp_path: Path) -> None
 
 
 def test_texts_come_from_every_corpus_that_the_annotations_name_the_latest_first() -> None:
-    def entry(order: int, corpus: str, **more: str) -> dict[str, Any]:
-        return {"order": order, "corpus": corpus, "types": ["a"], **more}
-
-    runs = {
-        "r1": entry(1, "/c/day=1", text_column="body"),
-        "r2": entry(2, "/other"),
-        "r3": entry(3, "/c", text_column="body"),
-        "r4": entry(4, "/other", text_column="content"),
-    }
+    marker = marker_of(
+        a=published("/c/day=1", 1, text_column="body"),
+        b=published("/other", 2),
+        c=published("/c", 3, text_column="body"),
+        d=published("/other", 4, text_column="content"),
+    )
     options = ExportOptions("/annotations", "/to", "jsonl")
-    assert _corpora(options, {"runs": runs}) == [("/other", "content"), ("/c", "body")]
+    assert _corpora(options, marker) == [("/other", "content"), ("/c", "body")]
     given = replace(options, corpus="/mine", text_column="words")
-    assert _corpora(given, {"runs": runs}) == [("/mine", "words")]
-    assert _corpora(replace(options, corpus="/c"), {"runs": runs}) == [("/c", "body")]
+    assert _corpora(given, marker) == [("/mine", "words")]
+    assert _corpora(replace(options, corpus="/c"), marker) == [("/c", "body")]

@@ -71,7 +71,10 @@ def test_texts_of_a_dataset_of_its_own_are_read_under_either_name(tmp_path: Path
 
 def test_gold_that_cannot_judge_this_run_is_found_before_anything_starts(tmp_path: Path, gold: str) -> None:
     pq.write_table(pa.table({"doc_id": ["7"], "text": ["x"]}), tmp_path / "corpus.parquet")
-    places = {"corpus": {"path": str(tmp_path / "corpus.parquet")}, "output": {"path": str(tmp_path / "out")}}
+    places: dict[str, Any] = {
+        "corpus": {"path": str(tmp_path / "corpus.parquet")},
+        "output": {"path": str(tmp_path / "out")},
+    }
     with pytest.raises(ConfigError, match=r"none of its types \(PER, river\) is a label of --types"):
         check(_config({"gold": gold, "min_f1": 0.5}, types="city", **places))
     with pytest.raises(ConfigError, match="has no text for any of the 1 documents"):

@@ -55,7 +55,7 @@ def test_the_text_stands_there_once_and_every_mention_has_its_label(text: str, d
     entities = [{"text": text[a:b], "start": a, "end": b, "label": label} for a, b, label in places if a < b]
     page = _Reader(text_html(text, entities, HUES))
     assert page.text == text
-    assert sorted(page.labels) == sorted(entity["label"] for entity in entities)
+    assert sorted(page.labels) == sorted(str(entity["label"]) for entity in entities)
 
 
 def test_a_mention_inside_another_is_a_mark_inside_a_mark() -> None:

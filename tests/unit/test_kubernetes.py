@@ -37,7 +37,7 @@ KUBERAY = {
         "headGroupSpec": True,
         "workerGroupSpecs": False,
     },
-    "AutoscalerOptions": {"idleTimeoutSeconds": False},
+    "AutoscalerOptions": {"idleTimeoutSeconds": False, "securityContext": False},
     "HeadGroupSpec": {"rayStartParams": False, "template": True},
     "WorkerGroupSpec": {
         "groupName": True,
@@ -47,7 +47,12 @@ KUBERAY = {
         "rayStartParams": False,
         "template": True,
     },
-    "RayJobSpec": {"clusterSelector": False, "submissionMode": False, "entrypoint": False},
+    "RayJobSpec": {
+        "clusterSelector": False,
+        "submissionMode": False,
+        "entrypoint": False,
+        "submitterPodTemplate": False,
+    },
 }
 #: Labels by which clouds mark spot nodes.
 SPOT_LABELS = {
@@ -73,6 +78,8 @@ def locked(file: Path) -> dict[str, str]:
     """Name → version of a lock, its first line for each name."""
     pins: dict[str, str] = {}
     for line in file.read_text().splitlines():
+        if line.endswith("== 's390x'"):
+            continue  # the other line is the one for the machines of the images
         name, _, pin = line.split(" ;")[0].partition("==")
         pins.setdefault(name, pin.strip())
     return pins
@@ -188,11 +195,15 @@ def test_the_images_are_built_from_files_that_are_there() -> None:
                 assert (ROOT / source).exists(), source
                 assert f"!{source}" in ignored, f"{source} is kept out of the build"
     assert {"cpu", "gpu"} <= set(stages)
+    assert text.count("--require-hashes") == 2, "both images install by hash"
     arguments = {words[1] for words in instructions if words[0] == "ARG"}
     assert arguments == set(re.findall(r"\$\{([A-Z_]+)\}", " ".join(w[1] for w in instructions if w[0] == "FROM")))
     assert arguments <= set(versions())
     makefile = (ROOT / "Makefile").read_text()
-    assert all(f"--build-arg {name}=$${name}" in makefile for name in arguments)
+    assert all(f"--build-arg {name}=$$(grep '^{name}=' $(IMAGES) | cut -d= -f2-)" in makefile for name in arguments)
+    pins = versions()
+    assert pins["PYTHON_IMAGE"] == f"python:{pins['PYTHON_VERSION']}-slim-bookworm"
+    assert pins["SPARK_IMAGE"].startswith(f"apache/spark:{pins['SPARK_VERSION']}-")
 
 
 def test_the_jobs_call_scripts_and_options_that_there_are() -> None:
@@ -218,18 +229,84 @@ def test_the_jobs_configuration_is_valid_and_agrees_with_the_manifests() -> None
             [generated] = manifests("kustomization.yaml")[0]["configMapGenerator"]
             assert (generated["name"], generated["files"]) == (mount["name"], ["job.yaml"])
         else:
-            assert arguments == ["--workdir", config.workdir_path, "--run", "latest"]
+            own = ["--config", "/etc/uniner-dist/job.yaml"]
+            assert arguments == [*own, "--workdir", config.workdir_path, "--run", "latest"]
 
 
-def test_everything_runs_in_one_namespace_as_one_account_that_is_there() -> None:
+def pods() -> dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Pod → what it says of itself, and its containers; a SparkApplication has one container's fields in its pod's."""
+    templates = {"head": head()["template"]["spec"], "worker": workers()["template"]["spec"]}
+    templates["submitter"] = manifests("rayjob.yaml")[0]["spec"]["submitterPodTemplate"]["spec"]
+    found = {name: (spec, spec["containers"]) for name, spec in templates.items()}
+    for stage in SPARK:
+        for role in ("driver", "executor"):
+            spec = spark(stage)["spec"][role]
+            found[f"{stage} {role}"] = ({"securityContext": spec["podSecurityContext"]}, [spec])
+    return found
+
+
+def test_every_container_is_restricted() -> None:
+    autoscaler = manifests("raycluster.yaml")[0]["spec"]["autoscalerOptions"]
+    for name, (pod, containers) in {**pods(), "autoscaler": (head()["template"]["spec"], [autoscaler])}.items():
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in containers:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "runAsNonRoot": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+            mounts = {mount["mountPath"] for mount in container.get("volumeMounts", ())}
+            assert "/tmp" in mounts or name == "autoscaler", "the root file system is read-only"
+    [namespace] = [m for m in manifests("namespace.yaml") if m["kind"] == "Namespace"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_only_drivers_may_ask_kubernetes_for_anything() -> None:
+    accounts = {m["metadata"]["name"]: m for m in manifests("namespace.yaml") if m["kind"] == "ServiceAccount"}
+    [binding] = [m for m in manifests("namespace.yaml") if m["kind"] == "RoleBinding"]
+    assert [subject["name"] for subject in binding["subjects"]] == ["uniner-dist-driver"]
+    tokens = {name: account["automountServiceAccountToken"] for name, account in accounts.items()}
+    assert tokens == {"uniner-dist-driver": True, "uniner-dist-executor": False, "uniner-dist-worker": False}
+    used = {name: pod.get("serviceAccountName") for name, (pod, _) in pods().items()}
+    assert (used["head"], used["worker"]) == ("uniner-dist-driver", "uniner-dist-worker")
+    for name in ("worker", "submitter"):
+        assert pods()[name][0]["automountServiceAccountToken"] is False
+    for stage in SPARK:
+        assert spark(stage)["spec"]["driver"]["serviceAccount"] == "uniner-dist-driver"
+        assert spark(stage)["spec"]["executor"]["serviceAccount"] == "uniner-dist-executor"
+
+
+def test_the_namespace_denies_all_traffic_but_what_is_named() -> None:
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in manifests("network.yaml")}
+    assert policies["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name, policy in policies.items():
+        for rule in [*policy.get("ingress", ()), *policy.get("egress", ())]:
+            assert rule.get("from") or rule.get("to"), f"{name}: a rule without peers lets everybody in"
+    cluster = manifests("raycluster.yaml")[0]["metadata"]["name"]
+    assert policies["ray"]["podSelector"] == {"matchLabels": {"ray.io/cluster": cluster}}
+    [names, storage] = policies["names-and-storage"]["egress"]
+    assert {port["port"] for port in names["ports"]} == {53}
+    assert storage["to"][0]["ipBlock"]["except"] == ["169.254.0.0/16"], "not the clouds' metadata services"
+
+
+def test_spark_authenticates_and_encrypts_what_carries_credentials() -> None:
+    for stage in SPARK:
+        conf = spark(stage)["spec"]["sparkConf"]
+        for name in ("spark.authenticate", "spark.network.crypto.enabled", "spark.io.encryption.enabled"):
+            assert conf[name] == "true"
+
+
+def test_everything_runs_in_one_namespace_as_accounts_that_are_there() -> None:
     [names] = [m for m in manifests("namespace.yaml") if m["kind"] == "Namespace"]
-    [account] = [m for m in manifests("namespace.yaml") if m["kind"] == "ServiceAccount"]
+    accounts = {m["metadata"]["name"] for m in manifests("namespace.yaml") if m["kind"] == "ServiceAccount"}
     files = ["raycluster.yaml", "rayjob.yaml", *(f"spark-{stage}.yaml" for stage in SPARK)]
     for file in files:
         assert manifests(file)[0]["metadata"]["namespace"] == names["metadata"]["name"]
     users = [group["template"]["spec"]["serviceAccountName"] for group in (head(), workers())]
-    users += [spark(stage)["spec"]["driver"]["serviceAccount"] for stage in SPARK]
-    assert set(users) == {account["metadata"]["name"]}
+    users += [spark(stage)["spec"][role]["serviceAccount"] for stage in SPARK for role in ("driver", "executor")]
+    assert set(users) == accounts
     for resource in manifests("kustomization.yaml")[0]["resources"]:
         assert (FOLDER / resource).exists()
 

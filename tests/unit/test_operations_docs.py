@@ -60,6 +60,6 @@ def test_the_options_that_the_page_names_exist() -> None:
     assert named - reported <= known
 
 
-def _keys(section: str, tree: dict) -> list[str]:  # type: ignore[type-arg]
+def _keys(section: str, tree: dict) -> list[str]:
     name = {"corpus": "CorpusConfig"}.get(section, f"{section.capitalize()}Config")
     return list(tree.get(name, {}).get("properties", {}))

@@ -282,9 +282,9 @@ def run(tmp_path: Path) -> Run:
         }
         for i, outcome in enumerate(["truncated"] * 30 + ["unparseable"] * 3 + ["killer"])
     ]
-    write(tmp_path / "work/runs/testrun/quarantine", failed)
+    write(Path(run.layout.quarantine), failed)
     places = [{"passage_id": p, "document": {"doc_id": f"doc {n}"}} for n, p in enumerate(_passages(run))]
-    write(tmp_path / "work/runs/testrun/occurrences", places)
+    write(Path(run.layout.occurrences), places)
     return run
 
 

@@ -39,7 +39,7 @@ class WordTokenizer:
         return [len(self.token_spans(text)) + self.extra for text in texts]
 
 
-TOKENIZERS = {
+TOKENIZERS: dict[str, PassageTokenizer] = {
     "words": WordTokenizer(),
     "one_more_alone": WordTokenizer(extra=1),
     "llama_legacy": PromptTokenizer.from_json(llama_json(legacy=True), get_template("ie_as_qa")),

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 
 from tests.ray.conftest import make_run_in
+from uniner_dist import model
 from uniner_dist.completions.budget import Budget
 from uniner_dist.completions.decisions import shards_within
 from uniner_dist.completions.work import Shard
 from uniner_dist.core.estimate import estimate_total, passage_tokens
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
-from uniner_dist.model import identity as model
 from uniner_dist.reporting.plan import compare, estimate_tokens, replica_rate
 from uniner_dist.run.run import with_limits
 from uniner_dist.schemas import COMPLETIONS
@@ -84,9 +84,12 @@ def test_the_rate_is_measured_by_runs_of_the_same_model_or_given(tmp_path: Path)
     write_json(f"{run.layout.attempts}/2.000.json", {**attempt, "prompt_tokens": 0, "replicas": 0})
     assert replica_rate(run) == (30, "measured by earlier runs of this workdir")
     pinned = json.loads(Path(run.layout.config).read_text())
-    other = run.layout.root.replace("testrun", "other")
-    write_json(f"{other}/config.json", {**pinned, "fingerprint": "another model"})
-    write_json(f"{other}/attempts/1.000.json", {**attempt, "prompt_tokens": 10**9})
+    foreign = run.layout.root.replace(run.id, "f" * 12)
+    write_json(f"{foreign}/config.json", pinned)  # is not that run's
+    write_json(f"{foreign}/attempts/1.000.json", {**attempt, "prompt_tokens": 10**9})
+    assert replica_rate(run)[0] == 30
+    other = make_run_in(tmp_path, [["Paula"]], ["person"], model={"max_tokens": 64})
+    write_json(f"{other.layout.attempts}/1.000.json", {**attempt, "prompt_tokens": 10**9})
     assert replica_rate(run)[0] == 30
     unknown = make_run_in(tmp_path / "b", [["Paula"]], ["person"])
     assert replica_rate(unknown)[0] is None

@@ -23,7 +23,7 @@ from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.progress import duration, line, view
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import read_json, write_json
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import current_holder, hold
 
 STATE = {
     "at": 0.0,
@@ -211,7 +211,7 @@ def run(tmp_path: Path) -> Run:
 
 def look(run: Run, width: int = 80) -> str:
     shown, at_work = status.status(run.layout.workdir, None)
-    assert at_work == bool(status.current_holder(run.layout))
+    assert at_work == bool(current_holder(run.layout))
     return printed(shown, width)
 
 
@@ -220,13 +220,13 @@ def test_status_shows_what_is_being_done_and_after_a_crash_what_was(run: Run) ->
     write_json(run.layout.spark_progress, {**SPARK_STATE, "at": time.time() - 3000})
     with hold(run.layout):
         text = look(run)
-        assert "testrun  at work on completions" in text
+        assert f"{run.id}  at work on completions" in text
         assert "by process" in text
         assert "last news 7 s ago" in text
         assert all(words in text for words in WORDS)
         assert max(len(row) for row in text.splitlines()) <= 80
     text = look(run)
-    assert "testrun  stopped in completions" in text
+    assert f"{run.id}  stopped in completions" in text
     assert "nobody works on it; the same command goes on" in text
     assert "12,345,678 of 41,807,000 prompts" in text
     assert "left" not in text
@@ -258,7 +258,7 @@ def test_status_of_a_finished_run_is_one_line_and_of_one_that_waits_for_spark_sa
     write_json(run.layout.report, report)
     [text] = look(run, 200).splitlines()
     for words in (
-        "testrun  published",
+        f"{run.id}  published",
         "2,800 annotations, 27 without an answer",
         "3,208 prompts asked",
         "0.5 GPU hours",

@@ -23,6 +23,12 @@ from uniner_dist.completions.queue import PIECES, Limits, WorkQueue
 from uniner_dist.completions.work import Loss, ReplicaState, WorkItem
 
 
+def _taken(queue: WorkQueue) -> WorkItem:
+    item = queue.take(idle=True)
+    assert item is not None
+    return item
+
+
 def run_to_the_end(queue: WorkQueue, prompts: dict[str, int], killers: set[tuple[str, int]]) -> tuple[dict, int]:
     """Play a pool of one replica against killer prompts; returns what each shard's merge would hold, and deaths."""
     files: dict[str, tuple[list[tuple[int, int]], list[int]]] = {}
@@ -78,7 +84,7 @@ def test_a_death_without_a_second_one_is_just_a_retry() -> None:
 
 def test_a_suspect_shard_is_only_given_to_an_idle_replica() -> None:
     queue = WorkQueue({"a": 10, "b": 10}, Limits(suspect_after=1, max_crashes=2, max_attempts=10))
-    queue.died([queue.take(idle=True)])
+    queue.died([_taken(queue)])
     assert queue.pending_alone == 1
     assert queue.take(idle=False) == WorkItem("b")
     assert queue.take(idle=False) is None
@@ -88,16 +94,16 @@ def test_a_suspect_shard_is_only_given_to_an_idle_replica() -> None:
 def test_a_lost_node_blames_nobody() -> None:
     queue = WorkQueue({"a": 10}, Limits(suspect_after=1, max_crashes=1, max_attempts=1))
     for _ in range(20):
-        queue.requeue([queue.take(idle=True)])
+        queue.requeue([_taken(queue)])
     assert queue.deaths() == {}
     assert queue.take(idle=True) == WorkItem("a")
 
 
 def test_a_shard_that_uses_up_its_attempts_is_named() -> None:
     queue = WorkQueue({"a": 10}, Limits(suspect_after=5, max_crashes=1, max_attempts=3))
-    assert queue.died([queue.take(idle=True)]) == []
-    assert queue.died([queue.take(idle=True)]) == []
-    assert queue.died([queue.take(idle=True)]) == ["shard a saw 3 deaths of its replica"]
+    assert queue.died([_taken(queue)]) == []
+    assert queue.died([_taken(queue)]) == []
+    assert queue.died([_taken(queue)]) == ["shard a saw 3 deaths of its replica"]
 
 
 def test_replicas_that_die_at_random_never_lose_or_repeat_a_shard() -> None:

@@ -12,16 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from uniner_dist import demo
+from tests.support.published import write_marker
+from uniner_dist import demo, model
 from uniner_dist.cli.app import main
+from uniner_dist.config.caller import OWNED, Caller
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import identity as model
 from uniner_dist.pipeline.preflight import check, open_run
 from uniner_dist.run.run import load_run
-from uniner_dist.storage.marker import write_marker
+from uniner_dist.run.standing import claim_of
+from uniner_dist.storage.control_files import Marker
 
 
 @pytest.fixture
@@ -68,7 +70,9 @@ def test_a_workdir_without_runs_has_no_latest_run(tmp_path: Path) -> None:
 def test_parallelism_changes_neither_run_nor_fingerprint(tree: dict[str, Any], dotted: str, value: Any) -> None:
     first, second = open_run(validate_tree(tree)), open_run(changed(tree, dotted, value))
     assert (first.id, first.fingerprint) == (second.id, second.fingerprint)
-    assert load_run(first.config.workdir_path).config == second.config, "the last start's settings are pinned"
+    caller = Caller(changed(tree, dotted, value))
+    again = load_run(first.config.workdir_path, caller=caller, uses=OWNED)
+    assert again.config == second.config, "the last start's settings are pinned"
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,7 @@ def test_a_url_of_an_unknown_kind_is_named_beside_other_problems(tree: dict[str,
     path: Any = "foo://bar/x" if section == "workdir" else {"path": "foo://bar/x"}
     with pytest.raises(ConfigError) as caught:
         check(validate_tree({**tree, section: path, "model": {"name": "/no/model"}}))
-    assert "Protocol not known: foo" in str(caught.value)
+    assert "storage of the kind 'foo' is not taken" in str(caught.value)
     assert "model /no/model: no config.json there" in str(caught.value)
 
 
@@ -230,8 +234,10 @@ def test_the_status_of_a_workdir_that_is_not_there_is_an_error(tmp_path: Path, c
 def test_columns_that_differ_only_in_case_are_refused(tree: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "cased.parquet"
     pq.write_table(pa.table({"doc_id": ["1"], "text": ["x"], "Text": ["y"]}), path)
+    cased = {**tree, "corpus": {"path": str(path)}}
+    assert check(validate_tree(cased)).rows == (1,)
     with pytest.raises(ConfigError, match="differ only in case"):
-        check(changed(tree, "corpus.path", str(path)))
+        check(changed(cased, "corpus.keep_columns", ["Text"]))
 
 
 def test_the_passage_id_is_the_head_of_sha256() -> None:
@@ -240,7 +246,7 @@ def test_the_passage_id_is_the_head_of_sha256() -> None:
 
 
 def test_an_output_with_other_columns_or_folders_is_refused(tree: dict[str, Any], tmp_path: Path) -> None:
-    marker = {"id_column": "doc_id", "partition_by": ["domain", "entity_type"], "carried": ["domain"], "runs": {}}
+    marker = Marker(id_column="doc_id", partition_by=("domain", "entity_type"), carried=("domain",))
     write_marker(str(tmp_path / "out"), marker)
     check(validate_tree(tree))
     with pytest.raises(ConfigError, match="its folder columns are domain, entity_type, not entity_type"):
@@ -259,3 +265,37 @@ def test_a_definition_used_as_a_folder_name_is_refused_before_anything_starts(tr
         check(validate_tree({**tree, "types": [{"P\0R": definition}]}))
     flat = {"path": tree["output"]["path"], "partition_by": ""}
     check(validate_tree({**tree, "types": [{"label": definition, "ask": definition}], "output": flat}))
+
+
+def test_a_column_of_the_output_with_another_type_now_is_refused_before_anything_is_asked(tree: dict[str, Any]) -> None:
+    tree["corpus"]["keep_columns"] = ["n"]
+    marker = Marker(
+        id_column="doc_id",
+        partition_by=("domain", "entity_type"),
+        carried=("domain", "n"),
+        types={"doc_id": "bigint", "domain": "string", "n": "double"},
+    )
+    write_marker(tree["output"]["path"], marker)
+    with pytest.raises(ConfigError, match=r"its column doc_id holds bigint, but the corpus's holds string") as caught:
+        check(validate_tree(tree))
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("spelled", ["{0}/corpus/./out", "{0}/x/../corpus/out", "{0}//corpus//out", "{0}/link/out"])
+def test_an_output_inside_the_corpus_is_refused_however_it_is_spelled(
+    tree: dict[str, Any], tmp_path: Path, spelled: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "corpus")
+    (tmp_path / "x").mkdir()
+    with pytest.raises(ConfigError, match=r"--output .*: lies inside --corpus"):
+        check(changed(tree, "output.path", spelled.format(tmp_path)))
+
+
+def test_one_corpus_under_several_names_is_one_run(tree: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "corpus")
+    usual = open_run(validate_tree(tree))
+    for spelled in ("corpus/.", "corpus//", "corpus/domain=a/..", "link/../corpus"):
+        assert open_run(changed(tree, "corpus.path", f"{tmp_path}/{spelled}")).id == usual.id
+    linked = open_run(changed(tree, "corpus.path", f"{tmp_path}/link"))
+    assert claim_of(linked).covers(claim_of(usual)), "a link may lead elsewhere tomorrow, but is the same corpus today"
+    assert claim_of(linked).has_same_documents(claim_of(usual))

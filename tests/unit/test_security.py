@@ -17,7 +17,7 @@ from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
-from uniner_dist.model.identity import load_tokenizer_json
+from uniner_dist.model import load_tokenizer_json
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.terminal import highlight
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.spark.explain import explain
 
@@ -27,3 +29,25 @@ def test_an_error_of_ours_in_a_worker_comes_out_as_itself() -> None:
 def test_a_file_that_cannot_be_read_is_named() -> None:
     error = explain(Exception("Encountered error while reading file file:///c/a.parquet. Caused by:\nx"), "prompts")
     assert str(error).startswith("prompts: file:///c/a.parquet cannot be read")
+    assert str(error).endswith("; repair or remove this file and start again")
+
+
+@pytest.mark.parametrize(
+    ("cause", "remedy"),
+    [
+        ("org.apache.hadoop.fs.ChecksumException: Checksum error", "remove file:///c/.a.parquet.crc and start again"),
+        ("java.net.URISyntaxException: Relative path in absolute URI: .a:b", "rename it, without a colon"),
+        ("Class org.apache.hadoop.io.compress.BrotliCodec was not found", "write it with zstd or snappy"),
+        ("org.apache.parquet.crypto.ParquetCryptoRuntimeException: x", "write the corpus without encryption"),
+    ],
+)
+def test_a_file_that_is_not_at_fault_is_not_to_be_repaired(cause: str, remedy: str) -> None:
+    error = explain(Exception(f"Encountered error while reading file file:///c/a.parquet. \nCaused by: {cause}"), "x")
+    assert remedy in str(error)
+    assert "repair" not in str(error)
+
+
+def test_what_would_fail_again_does_not_promise_to_resume() -> None:
+    error = explain(Exception("[UNSUPPORTED_DATA_TYPE_FOR_ARROW_CONVERSION] time is not supported"), "prompts")
+    assert str(error).endswith("the same command would fail again")
+    assert str(explain(Exception("Lost connection"), "prompts")).endswith("the same command resumes")

@@ -1,12 +1,10 @@
-"""Storage: whole files or none, verified shards, one holder at a time."""
+"""Storage: whole files or none, verified shards, what a corpus consists of."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,11 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.completions import completions
-from uniner_dist.errors import ConfigError, RunHeldError
-from uniner_dist.storage import lease as holding
+from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, url_of, write_bytes
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import current_holder, hold
 from uniner_dist.storage.shards import (
     ForeignFileError,
     checksum,
@@ -66,13 +62,13 @@ def test_hidden_files_are_not_found_but_hive_folders_that_begin_with_an_undersco
 
 def test_a_committed_shard_reads_back_and_anything_else_is_recognised(tmp_path: Path) -> None:
     layout = RunLayout(str(tmp_path), "r")
-    path = layout.completions_file("s1")
+    path = layout.completions_file("00000-0001")
     table = completions(['["A"]', "[]", None])
-    assert write_completions(path, "s1", "f", table)
-    assert not write_completions(path, "s1", "f", table), "the first writer wins"
-    assert read_completions(path, "s1", "f", rows=3).equals(table)
-    assert committed_shards(layout) == {"s1"}
-    for shard, fingerprint, rows in (("s2", "f", 3), ("s1", "g", 3), ("s1", "f", 4)):
+    assert write_completions(path, "00000-0001", "f", table)
+    assert not write_completions(path, "00000-0001", "f", table), "the first writer wins"
+    assert read_completions(path, "00000-0001", "f", rows=3).equals(table)
+    assert committed_shards(layout) == {"00000-0001"}
+    for shard, fingerprint, rows in (("00000-0002", "f", 3), ("00000-0001", "g", 3), ("00000-0001", "f", 4)):
         with pytest.raises(ForeignFileError):
             read_completions(path, shard, fingerprint, rows)
 
@@ -101,77 +97,6 @@ def test_a_checksum_is_that_of_every_value_behind_its_length_however_the_rows_ar
             hasher.update(len(data).to_bytes(8, "little") + data)
     assert checksum(table) == hasher.hexdigest()[:32]
     assert checksum(pa.concat_tables([table.slice(0, 1), table.slice(1, 0), table.slice(1)])) == checksum(table)
-
-
-def test_a_second_start_is_refused_while_the_first_works_and_says_who_it_is(tmp_path: Path) -> None:
-    layout = RunLayout(str(tmp_path), "r")
-    with hold(layout):
-        assert f"process {os.getpid()}" in (current_holder(layout) or "")
-        with pytest.raises(RunHeldError, match=f"process {os.getpid()} on"), hold(layout):
-            pass
-    assert current_holder(layout) is None
-    with hold(layout) as holder:
-        assert holder.generation == 2
-
-
-def test_a_dead_holder_is_taken_over_and_cannot_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = RunLayout(str(tmp_path), "r")
-    with hold(layout) as old:
-        # The old holder's machine froze: its beat is from long ago and it is not known to be dead.
-        beat = tmp_path / "runs/r/holders/000001.beat.json"
-        beat.write_text(json.dumps({"at": time.time() - 10 * holding.STALE_S}))
-        with hold(layout) as new:
-            assert new.generation == 2
-            with pytest.raises(RunHeldError, match="was taken over"):
-                old.check()
-            new.check()
-        assert old.lost
-
-
-def test_a_holder_that_wakes_up_behind_a_later_one_is_told_by_its_own_heart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(holding, "BEAT_S", 0.05)
-    layout, told = RunLayout(str(tmp_path), "r"), threading.Event()
-    with hold(layout, on_lost=told.set) as old:
-        write_bytes(f"{layout.holders}/000002.json", b"{}")
-        assert told.wait(timeout=30)
-        assert old.lost
-
-
-def test_a_process_id_of_another_container_says_nothing(tmp_path: Path) -> None:
-    """Two containers of one machine may bear the same host name."""
-    layout = RunLayout(str(tmp_path), "r")
-    with hold(layout):
-        claim = tmp_path / "runs/r/holders/000001.json"
-        stranger = json.loads(claim.read_text()) | {"pid": 2**22 + 1}
-        claim.write_text(json.dumps(stranger))
-        assert current_holder(layout) is None, "this machine knows that the process is gone"
-        claim.write_text(json.dumps(stranger | {"machine": "another namespace"}))
-        assert current_holder(layout) is not None, "its heart beats"
-
-
-def test_of_two_that_take_over_at_once_one_wins(tmp_path: Path) -> None:
-    layout = RunLayout(str(tmp_path), "r")
-    results: list[str] = []
-    barrier, leave = threading.Barrier(6), threading.Barrier(6)
-
-    def attempt() -> None:
-        barrier.wait()
-        try:
-            with hold(layout):
-                results.append("held")
-                leave.wait(timeout=30)
-        except RunHeldError:
-            results.append("refused")
-            leave.wait(timeout=30)
-
-    threads = [threading.Thread(target=attempt) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(results) == ["held"] + ["refused"] * 5
 
 
 def corpus(path: Path) -> None:

@@ -14,7 +14,7 @@ SYSTEM = "A virtual assistant answers questions from a user based on the provide
 
 def official_prompt(text: str, entity_type: str) -> str:
     """The authors' builder restated: turns joined with a space behind the user's and `</s>` behind the assistant's."""
-    turns = [("USER", f"Text: {text}"), ("ASSISTANT", "I've read this text.")]
+    turns: list[tuple[str, str | None]] = [("USER", f"Text: {text}"), ("ASSISTANT", "I've read this text.")]
     turns += [("USER", f"What describes {entity_type} in the text?"), ("ASSISTANT", None)]
     prompt = SYSTEM + " "
     for number, (role, message) in enumerate(turns):

@@ -19,9 +19,11 @@ from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import column
-from uniner_dist.storage.commit import lock_output
-from uniner_dist.storage.filesystem import read_json, write_bytes
+from uniner_dist.storage.commit import WAIT_S
+from uniner_dist.storage.control_files import AnnotationsSummary, read_record
+from uniner_dist.storage.filesystem import write_bytes
 from uniner_dist.storage.layout import OutputLayout
+from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import read_marker
 
 
@@ -29,9 +31,9 @@ def write_card(spark: SparkSession, run: Run) -> str:
     """Write the card of the run's output anew; returns its path. Rows are counted unless they are all this run's."""
     output = run.config.output.path
     card = OutputLayout(output).card
-    with lock_output(output):
+    with hold(OutputLayout(output), wait_s=WAIT_S):
         marker = read_marker(output) or new_marker(run)
-        alone = list(marker["runs"]) == [run.id]
+        alone = list(marker.runs) == [run.id]
         with stage(spark, "card"):
             statistics = _of_run(run) if alone else _of_output(spark, run)
         text = render_card(output.rstrip("/").rsplit("/", 1)[-1], marker, statistics, run.config.output.language)
@@ -40,7 +42,7 @@ def write_card(spark: SparkSession, run: Run) -> str:
 
 
 def _of_run(run: Run) -> Statistics:
-    summary = read_json(run.layout.annotations_summary)
+    summary = read_record(run.layout.annotations_summary, AnnotationsSummary)
     return Statistics(summary["documents"], summary["by_type"], summary["mentions"])
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from uniner_dist.core.outcomes import Outcome
+from uniner_dist.storage.control_files import Marker, PublishedRun
 
 #: Begin of a licence as runs name it → the hub's identifier.
 _LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "Apache-2.0": "apache-2.0"}
@@ -56,12 +56,12 @@ class Statistics:
         return sum(sum(outcomes.values()) for outcomes in self.by_type.values())
 
 
-def render_card(name: str, marker: Mapping[str, Any], statistics: Statistics, languages: Sequence[str] = ()) -> str:
+def render_card(name: str, marker: Marker, statistics: Statistics, languages: Sequence[str] = ()) -> str:
     """The card's text, front matter first."""
     from huggingface_hub import DatasetCardData
 
-    runs = marker["runs"]
-    licences = list(dict.fromkeys(_licence(entry["licence"]) for entry in runs.values())) or ["unknown"]
+    runs = marker.runs
+    licences = list(dict.fromkeys(_licence(entry.licence) for entry in runs.values())) or ["unknown"]
     about = DatasetCardData(
         language=list(languages) or None,
         license=licences[0] if len(licences) == 1 else licences,
@@ -80,7 +80,7 @@ def render_card(name: str, marker: Mapping[str, Any], statistics: Statistics, la
         "## Statistics",
         _statistics(statistics),
         "## Where the rows come from",
-        "Every row names its run in `run_id`. `_uniner_dist.json` in the dataset's folder says all of this and more of "
+        "Every row names its run in `run_id`. `.uniner_dist.json` in the dataset's folder says all of this and more of "
         "each run, and so does the footer of each of the run's files.",
         *[_run(run_id, entry) for run_id, entry in runs.items()],
         "## Licence",
@@ -91,8 +91,8 @@ def render_card(name: str, marker: Mapping[str, Any], statistics: Statistics, la
     return "\n\n".join(parts) + "\n"
 
 
-def _introduction(marker: Mapping[str, Any], statistics: Statistics) -> str:
-    columns = ", ".join(f"`{name}`" for name in [marker["id_column"], *marker["carried"]])
+def _introduction(marker: Marker, statistics: Statistics) -> str:
+    columns = ", ".join(f"`{name}`" for name in [marker.id_column, *marker.carried])
     return (
         f"Mentions of {len(statistics.by_type)} entity types in {statistics.documents:,} documents, found by a "
         "language model and not checked by people. One row per document and entity type, with the mentions in "
@@ -113,29 +113,29 @@ def _statistics(statistics: Statistics) -> str:
     return f"{statistics.documents:,} documents, {statistics.rows:,} rows.\n\n" + "\n".join(lines)
 
 
-def _run(run_id: str, entry: Mapping[str, Any]) -> str:
+def _run(run_id: str, entry: PublishedRun) -> str:
     facts = {
-        "published": entry["published_at"],
-        "rows": f"{entry['rows']:,}, of {entry['documents']:,} documents; later runs may have replaced some",
-        "model": entry["model"],
-        "revision": entry["revision"],
-        "precision of weights": f"{entry['dtype']}, quantization {entry['quantization']}",
-        "prompt template": entry["template"],
-        "decoding": entry["decoding"],
-        "engine": ", ".join(entry["engines"]) or "none: every answer was known from earlier runs",
-        "fingerprint": entry["fingerprint"],
-        "uniner-dist": entry["version"],
-        "licence": entry["licence"],
+        "published": entry.published_at,
+        "rows": f"{entry.rows:,}, of {entry.documents:,} documents; later runs may have replaced some",
+        "model": entry.model,
+        "revision": entry.revision,
+        "precision of weights": f"{entry.dtype}, quantization {entry.quantization}",
+        "prompt template": entry.template,
+        "decoding": entry.decoding,
+        "engine": ", ".join(entry.engines) or "none: every answer was known from earlier runs",
+        "fingerprint": entry.fingerprint,
+        "uniner-dist": entry.version,
+        "licence": entry.licence,
     }
-    asks = [f"{label}: “{ask}”" if ask != label else label for label, ask in entry["asks"].items()]
+    asks = [f"{label}: “{ask}”" if ask != label else label for label, ask in entry.asks.items()]
     lines = [f"- {name}: {_cell(str(value))}" for name, value in facts.items()]
     return "\n".join([f"### Run `{run_id}`", "", *lines, f"- asked for: {_cell('; '.join(asks))}"])
 
 
-def _licences(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    own = "; ".join(dict.fromkeys(f"{entry['model']}: {entry['licence']}" for entry in runs.values()))
+def _licences(runs: Mapping[str, PublishedRun]) -> str:
+    own = "; ".join(dict.fromkeys(f"{entry.model}: {entry.licence}" for entry in runs.values()))
     note = f"The answers inherit the licence of the weights that gave them. {own}."
-    if any(_licence(entry["licence"]) == "cc-by-nc-4.0" for entry in runs.values()):
+    if any(_licence(entry.licence) == "cc-by-nc-4.0" for entry in runs.values()):
         note += (
             " The weights of UniNER are published under CC BY-NC 4.0, "
             "https://creativecommons.org/licenses/by-nc/4.0/: this dataset is not for commercial use."

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from uniner_dist.annotations.answers import ANSWER, ANSWERS, NOTHING, AnswerColumns, answer_lists, check_places
-from uniner_dist.core.hashing import passage_id
+from uniner_dist.core.hashing import TEXT_DIGITS, passage_id
 from uniner_dist.core.merge import PassageAnswer, join_passages, merge_passages
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.spans import Entity
@@ -43,13 +44,14 @@ _GOOD = (Outcome.FOUND.value, Outcome.NONE.value)
 
 
 def whole_documents(places: DataFrame, answers: DataFrame) -> DataFrame:
-    """`document`, `answers` of documents that are one passage."""
+    """`document`, `text_digest`, `answers` of documents that are one passage."""
     single = places.where("passages = 1").select("document", "passage_id")
-    return single.join(answers.select("passage_id", "answers"), "passage_id").select("document", "answers")
+    digest = F.substring("passage_id", 1, TEXT_DIGITS).alias("text_digest")
+    return single.join(answers.select("passage_id", "answers"), "passage_id").select("document", digest, "answers")
 
 
 def merged_documents(places: DataFrame, answers: DataFrame, run: Run, passages: int) -> DataFrame:
-    """`document`, `answers` of documents that were split, their passages' answers merged and checked.
+    """`document`, `text_digest`, `answers` of documents that were split, their passages' answers merged and checked.
 
     Their texts, and no others, are shuffled: with the answers of each passage, then of each document. Unless they are
     very many, all other answers are left out first, so that these are not shuffled.
@@ -69,7 +71,11 @@ def merged_documents(places: DataFrame, answers: DataFrame, run: Run, passages: 
         F.collect_list(F.struct("passage", "start", "text", "answers")).alias("parts"),
     )
     schema = StructType(
-        [places.schema["document"], StructField("answers", spark_type(ANSWERS.field("answers").type), False)]
+        [
+            places.schema["document"],
+            StructField("text_digest", StringType(), False),
+            StructField("answers", spark_type(ANSWERS.field("answers").type), False),
+        ]
     )
     return grouped.drop("id").mapInArrow(DocumentMerger(run.config.corpus.id_column), schema)
 
@@ -92,7 +98,9 @@ class DocumentMerger:
             for row in range(batch.num_rows):
                 types = self._merge(columns, batch.slice(row, 1))
             lists = answer_lists(columns.to_arrow(), types)
-            yield pa.RecordBatch.from_arrays([batch.column("document"), lists], names=["document", "answers"])
+            digests = pc.utf8_slice_codeunits(batch.column("text_hash"), 0, TEXT_DIGITS)
+            columns_out = {"document": batch.column("document"), "text_digest": digests, "answers": lists}
+            yield pa.RecordBatch.from_pydict(columns_out)
 
     def _merge(self, columns: AnswerColumns, row: pa.RecordBatch) -> int:
         """Append one merged answer per label; returns how many labels there are.
@@ -143,9 +151,11 @@ def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
 
 
 def exploded_answers(documents: DataFrame, run: Run) -> DataFrame:
-    """One row per document and label: id, carried columns, `entity_type`, and the answer, null for `NOTHING`."""
-    exploded = documents.select("document", F.posexplode("answers").alias("label", "answer"))
-    return exploded.select("document.*", _label(run, "label").alias("entity_type"), F.col("answer").alias(_ANSWER))
+    """One row per document and label: id, carried columns, `entity_type`, `text_digest`, and the answer, null for
+    `NOTHING`."""
+    exploded = documents.select("document", "text_digest", F.posexplode("answers").alias("label", "answer"))
+    ours = _label(run, "label").alias("entity_type"), "text_digest", F.col("answer").alias(_ANSWER)
+    return exploded.select("document.*", *ours)
 
 
 def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
@@ -158,9 +168,10 @@ def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
     nothing = {"entities": no_entities, "outcome": F.lit(Outcome.NONE.value)}
     filled = [F.when(answer.isNull(), value).otherwise(answer[name]).alias(name) for name, value in nothing.items()]
     return exploded.select(
-        *[column(name) for name in exploded.columns if name != _ANSWER],
+        *[column(name) for name in exploded.columns if name not in ("text_digest", _ANSWER)],
         *filled,
         *[answer[name].alias(name) for name in ("repair", "score", "raw_output")],
+        "text_digest",
         F.lit(run.id).alias("run_id"),
         F.lit(run.model_name).alias("model", metadata=describe(run)),
         F.lit(run.fingerprint).alias("fingerprint"),
@@ -194,14 +205,18 @@ def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run, few: bool) 
     }
     kept = cells.where(~answer.getField("outcome").isin(*_GOOD))
     columns = [ours[name].alias(name) for name in QUARANTINE_COLUMNS]
-    return kept.select(*_document_fields(cells, set(QUARANTINE_COLUMNS)), *columns)
+    return kept.select(*_document_fields(cells), *columns)
 
 
-def _document_fields(rows: DataFrame, taken: set[str]) -> list[Column]:
-    """Fields of `document` as columns; one that has the name of a column of ours gets `document_` in front."""
+def _document_fields(rows: DataFrame) -> list[Column]:
+    """Fields of `document` as columns; under the names that they have in the quarantine."""
     fields = rows.schema["document"].dataType.fields  # type: ignore[attr-defined]
-    names = {f.name: f"document_{f.name}" if f.name.lower() in taken else f.name for f in fields}
-    return [F.col("document").getField(name).alias(shown) for name, shown in names.items()]
+    return [F.col("document").getField(f.name).alias(name_in_quarantine(f.name)) for f in fields]
+
+
+def name_in_quarantine(name: str) -> str:
+    """How a column of the corpus is called in the quarantine, which has columns of its own."""
+    return f"document_{name}" if name.lower() in QUARANTINE_COLUMNS else name
 
 
 def _label(run: Run, attribute: str) -> Column:

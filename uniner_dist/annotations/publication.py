@@ -1,53 +1,55 @@
-"""Write, audit, flip: the audited annotations of a run become part of the output.
+"""Write, audit, publish: the audited annotations of a run become part of the output.
 
 Enters: the run's staged annotations. Leaves: the output with this run's rows, and a marker that lists the run, written
-last. Rows of (document of this run, label of this run) are replaced wherever they stood, also in another folder. Rows
-of this run's labels that earlier runs over the same corpus path published go as well when the corpus no longer has
-their document (`output.removed_documents`). Every other row stays exactly once. The output holds the dataset's files
-and the marker, nothing else at any time.
+last. Rows of (document of this run, label of this run) are replaced wherever they were, also in another folder. Rows
+of other labels of these documents go if they were made of another text (or all of them, `output.other_types`). Rows
+that earlier runs over the same corpus published go when the corpus no longer has their document
+(`output.removed_documents`). Every other row stays exactly once. The output holds the dataset's files and the marker,
+nothing else at any time.
 
-A journal in the run's folder says which files come and go before the first one does, and the marker points to it, so
+A journal says which files come and go before the first one does, and the marker names it (`annotations.journal`), so
 whoever publishes next to this output first finishes what a crash left half done. A run that is published changes
-nothing when it is started again, even if a run over another corpus has replaced some of its rows since: what was
-published later stands. Only a later run over the same corpus makes a difference: then this one publishes anew, because
-the corpus is again as it was (see `storage.marker.is_current`).
+nothing when it is started again, unless a later publication has changed what it should hold (see `run.standing`).
 """
 
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 
+from uniner_dist.annotations.journal import carry_out, changes_by_folder, finish_begun
 from uniner_dist.annotations.rewrite import Carried, carry_over
 from uniner_dist.annotations.stage import read_staged
+from uniner_dist.core.hashing import TEXT_DIGITS
 from uniner_dist.errors import StageError, ThresholdError
 from uniner_dist.run import provenance
 from uniner_dist.run.run import Run
+from uniner_dist.run.standing import claim_of, is_outdated, runs_over
 from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
-from uniner_dist.storage.commit import FolderChange, apply, lock_output
-from uniner_dist.storage.filesystem import exists, find_files, join, read_json, remove, write_bytes, write_json
+from uniner_dist.spark.types import arrow_schema
+from uniner_dist.storage.commit import WAIT_S, Check, always
+from uniner_dist.storage.control_files import (
+    AnnotationsSummary,
+    Journal,
+    Marker,
+    PublishedRun,
+    read_control,
+    write_control,
+)
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove, write_bytes
 from uniner_dist.storage.layout import OutputLayout
-from uniner_dist.storage.marker import next_order, read_marker, runs_over, write_marker
-
-#: Called before every step that others can see; raises when this process may not go on.
-Check = Callable[[], None]
+from uniner_dist.storage.lease import hold
+from uniner_dist.storage.marker import MarkerVersion, read_marker_version
 
 
-def _always() -> None:
-    """The check of somebody who may always go on."""
-
-
-def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _always) -> dict[str, Any]:
+def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = always) -> PublishedRun:
     """Bring the staged annotations into the output.
 
     Args:
@@ -59,124 +61,117 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = _
         `files_rewritten`, and what made them.
 
     Raises:
-        StageError: an unfinished publication of another run cannot be repaired, or storage failed.
+        RunHeldError: another process changes the output and does not come to an end.
+        StageError: an unfinished publication of another run cannot be repaired, storage failed, or a run that saw the
+            corpus later has published.
         ThresholdError: more rows would go with their documents than `run.max_removed_fraction` allows.
     """
     output = run.config.output.path
-    with lock_output(output):
-        marker = read_marker(output) or new_marker(run)
-        if again or run.id not in marker["runs"] or marker.get("publishing") == run.layout.publication:
-            if marker.get("publishing") != run.layout.publication:
-                marker = finish_other(output, marker, check)
-            if not exists(run.layout.publication):
-                with stage(spark, "publish"):
-                    plan = _plan(spark, run, marker)
-                check()
-                write_json(run.layout.publication, plan)
-            marker = flip(output, marker, run.layout.publication, check)
-        check()
-        _clean(run)
-    published: dict[str, Any] = marker["runs"][run.id]
-    return published
+    with hold(OutputLayout(output), wait_s=WAIT_S) as lease:
+
+        def may_go_on() -> None:
+            check()
+            lease.check()
+
+        token = f"{lease.generation:06d}"
+        before = read_marker_version(output) or MarkerVersion(new_marker(run), None)
+        state = finish_begun(output, before, token, may_go_on)
+        if exists(run.layout.staged) and (again or run.id not in state.marker.runs):
+            remove(run.layout.publication)
+            check_present(run, state.marker)
+            with stage(spark, "publish"):
+                plan = _plan(spark, run, state.marker)
+            may_go_on()
+            write_control(run.layout.publication, plan)
+            marker = state.marker.model_copy(update={"types": _types(spark, run)})
+            state = carry_out(output, MarkerVersion(marker, state.seen), run.layout.publication, token, may_go_on)
+        if run.id not in state.marker.runs:
+            raise StageError(f"run {run.id}: nothing is staged; run the annotations stage again")
+        may_go_on()
+        remove_staged(run)
+    return state.marker.runs[run.id]
 
 
-def new_marker(run: Run) -> dict[str, Any]:
-    """Marker of an output that holds nothing yet."""
-    return {
-        "dataset": "uniner-dist annotations",
-        "schema_version": SCHEMA_VERSION,
-        "id_column": run.config.corpus.id_column,
-        "partition_by": list(run.partition_by),
-        "carried": list(run.carried),
-        "runs": {},
-    }
+def remove_staged(run: Run) -> None:
+    """Remove what stage 3 made on its way to the output under this lease and earlier ones."""
+    for path in run.layout.between_stages_until_now(list_names(run.layout.publishing)):
+        remove(path)
 
 
-def finish_other(output: str, marker: dict[str, Any], check: Check = _always) -> dict[str, Any]:
-    """Finish what was cut off while it changed the output; returns the marker as it is then.
+def check_present(run: Run, marker: Marker | None) -> None:
+    """Make sure that no run which saw the corpus later has published: the past is never published over the present.
 
     Raises:
-        StageError: its journal is gone.
+        StageError: one has.
     """
-    begun = marker.get("publishing")
-    if begun is None:
-        return marker
-    if not exists(begun):
+    if is_outdated(marker, run.id, claim_of(run)):
         raise StageError(
-            f"output {output}: a publication was cut off and its journal {begun} is gone; "
-            "restore that workdir, or publish to another output"
+            f"run {run.id}: nothing was published, because a later run over {run.config.corpus.path} was; the "
+            "answers of this one are in the store. To publish the corpus as it is now, start annotate"
         )
-    return flip(output, marker, begun, check)
 
 
-def flip(output: str, marker: dict[str, Any], journal_path: str, check: Check = _always) -> dict[str, Any]:
-    """Make the journal's changes, those that are left, then list its run, if it is one's, in the marker."""
-    journal = read_json(journal_path)
-    check()
-    write_marker(output, marker | {"publishing": journal_path})
-    workplace = OutputLayout(output).workplace(journal["run_id"])
-    for change in journal["changes"]:
-        check()
-        apply(output, FolderChange.from_json(change), workplace)
-    remove(workplace)
-    check()
-    done = marker | {"placeholder": journal["placeholder"]}
-    if journal["entry"] is not None:
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        entry = journal["entry"] | {"published_at": at, "order": next_order(marker)}
-        done["runs"] = marker["runs"] | {journal["run_id"]: entry}
-    done.pop("publishing", None)
-    write_marker(output, done)
-    return done
+def new_marker(run: Run) -> Marker:
+    """Marker of an output that holds nothing yet."""
+    return Marker(
+        schema_version=SCHEMA_VERSION,
+        id_column=run.config.corpus.id_column,
+        partition_by=run.partition_by,
+        carried=run.carried,
+    )
 
 
-def _clean(run: Run) -> None:
-    """Remove what only served to get here; the output has the rows."""
-    remove(run.layout.publishing)
+def _types(spark: SparkSession, run: Run) -> dict[str, str]:
+    """Spark's types of the id column and the carried ones, by name."""
+    document = read_table(spark, run.layout.occurrences).schema["document"].dataType
+    return {field.name: field.dataType.simpleString() for field in document.fields}  # type: ignore[attr-defined]
 
 
-def _plan(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> dict[str, Any]:
+def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
     """The journal: every file that comes and every file that goes."""
     output = run.config.output.path
     new = sorted(find_files(run.layout.staging, ".parquet"))
-    times = marker["runs"].get(run.id, {}).get("times_published", 0) + 1
+    earlier = marker.runs.get(run.id)
+    times = (earlier.times_published if earlier is not None else 0) + 1
     stem = run.id if times == 1 else f"{run.id}.{times}"  # a file of the output is never overwritten
     present = sorted(find_files(output, ".parquet"))
     describe(spark, "find rows to replace")
-    data = [file for file in present if file != marker.get("placeholder")]
-    carried = _carry_over(spark, run, marker) if data else []
-    _check_removed(run, carried)
+    data = [file for file in present if file != marker.placeholder]
+    met = _carry_over(spark, run, marker) if data else []
+    _check_removed(run, met)
+    carried = [entry for entry in met if entry.changed]
     add = {_renamed(file, f"{stem}-{i:05d}"): join(run.layout.staging, file) for i, file in enumerate(new)}
     add |= {_renamed_like(entry): entry.source for entry in carried if entry.source is not None}
     gone = [entry.file for entry in carried]
-    placeholder = marker.get("placeholder")
+    placeholder = marker.placeholder
     if placeholder and new:
         gone, placeholder = [*gone, placeholder], None
     elif not new and not placeholder and all(entry.source is None for entry in carried) and len(carried) == len(data):
         placeholder = f"part-{run.id}-empty.parquet"
         add[placeholder] = _write_placeholder(spark, run)
-    return {
-        "run_id": run.id,
-        "changes": [change.to_json() for change in changes_by_folder(add, gone)],
-        "placeholder": placeholder,
-        "entry": _entry(run, len(new), carried) | {"times_published": times},
-    }
+    return Journal(
+        run_id=run.id,
+        changes=changes_by_folder(add, gone),
+        placeholder=placeholder,
+        entry=_entry(run, len(new), carried, times).model_copy(update=_met(run, met, earlier)),
+    )
 
 
-def _carry_over(spark: SparkSession, run: Run, marker: Mapping[str, Any]) -> list[Carried]:
+def _carry_over(spark: SparkSession, run: Run, marker: Marker) -> list[Carried]:
     removed = run.config.output.removed_documents
-    selections = {"corpus": runs_over(marker, run.config.corpus.path), "keep": [], "all": None}
+    selections = {"corpus": runs_over(marker, claim_of(run)), "keep": [], "all": None}
     remove(run.layout.rewritten)
     places = read_table(spark, run.layout.occurrences)
     doc_id = F.col("document").getField(run.config.corpus.id_column)
-    ids = places.where("passage = 0").select(doc_id.alias("id"))
+    text = F.substring(F.coalesce("text_hash", "passage_id"), 1, TEXT_DIGITS)
+    ids = places.where("passage = 0").select(doc_id.alias("id"), text.alias("text_digest"))
     return carry_over(spark, run, ids, run.layout.rewritten, selections[removed])
 
 
 def _check_removed(run: Run, carried: Sequence[Carried]) -> None:
     """A corpus that has lost most of its documents is more often a mistake than meant."""
     removed = sum(entry.removed for entry in carried)
-    earlier = removed + sum(entry.replaced for entry in carried)
+    earlier = sum(entry.claimed for entry in carried)
     limit = run.config.run.max_removed_fraction
     if removed > limit * earlier:
         raise ThresholdError(
@@ -197,27 +192,10 @@ def _renamed_like(entry: Carried) -> str:
     return f"{folder}/{name}".lstrip("/")
 
 
-def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> Sequence[FolderChange]:
-    """The changes of each folder of the output.
-
-    Args:
-        add: file to appear, relative to the output → path to take it from.
-        gone: files to go, relative to the output.
-    """
-    folders: dict[str, tuple[dict[str, str], list[str]]] = {}
-    for file, source in add.items():
-        folder, _, name = file.rpartition("/")
-        folders.setdefault(folder, ({}, []))[0][name] = source
-    for file in gone:
-        folder, _, name = file.rpartition("/")
-        folders.setdefault(folder, ({}, []))[1].append(name)
-    return [FolderChange(folder, *folders[folder]) for folder in sorted(folders)]
-
-
 def _write_placeholder(spark: SparkSession, run: Run) -> str:
     """One file with all columns and no rows, so that a dataset without documents can still be read."""
     places = read_table(spark, run.layout.occurrences)
-    schema: pa.Schema = to_arrow_schema(read_staged(spark, run, places).schema)
+    schema: pa.Schema = arrow_schema(read_staged(spark, run, places).schema)
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)
     path = run.layout.placeholder
@@ -225,17 +203,29 @@ def _write_placeholder(spark: SparkSession, run: Run) -> str:
     return path
 
 
-def _entry(run: Run, files: int, carried: Sequence[Carried]) -> dict[str, Any]:
-    summary = read_json(run.layout.annotations_summary)
+def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> PublishedRun:
+    summary = read_control(run.layout.annotations_summary, AnnotationsSummary)
+    made = provenance.describe(run)
+    return PublishedRun(
+        **claim_of(run).entry(),
+        rows=summary.rows,
+        documents=summary.documents,
+        files=files,
+        text_column=run.config.corpus.text_column,
+        rows_replaced=sum(entry.replaced for entry in carried),
+        rows_removed=sum(entry.removed for entry in carried),
+        rows_of_other_types_removed=sum(entry.edited for entry in carried),
+        files_rewritten=len(carried),
+        times_published=times,
+        **made | {"engines": tuple(made["engines"])},
+    )
+
+
+def _met(run: Run, carried: Sequence[Carried], earlier: PublishedRun | None) -> dict[str, tuple[str, ...]]:
+    """Whose rows the publication met, with those of the run's earlier publications."""
+    changed = [entry for entry in carried if entry.changed]
+    before = {"met": earlier.met, "touched": earlier.touched or ()} if earlier is not None else {}
     return {
-        "rows": summary["rows"],
-        "documents": summary["documents"],
-        "types": [entity_type.label for entity_type in run.config.types],
-        "files": files,
-        "corpus": run.config.corpus.path,
-        "text_column": run.config.corpus.text_column,
-        "rows_replaced": sum(entry.replaced for entry in carried),
-        "rows_removed": sum(entry.removed for entry in carried),
-        "files_rewritten": len(carried),
-        **provenance.describe(run),
+        name: tuple(sorted({one for entry in entries for one in entry.runs} - {run.id} | set(before.get(name, ()))))
+        for name, entries in (("met", carried), ("touched", changed))
     }

@@ -1,6 +1,6 @@
 """Rows that stay when a run replaces others in the same file: found by Spark, the file rewritten without the rest.
 
-Enters: the output as it stands, this run's documents, and the runs whose rows go with documents that are gone. Leaves:
+Enters: the output as it is, this run's documents, and the runs whose rows go with documents that are gone. Leaves:
 for every file that holds a row to go, a carry-over file in the run's folder with exactly the other rows, its columns,
 order and metadata untouched. The output itself is only read.
 """
@@ -8,7 +8,7 @@ order and metadata untouched. The output itself is only read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -30,17 +30,26 @@ _CARRIED = pa.schema(
         pa.field("file", pa.string(), nullable=False),  # relative to the output
         pa.field("carried", pa.string()),  # path of the carry-over file; null when no row stays
         pa.field("kept", pa.int64(), nullable=False),
-        pa.field("replaced", pa.int64(), nullable=False),
-        pa.field("removed", pa.int64(), nullable=False),
+        *(pa.field(name, pa.int64(), nullable=False) for name in ("replaced", "removed", "edited", "claimed")),
+        pa.field("runs", pa.list_(pa.string()), nullable=False),
     ]
 )
 
 
 @dataclass(frozen=True)
 class Carried:
-    """One affected file: `file` (relative to the output) gives way to `source`, or to nothing.
+    """One file with rows of the run's documents, or of documents that are gone.
 
-    Of its rows, `kept` stay, `replaced` are of documents of this run, and `removed` are of documents that are gone.
+    It (`file`, relative to the output) gives way to `source`, or to nothing if that is None; unless `changed` is false:
+    then all of its rows stay.
+
+    Attributes:
+        kept: rows that stay.
+        replaced: rows of documents and labels of this run.
+        removed: rows of documents that are gone.
+        edited: rows of this run's documents with labels that it does not ask, which go.
+        claimed: rows of documents of this run or of runs over its corpus, whether they stay or go.
+        runs: ids of the runs that published its rows.
     """
 
     file: str
@@ -48,47 +57,92 @@ class Carried:
     kept: int
     replaced: int
     removed: int
+    edited: int
+    claimed: int
+    runs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Carried:
+        """From a row of `_CARRIED`."""
+        return cls(
+            row["file"],
+            row["carried"],
+            row["kept"],
+            row["replaced"],
+            row["removed"],
+            row["edited"],
+            row["claimed"],
+            tuple(row["runs"]),
+        )
+
+    @property
+    def changed(self) -> bool:
+        """Whether a row goes."""
+        return bool(self.replaced + self.removed + self.edited)
 
 
 def carry_over(
     spark: SparkSession, run: Run, ids: DataFrame, folder: str, selection: Sequence[str] | None
 ) -> list[Carried]:
-    """Rewrite every file of the output that holds rows of this run's labels that do not stay.
+    """Rewrite every file of the output that holds rows which do not stay.
+
+    Of a document of this run, rows of its labels go, as they come anew; rows of other labels go if they were made of
+    another text, or if `output.other_types` is "remove". Of another document all rows go if `selection` says so.
 
     Args:
-        ids: one column `id`, the documents of this run.
+        ids: `id` and `text_digest` of this run's documents.
         folder: where the carry-over files go.
-        selection: runs whose rows go also when their document is not among `ids`; None means all runs.
+        selection: runs whose rows go when their document is not among `ids`; None means all runs.
 
     Returns:
-        One entry per affected file.
+        One entry per file that has rows of this run's documents, or rows that go.
     """
     affected = _affected_rows(spark, run, ids, selection)
     rewriter = FileRewriter(run.config.output.path, folder, run.id)
     rows = map_in_arrow(affected, rewriter, spark_schema(_CARRIED)).collect()  # one row per file
-    return [Carried(*(row[field.name] for field in _CARRIED)) for row in rows]
+    return [Carried.of(row.asDict()) for row in rows]
 
 
 def _affected_rows(spark: SparkSession, run: Run, ids: DataFrame, selection: Sequence[str] | None) -> DataFrame:
-    """`file`, `rows`, `removed`: per affected file the positions of rows that go, and how many come not back."""
+    """Per file: `file`, `rows` (the positions of those that go), the counts of `_CARRIED`, and `runs`."""
     id_column = run.config.corpus.id_column
-    names = StructField("entity_type", StringType()), StructField("run_id", StringType())
+    names = [StructField(name, StringType()) for name in ("entity_type", "run_id", "text_digest")]
     schema = StructType([StructField(id_column, ids.schema["id"].dataType), *names])
     output = read_table(spark, run.config.output.path, schema, location=True)
-    labels = [entity_type.label for entity_type in run.config.types]
-    rows = output.where(F.col("entity_type").isin(*labels)).select(
+    rows = output.select(
         column(id_column).alias("id"),
         "file",
         "row",
+        "run_id",
+        F.col("entity_type").isin(*[entity_type.label for entity_type in run.config.types]).alias("asked"),
+        F.col("text_digest").alias("digest"),
         (F.lit(True) if selection is None else F.col("run_id").isin(*selection)).alias("selected"),
     )
-    ours = F.col("ours").isNotNull()
-    found = rows.join(ids.select("id", F.lit(True).alias("ours")), "id", "left").where(ours | F.col("selected"))
-    return found.groupBy("file").agg(F.collect_list("row").alias("rows"), F.count_if(~ours).alias("removed"))
+    own = ids.select("id", F.col("text_digest").alias("own"))
+    ours, asked = F.col("own").isNotNull(), F.col("asked")
+    # Rows of older versions have no digest; nobody knows their text, so they stay.
+    edited = F.lit(True) if run.config.output.other_types == "remove" else F.col("digest") != F.col("own")
+    kinds = {
+        "replaced": ours & asked,
+        "removed": ~ours & F.col("selected"),
+        "edited": ours & ~asked & F.coalesce(edited, F.lit(False)),
+    }
+    goes = kinds["replaced"] | kinds["removed"] | kinds["edited"]
+    return (
+        rows.join(own, "id", "left")
+        .where(ours | F.col("selected"))
+        .groupBy("file")
+        .agg(
+            F.collect_list(F.when(goes, F.col("row"))).alias("rows"),
+            *[F.count_if(kind).alias(name) for name, kind in kinds.items()],
+            F.count("*").alias("claimed"),
+            F.collect_set("run_id").alias("runs"),
+        )
+    )
 
 
 class FileRewriter:
-    """The function that Spark runs over Arrow batches of (`file`, `rows`, `removed`); yields rows of `_CARRIED`."""
+    """The function that Spark runs over Arrow batches of (`file`, `rows`, counts); yields rows of `_CARRIED`."""
 
     def __init__(self, output: str, folder: str, run_id: str) -> None:
         self._output = output
@@ -97,12 +151,14 @@ class FileRewriter:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for file, rows, removed in zip(*(batch.column(name) for name in ("file", "rows", "removed")), strict=True):
+            counts = batch.select([name for name in batch.schema.names if name not in ("file", "rows")]).to_pylist()
+            for file, rows, counted in zip(batch.column("file"), batch.column("rows"), counts, strict=True):
                 result = self._rewrite(relative_to(self._output, file.as_py()), rows.values.to_numpy())
-                result |= {"replaced": len(rows) - removed.as_py(), "removed": removed.as_py()}
-                yield pa.RecordBatch.from_pylist([result], schema=_CARRIED)
+                yield pa.RecordBatch.from_pylist([counted | result], schema=_CARRIED)
 
     def _rewrite(self, file: str, rows: Sequence[int]) -> dict[str, Any]:
+        if not len(rows):
+            return {"file": file, "carried": None, "kept": 0}
         data, kept = without_rows(read_bytes(join(self._output, file)), rows)
         target = None
         if kept:

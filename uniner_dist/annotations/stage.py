@@ -24,12 +24,14 @@ from uniner_dist.annotations.documents import (
     quarantine_rows,
     whole_documents,
 )
+from uniner_dist.annotations.journal import is_half_published
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, write_table
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import column, spark_schema
-from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
+from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_record
+from uniner_dist.storage.filesystem import exists, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
 
@@ -59,25 +61,25 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dic
         StageError: files are missing, or Spark failed.
     """
     summary_path = run.layout.annotations_summary
-    if exists(summary_path) and (exists(run.layout.publication) or (_is_published(run) and not again)):
-        earlier: dict[str, Any] = read_json(summary_path)
-        return earlier
+    if exists(summary_path) and (is_half_published(run.layout) or (_is_published(run) and not again)):
+        return read_record(summary_path, AnnotationsSummary)
     manifest = read_shards(run.layout)
     audit.check_committed(run, manifest)
     with stage(spark, "annotations"):
-        remove(run.layout.staging)
+        remove(run.layout.published_by)
         summary = _write(spark, run, manifest)
     write_json(summary_path, summary)
+    write_json(run.layout.staged, summary)
     return summary
 
 
 def _is_published(run: Run) -> bool:
-    marker = read_marker(run.config.output.path) or {}
-    return run.id in marker.get("runs", {})
+    marker = read_marker(run.config.output.path)
+    return marker is not None and run.id in marker.runs
 
 
 def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
-    prompts_summary = read_json(run.layout.prompts_summary)
+    prompts_summary = read_record(run.layout.prompts_summary, PromptsSummary)
     places = read_table(spark, run.layout.occurrences)
     answers = _write_answers(spark, run, manifest.select(["shard"]).to_pylist())
     documents = whole_documents(places, answers)
@@ -147,7 +149,7 @@ def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, co
         same = same & key.eqNullSafe(F.col(f"folder_{i}"))
     piece = F.pmod(F.xxhash64(doc_id), F.col("pieces"))
     sized = documents.join(F.broadcast(sizes), same)
-    return sized.repartition(pieces, *keys, piece).select("document", "answers")
+    return sized.repartition(pieces, *keys, piece).select("document", "text_digest", "answers")
 
 
 def _folder_sizes(places: DataFrame, keys: list[Column], per_piece: int) -> DataFrame:

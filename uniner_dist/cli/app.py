@@ -5,13 +5,16 @@ from __future__ import annotations
 import traceback
 from collections.abc import Sequence
 
-from uniner_dist.cli.commands import data, job, keeping, quality, stages
+from uniner_dist.cli.commands import configuration, data, health, job, keeping, quality, stages
 from uniner_dist.cli.examples import add_examples
 from uniner_dist.cli.root import app, say
-from uniner_dist.errors import UninerError
+from uniner_dist.errors import ConfigError, UninerError, format_error
+from uniner_dist.runtime.engines import missing_extra
+
+__all__ = ["GROUPS", "app", "main"]
 
 #: Command groups, in the order in which `--help` lists their commands.
-GROUPS = (job, stages, keeping, quality, data)
+GROUPS = (health, job, stages, keeping, quality, data, configuration)
 
 add_examples(app)
 
@@ -21,8 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
     except UninerError as error:
-        say(f"uniner-dist: {type(error).__name__}:\n{error}")
+        say(format_error(error))
         return error.exit_code
+    except ModuleNotFoundError as error:
+        hint = missing_extra((error.name or "").partition(".")[0])
+        say(f"error: {hint}" if hint else traceback.format_exc())
+        return ConfigError.exit_code if hint else 1
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
     except Exception:

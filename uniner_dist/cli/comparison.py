@@ -8,10 +8,10 @@ from rich.console import Console
 
 from uniner_dist.comparison.joining import Side, compare
 from uniner_dist.comparison.show import print_comparison
-from uniner_dist.config.loading import load_config
+from uniner_dist.config.loading import load_sections
 from uniner_dist.spark.session import QUICK_BYTES, spark_session
 from uniner_dist.storage.filesystem import write_json
-from uniner_dist.storage.snapshot import take_snapshot
+from uniner_dist.storage.listing import list_corpus
 
 
 def run_diff(
@@ -20,15 +20,13 @@ def run_diff(
     by: str | None,
     id_column: str | None,
     json_path: str | None,
-    config: str | None,
+    config: Sequence[str],
     overrides: Sequence[str],
     say: Callable[[str], None],
 ) -> None:
     """Compare, print, and write the JSON that was asked for."""
-    # Only the section `spark` of the configuration is used; the tree wants these three.
-    options = {"corpus.path": before.path, "output.path": after.path, "types": "any"}
-    settings = load_config(config, overrides, options)
-    size = sum(take_snapshot(side.path).total_bytes for side in (before, after))
+    settings = load_sections(config, overrides)
+    size = sum(list_corpus(side.path).total_bytes for side in (before, after))
     with spark_session(settings, quick=size < QUICK_BYTES) as spark:
         comparison = compare(spark, before, after, by, id_column)
     print_comparison(comparison, Console())

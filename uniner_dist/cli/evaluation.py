@@ -12,6 +12,7 @@ from uniner_dist.evaluation.benchmark import print_benchmark, run_benchmark
 from uniner_dist.evaluation.measure import evaluate
 from uniner_dist.evaluation.plot import check_plot_path, plot_scores
 from uniner_dist.evaluation.show import print_scores
+from uniner_dist.evaluation.templates import compare_templates, print_templates
 from uniner_dist.storage.filesystem import write_json
 
 
@@ -54,13 +55,21 @@ def run_benchmark_command(
     data: str,
     output: str,
     model: str | None,
-    config: str | None,
+    config: Sequence[str],
     overrides: Sequence[str],
+    templates: Sequence[str],
     say: Callable[[str], None],
 ) -> None:
-    """Annotate and score every data set of a folder, and print the table."""
+    """Annotate and score every data set of a folder, and print the table; of several templates, one that compares."""
     from uniner_dist.pipeline.stages import annotate
 
+    if templates:
+        compared = compare_templates(
+            data, output, templates, model=model, config=config, overrides=overrides, annotate=annotate, say=say
+        )
+        print_templates(compared, Console())
+        say(f"scores: {output}/templates.json")
+        return
     table = run_benchmark(data, output, model=model, config=config, overrides=overrides, annotate=annotate, say=say)
     print_benchmark(table, Console())
     say(f"scores: {output}/scores.json")

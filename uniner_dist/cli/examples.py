@@ -22,6 +22,13 @@ _JOB, _STAGES, _QUALITY, _KEEPING = (
 #: Command → its group in the list of commands, and examples: what for, and the command line.
 EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "demo": (_JOB, [("See it work, without a GPU", "uniner-dist demo")]),
+    "doctor": (
+        _JOB,
+        [
+            ("Before anything else", "uniner-dist doctor"),
+            ("Storage, model and cluster of a job", "uniner-dist doctor --config job.yaml --path s3://bucket/ner"),
+        ],
+    ),
     "annotate": (
         _JOB,
         [
@@ -59,7 +66,7 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "completions": (
         _STAGES,
         [
-            ("On the GPU cluster", "uniner-dist completions --workdir work/"),
+            ("On the GPU cluster", "uniner-dist completions --workdir work/ --config conf/cluster.yaml"),
             ("At most so much", "uniner-dist completions --workdir work/ --run latest --max-gpu-hours 12"),
         ],
     ),

@@ -8,25 +8,20 @@ from typing import Any
 
 from uniner_dist._version import __version__
 from uniner_dist.cli.evaluation import names_of
-from uniner_dist.config.loading import load_config
+from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
+from uniner_dist.export.ownership import MANIFEST, check_folder, clear_folder, write_files
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
+from uniner_dist.run.standing import covers
+from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import (
     absolute,
-    exists,
-    find_files,
     join,
-    read_json,
-    remove,
-    write_bytes,
     write_json,
 )
-from uniner_dist.storage.marker import covers, read_marker
-from uniner_dist.storage.snapshot import take_snapshot
-
-#: Written first and last: says that a folder is an export of ours, and in the end what is in it.
-MANIFEST = "export.json"
+from uniner_dist.storage.listing import list_corpus
+from uniner_dist.storage.marker import read_marker
 
 
 @dataclass(frozen=True)
@@ -42,10 +37,12 @@ class ExportOptions:
     types: str | None = None
     sample: int | None = None
     language: str = "xx"
+    comments: bool = True
+    replace: bool = False
 
 
 def run_export(
-    options: ExportOptions, config: str | None, overrides: Sequence[str], say: Callable[[str], None]
+    options: ExportOptions, config: Sequence[str], overrides: Sequence[str], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Export, and say what came out and what the format could not carry. Returns what stands in the manifest.
 
@@ -53,15 +50,16 @@ def run_export(
         ConfigError: wrong options, something that is not there, a folder that holds something else, no text at all.
     """
     chosen, folder = get_format(options.format), absolute(options.to)
-    marker = read_marker(options.annotations) or {}
+    marker = read_marker(options.annotations)
     source = _source(options, marker)
-    _check_folder(folder)
-    placeholders = {"corpus.path": options.annotations, "output.path": folder, "types": "any"}
-    parsed = load_config(config, overrides, placeholders)  # only its section `spark` is used
+    if not options.comments and options.format != "conll":
+        raise ConfigError(f"--no-comments: {options.format} files have no comments; only conll has")
+    check_folder(folder, replace=options.replace)
+    parsed = load_sections(config, overrides)
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
-    size = sum(take_snapshot(path).total_bytes for path in (options.annotations, *(path for path, _ in source.corpora)))
+    size = sum(list_corpus(path).total_bytes for path in (options.annotations, *(path for path, _ in source.corpora)))
     with spark_session(parsed, quick=size < QUICK_BYTES) as spark:
         settings = _settings(options, marker, find_labels(spark, source, _known_labels(marker)))
         manifest: dict[str, Any] = {
@@ -69,17 +67,16 @@ def run_export(
             "format": options.format,
             "annotations": options.annotations,
         }
-        for path in find_files(folder) if exists(folder) else ():
-            remove(join(folder, path))
+        check_folder(folder, replace=options.replace)  # again: Spark took its time
+        clear_folder(folder)
         write_json(join(folder, MANIFEST), manifest | {"complete": False})
         counted = write_documents(spark, source, folder, options.format, settings)
     if not counted["documents"]:
-        remove(join(folder, MANIFEST))
+        clear_folder(folder)
         raise ConfigError(_nothing(options, source, counted))
-    for name, content in chosen.extras(settings).items():
-        write_bytes(join(folder, name), content)
+    write_files(folder, "extras", chosen.extras(settings).items())
     made = {"version": __version__, "labels": list(settings.labels), "licences": list(settings.licences)}
-    manifest |= {**counted, **made, "runs": list(marker.get("runs", {})), "complete": True}
+    manifest |= {**counted, **made, "runs": list(marker.runs if marker else ()), "complete": True}
     write_json(join(folder, MANIFEST), manifest)
     for line in summary(manifest, folder):
         say(line)
@@ -95,6 +92,12 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
     losses = {
         "overlaps_left_out": "mentions left out because they overlap a longer one, or an earlier one as long",
         "absent_left_out": "mentions left out because they stand nowhere in their text",
+        "overlaps_not_flat": "mentions that overlap others are not in the tokens' tags (hf) or doc.ents (spacy)",
+        "details_left_out": "mentions have a confidence or a way of matching that this format does not hold",
+        "unanswered_left_out": "questions without an answer left out",
+        "ids_left_out": "documents without their ids, texts and answered types (--no-comments): corrections of these "
+        "files cannot be scored",
+        "empty_left_out": "documents left out because nothing in them is a token",
         "without_text": "documents left out because the corpus no longer has them",
         "text_changed": "documents left out because their text is no longer the one that was annotated; run `annotate` "
         "again to bring the annotations up to date",
@@ -105,7 +108,7 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
     return lines
 
 
-def _source(options: ExportOptions, marker: Mapping[str, Any]) -> Any:
+def _source(options: ExportOptions, marker: Marker | None) -> Any:
     from uniner_dist.export.joining import Source
 
     if options.sample is not None and options.sample < 1:
@@ -114,46 +117,40 @@ def _source(options: ExportOptions, marker: Mapping[str, Any]) -> Any:
     return Source(
         options.annotations,
         _corpora(options, marker),
-        options.id_column or marker.get("id_column") or "doc_id",
-        tuple(marker.get("carried", ())),
+        options.id_column or (marker.id_column if marker else "doc_id"),
+        marker.carried if marker else (),
         types,
         options.sample,
     )
 
 
-def _corpora(options: ExportOptions, marker: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _corpora(options: ExportOptions, marker: Marker | None) -> list[tuple[str, str]]:
     """Where the texts are: as given, else every corpus that the output was made of, the latest first."""
-    entries = sorted(marker.get("runs", {}).values(), key=lambda entry: -int(entry["order"]))
+    entries = sorted(_entries(marker), key=lambda entry: -entry.order)
     if options.corpus:
-        known = (entry.get("text_column") for entry in entries if covers(entry["corpus"], options.corpus))
+        known = (entry.text_column for entry in entries if covers(entry.corpus, options.corpus))
         return [(options.corpus, options.text_column or next(known, None) or "text")]
     if not entries:
         raise ConfigError(f"--annotations {options.annotations}: does not say what it was made of; give --corpus")
     found: dict[str, str] = {}
     for entry in entries:
-        found.setdefault(entry["corpus"], options.text_column or entry.get("text_column") or "text")
+        found.setdefault(entry.corpus, options.text_column or entry.text_column)
     inner = {path for path in found for other in found if other != path and covers(other, path)}
     return [(path, text) for path, text in found.items() if path not in inner]
 
 
-def _known_labels(marker: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(label for entry in marker.get("runs", {}).values() for label in entry["types"]))
+def _entries(marker: Marker | None) -> list[PublishedRun]:
+    return list(marker.runs.values()) if marker else []
 
 
-def _settings(options: ExportOptions, marker: Mapping[str, Any], labels: tuple[str, ...]) -> ExportSettings:
-    entries = list(marker.get("runs", {}).values())
-    models = dict.fromkeys(str(entry["model"]) for entry in entries)
-    licences = dict.fromkeys(str(entry["licence"]) for entry in entries if entry.get("licence"))
-    return ExportSettings(labels, tuple(models), tuple(licences), options.language)
+def _known_labels(marker: Marker | None) -> list[str]:
+    return list(dict.fromkeys(label for entry in _entries(marker) for label in entry.types))
 
 
-def _check_folder(folder: str) -> None:
-    if exists(folder):
-        manifest = join(folder, MANIFEST)
-        ours = exists(manifest) and read_json(manifest).get("dataset") == "uniner-dist export"
-        others = [] if ours else sorted(find_files(folder))
-        if others:
-            raise ConfigError(f"--to {folder}: already holds something else ({', '.join(others[:3])} …)")
+def _settings(options: ExportOptions, marker: Marker | None, labels: tuple[str, ...]) -> ExportSettings:
+    models = dict.fromkeys(entry.model for entry in _entries(marker))
+    licences = dict.fromkeys(entry.licence for entry in _entries(marker) if entry.licence)
+    return ExportSettings(labels, tuple(models), tuple(licences), options.language, options.comments)
 
 
 def _nothing(options: ExportOptions, source: Any, counted: Mapping[str, int]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from uniner_dist.config.schema import SparkConfig
-from uniner_dist.errors import ConfigError
-from uniner_dist.maintenance.erase import Erasure, forget
+from uniner_dist.errors import ConfigError, UnreachableError
+from uniner_dist.maintenance.erase import Erasure, forget, restore
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.exclusive import holding
 from uniner_dist.run.run import list_runs
@@ -42,8 +42,8 @@ def run_compact(workdir: str | None, store: str | None, grace_hours: float, mast
         raise ConfigError(f"--store {place}: there are no answers")
     settings = _Settings(SparkConfig(master=master) if master else SparkConfig())
     for part in parts:
-        with holding(part) as (holder, _), spark_session(settings) as spark:
-            done = compact(spark, part, holder, grace_hours * 3600)
+        with holding(part) as (lease, _), spark_session(settings) as spark:
+            done = compact(spark, part, lease, grace_hours * 3600)
         say(
             f"{part.fingerprint}: {done.merged:,} files became {done.written:,} with {done.cells:,} answers "
             f"({done.repeats:,} repeats dropped); {done.deleted:,} files replaced earlier were deleted"
@@ -53,23 +53,21 @@ def run_compact(workdir: str | None, store: str | None, grace_hours: float, mast
 def run_prune(workdir: str, older_than_days: float, say: Say) -> None:
     """Take texts and answers from runs that are older."""
     workdir = _workdir(workdir)
-    with holding(WorkdirLayout(workdir)):
-        pruned = prune(workdir, older_than_days * 86400)
+    with holding(WorkdirLayout(workdir)) as (lease, _):
+        pruned = prune(workdir, older_than_days * 86400, lease.check)
     say(f"{len(pruned):,} runs pruned" + (": " + ", ".join(pruned) if pruned else ""))
 
 
-def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> Erasure:
+def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say, stores: Sequence[str] = ()) -> Erasure:
     """Forget documents, named by options and by a file with one id a line.
 
     Raises:
         ConfigError: no id is given, or the file cannot be read.
+        UnreachableError: everything within reach was erased, but not everything is within reach.
     """
-    workdir = _workdir(workdir)
-    named = [*ids, *(_read_ids(file) if file else ())]
-    if not named:
-        raise ConfigError("--id or --ids: name at least one document")
-    with holding(WorkdirLayout(workdir)):
-        erasure = forget(workdir, named)
+    workdir, named = _workdir(workdir), _named(ids, file)
+    with holding(WorkdirLayout(workdir)) as (lease, _):
+        erasure = forget(workdir, named, lease.check)
     if erasure.anything:
         say(
             f"forgotten: {erasure.annotations:,} annotations, {erasure.cells:,} answers in the store, "
@@ -77,8 +75,36 @@ def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> 
         )
     else:
         say("there is no trace of these documents")
-    say("The corpus is yours: a document that still stands there comes back with the next run over it.")
+    for other in erasure.others:
+        say(f"workdir {other}: documents with some of these ids are of another corpus and have other texts; they stay")
+    say(
+        "The corpus is yours: a document that is still there stays away from now on, until its text changes or "
+        "`uniner-dist forget --restore` lets it come back."
+    )
+    if erasure.unreachable:
+        lines = "\n".join(f"- {line}" for line in erasure.unreachable)
+        raise UnreachableError(f"not everything could be visited; start the same command again when it can:\n{lines}")
     return erasure
+
+
+def run_restore(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> int:
+    """Let forgotten documents come back.
+
+    Raises:
+        ConfigError: no id is given, or the file cannot be read.
+    """
+    workdir, named = _workdir(workdir), _named(ids, file)
+    with holding(WorkdirLayout(workdir)):
+        back = restore(workdir, named)
+    say(f"{back:,} documents come back with the next run over a corpus that has them")
+    return back
+
+
+def _named(ids: Sequence[str], file: str | None) -> list[str]:
+    named = [*ids, *(_read_ids(file) if file else ())]
+    if not named:
+        raise ConfigError("--id or --ids: name at least one document")
+    return named
 
 
 def _workdir(path: str) -> str:

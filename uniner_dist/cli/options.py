@@ -10,44 +10,113 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from uniner_dist.cli.examples import complete_setting
+from uniner_dist.config.caller import Caller, Owned
 from uniner_dist.config.loading import load_config
+from uniner_dist.config.schema import Config
 
-Corpus = Annotated[str | None, typer.Option(help="Parquet file, folder, glob or Hive-partitioned dataset.")]
-Output = Annotated[str | None, typer.Option(help="Folder for the annotations: new, empty, or annotations of ours.")]
-TypesOption = Annotated[str | None, typer.Option("--types", help="person,location or LABEL=phrase,LABEL=phrase.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help='"demo", a Hugging Face name, or a folder anywhere.')]
-IdColumn = Annotated[str | None, typer.Option(help="Column of the document ids. Default: doc_id.")]
-TextColumn = Annotated[str | None, typer.Option(help="Column of the texts. Default: text.")]
-PartitionBy = Annotated[str | None, typer.Option(help="Folder columns; default: the corpus's, then entity_type.")]
-Store = Annotated[str | None, typer.Option(help="Answers to reuse, for several workdirs. Default: WORKDIR/store.")]
-MaxPrompts = Annotated[int | None, typer.Option(help="Prompts the run may ask in all; stops with exit code 8.")]
-MaxGpuHours = Annotated[float | None, typer.Option(help="GPU hours the run may take in all; stops with exit code 8.")]
-Workdir = Annotated[str | None, typer.Option(help="Folder of runs. Default: OUTPUT.work.")]
-ConfigFile = Annotated[str | None, typer.Option("--config", help="YAML file, such as conf/local.yaml.")]
+_INPUT, _OUTPUT, _MODEL, _LIMITS, _CONFIGURATION = "Input", "Output", "Model", "Limits", "Configuration"
+
+
+def _option(panel: str, metavar: str | None, help_: str, *names: str, **further: Any) -> Any:
+    return typer.Option(*names, help=help_.replace("[", r"\["), metavar=metavar, rich_help_panel=panel, **further)
+
+
+Corpus = Annotated[str | None, _option(_INPUT, "PATH", "Parquet file, folder, glob or Hive dataset. [required]")]
+IdColumn = Annotated[str | None, _option(_INPUT, "NAME", "Column of the document ids. [default: doc_id]")]
+TextColumn = Annotated[str | None, _option(_INPUT, "NAME", "Column of the texts. [default: text]")]
+TypesOption = Annotated[
+    str | None,
+    _option(_INPUT, "NAME,…", "person,location or LABEL=phrase,… or @FILE.yaml. [required]", "--types"),
+]
+Output = Annotated[
+    str | None, _option(_OUTPUT, "PATH", "Folder for the annotations: new, empty, or annotations of ours. [required]")
+]
+PartitionBy = Annotated[
+    str | None, _option(_OUTPUT, "NAME,…", "Folder columns. [default: the corpus's, then entity_type]")
+]
+Workdir = Annotated[str | None, _option(_OUTPUT, "PATH", "Folder of runs. [default: OUTPUT.work]")]
+Store = Annotated[
+    str | None, _option(_OUTPUT, "PATH", "Answers to reuse, for several workdirs. [default: WORKDIR/store]")
+]
+ModelOption = Annotated[
+    str | None,
+    _option(_MODEL, "NAME", '"demo", a Hugging Face name, or a folder anywhere. [default: demo]', "--model"),
+]
+Scores = Annotated[bool | None, _option(_MODEL, None, "Write confidences.", "--scores/--no-scores")]
+MaxPrompts = Annotated[int | None, _option(_LIMITS, "N", "Prompts the run may ask in all; stops with exit code 8.")]
+MaxGpuHours = Annotated[
+    float | None, _option(_LIMITS, "HOURS", "GPU hours the run may take in all; stops with exit code 8.")
+]
+ConfigFiles = Annotated[
+    list[str] | None,
+    _option(_CONFIGURATION, "PATH", "YAML file, such as conf/local.yaml; repeatable, later ones win.", "--config"),
+]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Any option: key=value, such as pool.replicas=2.", autocompletion=complete_setting),
+    _option(
+        *(_CONFIGURATION, "KEY=VALUE", "Any option, such as pool.replicas=2; repeatable.", "--set"),
+        autocompletion=complete_setting,
+    ),
 ]
-Scores = Annotated[bool | None, typer.Option("--scores/--no-scores", help="Write confidences.")]
-RunName = Annotated[str | None, typer.Option("--run", help='Id of the run if the workdir holds several, or "latest".')]
-WorkdirArgument = Annotated[str, typer.Option("--workdir", help="Folder of runs.")]
+TrustWorkdir = Annotated[
+    bool,
+    typer.Option(
+        "--trust-workdir",
+        help="Take cluster addresses, Spark's properties, arguments of the engine and the store from the run's folder.",
+    ),
+]
+RunName = Annotated[
+    str | None, typer.Option("--run", metavar="ID", help='Id of the run if the workdir holds several, or "latest".')
+]
+WorkdirArgument = Annotated[str, typer.Option("--workdir", metavar="PATH", help="Folder of runs.")]
+
+
+def _work_options(
+    workdir: WorkdirArgument,
+    run: RunName = None,
+    config: ConfigFiles = None,
+    overrides: Set = None,
+    store: Store = None,
+    trust_workdir: TrustWorkdir = False,
+) -> None:
+    """The signature of every command that works on a run by its folder; never called."""
+
+
+def works_on_a_run(*uses: Owned) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command all options that find a run by its folder; it receives the `Run` first, then options of its own.
+
+    Args:
+        uses: the options that only the caller may decide and that the command acts on.
+    """
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        def opened(values: dict[str, Any], given: dict[str, Any]) -> None:
+            from uniner_dist.pipeline.preflight import reopen_run
+
+            stores = (values["store"],) if values["store"] else ()
+            caller = Caller.of(values["config"] or (), values["overrides"] or (), stores, values["trust_workdir"])
+            command(reopen_run(values["workdir"], values["run"], caller, uses), **given)
+
+        return _with_options(_work_options, command, opened)
+
+    return add
 
 
 def _run_options(
     corpus: Corpus = None,
-    output: Output = None,
     types: TypesOption = None,
-    model: ModelOption = None,
     id_column: IdColumn = None,
     text_column: TextColumn = None,
+    output: Output = None,
     partition_by: PartitionBy = None,
     workdir: Workdir = None,
     store: Store = None,
-    config: ConfigFile = None,
-    overrides: Set = None,
+    model: ModelOption = None,
     scores: Scores = None,
     max_prompts: MaxPrompts = None,
     max_gpu_hours: MaxGpuHours = None,
+    config: ConfigFiles = None,
+    overrides: Set = None,
 ) -> None:
     """The signature of every command that opens a run by its configuration; never called."""
 
@@ -75,22 +144,39 @@ def opens_a_run(command: Callable[..., None]) -> Callable[..., None]:
     Args:
         command: a function of a `Config` and of parameters that Typer can read.
     """
-    shared = _parameters(_run_options)
-    own = _parameters(command)[1:]
+
+    def opened(values: dict[str, Any], given: dict[str, Any]) -> None:
+        options = {key: values[name] for name, key in _KEYS.items()}
+        command(load_config(values["config"] or (), values["overrides"] or (), options), **given)
+
+    return _with_options(_run_options, command, opened)
+
+
+def _with_options(
+    signature: Callable[..., None], command: Callable[..., None], call: Callable[[dict[str, Any], dict[str, Any]], None]
+) -> Callable[..., None]:
+    """The command as Typer is to see it: the options of a signature, then its own; `call` gets the values of both."""
+    shared, own = _parameters(signature), _parameters(command)[1:]
 
     @functools.wraps(command)
     def parsed(**given: Any) -> None:
-        values = {parameter.name: given.pop(parameter.name) for parameter in shared}
-        options = {key: values[name] for name, key in _KEYS.items()}
-        command(load_config(values["config"], values["overrides"] or (), options), **given)
+        call({parameter.name: given.pop(parameter.name) for parameter in shared}, given)
 
     parsed.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]
     parsed.__annotations__ = {parameter.name: parameter.annotation for parameter in [*shared, *own]}
     return parsed
 
 
+def asked_types(config: Config) -> str:
+    """What is going to be asked, so that a misread `--types` is seen before it costs anything."""
+    shown = [one.label if one.label == one.ask else f"{one.label} (“{one.ask}”)" for one in config.types]
+    count = len(shown)
+    some = ", ".join(shown[:20]) + (f" and {count - 20} more" if count > 20 else "")
+    return f"asking for {count} {'type' if count == 1 else 'types'}: {some}"
+
+
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    hints = get_type_hints(function, include_extras=True)
+    hints = get_type_hints(function, localns={"Run": object}, include_extras=True)
     parameters = inspect.signature(function).parameters.values()
     return [
         parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)

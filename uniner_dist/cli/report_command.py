@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from jinja2 import UndefinedError
+
 from uniner_dist.errors import ConfigError
 from uniner_dist.reporting.html import write_page
 from uniner_dist.run.run import load_run
-from uniner_dist.storage.filesystem import exists, read_json
+from uniner_dist.storage.control_files import ControlFileError, Report, read_record
+from uniner_dist.storage.filesystem import exists
 
 
 def run_report(workdir: str, run_id: str | None) -> str:
@@ -17,4 +20,8 @@ def run_report(workdir: str, run_id: str | None) -> str:
     run = load_run(workdir, run_id)
     if not exists(run.layout.report):
         raise ConfigError(f"--run {run.id}: is not finished, so it has no report yet; `uniner-dist status` shows it")
-    return write_page(run, read_json(run.layout.report))
+    report = read_record(run.layout.report, Report)
+    try:
+        return write_page(run, report)
+    except (KeyError, TypeError, ValueError, AttributeError, UndefinedError) as error:
+        raise ControlFileError(f"{run.layout.report}: is damaged or of an earlier release ({error!r})") from error

@@ -14,6 +14,7 @@ app = typer.Typer(
     name="uniner-dist",
     no_args_is_help=True,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help=(
         "Annotate Parquet corpora with open named entities: Spark makes prompts, a Ray pool of vLLM replicas of UniNER "
@@ -23,14 +24,15 @@ app = typer.Typer(
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
         "6 another process works on this run · 7 the quality gate stopped the run, nothing published · "
-        "8 a limit is reached, a higher one goes on · "
-        "75 stopped on request, run again to resume."
+        "8 a limit is reached, a higher one goes on · 9 an erasure could not reach every place · "
+        "75 stopped on request, run again to resume.\n\n"
+        "On a new machine: `uniner-dist doctor`. Every option of the configuration: `uniner-dist config show`."
     ),
 )
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _root(version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False) -> None:
     if version:
         print(__version__)
         raise typer.Exit

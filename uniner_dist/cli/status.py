@@ -16,7 +16,8 @@ from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.reporting.progress import cost, duration, view
 from uniner_dist.run.run import Run, list_runs, load_run
-from uniner_dist.storage.filesystem import absolute, exists, read_json
+from uniner_dist.storage.control_files import Progress, Report, read_control, read_record
+from uniner_dist.storage.filesystem import absolute, exists
 from uniner_dist.storage.lease import current_holder
 
 #: Seconds between two looks with --watch.
@@ -60,7 +61,7 @@ def status(workdir: str, run_id: str | None) -> tuple[RenderableType, bool]:
 def run_state(run: Run) -> str:
     """Where a run stands, from its files alone."""
     if exists(run.layout.report):
-        return "published" if read_json(run.layout.report)["publication"] else "stopped by its gate"
+        return "published" if read_control(run.layout.report, Report).publication else "stopped by its gate"
     if not exists(run.layout.shards):
         return "prompts"
     return "annotations" if is_complete(run) else "completions"
@@ -72,7 +73,7 @@ def _look(run: Run) -> tuple[list[RenderableType], bool]:
     head = Text(run.id, style="bold")
     if state in ("published", "stopped by its gate") and holder is None:
         head.append(f"  {state}", style=_STYLES.get(state, "yellow"))
-        head.append(f"  {_summary(read_json(run.layout.report))}")
+        head.append(f"  {_summary(read_record(run.layout.report, Report))}")
         return [head], False
     words, style = (f"at work on {state}", "green") if holder else (f"stopped in {state}", "yellow")
     head.append(f"  {words}", style=style)
@@ -85,7 +86,7 @@ def _look(run: Run) -> tuple[list[RenderableType], bool]:
 
 def _progress(run: Run) -> dict[str, Any] | None:
     """The latest news, of the pool or of a Spark stage."""
-    found = [read_json(path) for path in (run.layout.progress, run.layout.spark_progress) if exists(path)]
+    found = [read_record(path, Progress) for path in (run.layout.progress, run.layout.spark_progress) if exists(path)]
     return max(found, key=lambda state: float(state["at"]), default=None)
 
 

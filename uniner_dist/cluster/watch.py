@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from uniner_dist.errors import StageError
+from uniner_dist.runtime.signals import signal_handlers
 
 #: Our children without which a cluster of ours cannot live.
 _VITAL = {"gcs_server", "raylet"}
@@ -94,7 +95,8 @@ class ClusterWatch:
         import ray
 
         self._noticed.set()
-        ray.shutdown()
+        with signal_handlers():  # Ray's library leaves SIGTERM at the system's default, unknown to Python
+            ray.shutdown()
         self._done.set()
         ClusterWatch.current = None
 
@@ -103,10 +105,12 @@ class ClusterWatch:
             if self._done.wait(_LOOK_S):
                 return
             if not self._noticed.is_set():
-                self.lost = self._look_at_processes() or self._look_at_remote()
+                lost = self._look_at_processes() or self._look_at_remote()
+                # Whoever leaves meanwhile ends these parts on purpose.
+                self.lost = None if self._noticed.is_set() else lost
         if self._noticed.wait(_NOTICE_S) and self._done.wait(_LEAVE_S):
             return
-        print(f"uniner-dist: StageError:\n{self.lost}", file=sys.stderr, flush=True)
+        print(f"error: {self.lost}", file=sys.stderr, flush=True)
         os._exit(StageError.exit_code)
 
     def _find_processes(self) -> None:

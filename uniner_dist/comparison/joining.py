@@ -7,7 +7,7 @@ are compared in Python tasks, and only counters and a few examples reach the dri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,9 @@ from uniner_dist.evaluation.rows import check_columns, list_dataset
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import column, spark_schema, spark_type
+from uniner_dist.storage.control_files import Marker
+from uniner_dist.storage.listing import is_glob, list_corpus
 from uniner_dist.storage.marker import read_marker
-from uniner_dist.storage.snapshot import is_glob, take_snapshot
 
 #: What is compared of an entity.
 _ENTITIES = ArrayType(
@@ -81,16 +82,16 @@ def compare(
 
 def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column: str | None) -> DataFrame:
     """`id`, `entity_type`, `group`, `outcome`, `entities` of one side."""
-    marker = read_marker(side.path) or {}
+    marker = read_marker(side.path)
     _check_run(f"--{name}", side, marker)
-    key = id_column or marker.get("id_column") or "doc_id"
+    key = id_column or (marker.id_column if marker else "doc_id")
     file = list_dataset(f"--{name}", side.path)[0]
     wanted = (key, "entity_type", *_CELL, *(("run_id",) if side.run else ()), *((by,) if by else ()))
     check_columns(f"--{name}", side.path, file, wanted)
     found = {field.name: spark_type(field.type) for field in file.schema} | dict.fromkeys(file.folders, StringType())
     types = found | {"entity_type": StringType(), "entities": _ENTITIES}
     schema = StructType([StructField(column_name, types[column_name]) for column_name in dict.fromkeys(wanted)])
-    base = take_snapshot(side.path).base if file.folders else None
+    base = list_corpus(side.path).base if file.folders else None
     rows = read_table(spark, side.path, schema, base=base, is_glob=is_glob(side.path))
     if side.run:
         rows = rows.where(F.col("run_id") == side.run)
@@ -98,8 +99,8 @@ def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column:
     return rows.select(column(key).cast("string").alias("id"), "entity_type", group.alias("group"), *_CELL)
 
 
-def _check_run(option: str, side: Side, marker: Mapping[str, Any]) -> None:
-    runs = marker.get("runs", {})
+def _check_run(option: str, side: Side, marker: Marker | None) -> None:
+    runs = marker.runs if marker else {}
     if side.run and runs and side.run not in runs:
         raise ConfigError(f"{option}-run {side.run}: not in {side.path}; runs there: {', '.join(runs)}")
 

@@ -13,7 +13,8 @@ from uniner_dist.completions.budget import gpu_hours
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import Shard
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import StorageError, join, list_names, read_json, write_json
+from uniner_dist.run.starts import read_starts
+from uniner_dist.storage.filesystem import StorageError, join, write_json
 
 #: Seconds between two writings of a start's counters.
 _ACCOUNT_S = 30.0
@@ -55,5 +56,4 @@ class Account:
 
 def read_attempts(run: Run) -> list[dict[str, Any]]:
     """Counters of every start so far, oldest first."""
-    names = sorted(list_names(run.layout.attempts), key=lambda name: float(name.removesuffix(".json")))
-    return [read_json(join(run.layout.attempts, name)) for name in names]
+    return [attempt.model_dump(mode="json") for attempt in read_starts(run.layout)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 
+from uniner_dist import model
 from uniner_dist.completions.engine import EngineSpec
 from uniner_dist.completions.replica import ReplicaSpec
 from uniner_dist.config.schema import Config
-from uniner_dist.model import identity as model
 from uniner_dist.run.run import Run
 from uniner_dist.storage import credentials
 
@@ -17,7 +17,7 @@ def replica_spec(run: Run) -> ReplicaSpec:
     """What the replicas of a run load."""
     config = run.config
     return ReplicaSpec(
-        engine=_engine_spec(config),
+        engine=_engine_spec(run),
         layout=run.layout,
         store=run.store,
         fingerprint=run.fingerprint,
@@ -28,10 +28,12 @@ def replica_spec(run: Run) -> ReplicaSpec:
     )
 
 
-def _engine_spec(config: Config) -> EngineSpec:
+def _engine_spec(run: Run) -> EngineSpec:
+    config = run.config
     return EngineSpec(
         kind=config.engine.kind,
         model=config.model,
+        model_identity=run.model_identity,
         scores=config.run.scores,
         gpus=config.pool.gpus_per_replica,
         max_model_len=model.context_length(config.model),
@@ -52,6 +54,8 @@ def replica_environment(config: Config) -> dict[str, str]:
     env = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if in_process else "1",
         "VLLM_NO_USAGE_STATS": "1",
+        # Code of whatever other packages are installed: none of it, unless the caller names it.
+        "VLLM_PLUGINS": os.environ.get("VLLM_PLUGINS", ""),
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),
         "TOKENIZERS_PARALLELISM": "false",

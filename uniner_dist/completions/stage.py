@@ -22,11 +22,10 @@ from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.snapshot import Observer, Snapshots, Totals
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import exists, remove, write_json
-from uniner_dist.storage.lease import Holder
+from uniner_dist.storage.filesystem import exists
+from uniner_dist.storage.lease import Lease
 from uniner_dist.storage.shards import (
     committed_shards,
-    reopen_unanswered,
     shards_with_known_answers,
     verified_shards,
 )
@@ -45,12 +44,12 @@ def open_pool(run: Run, should_stop: Callable[[], bool] = lambda: False) -> Iter
 
 
 def complete_prompts(
-    run: Run, pool: Pool, holder: Holder | None = None, observer: Observer | None = None
+    run: Run, pool: Pool, lease: Lease | None = None, observer: Observer | None = None
 ) -> dict[str, Any]:
     """Complete every shard that has no committed file yet.
 
     Args:
-        holder: of the run, so that work ends when another process takes it over.
+        lease: of the run, so that work ends when another process takes it over.
         observer: is shown states of the pool while it works, and the last one.
 
     Returns:
@@ -74,7 +73,7 @@ def complete_prompts(
     account.write(PoolSummary())
     spent = sum(attempt["gpu_hours"] for attempt in attempts)
     totals = Totals(total, done, len(manifest), len(committed), len(allowed), spent)
-    news = _News(Snapshots(totals, run.config), observer, PoolMetrics(run.id), account, holder)
+    news = _News(Snapshots(totals, run.config), observer, PoolMetrics(run.id), account, lease)
     pool.on_change = news.pass_on
     try:
         known = shards_with_known_answers(run.layout)
@@ -95,7 +94,7 @@ class _News:
     observer: Observer | None
     metrics: PoolMetrics
     account: Account
-    holder: Holder | None
+    lease: Lease | None
 
     def pass_on(self, pool: Pool) -> None:
         """What is due.
@@ -108,13 +107,13 @@ class _News:
         if self.metrics.due():
             self._measure(pool)
         self.account.keep(pool.summary)
-        if self.holder is not None and self.holder.lost:
-            self.holder.check()
+        if self.lease is not None and self.lease.lost:
+            self.lease.check()
 
     def finish(self, pool: Pool) -> dict[str, Any]:
         """The last of it; returns the start's counters."""
         attempt = self.account.values(pool.summary)
-        if self.holder is None or not self.holder.lost:
+        if self.lease is None or not self.lease.lost:
             self.account.write(pool.summary)
         if self.observer is not None:
             self.observer.show(self._state(pool), final=True)
@@ -153,15 +152,3 @@ def is_complete(run: Run) -> bool:
     if not exists(run.layout.shards):
         return False
     return {shard.name for shard in read_manifest(run)} <= committed_shards(run.layout)
-
-
-def reopen(run: Run) -> int:
-    """Make prompts without an answer (refused, or killers) open again; returns the number of their shards.
-
-    From here to the end of the retry `layout.retry` stands: whoever finds it goes on instead of beginning anew.
-    """
-    write_json(run.layout.retry, {"begun": time.time()})
-    reopened = len(reopen_unanswered(run.layout, (shard.name for shard in read_manifest(run))))
-    if not reopened:
-        remove(run.layout.retry)
-    return reopened

@@ -15,7 +15,10 @@ class ModelConfig(Section):
 
     name: str = Field("demo", description='"demo", a Hugging Face name, a local folder, or a folder on any fsspec path')
     revision: str | None = Field(None, description="commit or tag of a Hugging Face model; pin it in production")
-    template: str = Field("ie_as_qa", description="prompt template by name")
+    template: str = Field(
+        "ie_as_qa",
+        description="prompt template by name: ie_as_qa, or the training forms ie_as_qa_train[_blanks|_wording]",
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="precision of weights")
     quantization: str | None = Field(None, description="vLLM's name of a quantization, such as fp8")
     max_model_len: int = Field(2048, ge=64, description="context of the model in tokens")

@@ -16,6 +16,9 @@ class CorpusConfig(Section):
     id_column: str = Field("doc_id", min_length=1, description="unique id of a document (string or integer)")
     text_column: str = Field("text", min_length=1, description="the text")
     keep_columns: Names = Field((), description="further columns carried through to the annotations")
+    binary_text: bool = Field(
+        False, description="read columns of bytes as UTF-8 text: Impala and some Hive tables store all strings so"
+    )
 
 
 class OutputConfig(Section):
@@ -32,6 +35,11 @@ class OutputConfig(Section):
         description="rows of documents that the corpus no longer has: corpus removes those that earlier runs over the "
         "same corpus path published, keep removes none, all leaves this corpus alone in the output",
     )
+    other_types: Literal["keep", "remove"] = Field(
+        "keep",
+        description="rows of the corpus's documents with types that the run does not ask: keep leaves those of an "
+        "unchanged text, remove leaves none; those of an edited text go in any case",
+    )
 
 
 class PromptsConfig(Section):
@@ -45,7 +53,8 @@ class PromptsConfig(Section):
         512,
         ge=64,
         description="texts that do not fit the context are split into passages of at most this many of their tokens: "
-        "the model was trained on short ones, and an answer has room for some dozens of mentions only",
+        "training cut conversations at 1,024 tokens, the authors' command refuses texts above 512, and an answer has "
+        "room for some dozens of mentions only",
     )
     overlap_tokens: int = Field(64, ge=0, description="tokens shared by neighbouring passages of a long document")
 

@@ -1,48 +1,67 @@
-"""How the configuration tree is filled.
+"""How the configuration tree is filled: files, variables of the environment, `key=value` overrides, options.
 
-Enters: a YAML file of `conf/`, `key=value` overrides and command-line options. Leaves: a frozen `Config`, or one
-`ConfigError` that lists every problem. Never touches Spark, Ray, a GPU or storage (see `pipeline.preflight`).
+Each is laid over the ones before. Leaves a frozen `Config`, or one `ConfigError` that lists every problem. Never
+touches Spark, Ray, a GPU or the data (see `pipeline.preflight`).
 """
 
 from __future__ import annotations
 
-import difflib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from uniner_dist.config.explaining import explain
 from uniner_dist.config.schema import Config
+from uniner_dist.config.schemes import check_scheme
 from uniner_dist.config.yaml_words import load_yaml, settle
 from uniner_dist.errors import ConfigError
 
+#: Stands for corpus, output and types where a command needs other sections only.
+UNSAID: Final = "unsaid"
+#: Variables such as UNINER_DIST_POOL__REPLICAS=4 set pool.replicas, and UNINER_DIST_WORKDIR sets workdir.
+_PREFIX: Final = "UNINER_DIST_"
+_TOP_LEVEL: Final = ("TYPES", "WORKDIR", "STORE")
 
-def load_config(
-    file: str | Path | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
-) -> Config:
-    """Read a YAML file, lay dotted `key=value` overrides and then options over it, and validate the whole.
+Files = str | Path | Sequence[str | Path] | None
+
+
+def load_config(files: Files, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Config:
+    """Lay YAML files, variables of the environment, dotted `key=value` overrides and options over each other.
 
     Args:
-        file: YAML of the tree, or None for the defaults alone.
+        files: YAML of the tree; of several the later ones win, key by key. None for the defaults alone.
         overrides: such as `"pool.replicas=2"`; the value is read as YAML.
         options: dotted key → value, from the command line; None values are left out.
 
     Raises:
         ConfigError: naming every problem at once.
     """
-    tree = _read_yaml(file) if file else {}
+    return _load({}, files, overrides, options)
+
+
+def load_sections(files: Files, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Config:
+    """`load_config` for commands that open no run: corpus, output and types may be missing, and are `UNSAID` then."""
+    beneath: dict[str, Any] = {"corpus": {"path": UNSAID}, "output": {"path": UNSAID}, "types": UNSAID}
+    return _load(beneath, files, overrides, options)
+
+
+def _load(tree: dict[str, Any], files: Files, overrides: Sequence[str], options: Mapping[str, Any] | None) -> Config:
+    for file in [files] if isinstance(files, str | Path) else files or ():
+        tree = _merged(tree, _read_yaml(file))
     problems: list[str] = []
+    for name, value in sorted(os.environ.items()):
+        if key := _key_of(name):
+            _put_yaml(tree, key, value, f"{name}={value}", problems)
     for override in overrides:
         key, sign, value = override.partition("=")
-        if not sign:
+        if sign:
+            _put_yaml(tree, key.strip(), value, f"--set {override}", problems)
+        else:
             problems.append(f"--set {override}: write key=value, such as pool.replicas=2")
-            continue
-        try:
-            _put(tree, key.strip(), load_yaml(value))
-        except yaml.YAMLError as error:
-            problems.append(f"--set {override}: the value is not YAML ({' '.join(str(error).split())})")
     for key, value in (options or {}).items():
         if value is not None:
             _put(tree, key, value)
@@ -60,13 +79,14 @@ def validate_tree(tree: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(settle(tree, Config))
     except ValidationError as error:
-        raise ConfigError([_explain(item, Config) for item in error.errors()]) from None
+        raise ConfigError(explain(error, Config)) from None
 
 
 def _read_yaml(file: str | Path) -> dict[str, Any]:
     import fsspec
 
     try:
+        check_scheme(str(file))
         with fsspec.open(str(file), "r", encoding="utf-8") as stream:
             tree = load_yaml(stream)
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -78,6 +98,31 @@ def _read_yaml(file: str | Path) -> dict[str, Any]:
     return tree
 
 
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings laid over each other; `types` is one value, which the later file replaces."""
+    merged = dict(below)
+    for key, value in above.items():
+        before = merged.get(key)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping) and key != "types"
+        merged[key] = _merged(before, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _key_of(variable: str) -> str | None:
+    """The dotted key that a variable of the environment sets; None for all others, also of ours."""
+    if not variable.startswith(_PREFIX):
+        return None
+    name = variable.removeprefix(_PREFIX)
+    return name.lower().replace("__", ".") if "__" in name or name in _TOP_LEVEL else None
+
+
+def _put_yaml(tree: dict[str, Any], key: str, value: str, shown: str, problems: list[str]) -> None:
+    try:
+        _put(tree, key, load_yaml(value))
+    except yaml.YAMLError as error:
+        problems.append(f"{shown}: the value is not YAML ({' '.join(str(error).split())})")
+
+
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     """Set `tree["a"]["b"] = value` for `"a.b"`, making the mappings in between."""
     *parents, last = dotted.split(".")
@@ -86,37 +131,3 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
         tree[parent] = dict(below) if isinstance(below, Mapping) else {}
         tree = tree[parent]
     tree[last] = value
-
-
-_HINTS = {
-    "corpus": " (--corpus …)",
-    "corpus.path": " (--corpus …)",
-    "output": " (--output …)",
-    "output.path": " (--output …)",
-    "types": " (--types person,location)",
-}
-
-
-def _explain(item: Any, root: type[BaseModel]) -> str:
-    """One sentence for one pydantic error, with the nearest known key for an unknown one."""
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "missing":
-        return f"{where}: is required{_HINTS.get(where, '')}"
-    if item["type"] == "extra_forbidden":
-        known = _known_keys(root, item["loc"][:-1])
-        near = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-        return f"{where}: unknown option; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
-    message = item["msg"].removeprefix("Value error, ")
-    if not where:
-        return str(message)
-    return f"{where}: {message}" + ("" if item["type"] == "value_error" else f" (got {item['input']!r})")
-
-
-def _known_keys(model: type[BaseModel], path: Sequence[Any]) -> list[str]:
-    for part in path:
-        field = model.model_fields.get(str(part))
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)

@@ -41,6 +41,10 @@ class AnswerDecoder:
         texts = self.texts([[token] for token in tokens])
         return [token for token, text in zip(tokens, texts, strict=True) if official_items(text.strip()) == []]
 
+    def is_empty_list(self, token_ids: Sequence[int]) -> bool:
+        """Whether an answer names nothing: an empty list, maybe behind white space."""
+        return official_items(self.texts([token_ids])[0].strip()) == []
+
     def token_texts(self, token_ids: Sequence[int]) -> list[str]:
         """What each token adds to the text; joined they are the answer. Special tokens add the empty string.
 

@@ -16,6 +16,15 @@ def passage_id(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+#: Hex digits of a text's digest: enough to tell an edited text from the one that was annotated.
+TEXT_DIGITS = 16
+
+
+def text_digest(text: str) -> str:
+    """First 64 bits of the SHA-256 of a text's UTF-8, as 16 hex digits: how the text's passage id begins."""
+    return passage_id(text)[:TEXT_DIGITS]
+
+
 def digest(value: Mapping[str, Any], digits: int = 16) -> str:
     """Hash of a JSON-like value, independent of key order."""
     canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+from bisect import bisect_left
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -15,6 +16,7 @@ from operator import add
 from typing import Final, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from uniner_dist.core.parse import official_items
 
@@ -132,22 +134,50 @@ def strict_span_counts(predicted: Iterable[Span], gold: Iterable[Span]) -> Count
 def relaxed_span_counts(predicted: Iterable[Span], gold: Iterable[Span]) -> Counts:
     """Counts where a span is correct if it overlaps a gold span, each gold span serving one predicted span.
 
-    Pairs are made from left to right: of two spans that do not overlap, the one that ends first is passed over.
-    Repeats count once. A span without length overlaps nothing.
+    As many pairs are made as can be made: a maximum matching (augmenting paths, Berge 1957), so that the order of spans
+    and their nesting make no difference. Repeats count once. A span without length overlaps nothing.
     """
     found, expected = sorted(set(predicted)), sorted(set(gold))
-    correct = first = second = 0
-    while first < len(found) and second < len(expected):
-        (start, end), (gold_start, gold_end) = found[first], expected[second]
-        if max(start, gold_start) < min(end, gold_end):
-            correct += 1
-            first += 1
-            second += 1
-        elif (end, start) <= (gold_end, gold_start):
-            first += 1
-        else:
-            second += 1
+    touched = _overlaps(found, expected)
+    owner: dict[int, int] = {}
+    correct = sum(_augment(one, touched, owner) for one in range(len(found)) if touched[one])
     return Counts(correct, len(found), len(expected))
+
+
+def _overlaps(found: Sequence[Span], expected: Sequence[Span]) -> list[list[int]]:
+    """For each span the numbers of the gold spans that it overlaps; both in ascending order."""
+    longest = max((end - start for start, end in expected), default=0)
+    starts = [start for start, _ in expected]
+    return [
+        [
+            number
+            for number in range(bisect_left(starts, start - longest), bisect_left(starts, end))
+            if max(start, starts[number]) < min(end, expected[number][1])
+        ]
+        for start, end in found
+    ]
+
+
+def _augment(first: int, touched: Sequence[Sequence[int]], owner: dict[int, int]) -> bool:
+    """Find a gold span for one more predicted span, others giving way to further ones; without recursion."""
+    seen: set[int] = set()
+    path: list[tuple[int, int]] = []
+    waiting = [(first, iter(touched[first]))]
+    while waiting:
+        one, candidates = waiting[-1]
+        number = next((candidate for candidate in candidates if candidate not in seen), None)
+        if number is None:
+            waiting.pop()
+            if path:
+                path.pop()
+            continue
+        seen.add(number)
+        path.append((one, number))
+        if number not in owner:
+            owner.update({gold: span for span, gold in path})
+            return True
+        waiting.append((owner[number], iter(touched[owner[number]])))
+    return False
 
 
 def group_counts(rows: Iterable[tuple[K, Counts]]) -> dict[K, Counts]:
@@ -158,7 +188,7 @@ def group_counts(rows: Iterable[tuple[K, Counts]]) -> dict[K, Counts]:
     return groups
 
 
-def macro_f1(groups: Mapping[Hashable, Counts]) -> float:
+def macro_f1(groups: Mapping[K, Counts]) -> float:
     """The mean F1 of the groups; 0 of none."""
     return sum(counts.f1 for counts in groups.values()) / len(groups) if groups else 0.0
 
@@ -179,17 +209,42 @@ def bootstrap_intervals(
     Returns:
         (low, high) by name; (0.0, 0.0) for no documents.
     """
+    return bootstrap_table(
+        np.array([(one.correct, one.predicted, one.gold) for one in documents], dtype=np.int64).reshape(-1, 3),
+        samples=samples,
+        confidence=confidence,
+        seed=seed,
+    )
+
+
+def bootstrap_table(
+    documents: npt.NDArray[np.int64], *, samples: int = 1000, confidence: float = 0.95, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """`bootstrap_intervals` of a table; shape: documents × (correct, predicted, gold).
+
+    Documents with the same counts are interchangeable, so how often each kind of them is drawn is drawn at once, from a
+    multinomial distribution: the time does not grow with the number of documents.
+    """
     names = ("precision", "recall", "f1")
-    if not documents:
+    if not len(documents):
         return dict.fromkeys(names, (0.0, 0.0))
-    table = np.array([(one.correct, one.predicted, one.gold) for one in documents], dtype=np.float64)
+    kinds, numbers = _kinds(documents)
     generator = np.random.default_rng(seed)
-    drawn = np.empty((samples, 3))
-    for sample in range(samples):
-        drawn[sample] = np.bincount(generator.integers(0, len(table), len(table)), minlength=len(table)) @ table
+    drawn = generator.multinomial(len(documents), numbers / len(documents), size=samples) @ kinds.astype(np.float64)
     precision = drawn[:, 0] / (drawn[:, 1] + EPSILON)
     recall = drawn[:, 0] / (drawn[:, 2] + EPSILON)
     f1 = 2 * precision * recall / (precision + recall + EPSILON)
     tail = (1 - confidence) / 2
     intervals = (np.quantile(values, (tail, 1 - tail)) for values in (precision, recall, f1))
     return {name: (float(low), float(high)) for name, (low, high) in zip(names, intervals, strict=True)}
+
+
+def _kinds(documents: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The distinct rows of a table and how often each occurs."""
+    widths = documents.max(axis=0) + 1
+    if float(widths[0]) * float(widths[1]) * float(widths[2]) < 2**62:
+        keys = (documents[:, 0] * widths[1] + documents[:, 1]) * widths[2] + documents[:, 2]
+        _, first, numbers = np.unique(keys, return_index=True, return_counts=True)
+        return documents[first], numbers
+    kinds, numbers = np.unique(documents, axis=0, return_counts=True)
+    return kinds, numbers

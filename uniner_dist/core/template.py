@@ -15,6 +15,9 @@ from uniner_dist.errors import ConfigError
 #: The end-of-turn token as it is spelled in the prompt.
 END_OF_TURN = "</s>"
 
+#: What begins a prompt, as Llama's tokenizers spell it.
+BOS = "<s>"
+
 #: Name of the template every released UniNER checkpoint documents.
 DEFAULT_TEMPLATE = "ie_as_qa"
 
@@ -50,18 +53,40 @@ class Template:
         return self.prefix(text) + END_OF_TURN + self.suffix(entity_type)
 
 
+_SYSTEM = "A virtual assistant answers questions from a user based on the provided "
+
+
+def _template(name: str, noun: str = "text", blank: str = "") -> Template:
+    """A form of `ie_as_qa`.
+
+    Args:
+        noun: what the first sentence calls the text.
+        blank: what stands behind each `ASSISTANT:` beside the form of inference.
+    """
+    return Template(
+        name=name,
+        before_text=f"{_SYSTEM}{noun}. USER: Text: ",
+        after_text=f" ASSISTANT: {blank}I've read this text.",
+        before_type="USER: What describes ",
+        after_type=f" in the text? ASSISTANT:{blank}",
+    )
+
+
 #: Every template by name. `ie_as_qa` is the conversation template of the authors' repository
-#: (github.com/universal-ner/universal-ner, `src/conversation.py` and `src/serve/hf.py`). The paper (arXiv:2308.03279)
-#: also sketches a form with the data set's name before the text for its supervised runs; no published code or data
-#: fixes its exact bytes, so it is not offered here. A checkpoint with another prompt gets another entry.
+#: (github.com/universal-ner/universal-ner, `src/conversation.py` and `src/serve/hf.py`), which their inference and
+#: evaluation use. Their training differs in two ways (`src/train/fastchat/train/train.py` tokenises `ASSISTANT: ` by
+#: itself, so that a lone blank stands behind it; `src/train/fastchat/conversation.py` says "paragraph"): each is a
+#: choice by itself, and `ie_as_qa_train` is both. The paper (arXiv:2308.03279) also sketches a form with the data set's
+#: name before the text for its supervised runs; no published code or data fixes its exact bytes, so it is not offered
+#: here. A checkpoint with another prompt gets another entry.
 TEMPLATES: Mapping[str, Template] = MappingProxyType(
     {
-        DEFAULT_TEMPLATE: Template(
-            name=DEFAULT_TEMPLATE,
-            before_text="A virtual assistant answers questions from a user based on the provided text. USER: Text: ",
-            after_text=" ASSISTANT: I've read this text.",
-            before_type="USER: What describes ",
-            after_type=" in the text? ASSISTANT:",
+        template.name: template
+        for template in (
+            _template(DEFAULT_TEMPLATE),
+            _template("ie_as_qa_train", noun="paragraph", blank=" "),
+            _template("ie_as_qa_train_blanks", blank=" "),
+            _template("ie_as_qa_train_wording", noun="paragraph"),
         )
     }
 )

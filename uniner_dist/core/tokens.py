@@ -15,14 +15,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from uniner_dist.core.template import END_OF_TURN, Template
+from uniner_dist.core.template import BOS, END_OF_TURN, Template
 from uniner_dist.core.words import WordSpans, whole_spans
 from uniner_dist.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from tokenizers import Tokenizer
+    from tokenizers import AddedToken, Tokenizer
 
 #: (text, entity type) pairs the start-up check tries: scripts, white space, punctuation, and borders of every kind.
 SAMPLES: Final[tuple[tuple[str, str], ...]] = (
@@ -46,7 +46,8 @@ class PromptTokenizer:
         prefix_overhead: tokens of the prefix of an empty text.
         assembled: True if `prefix_ids(text) + suffix_ids(type)` is what tokenising the whole prompt gives, with the
             `</s>` between the turns as the end-of-turn id. False: use `prompt_ids`, which tokenises whole prompts.
-        reason: a warning in words if the original tokenizer makes something else of a prompt string; else None.
+        reason: a warning in words if the original tokenizer makes something else of a prompt string, or puts no BOS
+            first; else None.
     """
 
     def __init__(self, plain: Tokenizer, marked: _MarkedTokenizer, original: Tokenizer, template: Template) -> None:
@@ -64,7 +65,8 @@ class PromptTokenizer:
             self.prefix_ids([text])[0] + self.suffix_ids(entity_type) == self._whole_ids(text, entity_type)
             for text, entity_type in SAMPLES
         )
-        self.reason = self.verify()
+        reasons = [self.verify(), _without_bos(original, self._leading)]
+        self.reason = "; ".join(reason for reason in reasons if reason) or None
 
     @classmethod
     def from_json(cls, tokenizer_json: str, template: Template, eos_token: str = END_OF_TURN) -> PromptTokenizer:
@@ -78,10 +80,11 @@ class PromptTokenizer:
         eos_id = original.token_to_id(eos_token)
         if eos_id is None:
             raise ConfigError(f"the tokenizer has no token {eos_token!r}, which ends a turn of the prompt")
-        plain_json = _with_special(tokenizer_json, eos_token)
-        plain = _load(plain_json)
+        token = original.get_added_tokens_decoder().get(eos_id)
+        plain_json = tokenizer_json if token is None or token.special else _with_special(tokenizer_json, eos_token)
+        plain = original if plain_json is tokenizer_json else _load(plain_json)  # a load takes 0.1 s
         plain.encode_special_tokens = True
-        return cls(plain, _MarkedTokenizer(plain_json, eos_token, eos_id), original, template)
+        return cls(plain, _MarkedTokenizer(plain_json, token, eos_id), original, template)
 
     def prefix_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of everything before the `</s>`, one list per text, with whatever the tokenizer puts first (BOS).
@@ -136,8 +139,16 @@ class PromptTokenizer:
             (text, entity_type)
             for text, entity_type in samples
             if self.prefix_ids([text])[0] + self.suffix_ids(entity_type)
-            != self._original.encode(self._template.prompt(text, entity_type)).ids
+            != self._as_string(self._template.prompt(text, entity_type))
         ]
+
+    def _as_string(self, prompt: str) -> list[int]:
+        """What the tokenizer makes of a string by itself, special tokens opened."""
+        keeps_text = self._original.encode_special_tokens
+        self._original.encode_special_tokens = False
+        ids = list(self._original.encode(prompt).ids)
+        self._original.encode_special_tokens = keeps_text
+        return ids
 
     def verify(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> str | None:
         """The start-up check: None if assembled ids are exact for every sample, else the reason, in words."""
@@ -190,12 +201,11 @@ class _MarkedTokenizer:
     flags keep even the real token from being recognised between the turns, the marker goes without them.
     """
 
-    def __init__(self, tokenizer_json: str, eos_token: str, eos_id: int) -> None:
+    def __init__(self, tokenizer_json: str, token: AddedToken | None, eos_id: int) -> None:
         self._json = tokenizer_json
         self._flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-        for token in json.loads(tokenizer_json).get("added_tokens") or []:
-            if token["content"] == eos_token:
-                self._flags = {flag: bool(token[flag]) for flag in self._flags}
+        if token is not None:
+            self._flags = {flag: bool(getattr(token, flag)) for flag in self._flags}
         self.eos_id = eos_id
         self._renew()
         if self._marker_id not in self._ids("text.", "USER"):
@@ -254,9 +264,16 @@ def _special_ids(tokenizer: Tokenizer) -> dict[int, str]:
 
     The unknown token is the one special id that plain text may well produce.
     """
-    unknown = json.loads(tokenizer.to_str())["model"].get("unk_token")
+    unknown = getattr(tokenizer.model, "unk_token", None)
     specials = tokenizer.get_added_tokens_decoder()
     return {number: token.content for number, token in specials.items() if token.special and token.content != unknown}
+
+
+def _without_bos(tokenizer: Tokenizer, leading: Sequence[int]) -> str | None:
+    """A warning where a tokenizer has a BOS token and puts it before no prompt; mostly a setting, seldom on purpose."""
+    if leading or tokenizer.token_to_id(BOS) is None:
+        return None
+    return f"the tokenizer puts no BOS token {BOS} before a prompt (add_bos_token is false?), so none is sent"
 
 
 def _leading_ids(tokenizer: Tokenizer) -> list[int]:

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from uniner_dist.config.loading import load_config
+from uniner_dist.config.loading import Files, load_config
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.importing import write_gold
 from uniner_dist.evaluation.measure import evaluate
 from uniner_dist.evaluation.show import interval, new_table
+from uniner_dist.formats.kinds import format_of_name, is_file
 from uniner_dist.formats.sources import read_source, source_format
 from uniner_dist.storage.filesystem import absolute, exists, join, list_names, write_json
 
@@ -57,7 +58,7 @@ def run_benchmark(
     output: str,
     *,
     model: str | None = None,
-    config: str | None = None,
+    config: Files = None,
     overrides: Sequence[str] = (),
     annotate: Annotate,
     say: Callable[[str], None] = print,
@@ -107,7 +108,12 @@ def find_datasets(data: str, output: str) -> list[Dataset]:
         raise ConfigError(
             f"--data {data}: expected .json or CoNLL files, or folders `corpus` and `gold` with Parquet files"
         )
-    return [_imported(join(data, name), kind, output) for name in list_names(data) if source_format(join(data, name))]
+    paths = [join(data, name) for name in list_names(data)]
+    return [
+        _imported(path, kind, output)
+        for path in paths
+        if format_of_name(path) == kind or (not is_file(path) and source_format(path))
+    ]
 
 
 def published_f1(name: str) -> tuple[float, float] | None:
@@ -156,7 +162,7 @@ def _parquet_datasets(data: str) -> list[Dataset]:
 
 
 def _parquet_dataset(name: str, corpus: str, gold: str) -> Dataset:
-    return Dataset(name, corpus, gold, tuple(read_gold(gold).types))
+    return Dataset(name, corpus, gold, tuple(read_gold(gold).types_there()))
 
 
 def _imported(source: str, kind: str, output: str) -> Dataset:
@@ -166,7 +172,7 @@ def _imported(source: str, kind: str, output: str) -> Dataset:
     return _parquet_dataset(name, corpus, gold)
 
 
-def _config(dataset: Dataset, output: str, model: str | None, config: str | None, overrides: Sequence[str]) -> Config:
+def _config(dataset: Dataset, output: str, model: str | None, config: Files, overrides: Sequence[str]) -> Config:
     options = {
         "corpus.path": dataset.corpus,
         "corpus.id_column": "doc_id",

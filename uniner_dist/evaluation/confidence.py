@@ -11,12 +11,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+Values = npt.NDArray[Any]
+Flags = npt.NDArray[np.bool_]
+
 #: Most points of a curve that are kept: enough for a picture, little enough for a JSON file.
 _CURVE_POINTS: Final = 100
 _BINS: Final = 10
 
 
-def rank_auc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
+def rank_auc(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> float | None:
     """Chance that a right answer has a higher confidence than a wrong one, ties counting half.
 
     This is the area under the ROC curve, computed as the Mann-Whitney U statistic over mean ranks. None if all are
@@ -34,7 +37,9 @@ def rank_auc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
     return (rank_sum - positive * (positive + 1) / 2) / (positive * negative)
 
 
-def auc_within_groups(scores: Sequence[float], right: Sequence[bool], groups: Sequence[str]) -> float | None:
+def auc_within_groups(
+    scores: Sequence[float] | Values, right: Sequence[bool] | Flags, groups: Sequence[Any] | Values
+) -> float | None:
     """`rank_auc` over those pairs of a right and a wrong answer that are of the same group; None if there is none.
 
     Pooled over entity types, a type that is often wrong and always sure hides the order within the others. This asks
@@ -44,12 +49,12 @@ def auc_within_groups(scores: Sequence[float], right: Sequence[bool], groups: Se
     for values, verdicts in _by_group(scores, right, groups).values():
         auc = rank_auc(values, verdicts)
         if auc is not None:
-            weight = sum(verdicts) * (len(verdicts) - sum(verdicts))
+            weight = int(verdicts.sum()) * int((~verdicts).sum())
             won, pairs = won + auc * weight, pairs + weight
     return won / pairs if pairs else None
 
 
-def precision_coverage(scores: Sequence[float], right: Sequence[bool]) -> list[dict[str, float]]:
+def precision_coverage(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[dict[str, float]]:
     """What is left, and how much of it is right, when only confidences of at least `threshold` are kept.
 
     Returns:
@@ -72,7 +77,7 @@ def precision_coverage(scores: Sequence[float], right: Sequence[bool]) -> list[d
     ]
 
 
-def reliability(scores: Sequence[float], right: Sequence[bool]) -> list[dict[str, float]]:
+def reliability(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[dict[str, float]]:
     """Mean confidence and share of right answers in ten equally wide bins of confidence; empty bins are left out."""
     values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
     bins: npt.NDArray[np.int64] = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
@@ -89,14 +94,16 @@ def reliability(scores: Sequence[float], right: Sequence[bool]) -> list[dict[str
     ]
 
 
-def summarise_confidence(scores: Sequence[float], right: Sequence[bool], types: Sequence[str]) -> dict[str, Any] | None:
+def summarise_confidence(
+    scores: Sequence[float] | Values, right: Sequence[bool] | Flags, types: Sequence[Any] | Values
+) -> dict[str, Any] | None:
     """One kind of answer, each with its confidence, its verdict and its entity type; None when there is none.
 
     Returns:
         `n`, `right` (share), `auc`, `auc_within_types`, `curve`, `reliability`, and `by_type`: entity type → `n`,
         `right` and `auc`.
     """
-    if not scores:
+    if not len(scores):
         return None
     return {
         **_ranking(scores, right),
@@ -108,16 +115,16 @@ def summarise_confidence(scores: Sequence[float], right: Sequence[bool], types: 
 
 
 def _by_group(
-    scores: Sequence[float], right: Sequence[bool], groups: Sequence[str]
-) -> dict[str, tuple[list[float], list[bool]]]:
+    scores: Sequence[float] | Values, right: Sequence[bool] | Flags, groups: Sequence[Any] | Values
+) -> dict[Any, tuple[Values, Flags]]:
     """Confidences and verdicts of each group, in order of first appearance."""
-    found: dict[str, tuple[list[float], list[bool]]] = {}
-    for score, verdict, group in zip(scores, right, groups, strict=True):
-        values, verdicts = found.setdefault(group, ([], []))
-        values.append(score)
-        verdicts.append(verdict)
-    return found
+    values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=bool)
+    names, first, inverse = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
+    order = np.argsort(inverse, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(inverse, minlength=len(names)))[:-1])
+    return {names[at].item(): (values[parts[at]], verdicts[parts[at]]) for at in np.argsort(first)}
 
 
-def _ranking(scores: Sequence[float], right: Sequence[bool]) -> dict[str, Any]:
-    return {"n": len(scores), "right": sum(right) / len(right), "auc": rank_auc(scores, right)}
+def _ranking(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> dict[str, Any]:
+    verdicts = np.asarray(right, dtype=bool)
+    return {"n": len(scores), "right": float(verdicts.mean()), "auc": rank_auc(scores, verdicts)}

@@ -1,130 +1,192 @@
 """The worst errors: which documents, types and mentions go wrong most.
 
-Pairs with what was answered and what is gold enter, ranked lists leave. Mentions are compared as the authors' metric
-compares them. Pure; no I/O.
+Gold mentions that were not answered and answered ones that are not gold, as columns of numbers, become ranked lists.
+Mentions are compared as the authors' metric compares them. Pure; no I/O.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from uniner_dist.evaluation.gold import Gold
+from uniner_dist.evaluation.vocabulary import Numbers
 
 #: Length of every list of worst things.
 WORST: Final = 20
 #: Most frequent mentions listed for a type.
 _FREQUENT: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class PairError:
-    """What is wrong with one answer: `missed` gold mentions, and `spurious` ones with the types whose gold has them."""
-
-    doc_id: str
-    entity_type: str
-    outcome: str
-    missed: tuple[str, ...]
-    spurious: tuple[tuple[str, tuple[str, ...]], ...]
-
-    @property
-    def errors(self) -> int:
-        """Number of wrong mentions."""
-        return len(self.missed) + len(self.spurious)
+_NORMAL: Final = 0xFFFFFFFF
 
 
 @dataclass
-class _TypeErrors:
-    missed: Counter[str] = field(default_factory=Counter)
-    spurious: Counter[str] = field(default_factory=Counter)
+class Spurious:
+    """Answered mentions that are not gold: pair, number of the normalised mention, and of the mention as written."""
+
+    pairs: list[Numbers] = field(default_factory=list)
+    normals: list[Numbers] = field(default_factory=list)
+    written: list[Numbers] = field(default_factory=list)
+
+    def add(self, pair: Numbers, normal: Numbers, written: Numbers) -> None:
+        """Take note of some, those of one pair in the order in which they were answered."""
+        if len(pair):
+            for kept, column in zip((self.pairs, self.normals, self.written), (pair, normal, written), strict=True):
+                kept.append(column.astype(np.int32))
+
+    def columns(self) -> tuple[Numbers, Numbers, Numbers]:
+        """All of them, by pair."""
+        if not self.pairs:
+            return (np.empty(0, np.int64),) * 3
+        pair, normal, written = (np.concatenate(one) for one in (self.pairs, self.normals, self.written))
+        order = np.argsort(pair, kind="stable")
+        return pair[order].astype(np.int64), normal[order].astype(np.int64), written[order].astype(np.int64)
 
 
-class ErrorList:
-    """Errors so far; keeps the worst pairs, and counts per document, type and pair of types."""
+def worst_errors(
+    gold: Gold,
+    keys: Numbers,
+    place: Numbers,
+    hit: npt.NDArray[np.bool_],
+    spurious: Spurious,
+    outcome_of: Callable[[int], str],
+) -> dict[str, Any]:
+    """`pairs`, `documents`, `types` and `confusions`, each with the worst first; equal ones in the gold's order.
 
-    def __init__(self) -> None:
-        self._pairs: list[tuple[int, int, PairError]] = []
-        self._documents: Counter[str] = Counter()
-        self._types: dict[str, _TypeErrors] = defaultdict(_TypeErrors)
-        self._confusions: Counter[tuple[str, str]] = Counter()
-        self._examples: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        self._seen = 0
+    Args:
+        keys: of gold mentions, pair and normalised mention in one number, ascending.
+        place: of each, where it is in the gold.
+        hit: whether it was answered.
+        outcome_of: outcome of a pair.
+    """
+    missed = np.flatnonzero(~hit)
+    missed = missed[np.lexsort((place[missed], keys[missed] >> 32))]
+    missed_pair, missed_text = keys[missed] >> 32, gold.mention[place[missed]].astype(np.int64)
+    wrong_pair, wrong_normal, wrong_text = spurious.columns()
+    errors = np.bincount(missed_pair, minlength=gold.pairs) + np.bincount(wrong_pair, minlength=gold.pairs)
+    others = _OtherTypes(gold, keys)
+    return {
+        "pairs": list(
+            _pairs(gold, errors, (missed_pair, missed_text), (wrong_pair, wrong_normal, wrong_text), others, outcome_of)
+        ),
+        "documents": [
+            {"doc_id": gold.documents.strings[number], "errors": count}
+            for number, count in _top(np.bincount(gold.document, weights=errors).astype(np.int64), WORST)
+        ],
+        "types": _types(gold, missed_pair, missed_text, wrong_pair, wrong_text),
+        "confusions": _confusions(gold, wrong_pair, wrong_normal, wrong_text, others),
+    }
 
-    def add(self, error: PairError) -> None:
-        """Take note of one pair; one without errors is passed over."""
-        if not error.errors:
-            return
-        self._seen += 1
-        heapq.heappush(self._pairs, (error.errors, -self._seen, error))  # of equals the first stays
-        if len(self._pairs) > WORST:
-            heapq.heappop(self._pairs)
-        self._documents[error.doc_id] += error.errors
-        self._types[error.entity_type].missed.update(error.missed)
-        for mention, gold_types in error.spurious:
-            self._types[error.entity_type].spurious[mention] += 1
-            for gold_type in gold_types:
-                self._confusions[error.entity_type, gold_type] += 1
-                self._examples[error.entity_type, gold_type][mention] += 1
 
-    def summary(self) -> dict[str, Any]:
-        """`pairs`, `documents`, `types` and `confusions`, each with the worst first."""
-        ranked = sorted(self._pairs, key=lambda item: (-item[0], -item[1]))
-        by_type = sorted(self._types.items(), key=lambda item: -(item[1].missed.total() + item[1].spurious.total()))
-        return {
-            "pairs": [_as_mapping(error) for _, _, error in ranked],
-            "documents": [{"doc_id": name, "errors": n} for name, n in self._documents.most_common(WORST)],
-            "types": [
-                {
-                    "entity_type": name,
-                    "missed": errors.missed.total(),
-                    "spurious": errors.spurious.total(),
-                    "often_missed": _frequent(errors.missed),
-                    "often_spurious": _frequent(errors.spurious),
-                }
-                for name, errors in by_type
-            ],
-            "confusions": [
-                {"answered": answered, "gold": gold, "n": n, "examples": _frequent(self._examples[answered, gold])}
-                for (answered, gold), n in self._confusions.most_common(WORST)
+class _OtherTypes:
+    """Which entity types of a document have a mention in their gold."""
+
+    def __init__(self, gold: Gold, keys: Numbers) -> None:
+        pair = keys >> 32
+        named = gold.document[pair].astype(np.int64) << 32 | (keys & _NORMAL)
+        order = np.argsort(named, kind="stable")
+        self._named, self._types = named[order], gold.type[pair][order]
+        self._gold = gold
+
+    def ranges(self, pair: Numbers, normal: Numbers) -> tuple[Numbers, Numbers]:
+        """For each mention of a pair, where the types that have it begin and end."""
+        wanted = self._gold.document[pair].astype(np.int64) << 32 | normal
+        return np.searchsorted(self._named, wanted), np.searchsorted(self._named, wanted, side="right")
+
+    def types(self, at: Any) -> npt.NDArray[np.int32]:
+        """Numbers of the types at some places."""
+        found: npt.NDArray[np.int32] = self._types[at]
+        return found
+
+
+def _pairs(
+    gold: Gold,
+    errors: Numbers,
+    missed: tuple[Numbers, Numbers],
+    wrong: tuple[Numbers, Numbers, Numbers],
+    others: _OtherTypes,
+    outcome_of: Callable[[int], str],
+) -> Iterator[dict[str, Any]]:
+    names = gold.mentions.strings
+    for pair, count in _top(errors, WORST):
+        mine = slice(*np.searchsorted(missed[0], [pair, pair + 1]))
+        theirs = slice(*np.searchsorted(wrong[0], [pair, pair + 1]))
+        begin, end = others.ranges(wrong[0][theirs], wrong[1][theirs])
+        yield {
+            "doc_id": gold.documents.strings[gold.document[pair]],
+            "entity_type": gold.types[gold.type[pair]],
+            "outcome": outcome_of(pair),
+            "errors": count,
+            "missed": [names[number] for number in missed[1][mine]],
+            "spurious": [
+                {"text": names[number], "gold_types": [gold.types[kind] for kind in others.types(slice(low, high))]}
+                for number, low, high in zip(wrong[2][theirs], begin, end, strict=True)
             ],
         }
 
 
-def find_errors(
-    doc_id: str,
-    entity_type: str,
-    outcome: str,
-    answered: Mapping[str, str],
-    gold: Mapping[str, str],
-    others: Mapping[str, Sequence[str]],
-) -> PairError:
-    """Compare one answer with its gold.
-
-    Args:
-        answered: normalised mention → the mention as answered.
-        gold: normalised mention → the mention as in the gold.
-        others: normalised mention → other types of the document whose gold has it.
-    """
-    return PairError(
-        doc_id,
-        entity_type,
-        outcome,
-        tuple(text for key, text in gold.items() if key not in answered),
-        tuple((text, tuple(others.get(key, ()))) for key, text in answered.items() if key not in gold),
-    )
+def _types(
+    gold: Gold, missed_pair: Numbers, missed_text: Numbers, wrong_pair: Numbers, wrong_text: Numbers
+) -> list[dict[str, Any]]:
+    missed, wrong = gold.type[missed_pair], gold.type[wrong_pair]
+    counts = [np.bincount(column, minlength=len(gold.types)) for column in (missed, wrong)]
+    often_missed, often_wrong = _frequent(gold, missed, missed_text), _frequent(gold, wrong, wrong_text)
+    return [
+        {
+            "entity_type": gold.types[number],
+            "missed": int(counts[0][number]),
+            "spurious": int(counts[1][number]),
+            "often_missed": often_missed.get(number, []),
+            "often_spurious": often_wrong.get(number, []),
+        }
+        for number, _ in _top(counts[0] + counts[1], len(gold.types))
+    ]
 
 
-def _as_mapping(error: PairError) -> dict[str, Any]:
-    return {
-        "doc_id": error.doc_id,
-        "entity_type": error.entity_type,
-        "outcome": error.outcome,
-        "errors": error.errors,
-        "missed": list(error.missed),
-        "spurious": [{"text": text, "gold_types": list(types)} for text, types in error.spurious],
-    }
+def _confusions(gold: Gold, pair: Numbers, normal: Numbers, text: Numbers, others: _OtherTypes) -> list[dict[str, Any]]:
+    begin, end = others.ranges(pair, normal)
+    counts = end - begin
+    owner = np.repeat(np.arange(len(pair)), counts)
+    at = np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(len(owner))
+    both = gold.type[pair[owner]].astype(np.int64) * len(gold.types) + others.types(at)
+    examples = _frequent(gold, both, text[owner])
+    found = np.bincount(both, minlength=1) if len(both) else np.zeros(1, dtype=np.int64)
+    return [
+        {
+            "answered": gold.types[number // len(gold.types)],
+            "gold": gold.types[number % len(gold.types)],
+            "n": count,
+            "examples": examples[number],
+        }
+        for number, count in _top(found, WORST)
+    ]
 
 
-def _frequent(mentions: Counter[str]) -> list[dict[str, Any]]:
-    return [{"text": text, "n": n} for text, n in mentions.most_common(_FREQUENT)]
+def _top(counts: Numbers, length: int) -> list[tuple[int, int]]:
+    """(number, count) of the highest counts above zero; of equal ones the first."""
+    there = np.flatnonzero(counts)
+    if len(there) > length:
+        floor = np.partition(counts[there], len(there) - length)[len(there) - length]
+        there = there[counts[there] >= floor]
+    order = there[np.argsort(-counts[there], kind="stable")][:length]
+    return [(int(number), int(counts[number])) for number in order]
+
+
+def _frequent(gold: Gold, group: npt.NDArray[Any], text: Numbers) -> dict[int, list[dict[str, Any]]]:
+    """Group → its most frequent mentions; of equally frequent ones the first."""
+    keys, first, counts = np.unique(group.astype(np.int64) << 32 | text, return_index=True, return_counts=True)
+    order = np.lexsort((first, -counts, keys >> 32))
+    found: dict[int, list[dict[str, Any]]] = {}
+    groups = (keys >> 32)[order]
+    begins = np.flatnonzero(np.diff(groups, prepend=-1))
+    for begin in begins.tolist():
+        number = int(groups[begin])
+        for at in order[begin : begin + _FREQUENT].tolist():
+            if int(keys[at] >> 32) == number:
+                found.setdefault(number, []).append(
+                    {"text": gold.mentions.strings[int(keys[at] & _NORMAL)], "n": int(counts[at])}
+                )
+    return found

@@ -1,52 +1,101 @@
-"""Gold answers in memory: per document and entity type the mentions that a perfect answer lists.
+"""Gold answers in memory: per document and entity type the mentions that a perfect answer lists, as columns.
 
-Gold is made by hand and therefore small (with its counts about 1 KB per document and type); it is held whole,
-annotations never are. Formats: a Parquet dataset, CoNLL files, and the JSON files of the UniversalNER authors (see
-`sources`).
+Gold is held whole, annotations never are: some 100 bytes for each document and type. Formats: a Parquet dataset, or any
+that `formats.sources` reads.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from uniner_dist.core.scoring import Span, official_mentions
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
+from uniner_dist.evaluation.rows import BATCH_ROWS, check_columns, list_dataset
+from uniner_dist.evaluation.sources import read_documents, source_format
+from uniner_dist.evaluation.vocabulary import Mentions, Numbers, Vocabulary
 from uniner_dist.formats.gold_document import GoldDocument
-from uniner_dist.formats.sources import read_source, source_format
+
+Small = npt.NDArray[np.int32]
+
+#: In columns of offsets and groups: there is none.
+NONE = -1
 
 
-@dataclass(frozen=True, slots=True)
-class GoldAnswer:
-    """The answer for one document and entity type.
-
-    Args:
-        mentions: each string once, in order.
-        official: the mentions as the authors' evaluator reads them, normalised.
-        spans: (start, end) in code points of the document's text; None where the gold has no offsets.
-        group: value of the `by` column, None when there is none.
-    """
-
-    mentions: tuple[str, ...]
-    official: tuple[str, ...]
-    spans: frozenset[Span] | None = None
-    group: str | None = None
-
-
-@dataclass
+@dataclass(frozen=True)
 class Gold:
-    """All gold answers.
+    """All gold answers; a pair is a (document, entity type), and pairs are sorted by `key`.
 
     Args:
-        documents: id (as a string) → entity type → answer.
-        has_group: whether the gold itself has the `by` column.
+        documents: ids (as strings), in order of first appearance.
+        types: entity types, in order of first appearance.
+        groups: values of the `by` column; None: the gold has no such column.
+        key: of each pair, document's number times number of types plus type's number, ascending.
+        group: of each pair, the group's number, `NONE` for null.
+        begin: where each pair's mentions begin, and behind the last where they end.
+        mention: number of each mention in `mentions`.
+        start: of each mention in code points, `NONE` where the gold has no offsets.
+        end: behind its last.
+        texts: document's number → text, where the gold brings texts.
+        notes: how it was read, a line each.
     """
 
-    documents: dict[str, dict[str, GoldAnswer]] = field(default_factory=dict)
-    has_group: bool = False
+    documents: Vocabulary
+    types: list[str]
+    groups: Vocabulary | None
+    key: Numbers
+    group: Small
+    begin: Numbers
+    mentions: Mentions
+    mention: Small
+    start: Small
+    end: Small
+    texts: Mapping[int, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def pairs(self) -> int:
+        """Number of (document, entity type) pairs."""
+        return len(self.key)
+
+    @cached_property
+    def document(self) -> Small:
+        """The document's number of each pair."""
+        return (self.key // max(1, len(self.types))).astype(np.int32)
+
+    @cached_property
+    def type(self) -> Small:
+        """The type's number of each pair."""
+        return (self.key % max(1, len(self.types))).astype(np.int32)
+
+    @cached_property
+    def owner(self) -> Small:
+        """The pair of each mention."""
+        return np.repeat(np.arange(self.pairs, dtype=np.int32), np.diff(self.begin))
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether every mention has offsets (and there is one)."""
+        return bool(len(self.start)) and bool((self.start != NONE).all())
+
+    @property
+    def document_count(self) -> int:
+        """Number of documents that have a pair."""
+        return len(np.unique(self.document))
+
+    def find_pairs(self, documents: Numbers, types: Numbers) -> Numbers:
+        """Numbers of pairs, -1 where there is none; documents and types by their numbers, -1 if unknown."""
+        keys = documents * len(self.types) + types
+        if self.pairs == len(self.documents) * len(self.types):  # every document has every type
+            return np.where((documents >= 0) & (types >= 0), keys, -1)
+        place = np.minimum(np.searchsorted(self.key, keys), max(0, self.pairs - 1))
+        known = (documents >= 0) & (types >= 0) & (self.key[place] == keys)
+        return np.where(known, place, -1)
 
     def only(self, types: Collection[str]) -> Gold:
         """The answers for these entity types alone; a document without any of them is left out.
@@ -57,31 +106,139 @@ class Gold:
         unknown = [name for name in types if name not in self.types]
         if unknown:
             raise ConfigError(f"--types {', '.join(unknown)}: not in the gold, which has {', '.join(self.types)}")
-        kept = {
-            doc_id: {name: answer for name, answer in answers.items() if name in types}
-            for doc_id, answers in self.documents.items()
-        }
-        return Gold({doc_id: answers for doc_id, answers in kept.items() if answers}, self.has_group)
+        wanted = np.array([name in types for name in self.types])
+        pairs = np.flatnonzero(wanted[self.type])
+        kept = wanted[self.type][self.owner]
+        counts = np.diff(self.begin)[pairs]
+        return Gold(
+            self.documents,
+            self.types,
+            self.groups,
+            self.key[pairs],
+            self.group[pairs],
+            np.concatenate([[0], np.cumsum(counts)]),
+            self.mentions,
+            self.mention[kept],
+            self.start[kept],
+            self.end[kept],
+            self.texts,
+            self.notes,
+        )
 
-    @property
-    def pairs(self) -> int:
-        """Number of (document, entity type) pairs."""
-        return sum(map(len, self.documents.values()))
+    def types_there(self) -> list[str]:
+        """Types that have a pair, in order of first appearance."""
+        return [self.types[number] for number in np.unique(self.type)]
 
-    @property
-    def types(self) -> list[str]:
-        """Entity types in order of first appearance."""
-        return list(dict.fromkeys(name for answers in self.documents.values() for name in answers))
+    def answers(self) -> dict[str, dict[str, list[str]]]:
+        """Document id → entity type → mentions, each once; for small gold."""
+        found: dict[str, dict[str, list[str]]] = {}
+        for pair in range(self.pairs):
+            inside = slice(self.begin[pair], self.begin[pair + 1])
+            mentions = dict.fromkeys(self.mentions.strings[number] for number in self.mention[inside])
+            document = found.setdefault(self.documents.strings[self.document[pair]], {})
+            document[self.types[self.type[pair]]] = list(mentions)
+        return found
 
-    @property
-    def has_spans(self) -> bool:
-        """Whether every mention has offsets (and there is one)."""
-        answers = [answer for document in self.documents.values() for answer in document.values()]
-        return any(answer.mentions for answer in answers) and all(answer.spans is not None for answer in answers)
+
+class GoldBuilder:
+    """Collects pairs and their mentions in any order."""
+
+    def __init__(self, groups: bool = False) -> None:
+        self.documents, self.types, self.mentions = Vocabulary(), Vocabulary(), Mentions()
+        self.groups = Vocabulary() if groups else None
+        self.texts: dict[int, str] = {}
+        self._pairs: list[tuple[npt.NDArray[Any], ...]] = []
+        self._mentions: list[tuple[Numbers, Numbers, Numbers]] = []
+
+    def add(self, documents: pa.Array, types: pa.Array, entities: pa.Array, groups: pa.Array | None = None) -> None:
+        """Pairs as Arrow arrays; `entities` are lists of strings or of structs with `text`, `start`, `end`."""
+        counts = entities.value_lengths().fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+        flat = entities.flatten()
+        if pa.types.is_struct(flat.type):
+            texts = flat.field("text") if not flat.null_count else flat.flatten()[flat.type.get_field_index("text")]
+            places = [self._places(flat, name) for name in ("start", "end")]
+        else:
+            texts, places = flat, [np.full(len(flat), NONE, dtype=np.int64)] * 2
+        known = self.groups.numbers(groups) if self.groups is not None and groups is not None else None
+        group = np.full(len(counts), NONE, dtype=np.int64) if known is None else known
+        columns = (self.documents.numbers(documents), self.types.numbers(types), counts, group)
+        self._pairs.append(tuple(column.astype(np.int32) for column in columns))
+        self._mentions.append((self.mentions.numbers(texts), places[0], places[1]))
+
+    def add_documents(self, documents: Iterable[GoldDocument]) -> None:
+        """Documents of a foreign file."""
+        for document in documents:
+            number = self.documents.number(document.doc_id)
+            self.texts[number] = document.text
+            for name, entities in document.answers.items():
+                items = [one if isinstance(one, Mapping) else {"text": one} for one in entities]
+                places = [(NONE if one.get("start") is None else one["start"], one.get("end")) for one in items]
+                self._pairs.append((_one(number), _one(self.types.number(name)), _one(len(items)), _one(NONE)))
+                self._mentions.append(
+                    (
+                        np.array([self.mentions.number(one["text"]) for one in items], dtype=np.int64),
+                        np.array([start for start, _ in places], dtype=np.int64),
+                        np.array([NONE if end is None else end for _, end in places], dtype=np.int64),
+                    )
+                )
+
+    def build(self, path: str, notes: Sequence[str] = ()) -> Gold:
+        """The gold, sorted.
+
+        Raises:
+            ConfigError: no pair, or one that stands twice.
+        """
+        if not self._pairs or not sum(len(one[0]) for one in self._pairs):
+            raise ConfigError(f"gold {path}: holds no rows")
+        document, kind, counts, group = (np.concatenate(column) for column in zip(*self._pairs, strict=True))
+        mention, start, end = (np.concatenate(column) for column in zip(*self._mentions, strict=True))
+        if (mention < 0).any():
+            raise ConfigError(f"gold {path}: a mention has no text")
+        self._pairs, self._mentions = [], []
+        key = document.astype(np.int64) * len(self.types) + kind
+        del document, kind
+        order = np.argsort(key, kind="stable")
+        self._check(path, key[order])
+        first = np.concatenate([[0], np.cumsum(counts)])[:-1]
+        begin = np.concatenate([[0], np.cumsum(counts[order])])
+        gather = np.repeat(first[order] - begin[:-1], counts[order]) + np.arange(begin[-1])
+        return Gold(
+            self.documents,
+            self.types.strings,
+            self.groups,
+            key[order],
+            group[order].astype(np.int32),
+            begin,
+            self.mentions,
+            mention[gather].astype(np.int32),
+            start[gather].astype(np.int32),
+            end[gather].astype(np.int32),
+            self.texts,
+            notes,
+        )
+
+    def _check(self, path: str, key: Numbers) -> None:
+        twice = np.flatnonzero(key[1:] == key[:-1])
+        if len(twice):
+            number, kind = divmod(int(key[twice[0]]), len(self.types))
+            document, name = self.documents.strings[number], self.types.strings[kind]
+            raise ConfigError(f"gold {path}: document {document}, type {name} stands more than once")
+
+    @staticmethod
+    def _places(structs: pa.Array, name: str) -> Numbers:
+        if structs.type.get_field_index(name) < 0:
+            return np.full(len(structs), NONE, dtype=np.int64)
+        values = structs.flatten()[structs.type.get_field_index(name)]
+        numbers: Numbers = values.cast(pa.int64()).fill_null(NONE).to_numpy(zero_copy_only=False)
+        return numbers
+
+
+def _one(value: int) -> Numbers:
+    return np.array([value], dtype=np.int64)
 
 
 def read_gold(path: str, id_column: str = "doc_id", by: str | None = None) -> Gold:
-    """Gold from a Parquet dataset, or from CoNLL or JSON files.
+    """Gold from a Parquet dataset, or from files of another format.
 
     Parquet has the id column, `entity_type`, and `entities`: a list of strings, or of structs with `text`, `start`,
     `end`; a null list is an empty one.
@@ -90,57 +247,24 @@ def read_gold(path: str, id_column: str = "doc_id", by: str | None = None) -> Go
         ConfigError: unreadable, columns missing, a null id or type, a pair that stands twice.
     """
     kind = source_format(path)
-    gold = _from_documents(read_source(path, kind)) if kind else _from_parquet(path, id_column, by)
-    if not gold.documents:
-        raise ConfigError(f"gold {path}: holds no rows")
-    return gold
-
-
-def gold_answer(entities: Iterable[str | Mapping[str, Any]], group: str | None = None) -> GoldAnswer:
-    """An answer from strings, or from mappings with `text`, `start`, `end` (offsets may be null)."""
-    items = list(entities)
-    texts = [item if isinstance(item, str) else item["text"] for item in items]
-    places = [(None, None) if isinstance(item, str) else (item.get("start"), item.get("end")) for item in items]
-    spans = frozenset((start, end) for start, end in places if start is not None and end is not None)
-    complete = all(start is not None and end is not None for start, end in places)
-    mentions = tuple(dict.fromkeys(texts))
-    return GoldAnswer(mentions, _official(mentions), spans if complete else None, group)
-
-
-def _official(mentions: tuple[str, ...]) -> tuple[str, ...]:
-    """What the authors' evaluator makes of gold, which they keep as the JSON string that a perfect answer is.
-
-    So a mention with `]` empties the list, there too.
-    """
-    return tuple(official_mentions(json.dumps(mentions, ensure_ascii=False))) if mentions else ()
-
-
-def _from_documents(documents: Iterable[GoldDocument]) -> Gold:
-    return Gold(
-        {
-            document.doc_id: {name: gold_answer(entities) for name, entities in document.answers.items()}
-            for document in documents
-        }
-    )
+    if kind is None:
+        return _from_parquet(path, id_column, by)
+    documents, notes = read_documents(path, kind)
+    builder = GoldBuilder()
+    builder.add_documents(documents)
+    return builder.build(path, notes.lines())
 
 
 def _from_parquet(path: str, id_column: str, by: str | None) -> Gold:
     files = list_dataset("gold", path)
     wanted = (id_column, "entity_type", "entities")
-    gold = Gold(has_group=by is not None and all(by in file.columns for file in files))
+    builder = GoldBuilder(groups=by is not None and all(by in file.columns for file in files))
     for file in files:
         check_columns("gold", path, file, wanted)
-        for doc_id, entity_type, entities, group in _rows(file, wanted, by if gold.has_group else None):
-            if doc_id is None or entity_type is None:
+        for batch in file.batches([*wanted, *([by] if by and builder.groups is not None else [])], BATCH_ROWS):
+            columns: list[Any] = list(batch.columns)
+            if columns[0].null_count or columns[1].null_count:
                 raise ConfigError(f"gold {path}: a row has no {id_column} or no entity_type ({file.path})")
-            answers = gold.documents.setdefault(str(doc_id), {})
-            if entity_type in answers:
-                raise ConfigError(f"gold {path}: document {doc_id}, type {entity_type} stands more than once")
-            answers[entity_type] = gold_answer(entities or (), None if group is None else str(group))
-    return gold
-
-
-def _rows(file: DataFile, columns: tuple[str, ...], by: str | None) -> Iterable[tuple[Any, Any, Any, Any]]:
-    for batch in file.batches([*columns, *([by] if by else [])]):
-        values = [column.to_pylist() for column in batch.columns]
-        yield from zip(*values[:3], values[3] if by else [None] * batch.num_rows, strict=True)
+            groups = columns[3].cast(pa.string()) if len(columns) > 3 else None
+            builder.add(columns[0].cast(pa.string()), columns[1].cast(pa.string()), columns[2], groups)
+    return builder.build(path)

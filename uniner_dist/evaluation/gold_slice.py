@@ -61,10 +61,7 @@ def read_gold_slice(config: Config) -> GoldSlice | None:
         texts = {document.doc_id: document.text for document in documents}
     else:
         gold = read_gold(path, _column(list_dataset("gate.gold", path)[0], config.corpus.id_column, _ID_COLUMN))
-        answers = {
-            doc_id: {name: list(answer.mentions) for name, answer in types.items()}
-            for doc_id, types in gold.documents.items()
-        }
+        answers = gold.answers()
     asked = _asked(config, path, answers)
     if config.gate.corpus:
         return GoldSlice(asked, _read_texts(config, config.gate.corpus, asked), "gate.corpus")

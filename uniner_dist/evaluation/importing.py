@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.gold_document import GoldDocument
-from uniner_dist.formats.sources import read_source, source_format
+from uniner_dist.formats.sources import read_documents, source_format
 from uniner_dist.storage.filesystem import exists, find_files, join, read_bytes, write_bytes
 
 _FILE: Final = "part-0.parquet"
@@ -27,7 +27,8 @@ def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
             CoNLL), one row per document and type, empty answers included.
 
     Returns:
-        `documents`, `pairs`, `mentions`, and `types`: the entity types in order of first appearance.
+        `documents`, `pairs`, `mentions`, `types`: the entity types in order of first appearance, and `read`: what was
+        taken for what, and left out.
 
     Raises:
         ConfigError: unreadable source, or an output folder that holds other files.
@@ -35,10 +36,11 @@ def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
     kind = source_format(source)
     if kind is None:
         raise ConfigError(
-            f"gold {source}: no CoNLL (.conll, .bio, .iob2, .bioes, .tsv, .txt), JSON (.json of the authors "
-            "or of Label Studio, .jsonl) or brat (.ann) files there"
+            f"gold {source}: no CoNLL (.conll, .conllu, .bio, .tsv, .txt, …), JSON (.json, .jsonl), brat (.ann), spaCy "
+            "(.spacy) or Hugging Face (.parquet, .arrow) files there; see docs/evaluation.md"
         )
-    return write_gold(read_source(source, kind), corpus_out, gold_out)
+    documents, notes = read_documents(source, kind)
+    return {**write_gold(documents, corpus_out, gold_out), "read": notes.lines()}
 
 
 def write_gold(documents: Sequence[GoldDocument], corpus_out: str, gold_out: str) -> dict[str, Any]:

@@ -6,21 +6,24 @@ Annotations are streamed file by file and only the rows of gold documents are lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.answer import Row
 from uniner_dist.evaluation.gold import Gold, read_gold
-from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
+from uniner_dist.evaluation.rows import BATCH_ROWS, DataFile, check_columns, list_dataset
 from uniner_dist.evaluation.tally import Tally
 
 _NEEDED = ("entity_type", "entities", "outcome")
 #: Read where they are there.
 _OPTIONAL = ("raw_output", "score")
+#: Ids named in a message.
+_EXAMPLES: Final = 3
 
 
 def evaluate(
@@ -42,24 +45,38 @@ def evaluate(
 
     Returns:
         `official`, `strict` and `relaxed` (None without offsets), each with `precision`, `recall`, `f1`, `counts` and
-        bootstrap `intervals`; the same per type in `by_type` and per value in `by`; `pairs`, `outcomes`, `confidence`
-        and `worst`: see docs/evaluation.md. Only strings, numbers, lists and mappings, ready for JSON.
+        bootstrap `intervals`; the same per type in `by_type` and per value in `by`; `pairs`, `outcomes`, `confidence`,
+        `worst`, `coordinates`, `annotated_documents` and `read`: see docs/evaluation.md.
+        Only strings, numbers, lists and mappings, ready for JSON.
 
     Raises:
-        ConfigError: something is not there or not readable.
+        ConfigError: something is not there or not readable, or no document or type of the gold was annotated.
     """
     answers = read_gold(gold, id_column, by)
     if types is not None:
         answers = answers.only(types)
     files = list_dataset("annotations", annotations)
     check_columns("annotations", annotations, files[0], (id_column, *_NEEDED))
-    group = by if by and not answers.has_group else None
+    group = by if by and answers.groups is None else None
     if group:
         _check_group(group, gold, annotations, files[0])
-    tally = Tally(answers)
-    for row in _rows(files, id_column, answers, group, tally):
-        tally.add(row)
-    return {"annotations": annotations, "gold": gold, "by_column": by, **tally.scores(with_groups=by is not None)}
+    tally, there = Tally(answers), _Seen(np.zeros(len(answers.documents), dtype=bool))
+    for file in files:
+        _add_file(tally, answers, file, id_column, group, there)
+    if not tally.any_seen:
+        raise ConfigError(_nothing_matches(answers, gold, annotations, there))
+    scores = tally.scores(with_groups=by is not None)
+    read = {"annotated_documents": int(there.documents.sum()), "read": list(answers.notes)}
+    return {"annotations": annotations, "gold": gold, "by_column": by, **read, **scores}
+
+
+@dataclass
+class _Seen:
+    """Of the annotations: which of the gold's documents are there, some other ids, and entity types."""
+
+    documents: npt.NDArray[np.bool_]
+    others: list[str] = field(default_factory=list)
+    types: dict[str, None] = field(default_factory=dict)
 
 
 def _check_group(by: str, gold: str, annotations: str, file: DataFile) -> None:
@@ -67,29 +84,40 @@ def _check_group(by: str, gold: str, annotations: str, file: DataFile) -> None:
         raise ConfigError(f"--by {by}: no such column, neither in gold {gold} nor in annotations {annotations}")
 
 
-def _rows(files: Sequence[DataFile], id_column: str, gold: Gold, group: str | None, tally: Tally) -> Iterator[Row]:
-    """Rows of gold documents; the others are counted from the batch alone."""
-    ids, types = pa.array(gold.documents, pa.string()), set(gold.types)
-    for file in files:
-        if "entity_type" in file.folders and file.folders["entity_type"] not in types:
-            tally.without_gold += file.rows
-            continue
-        optional = [name for name in _OPTIONAL if name in file.columns]
-        columns = [id_column, *_NEEDED, *optional, *([group] if group else [])]
-        for batch in file.batches(columns):
-            keys = pc.cast(batch.column(0), pa.string())
-            known = batch.filter(pc.is_in(keys, value_set=ids))
-            tally.without_gold += batch.num_rows - known.num_rows
-            yield from (_row(value, id_column, group) for value in known.to_pylist())
+def _add_file(tally: Tally, gold: Gold, file: DataFile, id_column: str, group: str | None, seen: _Seen) -> None:
+    """Count the rows of gold documents; of a file of a type that the gold does not know only the footer is read."""
+    kinds = {name: number for number, name in enumerate(gold.types)}
+    folder = file.folders.get("entity_type")
+    if folder is not None and folder not in kinds:
+        seen.types.setdefault(folder)
+        tally.without_gold += file.rows
+        return
+    optional = [name for name in _OPTIONAL if name in file.columns]
+    columns = [id_column, *_NEEDED, *optional, *([group] if group else [])]
+    for batch in file.batches(columns, BATCH_ROWS):
+        documents = gold.documents.numbers(batch.column(0), add=False)
+        seen.documents[documents[documents >= 0]] = True
+        if len(seen.others) < _EXAMPLES and (documents < 0).any():
+            seen.others += batch.column(0).cast(pa.string()).filter(pa.array(documents < 0))[:_EXAMPLES].to_pylist()
+        encoded = batch.column(1).cast(pa.string()).dictionary_encode()
+        names = encoded.dictionary.to_pylist()
+        seen.types |= dict.fromkeys(names)
+        numbers = np.array([kinds.get(name, -1) for name in names] + [-1], dtype=np.int64)
+        types = numbers[encoded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)]
+        tally.add(batch, documents, types, batch.column(len(columns) - 1).cast(pa.string()) if group else None)
 
 
-def _row(value: Mapping[str, Any], id_column: str, group: str | None) -> Row:
-    return Row(
-        doc_id=str(value[id_column]),
-        entity_type=str(value["entity_type"]),
-        entities=value["entities"] or (),
-        outcome=value["outcome"],
-        raw_output=value.get("raw_output"),
-        score=value.get("score"),
-        group=str(value[group]) if group and value[group] is not None else None,
+def _nothing_matches(gold: Gold, gold_path: str, annotations: str, seen: _Seen) -> str:
+    """Why no gold pair has an annotation."""
+    if seen.others and not seen.documents.any():
+        ids = ", ".join(map(repr, gold.documents.strings[:_EXAMPLES]))
+        others = ", ".join(map(repr, seen.others[:_EXAMPLES])) or "no rows"
+        return (
+            f"gold {gold_path}: none of its {gold.document_count:,} documents is in the annotations {annotations}: ids "
+            f"here are such as {ids}, there {others}"
+        )
+    return (
+        f"gold {gold_path}: none of its entity types ({', '.join(gold.types_there()[:20])}) was annotated for its "
+        f"documents in {annotations}, which has {', '.join(list(seen.types)[:20])}; ask with --types LABEL=phrase so "
+        "that labels are those of the gold"
     )

@@ -78,9 +78,34 @@ def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
         console.print(
             f"official F1 of the other {pairs['answered']:,} pairs: {scores['answered']['official']['f1']:.3f}"
         )
+    _print_reading(scores, console)
     if pairs["annotations_without_gold"]:
         console.print(f"{pairs['annotations_without_gold']:,} annotations have no gold answer and are left out")
     console.print()
+
+
+def _print_reading(scores: Mapping[str, Any], console: Console) -> None:
+    """What was taken for gold, how much of it was annotated, and whether both count in the same text."""
+    for line in scores["read"]:
+        console.print(Text(f"gold: {line}"), soft_wrap=True)
+    if scores["annotated_documents"] < scores["documents"]:
+        console.print(f"{scores['annotated_documents']:,} of {scores['documents']:,} gold documents are annotated")
+    coordinates = scores["coordinates"]
+    if coordinates["aligned"]:
+        console.print(
+            f"{coordinates['aligned']:,} documents were annotated in another text than the gold's (other white space, "
+            "say): their mentions were located in the gold's text",
+            soft_wrap=True,
+        )
+    if coordinates["contradicting"]:
+        example = coordinates["example"]
+        console.print(
+            Text(
+                f"no span scores: in {coordinates['contradicting']:,} documents gold and annotations count in "
+                f"different texts, such as in {example['doc_id']}: {example['says']}"
+            ),
+            soft_wrap=True,
+        )
 
 
 def _grouped(title: str, column: str, groups: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -7,13 +7,12 @@ of the entity types reaches the driver.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
@@ -24,9 +23,12 @@ from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.prompts.corpus import is_usable_text
 from uniner_dist.schemas import ENTITY
 from uniner_dist.spark.datasets import map_in_arrow, read_table
+from uniner_dist.spark.planned import read_planned
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import column, spark_type
-from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob, take_snapshot
+from uniner_dist.storage.listing import is_glob, list_corpus
+from uniner_dist.storage.reading import plan_reading
+from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
 #: Documents that a task is handed at a time: each may be megabytes long.
 _DOCUMENTS_PER_BATCH = "64"
@@ -119,7 +121,7 @@ def _read_annotations(spark: SparkSession, source: Source) -> DataFrame:
     found |= dict.fromkeys(files[0].folders, StringType())
     found |= {"entity_type": StringType(), "entities": spark_type(pa.list_(ENTITY)), "score": spark_type(pa.float32())}
     schema = StructType([StructField(name, found[name]) for name in dict.fromkeys([*wanted, "score"])])
-    base = take_snapshot(path).base if files[0].folders else None
+    base = list_corpus(path).base if files[0].folders else None
     rows = read_table(spark, path, schema, base=base, is_glob=is_glob(path))
     return rows.select(column(source.id_column).alias("id"), *_ANSWER)
 
@@ -128,34 +130,24 @@ def _read_texts(spark: SparkSession, source: Source, rank: int) -> DataFrame:
     """`id`, `candidate`: the least candidate of an id is the row whose text was annotated (see `find_repeats`)."""
     path, text_column = source.corpora[rank]
     snapshot = take_snapshot(path)
-    schema = _corpus_schema(path, snapshot, source, text_column)
-    rows = read_table(
-        spark,
-        path,
-        schema,
-        files=snapshot.files,
-        base=snapshot.base if set(snapshot.partitions) & set(schema.names) else "",
-        suffixes=SUFFIXES,
-        is_glob=is_glob(path),
-        native=not any("=/" in file[len(snapshot.base) :] for file in snapshot.files),
-    )
-    text = column(text_column)
-    carried: Sequence[Column] = [column(name) for name in schema.names if name not in (text_column, source.id_column)]
-    keys = F.to_json(F.struct(column(source.id_column), *carried)).alias("carried")
+    names = _corpus_columns(path, snapshot, source, text_column)
+    rows = read_planned(spark, snapshot, plan_reading(snapshot, names), names)
+    doc_id, *carried, text = (F.col(f"c{i}").alias(name) for i, name in enumerate(names))
+    keys = F.to_json(F.struct(doc_id, *carried)).alias("carried")
     candidate = F.struct(
         F.lit(rank).alias("rank"), keys, F.sha2(text.cast("binary"), 256).alias("hash"), text.alias("text")
     )
-    return rows.where(is_usable_text(text)).select(column(source.id_column).alias("id"), candidate.alias("candidate"))
+    return rows.where(is_usable_text(text)).select(doc_id.alias("id"), candidate.alias("candidate"))
 
 
-def _corpus_schema(path: str, snapshot: Snapshot, source: Source, text_column: str) -> StructType:
-    found: Mapping[str, Any] = {field.name: spark_type(field.type) for field in snapshot.schema}
-    found = {**found, **dict.fromkeys(snapshot.partitions, StringType())}
+def _corpus_columns(path: str, snapshot: Snapshot, source: Source, text_column: str) -> list[str]:
+    """The id, what is carried, and the text."""
+    found = (*snapshot.column_names, *snapshot.partitions)
     missing = [name for name in (source.id_column, text_column) if name not in found]
     if missing:
         raise ConfigError(
             f"corpus {path}: has no column {', '.join(missing)}; columns there: {', '.join(found)} "
             "(--text-column and --id-column name them)"
         )
-    wanted = dict.fromkeys([source.id_column, *(name for name in source.carried if name in found), text_column])
-    return StructType([StructField(name, found[name]) for name in wanted])
+    carried = [name for name in source.carried if name in found and name != text_column]
+    return list(dict.fromkeys([source.id_column, *carried, text_column]))

@@ -12,10 +12,10 @@ from typing import Any, Final
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.export.ownership import write_files
 from uniner_dist.formats.annotated_document import Document
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import FORMATS, count
-from uniner_dist.storage.filesystem import join, write_bytes
 
 #: A file is closed at so many documents, or at so many characters of text.
 _DOCUMENTS: Final = 5_000
@@ -28,6 +28,11 @@ COUNTERS: Final = (
     "overlaps_left_out",
     "absent",
     "absent_left_out",
+    "overlaps_not_flat",
+    "details_left_out",
+    "unanswered_left_out",
+    "ids_left_out",
+    "empty_left_out",
     "without_text",
     "text_changed",
     "files",
@@ -79,12 +84,10 @@ class DocumentWriter:
         task = TaskContext.get()
         stem = f"part-{task.partitionId() if task else 0:05d}-{number:05d}"
         chosen = FORMATS[self._name]
-        for path, content in chosen.files(documents, stem, self._settings):
-            write_bytes(join(self._folder, path), content)
-            counted["files"] += 1
+        counted["files"] += write_files(self._folder, stem, chosen.files(documents, stem, self._settings))
         for document in documents:
             _check_repeats(document)
-            counted.update(documents=1, **count(document, chosen))
+            counted.update(documents=1, **count(document, chosen, self._settings))
 
 
 def _check_repeats(document: Document) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from uniner_dist.core.outcomes import Outcome
 
-_ANSWERED = (Outcome.FOUND.value, Outcome.NONE.value)
+#: Outcomes of questions that were answered.
+ANSWERED = (Outcome.FOUND.value, Outcome.NONE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +63,11 @@ class Document:
 
     def answered_types(self) -> list[str]:
         """Types whose question was answered: for them, and for no others, no mention means that there is none."""
-        return [answer["entity_type"] for answer in self.answers if answer["outcome"] in _ANSWERED]
+        return [answer["entity_type"] for answer in self.answers if answer["outcome"] in ANSWERED]
 
     def failures(self) -> dict[str, str]:
         """Type → outcome, of the questions that have no answer."""
-        return {a["entity_type"]: a["outcome"] for a in self.answers if a["outcome"] not in _ANSWERED}
+        return {a["entity_type"]: a["outcome"] for a in self.answers if a["outcome"] not in ANSWERED}
 
     def is_as_annotated(self) -> bool:
         """Whether every mention stands in the text where it should."""

@@ -14,9 +14,11 @@ class ExportSettings:
         models: names of the models that made the annotations.
         licences: of the answers.
         language: spaCy's code of the language whose rules make tokens; `xx` is for any.
+        comments: whether CoNLL files say ids, texts and answered types in comments.
     """
 
     labels: tuple[str, ...]
     models: tuple[str, ...] = field(default_factory=tuple)
     licences: tuple[str, ...] = field(default_factory=tuple)
     language: str = "xx"
+    comments: bool = True

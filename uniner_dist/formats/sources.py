@@ -1,108 +1,128 @@
-"""Gold in the formats of others: CoNLL, JSON lines, Label Studio, brat, the JSON files of the UniversalNER authors.
+"""Gold in the formats of others: which format a file or folder has, and the documents in it.
 
-A file or folder enters, documents with text and answers leave. Every document has an answer for every entity type it
-was annotated for, empty ones included, because a spurious mention is an error only where nothing was to be found.
+Every document has an answer for every entity type it was annotated for, empty ones included, because a spurious mention
+is an error only where nothing was to be found. What was taken for what is noted (`ReadingNotes`).
 """
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.brat.reading import document_names, read_brat, read_labels
+from uniner_dist.formats.conll.conllu import is_conllu, read_conllu
 from uniner_dist.formats.conll.reading import read_conll
 from uniner_dist.formats.conversations import read_conversations
-from uniner_dist.formats.gold_document import GoldDocument
-from uniner_dist.formats.jsonlines.reading import read_jsonl
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.huggingface.reading import read_dataset
+from uniner_dist.formats.json_rows.reading import find_kind, read_jsonl, read_rows
+from uniner_dist.formats.kinds import (
+    BRAT,
+    CONLL,
+    DATASET,
+    JSON,
+    JSON_LINES,
+    SPACY,
+    is_file,
+    source_files,
+    source_format,
+)
 from uniner_dist.formats.labelstudio.reading import is_labelstudio, read_labelstudio
-from uniner_dist.storage.filesystem import exists, find_files, join, open_fs, read_bytes
+from uniner_dist.formats.pubtator import is_pubtator, read_pubtator
+from uniner_dist.formats.spacy.json_reading import pairs_as_rows, pairs_of
+from uniner_dist.formats.spacy.reading import read_docbin
+from uniner_dist.formats.webanno import is_webanno, read_webanno
+from uniner_dist.storage.filesystem import exists, find_files, join, read_bytes
 
-CONLL: Final = "conll"
-#: A `.json` file, of the authors or of Label Studio: its content tells.
-JSON: Final = "json"
-JSON_LINES: Final = "jsonl"
-BRAT: Final = "brat"
+__all__ = ["add_empty_answers", "read_documents", "read_source", "source_format"]
 
-_SUFFIXES: Final = {
-    ".conll": CONLL,
-    ".bio": CONLL,
-    ".iob": CONLL,
-    ".iob2": CONLL,
-    ".bioes": CONLL,
-    ".tsv": CONLL,
-    ".txt": CONLL,
-    ".json": JSON,
-    ".jsonl": JSON_LINES,
-    ".ann": BRAT,
-}
-#: What the endings are called in messages.
-_NAMES: Final = {CONLL: "CoNLL", JSON: "JSON", JSON_LINES: "JSON lines", BRAT: "brat"}
-#: Of an export of ours, about its files; they are none of its documents.
-_BESIDE: Final = ("export.json", "README.md")
+TextReader = Callable[[str, str, str, ReadingNotes], list[GoldDocument]]
 
-
-def source_format(path: str) -> str | None:
-    """The format (`CONLL`, …) from the ending of the file, or of the files in the folder; None: it is Parquet.
-
-    Raises:
-        ConfigError: a folder with files of several formats.
-    """
-    if _is_file(path):
-        return _format_of(path)
-    formats = {_format_of(name) for name in find_files(path)} - {None}
-    if BRAT in formats:
-        formats -= {CONLL}  # brat's texts end in .txt
-    if len(formats) > 1:
-        named = " and ".join(sorted(_NAMES[name] for name in formats if name))
-        raise ConfigError(f"gold {path}: holds both {named} files; name a file, or separate them")
-    return formats.pop() if formats and not find_files(path, ".parquet") else None
-
-
-def source_files(path: str, kind: str) -> dict[str, str]:
-    """The files of one format, in order: name without ending, below the folder → path."""
-    if _is_file(path):
-        return {_stem(path.rsplit("/", 1)[-1]): path}
-    names = sorted(name for name in find_files(path) if _format_of(name) == kind)
-    return {_stem(name): join(path, name) for name in names}
+#: Keys under which a JSON file may have its rows.
+_LISTS: Final = ("data", "train", "documents", "examples")
 
 
 def read_source(path: str, kind: str) -> list[GoldDocument]:
+    """`read_documents` without its notes."""
+    return read_documents(path, kind)[0]
+
+
+def read_documents(path: str, kind: str) -> tuple[list[GoldDocument], ReadingNotes]:
     """Every document of a file or folder, in order, with an answer for every type that it was annotated for.
 
+    Args:
+        kind: what `source_format` says.
+
+    Returns:
+        The documents, and how they were read.
+
     Raises:
-        ConfigError: unreadable, or an id that stands twice.
+        ConfigError: unreadable, contradicting itself, or an id that stands twice; the message names file and line.
     """
+    notes = ReadingNotes()
     if kind == BRAT:
-        documents = _read_brat_files(path)
+        documents = _read_brat_files(path, notes)
+    elif kind == DATASET:
+        folder = path.rpartition("/")[0] if is_file(path) else path
+        documents = read_dataset(source_files(path, kind), folder, notes)
+    elif kind == SPACY:
+        files = source_files(path, kind).items()
+        documents = [one for stem, file in files for one in read_docbin(read_bytes(file), stem, file, notes)]
     else:
-        read = {CONLL: read_conll, JSON: _read_json, JSON_LINES: read_jsonl}[kind]
-        documents = [d for stem, file in source_files(path, kind).items() for d in read(_text_of(file), stem, file)]
+        read = {CONLL: _read_text, JSON: _read_json, JSON_LINES: read_jsonl}[kind]
+        files = source_files(path, kind).items()
+        documents = [one for stem, file in files for one in read(read_text(file), stem, file, notes)]
     _check_ids(path, documents)
     add_empty_answers(documents)
-    return documents
+    return documents, notes
 
 
-def _read_json(content: str, stem: str, path: str) -> list[GoldDocument]:
+def _read_text(content: str, stem: str, path: str, notes: ReadingNotes) -> list[GoldDocument]:
+    """A file of lines: what its first ones say it is, else columns of tokens."""
+    readers: tuple[tuple[Callable[[str], bool], TextReader], ...] = (
+        (is_webanno, read_webanno),
+        (is_pubtator, read_pubtator),
+        (is_conllu, read_conllu),
+    )
+    read = next((reader for fits, reader in readers if fits(content)), read_conll)
+    return read(content, stem, path, notes)
+
+
+def _read_json(content: str, stem: str, path: str, notes: ReadingNotes) -> list[GoldDocument]:
+    """A JSON file: of Label Studio, of the UniversalNER authors, or rows of one of the kinds of JSON lines."""
     try:
         parsed = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"gold {path}: is not JSON ({error})") from error
-    return (read_labelstudio if is_labelstudio(parsed) else read_conversations)(content, stem, path)
+    pairs = pairs_of(parsed)
+    if pairs is not None:
+        return read_rows(pairs_as_rows(pairs, path), stem, path, notes)
+    if isinstance(parsed, dict):
+        inner = next((parsed[key] for key in _LISTS if isinstance(parsed.get(key), list)), None)
+        parsed = [parsed] if inner is None or find_kind(parsed) else inner
+    if isinstance(parsed, list) and parsed and find_kind(parsed[0]) and not is_labelstudio(parsed):
+        return read_rows(((f"{path}: item {n}", row) for n, row in enumerate(parsed)), stem, path, notes)
+    if is_labelstudio(parsed):
+        return read_labelstudio(content, stem, path, notes)
+    return read_conversations(content, stem, path)
 
 
-def _read_brat_files(path: str) -> list[GoldDocument]:
-    folder = path.rpartition("/")[0] if _is_file(path) else path
+def _read_brat_files(path: str, notes: ReadingNotes) -> list[GoldDocument]:
+    folder = path.rpartition("/")[0] if is_file(path) else path
     names = document_names(find_files(folder))
     if folder != path:
         names = [name for name in names if path == join(folder, f"{name}.ann")]
-    labels = read_labels(_text_of(join(folder, "annotation.conf"))) if exists(join(folder, "annotation.conf")) else {}
+    labels = read_labels(read_text(join(folder, "annotation.conf"))) if exists(join(folder, "annotation.conf")) else {}
     documents = []
     for name in names:
         file = join(folder, name)
-        text, annotations = read_bytes(f"{file}.txt").decode(), _text_of(f"{file}.ann")
-        documents.append(read_brat(text, annotations, name.rsplit("/", 1)[-1], labels, f"{file}.ann"))
+        text, annotations = read_text(f"{file}.txt"), read_text(f"{file}.ann")
+        marked = read_bytes(f"{file}.txt").startswith(codecs.BOM_UTF8)
+        stem = name.rsplit("/", 1)[-1]
+        documents.append(read_brat(text, annotations, stem, labels, f"{file}.ann", notes, marked=marked))
     return documents
 
 
@@ -127,23 +147,18 @@ def _check_ids(path: str, documents: Iterable[GoldDocument]) -> None:
         seen.add(document.doc_id)
 
 
-def _text_of(path: str) -> str:
+def read_text(path: str) -> str:
+    """A file's text, without a byte order mark.
+
+    Raises:
+        ConfigError: not UTF-8; the message names the line.
+    """
+    content = read_bytes(path)
+    for mark in (b"\xff\xfe", b"\xfe\xff"):
+        if content.startswith(mark):
+            raise ConfigError(f"gold {path}: is UTF-16; save it as UTF-8")
     try:
-        return read_bytes(path).decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"gold {path}: is not UTF-8 ({error})") from error
-
-
-def _is_file(path: str) -> bool:
-    fs, stripped = open_fs(path)
-    return bool(fs.isfile(stripped))
-
-
-def _format_of(name: str) -> str | None:
-    if name.rsplit("/", 1)[-1] in _BESIDE:
-        return None
-    return _SUFFIXES.get("." + name.rsplit(".", 1)[-1].lower()) if "." in name else None
-
-
-def _stem(name: str) -> str:
-    return name.rsplit(".", 1)[0]
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(f"gold {path}, line {line}: is not UTF-8 ({error.reason}); save the file as UTF-8") from error

@@ -12,7 +12,7 @@ from uniner_dist.formats.annotated_document import Document, without_overlaps
 from uniner_dist.formats.brat import writing as brat
 from uniner_dist.formats.conll import writing as conll
 from uniner_dist.formats.huggingface import writing as huggingface
-from uniner_dist.formats.jsonlines import writing as jsonlines
+from uniner_dist.formats.json_rows import own_writing as jsonlines
 from uniner_dist.formats.labelstudio import writing as labelstudio
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.spacy import writing as spacy
@@ -32,23 +32,29 @@ class Format:
         files: some documents and the stem of their files' names → (path below the export's folder, content) each.
         extras: files of the export as a whole.
         flat: mentions that overlap a kept one are lost, and counted.
-        keeps_absent: mentions that stand nowhere in the text are kept too; otherwise they are lost, and counted.
+        partly_flat: there is a place for mentions that do not overlap, beside the one for all.
+        keeps_absent: mentions that are nowhere in the text are kept too; otherwise they are lost, and counted.
+        keeps_details: confidences and ways of matching are kept; otherwise mentions that have them are counted.
+        keeps_unanswered: questions without an answer are kept; otherwise they are lost, and counted.
         library: module that must be installed wherever the tasks run.
     """
 
     files: Callable[[Sequence[Document], str, ExportSettings], Iterable[File]]
     extras: Callable[[ExportSettings], Mapping[str, bytes]] = field(default=_nothing)
     flat: bool = False
+    partly_flat: bool = False
     keeps_absent: bool = True
+    keeps_details: bool = True
+    keeps_unanswered: bool = True
     library: str | None = None
 
 
 FORMATS: Final[Mapping[str, Format]] = {
-    "conll": Format(conll.files, flat=True, keeps_absent=False),
-    "spacy": Format(spacy.files, library="spacy"),
+    "conll": Format(conll.files, flat=True, keeps_absent=False, keeps_details=False, keeps_unanswered=False),
+    "spacy": Format(spacy.files, partly_flat=True, library="spacy"),
     "labelstudio": Format(labelstudio.files, labelstudio.extras),
-    "hf": Format(huggingface.files, huggingface.extras),
-    "brat": Format(brat.files, brat.extras, keeps_absent=False),
+    "hf": Format(huggingface.files, huggingface.extras, partly_flat=True),
+    "brat": Format(brat.files, brat.extras, keeps_absent=False, keeps_unanswered=False),
     "jsonl": Format(jsonlines.files),
 }
 
@@ -67,13 +73,21 @@ def get_format(name: str) -> Format:
     return found
 
 
-def count(document: Document, chosen: Format) -> dict[str, Any]:
+def count(document: Document, chosen: Format, settings: ExportSettings | None = None) -> dict[str, Any]:
     """What a format keeps and loses of a document."""
     mentions = document.mentions()
     absent = len(document.absent())
+    overlapping = len(mentions) - len(without_overlaps(mentions)) if chosen.flat or chosen.partly_flat else 0
+    detailed = sum(mention.score is not None or mention.match != "exact" for mention in mentions)
+    bare = settings is not None and not settings.comments
     return {
         "mentions": len(mentions),
-        "overlaps_left_out": len(mentions) - len(without_overlaps(mentions)) if chosen.flat else 0,
+        "overlaps_left_out": overlapping if chosen.flat else 0,
         "absent": absent,
         "absent_left_out": 0 if chosen.keeps_absent else absent,
+        "overlaps_not_flat": overlapping if chosen.partly_flat else 0,
+        "details_left_out": 0 if chosen.keeps_details else detailed,
+        "unanswered_left_out": 0 if chosen.keeps_unanswered else len(document.failures()),
+        "ids_left_out": int(bare),
+        "empty_left_out": int(bare and not document.text.strip()),
     }

@@ -25,7 +25,8 @@ from uniner_dist.gate.sample import Sample, Source, read_sample
 from uniner_dist.gate.verdict import before_words, gate_place, judge, read_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.spark.stage import stage
-from uniner_dist.storage.filesystem import read_json, write_json
+from uniner_dist.storage.control_files import PromptsSummary, read_control
+from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.layout import GateLayout
 
 Annotate = Callable[[Config], Mapping[str, Any]]
@@ -52,7 +53,7 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> di
         say(f"gate: {line}")
     problems = judge(run.config.gate, figures)
     if problems:
-        prompts = read_json(run.layout.prompts_summary)["prompts"]
+        prompts = read_control(run.layout.prompts_summary, PromptsSummary).prompts
         where = f"none of the run's {prompts:,} prompts was asked and nothing was published; see {place.root}"
         raise QualityGateError(problems, where, figures)
     write_json(place.verdict, figures)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from uniner_dist.annotations.stage import read_staged
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import QualityGateError, StageError
-from uniner_dist.evaluation.answer import Row
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.gold_slice import read_gold_slice
 from uniner_dist.evaluation.rows import list_dataset
@@ -24,6 +24,7 @@ from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, own_id
 from uniner_dist.gate.sample import Cells, Sample, read_sample, write_sample
 from uniner_dist.gate.verdict import gate_place, is_gated, judge, published_words, read_verdict
 from uniner_dist.run.run import Run
+from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import column
@@ -98,17 +99,15 @@ def _measure_staged(spark: SparkSession, run: Run, place: GateLayout, figures: M
     result: dict[str, Any] = {"gold": None, "bulk": None}
     if not names:
         return result
-    rows = [_row(names[row["id"]], row) for row in _staged_rows(spark, run, names)]
+    rows = [{**row, "doc_id": names[row["id"]]} for row in _staged_rows(spark, run, names)]
     gate_answers: Cells = read_cells(place.annotations, "doc_id")
-    own = {(row.doc_id, row.entity_type): Cell.of(row.outcome, row.entities) for row in rows}
+    own = {(row["doc_id"], row["entity_type"]): Cell.of(row["outcome"], row["entities"]) for row in rows}
     keys = [key for key in own if key in gate_answers]
     result["bulk"] = rates(compare({key: gate_answers[key] for key in keys}, own), keys)
     gold = figures["gold"]
     if gold and gold["documents"] == sum(name.startswith(GOLD) for name in figures["in_corpus"]):
         scores = Tally(read_gold(place.gold))
-        for row in rows:
-            if row.doc_id.startswith(GOLD):
-                scores.add(row)
+        scores.add_rows([row for row in rows if row["doc_id"].startswith(GOLD)], pa.schema(ANNOTATION_FIELDS))
         result["gold"] = gold_figures(scores.scores())
     return result
 
@@ -122,10 +121,6 @@ def _staged_rows(spark: SparkSession, run: Run, doc_ids: Iterable[str]) -> list[
     doc_id = column(run.config.corpus.id_column).cast("string").alias("id")
     rows = staged.select(doc_id, "entity_type", "entities", "outcome", "raw_output")
     return [row.asDict(recursive=True) for row in rows.join(F.broadcast(wanted), "id", "left_semi").collect()]
-
-
-def _row(name: str, row: Mapping[str, Any]) -> Row:
-    return Row(name, row["entity_type"], row["entities"], row["outcome"], row["raw_output"])
 
 
 def _read_corpus(place: GateLayout) -> dict[str, str]:

@@ -13,19 +13,19 @@ from pyspark.sql import functions as F
 
 from uniner_dist.core import hashing
 from uniner_dist.prompts import corpus as rows
+from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe
-from uniner_dist.storage.filesystem import read_json
-from uniner_dist.storage.snapshot import take_snapshot
+from uniner_dist.storage.control_files import PromptsSummary, read_control
 
 
 def corpus_texts(spark: SparkSession, run: Run, doc_ids: Collection[str]) -> dict[str, str]:
     """Texts of the accepted documents with these ids; one pass over the corpus."""
     describe(spark, "texts of the gate's documents")
-    corpus = rows.read_corpus(spark, run, take_snapshot(run.config.corpus.path))
+    corpus = rows.read_corpus(spark, run, run_snapshot(run))
     found = _with_ids(spark, rows.with_reason(corpus, run), _id(run), doc_ids)
-    repeated = "duplicate_id" in read_json(run.layout.prompts_summary)["rejects"]
+    repeated = "duplicate_id" in read_control(run.layout.prompts_summary, PromptsSummary).rejects
     documents = rows.accepted(found, rows.find_repeats(found, run) if repeated else None)
     return {row["id"]: row["text"] for row in documents.select(_id(run).alias("id"), "text").collect()}
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from uniner_dist.core.differences import Cell
-from uniner_dist.storage.filesystem import read_json, write_json
+from uniner_dist.storage.control_files import PinnedSample, read_control, write_control
+from uniner_dist.storage.control_files.gate import PinnedAnswer, PinnedSource
 from uniner_dist.storage.layout import OutputLayout
 
 Cells = Mapping[tuple[str, str], Cell]
@@ -51,27 +51,27 @@ class Sample:
 def read_sample(output: str) -> Sample | None:
     """The pinned sample of an output, None when there is none yet (or no document of it is left)."""
     try:
-        stored = read_json(OutputLayout(output).sample)
+        stored = read_control(OutputLayout(output).sample, PinnedSample)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not stored["texts"]:
+    if not stored.texts:
         return None
     return Sample(
-        stored["texts"],
-        {label: Source(**source) for label, source in stored["sources"].items()},
-        {(one["doc_id"], one["label"]): _cell(one) for one in stored["answers"]},
+        stored.texts,
+        {label: Source(one.ask, one.fingerprint, one.model, one.run_id) for label, one in stored.sources.items()},
+        {(one.doc_id, one.label): Cell(one.outcome, one.mentions) for one in stored.answers},
     )
 
 
 def write_sample(output: str, sample: Sample) -> None:
     """Pin documents and answers."""
-    answers = [
-        {"doc_id": doc_id, "label": label, "outcome": cell.outcome, "mentions": list(cell.mentions)}
+    answers = (
+        PinnedAnswer(doc_id=doc_id, label=label, outcome=cell.outcome, mentions=tuple(cell.mentions))
         for (doc_id, label), cell in sample.cells.items()
-    ]
-    sources = {label: asdict(source) for label, source in sample.sources.items()}
-    stored = {"texts": dict(sample.texts), "sources": sources, "answers": answers}
-    write_json(OutputLayout(output).sample, stored)
+    )
+    sources = {label: PinnedSource(**asdict(source)) for label, source in sample.sources.items()}
+    stored = PinnedSample(texts=dict(sample.texts), sources=sources, answers=tuple(answers))
+    write_control(OutputLayout(output).sample, stored)
 
 
 def forget_documents(output: str, doc_ids: Collection[str]) -> int:
@@ -83,7 +83,3 @@ def forget_documents(output: str, doc_ids: Collection[str]) -> int:
         cells = {key: cell for key, cell in sample.cells.items() if key[0] not in gone}
         write_sample(output, replace(sample, texts=texts, cells=cells))
     return len(gone)
-
-
-def _cell(stored: Mapping[str, Any]) -> Cell:
-    return Cell(stored["outcome"], tuple((text, start, end) for text, start, end in stored["mentions"]))

@@ -13,7 +13,8 @@ from uniner_dist.config.schema import GateConfig
 from uniner_dist.core.hashing import digest
 from uniner_dist.evaluation.gold_slice import GoldSlice, read_gold_slice
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import exists, join, read_json
+from uniner_dist.storage.control_files import Verdict, read_record
+from uniner_dist.storage.filesystem import exists, join
 from uniner_dist.storage.layout import GateLayout
 
 #: Types named in a message.
@@ -37,8 +38,7 @@ def gate_place(run: Run, gold: GoldSlice | None) -> GateLayout:
 
 def read_verdict(place: GateLayout) -> dict[str, Any] | None:
     """The figures of a gate that was passed before."""
-    verdict: dict[str, Any] | None = read_json(place.verdict) if exists(place.verdict) else None
-    return verdict
+    return read_record(place.verdict, Verdict) if exists(place.verdict) else None
 
 
 def has_passed(run: Run) -> bool:

@@ -24,10 +24,18 @@ from uniner_dist.spark.datasets import map_in_arrow, read_files
 from uniner_dist.spark.hash_partitioning import bucket_of, task_of
 from uniner_dist.spark.stage import LISTS_IN_ARROW, describe, settings, stage
 from uniner_dist.spark.types import spark_schema
-from uniner_dist.storage.answer_store import GRACE_S, compacted_name, compaction_stem, live_files, sweep, write_manifest
+from uniner_dist.storage.answer_store import (
+    GRACE_S,
+    compacted_name,
+    compaction_stem,
+    live_files,
+    next_sequence,
+    sweep,
+    write_manifest,
+)
 from uniner_dist.storage.filesystem import find_files, join, write_bytes
 from uniner_dist.storage.layout import StoreLayout
-from uniner_dist.storage.lease import Holder
+from uniner_dist.storage.lease import Lease
 
 #: Smaller files are worth merging; a merged file is about as large as the second figure (some 4 million answers, which
 #: one task sorts), so it is left alone later.
@@ -61,19 +69,20 @@ class Compaction:
 
 
 def compact(
-    spark: SparkSession, layout: StoreLayout, holder: Holder, grace_s: float = GRACE_S, small_bytes: int = SMALL_BYTES
+    spark: SparkSession, layout: StoreLayout, lease: Lease, grace_s: float = GRACE_S, small_bytes: int = SMALL_BYTES
 ) -> Compaction:
     """Merge the small files of one fingerprint, and delete what earlier compactions replaced.
 
     Args:
-        holder: of this part of the store.
+        lease: of this part of the store.
         grace_s: seconds that replaced files stay.
         small_bytes: files from this size on are left alone.
 
     Raises:
         RunHeldError: another process has taken over; nothing was replaced.
     """
-    deleted = sweep(layout, grace_s)
+    lease.check()
+    deleted, sequence = sweep(layout, grace_s), next_sequence(layout)
     sizes = {name: int(info.get("size") or 0) for name, info in _files(layout).items()}
     small = [name for name in live_files(layout) if sizes.get(name, 0) < small_bytes]
     if len(small) < 2:
@@ -82,8 +91,8 @@ def compact(
     with stage(spark, "compact"), settings(spark, LISTS_IN_ARROW):
         describe(spark, f"compact {len(small):,} files of cells")
         written = _write(spark, layout, small, buckets)
-    holder.check()
-    write_manifest(layout, [row["file"] for row in written], small)
+    lease.check()
+    write_manifest(layout, sequence, [row["file"] for row in written], small)
     cells, repeats = (sum(row[name] for row in written) for name in ("cells", "repeats"))
     return Compaction(layout.fingerprint, len(small), len(written), cells, repeats, deleted)
 

@@ -8,10 +8,12 @@ neither Spark nor Ray; holds ids and positions of rows of the documents in quest
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -20,33 +22,51 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from uniner_dist.annotations.documents import QUARANTINE_COLUMNS
-from uniner_dist.errors import RunHeldError
+from uniner_dist.annotations.documents import name_in_quarantine
+from uniner_dist.core.hashing import digest
+from uniner_dist.errors import ConfigError
 from uniner_dist.maintenance.erase_gate import forget_in_gates
-from uniner_dist.maintenance.erase_output import LITTER_S, forget_in_output
+from uniner_dist.maintenance.erase_output import forget_in_output
 from uniner_dist.maintenance.erase_shards import forget_in_shards
+from uniner_dist.maintenance.ownership import check_own
+from uniner_dist.maintenance.same_documents import Target, find_documents
+from uniner_dist.maintenance.scope import Scope, find_scope
+from uniner_dist.prompts.corpus import ERASED, name_in_rejects
 from uniner_dist.reporting.html import write_page
 from uniner_dist.run.run import Run, list_runs, load_run
-from uniner_dist.storage.answer_store import compacted_name, compaction_stem, list_stores, live_files, write_manifest
+from uniner_dist.storage.answer_store import (
+    compacted_name,
+    compaction_stem,
+    list_cells,
+    list_stores,
+    live_files,
+    next_sequence,
+    write_manifest,
+)
+from uniner_dist.storage.commit import Check, always
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.control_files import PromptsSummary, Report, read_record
+from uniner_dist.storage.erased import erased_state, remember, take_off
 from uniner_dist.storage.filesystem import (
+    StorageError,
     exists,
     find_files,
     join,
     list_names,
     open_fs,
     read_bytes,
-    read_json,
     remove,
-    remove_litter,
+    remove_stale_temporary,
     write_bytes,
     write_json,
 )
-from uniner_dist.storage.layout import RunLayout, StoreLayout
-from uniner_dist.storage.lease import current_holder, hold
+from uniner_dist.storage.layout import RunLayout, StoreLayout, WorkdirLayout
+from uniner_dist.storage.lease import fence, hold
 from uniner_dist.storage.parquet_rows import Positions, erase, find_rows, without_rows
 from uniner_dist.storage.shards import read_shards
 
 _READERS = 16
+_COUNTS = ("annotations", "cells", "prompts", "places", "other_rows", "sampled")
 
 T = TypeVar("T")
 
@@ -61,94 +81,197 @@ class Erasure:
     places: int = 0  # passages of the documents, in all runs
     other_rows: int = 0  # of rejects and quarantine
     sampled: int = 0  # documents of quality gates' samples
+    others: tuple[str, ...] = ()  # workdirs with other documents of the same ids, which stay
+    unreachable: tuple[str, ...] = ()  # places that should have been visited, one sentence each
 
     @property
     def anything(self) -> bool:
         """Whether there was a trace of them."""
-        return any(vars(self).values())
+        return any(getattr(self, name) for name in _COUNTS)
 
 
 @dataclass(frozen=True)
-class _Trace:
-    """What a run knows of the documents: their passages, and those of them that other documents have too."""
+class Trace:
+    """What a run knows of the documents: those of their passages that other documents have too."""
 
-    run: Run
-    passages: frozenset[str]
+    target: Target
     shared: frozenset[str]
 
 
-def forget(workdir: str, ids: Sequence[str]) -> Erasure:
-    """Erase documents from all runs of a workdir, the stores that these use, and the outputs that they published to.
+def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
+    """Erase documents from everything that hangs together with a workdir, and remember that they stay away.
 
-    The caller holds the workdir. The corpus is not touched: a document that stays there comes back with the next run.
+    Visited are all runs of the workdir, the outputs that they published to, every store that they ever used, and the
+    other workdirs that used these stores. In another workdir a document is the same if its corpus is, or its text; what
+    only has the same id is somebody else's and stays (`Erasure.others`).
+
+    The caller holds the workdir. The corpus is not touched: a document that is still in it stays away until its text is
+    another one (see `storage.erased`). Cut off anywhere, it is done by starting it again: every step looks at what is
+    there, and what it needs to know is erased last.
 
     Args:
         ids: as strings; of a corpus with integer ids, their digits.
+        check: called before every step that changes anything; raises when this process may not go on.
 
     Raises:
-        RunHeldError: somebody works on a run of the workdir, or on the store.
+        RunHeldError: somebody works on a run of a workdir, or on a store.
     """
-    runs = list(_load_runs(workdir))
-    for run in runs:
-        busy = current_holder(run.layout)
-        if busy:
-            raise RunHeldError(f"run {run.id}: {busy} works on it; wait for it or stop it first")
-    wanted = pa.array(sorted(set(ids)), pa.string())
-    sampled = sum(forget_in_gates(run, ids, forget) for run in runs)
+    scope, named = find_scope(workdir), sorted(set(ids))
+    marks = [WorkdirLayout(place).erasure(_name(named)) for place in scope.workdirs if list_runs(place)]
     with ExitStack() as stack:
-        stores = [part for store in sorted({run.config.store_path for run in runs}) for part in list_stores(store)]
-        for part in stores:
+        for other in scope.workdirs[1:]:
+            stack.enter_context(hold(WorkdirLayout(other)))
+        places = [RunLayout(place, run_id) for place in scope.workdirs for run_id in list_runs(place)]
+        with ThreadPoolExecutor(_READERS) as watchers:
+            list(watchers.map(fence, places))
+        check()
+        for mark in marks:
+            write_json(mark, {"begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())})
+        runs = {workdir: list(_load_runs(workdir))} | _load_other_runs(scope)
+        parts = [part for store in scope.stores for part in list_stores(store)]
+        for part in parts:
             stack.enter_context(hold(part))
-        erasure = _forget(workdir, runs, stores, wanted)
-    erasure.sampled = sampled
+        wanted, others = find_documents(runs, named)
+        check()
+        _remember(scope, wanted, named)
+        sampled = 0
+        for target in wanted:
+            sampled += forget_in_gates(target.run, sorted(target.ids), partial(_forget_in_gate, parts, check))
+        erasure = _forget(wanted, parts, check)
+    for mark in marks:
+        remove(mark)
+    erasure.sampled, erasure.others, erasure.unreachable = sampled, others, tuple(scope.unreachable)
     return erasure
+
+
+def restore(workdir: str, ids: Sequence[str]) -> int:
+    """Let erased documents come back with the next run over a corpus that has them; returns how many were remembered.
+
+    The caller holds the workdir.
+    """
+    scope = find_scope(workdir)
+    folders = [WorkdirLayout(place).erased for place in scope.workdirs]
+    folders += [StoreLayout(store, "").erased for store in scope.stores]
+    return max(take_off(folder, set(ids)) for folder in folders)
+
+
+def _name(ids: Sequence[str]) -> str:
+    """What an erasure is called: the documents' names must not be in a file once they are erased."""
+    return digest({"documents": sorted(set(ids))}, 12)
+
+
+def _forget_in_gate(parts: Sequence[StoreLayout], check: Check, workdir: str, ids: Sequence[str]) -> Erasure:
+    """Erase documents from a quality gate's own workdir; the stores are held already."""
+    targets = [Target(run, frozenset(ids), texts={}) for run in _load_runs(workdir)]
+    return _forget(targets, parts, check)
+
+
+def _remember(scope: Scope, targets: Sequence[Target], ids: Sequence[str]) -> None:
+    """Put documents on the lists, with every text that any run knew them by.
+
+    A document that no run ever had is only on the list of the workdir that was named: elsewhere its id may be somebody
+    else's.
+    """
+    texts: dict[str, set[str]] = {doc_id: set() for doc_id in ids}
+    for target in targets:
+        for doc_id, hashes in target.texts.items():
+            texts[doc_id] |= hashes
+    known = {doc_id: hashes for doc_id, hashes in texts.items() if hashes}
+    remember(WorkdirLayout(scope.workdirs[0]).erased, texts)
+    places = [WorkdirLayout(place).erased for place in scope.workdirs[1:]]
+    for folder in [*places, *(StoreLayout(store, "").erased for store in scope.stores)]:
+        remember(folder, known)
+
+
+def _load_other_runs(scope: Scope) -> dict[str, list[Run]]:
+    """The runs of the other workdirs; one whose files are damaged keeps nothing from being erased elsewhere."""
+    runs = {}
+    for place in scope.workdirs[1:]:
+        try:
+            runs[place] = list(_load_runs(place))
+        except (ConfigError, StorageError) as error:
+            scope.unreachable.append(f"workdir {place} cannot be read: {error}")
+    return runs
 
 
 def _load_runs(workdir: str) -> Iterator[Run]:
-    """The runs of a workdir; a folder without a configuration is none, and nothing can be made of what is in it."""
+    """The runs of a workdir; a folder without a configuration of a run is none, and is left alone.
+
+    Raises:
+        ControlFileError: a folder of a run has links in it, so that something else would be changed by way of them.
+    """
     for run_id in list_runs(workdir):
         layout = RunLayout(workdir, run_id)
         if exists(layout.config):
-            yield load_run(workdir, run_id)
-        else:
-            remove(layout.root)
+            run = load_run(workdir, run_id)
+            check_own(layout)
+            yield run
 
 
-def _forget(workdir: str, runs: Sequence[Run], stores: Sequence[StoreLayout], ids: pa.Array) -> Erasure:
+def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], check: Check) -> Erasure:
     erasure = Erasure()
-    shown = [run for run in runs if exists(run.layout.report_page)]
+    runs = [target.run for target in targets]
     for run in runs:
+        check()
         remove(run.layout.report_page)  # it quotes documents
-        remove_litter(run.layout.root)
-        if not exists(run.layout.prompts_summary):
-            _begin_anew(run)
-    for output in sorted({run.config.output.path for run in runs}):
-        erasure.annotations += forget_in_output(output, ids, workdir)
-    passages = frozenset().union(*(_passages(run, ids) for run in runs))
-    traces = [_Trace(run, passages & _passages(run, ids), _shared(run, ids, passages)) for run in runs]
-    alone = passages.difference(*(trace.shared for trace in traces))
-    for part in stores:
-        erasure.cells += _forget_in_store(part, pa.array(sorted(alone), pa.string()))
-    for trace in traces:
-        own = pa.array(sorted(passages - trace.shared), pa.string())
-        if len(own) and exists(trace.run.layout.shards):
-            erasure.prompts += forget_in_shards(trace.run, own)
-        erasure.other_rows += _forget_rows(trace.run, ids)
+        remove_stale_temporary(run.layout.root)
+    erasure.annotations += _forget_in_outputs(targets, check)
     for run in runs:  # also the ones without these documents: what they rewrote of an output has rows of all
+        check()
         for path in run.layout.between_stages:
             remove(path)
-    for run in runs:
-        erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], ids)
+        if not exists(run.layout.shards):
+            _begin_anew(run)
+    passages = frozenset().union(*(_passages(target.run, target.array) for target in targets))
+    traces = [Trace(target, _shared(target.run, target.array, passages)) for target in targets]
+    alone = passages.difference(*(trace.shared for trace in traces))
+    for part in parts:
+        check()
+        erasure.cells += _forget_in_store(part, pa.array(sorted(alone), pa.string()))
+    for trace in traces:
+        check()
+        run, own = trace.target.run, pa.array(sorted(passages - trace.shared), pa.string())
+        if len(own) and exists(run.layout.shards):
+            erasure.prompts += forget_in_shards(run, own)
+        erasure.other_rows += _forget_rows(run, trace.target.array)
+    for target in targets:
+        check()
+        run = target.run
+        erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], target.array)
         _recount(run)
-    for run in shown:
-        write_page(run, read_json(run.layout.report))
+    for run in (run for run in runs if exists(run.layout.report)):
+        write_page(run, read_record(run.layout.report, Report))
     return erasure
 
 
+def _forget_in_outputs(targets: Sequence[Target], check: Check) -> int:
+    """Erase documents from every output that a run with them published to."""
+    ids: dict[str, set[str]] = {}
+    workdirs: dict[str, str] = {}
+    for target in targets:
+        output = target.run.config.output.path
+        ids.setdefault(output, set()).update(target.ids)
+        workdirs.setdefault(output, target.run.layout.workdir)
+    rows = sum(
+        forget_in_output(output, pa.array(sorted(found), pa.string()), workdirs[output], check)
+        for output, found in sorted(ids.items())
+    )
+    for workdir in {target.run.layout.workdir for target in targets}:
+        rewritten = WorkdirLayout(workdir).rewritten
+        for name in list_names(rewritten):  # what earlier starts left before their journal counted
+            remove(join(rewritten, name))
+    return rows
+
+
 def _begin_anew(run: Run) -> None:
-    """A run in the middle of stage 1 may hold anything of its documents, and begins anew in any case."""
+    """A run in the middle of stage 1 may hold anything of its documents, and begins anew in any case.
+
+    One that was pruned is not in the middle of it, and has nothing left but its occurrences, which say what it had.
+    """
+    pruned = exists(run.layout.prompts_summary)
     for path in run.layout.of_stage_1:
-        remove(path)
+        if not (pruned and path == run.layout.occurrences):
+            remove(path)
 
 
 # -- passages ----------------------------------------------------------------------------------------------------------
@@ -190,6 +313,8 @@ def _each_file(folder: str, look: Callable[[str], T]) -> list[T]:
         files = sorted(find_files(folder, ".parquet"))
     except FileNotFoundError:
         return []
+    for file in files:
+        require_inside(join(folder, file), folder, folder)
     with ThreadPoolExecutor(_READERS) as readers:
         return list(readers.map(lambda file: look(join(folder, file)), files))
 
@@ -200,10 +325,14 @@ def _each_file(folder: str, look: Callable[[str], T]) -> list[T]:
 def _forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
     """Erase answers from every file of a part of a store, also from those that wait to be deleted.
 
-    Readers that have listed the old files meet a missing one, which ends their stage; it can be started again.
+    Readers that have listed the old files meet a missing one, which ends their stage; it can be started again. A
+    manifest is written in any case: a compaction that was planned before it can replace nothing any more.
     """
-    remove_litter(part.root, older_than_s=LITTER_S)
-    names = [name for name in list_names(part.cells) if name.endswith(".parquet")]
+    remove_stale_temporary(part.root)
+    sequence = next_sequence(part)
+    names = list_cells(part)
+    for name in names:
+        require_inside(join(part.cells, name), part.root, part.cells)
     with ThreadPoolExecutor(_READERS) as readers:
         found = readers.map(lambda name: find_rows(join(part.cells, name), ["passage_id"], passages)[1], names)
     hit = {name: rows for name, rows in zip(names, found, strict=True) if len(rows)}
@@ -213,8 +342,7 @@ def _forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
         if kept:
             added.append(compacted_name(stem, number))
             write_bytes(join(part.cells, added[-1]), data)
-    if added:
-        write_manifest(part, added, live)
+    write_manifest(part, sequence, added, live)
     for name in hit:
         remove(join(part.cells, name))
     return sum(len(hit[name]) for name in live)
@@ -223,8 +351,9 @@ def _forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
 def _forget_rows(run: Run, ids: pa.Array) -> int:
     """Erase the documents' rows of rejects and quarantine, where the id may stand under another name."""
     column = run.config.corpus.id_column
-    quarantined = f"document_{column}" if column.lower() in QUARANTINE_COLUMNS else column
-    return _erase_all(run.layout.rejects, [column], ids) + _erase_all(run.layout.quarantine, [quarantined], ids)
+    quarantined = name_in_quarantine(column)
+    rejected = name_in_rejects(column)
+    return _erase_all(run.layout.rejects, [rejected], ids) + _erase_all(run.layout.quarantine, [quarantined], ids)
 
 
 def _erase_all(folder: str, column: Sequence[str], ids: pa.Array) -> int:
@@ -240,17 +369,20 @@ def _erase_all(folder: str, column: Sequence[str], ids: pa.Array) -> int:
 def _recount(run: Run) -> None:
     """Let the summary of stage 1 say what is there."""
     layout = run.layout
+    if not exists(layout.prompts_summary):
+        return None
     if not exists(layout.shards):
-        return
-    summary, shards = read_json(layout.prompts_summary), read_shards(layout)
+        return _note_erasures(run)
+    summary, shards = read_record(layout.prompts_summary, PromptsSummary), read_shards(layout)
     places, first = _dataset(layout.occurrences), pads.field("passage") == 0
     reasons = _dataset(layout.rejects).to_table(columns=["reason"], use_threads=False)["reason"]
     rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
+    rejects |= {ERASED: summary["rejects"][ERASED]} if ERASED in summary["rejects"] else {}  # which are in no file
     prompts, asked = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked"))
     summary |= {
         "documents": places.count_rows(filter=first, use_threads=False),
         "rejects": {reason: rejects[reason] for reason in summary["rejects"] if reason in rejects},
-        "rejected": len(reasons),
+        "rejected": sum(rejects.values()),
         "split_documents": places.count_rows(filter=first & (pads.field("passages") > 1), use_threads=False),
         "passages": places.count_rows(use_threads=False),
         "unique_passages": int(pc.sum(shards["passages"]).as_py() or 0),
@@ -261,6 +393,13 @@ def _recount(run: Run) -> None:
         "estimated_tokens": int(pc.sum(shards["estimated_tokens"]).as_py() or 0),
     }
     write_json(layout.prompts_summary, summary | {"rows": summary["documents"] + summary["rejected"]})
+    return _note_erasures(run)
+
+
+def _note_erasures(run: Run) -> None:
+    """Let the summary of stage 1 say that the run is without the documents on the lists."""
+    summary = read_record(run.layout.prompts_summary, PromptsSummary)
+    write_json(run.layout.prompts_summary, summary | {"erased": erased_state(run.erased_lists)})
 
 
 def _dataset(path: str) -> pads.Dataset:

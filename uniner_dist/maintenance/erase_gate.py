@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import pyarrow as pa
+
 from uniner_dist.gate.figures import GOLD, SAMPLE
 from uniner_dist.gate.sample import forget_documents
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import exists, join, list_names, remove
+from uniner_dist.storage.control_files.forms import GATE, has_form
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_json, remove
 from uniner_dist.storage.layout import GateLayout
+from uniner_dist.storage.parquet_rows import find_rows
 
 
 class Found(Protocol):
@@ -33,9 +37,28 @@ def forget_in_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequenc
     Returns:
         How many of the documents the pinned sample had.
     """
+    names = [prefix + doc_id for prefix in (GOLD, SAMPLE) for doc_id in ids]
     for name in list_names(run.layout.gates):
+        if not has_form(GATE, name):
+            continue
         place = GateLayout(join(run.layout.gates, name))
-        erasure = forget(place.work, [prefix + doc_id for prefix in (GOLD, SAMPLE) for doc_id in ids])
-        if erasure.anything or not exists(place.verdict):
+        erasure = forget(place.work, names)
+        if erasure.anything or not exists(place.verdict) or _has_seen(place, names):
             remove(place.root)
     return forget_documents(run.config.output.path, ids)
+
+
+def _has_seen(place: GateLayout, names: Sequence[str]) -> bool:
+    """Whether a gate was about one of the documents; its texts may be gone, its answers and figures are not."""
+    if set(names) & set(read_json(place.verdict)["in_corpus"]):
+        return True
+    wanted = pa.array(names, pa.string())
+    files = [join(folder, file) for folder in (place.corpus, place.gold, place.annotations) for file in _files(folder)]
+    return any(len(find_rows(file, ["doc_id"], wanted)[1]) for file in files)
+
+
+def _files(folder: str) -> list[str]:
+    try:
+        return sorted(find_files(folder, ".parquet"))
+    except FileNotFoundError:
+        return []

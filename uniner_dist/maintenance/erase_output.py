@@ -1,4 +1,4 @@
-"""Erasure in a published dataset, by the same journal and flip as a publication: no reader meets half a file.
+"""Erasure in a published dataset, by a journal as for a publication: no reader meets half a file.
 
 Enters: an output and ids. Leaves: the output without any row of these documents, whichever run published it.
 """
@@ -9,43 +9,67 @@ import hashlib
 import io
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uniner_dist.annotations.publication import changes_by_folder, finish_other, flip
-from uniner_dist.storage.commit import lock_output
-from uniner_dist.storage.filesystem import find_files, join, read_bytes, remove, remove_litter, write_bytes, write_json
-from uniner_dist.storage.layout import WorkdirLayout
-from uniner_dist.storage.marker import read_marker
+from uniner_dist.annotations.journal import carry_out, changes_by_folder, finish_begun
+from uniner_dist.storage.commit import WAIT_S, Check, always
+from uniner_dist.storage.control_files import Journal, Marker, write_control
+from uniner_dist.storage.filesystem import (
+    find_files,
+    join,
+    list_names,
+    read_bytes,
+    remove,
+    remove_stale_temporary,
+    write_bytes,
+)
+from uniner_dist.storage.layout import OutputLayout, WorkdirLayout
+from uniner_dist.storage.lease import hold
+from uniner_dist.storage.marker import read_marker, read_marker_version
 from uniner_dist.storage.parquet_rows import Positions, find_rows, without_rows
 
 _READERS = 16
-#: A file without its name yet that is so old is nobody's any more.
-LITTER_S = 3600.0
 
 
-def forget_in_output(output: str, ids: pa.Array, workdir: str) -> int:
+def forget_in_output(output: str, ids: pa.Array, workdir: str, check: Check = always) -> int:
     """Erase documents from a published dataset; returns how many rows they had.
 
     Args:
-        workdir: where the journal and the rewritten files stand meanwhile.
+        workdir: where the journal and the rewritten files are meanwhile.
+        check: called before every step that others can see; raises when this process may not go on.
     """
-    with lock_output(output):
-        marker = read_marker(output)
-        if marker is None:
+    with hold(OutputLayout(output), wait_s=WAIT_S) as lease:
+
+        def may_go_on() -> None:
+            check()
+            lease.check()
+
+        if read_marker(output) is None:
             return 0
-        marker = finish_other(output, marker)
-        remove_litter(output, older_than_s=LITTER_S)
-        found = _find(output, marker["id_column"], ids)
+        token, before = f"{lease.generation:06d}", read_marker_version(output)
+        if before is None:
+            return 0
+        state = finish_begun(output, before, token, may_go_on)
+        _remove_litter(output)
+        found = _find(output, state.marker.id_column, ids)
         if found:
-            folder = join(WorkdirLayout(workdir).erasing, uuid.uuid4().hex[:12])
-            journal = join(folder, "journal.json")
-            write_json(journal, _plan(output, marker, found, folder))
-            flip(output, marker, journal)
+            folder = join(WorkdirLayout(workdir).rewritten, uuid.uuid4().hex[:12])
+            path = join(folder, "journal.json")
+            write_control(path, _plan(output, state.marker, found, folder))
+            carry_out(output, state, path, token, may_go_on)
             remove(folder)
     return sum(len(rows) for rows in found.values())
+
+
+def _remove_litter(output: str) -> None:
+    """What processes that were killed left in the output and beside it; who holds its lease is the only one at work."""
+    remove_stale_temporary(output)
+    parent, _, name = output.rstrip("/").rpartition("/")
+    for other in list_names(parent):
+        if other.startswith(OutputLayout(name).workplace("")):
+            remove(join(parent, other))
 
 
 def _find(output: str, id_column: str, ids: pa.Array) -> dict[str, Positions]:
@@ -56,9 +80,9 @@ def _find(output: str, id_column: str, ids: pa.Array) -> dict[str, Positions]:
     return {file: rows for file, rows in zip(files, found, strict=True) if len(rows)}
 
 
-def _plan(output: str, marker: dict[str, Any], found: dict[str, Positions], folder: str) -> dict[str, Any]:
+def _plan(output: str, marker: Marker, found: dict[str, Positions], folder: str) -> Journal:
     """The journal, and the files that it wants to appear."""
-    nonce, add = folder.rsplit("/", 1)[-1], {}
+    nonce, add = folder.rsplit("/", 1)[-1], dict[str, str]()
     for file, rows in found.items():
         data, kept = without_rows(read_bytes(join(output, file)), rows)
         if kept:
@@ -66,25 +90,19 @@ def _plan(output: str, marker: dict[str, Any], found: dict[str, Positions], fold
             place = "/".join([*file.split("/")[:-1], name])
             add[place] = join(folder, place)
             write_bytes(add[place], data)
-    placeholder = marker.get("placeholder")
+    placeholder = marker.placeholder
     if not add and not placeholder and found.keys() == set(find_files(output, ".parquet")):
         placeholder = f"part-{nonce}-empty.parquet"
         add[placeholder] = join(folder, placeholder)
         write_bytes(add[placeholder], _empty(output, marker, next(iter(found))))
-    changes = changes_by_folder(add, list(found))
-    return {
-        "run_id": nonce,
-        "changes": [change.to_json() for change in changes],
-        "placeholder": placeholder,
-        "entry": None,
-    }
+    return Journal(run_id=nonce, changes=changes_by_folder(add, list(found)), placeholder=placeholder)
 
 
-def _empty(output: str, marker: dict[str, Any], file: str) -> bytes:
+def _empty(output: str, marker: Marker, file: str) -> bytes:
     """A file without rows that has all columns, those of the folders too."""
     # Without metadata: Spark's own says that a file has no columns but the ones it had.
     schema = pq.read_schema(io.BytesIO(read_bytes(join(output, file)))).remove_metadata()
-    for name in marker["partition_by"]:
+    for name in marker.partition_by:
         schema = schema if name in schema.names else schema.append(pa.field(name, pa.string()))
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)

@@ -6,16 +6,19 @@ A shard's prompts are rewritten last, so that an erasure that was cut off finds 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
+from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.filesystem import exists, join, list_names, remove
-from uniner_dist.storage.parquet_rows import erase, find_rows
+from uniner_dist.storage.parquet_rows import Positions, erase, find_rows
 from uniner_dist.storage.shards import (
     ForeignFileError,
     prompts_file,
@@ -29,29 +32,59 @@ _READERS = 16
 
 
 def forget_in_shards(run: Run, passages: pa.Array) -> int:
-    """Erase passages from all shards of a run whose stage 1 is done; returns how many prompts they had."""
+    """Erase passages from all shards of a run whose stage 1 is done; returns how many prompts they had.
+
+    What is in no shard of the manifest goes as a whole: tasks that were tried again may have left it. A shard whose
+    prompts are gone, by an erasure that ended before the manifest was written, goes too.
+    """
     manifest = read_shards(run.layout).to_pylist()
+    _remove_strays(run, {row["shard"] for row in manifest})
     files = [prompts_file(run.layout, row["shard"]) for row in manifest]
+    for file in files:
+        require_inside(file, run.layout.prompts, run.layout.shards)
     with ThreadPoolExecutor(_READERS) as readers:
-        found = list(readers.map(lambda file: find_rows(file, ["passage_id"], passages), files))
+        found = list(readers.map(lambda file: _find(file, passages), files))
     erased, rows = 0, []
     for row, (total, places) in zip(manifest, found, strict=True):
         shard, left = row["shard"], total - len(places)
-        if len(places):
+        if len(places) or not total:
             erased += len(places)
-            _forget_answers(run, shard, passages)
+            _forget_answers(run, shard, passages, gone=not left)
+        if len(places):
             # As the writer of shards: with a small dictionary a text would be stored once for each of its prompts.
             erase(prompts_file(run.layout, shard), places, dictionary_pagesize_limit=1 << 30)
         if left:
             rows.append(row if left == row["prompts"] else _recount(run, row, left))
-    write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
+    if rows != manifest:
+        write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
     return erased
 
 
-def _forget_answers(run: Run, shard: str, passages: pa.Array) -> None:
+def _find(file: str, passages: pa.Array) -> tuple[int, Positions]:
+    """How many prompts a file has, none if it is gone, and which of them are of these passages."""
+    try:
+        return find_rows(file, ["passage_id"], passages)
+    except FileNotFoundError:
+        return 0, np.zeros(0, dtype=np.int64)
+
+
+def _remove_strays(run: Run, shards: Collection[str]) -> None:
+    """Remove what is in no shard of the manifest."""
+    layout = run.layout
+    counted = {layout.completions: {f"{shard}.parquet" for shard in shards}, layout.parts: set(shards)}
+    counted[layout.prompts] = {layout.prompts_folder(shard).rsplit("/", 1)[-1] for shard in shards}
+    for folder, names in counted.items():
+        for name in set(list_names(folder)) - names:
+            remove(join(folder, name))
+
+
+def _forget_answers(run: Run, shard: str, passages: pa.Array, gone: bool) -> None:
+    """Erase answers to these passages, or all of them where nothing is left of the shard."""
     known = run.layout.known_file(shard)
     for path in (run.layout.completions_file(shard), known):
-        if exists(path):
+        if gone:
+            remove(path)
+        elif exists(path):
             _rewrite(path, shard, run.fingerprint, passages)
     folder = join(run.layout.parts, shard)
     for name in list_names(folder):  # ranges of a shard that is no longer the same

@@ -8,45 +8,68 @@ passages stood is kept without texts, so that a document can still be forgotten.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
-from uniner_dist.run.run import list_runs
-from uniner_dist.storage.filesystem import exists, join, list_names, read_json, remove
+from uniner_dist.annotations.journal import is_half_published
+from uniner_dist.errors import RunHeldError
+from uniner_dist.maintenance.ownership import check_own
+from uniner_dist.run.run import Run, list_runs, load_run
+from uniner_dist.run.starts import read_starts
+from uniner_dist.storage.commit import Check, always
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import current_holder
-from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.lease import STALE_S, hold, last_worked
+from uniner_dist.storage.parquet_rows import drop_values
 
 
-def prune(workdir: str, older_than_s: float) -> list[str]:
+def prune(workdir: str, older_than_s: float, check: Check = always) -> list[str]:
     """Take the payload from runs whose last sign of life is older; returns their ids.
 
-    A run that somebody works on, or whose publication was cut off, is left alone.
+    A run that somebody works on, or whose publication was cut off, is left alone, and so is every folder that is no
+    run's by its name and its configuration. Cut off anywhere, it is done by starting it again.
+
+    Args:
+        check: called before anything is removed; raises when this process may not go on.
+
+    Raises:
+        ControlFileError: the folder of a run is damaged, or there are links in it; nothing was removed.
     """
-    pruned = []
-    for run_id in list_runs(workdir):
-        layout = RunLayout(workdir, run_id)
-        if current_holder(layout) or _last_sign(layout) > time.time() - older_than_s or _is_publishing(layout):
-            continue
-        payload = {join(layout.root, name) for name in list_names(layout.root)}.difference(layout.kept_by_prune)
+    runs = [load_run(workdir, run_id) for run_id in list_runs(workdir) if exists(RunLayout(workdir, run_id).config)]
+    for run in runs:
+        check_own(run.layout)
+    return [run.id for run in runs if _is_old(run, time.time() - older_than_s) and _prune(run.layout, check)]
+
+
+def _is_old(run: Run, since: float) -> bool:
+    return _last_sign(run.layout) <= since and not is_half_published(run.layout)
+
+
+def _prune(layout: RunLayout, check: Check) -> bool:
+    """Whether there was anything to remove; files that are no run's stay, and a run that somebody works on."""
+    with suppress(RunHeldError), hold(layout, upkeep=True) as lease:
+        present = {join(layout.root, name) for name in list_names(layout.root)}
         # First the manifest: a run that is opened in the middle of this begins anew instead of missing shards.
-        for path in sorted(payload, key=lambda path: path != layout.shards):
+        payload = [path for path in layout.payload if path in present]
+        for path in payload:
+            check()
+            lease.check()
             remove(path)
-        pruned += [run_id] if payload else []
-    return pruned
+        return _drop_texts(layout) > 0 or bool(payload)
+    return False
+
+
+def _drop_texts(layout: RunLayout) -> int:
+    """Take the passages of split documents out of the occurrences; returns in how many files there were any."""
+    try:
+        files = sorted(find_files(layout.occurrences, ".parquet"))
+    except FileNotFoundError:
+        return 0
+    return sum(drop_values(join(layout.occurrences, file), "text") for file in files)
 
 
 def _last_sign(layout: RunLayout) -> float:
     """Seconds since the epoch of the last thing that a run is known to have done."""
-    signs = [0.0]
-    for name in list_names(layout.attempts):
-        signs.append(float(read_json(join(layout.attempts, name))["ended"]))
-    for name in list_names(layout.holders):
-        claim = read_json(join(layout.holders, name))
-        signs.append(float(claim.get("since") or claim.get("at") or 0))
-    return max(signs)
-
-
-def _is_publishing(layout: RunLayout) -> bool:
-    if not exists(layout.publication):
-        return False
-    marker = read_marker(read_json(layout.config)["config"]["output"]["path"]) or {}
-    return marker.get("publishing") == layout.publication
+    signs = [0.0, last_worked(layout)]
+    signs += [attempt.ended for attempt in read_starts(layout)]
+    # Nothing was done in the future: a wrong clock must not keep texts for ever.
+    return max(sign for sign in signs if sign <= time.time() + STALE_S)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.model.identity import display_name
+from uniner_dist.model import display_name
 from uniner_dist.notebook import display as showing
 from uniner_dist.notebook import inputs as frames
 from uniner_dist.notebook.inputs import Columns, Kind
@@ -79,6 +79,9 @@ class Annotator:
         data: Any,
         types: Any,
         *,
+        id_column: str | None = None,
+        text_column: str | None = None,
+        keep_columns: Sequence[str] = (),
         id: str | None = None,
         text: str | None = None,
         keep: Sequence[str] = (),
@@ -86,21 +89,23 @@ class Annotator:
     ) -> Any:
         """Annotate data; what comes back is of the kind that came in.
 
-        One row per document and type, with the columns of a published dataset: the id, those of `keep`, `entity_type`,
-        `entities`, `outcome`, `repair`, `score`, `raw_output`, `run_id`, `model`, `fingerprint`. Rows without a text
-        are left out, counted, and kept in `rejects`.
+        One row per document and type, with the columns of a published dataset: the id, those of `keep_columns`,
+        `entity_type`, `entities`, `outcome`, `repair`, `score`, `raw_output`, `run_id`, `model`, `fingerprint`. Rows
+        without a text are left out, counted, and kept in `rejects`.
 
         Args:
-            data: a string, strings (list, iterable, pandas Series), a pandas DataFrame, an Arrow table, or a Spark
-                DataFrame. A whole DataFrame of a classic Spark session goes through the stages of the main job and
-                comes back reading the workdir; everything else goes through this process's memory, also a Spark
+            data: a string, strings (list, iterable, pandas Series, Arrow array), a pandas DataFrame, an Arrow table, a
+                Hugging Face dataset, or a Spark DataFrame. None, NaN and NA are missing texts. A whole DataFrame of a
+                classic Spark session goes through the stages of the main job and comes back reading the workdir;
+                everything else goes through this process's memory, also a Spark
                 DataFrame with `limit`, and one of Spark Connect.
             types: what to look for: ["person", "location"], "PER=person,ORG=company or institution", or
                 {label: phrase or definition}.
-            id: column of ids, unique strings or integers. Default: `doc_id` if there is one; else rows are numbered
-                (not in Spark, whose rows have no order).
-            text: column of texts; default: `text`.
-            keep: further columns to carry through.
+            id_column: column of ids, unique strings or integers. Default: `doc_id` if there is one; else rows are
+                numbered (not in Spark, whose rows have no order).
+            text_column: column of texts; default: `text`.
+            keep_columns: further columns to carry through.
+            id, text, keep: short names of these three.
             limit: annotate the first so many rows only.
 
         Returns:
@@ -111,7 +116,7 @@ class Annotator:
             KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable, and the same call goes on from there.
             StageError: the pool gave up; the next call loads the model anew.
         """
-        kind, columns = self._look(data, types, id, text, keep)
+        kind, columns = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
         if kind is Kind.SPARK and limit is None:
             from uniner_dist.notebook.spark_frame import annotate_frame
 
@@ -127,6 +132,9 @@ class Annotator:
         data: Any,
         types: Any,
         *,
+        id_column: str | None = None,
+        text_column: str | None = None,
+        keep_columns: Sequence[str] = (),
         id: str | None = None,
         text: str | None = None,
         keep: Sequence[str] = (),
@@ -137,7 +145,7 @@ class Annotator:
         For data without an end, or to stop when enough is seen. Arguments and errors as for `annotate`; `data` may be
         any iterable of strings. Every piece is of the kind of `data`; the numbers of strings go on over all pieces.
         """
-        kind, columns = self._look(data, types, id, text, keep)
+        kind, columns = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
         for found, texts in self._in_memory(data, kind, columns, types, rows, None):
             yield to_input_kind(found, data, kind, texts)
 
@@ -146,12 +154,14 @@ class Annotator:
         data: Any,
         types: Any,
         *,
+        id_column: str | None = None,
+        text_column: str | None = None,
         id: str | None = None,
         text: str | None = None,
         limit: int = 5,
     ) -> None:
         """Annotate the first few documents and show them with their mentions marked. Arguments as for `annotate`."""
-        kind, columns = self._look(data, types, id, text, ())
+        kind, columns = self._look(data, types, (id_column, id), (text_column, text), ((), ()))
         wide = columns if kind is Kind.STRINGS else Columns(columns.id, columns.text, (columns.text,))
         done = list(self._in_memory(data, kind, wide, types, _ROWS, limit))
         annotations = pa.concat_tables([annotations for annotations, _ in done]) if done else _nothing(wide)
@@ -184,14 +194,25 @@ class Annotator:
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _look(
-        self, data: Any, types: Any, id: str | None, text: str | None, keep: Sequence[str]
+        self,
+        data: Any,
+        types: Any,
+        id: tuple[str | None, str | None],
+        text: tuple[str | None, str | None],
+        keep: tuple[Sequence[str], Sequence[str]],
     ) -> tuple[Kind, Columns]:
-        """Everything that can be wrong with the arguments, before anything is started."""
+        """Everything that can be wrong with the arguments, before anything is started; long names before short ones."""
         problems: list[str] = []
         kind = frames.kind_of(data)
         columns = None
         try:
-            columns = frames.resolve_columns(data, kind, id, text, keep)
+            columns = frames.resolve_columns(
+                data,
+                kind,
+                frames.one_of("id_column", id[0], "id", id[1]),
+                frames.one_of("text_column", text[0], "text", text[1]),
+                frames.one_of("keep_columns", keep[0], "keep", keep[1]),
+            )
         except ConfigError as error:
             problems += error.problems
         try:

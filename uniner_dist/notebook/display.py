@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.notebook.inputs import ID, TEXT, Kind, as_arrow, column_names, kind_of, unknown_column
+from uniner_dist.notebook.inputs import ID, TEXT, Kind, as_arrow, column_names, kind_of, one_of, unknown_column
 from uniner_dist.reporting.highlight import Marked, documents_html
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -23,7 +23,14 @@ _SHOWN = ("entity_type", "entities")
 
 
 def show(
-    annotations: Any, corpus: Any = None, *, id: str | None = None, text: str | None = None, limit: int = 8
+    annotations: Any,
+    corpus: Any = None,
+    *,
+    id_column: str | None = None,
+    text_column: str | None = None,
+    id: str | None = None,
+    text: str | None = None,
+    limit: int = 8,
 ) -> None:
     """Show some annotated documents with their mentions, those with any mention first.
 
@@ -32,14 +39,16 @@ def show(
     Args:
         annotations: what `Annotator.annotate` returned, or a published dataset as a DataFrame or Arrow table.
         corpus: the data that the annotations are of, in any kind, which has the texts. Not needed for annotations of
-            strings, nor where the text was kept (`keep=["text"]`).
-        id: id column of both; default: `doc_id`, or the annotations' first column.
-        text: text column; default: `text`.
+            strings, nor where the text was kept (`keep_columns=["text"]`).
+        id_column: id column of both; default: `doc_id`, or the annotations' first column.
+        text_column: text column; default: `text`.
+        id, text: short names of these two.
         limit: documents at most.
 
     Raises:
         ConfigError: a column or the texts are missing.
     """
+    id, text = one_of("id_column", id_column, "id", id), one_of("text_column", text_column, "text", text)
     display(*marked_documents(annotations, corpus, id, text, limit))
 
 
@@ -85,7 +94,7 @@ def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[
     if missing:
         raise ConfigError(f"show: these are no annotations, they have no column {', '.join(missing)}")
     id = id or (ID if ID in names else next(name for name in names if name not in _OURS))
-    problem = unknown_column("id", id, names)
+    problem = unknown_column("id_column", id, names)
     if problem:
         raise ConfigError(problem)
     if kind in (Kind.SPARK, Kind.CONNECT):
@@ -100,7 +109,7 @@ def _ids_in_memory(annotations: Any, kind: Kind, id: str, limit: int) -> list[An
     if kind is Kind.PANDAS:
         found = annotations[annotations["entities"].map(len) > 0]
         return list(dict.fromkeys([*found[id].head(50 * limit), *annotations[id].head(50 * limit)]))[:limit]
-    table = as_arrow(annotations)
+    table = _in_memory(annotations, kind)
     found = table.filter(pc.greater(pc.list_value_length(table["entities"]), 0))
     ids = [*found[id].slice(0, 50 * limit).to_pylist(), *table[id].slice(0, 50 * limit).to_pylist()]
     return list(dict.fromkeys(ids))[:limit]
@@ -115,14 +124,14 @@ def _texts(annotations: Any, corpus: Any, id: str, text: str, ids: Sequence[Any]
     if corpus is None and text not in names:
         raise ConfigError(
             "show: the annotations have no texts; give the data they are of, show(annotations, corpus), or annotate "
-            f"with keep=[{text!r}]"
+            f"with keep_columns=[{text!r}]"
         )
-    problems = [problem for problem in (unknown_column("text", text, names),) if problem]
+    problems = [problem for problem in (unknown_column("text_column", text, names),) if problem]
     if id not in names:  # rows that were numbered
         if kind in (Kind.SPARK, Kind.CONNECT):
-            problems.append(str(unknown_column("id", id, names)))
+            problems.append(str(unknown_column("id_column", id, names)))
         elif not problems:
-            column = source[text] if kind is Kind.PANDAS else as_arrow(source)[text]
+            column = source[text] if kind is Kind.PANDAS else _in_memory(source, kind)[text]
             values = column.tolist() if kind is Kind.PANDAS else column.to_pylist()
             return dict(enumerate(values))
     if problems:
@@ -131,12 +140,16 @@ def _texts(annotations: Any, corpus: Any, id: str, text: str, ids: Sequence[Any]
     return {row[id]: row[text] for row in rows}
 
 
+def _in_memory(data: Any, kind: Kind) -> pa.Table:
+    return data.with_format("arrow")[:] if kind is Kind.HUGGINGFACE else as_arrow(data)
+
+
 def _pick(data: Any, kind: Kind, id: str, ids: Sequence[Any], names: Sequence[str]) -> pa.Table:
     """Some columns of the rows with these ids, in the order of the data."""
     if kind is Kind.PANDAS:
         return pa.Table.from_pandas(data.loc[data[id].isin(list(ids)), list(names)], preserve_index=False)
-    if kind is Kind.ARROW:
-        table = as_arrow(data)
+    if kind in (Kind.ARROW, Kind.HUGGINGFACE):
+        table = _in_memory(data, kind)
         return table.filter(pc.is_in(table[id], pa.array(ids, table.schema.field(id).type))).select(list(names))
     quoted = ["`" + name.replace("`", "``") + "`" for name in names]
     rows = data.where(data[quoted[0]].isin(list(ids))).select(*quoted).collect()

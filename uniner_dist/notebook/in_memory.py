@@ -23,7 +23,7 @@ from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.snapshot import Snapshots, Totals
 from uniner_dist.completions.work import Shard
 from uniner_dist.config.schema import Config
-from uniner_dist.core.hashing import passage_id
+from uniner_dist.core.hashing import TEXT_DIGITS, passage_id
 from uniner_dist.notebook.inputs import Columns
 from uniner_dist.notebook.warm_pool import Warm
 from uniner_dist.prompts.budget import passage_budget
@@ -245,7 +245,9 @@ def _annotations(
     lists = _whole(answers["answers"]).take(_whole(places))
     passages = passages.append_column("answers", lists)
     single = pc.equal(passages["passages"], 1)
-    parts = [passages.filter(single).select(["document", "answers"])]
+    digests = pc.utf8_slice_codeunits(passages["passage_id"], 0, TEXT_DIGITS)
+    whole = passages.append_column("text_digest", digests).filter(single)
+    parts = [whole.select(["document", "text_digest", "answers"])]
     parts += _merged(passages.filter(pc.invert(single)))
     merged = pa.concat_tables(parts).combine_chunks()
     rows = pc.struct_field(_whole(merged["document"]), "row") if merged.num_rows else pa.array([], pa.int64())
@@ -255,6 +257,9 @@ def _annotations(
     columns_out = {name: source[name] for name in dict.fromkeys([columns.id_name, *columns.keep])}
     flat = with_nothing(flat)
     values = {name: flat.field(name) for name in ("entities", "outcome", "repair", "score", "raw_output")}
+    values["text_digest"] = (
+        _whole(merged["text_digest"]).take(order).take(pa.array(np.repeat(np.arange(len(order)), len(labels))))
+    )
     values["entity_type"] = pa.array(labels * len(order), pa.string())
     for name, value in {"run_id": run.id, "model": run.model_name, "fingerprint": run.fingerprint}.items():
         values[name] = pa.array([value], pa.string()).take(pa.array(np.zeros(len(flat), dtype=np.int32)))

@@ -1,4 +1,4 @@
-"""Whatever a notebook holds, as Arrow tables: strings, lists, pandas and Spark DataFrames, Arrow tables.
+"""Whatever a notebook holds, as Arrow tables: strings, pandas and Spark DataFrames, Arrow, Hugging Face data sets.
 
 The user's data and the names of columns are turned into tables of id, text and kept columns, with ids that are there
 and unique. Nothing is imported that the data did not bring along.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from uniner_dist.config.schema import CorpusConfig
@@ -30,6 +31,7 @@ class Kind(Enum):
     STRINGS = "strings"
     PANDAS = "a pandas DataFrame"
     ARROW = "an Arrow table"
+    HUGGINGFACE = "a Hugging Face dataset"
     SPARK = "a Spark DataFrame"
     CONNECT = "a Spark Connect DataFrame"
 
@@ -55,20 +57,42 @@ def kind_of(data: Any) -> Kind:
         ConfigError: nothing that can be annotated.
     """
     module = type(data).__module__
-    if isinstance(data, str):
+    if isinstance(data, (str, pa.Array, pa.ChunkedArray)):
         return Kind.STRINGS
+    if module.split(".")[0] == "datasets":
+        return _kind_of_dataset(data)
     if module.startswith("pyspark.sql") and hasattr(data, "toPandas"):
         return Kind.CONNECT if ".connect." in module else Kind.SPARK
     if module.split(".")[0] == "pandas":
         return Kind.PANDAS if hasattr(data, "columns") else Kind.STRINGS
-    if isinstance(data, (pa.Table, pa.RecordBatch)) or hasattr(data, "__arrow_c_stream__"):
+    if isinstance(data, (pa.Table, pa.RecordBatch)):
         return Kind.ARROW
+    if hasattr(data, "__arrow_c_stream__"):  # a table, or a single column such as a Series of polars
+        return Kind.ARROW if hasattr(data, "columns") or hasattr(data, "schema") else Kind.STRINGS
     if isinstance(data, Iterable) and not isinstance(data, (bytes, dict)):
         return Kind.STRINGS
     raise ConfigError(
         f"data: cannot annotate a {type(data).__name__}; give a string, a list of strings, a pandas or Spark "
-        "DataFrame, or an Arrow table"
+        "DataFrame, an Arrow table, or a Hugging Face dataset"
     )
+
+
+def _kind_of_dataset(data: Any) -> Kind:
+    if isinstance(data, dict):
+        splits = ", ".join(map(repr, data))
+        raise ConfigError(f"data: a {type(data).__name__} has splits ({splits}); give one, such as data['train']")
+    return Kind.HUGGINGFACE if hasattr(data, "column_names") else Kind.STRINGS  # a single column
+
+
+def one_of(name: str, value: Any, short: str, other: Any) -> Any:
+    """The value of an argument that has a short name too.
+
+    Raises:
+        ConfigError: both are given.
+    """
+    if value and other:
+        raise ConfigError(f"{name} and {short} are the same; give one of them")
+    return value or other
 
 
 def resolve_columns(data: Any, kind: Kind, id: str | None, text: str | None, keep: Sequence[str]) -> Columns:
@@ -79,20 +103,20 @@ def resolve_columns(data: Any, kind: Kind, id: str | None, text: str | None, kee
     """
     if kind is Kind.STRINGS:
         if id or text or keep:
-            raise ConfigError("id, text and keep name columns; strings have none")
+            raise ConfigError("id_column, text_column and keep_columns name columns; strings have none")
         return Columns(None, TEXT)
     names = column_names(data, kind)
     if id is None and ID in names:
         id = ID
     columns = Columns(id, text or TEXT, (keep,) if isinstance(keep, str) else tuple(keep))
-    wanted = {"text": [columns.text], "id": [id] if id else [], "keep": columns.keep}
+    wanted = {"text_column": [columns.text], "id_column": [id] if id else [], "keep_columns": columns.keep}
     looked = [unknown_column(argument, name, names) for argument, group in wanted.items() for name in group]
     problems = [problem for problem in looked if problem]
     if id is None and kind in (Kind.SPARK, Kind.CONNECT):
-        problems.append("id: name the column of ids; the rows of a Spark DataFrame have no order to number")
+        problems.append("id_column: name the column of ids; the rows of a Spark DataFrame have no order to number")
     problems += [
         f"{argument}: column {name!r} has the name of a column of the annotations; rename it"
-        for argument, name in [("id", columns.id_name), *(("keep", name) for name in columns.keep)]
+        for argument, name in [("id_column", columns.id_name), *(("keep_columns", name) for name in columns.keep)]
         if name in _OURS
     ]
     if problems:
@@ -114,6 +138,8 @@ def column_names(data: Any, kind: Kind) -> list[str]:
     """Names of the data's columns."""
     if kind is Kind.ARROW:
         return list(as_arrow(data).schema.names)
+    if kind is Kind.HUGGINGFACE:
+        return list(data.column_names or next(iter(data), {}))  # a stream may not know its columns
     return [str(name) for name in data.columns]
 
 
@@ -136,7 +162,7 @@ def pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None
 def _raw_pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None) -> Iterator[pa.Table]:
     names = list(dict.fromkeys([*([columns.id] if columns.id else []), columns.text, *columns.keep]))
     if kind is Kind.STRINGS:
-        texts = itertools.islice([data] if isinstance(data, str) else data, limit)
+        texts = itertools.islice(_strings(data), limit)
         while batch := list(itertools.islice(texts, rows)):
             yield _text_table(batch)
     elif kind in (Kind.PANDAS, Kind.ARROW):
@@ -149,8 +175,37 @@ def _raw_pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int |
                 yield _from_pandas(data[names].iloc[start : start + length])
             else:
                 yield whole.slice(start, length)
+    elif kind is Kind.HUGGINGFACE:
+        yield from _from_dataset(data, names, rows, limit)
     else:
         yield from _from_spark(data, names, rows, limit)
+
+
+def _strings(data: Any) -> Iterable[Any]:
+    if isinstance(data, str):
+        return [data]
+    if isinstance(data, (pa.Array, pa.ChunkedArray)):
+        return (value.as_py() for value in data)
+    return (None if _is_missing(value) else value for value in data)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is how pandas and NumPy write that there is none: NaN, NA, NaT."""
+    is_nan = isinstance(value, (float, np.floating)) and value != value
+    return bool(is_nan) or type(value).__name__ in ("NAType", "NaTType")
+
+
+def _from_dataset(data: Any, names: Sequence[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
+    """A data set of Hugging Face, or a stream of one, a piece at a time."""
+    if not hasattr(data, "__len__"):
+        found = itertools.islice(data, limit)
+        while batch := list(itertools.islice(found, rows)):
+            yield pa.Table.from_pylist([{name: row.get(name) for name in names} for row in batch])
+        return
+    table = data.select_columns(list(names)).with_format("arrow")
+    count = len(data) if limit is None else min(limit, len(data))
+    for start in range(0, count, rows):
+        yield table[start : min(start + rows, count)].select(list(names))
 
 
 def _from_spark(data: Any, names: Sequence[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
@@ -198,14 +253,14 @@ def _check_ids(table: pa.Table, columns: Columns, seen: set[Any]) -> None:
     if pa.types.is_dictionary(ids.type):
         ids = ids.cast(ids.type.value_type)
     if not (pa.types.is_integer(ids.type) or pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
-        raise ConfigError(f"id: column {name!r} holds {ids.type}; ids are strings or integers")
+        raise ConfigError(f"id_column: column {name!r} holds {ids.type}; ids are strings or integers")
     if ids.null_count:
-        raise ConfigError(f"id: {ids.null_count:,} rows have none in {name!r}; fill it, or leave them out")
+        raise ConfigError(f"id_column: {ids.null_count:,} rows have none in {name!r}; fill it, or leave them out")
     for value in ids.to_pylist():
         if value in seen:
             raise ConfigError(
-                f"id: {value!r} stands more than once in {name!r}; ids must be unique"
-                + ("" if columns.id == ID else " (leave id= out to have the rows numbered)")
+                f"id_column: {value!r} stands more than once in {name!r}; ids must be unique"
+                + ("" if columns.id == ID else " (leave id_column= out to have the rows numbered)")
             )
         seen.add(value)
 
@@ -216,7 +271,7 @@ def _with_plain_text(table: pa.Table, columns: Columns) -> pa.Table:
     kind = text.type.value_type if pa.types.is_dictionary(text.type) else text.type
     known = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
     if not any(is_known(kind) for is_known in known):
-        raise ConfigError(f"text: column {columns.text!r} holds {kind}, not text")
+        raise ConfigError(f"text_column: column {columns.text!r} holds {kind}, not text")
     text = text.cast(pa.string())
     _to_arrow(lambda: text.validate(full=True), columns.text)
     return table.set_column(table.schema.get_field_index(columns.text), columns.text, text)

@@ -40,6 +40,11 @@ def to_input_kind(annotations: pa.Table, data: Any, kind: Kind, texts: Sequence[
         return annotations.to_pandas(integer_object_nulls=True)  # else offsets beside an absent one become floats
     if kind is Kind.ARROW:
         return annotations
+    if kind is Kind.HUGGINGFACE:
+        from datasets import Dataset
+        from datasets.table import InMemoryTable
+
+        return Dataset(InMemoryTable(annotations.replace_schema_metadata()))
     return data.sparkSession.createDataFrame(_for_spark(annotations), schema=_spark_schema(annotations.schema))
 
 

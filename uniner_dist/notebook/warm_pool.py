@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from uniner_dist import model
 from uniner_dist.cluster.connect import ray_cluster
 from uniner_dist.cluster.watch import check_cluster, cluster_is_lost, watch_cluster
 from uniner_dist.completions.pool import Pool
@@ -28,7 +29,7 @@ from uniner_dist.config.schema import Config, RayConfig
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError, DrainedError, StageError
-from uniner_dist.model import identity as model
+from uniner_dist.model.check import check_model
 from uniner_dist.run import identity as keys
 from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import StopRequest, stop_on_signals
@@ -115,6 +116,7 @@ class Warm:
     ) -> None:
         self._options, self._file, self.say = options, file, say
         self._gpu_options: dict[str, Any] = {}
+        self._commit: str | None = None
         self._numbers = itertools.count(1)
         self._stack: ExitStack | None = None
         self._pool: Pool | None = None
@@ -125,8 +127,10 @@ class Warm:
         #: Folders for DataFrames on their way, for calls in memory, and of the main job's runs and store.
         self.frames, self.calls, self.workdir = (join(folder, name) for name in ("frames", "calls", "work"))
         self._finalizer = weakref.finalize(self, _remove, self._own_folder)
+        # Resolved once: later calls, and the replicas, ask for this commit.
+        self._commit = model.pinned(self.config().model).revision
         config = self.config()
-        model.resolve(config.model)
+        check_model(config.model, gpus=config.pool.gpus_per_replica, extra=config.engine.extra)
         self.chosen = config.pool.model_fields_set
         if workdir is None and config.ray.address != "local":
             raise ConfigError(
@@ -142,7 +146,10 @@ class Warm:
     def config(self, **options: Any) -> Config:
         """The configuration of one call; in the names of options a double underscore stands for a dot."""
         dotted = {name.replace("__", "."): value for name, value in options.items()}
-        return load_config(self._file, [], {**_DEFAULTS, **self._options, **self._gpu_options, **dotted})
+        config = load_config(self._file, [], {**_DEFAULTS, **self._options, **self._gpu_options, **dotted})
+        if self._commit is None:
+            return config
+        return config.model_copy(update={"model": config.model.model_copy(update={"revision": self._commit})})
 
     def run(self, config: Config, number: int) -> Run:
         """A run that lives for one call: a folder, a fingerprint, a name."""

@@ -12,29 +12,48 @@ from contextlib import ExitStack, contextmanager
 from uniner_dist.errors import DrainedError, RunHeldError, StageError, UninerError
 from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import STOPPED, StopRequest, stop_on_signals
-from uniner_dist.storage.layout import WorkdirLayout
-from uniner_dist.storage.lease import Held, Holder, current_holder, hold
+from uniner_dist.storage.filesystem import list_names
+from uniner_dist.storage.layout import OutputLayout, WorkdirLayout
+from uniner_dist.storage.lease import Held, Lease, fence, hold
+from uniner_dist.storage.probe import check_storages
 
 
 @contextmanager
-def working_on(run: Run) -> Iterator[tuple[Holder, StopRequest]]:
-    """`holding` the run, unless somebody is changing all runs of the workdir."""
-    with holding(run.layout) as held:
+def working_on(run: Run) -> Iterator[tuple[Run, Lease, StopRequest]]:
+    """Hold the lease of a run, unless somebody is changing all runs of the workdir.
+
+    Yields:
+        The run with the lease's fencing token, the lease, and whether somebody asked to stop.
+    """
+    workdir, output = run.layout.workdir, OutputLayout(run.config.output.path)
+    check_storages(workdir, (workdir, output.holders, run.config.store_path))
+    with holding(run.layout) as (lease, stop):
         # Claimed first, then looked, on both sides: of two that start at the same time, at least one sees the other.
-        busy = current_holder(WorkdirLayout(run.layout.workdir))
-        if busy:
-            raise RunHeldError(
-                f"workdir {run.layout.workdir}: {busy} changes all its runs; start again when it is done"
-            )
-        yield held
+        try:
+            fence(WorkdirLayout(run.layout.workdir))
+        except RunHeldError as error:
+            raise RunHeldError(f"somebody changes all its runs; start again when it is done: {error}") from error
+        _refuse_half_erased(WorkdirLayout(run.layout.workdir))
+        yield run.under(lease.generation), lease, stop
+
+
+def _refuse_half_erased(workdir: WorkdirLayout) -> None:
+    """Half of an erasure's documents are missing in some files and are there in others."""
+    begun = [name for name in list_names(workdir.erasures) if name.endswith(".json")]
+    if begun:
+        raise StageError(
+            f"workdir {workdir.workdir}: an erasure was cut off (see {workdir.erasures}); start the same `uniner-dist "
+            "forget` again first, which finishes it"
+        )
 
 
 @contextmanager
-def holding(*places: Held) -> Iterator[tuple[Holder, StopRequest]]:
+def holding(*places: Held, upkeep: bool = False) -> Iterator[tuple[Lease, StopRequest]]:
     """Hold what is worked on, turn signals into a graceful stop, and failures of Spark, Ray and storage into one error.
 
     Args:
-        places: runs or parts of a store, at least one; what is yielded is the holder of the first.
+        places: runs or parts of a store, at least one; what is yielded is the lease of the first.
+        upkeep: see `storage.lease.hold`.
 
     Raises:
         RunHeldError: another process holds the run, or has taken it over.
@@ -42,18 +61,18 @@ def holding(*places: Held) -> Iterator[tuple[Holder, StopRequest]]:
         StageError: anything around us failed; the same command resumes.
     """
     with stop_on_signals() as stop:
-        holders: list[Holder] = []
+        leases: list[Lease] = []
         try:
             with ExitStack() as stack:
                 for place in places:
-                    holders.append(stack.enter_context(hold(place, on_lost=stop.interrupt)))
-                yield holders[0], stop
+                    leases.append(stack.enter_context(hold(place, on_lost=stop.interrupt, upkeep=upkeep)))
+                yield leases[0], stop
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, RunHeldError):
                 raise
-            for holder in holders:
-                if holder.lost:
-                    raise holder.why_lost() from error
+            for lease in leases:
+                if lease.lost:
+                    raise lease.why_lost() from error
             if isinstance(error, DrainedError):
                 raise
             # What Spark and Ray throw when a signal interrupts their calls is theirs; why we leave is ours.

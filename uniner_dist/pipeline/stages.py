@@ -11,24 +11,32 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+from uniner_dist.annotations.journal import is_half_published
 from uniner_dist.cluster.connect import ray_cluster
 from uniner_dist.completions.attempts import read_attempts
 from uniner_dist.completions.pool import Pool
-from uniner_dist.completions.stage import check_limits, complete_prompts, is_complete, note_start, open_pool, reopen
+from uniner_dist.completions.retry import begin_retry, end_retry, read_retry, reopen
+from uniner_dist.completions.stage import check_limits, complete_prompts, is_complete, note_start, open_pool
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import QualityGateError, StageError, ThresholdError
 from uniner_dist.gate.verdict import has_passed
+from uniner_dist.pipeline.engines import require_engines
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.pipeline.preflight import open_run
+from uniner_dist.pipeline.renewal import can_be_mended, is_present, knows_other_erasures, renew
 from uniner_dist.reporting.live import LiveView, SparkWatch
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report, stopped_report, write_report
+from uniner_dist.run.earlier import usable_stores
 from uniner_dist.run.run import Run
+from uniner_dist.run.standing import claim_of, stands
 from uniner_dist.runtime.signals import StopRequest, uninterrupted
 from uniner_dist.storage.answer_store import is_empty
-from uniner_dist.storage.filesystem import exists, read_json, remove
-from uniner_dist.storage.lease import Holder
-from uniner_dist.storage.marker import is_current, read_marker
+from uniner_dist.storage.commit import always
+from uniner_dist.storage.control_files import Plan, PromptsSummary, Report, read_control, read_record
+from uniner_dist.storage.filesystem import exists, remove
+from uniner_dist.storage.lease import Lease
+from uniner_dist.storage.marker import read_marker
 
 #: Up to this much corpus the replicas load while Spark works; beyond it GPUs would wait for Spark, not Spark for GPUs.
 _OVERLAP_BYTES = 256 * 2**20
@@ -49,28 +57,34 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
     run = open_run(config)
     if is_published(run):
         return _finished(run, say)
+    require_engines(config, "spark", "pool")
     say(f"run {run.id}: everything of it stands in {run.layout.root}")
-    with working_on(run) as (holder, stop):
+    with working_on(run) as (run, lease, stop):
+        if is_half_published(run.layout):
+            report = run_annotations(run, lease, say)
+            if is_published(run):
+                return report
+        renew(run, say, lease.check)
         if is_complete(run):
-            run_prompts(run, say)
+            run_prompts(run, say, lease)
             note_start(run)
             run_gate(run, say)
         else:
-            _prompts_and_completions(run, holder, stop, say, pool)
-        return run_annotations(run, holder, say)
+            _prompts_and_completions(run, lease, stop, say, pool)
+        return run_annotations(run, lease, say)
 
 
-def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: Say, warm: Pool | None) -> None:
+def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say, warm: Pool | None) -> None:
     with ExitStack() as stack:
         gated = not has_passed(run)  # then the GPUs are the gate's until it is passed
         # With answers in the store there may be nothing to ask, and then no replica is to be started.
         limited = run.config.run.max_prompts is not None or run.config.run.max_gpu_hours is not None
-        asks = not exists(run.layout.shards) and is_empty(run.store)
+        asks = not exists(run.layout.shards) and all(map(is_empty, usable_stores(run)))
         # Ray on Spark's executors leaves Spark no room.
         apart = run.config.ray.address != "spark"
         early = warm is None and run.corpus_bytes <= _OVERLAP_BYTES and asks and not gated and not limited and apart
         pool = stack.enter_context(open_pool(run, stop)) if early else None
-        run_prompts(run, say)
+        run_prompts(run, say, lease)
         complete = is_complete(run)
         if not complete:
             check_limits(run)
@@ -85,7 +99,7 @@ def _prompts_and_completions(run: Run, holder: Holder, stop: StopRequest, say: S
         if warm is not None:
             warm.begin(run.layout, run.store)
         pool = warm or pool or stack.enter_context(open_pool(run, stop))
-        _complete(run, pool, holder, stop, say)
+        _complete(run, pool, lease, stop, say)
 
 
 def plan(config: Config, say: Say = print) -> dict[str, Any]:
@@ -97,23 +111,29 @@ def plan(config: Config, say: Say = print) -> dict[str, Any]:
     run = open_run(config)
     if is_published(run):
         say(f"run {run.id} is finished; this is what it was planned to be")
-        return dict(read_json(run.layout.plan))
-    with working_on(run):
-        run_prompts(run, say)
+        return read_record(run.layout.plan, Plan) if exists(run.layout.plan) else make_plan(run)
+    with working_on(run) as (run, lease, _):
+        renew(run, say, lease.check)
+        run_prompts(run, say, lease)
         return make_plan(run)
 
 
-def run_prompts(run: Run, say: Say = print) -> dict[str, Any]:
+def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> dict[str, Any]:
     """Stage 1. Returns its summary; a stage that is done already only reports it."""
     if exists(run.layout.shards):
-        summary: dict[str, Any] = read_json(run.layout.prompts_summary)
+        summary: dict[str, Any] = read_record(run.layout.prompts_summary, PromptsSummary)
     else:
+        require_engines(run.config, "spark")
         from uniner_dist.prompts import write_prompts
 
         with _spark(run, "prompts") as spark:
-            summary = write_prompts(spark, run)
+            summary = write_prompts(spark, run, lease.check if lease is not None else always)
+    if not exists(run.layout.plan):  # also where an earlier start ended before it was written
         make_plan(run)
-    rejected = sum(summary["rejects"].values())
+    rejected = sum(count for reason, count in summary["rejects"].items() if reason != "erased")
+    erased = summary["rejects"].get("erased", 0)
+    if erased:
+        say(f"prompts: {erased:,} documents of the corpus were erased, and stay away until their text changes")
     say(
         f"prompts: {summary['documents']:,} documents ({rejected:,} rows rejected), "
         f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards, "
@@ -145,7 +165,8 @@ def run_gate(run: Run, say: Say = print) -> None:
         try:
             pass_gate(spark, run, lambda config: annotate(config, lambda line: say(f"gate: {line}")), say)
         except QualityGateError as error:
-            write_report(run, stopped_report(run, read_json(run.layout.prompts_summary), read_attempts(run), error))
+            prompts = read_record(run.layout.prompts_summary, PromptsSummary)
+            write_report(run, stopped_report(run, prompts, read_attempts(run), error))
             raise
 
 
@@ -156,21 +177,22 @@ def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
             f"run {run.id}: its quality gate was not passed yet; run `uniner-dist gate --workdir {run.layout.workdir} "
             f"--run {run.id}` first, which needs Spark and Ray"
         )
-    with working_on(run) as (holder, stop):
+    with working_on(run) as (run, lease, stop):
         if is_complete(run):
             say("completions: every shard is committed already")
             return {}
         check_limits(run)
+        require_engines(run.config, "pool")
         with open_pool(run, stop) as pool:
-            return _complete(run, pool, holder, stop, say)
+            return _complete(run, pool, lease, stop, say)
 
 
-def _complete(run: Run, pool: Any, holder: Holder, stop: StopRequest, say: Say) -> dict[str, Any]:
+def _complete(run: Run, pool: Any, lease: Lease, stop: StopRequest, say: Say) -> dict[str, Any]:
     stop.listen()
     stop.draining = True
     try:
         with LiveView(run.layout.progress) as view:
-            attempt = complete_prompts(run, pool, holder, view)
+            attempt = complete_prompts(run, pool, lease, view)
     finally:
         stop.draining = False
     say(
@@ -181,25 +203,42 @@ def _complete(run: Run, pool: Any, holder: Holder, stop: StopRequest, say: Say) 
 
 
 def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
-    """Ask again what has no answer (refused prompts, killers) and publish the run anew. Returns the report."""
-    with working_on(run) as (holder, stop):
-        if not exists(run.layout.retry):  # else an earlier retry was cut off, and goes on
-            if exists(run.layout.publication):
-                run_annotations(run, holder, say)
-            reopened = reopen(run)
-            if not reopened and is_published(run):
+    """Ask again what has no answer (refused prompts, killers) and publish the run anew. Returns the report.
+
+    A run that is the past, or whose rows a later one has replaced, only feeds the store: the next start of `annotate`
+    finds the answers there.
+    """
+    with working_on(run) as (run, lease, stop):
+        present = is_present(run)
+        if present and read_retry(run) is None and is_half_published(run.layout):
+            run_annotations(run, lease, say)
+        retry = read_retry(run) or begin_retry(run, times_published(run))
+        if present and times_published(run) > retry.published:  # an earlier start came to its end but for these lines
+            end_retry(run)
+            return run_annotations(run, lease, say)
+        if not retry.reopened:
+            reopened = reopen(run, retry, lease.check)
+            if not reopened and is_complete(run) and (is_published(run) or not present):
+                end_retry(run)
                 say("every prompt of this run has an answer; unparseable and cut-off answers would only come again")
-                return dict(read_json(run.layout.report))
+                return read_record(run.layout.report, Report) if present else {}
             say(f"asking the unanswered prompts of {reopened:,} shards again")
         if not is_complete(run):
             with open_pool(run, stop) as pool:
-                _complete(run, pool, holder, stop, say)
-        report = run_annotations(run, holder, say, again=True)
-        remove(run.layout.retry)
+                _complete(run, pool, lease, stop, say)
+        if present:
+            report = run_annotations(run, lease, say, again=True)
+        else:
+            say(
+                f"run {run.id} is not what {run.config.output.path} holds now, so nothing was published: its answers "
+                "are in the store, where the next start of annotate finds them"
+            )
+            report = {}
+        end_retry(run)
         return report
 
 
-def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
+def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
     """Stage 3: parse, locate, audit, publish, report. Returns the report.
 
     Args:
@@ -207,30 +246,36 @@ def run_annotations(run: Run, holder: Holder | None = None, say: Say = print, ag
     """
     if not again and is_published(run):
         return _finished(run, say)
-    from uniner_dist.annotations import publish, write_annotations, write_card
+    require_engines(run.config, "spark")
+    from uniner_dist.annotations import check_present, publish, write_annotations, write_card
     from uniner_dist.gate.before_publish import check_staged, close_gate
 
-    marker = read_marker(run.config.output.path) or {"runs": {}}
-    again = again or (run.id in marker["runs"] and not is_current(marker, run.id))
+    marker = read_marker(run.config.output.path)
+    check_present(run, marker)
+    again = again or exists(run.layout.renewed)
+    again = again or (marker is not None and run.id in marker.runs and not stands(marker, run.id, claim_of(run)))
+    check = lease.check if lease is not None else always
+    check()
     if again:
         remove(run.layout.report)
-    check = holder.check if holder is not None else lambda: None
     with _spark(run, "annotations") as spark:
         check()
         summary = write_annotations(spark, run, again)
         try:
             gate = check_staged(spark, run, say)
         except QualityGateError as error:
-            write_report(run, stopped_report(run, read_json(run.layout.prompts_summary), read_attempts(run), error))
+            prompts = read_record(run.layout.prompts_summary, PromptsSummary)
+            write_report(run, stopped_report(run, prompts, read_attempts(run), error))
             raise
         check()
-        publication = publish(spark, run, again, check)
+        publication = publish(spark, run, again, check).model_dump(mode="json")
         publication["card"] = write_card(spark, run)
         close_gate(run)
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
-    prompts = read_json(run.layout.prompts_summary)
+    prompts = read_record(run.layout.prompts_summary, PromptsSummary)
     report = build_report(run, prompts, read_attempts(run), summary, publication, gate)
     write_report(run, report)
+    remove(run.layout.renewed)
     return report
 
 
@@ -261,11 +306,20 @@ def _is_not_py4j(record: logging.LogRecord) -> bool:
 
 def _finished(run: Run, say: Say) -> dict[str, Any]:
     say(f"run {run.id} is finished: {run.config.output.path} already holds its annotations; nothing to do")
-    return dict(read_json(run.layout.report))
+    return read_record(run.layout.report, Report)
+
+
+def times_published(run: Run) -> int:
+    """How often the run was published to its output."""
+    marker = read_marker(run.config.output.path)
+    return marker.runs[run.id].times_published if marker is not None and run.id in marker.runs else 0
 
 
 def is_published(run: Run) -> bool:
-    """Whether the output has this run's rows wholly and as the corpus is now, and its report stands."""
-    if not is_current(read_marker(run.config.output.path), run.id) or not exists(run.layout.report):
+    """Whether the output holds what this run would publish now, and its report is there."""
+    marker = read_marker(run.config.output.path)
+    if not stands(marker, run.id, claim_of(run)) or not exists(run.layout.report):
         return False
-    return read_json(run.layout.report)["publication"] is not None
+    if exists(run.layout.renewed) or knows_other_erasures(run) or can_be_mended(run):
+        return False
+    return read_control(run.layout.report, Report).publication is not None

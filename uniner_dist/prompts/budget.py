@@ -5,10 +5,16 @@ the model's context length.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
+from uniner_dist import model
 from uniner_dist.config.schema import Config
 from uniner_dist.core.tokens import PromptTokenizer
-from uniner_dist.model import identity as model
+
+#: A type whose question leaves less room than this for text is refused.
+MIN_PASSAGE_TOKENS = 64
+#: Room for questions is reserved in such parts of the context: 256 tokens of 2,048, more than most definitions take.
+QUESTION_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,16 @@ class PassageBudget:
 
 
 def passage_budget(config: Config, tokenizer: PromptTokenizer) -> PassageBudget:
-    """The sizes for the run's longest question."""
+    """The sizes for the run's longest question.
+
+    Room for a question is reserved in steps of an eighth of the context, so that a text is cut in the same places
+    whatever is asked: one more type with a longer phrase asks nothing again of the others. Only a question that is
+    longer than the step takes another one, and where the context has hardly room for text, it takes what it needs.
+    """
     longest = max(len(tokenizer.suffix_ids(entity_type.ask)) for entity_type in config.types)
-    frame = len(tokenizer.prefix_ids([""])[0])
+    frame, context = len(tokenizer.prefix_ids([""])[0]), model.context_length(config.model)
     # Two tokens of slack: the text's first and last token may be cut otherwise inside the frame than alone.
-    whole = model.context_length(config.model) - config.model.max_tokens - longest - frame - 2
+    room = context - config.model.max_tokens - frame - 2
+    step = max(1, context // QUESTION_STEPS)
+    whole = max(room - ceil(longest / step) * step, min(room - longest, MIN_PASSAGE_TOKENS))
     return PassageBudget(whole, min(whole, config.prompts.passage_tokens), config.prompts.overlap_tokens)

@@ -7,63 +7,46 @@ never changed and never shuffled here; nothing but JVM column expressions.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from uniner_dist.errors import ConfigError
 from uniner_dist.run.run import Run
-from uniner_dist.spark.datasets import connector_path, read_table
-from uniner_dist.spark.types import column, spark_type
+from uniner_dist.spark.planned import read_planned, valid_utf8
 from uniner_dist.storage import hive as folders
-from uniner_dist.storage.snapshot import SUFFIXES, Snapshot, is_glob
+from uniner_dist.storage.erased import read_erased
+from uniner_dist.storage.reading import plan_reading
+from uniner_dist.storage.snapshot import Snapshot
 
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
 VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 
-#: A folder's name with escaped non-ASCII bytes, as pyarrow and pandas write `münchen`; Spark and Hive never do.
-_PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
-
-#: A folder such as `domain=`, as pyarrow and pandas write the empty string; Spark refuses to read it.
-_EMPTY_FOLDER = re.compile(r"=/")
+#: A reason of which nothing is written: the document was erased on request, and has not changed since.
+ERASED = "erased"
 
 #: Why a row of the corpus cannot be used.
-REASONS = ("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text", "unfit_for_folder", "duplicate_id")
+REASONS = (
+    *("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text"),
+    *("unfit_for_folder", ERASED, "duplicate_id"),
+)
 
 
 def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
     """All rows of the corpus: `document`, `text`, and `file` and `row`, which name the row.
 
-    The schema is taken from the first file's footer and given to Spark: partition values stay strings (`001`), and
-    columns nobody asked for are neither read nor compared between files.
+    Partition values stay strings (`001`), and columns nobody asked for are neither read nor compared between files.
     """
-    corpus = run.config.corpus
-    relative = [file[len(snapshot.base) :] for file in snapshot.files]
-    native = connector_path(spark, corpus.path) is not None and not any(_EMPTY_FOLDER.search(file) for file in relative)
-    rows = read_table(
-        spark,
-        corpus.path,
-        _read_schema(run, snapshot),
-        location=True,
-        files=snapshot.files,
-        base=run.corpus_base if run.corpus_partitions else "",
-        suffixes=SUFFIXES,
-        is_glob=is_glob(corpus.path),
-        native=native,
-    )
-    if native and any(_PERCENT_UTF8.search(file) for file in relative):
-        rows = rows.withColumns({name: _from_percent_utf8(column(name)) for name in run.corpus_partitions})
-    rows = rows.withColumns({name: _null_if_empty(column(name)) for name in _string_folders(rows.schema, run)})
-    return rows.select(
-        F.struct(*[column(name) for name in document_columns(run)]).alias("document"),
-        column(corpus.text_column).alias("text"),
-        "file",
-        "row",
-    )
+    names = [*document_columns(run), run.config.corpus.text_column]
+    reading = plan_reading(snapshot, names, run.config.corpus.binary_text)
+    rows = read_planned(spark, snapshot, reading, names)
+    types = StructType([StructField(name, rows.schema[i].dataType) for i, name in enumerate(names)])
+    folders = set(_string_folders(types, run))
+    values = [F.col(f"c{i}") for i in range(len(names))]
+    fields = [_null_if_empty(value) if name in folders else value for name, value in zip(names, values, strict=True)]
+    document = F.struct(*[value.alias(name) for name, value in zip(names[:-1], fields, strict=False)])
+    return rows.select(document.alias("document"), values[-1].alias("text"), "file", "row")
 
 
 def document_columns(run: Run) -> tuple[str, ...]:
@@ -91,7 +74,32 @@ def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
     for name in _string_folders(corpus.schema["document"].dataType, run):
         if name not in run.corpus_partitions:  # those were folders already
             reason = reason.when(~_fits_folder(name, F.col("document").getField(name)), "unfit_for_folder")
-    return corpus.withColumn("reason", reason)
+    return (
+        _without_erased(corpus, run)
+        .withColumn("reason", F.when(F.col("erased"), ERASED).otherwise(reason))
+        .drop("erased")
+    )
+
+
+def _without_erased(corpus: DataFrame, run: Run) -> DataFrame:
+    """Add `erased`: whether a row is a document that was erased, with the text that it had (see `storage.erased`)."""
+    spark, doc_id = corpus.sparkSession, document_id(run).cast("string")
+    text_hash = F.substring(F.sha2(F.col("text").cast("binary"), 256), 1, 32)
+    erased = F.lit(False)
+    lists = [found for folder in run.erased_lists if (found := read_erased(folder)) is not None]
+    for number, found in enumerate(lists):
+        kinds = (
+            (found.without_text, F.concat(F.lit(f"{found.salt}::"), doc_id)),
+            (found.with_text, F.concat(F.lit(f"{found.salt}:"), text_hash, F.lit(":"), doc_id)),
+        )
+        for kind, (hashes, value) in enumerate(kinds):
+            if hashes:
+                key = f"erased_{number}_{kind}"
+                rows = spark.createDataFrame([(one,) for one in hashes], f"{key} string")
+                hashed = F.substring(F.sha2(value.cast("binary"), 256), 1, 32)
+                corpus = corpus.join(F.broadcast(rows), hashed == F.col(key), "left")
+                erased = erased | F.col(key).isNotNull()
+    return corpus.withColumn("erased", erased).drop(*[name for name in corpus.columns if name.startswith("erased_")])
 
 
 def _string_folders(columns: Any, run: Run) -> list[str]:
@@ -147,62 +155,41 @@ def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFram
 
     Strings are made readable (invalid bytes become U+FFFD), because no reader opens a file with invalid ones.
     """
-    bad = corpus.where("reason IS NOT NULL")
+    bad = corpus.where(F.col("reason").isNotNull() & (F.col("reason") != ERASED))
     if repeats is not None:
         usable = corpus.where("reason IS NULL")
         twice = usable.join(repeats, ["file", "row"], "left_semi").withColumn("reason", F.lit("duplicate_id"))
         bad = bad.unionByName(twice.select(*bad.columns))
     text_column = run.config.corpus.text_column
     fields = bad.schema["document"].dataType.fields  # type: ignore[attr-defined]
-    kept = [_readable(F.col("document").getField(f.name), f).alias(f.name) for f in fields if f.name != text_column]
+    kept = [
+        _readable(F.col("document").getField(f.name), f).alias(name_in_rejects(f.name))
+        for f in fields
+        if f.name != text_column
+    ]
     text = _readable(F.col("text"), StructField("text", StringType())).alias(text_column)
     return bad.select(*kept, text, "reason")
-
-
-def _read_schema(run: Run, snapshot: Snapshot) -> StructType:
-    """Columns to read: those of `document` and the text, partition columns as strings."""
-    corpus = run.config.corpus
-    found = {field.name: field.type for field in snapshot.schema}
-    found |= {name: pa.string() for name in run.corpus_partitions}
-    wanted = dict.fromkeys([*document_columns(run), corpus.text_column])
-    problems = [
-        f"corpus column {name}: holds {found[name]}, which Spark cannot read; write it in microseconds"
-        for name in wanted
-        if name in found and pa.types.is_timestamp(found[name]) and found[name].unit == "ns"
-    ]
-    problems += [f"corpus {corpus.path}: has no column {name} any more" for name in wanted if name not in found]
-    if problems:
-        raise ConfigError(problems)
-    return StructType([StructField(name, spark_type(found[name])) for name in wanted])
-
-
-def _from_percent_utf8(value: Column) -> Column:
-    """A partition value as it was meant: Spark takes each escaped byte of a folder's name for a character."""
-    is_bytes = value.rlike(r"^[\x00-\xff]*[\x80-\xff][\x00-\xff]*$")
-    decoded = F.encode(value, "ISO-8859-1").cast("string")
-    return F.when(is_bytes & _valid_utf8(decoded), decoded).otherwise(value)
 
 
 def _all_valid_utf8(corpus: DataFrame) -> Column:
     """Whether text, id and carried strings are valid UTF-8; Spark reads Parquet strings without looking."""
     fields = corpus.schema["document"].dataType.fields  # type: ignore[attr-defined]
     texts = [F.col("document").getField(f.name) for f in fields if isinstance(f.dataType, StringType)]
-    checks = [F.coalesce(_valid_utf8(text), F.lit(True)) for text in [F.col("text"), *texts]]
+    checks = [F.coalesce(valid_utf8(text), F.lit(True)) for text in [F.col("text"), *texts]]
     result = checks[0]
     for check in checks[1:]:
         result = result & check
     return result
 
 
-def _valid_utf8(text: Column) -> Column:
-    if hasattr(F, "is_valid_utf8"):  # Spark 4
-        return F.is_valid_utf8(text)
-    return _decode(text).cast("binary") == text.cast("binary")
+def name_in_rejects(name: str) -> str:
+    """How a column of the corpus is called in the rejects, which have a column `reason` of their own."""
+    return f"document_{name}" if name.lower() == "reason" else name
 
 
 def is_usable_text(text: Column) -> Column:
     """Whether a text can be annotated: neither null nor blank, and valid UTF-8."""
-    return text.isNotNull() & F.coalesce(_valid_utf8(text), F.lit(False)) & text.rlike(VISIBLE)
+    return text.isNotNull() & F.coalesce(valid_utf8(text), F.lit(False)) & text.rlike(VISIBLE)
 
 
 def _readable(value: Column, field: StructField) -> Column:

@@ -8,6 +8,7 @@ the names of its files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from uniner_dist.run.earlier import usable_stores
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import CELLS, COMPLETIONS
 from uniner_dist.spark.datasets import read_files
@@ -42,10 +44,11 @@ def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame 
     A cell has the place of its question in `asks` and the columns that this run needs. An answer without
     log-probabilities is none for a run with scores.
     """
-    files = live_files(run.store)
-    if not files:
+    found = [(store.cells, files) for store in usable_stores(run) if (files := live_files(store))]
+    if not found:
         return None
-    cells = read_files(spark, run.store.cells, files, spark_schema(CELLS))
+    parts = [read_files(spark, folder, files, spark_schema(CELLS)) for folder, files in found]
+    cells = reduce(DataFrame.union, parts)
     cells = cells.where(F.col("entity_type").isin(*asks))
     wanted = _ANSWER
     if run.config.run.scores:

@@ -15,11 +15,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from uniner_dist import model
 from uniner_dist.core.estimate import BYTES_PER_TOKEN
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError
-from uniner_dist.model import identity as model
 from uniner_dist.prompts import corpus as rows
 from uniner_dist.prompts.budget import PassageBudget, passage_budget
 from uniner_dist.prompts.packing import Packing, plan_packing
@@ -35,15 +35,21 @@ from uniner_dist.prompts.passages import (
 )
 from uniner_dist.prompts.reuse import JOIN_SETTINGS, read_cells
 from uniner_dist.prompts.shard_writer import ShardWriter, sorted_passages, thin_frequent
+from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
 from uniner_dist.spark.datasets import map_in_arrow, read_table, write_rows, write_table
 from uniner_dist.spark.parallel import at_once
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import spark_schema
-from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
+from uniner_dist.storage.answer_store import store_state
+from uniner_dist.storage.commit import Check, always
+from uniner_dist.storage.control_files import PromptsSummary, read_record
+from uniner_dist.storage.erased import erased_state
+from uniner_dist.storage.filesystem import exists, remove, write_json
+from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.shards import write_shards
-from uniner_dist.storage.snapshot import Snapshot, take_snapshot
+from uniner_dist.storage.snapshot import Snapshot
 
 #: Text of long documents that one task splits; about half a minute of tokenising.
 _LONG_BYTES_PER_TASK = 32 << 20
@@ -77,8 +83,12 @@ class Totals:
     split: int  # documents of more than one passage
 
 
-def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
+def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[str, Any]:
     """Do stage 1, or nothing when it is done.
+
+    Args:
+        check: called before what an earlier start left is removed, and before the manifest; raises when this process
+            may not go on.
 
     Returns:
         The summary, as in `layout.prompts_summary`: counts of rows, documents, rejects by reason, passages, prompts
@@ -88,24 +98,31 @@ def write_prompts(spark: SparkSession, run: Run) -> dict[str, Any]:
         StageError: the corpus cannot be read, or changed while it was read.
     """
     if exists(run.layout.shards):
-        summary: dict[str, Any] = read_json(run.layout.prompts_summary)
+        summary: dict[str, Any] = read_record(run.layout.prompts_summary, PromptsSummary)
         return summary
     with stage(spark, "prompts"):
         # Answers belong to the shards of a finished stage; those of a half-done one may be cut otherwise next time.
         for leftover in (run.layout.prompts, run.layout.parts, run.layout.completions):
+            check()
             remove(leftover)
-        return _write(spark, run)
+        return _write(spark, run, check)
 
 
-def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
+def _write(spark: SparkSession, run: Run, check: Check) -> dict[str, Any]:
     tokenizer_json = model.load_tokenizer_json(run.config.model)
     tokenizer = PromptTokenizer.from_json(tokenizer_json, get_template(run.config.model.template))
     budget = passage_budget(run.config, tokenizer)
-    snapshot = take_snapshot(run.config.corpus.path)
+    now = {
+        "store": {"path": run.config.store_path, "state": store_state(run.store, run.id)},
+        "erased": erased_state(run.erased_lists),
+        "whole_text_tokens": budget.whole,
+    }
+    snapshot = run_snapshot(run)
     raw = rows.read_corpus(spark, run, snapshot)
     with_reason = rows.with_reason(raw, run)
     describe(spark, "survey the corpus")
     survey, has_repeats = at_once(spark, lambda: _survey(with_reason, budget), lambda: rows.has_repeated_ids(raw, run))
+    _check_rows(snapshot, survey.rows)
     # Looking at every row again costs a third of a pass; there are two more passes.
     corpus = with_reason if survey.rejects else raw.withColumn("reason", F.lit(None).cast("string"))
     repeats = _find_repeats(spark, run, corpus) if has_repeats else None
@@ -118,8 +135,9 @@ def _write(spark: SparkSession, run: Run) -> dict[str, Any]:
     totals, manifest = at_once(
         spark, lambda: _count(places), lambda: _write_shards(spark, run, passages, places, count, packing)
     )
-    summary = _summarise(totals, survey, rejects, manifest)
+    summary = _summarise(totals, survey, rejects, manifest) | now
     _check(run, summary, snapshot)
+    check()
     write_json(run.layout.prompts_summary, summary)
     write_shards(run.layout, manifest)
     for leftover in (run.layout.splits, run.layout.repeats):  # only served to get here, and hold texts
@@ -165,7 +183,7 @@ def _write_rejects(
     if repeated:
         counts["duplicate_id"] = repeated
     rejected = rows.rejected(corpus, run, repeats)
-    write_rows(rejected, run.layout.rejects, empty=not counts)
+    write_rows(rejected, run.layout.rejects, empty=not counts.keys() - {rows.ERASED})
     return {reason: counts[reason] for reason in rows.REASONS if reason in counts}
 
 
@@ -266,12 +284,21 @@ def _summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manif
     }
 
 
+def _check_rows(snapshot: Snapshot, found: int) -> None:
+    """What was read is what the files hold by their footers."""
+    if found != sum(snapshot.rows):
+        raise StageError(
+            f"corpus {snapshot.path}: {found:,} rows were read, and the footers of its {len(snapshot.files):,} files "
+            f"count {sum(snapshot.rows):,}; if its files changed meanwhile, start the same command again"
+        )
+
+
 def _check(run: Run, summary: Mapping[str, Any], before: Snapshot) -> None:
     """Every row is accepted or rejected, and all passes over the corpus read the same files."""
     problems = []
     if summary["documents"] + summary["rejected"] != summary["rows"]:
         problems.append(f"documents and rejects do not add up to its rows ({summary})")
-    if take_snapshot(run.config.corpus.path).digest != before.digest:
+    if list_corpus(run.config.corpus.path).digest != before.digest:
         problems.append("its files changed while they were read")
     if problems:
         raise StageError(f"corpus {run.config.corpus.path}: {' and '.join(problems)}; start the same command again")

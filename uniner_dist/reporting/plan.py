@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from uniner_dist import model
 from uniner_dist.core.estimate import Estimate, estimate_total, passage_tokens
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
-from uniner_dist.model import identity as model
-from uniner_dist.run.run import Run, list_runs
-from uniner_dist.storage.filesystem import exists, join, list_names, read_json, write_json
-from uniner_dist.storage.layout import RunLayout
+from uniner_dist.errors import ConfigError
+from uniner_dist.run.run import Run, list_runs, load_run
+from uniner_dist.run.starts import read_starts
+from uniner_dist.storage.control_files import Attempt, PromptsSummary, read_control, read_record
+from uniner_dist.storage.filesystem import exists, write_json
 from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
 
 #: Passages that are tokenised, and shards that they are taken from. Shards are cut by hash, so the passages of any
@@ -35,7 +37,7 @@ def make_plan(run: Run) -> dict[str, Any]:
         Counts of stage 1; `prompt_tokens` (`expected`, `low`, `high`: a 95 % interval); `tokens_per_second` of one
         replica and where that comes from; `gpu_hours` and `money`, None where they cannot be known.
     """
-    summary = read_json(run.layout.prompts_summary)
+    summary = read_record(run.layout.prompts_summary, PromptsSummary)
     tokens, sampled = estimate_tokens(run)
     rate, source = replica_rate(run)
     hours = tokens.scaled(_gpus(run) / rate / 3600) if rate else None
@@ -61,6 +63,8 @@ def make_plan(run: Run) -> dict[str, Any]:
         "gpu_hours": asdict(hours) if hours else None,
         "money": asdict(hours.scaled(price)) if hours and price is not None else None,
         "price_per_gpu_hour": price,
+        "whole_text_tokens": summary.get("whole_text_tokens"),
+        "whole_text_tokens_before": _whole_text_tokens_before(run),
     }
     write_json(run.layout.plan, plan)
     return plan
@@ -116,8 +120,8 @@ def replica_rate(run: Run) -> tuple[float | None, str]:
     """
     tokens = seconds = 0.0
     for attempt in _attempts(run):
-        tokens += attempt["prompt_tokens"]
-        seconds += attempt["answering_s"] * attempt["replicas"]
+        tokens += attempt.prompt_tokens
+        seconds += attempt.answering_s * attempt.replicas
     if tokens and seconds:
         return tokens / seconds, "measured by earlier runs of this workdir"
     if run.config.plan.tokens_per_second:
@@ -125,15 +129,29 @@ def replica_rate(run: Run) -> tuple[float | None, str]:
     return None, "not known: no run of this workdir measured it; give plan.tokens_per_second"
 
 
-def _attempts(run: Run) -> Iterator[dict[str, Any]]:
+def _attempts(run: Run) -> Iterator[Attempt]:
     for run_id in list_runs(run.layout.workdir):
-        layout = RunLayout(run.layout.workdir, run_id)
-        pinned = read_json(layout.config) if exists(layout.config) else {}
-        if pinned.get("fingerprint") != run.fingerprint:
+        try:
+            other = load_run(run.layout.workdir, run_id)
+        except ConfigError:  # it measured nothing that can be told
             continue
-        if pinned["config"]["pool"]["gpus_per_replica"] == run.config.pool.gpus_per_replica:
-            for name in list_names(layout.attempts):
-                yield read_json(join(layout.attempts, name))
+        if other.fingerprint == run.fingerprint and _gpus(other) == _gpus(run):
+            yield from read_starts(other.layout)
+
+
+def _whole_text_tokens_before(run: Run) -> int | None:
+    """The most tokens of a text that the workdir's runs of the same fingerprint and context took whole."""
+    found = []
+    for run_id in list_runs(run.layout.workdir):
+        try:
+            other = load_run(run.layout.workdir, run_id)
+        except ConfigError:  # it counted nothing that can be told
+            continue
+        context = run.config.model.max_model_len
+        alike = (other.fingerprint, other.config.model.max_model_len) == (run.fingerprint, context)
+        if run_id != run.id and alike and exists(other.layout.prompts_summary):
+            found.append(read_control(other.layout.prompts_summary, PromptsSummary).whole_text_tokens or 0)
+    return max(found, default=0) or None
 
 
 def _answered(run: Run) -> int:

@@ -6,13 +6,14 @@ import sys
 import time
 from typing import Any
 
+from uniner_dist import model
 from uniner_dist._version import __version__
 from uniner_dist.errors import QualityGateError
-from uniner_dist.model import identity as model
 from uniner_dist.reporting.plan import compare
 from uniner_dist.run import provenance
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import exists, read_json, write_json
+from uniner_dist.storage.control_files import Plan, read_record
+from uniner_dist.storage.filesystem import exists, write_json
 
 
 def build_report(
@@ -69,7 +70,7 @@ def _head(run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]]) -> 
         "provenance": provenance.describe(run),
         "prompts": prompts,
         "completions": totals,
-        "plan": compare(read_json(run.layout.plan), totals) if exists(run.layout.plan) else None,
+        "plan": compare(read_record(run.layout.plan, Plan), totals) if exists(run.layout.plan) else None,
     }
 
 

@@ -85,6 +85,15 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
     console.print(table)
     sample = f"tokens: by the model's tokenizer on {plan['sampled_passages']:,} passages, with a 95 % interval"
     console.print(Text(f"{sample}\nrate: {plan['rate_from']}; loading the model is not counted"), soft_wrap=True)
+    now, before = plan.get("whole_text_tokens"), plan.get("whole_text_tokens_before")
+    if now and before and now < before:
+        console.print(
+            Text(
+                f"a longer question leaves less room for text: texts of more than {now:,} tokens are split, before "
+                f"those of more than {before:,}, so texts in between are asked again for all types"
+            ),
+            soft_wrap=True,
+        )
 
 
 def _interval(value: Mapping[str, float], form: str) -> str:

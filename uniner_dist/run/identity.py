@@ -6,25 +6,27 @@ is the same. Paths of caches, parallelism and speed settings are in neither.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from uniner_dist.config.schema import SPEED_ARGUMENTS, Config
 from uniner_dist.core.hashing import digest
+from uniner_dist.core.template import get_template
 from uniner_dist.schemas import SCHEMA_VERSION
 
 
 def fingerprint(config: Config, model_identity: str) -> str:
-    """Hash over what changes an answer: model, revision, precision, template, decoding.
+    """Hash over what changes an answer: the weights, the ids that are sent, precision, decoding.
 
     Args:
-        model_identity: what `uniner_dist.model.identity.identify` says of the weights (never a path).
+        model_identity: what `uniner_dist.model.identity.identify` says of weights and tokenizer (never a path).
     """
     model, engine = config.model, config.engine
     parts: dict[str, Any] = {
         "model": model_identity,
         "dtype": precision(config),
         "quantization": model.quantization,
-        "template": model.template,
+        "template": asdict(get_template(model.template)),
         "max_tokens": model.max_tokens,
         "decoding": "greedy",
     }
@@ -46,14 +48,15 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
     """Name of the run: the same command over the same corpus resumes, anything else is another run.
 
     Args:
+        config: with absolute paths (`storage.filesystem.absolute`).
         snapshot: hash over the corpus's files (`uniner_dist.storage.snapshot`).
     """
     plan = {
         "schema": SCHEMA_VERSION,
         "fingerprint": fingerprint,
         "snapshot": snapshot,
-        "corpus": config.corpus.model_dump(),
-        "output": config.output.model_dump(exclude={"max_records_per_file", "language", "removed_documents"}),
+        "corpus": config.corpus.model_dump(exclude=None if config.corpus.binary_text else {"binary_text"}),
+        "output": config.output.model_dump(include={"path", "partition_by"}),
         "types": [entity_type.model_dump() for entity_type in config.types],
         "prompts": config.prompts.model_dump(),
         "max_model_len": config.model.max_model_len,

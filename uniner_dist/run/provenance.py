@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from uniner_dist import model
 from uniner_dist._version import __version__
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import identity as model
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import join, list_names, read_json
+from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.marker import read_marker
 
 
@@ -42,13 +42,12 @@ def describe(run: Run) -> dict[str, Any]:
 def revision(run: Run) -> str:
     """The commit of a Hugging Face model; of other weights the hash of their files."""
     name, sign, commit = run.model_identity.partition("@")
-    return commit if sign else name
+    return commit.partition("#")[0] if sign else name
 
 
 def engines(run: Run) -> list[str]:
     """Engines and versions of the replicas of all starts, such as `vllm 0.20.0`."""
-    attempts = [read_json(join(run.layout.attempts, name)) for name in list_names(run.layout.attempts)]
-    return sorted({engine for attempt in attempts for engine in attempt.get("engines", ())})
+    return sorted({engine for attempt in read_starts(run.layout) for engine in attempt.engines})
 
 
 def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]:
@@ -63,7 +62,7 @@ def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]
     marker = read_marker(output)
     if marker is None:
         raise ConfigError(f"--output {output}: no annotations of ours there")
-    runs: Mapping[str, dict[str, Any]] = marker["runs"]
+    runs: Mapping[str, dict[str, Any]] = {name: entry.model_dump(mode="json") for name, entry in marker.runs.items()}
     if run_id is not None and run_id not in runs:
         raise ConfigError(f"--run {run_id}: not in {output}; runs there: {', '.join(runs) or 'none'}")
     wanted = [run_id] if run_id is not None else sorted(runs, key=lambda one: str(runs[one]["published_at"]))

@@ -7,15 +7,21 @@ the same corpus opens the same run and so resumes it; anything else is another r
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 
+from uniner_dist import model
+from uniner_dist.config.caller import Caller, Owned, settled
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import identity as model
 from uniner_dist.run import identity as keys
-from uniner_dist.storage.filesystem import StorageError, absolute, exists, list_names, read_json, write_json
+from uniner_dist.run.registry import register
+from uniner_dist.storage.containment import is_link
+from uniner_dist.storage.control_files import ControlFileError, LatestRun, PinnedRun, read_control, write_control
+from uniner_dist.storage.control_files.forms import RUN_ID, has_form
+from uniner_dist.storage.filesystem import StorageError, absolute, exists, join, list_names, real_path, write_json
 from uniner_dist.storage.layout import RunLayout, StoreLayout, WorkdirLayout
 from uniner_dist.storage.snapshot import Snapshot
 
@@ -29,23 +35,35 @@ class Run:
 
     config: Config
     layout: RunLayout
-    fingerprint: str  # key of answers: model, revision, precision, template, decoding
+    fingerprint: str  # key of answers: weights, ids that are sent, precision, decoding
     model_name: str  # how annotations name the model
-    model_identity: str  # hub name and commit, or hash of the files
+    model_identity: str  # hub name and commit, and a hash over all bytes of the files
     corpus_base: str  # Spark's basePath
     corpus_files: int
     corpus_bytes: int
     corpus_partitions: tuple[str, ...]  # Hive folder columns of the corpus
+    snapshot: str = ""  # hash over the corpus's files
+    corpus_real: str = ""  # path of the corpus without symbolic links
+    opened_at: float = field(default=0.0, compare=False)  # when the corpus was last found like this, since the epoch
 
     @property
     def id(self) -> str:
         """Name of the run: a hash of its plan."""
         return self.layout.run_id
 
+    def under(self, token: int) -> Run:
+        """The same run for a process that holds its lease, with the lease's fencing token."""
+        return replace(self, layout=self.layout.under(token))
+
     @property
     def store(self) -> StoreLayout:
         """Where answers of this fingerprint are shared."""
         return StoreLayout(self.config.store_path, self.fingerprint)
+
+    @property
+    def erased_lists(self) -> tuple[str, str]:
+        """Folders of the lists of documents that were erased and stay away: the workdir's and the store's."""
+        return WorkdirLayout(self.layout.workdir).erased, self.store.erased
 
     @property
     def carried(self) -> tuple[str, ...]:
@@ -70,43 +88,84 @@ def pin_run(config: Config, snapshot: Snapshot) -> Run:
     run_id = keys.run_id(config, fingerprint, snapshot.digest)
     run = _build(config, RunLayout(config.workdir_path, run_id), identity, fingerprint, snapshot)
     _pin(run)
-    write_json(WorkdirLayout(config.workdir_path).latest, {"run_id": run_id})
+    register(config.workdir_path, config.store_path)
+    if exists(run.layout.shards) and _latest(config.workdir_path) != run.id:
+        write_json(run.layout.stale, {"since": run.opened_at})
+    write_control(WorkdirLayout(config.workdir_path).latest, LatestRun(run_id=run_id))
     return run
 
 
-def load_run(workdir: str, run_id: str | None = None) -> Run:
+def load_run(
+    workdir: str, run_id: str | None = None, caller: Caller | None = None, uses: Collection[Owned] = ()
+) -> Run:
     """An earlier run from its folder; with a single run in the workdir its id may be left out.
 
     Args:
         run_id: or `LATEST`, so that a scheduler need not carry the id from stage to stage.
+        caller: who wants to work on the run; None for looking at it.
+        uses: what of the configuration, that only the caller may decide, the work depends on.
 
     Raises:
-        ConfigError: no such run, or several to choose from.
+        ConfigError: no such run, or several to choose from; or its folder wants something else than the caller.
+        ControlFileError: its folder does not say what this run's has to say.
     """
     workdir = absolute(workdir)
     known = list_runs(workdir)
-    if run_id == LATEST and exists(WorkdirLayout(workdir).latest):
-        run_id = str(read_json(WorkdirLayout(workdir).latest)["run_id"])
+    if run_id == LATEST:
+        run_id = _latest(workdir) or LATEST
     if run_id is None:
         if len(known) != 1:
             found = ", ".join(known) if known else "none"
             raise ConfigError(f"--workdir {workdir}: name the run with --run; runs there: {found}")
         run_id = known[0]
     layout = RunLayout(workdir, run_id)
-    if not exists(layout.config):
+    if run_id not in known or not exists(layout.config):
         found = ", ".join(known) or "none"
         raise ConfigError(f"--run {run_id}: not in {WorkdirLayout(workdir).runs}; runs there: {found}")
-    pinned = read_json(layout.config)
+    run = _from_pinned(layout, read_control(layout.config, PinnedRun))
+    stores = [absolute(store) for store in caller.stores] if caller else ()
+    return replace(run, config=settled(run.config, caller, uses, stores, layout.config))
+
+
+def _from_pinned(layout: RunLayout, pinned: PinnedRun) -> Run:
+    """The run that a folder says it is, if that is what its configuration makes of it.
+
+    Raises:
+        ControlFileError: it is not.
+    """
+    try:
+        config = validate_tree(pinned.config)
+    except ConfigError as error:
+        raise ControlFileError([f"{layout.config}: {problem}" for problem in error.problems]) from None
+    fingerprint = keys.fingerprint(config, pinned.model_identity)
+    wrong = {
+        "workdir": (config.workdir_path, layout.workdir),
+        "fingerprint": (pinned.fingerprint, fingerprint),
+        "run_id": (pinned.run_id, layout.run_id),
+        "id that follows from its configuration": (
+            keys.run_id(config, fingerprint, pinned.snapshot or ""),
+            layout.run_id,
+        ),
+    }
+    problems = [f"its {name} is {found}, not {due}" for name, (found, due) in wrong.items() if found != due]
+    if problems:
+        raise ControlFileError(
+            f"{layout.config}: is not this run's ({'; '.join(problems)}); the command that began the run, with its "
+            "configuration, pins it anew"
+        )
     return Run(
-        config=validate_tree(pinned["config"]),
+        config=config,
         layout=layout,
-        fingerprint=pinned["fingerprint"],
-        model_name=pinned["model_name"],
-        model_identity=pinned["model_identity"],
-        corpus_base=pinned["corpus_base"],
-        corpus_files=pinned["corpus_files"],
-        corpus_bytes=pinned["corpus_bytes"],
-        corpus_partitions=tuple(pinned["corpus_partitions"]),
+        fingerprint=fingerprint,
+        model_name=pinned.model_name,
+        model_identity=pinned.model_identity,
+        corpus_base=pinned.corpus_base,
+        corpus_files=pinned.corpus_files,
+        corpus_bytes=pinned.corpus_bytes,
+        corpus_partitions=pinned.corpus_partitions,
+        snapshot=pinned.snapshot or "",
+        corpus_real=pinned.corpus_real or config.corpus.path,
+        opened_at=pinned.opened_at,
     )
 
 
@@ -119,8 +178,15 @@ def with_limits(run: Run, max_prompts: int | None, max_gpu_hours: float | None) 
 
 
 def list_runs(workdir: str) -> list[str]:
-    """Ids of the runs in a workdir."""
-    return list_names(WorkdirLayout(workdir).runs)
+    """Ids of the runs in a workdir: folders named like one, and no links."""
+    folder = WorkdirLayout(workdir).runs
+    return [name for name in list_names(folder) if has_form(RUN_ID, name) and not is_link(join(folder, name))]
+
+
+def _latest(workdir: str) -> str | None:
+    """Id of the run that was opened last."""
+    path = WorkdirLayout(workdir).latest
+    return read_control(path, LatestRun).run_id if exists(path) else None
 
 
 def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, snapshot: Snapshot) -> Run:
@@ -134,6 +200,9 @@ def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, s
         corpus_files=len(snapshot.files),
         corpus_bytes=snapshot.total_bytes,
         corpus_partitions=snapshot.partitions,
+        snapshot=snapshot.digest,
+        corpus_real=real_path(config.corpus.path),
+        opened_at=time.time(),
     )
 
 
@@ -153,26 +222,29 @@ def _pin(run: Run) -> None:
     Raises:
         ConfigError: that, or the folder cannot be written to.
     """
-    pinned = {
-        "run_id": run.id,
-        "fingerprint": run.fingerprint,
-        "model_name": run.model_name,
-        "model_identity": run.model_identity,
-        "corpus_base": run.corpus_base,
-        "corpus_files": run.corpus_files,
-        "corpus_bytes": run.corpus_bytes,
-        "corpus_partitions": list(run.corpus_partitions),
-        "config": run.config.model_dump(mode="json"),
-    }
+    pinned = PinnedRun(
+        run_id=run.id,
+        fingerprint=run.fingerprint,
+        snapshot=run.snapshot or None,
+        model_name=run.model_name,
+        model_identity=run.model_identity,
+        corpus_base=run.corpus_base,
+        corpus_files=run.corpus_files,
+        corpus_bytes=run.corpus_bytes,
+        corpus_partitions=run.corpus_partitions,
+        corpus_real=run.corpus_real or None,
+        opened_at=run.opened_at,
+        config=run.config.model_dump(mode="json"),
+    )
     try:
-        if write_json(run.layout.config, pinned, exclusive=True):
+        if write_control(run.layout.config, pinned, exclusive=True):
             return
     except (OSError, StorageError) as error:
         raise ConfigError(f"--workdir {run.layout.workdir}: cannot be written to: {error}") from error
     try:
-        earlier = read_json(run.layout.config)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{run.layout.config}: is not readable ({error}); remove {run.layout.root}") from error
-    if earlier["fingerprint"] != run.fingerprint:
+        earlier = read_control(run.layout.config, PinnedRun)
+    except ControlFileError as error:
+        raise ControlFileError(f"{error.problems[0]}; remove {run.layout.root}") from None
+    if earlier.fingerprint != run.fingerprint:
         raise ConfigError(f"{run.layout.root}: holds another run's work; remove it or choose another --workdir")
-    write_json(run.layout.config, pinned)  # speed settings may differ from the last start
+    write_control(run.layout.config, pinned)  # speed settings may differ from the last start

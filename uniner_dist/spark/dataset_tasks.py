@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +18,9 @@ from pyspark import TaskContext
 from pyspark.sql.types import LongType, StructField, StructType
 
 from uniner_dist.errors import StageError
-from uniner_dist.storage.filesystem import join, open_fs, patiently, write_bytes
-from uniner_dist.storage.hive import NULL_FOLDER, folder_name
+from uniner_dist.storage.filesystem import join, open_fs, with_retries, write_bytes
+from uniner_dist.storage.footers import without_arrow_schema
+from uniner_dist.storage.hive import folder_name
 
 #: A task's file is closed at this size, so that it can be held in memory and written whole.
 _FILE_BYTES = 128 * 2**20
@@ -34,16 +34,29 @@ ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 class FileReader:
-    """Spark's task: rows of whole files, of (`file`, `folders`) whatever else is asked for.
+    """Spark's task: rows of whole files, of (`file`, `folders`).
+
+    It yields `folder0` …, the values of folders; `c0` …, the columns; `file` and `row`, which name a row.
 
     Args:
         path: any path of the dataset, for its file system.
-        schema: columns of the files to read; one that a file lacks is null, as for Spark.
-        folders: how many folder columns there are.
+        names: columns of the files to read; one that a file lacks is null, as for Spark.
+        types: what each is read as; a value that its type cannot hold unchanged is an error.
+        opaque: see `uniner_dist.storage.footers.FileSchema`.
     """
 
-    def __init__(self, path: str, schema: pa.Schema, folders: int) -> None:
-        self._path, self._schema, self._folders = path, schema, folders
+    def __init__(self, path: str, names: Sequence[str], types: Sequence[pa.DataType], opaque: bool = False) -> None:
+        self._path, self._names, self._types, self._opaque = path, tuple(names), tuple(types), opaque
+
+    @property
+    def path(self) -> str:
+        """A path of the dataset."""
+        return self._path
+
+    @property
+    def types(self) -> tuple[pa.DataType, ...]:
+        """What each column is read as."""
+        return self._types
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         fs, _ = open_fs(self._path)
@@ -54,33 +67,48 @@ class FileReader:
     def _read(self, fs: Any, file: str, folders: Sequence[str | None]) -> Iterator[pa.RecordBatch]:
         begin = 0
         try:
-            with patiently(file, lambda: fs.open(file, "rb")) as stream:
-                source = pq.ParquetFile(stream)
-                wanted = [name for name in self._schema.names if name in source.schema_arrow.names]
+            with with_retries(file, lambda: fs.open(file, "rb")) as stream:
+                data = pa.BufferReader(without_arrow_schema(stream.read())) if self._opaque else stream
+                source = pq.ParquetFile(data, coerce_int96_timestamp_unit="us")
+                wanted = [name for name in self._names if name in source.schema_arrow.names]
                 for batch in source.iter_batches(_ROWS_PER_BATCH, columns=wanted):
                     yield self._batch(batch, file, folders, begin)
                     begin += batch.num_rows
-        except (pa.ArrowException, EOFError) as error:
+        except (pa.ArrowException, EOFError, OSError) as error:
             words = str(error).strip().splitlines()[0]
             raise StageError(f"{file} cannot be read ({words}); repair or remove this file and start again") from error
 
     def _batch(self, batch: pa.RecordBatch, file: str, folders: Sequence[str | None], begin: int) -> pa.RecordBatch:
         count = batch.num_rows
         arrays: list[pa.Array] = [pa.array([value] * count, pa.string()) for value in folders]
-        names = [f"_folder_{i}" for i in range(self._folders)]
-        for field in self._schema:
-            known = field.name in batch.schema.names
-            arrays.append(_conform(batch.column(field.name), field.type) if known else pa.nulls(count, field.type))
-            names.append(field.name)
+        names = [f"folder{i}" for i in range(len(folders))]
+        for i, (name, kind) in enumerate(zip(self._names, self._types, strict=True)):
+            if name in batch.schema.names:
+                arrays.append(_conform(batch.column(name), kind, f"{file}: column {name}"))
+            else:
+                arrays.append(pa.nulls(count, kind))
+            names.append(f"c{i}")
         arrays += [pa.array([file] * count, pa.string()), pa.array(np.arange(begin, begin + count), pa.int64())]
         return pa.RecordBatch.from_arrays(arrays, names=[*names, "file", "row"])
 
 
-def _conform(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The same values in the type that Spark reads them in; strings are not looked at."""
+def _conform(values: pa.Array, kind: pa.DataType, where: str) -> pa.Array:
+    """The same values in the type that Spark gets them in; strings are not looked at.
+
+    Raises:
+        StageError: a value does not fit, such as nanoseconds that are no whole microseconds.
+    """
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    return values if values.type == kind else pc.cast(values, kind)
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    if values.type == kind:
+        return values
+    try:
+        return pc.cast(values, options=pc.CastOptions(kind, allow_invalid_utf8=True))
+    except pa.ArrowException as error:
+        words = str(error).strip().splitlines()[0]
+        raise StageError(f"{where} has a value that {kind} cannot hold unchanged ({words})") from error
 
 
 class FileWriter:
@@ -182,9 +210,3 @@ def _borders(columns: Sequence[pa.Array]) -> list[int]:
         codes = pc.fill_null(pc.dictionary_encode(values, null_encoding="encode").indices, -1).to_numpy()
         changed.update((np.flatnonzero(np.diff(codes)) + 1).tolist())
     return sorted(changed)
-
-
-def hive_values(path: str) -> dict[str, str | None]:
-    """Values of the folders of a path, None for Hive's null."""
-    pairs = [folder.split("=", 1) for folder in path.split("/")[:-1] if "=" in folder]
-    return {unquote(name): None if value == NULL_FOLDER else unquote(value) for name, value in pairs}

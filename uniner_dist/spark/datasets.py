@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,15 +19,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
+from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from uniner_dist.errors import StageError
-from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, FileWriter, Kept, Written, hive_values
+from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, FileWriter, Kept, Written
 from uniner_dist.spark.paths import spark_glob, spark_path, write_path
-from uniner_dist.spark.types import column
+from uniner_dist.spark.types import arrow_schema, arrow_type, column, spark_type
 from uniner_dist.storage import credentials
-from uniner_dist.storage.filesystem import find_files, join, open_fs, patiently, remove, url_of, write_bytes
+from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, with_retries, write_bytes
+from uniner_dist.storage.hive import partition_values
 
 log = logging.getLogger(__name__)
 
@@ -56,47 +58,42 @@ def connector_path(spark: SparkSession, path: str) -> str | None:
     return None
 
 
+def spelled_alike(spelled: str, stripped: str, path: str) -> str:
+    """A path of fsspec's as Spark's connector spells it, given how both spell another: a host may be in one alone."""
+    if "://" not in spelled:
+        return path
+    common = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(spelled[::-1], stripped[::-1], strict=False))
+    )
+    return spelled[: len(spelled) - common] + path[len(stripped) - common :]
+
+
 def read_table(
     spark: SparkSession,
     path: str,
     schema: StructType | None = None,
     *,
     location: bool = False,
-    files: Sequence[str] | None = None,
     base: str | None = None,
-    suffixes: Sequence[str] = (".parquet",),
     is_glob: bool = False,
-    native: bool = True,
 ) -> DataFrame:
-    """A Parquet dataset.
+    """A Parquet dataset of this program's own, whose files are all alike; `spark.planned` reads those of others.
 
     Args:
         schema: columns to read, folder columns among them; default: what the first file has.
         location: add `file` and `row`, which name a row.
-        files: the dataset's files, as fsspec spells them, where they are known already.
-        base: folder from which folder columns count; default: the path. An empty string: there are no folder columns.
-        suffixes: endings of its files.
+        base: folder from which folder columns count; default: the path.
         is_glob: whether wildcards in the path are meant as such.
-        native: False where Spark itself cannot read it, whatever connectors it has.
     """
     spelled = connector_path(spark, path)
-    if native and spelled is not None:
-        if base and "://" in spelled:
-            base = url_of(spelled, open_fs(path)[1], base)
-        return _read_by_spark(spark, spelled, schema, location, base, suffixes, is_glob)
+    if spelled is not None:
+        base = base and spelled_alike(spelled, open_fs(path)[1], base)
+        return _read_by_spark(spark, spelled, schema, location, base, is_glob)
     fs, stripped = open_fs(path)
-    if files is None:
-        files = [join(stripped, name) for name in find_files(path, suffixes[0])]
+    files = [join(stripped, name) for name in find_files(path, ".parquet")]
     if schema is None:
         schema = from_arrow_schema(_read_schema(fs, path, files))
-    if spelled is None:
-        scheme = urlsplit(path).scheme
-        say_once(
-            spark,
-            f"{scheme}:// is read and written by Spark's tasks through fsspec; "
-            "a cluster whose Spark has a connector for it is faster",
-        )
-    return _read_by_tasks(spark, path, schema, location, files, stripped if base is None else base)
+    return _read_by_name(spark, path, schema, location, files, stripped if base is None else base)
 
 
 def read_files(spark: SparkSession, folder: str, names: Sequence[str], schema: StructType) -> DataFrame:
@@ -105,7 +102,7 @@ def read_files(spark: SparkSession, folder: str, names: Sequence[str], schema: S
     if native is not None:
         return spark.read.schema(schema).parquet(*[spark_path(join(native, name)) for name in names])
     _, stripped = open_fs(folder)
-    return _read_by_tasks(spark, folder, schema, False, [join(stripped, name) for name in names], "")
+    return _read_by_name(spark, folder, schema, False, [join(stripped, name) for name in names], "")
 
 
 def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), max_records: int = 0) -> None:
@@ -145,7 +142,7 @@ def write_rows(rows: DataFrame, path: str, empty: bool = False) -> None:
         write_table(rows, path)
         return
     remove(path)
-    _write_empty(path, to_arrow_schema(rows.schema))
+    _write_empty(path, arrow_schema(rows.schema))
 
 
 def _write_empty(path: str, schema: pa.Schema) -> None:
@@ -165,7 +162,7 @@ def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, 
     So what is costly to compute and needed twice is computed once, in the tasks of the first job that needs it.
     """
     remove(path)
-    _write_empty(path, to_arrow_schema(schema))
+    _write_empty(path, arrow_schema(schema))
     return map_in_arrow(rows, Kept(function, path), schema)
 
 
@@ -195,21 +192,12 @@ def say_once(spark: SparkSession, words: str) -> None:
 
 
 def _read_by_spark(
-    spark: SparkSession,
-    path: str,
-    schema: StructType | None,
-    location: bool,
-    base: str | None,
-    suffixes: Sequence[str],
-    is_glob: bool,
+    spark: SparkSession, path: str, schema: StructType | None, location: bool, base: str | None, is_glob: bool
 ) -> DataFrame:
-    reader: Any = spark.read.format("parquet")
+    reader: Any = spark.read.format("parquet").option("pathGlobFilter", "*.parquet")
     if schema is not None:
         reader = reader.schema(schema)
-    reader = reader.option("pathGlobFilter", "*.{" + ",".join(suffix.lstrip(".") for suffix in suffixes) + "}")
-    if base == "":
-        reader = reader.option("recursiveFileLookup", "true")
-    elif base is not None:
+    if base is not None:
         reader = reader.option("basePath", write_path(base))
     rows: DataFrame = reader.load(spark_glob(path) if is_glob else spark_path(path))
     if not location:
@@ -224,27 +212,52 @@ def _read_by_spark(
 def _read_schema(fs: Any, path: str, files: Sequence[str]) -> pa.Schema:
     if not files:
         raise StageError(f"{path}: no Parquet files there")
-    with patiently(path, lambda: fs.open(files[0], "rb")) as stream:
+    with with_retries(path, lambda: fs.open(files[0], "rb")) as stream:
         return pq.read_schema(stream)
 
 
-def _read_by_tasks(
+def _read_by_name(
     spark: SparkSession, path: str, schema: StructType, location: bool, files: Sequence[str], base: str
 ) -> DataFrame:
-    """One task reads some whole files; values of folders come as strings and are cast by Spark, as Spark does."""
+    """Values of folders come as strings and are cast by Spark, as Spark does."""
     base = base.rstrip("/")
-    values = [hive_values(file[len(base) :]) if base else {} for file in files]
+    values = [partition_values(file[len(base) :]) if base else {} for file in files]
     names = list(dict.fromkeys(name for value in values for name in value))
     folders = [field for field in schema.fields if field.name in names]
-    stored = StructType([field for field in schema.fields if field.name not in names])
-    out = StructType([*[StructField(f"_folder_{i}", StringType()) for i in range(len(folders))], *stored, *_LOCATION])
+    stored = [field for field in schema.fields if field.name not in names]
+    types = [arrow_type(field.dataType) for field in stored]
+    reader = FileReader(path, [field.name for field in stored], types)
+    rows = read_by_tasks(spark, reader, files, values, [field.name for field in folders])
+    found = {field.name: F.col(f"folder{i}").cast(field.dataType) for i, field in enumerate(folders)}
+    found |= {field.name: F.col(f"c{i}") for i, field in enumerate(stored)}
+    columns = [found[name].alias(name) for name in schema.names]
+    return rows.select(*columns, *([F.col("file"), F.col("row")] if location else []))
+
+
+def read_by_tasks(
+    spark: SparkSession,
+    reader: FileReader,
+    files: Sequence[str],
+    values: Sequence[Mapping[str, str | None]],
+    folders: Sequence[str],
+) -> DataFrame:
+    """What a reader yields; one task reads some whole files.
+
+    Args:
+        values: of the folders of each file.
+        folders: names of those that are wanted, in order.
+    """
+    if connector_path(spark, reader.path) is None:
+        say_once(
+            spark,
+            f"{urlsplit(reader.path).scheme}:// is read and written by Spark's tasks through fsspec; "
+            "a cluster whose Spark has a connector for it is faster",
+        )
+    out = [StructField(f"folder{i}", StringType()) for i in range(len(folders))]
+    out += [StructField(f"c{i}", spark_type(kind)) for i, kind in enumerate(reader.types)]
     listed = spark.createDataFrame(
-        [(file, [value.get(field.name) for field in folders]) for file, value in zip(files, values, strict=True)],
+        [(file, [value.get(name) for name in folders]) for file, value in zip(files, values, strict=True)],
         "file string, folders array<string>",
     )
     tasks = max(1, min(len(files), 8 * spark.sparkContext.defaultParallelism))
-    reader = FileReader(path, to_arrow_schema(stored), len(folders))
-    rows = map_in_arrow(listed.repartition(tasks), reader, out)
-    of_folder = {field.name: F.col(f"_folder_{i}").cast(field.dataType) for i, field in enumerate(folders)}
-    columns = [of_folder.get(name, column(name)).alias(name) for name in schema.names]
-    return rows.select(*columns, *([F.col("file"), F.col("row")] if location else []))
+    return map_in_arrow(listed.repartition(tasks), reader, StructType([*out, *_LOCATION]))

@@ -29,16 +29,38 @@ def explain(error: Exception, name: str) -> UninerError:
             f"{sys.executable} (or the like, where its machines are others), or pack what they need (docs/clusters.md)"
         )
     if file:
-        return StageError(
-            f"{name}: {file.group(1).rstrip('.')} cannot be read ({cause}); repair or remove this file and start again"
-        )
+        path = file.group(1).rstrip(".")
+        return StageError(f"{name}: {path} cannot be read ({cause}); {_remedy(path, text)} and start again")
     if "OutOfMemoryError" in text:
         return StageError(
             f"{name}: Spark ran out of memory ({cause}); give it more by --set spark.conf or spark-submit"
         )
     if "No space left on device" in text:
         return StageError(f"{name}: no space left on device; free some and start the same command again")
+    if _is_lasting(error, text):
+        return StageError(f"{name}: Spark failed: {cause}; the same command would fail again")
     return StageError(f"{name}: Spark failed: {cause}; the same command resumes")
+
+
+def _remedy(path: str, text: str) -> str:
+    """What to do about a file that Spark cannot read, which is not always the file's own fault."""
+    folder, _, file = path.rpartition("/")
+    if "ChecksumException" in text:
+        return f"its checksum file is of an earlier version of it: remove {folder}/.{file}.crc"
+    if "URISyntaxException" in text:
+        return "Hadoop cannot spell its name: rename it, without a colon"
+    if "Codec" in text and "not found" in text:
+        return "Spark has no codec for its compression: write it with zstd or snappy"
+    if "Crypto" in text or "ncrypted" in text:
+        return "it is encrypted: write the corpus without encryption"
+    return "repair or remove this file"
+
+
+def _is_lasting(error: Exception, text: str) -> bool:
+    """Whether Spark refuses what it was asked, so that asking again gives the same."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    refused = {"AnalysisException", "ParseException", "IllegalArgumentException", "PySparkTypeError"}
+    return bool(kinds & refused) or re.search(r"\[(UNSUPPORTED_|DATATYPE_|AMBIGUOUS_|UNRESOLVED_)", text) is not None
 
 
 def _own_error(kind: str, message: str) -> UninerError:

@@ -31,6 +31,12 @@ STAGE_SETTINGS: Mapping[str, str] = {
     "spark.sql.sources.partitionOverwriteMode": "static",
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.sql.caseSensitive": "false",
+    # Timestamps are written as all readers read them, and none is moved to an old calendar on the way.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.legacy.parquet.nanosAsLong": "false",
 }
 
 #: For rows with lists and without long texts that go to Python: Spark 4 measures its batch after each row, which takes

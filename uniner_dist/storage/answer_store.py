@@ -17,8 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from uniner_dist.core.hashing import digest
+from uniner_dist.errors import StageError
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
-from uniner_dist.storage.filesystem import join, list_names, read_json, remove, write_bytes, write_json
+from uniner_dist.storage.containment import is_link
+from uniner_dist.storage.control_files import StoreManifest, read_control, write_control
+from uniner_dist.storage.control_files.forms import FINGERPRINT, MANIFEST_FILE, STORE_FILE, has_form
+from uniner_dist.storage.filesystem import join, list_names, remove, write_bytes
 from uniner_dist.storage.layout import StoreLayout
 from uniner_dist.storage.shards import checksum
 
@@ -33,6 +38,7 @@ class Manifest:
     """One change of the store's files: what came, and what it took the place of; names in the `cells` folder."""
 
     name: str
+    sequence: int
     at: float
     added: frozenset[str]
     replaced: frozenset[str]
@@ -75,33 +81,67 @@ def live_files(layout: StoreLayout) -> list[str]:
     manifests = read_manifests(layout)
     added = frozenset().union(*(manifest.added for manifest in manifests))
     replaced = frozenset().union(*(manifest.replaced for manifest in manifests))
-    names = [name for name in list_names(layout.cells) if name.endswith(".parquet")]
-    return [name for name in names if name not in replaced and (name in added or not name.startswith(COMPACTED))]
+    return [
+        name
+        for name in list_cells(layout)
+        if name not in replaced and (name in added or not name.startswith(COMPACTED))
+    ]
+
+
+def list_cells(layout: StoreLayout) -> list[str]:
+    """Names of all files of answers, also of those that no longer count; what others have put there is none."""
+    return [name for name in list_names(layout.cells) if has_form(STORE_FILE, name)]
+
+
+def store_state(layout: StoreLayout, but: str) -> str:
+    """Hash over the names of the files that hold the store's answers now, without those of one run."""
+    names = [name for name in live_files(layout) if not name.startswith(f"{but}-")]
+    return digest({"files": names})
 
 
 def is_empty(layout: StoreLayout) -> bool:
     """Whether there is nothing to reuse."""
-    return not list_names(layout.cells)
+    return not list_cells(layout)
 
 
 def read_manifests(layout: StoreLayout) -> list[Manifest]:
     """Every change of the store's files that is remembered, oldest first."""
-    names = [name for name in list_names(layout.manifests) if name.endswith(".json")]
-    values = ((name, read_json(join(layout.manifests, name))) for name in names)
-    found = [Manifest(n, v["at"], frozenset(v["added"]), frozenset(v["replaced"])) for n, v in values]
-    return sorted(found, key=lambda manifest: (manifest.at, manifest.name))
+    names = [name for name in list_names(layout.manifests) if has_form(MANIFEST_FILE, name)]
+    values = ((name, read_control(join(layout.manifests, name), StoreManifest)) for name in names)
+    found = [Manifest(n, _sequence(n), v.at, frozenset(v.added), frozenset(v.replaced)) for n, v in values]
+    return sorted(found, key=lambda manifest: (manifest.sequence, manifest.at, manifest.name))
 
 
-def write_manifest(layout: StoreLayout, added: Iterable[str], replaced: Iterable[str]) -> None:
-    """Let the `added` files take the place of the `replaced` ones, for readers from now on."""
-    at = time.time()
-    value = {"at": at, "added": sorted(added), "replaced": sorted(replaced)}
-    write_json(join(layout.manifests, f"{at:017.6f}-{uuid.uuid4().hex[:8]}.json"), value)
+def next_sequence(layout: StoreLayout) -> int:
+    """Number of the store's next change, to be asked for before anything is read that the change depends on."""
+    return 1 + max((_sequence(name) for name in list_names(layout.manifests) if name.endswith(".json")), default=0)
+
+
+def write_manifest(layout: StoreLayout, sequence: int, added: Iterable[str], replaced: Iterable[str]) -> None:
+    """Let the `added` files take the place of the `replaced` ones, for readers from now on.
+
+    Args:
+        sequence: as `next_sequence` said before the change was planned.
+
+    Raises:
+        StageError: the store was changed meanwhile; nothing was replaced.
+    """
+    added, replaced = tuple(sorted(added)), tuple(sorted(replaced))
+    value = StoreManifest(at=time.time(), added=added, replaced=replaced, nonce=uuid.uuid4().hex)
+    if not write_control(join(layout.manifests, f"{sequence:012d}.json"), value, exclusive=True):
+        raise StageError(f"store {layout.root}: was changed by another process meanwhile; start the same command again")
+
+
+def _sequence(name: str) -> int:
+    """The number in a manifest's name; manifests of earlier releases, which name a time, come before all others."""
+    stem = name.removesuffix(".json")
+    return int(stem) if stem.isdigit() else 0
 
 
 def list_stores(store: str) -> list[StoreLayout]:
     """The store's parts: one per fingerprint."""
-    return [StoreLayout(store, name) for name in list_names(store)]
+    named = [StoreLayout(store, name) for name in list_names(store) if has_form(FINGERPRINT, name)]
+    return [part for part in named if not (is_link(part.root) or is_link(part.cells) or is_link(part.manifests))]
 
 
 def compacted_name(stem: str, number: int) -> str:
@@ -124,7 +164,7 @@ def sweep(layout: StoreLayout, grace_s: float = GRACE_S) -> int:
         The number of files deleted.
     """
     now, manifests = time.time(), read_manifests(layout)
-    present = {name for name in list_names(layout.cells) if name.endswith(".parquet")}
+    present = set(list_cells(layout))
     old = [manifest for manifest in manifests if manifest.at <= now - grace_s]
     replaced = frozenset().union(*(manifest.replaced for manifest in old))
     added = frozenset().union(*(manifest.added for manifest in manifests))
@@ -132,7 +172,7 @@ def sweep(layout: StoreLayout, grace_s: float = GRACE_S) -> int:
     gone = (replaced & present) | stale
     for name in sorted(gone):
         remove(join(layout.cells, name))
-    for manifest in old:
+    for manifest in (one for one in old if one is not manifests[-1]):  # the last one says which number is next
         if manifest.at <= now - 2 * grace_s and not present & (manifest.added | manifest.replaced):
             remove(join(layout.manifests, manifest.name))
     return len(gone)

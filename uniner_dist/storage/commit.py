@@ -1,7 +1,8 @@
 """Changing the files of a published dataset so that a reader never meets a half-written file, nor half a folder.
 
 Enters: an output folder and the changes to make to its partition folders. Leaves: the changed output. Every step can be
-repeated after a crash at any point (`apply` looks at what stands there and does the rest).
+repeated after a crash at any point (`apply` looks at what is there and does the rest). Callers hold the lease of the
+output (`storage.layout.OutputLayout`).
 
 On a local file system the whole new content of a folder is built outside of the output (old files that stay as hard
 links) and exchanged with the old one in one system call. Where that is not possible (object stores, another device, no
@@ -11,95 +12,48 @@ twice, never a torn file and never a missing row.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 from uniner_dist.errors import StageError
+from uniner_dist.storage.containment import OutsideError, is_link, require_inside
+from uniner_dist.storage.control_files import FolderChange
 from uniner_dist.storage.filesystem import copy_file, is_local, join, list_names, open_fs
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-#: Longest wait for another process that publishes to the same output, in seconds.
-_LOCK_S = 600.0
+#: Longest wait for another process that changes the same output, in seconds.
+WAIT_S = 6 * 3600.0
+
+#: Called before every step that others can see; raises when this process may not go on.
+Check = Callable[[], None]
 
 
-@dataclass(frozen=True)
-class FolderChange:
-    """What becomes of one folder of the output.
-
-    Attributes:
-        folder: relative to the output, "" for the output itself.
-        add: name of a file to appear → path of the whole file to take it from.
-        remove: names of files to go.
-    """
-
-    folder: str
-    add: Mapping[str, str]
-    remove: Sequence[str]
-
-    def to_json(self) -> dict[str, Any]:
-        """For the journal."""
-        return {"folder": self.folder, "add": dict(self.add), "remove": list(self.remove)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> FolderChange:
-        """From the journal."""
-        return cls(value["folder"], value["add"], value["remove"])
+def always() -> None:
+    """The check of somebody who may always go on."""
 
 
-@contextmanager
-def lock_output(output: str) -> Iterator[None]:
-    """Let one process of this machine change the output at a time; leaves no file behind.
-
-    The lock is on the folder that holds the output. Object stores have none: there, do not publish two runs to one
-    output at the same time.
-
-    Raises:
-        StageError: another process kept the lock for `_LOCK_S`, and perhaps stands still.
-    """
-    fs, path = open_fs(output)
-    if not is_local(fs):
-        yield
-        return
-    os.makedirs(path, exist_ok=True)
-    handle = os.open(os.path.dirname(path) or "/", os.O_RDONLY)
-    try:
-        _lock(handle, output)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, output: str) -> None:
-    """Wait for the lock in small steps, so that a request to stop comes through."""
-    deadline = time.monotonic() + _LOCK_S
-    while True:
-        try:
-            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise StageError(
-                    f"output {output}: another process has been publishing there for {_LOCK_S:g} s; "
-                    "see whether it is stuck, then start the same command again"
-                ) from None
-            time.sleep(0.1)
-
-
-def apply(output: str, change: FolderChange, workplace: str) -> None:
+def apply(output: str, change: FolderChange, workplace: str, check: Check = always) -> None:
     """Make one change, or what is left of it.
 
     Args:
         workplace: a folder outside of the output, on the same device if possible, that may be emptied.
+        check: called before every step that others can see; raises when this process may not go on.
+
+    Raises:
+        OutsideError: the folder leads out of the output, or the workplace is a link.
+        StageError: another process changed the same folder meanwhile.
     """
+    check()
     target = join(output, change.folder) if change.folder else output
+    if change.folder:
+        require_inside(target, output, "a change of the output")
+    if is_link(workplace):
+        raise OutsideError(f"{workplace}: is a link; remove it, and start again")
     present = set(list_names(target))
     if set(change.add) <= present and present.isdisjoint(change.remove):
         return
@@ -108,8 +62,10 @@ def apply(output: str, change: FolderChange, workplace: str) -> None:
         return
     for name in sorted(set(change.add) - present):
         copy_file(change.add[name], join(target, name))
+    check()
     for name in sorted(present.intersection(change.remove)):
-        fs.rm_file(join(path, name))
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm_file(join(path, name))
     if is_local(fs):
         _prune(path, open_fs(output)[1])
 
@@ -129,10 +85,12 @@ def _exchange_folder(path: str, change: FolderChange, workplace: str, output: st
         return False
     for name, source in change.add.items():
         _place(source, os.path.join(built, name))
-    if not os.path.isdir(path):
-        os.makedirs(path)
+    os.makedirs(path, exist_ok=True)
     if not _exchange(built, path):
         return False
+    if set(os.listdir(built)) != present:  # who held the output meanwhile has changed it: theirs is what counts
+        _exchange(built, path)
+        raise StageError(f"{path}: was changed by another process meanwhile; nothing was changed here")
     shutil.rmtree(built, ignore_errors=True)
     _prune(path, output)
     return True

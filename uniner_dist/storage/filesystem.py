@@ -11,19 +11,27 @@ import contextlib
 import errno
 import json
 import os
+import random
 import re
+import shutil
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from uniner_dist.config.schemes import check_scheme
 from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.runtime.engines import missing_extra
 
-#: Waits between the tries of one call, in seconds. Clients of object stores try several times themselves before.
+#: Waits between the tries of one call, in seconds, each drawn between half and one and a half of this: hundreds of
+#: replicas that were throttled together must not come back together. Clients of object stores try several times
+#: themselves before.
 _WAITS_S = (0.2, 1.0, 4.0)
+#: Not the generator that everybody shares: engines seed that one alike in all replicas.
+_jitter = random.SystemRandom()
 #: No further try after this long: clients of object stores may take half a minute to give up once.
 _LONGEST_S = 45.0
 #: Answers, not failures: callers decide what they mean.
@@ -35,6 +43,10 @@ _FINAL = (
 )
 #: Libraries under fsspec whose exceptions are not all OSErrors.
 _LIBRARIES = ("botocore", "aiobotocore", "s3fs", "aiohttp", "gcsfs", "google", "adlfs", "azure", "fsspec", "urllib3")
+#: What file systems without hard links answer.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+#: Times that a file is written whose temporary file was removed.
+_TRIES = 5
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
 
 T = TypeVar("T")
@@ -48,16 +60,19 @@ def open_fs(path: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path as that file system spells it.
 
     Raises:
-        ConfigError: the URL is of an unknown kind, or of one whose library is not installed; or it holds a password,
-            which would be written into the run's folder and into logs.
+        ConfigError: the URL is of a kind that is not taken (`config.schemes`), or of one whose library is not
+            installed; or it holds a password, which would be written into the run's folder and into logs.
     """
     if _PASSWORD.search(path):
         shown = _PASSWORD.sub(r"\1:…", path)
         raise ConfigError(f"{shown}: give passwords by environment variables or the storage's own files, not in a URL")
     try:
+        check_scheme(path)
         fs, stripped = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        cause = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
+        extra = missing_extra(getattr(cause, "name", None) or "")
+        raise ConfigError(f"{path}: {extra or error}") from error
     except Exception as error:
         if not is_storage_error(error):
             raise
@@ -65,7 +80,7 @@ def open_fs(path: str) -> tuple[Any, str]:
     return fs, stripped.rstrip("/") or stripped
 
 
-def patiently(path: str, call: Callable[[], T]) -> T:
+def with_retries(path: str, call: Callable[[], T]) -> T:
     """The result of a storage call that is tried a few times.
 
     Raises:
@@ -83,9 +98,13 @@ def patiently(path: str, call: Callable[[], T]) -> T:
                 raise
             late = time.monotonic() - begun > _LONGEST_S
             if wait is None or late or isinstance(error, PermissionError) or getattr(error, "errno", 0) in _FINAL:
-                raise StorageError(f"{path}: {storage_words(error)}") from error
-            time.sleep(wait)
+                raise StorageError(f"{path}: {format_storage_error(error)}") from error
+            time.sleep(wait * _jitter.uniform(0.5, 1.5))
     raise AssertionError("unreachable")
+
+
+#: Earlier names, while branches that use them are on their way.
+patiently = with_retries
 
 
 def is_storage_error(error: Exception) -> bool:
@@ -93,18 +112,21 @@ def is_storage_error(error: Exception) -> bool:
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _LIBRARIES
 
 
-def storage_words(error: Exception) -> str:
+def format_storage_error(error: Exception) -> str:
     """What such an exception says."""
     return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
 
 
 def _connection_words(path: str, error: Exception) -> str:
     """What to do where a file system cannot even be made."""
-    words = storage_words(error)
+    words = format_storage_error(error)
     if path.startswith("hdfs://"):
         needs = "a Hadoop client (HADOOP_HOME), Java (JAVA_HOME), and CLASSPATH=$(hadoop classpath --glob)"
         return f"hdfs:// goes through libhdfs, which needs {needs}; it says: {words}"
     return words
+
+
+storage_words = format_storage_error
 
 
 def is_local(fs: Any) -> bool:
@@ -113,9 +135,27 @@ def is_local(fs: Any) -> bool:
 
 
 def absolute(path: str) -> str:
-    """The same place, independent of the working directory: local paths become absolute, URLs stay."""
+    """The same place, independent of the working directory and of how it is spelled.
+
+    Local paths become absolute, without `.`, `..` and repeated slashes; symbolic links stay, except before `..`, which
+    is the parent of what they point to. URLs stay as they are: to an object store `a//b` is another key than `a/b`.
+    """
     fs, stripped = open_fs(path)
-    return stripped if is_local(fs) else path.rstrip("/")
+    return _normal(stripped) if is_local(fs) else path.rstrip("/")
+
+
+def real_path(path: str) -> str:
+    """A local path, absolute and without symbolic links; a URL as it is."""
+    fs, stripped = open_fs(path)
+    return os.path.realpath(stripped) if is_local(fs) else path.rstrip("/")
+
+
+def _normal(path: str) -> str:
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts:
+        end = len(parts) - parts[::-1].index("..")
+        parts = [os.path.realpath("/" + "/".join(parts[:end])).strip("/"), *parts[end:]]
+    return "/" + "/".join(part for part in parts if part)
 
 
 def url_of(url: str, stripped: str, name: str) -> str:
@@ -143,7 +183,7 @@ def exists(path: str) -> bool:
     fs.invalidate_cache()
     try:
         # Not `fs.exists`: some file systems answer False there when they cannot be asked.
-        patiently(path, lambda: fs.info(stripped))
+        with_retries(path, lambda: fs.info(stripped))
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
@@ -154,7 +194,7 @@ def list_names(path: str) -> list[str]:
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     try:
-        entries = patiently(path, lambda: fs.ls(stripped, detail=False))
+        entries = with_retries(path, lambda: fs.ls(stripped, detail=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
     names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)
@@ -167,7 +207,7 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     found: dict[str, dict[str, Any]] = {}
-    for name, info in patiently(path, lambda: fs.find(stripped, detail=True)).items():
+    for name, info in with_retries(path, lambda: fs.find(stripped, detail=True)).items():
         relative = name[len(stripped) :].lstrip("/")
         hidden = any(part.startswith(("_", ".")) and "=" not in part for part in relative.split("/"))
         if relative and not hidden and relative.endswith(suffix):
@@ -178,7 +218,7 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
 def read_bytes(path: str, last: int | None = None) -> bytes:
     """The whole file, or at most its `last` bytes."""
     fs, stripped = open_fs(path)
-    return cast(bytes, patiently(path, lambda: fs.cat_file(stripped) if last is None else _tail(fs, stripped, last)))
+    return cast(bytes, with_retries(path, lambda: fs.cat_file(stripped) if last is None else _tail(fs, stripped, last)))
 
 
 def _tail(fs: Any, path: str, last: int) -> bytes:
@@ -205,17 +245,58 @@ def write_bytes(path: str, data: bytes, exclusive: bool = False) -> bool:
     """
     fs, stripped = open_fs(path)
     if is_local(fs):
-        return patiently(path, lambda: _write_local(stripped, data, exclusive))
+        return with_retries(path, lambda: _write_local(stripped, data, exclusive))
+    if exclusive:
+        return _create(path, fs, stripped, data)
+    with_retries(path, lambda: fs.pipe_file(stripped, data, mode="overwrite"))
+    return True
+
+
+def _create(path: str, fs: Any, stripped: str, data: bytes) -> bool:
+    """Put if absent, or rename onto a missing name where the file system has no such write (HDFS)."""
     try:
-        patiently(path, lambda: fs.pipe_file(stripped, data, mode="create" if exclusive else "overwrite"))
+        with_retries(path, lambda: fs.pipe_file(stripped, data, mode="create"))
+        return True
     except FileExistsError:
         # A PUT whose answer was lost is sent again by the client and then meets itself.
+        return read_bytes(path) == data
+    except (ValueError, NotImplementedError):
+        return _create_by_rename(path, fs, stripped, data)
+
+
+def _create_by_rename(path: str, fs: Any, stripped: str, data: bytes) -> bool:
+    """Whether a rename fails onto a name that exists is what `storage.probe` finds out before anybody relies on it."""
+    temporary = f"{stripped.rpartition('/')[0]}/.{stripped.rpartition('/')[2]}.{uuid.uuid4().hex}.tmp"
+    with_retries(path, lambda: fs.pipe_file(temporary, data, mode="overwrite"))
+    try:
+        fs.mv(temporary, stripped)
+    except Exception as error:
+        if not is_storage_error(error):
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm_file(temporary)
+        if not exists(path):
+            raise StorageError(f"{path}: {format_storage_error(error)}") from error
         return read_bytes(path) == data
     return True
 
 
 def _write_local(path: str, data: bytes, exclusive: bool) -> bool:
-    """Write beside the target, flush to disk, then rename over it (or link to it, which fails if it is there)."""
+    """Write beside the target, flush to disk, then rename over it (or link to it, which fails if it is there).
+
+    Erasures remove temporary files, other people's too: then the file is written once more.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(_TemporaryGoneError):
+            return _write_local_once(path, data, exclusive)
+    raise StorageError(f"{path}: its temporary file is removed again and again")
+
+
+class _TemporaryGoneError(Exception):
+    """Somebody removed the temporary file before it had its name."""
+
+
+def _write_local_once(path: str, data: bytes, exclusive: bool) -> bool:
     folder, name = os.path.split(path)
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
@@ -224,50 +305,119 @@ def _write_local(path: str, data: bytes, exclusive: bool) -> bool:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        if exclusive:
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return False
-            return True
-        os.replace(temporary, path)
-        return True
+        try:
+            return _give_name(temporary, path, exclusive)
+        except FileNotFoundError as error:
+            raise _TemporaryGoneError from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
 
 
+def _give_name(temporary: str, path: str, exclusive: bool) -> bool:
+    if not exclusive:
+        os.replace(temporary, path)
+        return True
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _copy_to_new(temporary, path)
+    return True
+
+
+def _copy_to_new(source: str, path: str) -> bool:
+    """Where a file system has no hard links: exclusive too, but a process that dies here leaves half a file."""
+    try:
+        target = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return False
+    with open(source, "rb") as read, os.fdopen(target, "wb") as write:
+        shutil.copyfileobj(read, write)
+        write.flush()
+        os.fsync(write.fileno())
+    return True
+
+
+def exclusive_by(folder: str) -> Literal["put", "link", "open", "rename"]:
+    """How files are created exclusively in a folder: by "link", "open", "put" or "rename"."""
+    fs, stripped = open_fs(folder)
+    name = f"{stripped}/{uuid.uuid4().hex}"
+    if not is_local(fs):
+        try:
+            with_retries(folder, lambda: fs.pipe_file(name, b"", mode="create"))
+        except (ValueError, NotImplementedError):
+            return "rename"
+        return "put"
+    write_bytes(name, b"")
+    try:
+        os.link(name, f"{name}.link")
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise StorageError(f"{folder}: {format_storage_error(error)}") from error
+        return "open"
+    return "link"
+
+
 def write_json(path: str, value: Any, exclusive: bool = False) -> bool:
     """Write a value as indented JSON, atomically."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False, default=str)
-    return write_bytes(path, (text + "\n").encode(), exclusive)
+    return write_bytes(path, encode_json(value), exclusive)
+
+
+def encode_json(value: Any) -> bytes:
+    """A value as it is stored in control files."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False, default=str) + "\n").encode()
 
 
 def remove(path: str) -> None:
-    """Remove a file or a folder with all below it; nothing happens when it is not there."""
+    """Remove a file or a folder with all below it, if it is there; of a link only the link goes."""
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
+    if is_local(fs) and os.path.islink(stripped):
+        os.unlink(stripped)
+        return
     with contextlib.suppress(FileNotFoundError):
-        patiently(path, lambda: fs.rm(stripped, recursive=True))
+        with_retries(path, lambda: fs.rm(stripped, recursive=True))
 
 
-def remove_litter(path: str, older_than_s: float = 0.0) -> None:
-    """Remove what killed processes left half written below a local folder: files without their name yet, Spark's too.
+def remove_stale_temporary(path: str, older_than_s: float = 0.0) -> None:
+    """Remove what killed processes left half written below a folder: files without their name yet, Spark's too.
 
     Args:
-        older_than_s: younger files may be somebody's at work.
+        older_than_s: younger files may be somebody's at work, who then writes them once more; local files only.
     """
     fs, stripped = open_fs(path)
     if not is_local(fs):
-        return  # objects appear whole
+        _remove_uncommitted(path, fs, stripped)
+        return
     for folder, _, names in os.walk(stripped):
         for name in names:
-            unnamed = name.startswith(".") and name.endswith(".tmp")
-            if unnamed or "_temporary" in folder[len(stripped) :].split("/"):
+            if _is_temporary(f"{folder[len(stripped) :]}/{name}"):
                 file = os.path.join(folder, name)
                 with contextlib.suppress(FileNotFoundError):
                     if time.time() - os.path.getmtime(file) >= older_than_s:
                         os.unlink(file)
+
+
+def _is_temporary(relative: str) -> bool:
+    *folders, name = relative.split("/")
+    return (name.startswith(".") and name.endswith(".tmp")) or "_temporary" in folders
+
+
+def _remove_uncommitted(path: str, fs: Any, stripped: str) -> None:
+    """Objects appear whole, but Spark's own connectors write some that are not committed yet."""
+    fs.invalidate_cache()
+    try:
+        found = with_retries(path, lambda: fs.find(stripped))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in found:
+        if _is_temporary(str(name)[len(stripped) :]):
+            with contextlib.suppress(FileNotFoundError):
+                fs.rm_file(name)
 
 
 def copy_file(source: str, target: str) -> None:

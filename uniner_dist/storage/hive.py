@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
 #: Characters that Spark escapes in a folder's name, as a class of regular expressions (Python's and Java's).
 ESCAPED: Final = r"""[\x01-\x1f"#%'*/:=?\\\x7f{\[\]^]"""
@@ -19,7 +20,13 @@ _ESCAPED = re.compile(ESCAPED)
 
 def folder_name(column: str, value: str) -> str:
     """The folder that Spark writes rows with this value of the column to."""
-    return f"{_escape(column)}={_escape(value) or NULL_FOLDER}"
+    return f"{escape(column)}={escape(value) or NULL_FOLDER}"
+
+
+def partition_values(path: str) -> dict[str, str | None]:
+    """Values of the folders of a path: None for Hive's null, and for the empty string, which has the same folder."""
+    pairs = [folder.split("=", 1) for folder in path.split("/")[:-1] if "=" in folder]
+    return {unquote(name): None if value in ("", NULL_FOLDER) else unquote(value) for name, value in pairs}
 
 
 def is_folder_name(name: str) -> bool:
@@ -27,5 +34,6 @@ def is_folder_name(name: str) -> bool:
     return len(name.encode("utf-8", "surrogatepass")) <= MAX_BYTES and "\0" not in name
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """A column's name or value as a part of a folder's name."""
     return _ESCAPED.sub(lambda match: f"%{ord(match.group()):02X}", text)

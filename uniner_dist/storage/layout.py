@@ -7,7 +7,8 @@ still can only reach what is its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from uniner_dist.storage.filesystem import join
 
@@ -29,6 +30,10 @@ class RunLayout:
     run_id: str
     token: int = 0
 
+    def under(self, token: int) -> RunLayout:
+        """The same run for a process with this fencing token."""
+        return replace(self, token=token)
+
     @property
     def title(self) -> str:
         """How messages call it."""
@@ -43,6 +48,11 @@ class RunLayout:
     def config(self) -> str:
         """Resolved configuration and identity of the run, JSON."""
         return join(self.root, "config.json")
+
+    @property
+    def footers(self) -> str:
+        """What the footers of the corpus's files said when the run was opened, JSON."""
+        return join(self.root, "footers.json")
 
     @property
     def holders(self) -> str:
@@ -167,6 +177,11 @@ class RunLayout:
         return join(self.published_by, "annotations")
 
     @property
+    def staged(self) -> str:
+        """There once the annotations of this lease are audited: their counts, JSON."""
+        return join(self.published_by, "staged.json")
+
+    @property
     def rewritten(self) -> str:
         """Files of the output without the rows that this run replaces."""
         return join(self.published_by, "rewritten")
@@ -192,6 +207,16 @@ class RunLayout:
         return join(self.root, "quarantine")
 
     @property
+    def renewed(self) -> str:
+        """There from the moment that the run is planned anew until what comes of it is published."""
+        return join(self.root, "renewed.json")
+
+    @property
+    def stale(self) -> str:
+        """There when other runs of the workdir were opened since this one was planned, until it is planned anew."""
+        return join(self.root, "stale.json")
+
+    @property
     def report(self) -> str:
         """What ran and what came out, JSON."""
         return join(self.root, "report.json")
@@ -209,6 +234,15 @@ class RunLayout:
         old = ("answers", "annotations", "carried", "publication.json", "empty.parquet")
         return (self.publishing, *(join(self.root, name) for name in old))
 
+    def between_stages_until_now(self, tokens: Iterable[str]) -> tuple[str, ...]:
+        """Those of `between_stages` that are not of a later lease.
+
+        Args:
+            tokens: names of the folders in `publishing`.
+        """
+        mine = [join(self.publishing, name) for name in tokens if name.isdigit() and int(name) <= self.token]
+        return (*mine, *self.between_stages[1:])
+
     @property
     def of_stage_1(self) -> tuple[str, ...]:
         """What stage 1 makes again from its start, and what depends on it."""
@@ -216,10 +250,10 @@ class RunLayout:
         return (*made, self.quarantine, self.retry, *self.between_stages)
 
     @property
-    def kept_by_prune(self) -> tuple[str, ...]:
-        """What stays of an old run: who it was, what it did, which passages were whose."""
-        own = (self.config, self.prompts_summary, self.plan, self.report, self.annotations_summary)
-        return (*own, self.attempts, self.holders, self.occurrences)
+    def payload(self) -> tuple[str, ...]:
+        """What a pruned run loses: texts, answers and what shows them; the manifest first. All of it has our name."""
+        shown = (self.gates, self.progress, self.spark_progress, self.report_page)
+        return (self.shards, *(path for path in (*self.of_stage_1, *shown) if path != self.occurrences))
 
 
 @dataclass(frozen=True)
@@ -296,9 +330,28 @@ class WorkdirLayout:
         return join(self.workdir, "storage.json")
 
     @property
-    def erasing(self) -> str:
-        """Files of outputs without the rows of erased documents, and the journals of that, while it is done."""
+    def erasures(self) -> str:
+        """Erasures that have begun and not come to their end, one JSON each."""
         return join(self.workdir, "forgetting")
+
+    def erasure(self, name: str) -> str:
+        """There from the begin of an erasure to its end."""
+        return join(self.erasures, f"{name}.json")
+
+    @property
+    def erased(self) -> str:
+        """The list of documents that were erased and stay away, see `storage.erased`."""
+        return join(self.workdir, "erased")
+
+    @property
+    def stores(self) -> str:
+        """Every store that a run of this workdir ever used, one JSON each."""
+        return join(self.workdir, "stores")
+
+    @property
+    def rewritten(self) -> str:
+        """Files of outputs without the rows of erased documents, and the journals of that, while it is done."""
+        return join(self.workdir, "forgetting-files")
 
 
 @dataclass(frozen=True)
@@ -371,3 +424,13 @@ class StoreLayout:
     def holders(self) -> str:
         """The lease of who changes this part of the store other than by adding to it."""
         return join(self.root, "holders")
+
+    @property
+    def erased(self) -> str:
+        """The list of documents that were erased and stay away, for all fingerprints."""
+        return join(self.store, "_erased")
+
+    @property
+    def workdirs(self) -> str:
+        """Every workdir whose runs ever used the store, one JSON each."""
+        return join(self.store, "_workdirs")

@@ -1,34 +1,53 @@
-"""One process at a time works on a run: claims with generations, heartbeats, and fencing.
+"""One process at a time works on a run, an output, a part of a store or all runs of a workdir: leases with fencing.
 
-A claim is a file `<generation>.json` created exclusively; the highest generation holds the run. Its holder rewrites
-`<generation>.beat.json` every few seconds. A claim whose heart stopped may be followed by the next generation, and
-again only one process can win that. A holder that slept through its own replacement notices at its next beat, which
-asks the process to leave, or at its next check, which stands before everything that changes what others see. Clocks of
-the machines may differ by less than `STALE_S`.
+A lease is a folder. Who takes it creates `<generation>.json`, which only one process can, and rewrites
+`<generation>.beat.json` every few seconds; `<generation>.end.json` says that the work is over. The highest generation
+holds the lease, and its number is the fencing token: names of what the holder may destroy bear it (see
+`storage.layout`), so that a process that slept through its own replacement reaches only what is its own.
+
+Whether a holder lives is never told by comparing clocks. On the holder's own machine the kernel knows. From elsewhere
+it is watched: one whose beat does not change for `STALE_S` of the watcher's own monotonic clock is dead, and is
+followed by the next generation, which again only one process can create. A holder that wakes up later learns of it at
+its next beat, which asks the process to leave, or at its next `check`, which precedes everything that changes what
+others see. `check` renews the beat first, so that nobody can take over within `STALE_S` of it, unless this process is
+suspended once more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
+
+import psutil
 
 from uniner_dist.errors import RunHeldError
-from uniner_dist.storage.filesystem import StorageError, join, list_names, read_json, remove, write_json
+from uniner_dist.storage.control_files import Beat, Claim, ControlFileError, End, read_control, write_control
+from uniner_dist.storage.filesystem import StorageError, join, list_names, read_bytes, remove
 
 BEAT_S = 5.0
-#: A heart that did not beat for this long has stopped.
+#: A holder whose beat did not change for so long is dead.
 STALE_S = 60.0
+#: Between two looks at somebody else's lease.
+_LOOK_S = 0.5
+#: Claims that are remembered.
+_KEPT = 8
+_NAME = re.compile(r"([0-9]{6,12})\.(?:(beat|end)\.)?json", re.ASCII)
+
+#: Nonces of the leases that this process holds.
+_ours: set[str] = set()
 
 
 class Held(Protocol):
-    """What one process at a time works on: a run, or the store's part of one fingerprint."""
+    """What one process at a time works on."""
 
     @property
     def title(self) -> str:
@@ -36,143 +55,270 @@ class Held(Protocol):
 
     @property
     def holders(self) -> str:
-        """Folder of the claims."""
+        """Folder of the lease."""
 
 
-class Holder:
-    """The right to work on a run, as long as no later generation exists."""
+@dataclass(frozen=True)
+class _State:
+    """A lease as one listing shows it; generation 0: nobody ever held it."""
 
-    def __init__(self, layout: Held, generation: int, on_lost: Callable[[], None]) -> None:
-        self._layout, self.generation, self._on_lost = layout, generation, on_lost
+    generation: int
+    ended: bool
+    names: tuple[str, ...]
+
+
+class Lease:
+    """The right to work on something, as long as no later generation exists."""
+
+    def __init__(self, place: Held, generation: int, nonce: str, on_lost: Callable[[], None]) -> None:
+        self._place, self.generation, self._nonce, self._on_lost = place, generation, nonce, on_lost
         self._lost = threading.Event()
         self._done = threading.Event()
+        self._beats, self._beaten_s = 0, time.monotonic()
+        _ours.add(nonce)
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
-        self._beat()
         self._thread.start()
 
     @property
     def lost(self) -> bool:
-        """Whether a heartbeat saw a later holder."""
+        """Whether a later holder was seen."""
         return self._lost.is_set()
 
     def check(self) -> None:
-        """Make sure, against storage, that nobody has taken over.
+        """Make sure, against storage, that nobody has taken over, and that nobody does so for a while.
 
         Raises:
             RunHeldError: somebody has.
         """
-        if self.lost or _latest(self._layout) != self.generation:
+        if not self.lost and time.monotonic() - self._beaten_s > BEAT_S:
+            self._beat()
+        if self.lost or _look(self._place).generation != self.generation:
             self._lost.set()
             raise self.why_lost()
 
     def why_lost(self) -> RunHeldError:
-        """What to tell when the run is somebody else's by now."""
-        later = _describe(self._layout, _latest(self._layout))
+        """What to tell when this is somebody else's by now."""
+        later = _describe(_read_claim(self._place, _look(self._place).generation))
         return RunHeldError(
-            f"{self._layout.title}: was taken over by {later} while this process stood still; "
+            f"{self._place.title}: was taken over by {later} while this process stood still; "
             "nothing more is written here"
         )
 
     def release(self) -> None:
-        """Say that the work is over, so that the next start need not wait for the heart to stop."""
+        """Say that the work is over, so that the next start need not watch."""
         self._done.set()
         self._thread.join(timeout=BEAT_S)
-        if not self.lost:
-            # A beat that cannot be removed grows old by itself.
-            with contextlib.suppress(StorageError):
-                remove(_beat_path(self._layout, self.generation))
+        _ours.discard(self._nonce)
+        # A lease that cannot be ended is watched by the next one, and found dead.
+        with contextlib.suppress(StorageError):
+            write_control(_path(self._place, self.generation, "end"), End(nonce=self._nonce))
 
     def _beat_on(self) -> None:
         while not self._done.wait(BEAT_S):
             # Storage may hiccup; the next beat tries again, and `check` decides before anything is published.
             with contextlib.suppress(StorageError):
-                if _latest(self._layout) != self.generation:
+                if _look(self._place).generation != self.generation:
                     self._lost.set()
                     self._on_lost()
                     return
                 self._beat()
 
     def _beat(self) -> None:
-        write_json(_beat_path(self._layout, self.generation), {"at": time.time()})
+        begun = time.monotonic()
+        self._beats += 1
+        write_control(_path(self._place, self.generation, "beat"), Beat(beats=self._beats, nonce=self._nonce))
+        self._beaten_s = begun
 
 
 @contextmanager
-def hold(layout: Held, on_lost: Callable[[], None] = lambda: None) -> Iterator[Holder]:
-    """Hold the run for the time of a `with` block.
+def hold(
+    place: Held, on_lost: Callable[[], None] = lambda: None, *, wait_s: float = 0.0, upkeep: bool = False
+) -> Iterator[Lease]:
+    """Hold a lease for the time of a `with` block.
 
     Args:
-        on_lost: called in the heart's thread when a later holder is seen.
+        on_lost: called in the heartbeat's thread when a later holder is seen.
+        wait_s: how long to wait for a living holder to finish.
+        upkeep: this is maintenance, and no sign that somebody works on the run (see `last_worked`).
 
     Raises:
         RunHeldError: a living process holds it; the message says which.
     """
-    latest = _latest(layout)
-    if latest and _is_alive(layout, latest):
-        raise RunHeldError(
-            f"{layout.title}: {_describe(layout, latest)} works on it. Wait for it or stop it; "
-            f"if it is dead, this command may take over {STALE_S:g} s after its last sign of life"
-        )
-    claim = {"host": socket.gethostname(), "pid": os.getpid(), "machine": _machine(), "since": time.time()}
-    claim["nonce"] = uuid.uuid4().hex  # no two claims have the same content
-    # The heart beats before the claim is there: a claim without a beat would look dead to a third candidate.
-    write_json(_beat_path(layout, latest + 1), {"at": time.time()})
-    if not write_json(_claim_path(layout, latest + 1), claim, exclusive=True):
-        raise RunHeldError(f"{layout.title}: {_describe(layout, latest + 1)} was faster in taking it over")
-    holder = Holder(layout, latest + 1, on_lost)
+    lease = _take(place, on_lost, time.monotonic() + wait_s, upkeep)
     try:
-        yield holder
+        yield lease
     finally:
-        holder.release()
+        lease.release()
 
 
-def current_holder(layout: Held) -> str | None:
-    """Words for who works on the run right now; None when nobody does."""
-    latest = _latest(layout)
-    return _describe(layout, latest) if latest and _is_alive(layout, latest) else None
+def fence(place: Held) -> None:
+    """Make sure that nobody works on a place: one that died there could not go on, should it wake up.
+
+    Raises:
+        RunHeldError: a living process holds it.
+    """
+    state = _look(place)
+    if state.generation and not state.ended:
+        with hold(place, upkeep=True):
+            pass
 
 
-def _claim_path(layout: Held, generation: int) -> str:
-    return join(layout.holders, f"{generation:06d}.json")
+def current_holder(place: Held) -> str | None:
+    """Words for who holds a lease, for people: a holder on another machine may be dead, which only watching tells."""
+    state = _look(place)
+    if not state.generation or state.ended:
+        return None
+    claim = _read_claim(place, state.generation)
+    return None if _is_gone_here(claim) else _describe(claim)
 
 
-def _beat_path(layout: Held, generation: int) -> str:
-    return join(layout.holders, f"{generation:06d}.beat.json")
+def last_worked(place: Held) -> float:
+    """Seconds since the epoch, by the clock of the one who did, since anybody last took the lease to do work."""
+    state = _look(place)
+    claim = _read_claim(place, state.generation) if state.generation else None
+    if claim is None:
+        return 0.0
+    return claim.since if claim.worked is None else claim.worked
 
 
-def _latest(layout: Held) -> int:
-    stems = (name.split(".", 1) for name in list_names(layout.holders))
-    return max((int(stem) for stem, *rest in stems if rest == ["json"] and stem.isdigit()), default=0)
+# -- taking ------------------------------------------------------------------------------------------------------------
 
 
-def _is_alive(layout: Held, generation: int) -> bool:
-    """Whether the heart of a claim beats: a recent beat, and on this machine a living process."""
-    try:
-        beat: dict[str, Any] = read_json(_beat_path(layout, generation))
-        claim: dict[str, Any] = read_json(_claim_path(layout, generation))
-    except (FileNotFoundError, ValueError):
-        return False
-    if claim.get("machine") == _machine() and claim.get("host") == socket.gethostname():
-        return _process_exists(int(claim["pid"])) and time.time() - float(beat["at"]) < STALE_S
-    return time.time() - float(beat["at"]) < STALE_S
+def _take(place: Held, on_lost: Callable[[], None], deadline: float, upkeep: bool) -> Lease:
+    while True:
+        state = _look(place)
+        if not state.generation or state.ended or _is_dead(place, state.generation):
+            lease = _claim(place, state, on_lost, upkeep)
+            if lease is not None:
+                return lease
+        if time.monotonic() >= deadline:
+            who = _describe(_read_claim(place, _look(place).generation))
+            raise RunHeldError(
+                f"{place.title}: {who} works on it. Wait for it or stop it; if it is dead, this command takes over "
+                f"{STALE_S:g} s after its last sign of life"
+            )
+        time.sleep(_LOOK_S)
 
 
-def _process_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool) -> Lease | None:
+    """Create the next generation; None when somebody else was faster."""
+    generation, nonce, now = state.generation + 1, uuid.uuid4().hex, time.time()
+    claim = Claim(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        started=psutil.Process().create_time(),
+        machine=_machine(),
+        since=now,
+        worked=last_worked(place) if upkeep else now,
+        nonce=nonce,
+    )
+    _ours.add(nonce)
+    # The number may be free again because claims long past are removed: then a later one is there.
+    if write_control(_path(place, generation), claim, exclusive=True) and _look(place).generation == generation:
+        lease = Lease(place, generation, nonce, on_lost)
+        _forget_old(place, state)
+        return lease
+    _ours.discard(nonce)
+    return None
+
+
+def _forget_old(place: Held, state: _State) -> None:
+    for name in state.names:
+        match = _NAME.fullmatch(name)
+        if match and int(match[1]) <= state.generation - _KEPT:
+            with contextlib.suppress(StorageError):
+                remove(join(place.holders, name))
+
+
+# -- watching ----------------------------------------------------------------------------------------------------------
+
+
+def _is_dead(place: Held, generation: int) -> bool:
+    """Whether a holder is gone: known at once on its own machine, else after watching it; False at a sign of life."""
+    claim = _read_claim(place, generation)
+    if _is_gone_here(claim):
         return True
+    if _is_alive_here(claim):
+        return False
+    first, begun = _read_beat(place, generation), time.monotonic()
+    while time.monotonic() - begun < STALE_S:
+        time.sleep(_LOOK_S)
+        state = _look(place)
+        if state.generation != generation:
+            return False
+        if state.ended:
+            return True
+        if _read_beat(place, generation) != first:
+            return False
     return True
 
 
-def _describe(layout: Held, generation: int) -> str:
+def _is_here(claim: Claim | None) -> bool:
+    """Whether a claim is of this machine; one that cannot be read is of none."""
+    if claim is None or not claim.machine:
+        return False
+    return (claim.machine, claim.host) == (_machine(), socket.gethostname())
+
+
+def _is_gone_here(claim: Claim | None) -> bool:
+    """Whether the process was one of this machine and is no more."""
+    if claim is None or not _is_here(claim):
+        return False
+    if claim.pid == os.getpid():
+        return claim.nonce not in _ours
     try:
-        claim = read_json(_claim_path(layout, generation))
-    except (FileNotFoundError, ValueError):
+        process = psutil.Process(claim.pid)
+        return bool(process.create_time() != claim.started or process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.AccessDenied:
+        return False
+
+
+def _is_alive_here(claim: Claim | None) -> bool:
+    """Whether the process is one of this machine and not suspended."""
+    if claim is None or not _is_here(claim):
+        return False
+    try:
+        return bool(psutil.Process(claim.pid).status() != psutil.STATUS_STOPPED)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _path(place: Held, generation: int, kind: str = "") -> str:
+    return join(place.holders, f"{generation:06d}.{kind}{'.' if kind else ''}json")
+
+
+def _look(place: Held) -> _State:
+    names = tuple(list_names(place.holders))
+    found = [match for match in map(_NAME.fullmatch, names) if match]
+    latest = max((int(match[1]) for match in found if match[2] is None), default=0)
+    return _State(latest, any(match[2] == "end" and int(match[1]) == latest for match in found), names)
+
+
+def _read_claim(place: Held, generation: int) -> Claim | None:
+    """A claim; None when it is gone or not one of ours."""
+    try:
+        return read_control(_path(place, generation), Claim)
+    except (FileNotFoundError, ControlFileError):
+        return None
+
+
+def _read_beat(place: Held, generation: int) -> bytes:
+    try:
+        return read_bytes(_path(place, generation, "beat"))
+    except FileNotFoundError:
+        return b""
+
+
+def _describe(claim: Claim | None) -> str:
+    if claim is None:
         return "another process"
-    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(float(claim["since"])))
-    return f"process {claim['pid']} on {claim['host']} (since {since})"
+    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(claim.since))
+    return f"process {claim.pid} on {claim.host} (since {since})"
 
 
 def _machine() -> str:

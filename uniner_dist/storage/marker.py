@@ -1,62 +1,59 @@
 """The marker of an output folder: what dataset it is, which runs are wholly in it, and what that means for others.
 
 `.uniner_dist.json` is written last by a publish step. Readers of Parquet datasets skip names that begin with a dot;
-Hugging Face datasets would stumble over one that begins with `_`.
+Hugging Face datasets would stumble over one that begins with `_`. Its form is `storage.control_files.Marker`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from uniner_dist.storage.filesystem import read_json, write_json
+from uniner_dist.errors import StageError
+from uniner_dist.storage.conditional import Seen, read_version, swap
+from uniner_dist.storage.control_files import Marker, encode_control, parse_control, read_control
 from uniner_dist.storage.layout import OutputLayout
 
 
-def read_marker(output: str) -> dict[str, Any] | None:
-    """The marker, or None when the folder has none: `id_column`, `partition_by`, `runs` (id → summary).
+def read_marker(output: str) -> Marker | None:
+    """The marker, or None when the folder has none.
 
-    A run's summary says among others its `corpus` (path), its `types` (labels) and its `order` among the publications.
+    Raises:
+        ControlFileError: what is there is no marker of ours.
     """
     try:
-        marker: dict[str, Any] = read_json(OutputLayout(output).marker)
+        return read_control(OutputLayout(output).marker, Marker)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return marker
 
 
-def write_marker(output: str, marker: dict[str, Any]) -> None:
-    """Replace the marker atomically."""
-    write_json(OutputLayout(output).marker, marker)
+@dataclass(frozen=True)
+class MarkerVersion:
+    """A marker and the version of it that storage had; `seen` is None where there was none yet."""
+
+    marker: Marker
+    seen: Seen | None
 
 
-def runs_over(marker: Mapping[str, Any], corpus: str) -> list[str]:
-    """Published runs whose corpus was this path or a place inside of it: their rows are rows of this corpus."""
-    return [run_id for run_id, entry in marker["runs"].items() if covers(corpus, entry["corpus"])]
+def read_marker_version(output: str) -> MarkerVersion | None:
+    """The marker with its version, or None when the folder has none."""
+    path = OutputLayout(output).marker
+    seen = read_version(path)
+    return MarkerVersion(parse_control(path, seen.data, Marker), seen) if seen is not None else None
 
 
-def is_current(marker: Mapping[str, Any] | None, run_id: str) -> bool:
-    """Whether a run is published and no later one has published the same labels of the same corpus, or a part of it.
+def swap_marker(output: str, before: MarkerVersion, marker: Marker) -> MarkerVersion:
+    """Replace the marker that was seen.
 
-    A run that is not current has to publish again, should its corpus ever be as it was.
+    Raises:
+        StageError: somebody else has replaced it meanwhile; nothing was changed.
     """
-    runs = (marker or {}).get("runs", {})
-    if run_id not in runs:
-        return False
-    own = runs[run_id]
-    return not any(
-        entry["order"] > own["order"]
-        and set(entry["types"]) & set(own["types"])
-        and (covers(entry["corpus"], own["corpus"]) or covers(own["corpus"], entry["corpus"]))
-        for entry in runs.values()
-    )
+    path, data = OutputLayout(output).marker, encode_control(marker)
+    seen = read_version(path) if swap(path, before.seen, data) else None
+    if seen is None or seen.data != data:
+        raise StageError(f"{path}: was changed by another process meanwhile; start the same command again")
+    return MarkerVersion(marker, seen)
 
 
-def next_order(marker: Mapping[str, Any]) -> int:
+def next_order(marker: Marker) -> int:
     """Number of the next publication."""
-    return 1 + max((entry["order"] for entry in marker["runs"].values()), default=0)
-
-
-def covers(outer: str, inner: str) -> bool:
-    """Whether a corpus path is another one or a place inside of it."""
-    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+    return 1 + max((entry.order for entry in marker.runs.values()), default=0)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uniner_dist.storage.filesystem import open_fs, patiently, read_bytes, remove, write_bytes
+from uniner_dist.storage.filesystem import open_fs, read_bytes, remove, with_retries, write_bytes
 
 Positions = npt.NDArray[np.int64]
 
@@ -54,7 +54,7 @@ def find_rows(path: str, column: Sequence[str], values: pa.Array) -> tuple[int, 
         with fs.open(stripped, "rb") as stream:
             return _find_rows(pq.ParquetFile(stream), column, values)
 
-    return patiently(path, look)
+    return with_retries(path, look)
 
 
 def _find_rows(file: pq.ParquetFile, column: Sequence[str], values: pa.Array) -> tuple[int, Positions]:
@@ -107,3 +107,20 @@ def erase(path: str, rows: Positions, keep_empty: bool = False, **options: Any) 
     else:
         remove(path)
     return kept
+
+
+def drop_values(path: str, column: str) -> bool:
+    """Make a column of a file null where it is; returns whether it held any value."""
+    file, buffer = pq.ParquetFile(io.BytesIO(read_bytes(path))), io.BytesIO()
+    place = file.schema_arrow.get_field_index(column)
+    values = [file.read_row_group(group, columns=[column])[column] for group in range(file.num_row_groups)]
+    if all(part.null_count == len(part) for part in values):
+        return False
+    with pq.ParquetWriter(buffer, file.schema_arrow, compression="zstd") as writer:
+        for group in range(file.num_row_groups):
+            table, field = file.read_row_group(group), file.schema_arrow.field(place)
+            writer.write_table(table.set_column(place, field, pa.nulls(table.num_rows, field.type)))
+    folder, _, name = path.rpartition("/")
+    remove(f"{folder}/.{name}.crc")  # Hadoop's checksum of the file as it was
+    write_bytes(path, buffer.getvalue())
+    return True

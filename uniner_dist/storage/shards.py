@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 
 from uniner_dist.errors import StageError
 from uniner_dist.schemas import COMPLETIONS, PROMPTS, SCHEMA_VERSION, SHARDS
+from uniner_dist.storage.control_files import ControlFileError
+from uniner_dist.storage.control_files.forms import SHARD, has_form
 from uniner_dist.storage.filesystem import (
     copy_file,
     exists,
@@ -55,8 +57,22 @@ def prompts_file(layout: RunLayout, shard: str) -> str:
 
 
 def read_shards(layout: RunLayout) -> pa.Table:
-    """The manifest of stage 1 (columns of `schemas.SHARDS`)."""
-    return _from_parquet(read_bytes(layout.shards)).select(SHARDS.names).cast(SHARDS)
+    """The manifest of stage 1 (columns of `schemas.SHARDS`).
+
+    Raises:
+        ControlFileError: it is damaged, or names shards that have no name of ours and so would lead to other files.
+    """
+    data = read_bytes(layout.shards)
+    try:
+        table = _from_parquet(data).select(SHARDS.names).cast(SHARDS)
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise ControlFileError(f"{layout.shards}: is damaged or not ours ({error})") from None
+    names, (prompts, asked, passages) = table["shard"], (table[name] for name in ("prompts", "asked", "passages"))
+    sane = pc.match_substring_regex(names, f"^{SHARD}$"), pc.greater_equal(asked, 0), pc.greater(passages, 0)
+    fits = pc.less_equal(asked, prompts), pc.less_equal(passages, prompts)
+    if not all(pc.all(column, min_count=0).as_py() for column in (*sane, *fits)):
+        raise ControlFileError(f"{layout.shards}: names shards that are none of ours, or impossible counts")
+    return table
 
 
 def write_shards(layout: RunLayout, table: pa.Table) -> None:
@@ -111,7 +127,8 @@ def read_completions(path: str, shard: str, fingerprint: str, rows: int | None =
 
 def committed_shards(layout: RunLayout) -> set[str]:
     """Shards whose completions file is there, by one listing."""
-    return {name.removesuffix(".parquet") for name in list_names(layout.completions) if name.endswith(".parquet")}
+    names = list_names(layout.completions)
+    return {name.removesuffix(".parquet") for name in names if has_form(rf"{SHARD}\.parquet", name)}
 
 
 def verified_shards(layout: RunLayout, prompts: Mapping[str, int], fingerprint: str) -> set[str]:
@@ -135,8 +152,13 @@ def verified_shards(layout: RunLayout, prompts: Mapping[str, int], fingerprint: 
     return verified
 
 
-def reopen_unanswered(layout: RunLayout, shards: Iterable[str]) -> list[str]:
+def reopen_unanswered(layout: RunLayout, shards: Iterable[str], check: Callable[[], None] = lambda: None) -> list[str]:
     """Take back the commit of shards with unanswered prompts, keeping their answers so that only the rest is asked.
+
+    A shard whose commit was taken back is not looked at again, so this may be cut off and done once more.
+
+    Args:
+        check: called before each shard; raises when this process may not go on.
 
     Returns:
         The shards taken back.
@@ -146,6 +168,7 @@ def reopen_unanswered(layout: RunLayout, shards: Iterable[str]) -> list[str]:
         stamps = list(readers.map(lambda shard: read_stamp(layout.completions_file(shard)), present))
     reopened = [shard for shard, stamp in zip(present, stamps, strict=True) if stamp.get("unanswered", "0") != "0"]
     for shard in reopened:
+        check()
         remove(join(layout.parts, shard))
         copy_file(layout.completions_file(shard), layout.known_file(shard))
         remove(layout.completions_file(shard))
@@ -154,7 +177,7 @@ def reopen_unanswered(layout: RunLayout, shards: Iterable[str]) -> list[str]:
 
 def shards_with_known_answers(layout: RunLayout) -> frozenset[str]:
     """Shards of which some answers are there already, from the store or from an earlier file of their own."""
-    shards = list_names(layout.parts)
+    shards = [name for name in list_names(layout.parts) if has_form(SHARD, name)]
     with ThreadPoolExecutor(_READERS) as readers:
         known = readers.map(lambda shard: exists(layout.known_file(shard)), shards)
     return frozenset(shard for shard, there in zip(shards, known, strict=True) if there)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import StorageError, is_local, patiently
+from uniner_dist.storage.filesystem import StorageError, is_local, with_retries
 
 _DELTA = ("Delta", "_delta_log")
 _HUDI = ("Hudi", ".hoodie")
@@ -94,7 +94,7 @@ def _tables_above(fs: Any, place: str) -> Iterator[TableFolder]:
 
 def _iceberg_in(fs: Any, metadata: str) -> Iterator[TableFolder]:
     if _is_there(fs, metadata, "directory"):
-        names = patiently(metadata, lambda: fs.ls(metadata, detail=False))
+        names = with_retries(metadata, lambda: fs.ls(metadata, detail=False))
         yield from _tables_among(fs, [str(name) for name in names if name != metadata])
 
 
@@ -110,7 +110,7 @@ def _folders_above(path: str) -> Iterator[str]:
 def _is_there(fs: Any, path: str, kind: str) -> bool:
     """Whether a folder or file is there; one that may not be looked at counts as absent."""
     try:
-        return bool(patiently(path, lambda: fs.info(path))["type"] == kind)
+        return bool(with_retries(path, lambda: fs.info(path))["type"] == kind)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except StorageError as error:
@@ -123,5 +123,5 @@ def _is_iceberg(fs: Any, name: str) -> bool:
     """Whether a file is the metadata of an Iceberg table: these have a `format-version`."""
     if not _ICEBERG_FILE.search(name):
         return False
-    data: bytes = patiently(name, lambda: fs.cat_file(name))
+    data: bytes = with_retries(name, lambda: fs.cat_file(name))
     return b'"format-version"' in (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data)

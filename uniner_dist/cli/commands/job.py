@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from uniner_dist.cli.options import Set, opens_a_run
+from uniner_dist.cli.options import Set, asked_types, opens_a_run
 from uniner_dist.cli.root import app, say
 from uniner_dist.config.schema import Config
 
@@ -29,6 +29,7 @@ def annotate(config: Config) -> None:
     from uniner_dist.pipeline.stages import annotate as run_all
     from uniner_dist.reporting.terminal import print_report
 
+    say(asked_types(config))
     print_report(run_all(config, say))
 
 
@@ -42,6 +43,7 @@ def plan(
     from uniner_dist.reporting.terminal import print_plan
     from uniner_dist.storage.filesystem import absolute, write_json
 
+    say(asked_types(config))
     made = make_plan(config, say)
     print_plan(made)
     if json:

@@ -61,8 +61,12 @@ def forget(
     workdir: WorkdirArgument,
     ids: Annotated[list[str] | None, typer.Option("--id", help="Id of a document; may be given again.")] = None,
     file: Annotated[str | None, typer.Option("--ids", help="File with one id a line.")] = None,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Let documents that were forgotten come back with the next run.")
+    ] = False,
 ) -> None:
-    """Erase documents from store, runs and published annotations (the right to erasure)."""
-    from uniner_dist.cli.maintenance import run_forget
+    """Erase documents from stores, runs and published annotations (the right to erasure); they stay away."""
+    from uniner_dist.cli.maintenance import run_forget, run_restore
 
-    run_forget(workdir, ids or (), file, say)
+    command = run_restore if restore else run_forget
+    command(workdir, ids or (), file, say)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from uniner_dist.cli.options import ConfigFile, ModelOption, Set
+from uniner_dist.cli.options import ConfigFiles, ModelOption, Set
 from uniner_dist.cli.root import app, say
 
 
@@ -35,7 +35,7 @@ def diff(
     by: Annotated[str | None, typer.Option(help="Column of AFTER to count by as well, such as domain.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column of the document ids, if not the datasets' own.")] = None,
     json: Annotated[str | None, typer.Option(help="Write everything, with more examples, to this file.")] = None,
-    config: ConfigFile = None,
+    config: ConfigFiles = None,
     overrides: Set = None,
 ) -> None:
     """Compare two annotations datasets or runs (Spark): what appeared, vanished and moved, agreement, examples."""
@@ -43,7 +43,7 @@ def diff(
     from uniner_dist.comparison.joining import Side
 
     sides = Side(before, before_run), Side(after, after_run)
-    run_diff(*sides, by, id_column, json, config, overrides or [], say)
+    run_diff(*sides, by, id_column, json, config or (), overrides or (), say)
 
 
 @app.command()
@@ -64,10 +64,14 @@ def benchmark(
     data: Annotated[str, typer.Option(help="Folder with the authors' JSON files, or with corpus/ and gold/.")],
     output: Annotated[str, typer.Option(help="Folder for annotations and scores of every data set.")],
     model: ModelOption = None,
-    config: ConfigFile = None,
+    config: ConfigFiles = None,
     overrides: Set = None,
+    templates: Annotated[
+        str | None, typer.Option(help="Prompt templates to compare, by name, with commas between them.")
+    ] = None,
 ) -> None:
     """The authors' table: annotate and score every data set of a folder with its own types."""
     from uniner_dist.cli.evaluation import run_benchmark_command
 
-    run_benchmark_command(data, output, model, config, overrides or [], say)
+    names = tuple(name.strip() for name in (templates or "").split(",") if name.strip())
+    run_benchmark_command(data, output, model, config or (), overrides or (), names, say)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from uniner_dist.completions.engine.base import Answer, Engine, EngineSpec, PromptRefusedError
+import os
 
-__all__ = ["Answer", "Engine", "EngineSpec", "PromptRefusedError", "create_engine", "engine_version"]
+from uniner_dist.completions.engine.base import Answer, Engine, EngineSpec, PromptRefusedError
+from uniner_dist.runtime import nvidia, torch_build
+
+__all__ = [
+    "Answer",
+    "Engine",
+    "EngineSpec",
+    "PromptRefusedError",
+    "create_engine",
+    "engine_version",
+    "engine_warning",
+]
 
 
 def create_engine(spec: EngineSpec) -> Engine:
@@ -13,6 +24,7 @@ def create_engine(spec: EngineSpec) -> Engine:
         from uniner_dist.completions.engine.scripted import ScriptedEngine
 
         return ScriptedEngine(spec)
+    _check_build(spec)
     from uniner_dist.completions.engine.vllm_engine import VllmEngine
 
     return VllmEngine(spec)
@@ -25,3 +37,29 @@ def engine_version(kind: str) -> str:
     import vllm
 
     return f"vllm {vllm.__version__}"
+
+
+def engine_warning(kind: str) -> str | None:
+    """What is to be said about a loaded engine's version, if anything."""
+    if kind == "scripted":
+        return None
+    import vllm
+
+    from uniner_dist.completions.engine.vllm_support import untested
+
+    return untested(vllm.__version__)
+
+
+def _check_build(spec: EngineSpec) -> None:
+    """Work around builds of torch's siblings that do not fit it, or say what mends this node.
+
+    Raises:
+        RuntimeError: vLLM could not start here.
+    """
+    problem = nvidia.gpu_problem() if spec.gpus else None
+    if problem:
+        raise RuntimeError(problem)
+    hidden = torch_build.hide_misfits()
+    # An engine in a process of its own starts a new interpreter, in which nothing is hidden.
+    if hidden and os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING", "1") != "0":
+        raise RuntimeError(f"{'; '.join(hidden.values())}: {torch_build.mend(hidden)}")

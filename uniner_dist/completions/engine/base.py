@@ -17,8 +17,9 @@ class EngineSpec:
     """All an engine needs to load; plain values, picklable.
 
     `gpus` is the tensor-parallel size and 0 means CPU; `max_model_len` is the context in tokens. The model is resolved
-    where the engine loads, so that a remote folder is copied once per node. An answer whose first token is one of
-    `empty_list_ids` ends there.
+    where the engine loads, so that a remote folder is copied once per node; one that is no longer `model_identity` is
+    refused. `eos_id` ends an answer, and so does one of `empty_list_ids` where the answer is an empty list by then.
+    `tokenizer_json` tells whether it is; default: the model's own.
     """
 
     kind: str
@@ -32,7 +33,10 @@ class EngineSpec:
     gpu_memory_utilization: float = 0.9
     max_num_seqs: int | None = None
     metrics: bool = False
+    eos_id: int | None = None
     empty_list_ids: Sequence[int] = ()
+    tokenizer_json: str = field(default="", repr=False)
+    model_identity: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

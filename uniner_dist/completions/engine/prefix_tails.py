@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1, KVConnectorMetadata
+from vllm.utils.torch_utils import kv_cache_dtype_str_to_dtype
 
 from uniner_dist.completions.engine.base import SHARED_TOKENS
 from uniner_dist.completions.engine.block_slots import BlockSlots, StepIndex
@@ -158,6 +159,15 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
 
     def save_kv_layer(self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any) -> None:
         """Blocks are kept after a step, not layer by layer."""
+
+
+def slots_bytes(vllm_config: Any) -> int:
+    """Memory that slots take on each GPU at most, in bytes: keys and values of one block for each slot and layer."""
+    model, cache = vllm_config.model_config, vllm_config.cache_config
+    layers = model.get_num_layers(vllm_config.parallel_config)
+    width = model.get_num_kv_heads(vllm_config.parallel_config) * model.get_head_size()
+    number = kv_cache_dtype_str_to_dtype(cache.cache_dtype, model).itemsize
+    return int(MOST_SLOTS * cache.block_size * layers * 2 * width * number)
 
 
 def _key(request: Any, shared: int) -> _Key:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from uniner_dist.completions.engine.base import Answer, EngineSpec, PromptRefusedError
-from uniner_dist.model.identity import resolve
+from uniner_dist.model import resolve
 
 _PROMPT = re.compile(
     r"USER: Text: (.*) ASSISTANT: I've read this text\..*USER: What describes (.*) in the text\?", re.S

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uniner_dist.completions.engine import Engine, create_engine, engine_version
+from uniner_dist.completions.engine import Engine, create_engine, engine_version, engine_warning
 from uniner_dist.completions.replica.engine_loop import EngineLoop
 from uniner_dist.completions.replica.files import commit, is_committed, known_answers, prompts_of, read_ranges
 from uniner_dist.completions.replica.prompt_ids import assemble
@@ -53,7 +53,7 @@ class Replica:
         return {"node": node_id, "host": socket.gethostname(), "pid": os.getpid()}
 
     def start(self) -> dict[str, Any]:
-        """Load tokenizer and engine; returns seconds, the engine's version, and a warning about the tokenizer, if any.
+        """Load tokenizer and engine; returns seconds, the engine's version, and what is to be warned of, if anything.
 
         Raises:
             RuntimeError: with the engine's own message.
@@ -63,8 +63,12 @@ class Replica:
         self._tokenizer = PromptTokenizer.from_json(spec.tokenizer_json, get_template(spec.template))
         self._decoder = AnswerDecoder(spec.tokenizer_json, anchor=self._tokenizer.suffix_ids("entity")[-1])
         self._loop.start()
-        engine = engine_version(spec.engine.kind)
-        return {"seconds": time.monotonic() - begun, "warning": self._tokenizer.reason, "engine": engine}
+        warnings = [self._tokenizer.reason, engine_warning(spec.engine.kind)]
+        return {
+            "seconds": time.monotonic() - begun,
+            "warning": "; ".join(filter(None, warnings)) or None,
+            "engine": engine_version(spec.engine.kind),
+        }
 
     def begin(self, layout: RunLayout, store: StoreLayout) -> None:
         """Work for another run of the same fingerprint, and count from zero; nothing may be in flight."""
@@ -104,7 +108,8 @@ class Replica:
 
     def _load_engine(self) -> Engine:
         """With scores an empty list is answered to its end, whose probability counts."""
-        spec = self._spec.engine
+        tokenizer_json, eos_id = self._spec.tokenizer_json, self._tokenizer.eos_id
+        spec = replace(self._spec.engine, tokenizer_json=tokenizer_json, eos_id=eos_id)
         if not spec.scores:
             spec = replace(spec, empty_list_ids=tuple(self._decoder.empty_list_ids()))
         return create_engine(spec)

@@ -1,7 +1,7 @@
 """brat's standoff files: `NAME.txt` has a document's text, `NAME.ann` its mentions.
 
 A folder of such files enters, documents leave. Only text-bound annotations are read; relations, events, attributes and
-notes say nothing about where mentions stand.
+notes say nothing about where mentions are. What a line says of a mention's text is compared with the text.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from itertools import pairwise
+from typing import Final
 from urllib.parse import unquote
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.formats.gold_document import GoldDocument
+from uniner_dist.formats.coordinates import Claim, place_claims
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 
 #: Comment in annotation.conf of an export of ours: which label a type of brat's stands for, as a JSON string.
 LABEL_COMMENT: Final = "uniner-dist label"
 _LABEL: Final = re.compile(rf"# {LABEL_COMMENT} (\S+) = (.*)")
-_TEXT_BOUND: Final = re.compile(r"T\d+\t(\S+) (\d+ \d+(?:;\d+ \d+)*)\t.*")
+_TEXT_BOUND: Final = re.compile(r"T\d+\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
 
 
 def read_labels(configuration: str) -> dict[str, str]:
@@ -26,34 +28,65 @@ def read_labels(configuration: str) -> dict[str, str]:
     return {match[1]: json.loads(match[2]) for match in map(_LABEL.fullmatch, configuration.splitlines()) if match}
 
 
-def read_brat(text: str, annotations: str, name: str, labels: Mapping[str, str], path: str = "") -> GoldDocument:
+def read_brat(
+    text: str,
+    annotations: str,
+    name: str,
+    labels: Mapping[str, str],
+    path: str = "",
+    notes: ReadingNotes | None = None,
+    *,
+    marked: bool = False,
+) -> GoldDocument:
     """One document.
 
     Args:
+        text: without a byte order mark; line breaks as in the file.
         name: of its files, without ending: its id, percent-encoded.
+        marked: whether a byte order mark was before the text; offsets may count it.
         labels: brat's types → labels, if known; every one of them is an answer, if an empty one.
 
     Raises:
-        ConfigError: offsets outside of the text, or a text-bound annotation of another form.
+        ConfigError: a mention is not where it says, or a text-bound annotation has another form.
     """
+    notes = notes or ReadingNotes()
     document = GoldDocument(unquote(name), text, {label: [] for label in labels.values()}, bool(labels))
+    found: list[tuple[str, Claim]] = []
+    pieces: list[Claim] = []
     for number, line in enumerate(annotations.split("\n"), 1):
         if line.startswith("T"):
             match = _TEXT_BOUND.fullmatch(line.rstrip("\r"))
             if match is None:
                 raise ConfigError(f"gold {path}, line {number}: is no text-bound annotation of brat's: {line!r}")
-            label = labels.get(match[1], match[1])
-            document.answers.setdefault(label, []).append(_entity(text, match[2], f"{path}, line {number}"))
+            claims = _claims(text, match[2], match[3], f"{path}, line {number}", notes)
+            found.append((labels.get(match[1], match[1]), claims[0]))
+            pieces += claims[1:]
+    placed = place_claims(text, [*(claim for _, claim in found), *pieces], notes, marked=marked)
+    for (label, _), entity in zip(found, placed, strict=False):
+        document.answers.setdefault(label, []).append(entity)
     return document
 
 
-def _entity(text: str, spans: str, place: str) -> dict[str, Any]:
-    """A discontinuous mention counts from its first to its last character; brat splits at line breaks."""
-    offsets = [int(number) for number in re.findall(r"\d+", spans)]
-    start, end = min(offsets), max(offsets)
-    if end > len(text) or start >= end:
-        raise ConfigError(f"gold {place}: offsets {start} to {end} are not in the text of {len(text)} characters")
-    return {"text": text[start:end], "start": start, "end": end}
+def _claims(text: str, spans: str, said: str | None, where: str, notes: ReadingNotes) -> list[Claim]:
+    """The claim of a mention from its first to its last character, and those of its pieces, if it has several.
+
+    brat splits a mention at line breaks; other mentions in pieces are read as if they had no gaps, and counted.
+    """
+    places = [tuple(map(int, span.split())) for span in spans.split(";")]
+    start, end = min(begin for begin, _ in places), max(behind for _, behind in places)
+    if len(places) == 1:
+        return [Claim(start, end, said, where)]
+    pieces, rest = [], said
+    for begin, behind in places:
+        piece = None if rest is None else rest[: behind - begin]
+        rest = None if rest is None else rest[behind - begin :].lstrip(" ")
+        pieces.append(Claim(begin, behind, piece, where))
+    if rest:  # the line's words and its offsets are of different lengths: an offset must be wrong
+        pieces.append(Claim(start, end, said, where))
+    gaps = [text[behind:begin] for (_, behind), (begin, _) in pairwise(places)]
+    if any(gap.strip() for gap in gaps):
+        notes.count("mentions in several pieces are read from their first to their last character")
+    return [Claim(start, end, None, where), *pieces]
 
 
 def document_names(files: Iterable[str]) -> list[str]:

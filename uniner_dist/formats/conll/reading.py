@@ -1,200 +1,137 @@
-"""CoNLL files: one token per line, its tag in the last column, blank lines between sentences.
+"""CoNLL files and their relatives: a token per line with its tag in a column, blank lines between sentences.
 
-The text of such a file enters, documents with entities and true offsets leave. Reads BIO (IOB1 and IOB2), BIOES and
-BILOU alike, because a tag that cannot continue a mention of its type begins one. Files of
-`uniner_dist.formats.conll.writing` also say in comments what the text was, so that offsets are
-those in the corpus, and which types were answered.
+The text of such a file enters, documents with entities and true offsets leave. Read are the columns of CoNLL-2002 and
+CoNLL-2003, GermEval 2014 (tokens numbered, two levels of mentions), HIPE-2022 (named columns), tags before tokens,
+types without prefix; which column is what is proved by what is in it (see `columns`). Files of our own export also say
+in comments what the text was, so that offsets are those in the corpus, and which types were answered.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Sequence
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.formats.gold_document import GoldDocument
+from uniner_dist.formats.conll.columns import Layout, find_layout
+from uniner_dist.formats.conll.lines import TEXT_COMMENT, DocumentLines, SentenceLines, TokenFile, read_lines
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.tagging import is_tag, read_tags
+from uniner_dist.formats.token_text import Span, add_mentions, align_tokens, join_tokens
 
-#: Comments of a document exported by us, all JSON: its id, its text, and the types that were answered for it.
-ID_COMMENT: Final = "uniner_id"
-TEXT_COMMENT: Final = "uniner_text"
-TYPES_COMMENT: Final = "uniner_types"
-
-_DOCUMENT_START: Final = "-DOCSTART-"
-_ID_COMMENT: Final = re.compile(r"# +(?:newdoc +)?id *[= ] *(\S+)")
-#: Such as `# text = In Rome`; `#` and `#tag` may be tokens.
-_COMMENT: Final = re.compile(r"# +\w[\w ]*=")
-_OURS: Final = re.compile(rf"# ({ID_COMMENT}|{TEXT_COMMENT}|{TYPES_COMMENT}) = (.*)")
-#: Between columns; other white space of Unicode may stand inside a token ("5\u00a0km").
-_SPACES: Final = re.compile(" +")
-_TAG: Final = re.compile(r"O|([BIESLU])-(\S.*)")
-_BEGINS: Final = frozenset("BSU")
-_ENDS: Final = frozenset("ESLU")
-
-Tagged = tuple[str, str]
+#: HIPE's files say in this column which tokens no space follows.
+_NO_SPACE = "NoSpaceAfter"
 
 
-@dataclass
-class _Block:
-    """Sentences of one document while it is read."""
-
-    doc_id: str | None = None
-    text: str | None = None
-    types: list[str] | None = None
-    sentences: list[list[Tagged]] = field(default_factory=list)
-
-
-def read_conll(content: str, stem: str, path: str = "") -> list[GoldDocument]:
+def read_conll(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
     """Documents of one file.
 
-    A document begins at a comment `# id = NAME` (or `# newdoc id = NAME`) and has that id; or else at a line
-    `-DOCSTART-`; in a file that has neither, every sentence is a document. Without a name the id is `STEM-N`, N
-    counting the file's documents from 0. The text is the tokens with a space between them, and a line break between
-    sentences, unless the file says what it was.
+    A document begins at a comment `# id = NAME` (or `# newdoc id = NAME`, or HIPE's `document_id`) and has that id; or
+    else at a line `-DOCSTART-`; in a file that has neither, every sentence is a document, with the id that its
+    `# sent_id` gives. Without a name the id is `STEM-N`, N counting the file's documents from 0. The text is the tokens
+    with a space between them, and a line break between sentences, unless the file says what it was.
 
     Args:
         content: the file.
         stem: its name without ending.
-        path: where it stands, for error messages.
+        path: of the file, for error messages.
+        notes: takes what was found out.
 
     Raises:
-        ConfigError: a line whose last column is no tag, or tokens that are not those of the text that the file has.
+        ConfigError: columns that cannot be told apart, a line without a tag, or tokens that are not those of the text
+            that an export of ours has.
     """
+    notes = notes or ReadingNotes()
+    file = read_lines(content, path)
+    if not file.documents:
+        return []
+    layout = _layout(file, path)
+    notes.say(f"{path}: {layout}")
     documents: list[GoldDocument] = []
-    for block in _blocks(content, path):
-        if block.sentences:
-            doc_id = f"{stem}-{len(documents)}" if block.doc_id is None else block.doc_id
-            document = _document(doc_id, block, path)
-            document.answers = {name: [] for name in block.types or ()} | document.answers
-            document.says_types = block.types is not None
-            documents.append(document)
+    for lines in file.documents:
+        only = lines.sentences[0].comments.get("sent_id") if len(lines.sentences) == 1 else None
+        doc_id = lines.doc_id if lines.doc_id is not None else only
+        document = _document(f"{stem}-{len(documents)}" if doc_id is None else doc_id, lines, layout, path, notes)
+        document.answers = {name: [] for name in lines.types or ()} | document.answers
+        document.says_types = lines.types is not None
+        documents.append(document)
     return documents
 
 
-def read_tags(tags: Iterable[str]) -> list[tuple[str, int, int]]:
-    """Mentions of a sentence: (type, first token, token behind the last)."""
-    mentions: list[tuple[str, int, int]] = []
-    current: tuple[str, int] | None = None
-    position = 0
-    for position, tag in enumerate(tags):
-        match = _TAG.fullmatch(tag)
-        prefix, name = (match.group(1), match.group(2)) if match else (None, None)
-        if current and (name != current[0] or prefix in _BEGINS):
-            mentions.append((*current, position))
-            current = None
-        if prefix and name:
-            current = current or (name, position)
-            if prefix in _ENDS:
-                mentions.append((*current, position + 1))
-                current = None
-    if current:
-        mentions.append((*current, position + 1))
-    return mentions
-
-
-def _blocks(content: str, path: str) -> Iterator[_Block]:
-    """Documents as sentences; a file without borders has a document per sentence."""
-    has_borders = any(line.startswith(_DOCUMENT_START) or _is_id(line) for line in _lines(content))
-    block, sentence = _Block(), list[Tagged]()
-    for number, line in enumerate([*_lines(content), ""], 1):
-        border = line.startswith(_DOCUMENT_START) or _is_id(line)
-        if border or not line.strip():
-            if sentence:
-                block.sentences.append(sentence)
-                sentence = []
-            if border or not has_borders:
-                yield block
-                block = _Block(_id_of(line))
-        elif match := _OURS.fullmatch(line):
-            _add_comment(block, match[1], match[2], f"{path}, line {number}")
-        elif (tagged := _token(line, number, path)) is not None:
-            sentence.append(tagged)
-    yield block
-
-
-def _lines(content: str) -> list[str]:
-    """Lines at line feeds only: other line separators of Unicode may stand inside a token."""
-    return [line.rstrip("\r") for line in content.split("\n")]
-
-
-def _is_id(line: str) -> bool:
-    return _id_of(line) is not None
-
-
-def _id_of(line: str) -> str | None:
-    match = _ID_COMMENT.match(line)
-    return match.group(1) if match else None
-
-
-def _add_comment(block: _Block, name: str, value: str, place: str) -> None:
+def _layout(file: TokenFile, path: str) -> Layout:
+    sentences = [sentence.rows for sentence in file.sentences]
     try:
-        parsed = json.loads(value)
+        return find_layout(sentences, file.header)
     except ValueError as error:
-        raise ConfigError(f"gold {place}: {name} is no JSON ({error})") from error
-    if name == ID_COMMENT:
-        block.doc_id = parsed
-    elif name == TEXT_COMMENT:
-        block.text = parsed
-    else:
-        block.types = parsed
+        wrong = _first_without_tag(file.sentences)
+        raise ConfigError(f"gold {path}{wrong}: {error}") from error
 
 
-def _token(line: str, number: int, path: str) -> Tagged | None:
-    """(token, tag), or None for a comment."""
-    if _COMMENT.match(line):
-        return None
-    columns = line.split("\t") if "\t" in line else _SPACES.split(line.strip(" "))
-    tag = columns[-1].strip()
-    if len(columns) < 2 or not _TAG.fullmatch(tag):
-        if line.startswith("#"):
-            return None
-        raise ConfigError(
-            f"gold {path}, line {number}: expected a token and a tag such as O, B-person or I-person, got {line!r}"
-        )
-    return columns[0].strip(), tag
+def _first_without_tag(sentences: Sequence[SentenceLines]) -> str:
+    """The first line whose last cell is no tag, if others are: there the mistake is likely to be."""
+    lasts = [(n, row) for one in sentences for n, row in zip(one.numbers, one.rows, strict=True)]
+    wrong = [(number, row) for number, row in lasts if not is_tag(row[-1])]
+    if not wrong or len(wrong) * 2 > len(lasts) > 1:
+        return ""
+    number, row = wrong[0]
+    return f", line {number}: expected a token and a tag such as O, B-person or I-person, got {' '.join(row)!r}"
 
 
-def _document(doc_id: str, block: _Block, path: str) -> GoldDocument:
+def _document(doc_id: str, lines: DocumentLines, layout: Layout, path: str, notes: ReadingNotes) -> GoldDocument:
     """The document of a block: its text as it was, where the file says so, else made of its tokens."""
-    text, places = _joined(block.sentences) if block.text is None else (block.text, _aligned(doc_id, block, path))
+    if lines.text is None:
+        text, spans = _made_text(lines, layout, notes)
+    else:
+        text, spans = lines.text, _aligned(doc_id, lines, layout, path)
     document = GoldDocument(doc_id, text)
-    for sentence, spans in zip(block.sentences, places, strict=True):
-        for name, first, behind in read_tags(tag for _, tag in sentence):
-            start, end = spans[first][0], spans[behind - 1][1]
-            entity = {"text": text[start:end], "start": start, "end": end}
-            document.answers.setdefault(name, []).append(entity)
+    for sentence, places in zip(lines.sentences, spans, strict=True):
+        for column in layout.tags:
+            tags = [row[column] for row in sentence.rows]
+            try:
+                mentions = read_tags(tags, bare=layout.bare, types=lines.types or ())
+            except ValueError as error:
+                raise ConfigError(f"gold {path}, lines {sentence.numbers[0]} and after: {error}") from error
+            add_mentions(document, places, mentions)
     return document
 
 
-def _joined(sentences: Iterable[list[Tagged]]) -> tuple[str, list[list[tuple[int, int]]]]:
-    """Tokens with a space between them and a line break between sentences, and where each then stands."""
+def _made_text(lines: DocumentLines, layout: Layout, notes: ReadingNotes) -> tuple[str, list[list[Span]]]:
+    """Sentences one a line: as their comments have them, or tokens with spaces."""
     text, places = "", []
-    for sentence in sentences:
+    for sentence in lines.sentences:
         text += "\n" if text else ""
-        spans = []
-        for index, (token, _) in enumerate(sentence):
-            text += " " * bool(index)
-            spans.append((len(text), len(text) + len(token)))
-            text += token
-        places.append(spans)
+        own, spans = _sentence_text(sentence, layout, notes)
+        places.append([(start + len(text), end + len(text)) for start, end in spans])
+        text += own
     return text, places
 
 
-def _aligned(doc_id: str, block: _Block, path: str) -> list[list[tuple[int, int]]]:
-    """Where each token stands in the text that the file has: one behind the other, only white space between them."""
-    text, position, places = block.text or "", 0, []
-    for sentence in block.sentences:
-        spans = []
-        for token, _ in sentence:
-            start = text.find(token, position)
-            if start < 0 or text[position:start].strip():
-                raise ConfigError(
-                    f"gold {path}: document {doc_id}: the token {token!r} is not the next one of its {TEXT_COMMENT}; "
-                    "correct tags only, or remove that comment"
-                )
-            position = start + len(token)
-            spans.append((start, position))
-        places.append(spans)
-    return places
+def _sentence_text(sentence: SentenceLines, layout: Layout, notes: ReadingNotes) -> tuple[str, list[Span]]:
+    tokens = [row[layout.token] for row in sentence.rows]
+    said = sentence.comments.get("text")
+    if said is not None:
+        spans = align_tokens(said, tokens)
+        if not isinstance(spans, int):
+            return said, spans
+        notes.count("sentences have a comment with a text that is not that of their tokens; it is made of the tokens")
+    return join_tokens(tokens, _spaces(sentence, layout))
+
+
+def _spaces(sentence: SentenceLines, layout: Layout) -> list[bool] | None:
+    """Which tokens a space follows, where HIPE's column says so."""
+    named = [number for number, name in enumerate(layout.names) if name.upper() in ("MISC", "RENDER")]
+    if not named:
+        return None
+    return [not any(_NO_SPACE in row[number].split("|") for number in named) for row in sentence.rows]
+
+
+def _aligned(doc_id: str, lines: DocumentLines, layout: Layout, path: str) -> list[list[Span]]:
+    """Where each token is in the text that an export of ours has."""
+    tokens = [(n, row[layout.token]) for one in lines.sentences for n, row in zip(one.numbers, one.rows, strict=True)]
+    spans = align_tokens(lines.text or "", [token for _, token in tokens])
+    if isinstance(spans, int):
+        number, token = tokens[spans]
+        raise ConfigError(
+            f"gold {path}, line {number}: document {doc_id}: the token {token!r} is not the next one of its "
+            f"{TEXT_COMMENT}; correct tags only, or remove that comment"
+        )
+    remaining = iter(spans)
+    return [[next(remaining) for _ in sentence.rows] for sentence in lines.sentences]

@@ -2,7 +2,7 @@
 
 Each document begins with comments: its id, also as JSON, the types that were answered for it, and its text as a
 JSON string, by which `uniner_dist.formats.conll.reading` finds the offsets in the text as stored. Other readers skip
-them.
+them, or, as spaCy's and flair's, take them for tokens: for those they are left out (`settings.comments`).
 Of mentions that overlap the one by `without_overlaps` is kept.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.annotated_document import Document, without_overlaps
-from uniner_dist.formats.conll.reading import ID_COMMENT, TEXT_COMMENT, TYPES_COMMENT
+from uniner_dist.formats.conll.lines import ID_COMMENT, TEXT_COMMENT, TYPES_COMMENT
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.tokens import borders_of, sentences, tag_bio, tokenize
 
@@ -27,25 +27,29 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
     Raises:
         ConfigError: a type that cannot stand in one line.
     """
-    yield f"{stem}.conll", "".join(_block(document) for document in documents).encode()
+    yield f"{stem}.conll", "".join(_block(document, settings.comments) for document in documents).encode()
 
 
-def _block(document: Document) -> str:
+def _block(document: Document, comments: bool) -> str:
     mentions = without_overlaps(document.mentions())
     tokens = tokenize(document.text, borders_of(mentions))
     tags = tag_bio(tokens, mentions)
-    lines = [
-        f"# id = {'_'.join(document.doc_id.split()) or '_'}",
-        f"# {ID_COMMENT} = {json.dumps(document.doc_id, ensure_ascii=False)}",
-        f"# {TYPES_COMMENT} = {json.dumps(document.answered_types(), ensure_ascii=False)}",
-        f"# {TEXT_COMMENT} = {json.dumps(document.text, ensure_ascii=False)}",
-    ]
+    lines = _comments(document) if comments else []
     for sentence in sentences(document.text, tokens, mentions):
         for index in sentence:
             start, end = tokens[index]
             lines.append(f"{document.text[start:end]}\t{_one_line(tags[index])}")
         lines.append("")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, ""])
+
+
+def _comments(document: Document) -> list[str]:
+    return [
+        f"# id = {'_'.join(document.doc_id.split()) or '_'}",
+        f"# {ID_COMMENT} = {json.dumps(document.doc_id, ensure_ascii=False)}",
+        f"# {TYPES_COMMENT} = {json.dumps(document.answered_types(), ensure_ascii=False)}",
+        f"# {TEXT_COMMENT} = {json.dumps(document.text, ensure_ascii=False)}",
+    ]
 
 
 def _one_line(tag: str) -> str:

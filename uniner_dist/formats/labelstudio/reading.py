@@ -1,89 +1,157 @@
-"""Label Studio's JSON export: a list of tasks with the annotations that people made.
+"""Label Studio's JSON and JSON-MIN exports: tasks with the annotations that people made.
 
 The content of such a file enters, documents with the corrected mentions leave. Predictions are no gold: a task that
-nobody has annotated is left out. Of several annotations of one task the last that was not cancelled counts.
+nobody has annotated is left out. Of several annotations of one task the last that was not cancelled counts. Regions of
+other kinds than labels of a text (dialogue, HyperText, pictures) cannot be read, and are refused.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.formats.gold_document import GoldDocument
+from uniner_dist.formats.coordinates import Claim, place_claims
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 
 #: Keys of a task's data that may name the document.
 _IDS: Final = ("doc_id", "id")
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+|/data/\S+")
+#: Results that say nothing about where a mention is.
+_NO_REGIONS: Final = frozenset(
+    {"choices", "relation", "textarea", "rating", "number", "taxonomy", "datetime", "ranker"}
+)
 
 
 def is_labelstudio(tasks: Any) -> bool:
     """Whether a parsed JSON file is such an export."""
-    return isinstance(tasks, list) and bool(tasks) and isinstance(tasks[0], dict) and "data" in tasks[0]
+    if not (isinstance(tasks, list) and tasks and isinstance(tasks[0], dict)):
+        return False
+    return "data" in tasks[0] or any(_is_min(task) for task in tasks if isinstance(task, dict))
 
 
-def read_labelstudio(content: str, stem: str, path: str = "") -> list[GoldDocument]:
+def read_labelstudio(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
     """Documents of one file.
 
     Ids are `doc_id` or `id` of the task's data, as an export of ours has them, else `STEM-` and the task's own id. A
     document has an answer for every type that an export of ours says was asked, and for those that were marked.
 
     Raises:
-        ConfigError: no such export, no task was annotated, or offsets that do not fit the text.
+        ConfigError: no such export, no task was annotated, regions of another kind, texts by URL, or offsets that do
+            not fit the text.
     """
+    notes = notes or ReadingNotes()
+    tasks = json.loads(content)
     documents: list[GoldDocument] = []
-    for number, task in enumerate(json.loads(content)):
+    for number, task in enumerate(tasks):
+        where = f"{path}: task {task.get('id', number) if isinstance(task, dict) else number}"
         try:
-            document = _document(task, f"{stem}-{task.get('id', number)}")
+            task = _from_min(task) if _is_min(task) else task
+            document = _document(task, f"{stem}-{task.get('id', number)}", where, notes)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"gold {path}: task {number} is not of Label Studio's form: {error}") from error
+            raise ConfigError(f"gold {where} is not of Label Studio's form: {error}") from error
         if document is not None:
             documents.append(document)
     if not documents:
         raise ConfigError(
             f"gold {path}: no task of this Label Studio file was annotated; export the project as JSON after correcting"
         )
+    if all(_URL.fullmatch(document.text.strip()) for document in documents):
+        raise ConfigError(f"gold {path}: the tasks have URLs in place of their texts; import the texts themselves")
     return documents
 
 
-def _document(task: Mapping[str, Any], default_id: str) -> GoldDocument | None:
-    valid = [annotation for annotation in task.get("annotations") or () if not annotation.get("was_cancelled")]
+def _is_min(task: Any) -> bool:
+    """A task of JSON-MIN: its data and its regions side by side."""
+    if not isinstance(task, dict) or "data" in task:
+        return False
+    regions = (one for value in task.values() if isinstance(value, list) for one in value)
+    return any(isinstance(one, dict) and "labels" in one and "start" in one for one in regions)
+
+
+def _from_min(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as a task of the full export."""
+    own = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
+    result = [
+        {"type": "labels", "value": region}
+        for value in task.values()
+        if isinstance(value, list)
+        for region in value
+        if isinstance(region, dict) and "start" in region
+    ]
+    data = {key: value for key, value in task.items() if isinstance(value, str) and key not in own}
+    return {"id": task.get("id"), "data": data, "annotations": [{"result": result}]}
+
+
+def _document(task: Mapping[str, Any], default_id: str, where: str, notes: ReadingNotes) -> GoldDocument | None:
+    annotations = task.get("annotations", task.get("completions")) or ()
+    valid = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
     if not valid:
+        notes.count("tasks that nobody annotated are left out")
         return None
+    if len(valid) > 1:
+        notes.count("tasks have several annotations; the last counts")
     data = task["data"]
     doc_id = next((str(data[key]) for key in _IDS if key in data), default_id)
-    regions = [region for region in valid[-1]["result"] if region.get("type") in ("labels", "hypertextlabels")]
-    text = data.get("text") if isinstance(data.get("text"), str) else _only_text(data)
+    regions = _regions(valid[-1]["result"], where, notes)
+    labelled = [(label, _claim(region["value"], where)) for region in regions for label in _labels(region)]
+    text, entities = _placed(data, [claim for _, claim in labelled], where, notes)
     document = GoldDocument(doc_id, text, {name: [] for name in data.get("entity_types", ())}, "entity_types" in data)
-    for region in regions:
-        entity = _entity(text, region["value"])
-        for label in region["value"].get("labels") or region["value"]["hypertextlabels"]:
-            document.answers.setdefault(label, []).append(entity)
+    for (label, _), entity in zip(labelled, entities, strict=True):
+        document.answers.setdefault(label, []).append(entity)
     return document
 
 
-def _only_text(data: Mapping[str, Any]) -> str:
-    texts = [value for value in data.values() if isinstance(value, str)]
-    if len(texts) != 1:
-        raise ValueError(f"its data has no string under `text`, but {', '.join(data)}")
-    return texts[0]
+def _regions(result: Sequence[Mapping[str, Any]], where: str, notes: ReadingNotes) -> list[Mapping[str, Any]]:
+    """The regions of a text; those of another kind are refused, what is no region is counted.
+
+    A HyperText region counts if it has plain offsets: those into an HTML page's elements cannot be read.
+    """
+    regions = []
+    for one in result:
+        kind, value = str(one.get("type")), one.get("value", {})
+        if kind in _NO_REGIONS:
+            notes.count(f"results of type {kind} are no mentions and are left out")
+        elif kind == "labels" or (kind == "hypertextlabels" and isinstance(value.get("start"), int)):
+            regions.append(one)
+        else:
+            raise ConfigError(f"gold {where}: regions of type {kind} cannot be read, only labels of a text")
+    if len({region.get("to_name") for region in regions}) > 1:
+        raise ConfigError(f"gold {where}: has regions in several texts; export one text a task")
+    return regions
 
 
-def _entity(text: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """A region as an entity; offsets are code points, in files of versions before 1.4 UTF-16 units."""
-    start, end, said = int(value["start"]), int(value["end"]), value.get("text")
-    if said is not None and text[start:end] != said:
-        start, end = (_from_utf16(text, offset) for offset in (start, end))
-        if _folded(text[start:end]) != _folded(said):
-            raise ValueError(f"offsets {value['start']} to {value['end']} are {text[start:end]!r}, not {said!r}")
-    return {"text": text[start:end], "start": start, "end": end}
+def _labels(region: Mapping[str, Any]) -> list[str]:
+    value = region["value"]
+    return list(value.get("labels") or value["hypertextlabels"])
 
 
-def _folded(text: str) -> Sequence[str]:
-    """Browsers show white space as they like."""
-    return text.split()
+def _claim(value: Mapping[str, Any], where: str) -> Claim:
+    said = value.get("text")
+    return Claim(int(value["start"]), int(value["end"]), said if isinstance(said, str) else None, where)
 
 
-def _from_utf16(text: str, offset: int) -> int:
-    """The code point at which a UTF-16 offset falls."""
-    return len(text.encode("utf-16-le")[: 2 * offset].decode("utf-16-le", errors="ignore"))
+def _placed(
+    data: Mapping[str, Any], claims: Sequence[Claim], where: str, notes: ReadingNotes
+) -> tuple[str, list[dict[str, Any]]]:
+    """The task's text, and its mentions in it: of several strings the only one that all claims are true of."""
+    if isinstance(data.get("text"), str):
+        return data["text"], place_claims(data["text"], claims, notes)
+    texts = [value for key, value in data.items() if isinstance(value, str) and key not in _IDS]
+    dialogue = any(isinstance(one, Mapping) for value in data.values() if isinstance(value, list) for one in value)
+    if len(texts) == 1 and not dialogue:
+        return texts[0], place_claims(texts[0], claims, notes)
+    fitting = [text for text in texts if _fits(text, claims)] if claims else []
+    if len(fitting) != 1:
+        raise ConfigError(f"gold {where}: its data has no string under `text`, but {', '.join(data)}")
+    return fitting[0], place_claims(fitting[0], claims, notes)
+
+
+def _fits(text: str, claims: Sequence[Claim]) -> bool:
+    try:
+        place_claims(text, claims)
+    except ConfigError:
+        return False
+    return any(claim.said is not None for claim in claims)

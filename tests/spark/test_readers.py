@@ -1,0 +1,52 @@
+"""The lines of docs/readers.md read an output right: folder values stay text, null folders are null."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from uniner_dist.spark.datasets import write_table
+
+pytestmark = pytest.mark.spark
+
+PAGE = Path(__file__).parents[2] / "docs/readers.md"
+ROWS = [("a", "0501", "person"), ("b", "0501", "place"), ("c", None, "person"), ("d", "1e3", "person")]
+
+
+@pytest.fixture(scope="module")
+def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An output with folders that look like numbers, and one of null."""
+    folder = str(tmp_path_factory.mktemp("readers") / "annotations")
+    rows = spark.createDataFrame(ROWS, "doc_id string, day string, entity_type string")
+    write_table(rows.coalesce(1).sortWithinPartitions("day", "entity_type"), folder, ["day", "entity_type"])
+    return folder
+
+
+def as_dicts(rows: Any) -> list[dict[str, Any]]:
+    if hasattr(rows, "fetch_arrow_table"):
+        rows = rows.fetch_arrow_table()
+    if hasattr(rows, "toPandas"):
+        return [row.asDict() for row in rows.collect()]
+    if hasattr(rows, "to_dict") and hasattr(rows, "iloc"):
+        return [{k: v if isinstance(v, str) else None for k, v in row.items()} for row in rows.to_dict("records")]
+    return rows.to_pylist() if isinstance(rows, pa.Table) else [dict(row) for row in rows]
+
+
+def test_every_line_of_the_page_reads_the_output_right(spark: SparkSession, output: str) -> None:
+    before = str(spark.conf.get("spark.sql.sources.partitionColumnTypeInference.enabled"))
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names: dict[str, Any] = {"OUTPUT": output, "spark": spark}
+    right = [dict(zip(("doc_id", "day", "entity_type"), row, strict=True)) for row in ROWS]
+    try:
+        for block in blocks:
+            exec(block, names)
+            found = as_dicts(names["frame"] if "frame =" in block else names["rows"])
+            assert sorted(found, key=lambda row: row["doc_id"]) == right, block
+    finally:
+        spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", before)
+    assert len(blocks) == 5

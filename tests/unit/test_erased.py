@@ -1,0 +1,57 @@
+"""The list of erased documents: it tells who has a document that it is on it, and nobody else anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from uniner_dist.core.hashing import passage_id
+from uniner_dist.storage.erased import erased_state, hash_document, hash_text, read_erased, remember, take_off
+
+
+def test_a_list_holds_no_id_and_is_read_by_who_has_the_document(tmp_path: Path) -> None:
+    folder, text = str(tmp_path / "erased"), passage_id("Zoltan was here.")
+    assert read_erased(folder) is None
+    assert erased_state([folder]) == ""
+    remember(folder, {"zoltan": [text], "unseen": []})
+    found = read_erased(folder)
+    assert found is not None
+    assert found.with_text == [hash_text(found.salt, "zoltan", text)]
+    assert found.without_text == [hash_document(found.salt, "unseen")]
+    assert len(found.salt) == 32
+    content = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert not any(word in content for word in (b"zoltan", b"unseen", text.encode()))
+
+
+def test_erasing_again_adds_only_texts_that_are_new(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    remember(folder, {"a": ["1" * 32]})
+    state = erased_state([folder])
+    remember(folder, {"a": ["1" * 32]})
+    assert erased_state([folder]) == state
+    remember(folder, {"a": ["2" * 32]})
+    assert erased_state([folder]) != state
+    found = read_erased(folder)
+    assert found is not None
+    assert found.with_text == sorted(hash_text(found.salt, "a", one * 32) for one in "12")
+
+
+def test_a_document_taken_off_the_list_is_on_no_list(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    remember(folder, {"a": ["1" * 32], "b": []})
+    remember(folder, {"c": ["3" * 32]})
+    assert take_off(folder, ["a", "unknown"]) == 1
+    found = read_erased(folder)
+    assert found is not None
+    assert sorted(found.texts) == sorted(hash_document(found.salt, one) for one in "bc")
+    assert take_off(folder, ["b", "c"]) == 2
+    assert read_erased(folder) is None
+    assert take_off(folder, ["b"]) == 0
+
+
+def test_two_lists_hash_the_same_document_differently(tmp_path: Path) -> None:
+    for name in "xy":
+        remember(str(tmp_path / name), {"a": []})
+    one, other = (read_erased(str(tmp_path / name)) for name in "xy")
+    assert one is not None
+    assert other is not None
+    assert one.texts.keys() != other.texts.keys()

@@ -1,0 +1,250 @@
+"""Leases: one process at a time, told apart from the dead without comparing clocks, fenced by generations."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from uniner_dist.errors import RunHeldError
+from uniner_dist.storage import lease as leases
+from uniner_dist.storage.filesystem import list_names, read_json, write_json
+from uniner_dist.storage.layout import OutputLayout, RunLayout, StoreLayout
+from uniner_dist.storage.lease import Held, current_holder, fence, hold, last_worked
+
+#: Holds the lease of run `r` in the folder that is given until somebody writes to its input.
+_HOLDER = """
+import sys
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.lease import hold
+with hold(RunLayout(sys.argv[1], "r")) as lease:
+    print(lease.generation, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beats and patience of fractions of a second."""
+    monkeypatch.setattr(leases, "BEAT_S", 0.05)
+    monkeypatch.setattr(leases, "STALE_S", 1.0)
+    monkeypatch.setattr(leases, "_LOOK_S", 0.02)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunLayout:
+    return RunLayout(str(tmp_path), "r")
+
+
+@pytest.fixture
+def other_process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lease of the run."""
+    command = [sys.executable, "-c", _HOLDER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "1"
+        yield process
+        process.kill()
+
+
+def _pretend_elsewhere(run: RunLayout, generation: int = 1) -> None:
+    """Let a claim be one of another machine, of whose processes nothing is known here."""
+    path = f"{run.holders}/{generation:06d}.json"
+    write_json(path, read_json(path) | {"machine": "another", "host": "elsewhere"})
+
+
+@pytest.mark.parametrize("kind", ["run", "output", "store", "memory"])
+def test_a_second_start_is_refused_and_told_who_holds_it(kind: str, tmp_path: Path) -> None:
+    base = str(tmp_path)
+    places: dict[str, Held] = {
+        "run": RunLayout(base, "r"),
+        "output": OutputLayout(f"{base}/o"),
+        "store": StoreLayout(base, "f"),
+    }
+    place = places.get(kind, RunLayout(f"memory://{tmp_path.name}", "r"))
+    with hold(place):
+        assert f"process {os.getpid()}" in (current_holder(place) or "")
+        with pytest.raises(RunHeldError, match=f"process {os.getpid()} on"), hold(place):
+            pass
+    assert current_holder(place) is None
+    with hold(place) as lease:
+        assert lease.generation == 2
+
+
+def test_another_process_is_refused_at_once_and_dead_followed_at_once(
+    run: RunLayout, other_process: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "STALE_S", 3600.0)
+    with pytest.raises(RunHeldError, match=f"process {other_process.pid} on"), hold(run):
+        pass
+    other_process.kill()
+    other_process.wait()
+    with hold(run) as lease:
+        assert lease.generation == 2
+
+
+def test_a_suspended_process_is_followed_and_may_not_go_on(
+    run: RunLayout, other_process: subprocess.Popen[str]
+) -> None:
+    other_process.send_signal(signal.SIGSTOP)
+    while psutil.Process(other_process.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
+    with hold(run) as lease:
+        assert lease.generation == 2
+        other_process.send_signal(signal.SIGCONT)
+        assert other_process.stdin is not None
+        other_process.stdin.close()
+        other_process.wait(timeout=60)
+        lease.check()
+    assert "000001.end.json" in list_names(run.holders)
+
+
+def test_one_elsewhere_whose_beat_changes_is_alive(run: RunLayout) -> None:
+    with hold(run) as lease:
+        _pretend_elsewhere(run)
+        with pytest.raises(RunHeldError, match="on elsewhere"), hold(run):
+            pass
+        lease.check()
+
+
+def test_one_elsewhere_whose_beat_stands_still_is_dead_whatever_the_time_is(run: RunLayout) -> None:
+    """A clock that is an hour ahead or behind makes no difference: only the watcher's own patience counts."""
+    for hours in (-1, 0, 1):
+        claim = {"host": "elsewhere", "pid": 1, "since": time.time() + 3600 * hours, "machine": "another"}
+        write_json(f"{run.holders}/000001.json", claim)
+        write_json(f"{run.holders}/000001.beat.json", {"at": time.time() + 3600 * hours})
+        with hold(run) as lease:
+            assert lease.generation == 2
+        for name in list_names(run.holders):
+            os.unlink(f"{run.holders}/{name}")
+
+
+def test_a_beat_without_a_claim_holds_nobody_up(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "STALE_S", 3600.0)
+    write_json(f"{run.holders}/000001.beat.json", {"beats": 1})
+    with hold(run) as lease:
+        assert lease.generation == 1
+
+
+def test_a_claim_that_cannot_be_read_is_watched_like_any_other(run: RunLayout) -> None:
+    os.makedirs(run.holders)
+    Path(run.holders, "000001.json").write_text("{ torn")
+    with hold(run) as lease:
+        assert lease.generation == 2
+
+
+def test_a_process_id_of_another_container_says_nothing(run: RunLayout) -> None:
+    """Two containers of one machine may bear the same host name."""
+    with hold(run):
+        claim = Path(run.holders, "000001.json")
+        stranger = json.loads(claim.read_text()) | {"pid": 2**22 + 1}
+        claim.write_text(json.dumps(stranger))
+        assert current_holder(run) is None, "this machine knows that the process is gone"
+        claim.write_text(json.dumps(stranger | {"machine": "another namespace"}))
+        with pytest.raises(RunHeldError), hold(run):
+            pass
+
+
+def test_a_process_id_that_was_given_anew_is_not_the_holder(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "STALE_S", 3600.0)
+    with hold(run):
+        claim = Path(run.holders, "000001.json")
+        claim.write_text(json.dumps(json.loads(claim.read_text()) | {"pid": os.getppid(), "started": 1.0}))
+        with hold(run) as later:
+            assert later.generation == 2
+
+
+def test_who_was_followed_learns_it_at_the_next_check_and_by_its_own_heart(
+    run: RunLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+    with hold(run, on_lost=told.set) as old:
+        write_json(f"{run.holders}/000002.json", {"host": "elsewhere", "pid": 1, "since": 0})
+        with pytest.raises(RunHeldError, match="was taken over by process 1 on elsewhere"):
+            old.check()
+        assert old.lost
+    with hold(RunLayout(run.workdir, "s"), on_lost=told.set) as old:
+        write_json(f"{run.workdir}/runs/s/holders/000002.json", {"host": "elsewhere", "pid": 1, "since": 0})
+        assert told.wait(timeout=30)
+        assert old.lost
+
+
+def test_a_check_renews_the_beat_before_it_is_relied_on(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    with hold(run) as lease:
+        monkeypatch.setattr(leases, "BEAT_S", -1.0)
+        before = leases._read_beat(run, 1)
+        lease.check()
+        assert leases._read_beat(run, 1) != before
+
+
+def test_fencing_follows_the_dead_and_leaves_nobody_in_charge(run: RunLayout) -> None:
+    fence(run)
+    assert list_names(run.holders) == [], "nobody was ever here"
+    write_json(f"{run.holders}/000001.json", {"host": "elsewhere", "pid": 1, "since": 0, "machine": "another"})
+    fence(run)
+    assert current_holder(run) is None
+    assert {"000002.json", "000002.end.json"} <= set(list_names(run.holders))
+    with hold(run), pytest.raises(RunHeldError):
+        fence(run)
+
+
+def test_upkeep_is_no_sign_that_anybody_works_on_a_run(run: RunLayout) -> None:
+    with hold(run):
+        pass
+    worked = last_worked(run)
+    assert worked > 0
+    with hold(run, upkeep=True):
+        pass
+    assert last_worked(run) == worked
+
+
+def test_generations_go_on_when_old_claims_are_removed(run: RunLayout) -> None:
+    for generation in range(1, 13):
+        with hold(run) as lease:
+            assert lease.generation == generation
+    names = list_names(run.holders)
+    assert "000001.json" not in names
+    assert "000012.json" in names
+
+
+def test_a_claim_with_a_number_that_is_free_again_does_not_count(run: RunLayout) -> None:
+    """Who has listed the lease long ago creates a number that was removed meanwhile."""
+    with hold(run):
+        pass
+    seen = leases._look(run)
+    for _ in range(12):
+        with hold(run):
+            pass
+    os.unlink(f"{run.holders}/000002.json") if Path(run.holders, "000002.json").exists() else None
+    assert leases._claim(run, seen, lambda: None, upkeep=False) is None
+
+
+def test_of_two_that_take_over_at_once_one_wins(run: RunLayout) -> None:
+    results: list[str] = []
+    barrier, leave = threading.Barrier(6), threading.Barrier(6)
+
+    def attempt() -> None:
+        barrier.wait()
+        try:
+            with hold(run):
+                results.append("held")
+                leave.wait(timeout=30)
+        except RunHeldError:
+            results.append("refused")
+            leave.wait(timeout=30)
+
+    threads = [threading.Thread(target=attempt) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == ["held"] + ["refused"] * 5

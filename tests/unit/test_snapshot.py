@@ -1,0 +1,154 @@
+"""Snapshots: files by footers, good and bad, and what of them is kept with a run."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage import footers
+from uniner_dist.storage.footers import Trait
+from uniner_dist.storage.reading import plan_reading
+from uniner_dist.storage.snapshot import from_pinned, take_snapshot, to_pinned
+
+TABLE = pa.table({"id": [1, 2], "text": ["a", "b"]})
+
+
+def corpus(folder: Path, **tables: pa.Table) -> str:
+    folder.mkdir(exist_ok=True)
+    for name, table in tables.items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    return str(folder)
+
+
+def test_files_that_are_no_parquet_are_named_with_what_they_are(tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c", good=TABLE)
+    good = (tmp_path / "c/good.parquet").read_bytes()
+    (tmp_path / "c/empty.parquet").write_bytes(b"")
+    (tmp_path / "c/text.parquet").write_bytes(b"a,b\n1,2\n")
+    (tmp_path / "c/cut.parquet").write_bytes(good[:-20])
+    (tmp_path / "c/secret.parquet").write_bytes(good[:-4] + b"PARE")
+    (tmp_path / "c/mad.parquet").write_bytes(good[:-40] + b"\xff" * 32 + good[-8:])
+    with pytest.raises(ConfigError) as caught:
+        take_snapshot(path)
+    said = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 5
+    for name, words in {
+        "empty": "is empty (0 bytes)",
+        "text": "is not a readable Parquet file: it does not end like one",
+        "cut": "is not a readable Parquet file: it does not end like one",
+        "secret": "is encrypted",
+        "mad": "is not a readable Parquet file",
+    }.items():
+        assert f"{name}.parquet: {words}" in said
+
+
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c", good=TABLE)
+    (tmp_path / "c/gone.parquet").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=r"gone\.parquet: is a link to nothing"):
+        take_snapshot(path)
+
+
+def test_the_files_behind_a_linked_folder_are_in_the_digest(tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c", a=TABLE)
+    corpus(tmp_path / "elsewhere", b=TABLE)
+    (tmp_path / "c/more").symlink_to(tmp_path / "elsewhere")
+    before = take_snapshot(path)
+    assert (len(before.files), before.plain) == (2, False)
+    corpus(tmp_path / "elsewhere", b=pa.concat_tables([TABLE, TABLE]))
+    assert take_snapshot(path).digest != before.digest
+
+
+def test_a_footer_longer_than_the_first_look_is_read_whole(tmp_path: Path) -> None:
+    wide = pa.table({f"column {i:05d}": [i] for i in range(1500)} | {"id": [1], "text": ["a"]})
+    path = corpus(tmp_path / "c", wide=wide)
+    assert (tmp_path / "c/wide.parquet").stat().st_size > footers._TAIL_BYTES
+    assert plan_reading(take_snapshot(path), ["id", "text"]).rows == 1
+
+
+def test_schemas_that_differ_in_metadata_alone_are_one(tmp_path: Path) -> None:
+    tables = {f"t{i}": TABLE.replace_schema_metadata({"number": str(i)}) for i in range(20)}
+    snapshot = take_snapshot(corpus(tmp_path / "c", **tables, other=TABLE.select(["text", "id"])))
+    assert len(snapshot.schemas) == 2
+    assert sum(snapshot.rows) == 42
+
+
+def test_a_column_of_a_type_that_pyarrow_lacks_harms_no_other(tmp_path: Path) -> None:
+    """Its writer noted an Arrow type that the reader does not know, as polars does for 128-bit integers."""
+    file = tmp_path / "c.parquet"
+    pq.write_table(TABLE.append_column("big", pa.array([b"0" * 16] * 2, pa.binary(16))), file)
+
+    stored = pq.read_metadata(file).metadata[b"ARROW:schema"]
+    broken = base64.b64encode(b"\xff\xff\xff\xff" + b"\x09" * (len(base64.b64decode(stored)) - 4))
+    data = file.read_bytes()
+    assert data.count(stored) == 1
+    file.write_bytes(data.replace(stored, broken.ljust(len(stored))[: len(stored)]))
+    snapshot = take_snapshot(str(file), ["id", "text"])
+    assert [schema.opaque for schema in snapshot.schemas] == [True]
+    reading = plan_reading(snapshot, ["id", "text"])
+    assert [str(field.type) for field in reading.columns] == ["int64", "string"]
+
+
+def test_a_checksum_of_hadoops_is_stale_only_when_it_is(tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c", right=TABLE, longer=TABLE, other=TABLE, none=TABLE)
+    data = (tmp_path / "c/right.parquet").read_bytes()
+    step = 512
+
+    def checksum(of: bytes) -> bytes:
+        pieces = [of[start : start + step] for start in range(0, len(of), step)]
+        return b"crc\0" + struct.pack(">I", step) + b"".join(struct.pack(">I", zlib.crc32(piece)) for piece in pieces)
+
+    (tmp_path / "c/.right.parquet.crc").write_bytes(checksum(data))
+    (tmp_path / "c/.longer.parquet.crc").write_bytes(checksum(data + b"x" * step))
+    (tmp_path / "c/.other.parquet.crc").write_bytes(checksum(data[::-1]))
+    snapshot = take_snapshot(path)
+    traits = {Path(file).stem: trait for file, trait in zip(snapshot.files, snapshot.traits, strict=True)}
+    stale = {"longer": Trait.CHECKSUM, "other": Trait.CHECKSUM}
+    assert traits == {"right": Trait.NONE, "none": Trait.NONE, **stale}
+
+
+def test_what_is_pinned_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c", a=TABLE, b=TABLE.select(["text"]))
+    pq.write_table(TABLE, tmp_path / "c/c.parquet", compression="brotli")
+    snapshot = take_snapshot(path)
+    pinned = to_pinned(snapshot, ["text", "id"])
+    again = from_pinned(type(pinned).model_validate_json(pinned.model_dump_json()))
+    assert (again.rows, again.schema_of, again.traits) == (snapshot.rows, snapshot.schema_of, snapshot.traits)
+    assert all(one.same(other) for one, other in zip(again.schemas, snapshot.schemas, strict=True))
+
+
+def test_a_file_without_rows_decides_nothing(tmp_path: Path) -> None:
+    empty = pa.table({"id": pa.nulls(0), "text": pa.array([], pa.float64())})
+    reading = plan_reading(take_snapshot(corpus(tmp_path / "c", a_first=empty, b=TABLE)), ["id", "text"])
+    assert [str(field.type) for field in reading.columns] == ["int64", "string"]
+    assert [Path(file).stem for group in reading.groups for file in group.files] == ["b"]
+    alone = plan_reading(take_snapshot(corpus(tmp_path / "alone", a=TABLE.slice(0, 0))), ["id", "text"])
+    assert (alone.rows, len(alone.groups)) == (0, 1)
+
+
+def test_a_folder_of_one_kind_is_given_to_spark_as_a_folder(tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c", a=TABLE, b=TABLE)
+    assert plan_reading(take_snapshot(path), ["id"]).whole_folder
+    assert not plan_reading(take_snapshot(f"{path}/*.parquet"), ["id"]).whole_folder
+    corpus(tmp_path / "c", c=TABLE.set_column(0, "id", pa.array([1, 2], pa.int8())))
+    assert not plan_reading(take_snapshot(path), ["id"]).whole_folder
+    assert plan_reading(take_snapshot(path), ["text"]).whole_folder
+
+
+def test_files_are_spelled_for_sparks_connector_with_their_host() -> None:
+    from uniner_dist.spark.datasets import spelled_alike
+
+    for spelled, stripped, file, right in (
+        ("s3a://b/c", "b/c", "b/c/x", "s3a://b/c/x"),
+        ("hdfs://h:8020/c/*", "/c/*", "/c/d/x", "hdfs://h:8020/c/d/x"),
+        ("abfss://c@a.dfs.core.windows.net/k", "c/k", "c/k/x", "abfss://c@a.dfs.core.windows.net/k/x"),
+        ("/c", "/c", "/c/x", "/c/x"),
+    ):
+        assert spelled_alike(spelled, stripped, file) == right

@@ -1,0 +1,99 @@
+"""Journals: what is about to happen to an output, written down before it begins, so that anybody can finish it.
+
+A journal counts if, and only if, the output's marker names it: from then on it is carried out to its end, by whoever
+changes the output next. One that the marker does not name is thrown away: its plan was made for an output that may be
+no more. Each step looks at what is there and does the rest, so a journal may be carried out again from any point.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from uniner_dist.errors import StageError
+from uniner_dist.run.run import load_run
+from uniner_dist.storage.commit import Check, apply
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.control_files import FolderChange, read_journal
+from uniner_dist.storage.filesystem import exists, remove
+from uniner_dist.storage.layout import OutputLayout, RunLayout
+from uniner_dist.storage.marker import MarkerVersion, next_order, read_marker, swap_marker
+
+
+def is_half_published(layout: RunLayout) -> bool:
+    """Whether the output of a run is being changed by a journal of this run, which needs the run's files."""
+    marker = read_marker(load_run(layout.workdir, layout.run_id).config.output.path)
+    return marker is not None and (marker.publishing or "").startswith(layout.root + "/")
+
+
+def finish_begun(output: str, before: MarkerVersion, token: str, check: Check) -> MarkerVersion:
+    """Finish what was cut off while it changed the output.
+
+    Raises:
+        ControlFileError: its journal is damaged, or names a place outside of the output or of its own folder.
+        StageError: its journal is gone.
+    """
+    begun = before.marker.publishing
+    if begun is None:
+        return before
+    if not exists(begun):
+        raise StageError(
+            f"output {output}: a publication was cut off and its journal {begun} is gone; "
+            "restore that workdir, or publish to another output"
+        )
+    return _carry_out(output, before, begun, token, check)
+
+
+def carry_out(output: str, before: MarkerVersion, path: str, token: str, check: Check) -> MarkerVersion:
+    """Name a journal in the marker, make its changes, and list its run, if it is one's.
+
+    Args:
+        before: the marker that the journal was planned with.
+        path: the journal.
+        token: names the folder beside the output in which new content is built; of the lease of the output.
+        check: called before every step that others can see; raises when this process may not go on.
+
+    Raises:
+        StageError: the marker is not the one of the plan any more, or storage failed.
+    """
+    check()
+    named = swap_marker(output, before, before.marker.model_copy(update={"publishing": path}))
+    return _carry_out(output, named, path, token, check)
+
+
+def _carry_out(output: str, before: MarkerVersion, path: str, token: str, check: Check) -> MarkerVersion:
+    journal = read_journal(path, output, before.marker)
+    workplace = OutputLayout(output).workplace(f"{journal.run_id}-{token}")
+    for change in journal.changes:
+        for source in change.add.values():
+            require_inside(source, path.rpartition("/")[0], path)
+        apply(output, change, workplace, check)
+    remove(workplace)
+    done: dict[str, Any] = {"placeholder": journal.placeholder, "publishing": None}
+    if journal.entry is not None:
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        entry = journal.entry.model_copy(update={"published_at": at, "order": next_order(before.marker)})
+        done["runs"] = before.marker.runs | {journal.run_id: entry}
+    check()
+    return swap_marker(output, before, before.marker.model_copy(update=done))
+
+
+def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> tuple[FolderChange, ...]:
+    """The changes of each folder of the output.
+
+    Args:
+        add: file to appear, relative to the output → path to take it from.
+        gone: files to go, relative to the output.
+    """
+    folders: dict[str, tuple[dict[str, str], list[str]]] = {}
+    for file, source in add.items():
+        folder, _, name = file.rpartition("/")
+        folders.setdefault(folder, ({}, []))[0][name] = source
+    for file in gone:
+        folder, _, name = file.rpartition("/")
+        folders.setdefault(folder, ({}, []))[1].append(name)
+    return tuple(
+        FolderChange(folder=folder, add=added, remove=tuple(removed))
+        for folder, (added, removed) in sorted(folders.items())
+    )

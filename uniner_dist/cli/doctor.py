@@ -1,0 +1,41 @@
+"""Body of the command `doctor`: options in, findings on stdout, an exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from uniner_dist.config.loading import UNSAID, load_sections
+from uniner_dist.config.schema import Config
+from uniner_dist.doctor.examine import Subject, examine
+from uniner_dist.doctor.show import as_json, is_healthy, print_findings
+from uniner_dist.doctor.storage import Place
+from uniner_dist.errors import ConfigError
+
+
+def run_doctor(
+    paths: Sequence[str], model: str | None, config: Sequence[str], overrides: Sequence[str], as_machine: bool
+) -> int:
+    """Examine, print, and return the exit code: 0 when nothing is in the way, else that of wrong inputs."""
+    settings = load_sections(config, overrides, {"model.name": model})
+    places = [*_places(settings), *(Place("--path", path, written=True) for path in paths)]
+    subject = Subject(places, settings.model, settings.pool.gpus_per_replica, settings.ray.address)
+    findings = examine(subject)
+    if as_machine:
+        print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
+    else:
+        print_findings(findings, Console())
+    return 0 if is_healthy(findings) else ConfigError.exit_code
+
+
+def _places(config: Config) -> list[Place]:
+    """What the configuration says that runs read and write."""
+    places = [Place("--corpus", config.corpus.path, False)] if config.corpus.path != UNSAID else []
+    if config.output.path != UNSAID:
+        places.append(Place("--output", config.output.path, True))
+        places.append(Place("--workdir", config.workdir_path, True))
+    if config.store:
+        places.append(Place("--store", config.store, True))
+    return places

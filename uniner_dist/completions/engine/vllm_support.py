@@ -1,0 +1,66 @@
+"""Which vLLM this project was tested with, and what it does not do with others. Does not import vllm."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+#: From, and below: the same range is in pyproject.toml (extra `gpu`).
+TESTED: Final = ((0, 32), (0, 34))
+#: Before, a connector under asynchronous scheduling could stall when the cache was full: vLLM frees the blocks of a
+#: finished request a step later, and counted on them at once.
+_PREFIX_TAILS_FROM: Final = (0, 30)
+_LOOKUP: Final = "uniner_dist.completions.engine.lookup.PromptLookup"
+
+
+def untested(version: str) -> str | None:
+    """A warning about a vLLM outside of the tested range; None inside of it."""
+    begin, end = TESTED
+    if begin <= _release(version) < end:
+        return None
+    return (
+        f"vLLM {version} was not tested with this project (from {_words(begin)} to below {_words(end)} was): its "
+        "interfaces for prefix tails (a KV connector), prompt lookup on CPU (a proposer), the end of empty lists (stop "
+        "tokens) and engine.metrics may have changed; `make check-vllm` reads the sources of the newest vLLM"
+    )
+
+
+def no_prefix_tails(version: str, on_gpu: bool, environment: Mapping[str, str]) -> str | None:
+    """Why `engine.prefix_tails` cannot be on; None when it can.
+
+    Args:
+        version: vLLM's.
+        environment: variables of the engine's process.
+    """
+    if _release(version) < _PREFIX_TAILS_FROM:
+        return (
+            f"engine.prefix_tails needs vLLM {_words(_PREFIX_TAILS_FROM)} or newer, this is {version}: older ones may "
+            "stand still when the cache is full. Update vLLM, or set engine.prefix_tails: false"
+        )
+    if on_gpu and "expandable_segments:True" in environment.get("PYTORCH_CUDA_ALLOC_CONF", ""):
+        return (
+            "engine.prefix_tails does not work with PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True: vLLM refuses "
+            "every KV connector then. Take the variable out of the environment of the Ray workers, or set "
+            "engine.prefix_tails: false"
+        )
+    return None
+
+
+def check_speculation(on_gpu: bool, arguments: Mapping[str, Any]) -> None:
+    """Make sure that prompt lookup stays on CPU: on GPUs vLLM's model runner has no place for a proposer of ours.
+
+    Raises:
+        ValueError: the arguments of the engine ask for it on a GPU.
+    """
+    if on_gpu and (arguments.get("speculative_config") or {}).get("model") == _LOOKUP:
+        raise ValueError(f"engine.extra.speculative_config: {_LOOKUP} is for CPU engines; vLLM has its own for GPUs")
+
+
+def _release(version: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _words(release: tuple[int, int]) -> str:
+    return ".".join(map(str, release))

@@ -1,0 +1,66 @@
+"""Asking again what has no answer: a journal that says how far an earlier start came.
+
+From `begin_retry` to `end_retry` the journal is there, and whoever finds it goes on: it first takes back the commits of
+all shards with unanswered prompts (`reopen`, which may be done again as long as nothing was asked), then has them
+asked, then publishes. What was published since the journal began tells that only its end is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from uniner_dist.completions.manifest import read_manifest
+from uniner_dist.run.run import Run
+from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
+from uniner_dist.storage.shards import reopen_unanswered
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How far a retry has come.
+
+    Attributes:
+        published: how often the run had been published when it began.
+        reopened: whether all shards with unanswered prompts are open.
+    """
+
+    published: int
+    reopened: bool = False
+
+
+def read_retry(run: Run) -> Retry | None:
+    """The retry that is being done, None when there is none."""
+    if not exists(run.layout.retry):
+        return None
+    stored: dict[str, Any] = read_json(run.layout.retry)
+    return Retry(int(stored["published"]), bool(stored["reopened"])) if "published" in stored else None
+
+
+def begin_retry(run: Run, published: int) -> Retry:
+    """Begin a retry.
+
+    Args:
+        published: how often the run has been published.
+    """
+    retry = Retry(published)
+    write_json(run.layout.retry, asdict(retry))
+    return retry
+
+
+def reopen(run: Run, retry: Retry, check: Callable[[], None] = lambda: None) -> int:
+    """Make prompts without an answer (refused, or killers) open again; returns the number of shards taken back.
+
+    Args:
+        check: called before each shard; raises when this process may not go on.
+    """
+    reopened = len(reopen_unanswered(run.layout, (shard.name for shard in read_manifest(run)), check))
+    check()
+    write_json(run.layout.retry, asdict(Retry(retry.published, reopened=True)))
+    return reopened
+
+
+def end_retry(run: Run) -> None:
+    """All of it is done."""
+    remove(run.layout.retry)

@@ -1,0 +1,54 @@
+"""Which kinds of storage a path may name. Pure; nothing is opened.
+
+fsspec knows dozens of kinds, among them ones that fetch from any web server, read archives or another process, and
+chains of them (`zip::https://…`). Paths also come from files, so only the kinds that hold corpora are taken.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+#: Kinds of storage, as URLs begin; several names of one kind are grouped.
+SCHEMES: Final = (
+    ("file", "local"),
+    ("s3", "s3a"),
+    ("gs", "gcs"),
+    ("abfs", "abfss", "az"),
+    ("hdfs",),
+    ("memory",),
+)
+#: Environment variable with further kinds, separated by commas.
+MORE: Final = "UNINER_DIST_SCHEMES"
+
+
+def scheme(path: str) -> str:
+    """How a URL begins; `file` for a path of this machine."""
+    if path.startswith("data:"):
+        return "data"
+    begin, sign, _ = path.partition("://")
+    return begin if sign else "file"
+
+
+def check_scheme(path: str) -> None:
+    """Make sure that a path is of a kind that may be opened.
+
+    Raises:
+        ValueError: it is not, or it is a chain of several.
+    """
+    if "::" in path:
+        raise ValueError("chains of file systems (::) are not taken")
+    kind, known = scheme(path), [name for group in SCHEMES for name in group]
+    more = [name.strip() for name in os.environ.get(MORE, "").split(",") if name.strip()]
+    if kind not in known and kind not in more:
+        raise ValueError(f"storage of the kind {kind[:20]!r} is not taken; known: {', '.join(known)}; more by {MORE}")
+
+
+def same_kind(one: str, other: str) -> bool:
+    """Whether two paths are of one kind of storage."""
+    return _group(one) == _group(other)
+
+
+def _group(path: str) -> tuple[str, ...]:
+    kind = scheme(path)
+    return next((group for group in SCHEMES if kind in group), (kind,))

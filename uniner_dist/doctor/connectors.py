@@ -1,0 +1,46 @@
+"""Libraries that paths of a scheme need: Python's for all stages, and Spark's own connector, which is faster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from uniner_dist.doctor.finding import Finding, problem
+from uniner_dist.runtime.engines import is_installed, missing_extra
+
+#: Scheme → (Python package, what the file of Spark's connector begins with).
+CONNECTORS: Final = {
+    "s3": ("s3fs", "hadoop-aws"),
+    "s3a": ("s3fs", "hadoop-aws"),
+    "gs": ("gcsfs", "gcs-connector"),
+    "abfs": ("adlfs", "hadoop-azure"),
+    "abfss": ("adlfs", "hadoop-azure"),
+}
+
+
+def check_connectors(paths: Iterable[str]) -> list[Finding]:
+    """One finding for each scheme among the paths that needs a library."""
+    schemes = dict.fromkeys(path.partition("://")[0] for path in paths if "://" in path)
+    return [finding for scheme in schemes if scheme in CONNECTORS for finding in _check(scheme)]
+
+
+def _check(scheme: str) -> list[Finding]:
+    package, jar = CONNECTORS[scheme]
+    subject = f"{scheme}://"
+    if not is_installed(package):
+        return [problem("Storage", subject, f"{package} is not installed", missing_extra(package) or "")]
+    if _has_jar(jar):
+        return [Finding("Storage", subject, f"{package}; Spark has a connector of its own")]
+    return [Finding("Storage", subject, f"{package}; Spark has no {jar}, so its tasks read through {package}, slower")]
+
+
+def _has_jar(prefix: str) -> bool:
+    home = os.environ.get("SPARK_HOME")
+    if home is None:
+        import importlib.util
+
+        spec = importlib.util.find_spec("pyspark")
+        home = os.path.dirname(spec.origin) if spec and spec.origin else None
+    return home is not None and any(Path(home, "jars").glob(f"{prefix}*.jar"))

@@ -1,0 +1,100 @@
+"""All checks at the same time, each with the time that is left: one that hangs becomes a warning, not a wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from uniner_dist.config.schema import ModelConfig
+from uniner_dist.doctor.connectors import check_connectors
+from uniner_dist.doctor.finding import Finding, problem, warning
+from uniner_dist.doctor.gpus import check_gpus
+from uniner_dist.doctor.models import check_model
+from uniner_dist.doctor.ray_address import check_ray_address
+from uniner_dist.doctor.secrets import redact
+from uniner_dist.doctor.storage import Place, check_place
+from uniner_dist.doctor.versions import check_engines, check_libraries, check_python, check_spark
+
+#: Seconds for all checks together.
+BUDGET_S: Final = 12.0
+
+#: What the names of threads begin with.
+_THREAD: Final = "doctor: "
+
+Check = Callable[[], list[Finding]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What to look at, beside the machine itself.
+
+    Args:
+        places: paths that runs read or write.
+        model: which model, and its template.
+        gpus_per_replica: GPUs that a replica wants here; 0 for none.
+        ray_address: as in the configuration.
+    """
+
+    places: Sequence[Place] = ()
+    model: ModelConfig = field(default_factory=ModelConfig)
+    gpus_per_replica: int = 0
+    ray_address: str = "local"
+
+
+def examine(subject: Subject, budget_s: float = BUDGET_S) -> list[Finding]:
+    """Findings of all checks, in the order of the report, without secrets."""
+    paths = [place.path for place in subject.places]
+    here = subject.ray_address == "local"
+    checks: list[tuple[str, str, Check]] = [
+        ("Python", "Python", check_python),
+        ("Python", "libraries", check_libraries),
+        ("Spark", "Spark", check_spark),
+        ("Engines", "engines", check_engines),
+        ("Engines", "ray.address", partial(check_ray_address, subject.ray_address)),
+        ("GPUs", "GPUs", partial(check_gpus, subject.gpus_per_replica if here else 0)),
+        ("Model", subject.model.name, partial(check_model, subject.model)),
+        ("Storage", "connectors", partial(check_connectors, paths)),
+        *(("Storage", f"{place.option} {place.path}", partial(check_place, place)) for place in subject.places),
+    ]
+    return [_redacted(finding) for finding in _all_at_once(checks, budget_s)]
+
+
+def still_at_work() -> bool:
+    """Whether a check that was given up is still waiting for something."""
+    return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
+
+
+def _all_at_once(checks: Sequence[tuple[str, str, Check]], budget_s: float) -> list[Finding]:
+    """Run checks in threads that end with the process; what is not done by the deadline is reported as such."""
+    found: dict[int, list[Finding]] = {}
+
+    def run(number: int, area: str, name: str, check: Check) -> None:
+        try:
+            found[number] = check()
+        except Exception as error:  # a report with a hole is worth more than none
+            words = f"{type(error).__name__}: {error}"
+            found[number] = [problem(area, name, words, "this check failed; please report it as a bug")]
+
+    deadline = time.monotonic() + budget_s
+    threads = [
+        threading.Thread(target=run, args=(number, *check), daemon=True, name=f"{_THREAD}{check[1]}")
+        for number, check in enumerate(checks)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
+    late = "check the network, the endpoint and the credentials"
+    return [
+        finding
+        for number, (area, name, _) in enumerate(checks)
+        for finding in found.get(number, [warning(area, name, f"no answer within {budget_s:.0f} s", late)])
+    ]
+
+
+def _redacted(finding: Finding) -> Finding:
+    return replace(finding, subject=redact(finding.subject), found=redact(finding.found), advice=redact(finding.advice))

@@ -1,0 +1,104 @@
+"""Storage probes: whether a path can be read, and where it is written to, whether a commit there is a commit.
+
+A probe writes one small file of its own in the nearest place that exists, reads it back, compares clocks by the time
+that storage gave it, and removes it.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from uniner_dist.doctor.finding import Finding, problem, warning
+from uniner_dist.errors import UninerError
+from uniner_dist.storage.filesystem import is_local, join, open_fs
+from uniner_dist.storage.lease import STALE_S
+
+_AREA: Final = "Storage"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path to look at.
+
+    Args:
+        option: how the user calls it, such as `--output`.
+        path: any path or URL.
+        written: whether runs write there.
+    """
+
+    option: str
+    path: str
+    written: bool
+
+
+def check_place(place: Place) -> list[Finding]:
+    """Read, and where runs write: write, read back, compare clocks and remove."""
+    subject = f"{place.option} {place.path}"
+    try:
+        fs, stripped = open_fs(place.path)
+        if not place.written:
+            return [_readable(fs, stripped, subject)]
+        return _probe(fs, stripped, subject)
+    except UninerError as error:
+        return [problem(_AREA, subject, _first_line(error), "see docs/operations.md#storage")]
+    except Exception as error:  # clients of object stores raise kinds of their own
+        found = f"{type(error).__name__}: {_first_line(error)}"
+        return [problem(_AREA, subject, found, "check credentials, endpoint and that the bucket or folder is there")]
+
+
+def judge_clocks(ours_s: float, theirs_s: float) -> tuple[str, str | None]:
+    """(what is found, what to do or None): clocks of this machine and of the storage, in seconds since the epoch.
+
+    Leases do not depend on it; the ages of runs (`prune`) and of replaced files (`compact`) do.
+    """
+    skew = theirs_s - ours_s
+    found = f"the storage's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+    if abs(skew) < STALE_S / 4:
+        return "clocks agree within 15 s", None
+    return found, "synchronise clocks (NTP): ages of runs and of replaced files are told by them"
+
+
+def _readable(fs: Any, stripped: str, subject: str) -> Finding:
+    if fs.exists(stripped) or fs.glob(stripped):
+        return Finding(_AREA, subject, "is there and can be listed")
+    return problem(_AREA, subject, "is not there", "check the path")
+
+
+def _probe(fs: Any, stripped: str, subject: str) -> list[Finding]:
+    folder = _nearest(fs, stripped) if is_local(fs) else stripped
+    file = join(folder, f".uniner-dist-doctor-{uuid.uuid4().hex}")
+    content = uuid.uuid4().bytes
+    begun = time.time()
+    fs.pipe_file(file, content)
+    try:
+        ended = time.time()
+        if fs.cat_file(file) != content:
+            return [problem(_AREA, subject, "does not give back what was written", "take another storage")]
+        return [Finding(_AREA, subject, "can be written and read"), *_clocks(fs, file, subject, (begun + ended) / 2)]
+    finally:
+        fs.rm_file(file)
+
+
+def _clocks(fs: Any, file: str, subject: str, written_s: float) -> list[Finding]:
+    try:
+        theirs: datetime = fs.modified(file)
+    except (NotImplementedError, KeyError, AttributeError):
+        return []
+    found, advice = judge_clocks(written_s, theirs.timestamp())
+    return [warning(_AREA, subject, found, advice) if advice else Finding(_AREA, subject, found)]
+
+
+def _nearest(fs: Any, path: str) -> str:
+    """The folder itself, or the nearest above it that exists: nothing is made for a probe."""
+    while not fs.isdir(path):
+        path = path.rpartition("/")[0] or "/"
+    return path
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].removeprefix("- ")[:300] if lines else type(error).__name__

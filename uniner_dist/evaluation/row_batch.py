@@ -1,0 +1,118 @@
+"""Annotations of gold pairs as columns of numbers: one batch of rows with the mentions that are in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uniner_dist.core.outcomes import Outcome
+from uniner_dist.core.scoring import official_answer, official_mentions
+from uniner_dist.evaluation.answer import is_passage_outputs
+from uniner_dist.evaluation.gold import NONE
+from uniner_dist.evaluation.vocabulary import Mentions, Numbers
+
+Flags = npt.NDArray[np.bool_]
+
+_WHOLE = (Outcome.FOUND.value, Outcome.NONE.value)
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Rows of pairs that are gold.
+
+    Args:
+        pair: number of each row's pair in the gold.
+        outcome: number of each row's outcome in `outcomes`.
+        outcomes: names.
+        failed: whether a row has no whole answer.
+        score: confidence of each row, NaN where there is none.
+        row: of each mention, the number of its row in the batch; ascending.
+        mention: number of each mention.
+        start: in code points, `NONE` where the mention is nowhere.
+        end: behind its last.
+        mention_score: confidence, NaN where there is none.
+        raw: rows with a raw output that says more than their mentions → the official mentions in it.
+    """
+
+    pair: Numbers
+    outcome: Numbers
+    outcomes: list[str]
+    failed: Flags
+    score: npt.NDArray[np.float64]
+    row: Numbers
+    mention: Numbers
+    start: Numbers
+    end: Numbers
+    mention_score: npt.NDArray[np.float64]
+    raw: dict[int, list[str]]
+
+    @property
+    def counted(self) -> Flags:
+        """Mentions that count: none of a failed row, because what it lists is known not to be the whole."""
+        return ~self.failed[self.row]
+
+
+def read_batch(batch: pa.RecordBatch, pair: Numbers, mentions: Mentions) -> RowBatch:
+    """Columns `entities`, `outcome`, and where they are there `raw_output` and `score`.
+
+    Args:
+        pair: of each row of the batch.
+        mentions: takes the mentions that are new.
+    """
+    entities = batch.column("entities")
+    counts = pc.fill_null(pc.list_value_length(entities), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    flat = entities.flatten()
+    encoded = batch.column("outcome").cast(pa.string()).dictionary_encode()
+    outcomes, outcome = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    failed = np.array([name not in _WHOLE for name in outcomes], dtype=bool)[outcome]
+    return RowBatch(
+        pair,
+        outcome,
+        outcomes,
+        failed,
+        _floats(batch, "score"),
+        np.repeat(np.arange(batch.num_rows, dtype=np.int64), counts),
+        mentions.numbers(_field(flat, "text", pa.string())),
+        _offsets(flat, "start"),
+        _offsets(flat, "end"),
+        _scores(_field(flat, "score", pa.float64())),
+        _raw(batch),
+    )
+
+
+def _field(structs: pa.Array, name: str, kind: pa.DataType) -> pa.Array:
+    index = structs.type.get_field_index(name) if pa.types.is_struct(structs.type) else -1
+    return structs.flatten()[index].cast(kind) if index >= 0 else pa.nulls(len(structs), kind)
+
+
+def _offsets(structs: pa.Array, name: str) -> Numbers:
+    values: Numbers = _field(structs, name, pa.int64()).fill_null(NONE).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _floats(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
+    if name not in batch.schema.names:
+        return np.full(batch.num_rows, np.nan)
+    return _scores(batch.column(name).cast(pa.float64()))
+
+
+def _scores(values: pa.Array) -> npt.NDArray[np.float64]:
+    return np.asarray(values.fill_null(float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _raw(batch: pa.RecordBatch) -> dict[int, list[str]]:
+    """The answers as the authors' evaluator reads them, where the mentions are not simply the answer."""
+    if "raw_output" not in batch.schema.names:
+        return {}
+    column = batch.column("raw_output")
+    rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)).tolist()
+    outputs = {row: column[row].as_py() for row in rows}
+    return {
+        row: official_mentions(official_answer(output))
+        for row, output in outputs.items()
+        if not is_passage_outputs(output)
+    }

@@ -1,0 +1,64 @@
+"""One model, several prompt templates: the same benchmark for each, and a table that tells which the model likes best.
+
+Enters: names of templates, and what `run_benchmark` takes. Leaves: a benchmark per template in a folder of its name,
+and `templates.json` with the mean F1 of each. Running it again resumes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from uniner_dist.core.template import get_template
+from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.benchmark import run_benchmark
+from uniner_dist.evaluation.show import new_table
+from uniner_dist.storage.filesystem import join, write_json
+
+
+def compare_templates(
+    data: str, output: str, templates: Sequence[str], *, overrides: Sequence[str] = (), **arguments: Any
+) -> dict[str, Any]:
+    """Run the benchmark once per template.
+
+    Args:
+        data: as for `run_benchmark`.
+        output: folder for `<template>/…` and `templates.json`.
+        templates: names, all different.
+        overrides: `key=value`, as for `annotate`; `model.template` goes by `templates`.
+        arguments: further ones of `run_benchmark`.
+
+    Returns:
+        `templates`: name → what `run_benchmark` returns; `best`: the name with the highest mean F1.
+
+    Raises:
+        ConfigError: an unknown template, or one named twice.
+    """
+    for name in templates:
+        get_template(name)
+    if len(set(templates)) < len(templates):
+        raise ConfigError(f"--templates {','.join(templates)}: a template is named twice")
+    tables = {
+        name: run_benchmark(data, join(output, name), overrides=[*overrides, f"model.template={name}"], **arguments)
+        for name in templates
+    }
+    best = max(tables, key=lambda name: float(tables[name]["mean_f1"]))
+    write_json(
+        join(output, "templates.json"),
+        {"best": best, "mean_f1": {name: table["mean_f1"] for name, table in tables.items()}},
+    )
+    return {"templates": tables, "best": best}
+
+
+def print_templates(comparison: Mapping[str, Any], console: Console | None = None) -> None:
+    """One row per data set, one column of F1 per template."""
+    console = console or Console()
+    tables: Mapping[str, Mapping[str, Any]] = comparison["templates"]
+    first = next(iter(tables.values()))
+    shown = new_table(f"Prompt templates for {first['model']}: official F1", "data set", *tables)
+    for name in first["datasets"]:
+        shown.add_row(name, *(f"{table['datasets'][name]['official']['f1']:.3f}" for table in tables.values()))
+    shown.add_row("mean", *(f"{table['mean_f1']:.3f}" for table in tables.values()))
+    console.print(shown)

@@ -1,0 +1,95 @@
+"""Which files of an export are as they were exported: known by content hash, so that corrections are never destroyed.
+
+Every task lists its files with their hashes before it writes them (`_export/…`, in the form of `sha256sum`). A file
+with another hash, or of no list, is somebody's work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.control_files import ExportManifest, read_control
+from uniner_dist.storage.control_files.forms import EXPORTED_FILE, has_form
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_bytes, remove, write_bytes
+
+#: Written first and last: says that a folder is an export of ours, and in the end what is in it.
+MANIFEST: Final = "export.json"
+#: Lists of files; names that begin so are hidden from those who read the export.
+LISTS: Final = "_export"
+_READERS: Final = 8
+#: Files named in a message.
+_EXAMPLES: Final = 3
+
+
+def write_files(folder: str, name: str, files: Iterable[tuple[str, bytes]]) -> int:
+    """Write files below an export's folder, their list first; returns how many.
+
+    Args:
+        name: of the list; the same for the same files, so that a task that is tried again writes it again.
+    """
+    found = list(files)
+    lines = [f"{_hash(content)}  {path}\n" for path, content in found]
+    write_bytes(join(folder, LISTS, f"{name}.sha256"), "".join(lines).encode())
+    for path, content in found:
+        write_bytes(join(folder, path), content)
+    return len(found)
+
+
+def check_folder(folder: str, *, replace: bool) -> None:
+    """Raises ConfigError if a folder holds what is not an export of ours, or one in which people have worked.
+
+    Args:
+        replace: what people changed or added in an export may be lost.
+    """
+    if not exists(folder):
+        return
+    manifest = join(folder, MANIFEST)
+    if not exists(manifest) or read_control(manifest, ExportManifest) is None:
+        others = sorted(find_files(folder))
+        if others:
+            raise ConfigError(f"--to {folder}: already holds something else ({', '.join(others[:_EXAMPLES])} …)")
+        return
+    changed = [] if replace else list(changed_files(folder))
+    if changed:
+        named = ", ".join(changed[:_EXAMPLES]) + " …" * (len(changed) > _EXAMPLES)
+        raise ConfigError(
+            f"--to {folder}: {len(changed):,} files were changed or added since they were exported ({named}); export "
+            "into another folder, or give --replace to lose them"
+        )
+
+
+def changed_files(folder: str) -> Iterator[str]:
+    """Files of an export that are not as they were exported, or were not exported at all."""
+    there = set(find_files(folder)) - {MANIFEST}
+    for listed in list_names(join(folder, LISTS)):
+        lines = read_bytes(join(folder, LISTS, listed)).decode().splitlines()
+        expected = [(path, digest) for digest, _, path in (line.partition("  ") for line in lines) if path in there]
+        with ThreadPoolExecutor(_READERS) as pool:
+            digests = pool.map(lambda path: _hash(read_bytes(join(folder, path))), [path for path, _ in expected])
+            yield from (path for (path, digest), now in zip(expected, digests, strict=True) if now != digest)
+        there -= {path for path, _ in expected}
+    yield from sorted(there)
+
+
+def clear_folder(folder: str) -> None:
+    """Remove an export's files and lists; `check_folder` says whether that may be done.
+
+    Raises:
+        ConfigError: a file is a link to somewhere else.
+    """
+    for path in find_files(folder) if exists(folder) else ():
+        if has_form(EXPORTED_FILE, path):
+            require_inside(join(folder, path), folder, f"--to {folder}")
+            remove(join(folder, path))
+    if exists(join(folder, LISTS)):
+        require_inside(join(folder, LISTS), folder, f"--to {folder}")
+        remove(join(folder, LISTS))
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,105 @@
+"""Data sets of Hugging Face for token classification: Parquet or Arrow files with `tokens` and `ner_tags`.
+
+The names of numbered tags are taken from the features: in the files' own metadata, in `dataset_info.json`, or in the
+head of the data set's card.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+import yaml
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.json_rows.reading import read_rows
+from uniner_dist.formats.json_rows.tokens import token_columns
+from uniner_dist.storage.filesystem import exists, join, open_fs, read_bytes
+
+_METADATA: Final = b"huggingface"
+_FRONT: Final = re.compile(r"---\n(.*?)\n---", re.DOTALL)
+
+
+def read_dataset(files: Mapping[str, str], folder: str, notes: ReadingNotes) -> list[GoldDocument]:
+    """Documents of Parquet or Arrow files: name without ending → path.
+
+    Args:
+        folder: of the whole data set, where its description lies.
+
+    Raises:
+        ConfigError: unreadable, or tags are numbers whose names nothing says.
+    """
+    documents: list[GoldDocument] = []
+    beside = _names_beside(folder)
+    for stem, path in files.items():
+        table = _read(path)
+        columns = token_columns(table.column_names)
+        if columns is None:
+            there = ", ".join(table.column_names)
+            raise ConfigError(f"gold {path}: has no tokens and ner_tags; columns there: {there}")
+        names = _names_in(table.schema.metadata, columns[1]) or beside.get(columns[1])
+        documents += read_rows(_rows(table, path), stem, path, notes, names)
+    return documents
+
+
+def _read(path: str) -> pa.Table:
+    fs, stripped = open_fs(path)
+    try:
+        with fs.open(stripped, "rb") as stream:
+            if path.lower().endswith(".parquet"):
+                return pq.read_table(stream)
+            content = stream.read()
+        if content.startswith(b"ARROW1"):
+            return pa.ipc.open_file(pa.py_buffer(content)).read_all()
+        return pa.ipc.open_stream(pa.py_buffer(content)).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ConfigError(f"gold {path}: cannot be read: {error}") from error
+
+
+def _rows(table: pa.Table, path: str) -> Iterator[tuple[str, Any]]:
+    number = 0
+    for batch in table.to_batches(max_chunksize=1024):
+        for row in batch.to_pylist():
+            yield f"{path}, row {number}", row
+            number += 1
+
+
+def _names_in(metadata: Mapping[bytes, bytes] | None, column: str) -> list[str] | None:
+    if not metadata or _METADATA not in metadata:
+        return None
+    features = json.loads(metadata[_METADATA]).get("info", {}).get("features") or {}
+    return _class_names(features.get(column))
+
+
+def _names_beside(folder: str) -> dict[str, list[str]]:
+    """Column → names of its classes, from `dataset_info.json` or the card in the data set's folder."""
+    features: Any = {}
+    if exists(join(folder, "dataset_info.json")):
+        features = json.loads(read_bytes(join(folder, "dataset_info.json"))).get("features") or {}
+    elif exists(join(folder, "README.md")):
+        match = _FRONT.match(read_bytes(join(folder, "README.md")).decode("utf-8-sig", errors="replace"))
+        info = (yaml.safe_load(match[1]) or {}).get("dataset_info", {}) if match else {}
+        info = info[0] if isinstance(info, list) and info else info
+        features = {one["name"]: one for one in info.get("features", ())} if isinstance(info, Mapping) else {}
+    found = {column: _class_names(feature) for column, feature in features.items()}
+    return {column: names for column, names in found.items() if names}
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    """Names of a ClassLabel, however deep in a sequence; a card numbers them in a mapping."""
+    if isinstance(feature, list):
+        return next((names for names in map(_class_names, feature) if names), None)
+    if not isinstance(feature, Mapping):
+        return None
+    names = feature.get("names")
+    if isinstance(names, list):
+        return [str(name) for name in names]
+    if isinstance(names, Mapping):
+        return [str(names[key]) for key in sorted(names, key=int)]
+    return next((found for found in map(_class_names, feature.values()) if found), None)

@@ -1,0 +1,41 @@
+"""JSON lines as `uniner-dist export --format jsonl` writes them: one document a line, answers by type.
+
+Questions without an answer (`outcome` is a failure) are no gold and are left out, unless somebody has put mentions
+there and removed the outcome. Nor are mentions that the model named and are nowhere in the text (`match` is absent).
+"""
+
+from __future__ import annotations
+
+from uniner_dist.core.outcomes import Outcome
+from uniner_dist.formats.coordinates import place_claims
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.json_rows.row import JsonRow
+
+
+def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
+    """`doc_id`, `text`, and `annotations`: a list of `entity_type`, `entities` and possibly `outcome`.
+
+    Entities have `text`, `start` and `end`, null where the mention has no place.
+    """
+    text = row.values["text"]
+    document = GoldDocument(str(row.values["doc_id"]), text, says_types=True)
+    places: list[tuple[str, int]] = []
+    claims = []
+    for answer in row.values["annotations"]:
+        label = answer["entity_type"]
+        if Outcome(answer.get("outcome") or Outcome.NONE).is_failure:
+            notes.count("questions without an answer are no gold and are left out")
+            continue
+        if label in document.answers:
+            raise ValueError(f"the entity type {label!r} stands twice")
+        found = document.answers[label] = []
+        for entity in answer["entities"]:
+            if entity.get("match") == "absent":
+                continue
+            if entity.get("start") is not None:
+                claims.append(row.claim(entity["start"], entity["end"], entity["text"]))
+                places.append((label, len(found)))
+            found.append({"text": entity["text"], "start": None, "end": None})
+    for (label, number), entity in zip(places, place_claims(text, claims, notes), strict=True):
+        document.answers[label][number] = entity
+    return document

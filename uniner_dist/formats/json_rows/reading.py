@@ -1,0 +1,104 @@
+"""Rows of JSON of whichever tool: the keys of a file's first row say which, and every row must be of that kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.json_rows.own_reading import read_own
+from uniner_dist.formats.json_rows.row import JsonRow
+from uniner_dist.formats.json_rows.tokens import (
+    read_gliner,
+    read_own_dataset,
+    read_token_tags,
+    token_columns,
+    with_entities,
+)
+from uniner_dist.formats.json_rows.tools import is_doccano, read_doccano, read_prodigy
+from uniner_dist.formats.spacy.json_reading import is_spacy_row, read_spacy_row
+
+RowReader = Callable[[JsonRow, ReadingNotes], GoldDocument | None]
+
+#: What a row must look like, how it is read, and what it is called.
+_KINDS: Final[Sequence[tuple[Callable[[Mapping[str, Any]], bool], RowReader, str]]] = (
+    (lambda row: "annotations" in row and "doc_id" in row, read_own, "JSON lines of an export"),
+    (lambda row: token_columns(row) is not None and with_entities(row), read_own_dataset, "a data set of an export"),
+    (lambda row: "tokenized_text" in row and "ner" in row, read_gliner, "GLiNER"),
+    (lambda row: token_columns(row) is not None and "spans" not in row, read_token_tags, "token classification"),
+    (is_spacy_row, read_spacy_row, "spaCy"),
+    (lambda row: "spans" in row and "text" in row, read_prodigy, "Prodigy"),
+    (is_doccano, read_doccano, "doccano"),
+)
+
+
+def read_jsonl(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
+    """Documents of one file of JSON lines; see `read_rows`."""
+
+    def rows() -> Iterable[tuple[str, Any]]:
+        for number, line in enumerate(content.split("\n"), 1):
+            if line.strip():
+                where = f"{path}, line {number}"
+                try:
+                    yield where, json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise ConfigError(f"gold {where}: is not JSON ({error})") from error
+
+    return read_rows(rows(), stem, path, notes or ReadingNotes())
+
+
+def find_kind(values: Any) -> tuple[RowReader, str] | None:
+    """How a row is read, and what its kind is called; None: nothing that is known."""
+    if isinstance(values, Mapping):
+        for fits, reader, name in _KINDS:
+            if fits(values):
+                return reader, name
+    return None
+
+
+def read_rows(
+    rows: Iterable[tuple[str, Any]],
+    stem: str,
+    path: str,
+    notes: ReadingNotes,
+    tag_names: Sequence[str] | None = None,
+) -> list[GoldDocument]:
+    """Documents of rows that are all of one kind; without an id of its own a row has `STEM-N`.
+
+    Args:
+        rows: (file and line, parsed value).
+        tag_names: names of the numbers in `ner_tags`.
+
+    Raises:
+        ConfigError: a row of no known kind or of another one than the first, or a mention that is not where it says.
+    """
+    documents: list[GoldDocument] = []
+    kind: tuple[RowReader, str] | None = None
+    for number, (where, values) in enumerate(rows):
+        found = find_kind(values)
+        if found is None or (kind is not None and found[1] != kind[1]):
+            expected = f"the form of {kind[1]}" if kind else "a known form"
+            raise ConfigError(f"gold {where}: is not of {expected}: {_keys(values)}")
+        if kind is None:
+            kind = found
+            notes.say(f"{path}: {kind[1]}")
+        row = JsonRow(values, where, f"{stem}-{number}", tag_names)
+        try:
+            document = kind[0](row, notes)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"gold {where}: is not of the form of {kind[1]}: {_words(error)}") from error
+        if document is not None:
+            documents.append(document)
+    return documents
+
+
+def _keys(values: Any) -> str:
+    return f"keys {', '.join(map(str, values))}" if isinstance(values, Mapping) else f"a {type(values).__name__}"
+
+
+def _words(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)

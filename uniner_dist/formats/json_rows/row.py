@@ -1,0 +1,58 @@
+"""What the readers of JSON rows share: the row with its place, its id, and claims about its text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from uniner_dist.formats.coordinates import Claim, place_claims
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+
+_IDS: Final = ("doc_id", "id")
+
+
+@dataclass(frozen=True)
+class JsonRow:
+    """One object.
+
+    Args:
+        values: what is in it.
+        where: file and line, for messages.
+        default_id: its id if it has none itself.
+        tag_names: names of the numbers in `ner_tags`, where the file's surroundings say them.
+    """
+
+    values: Mapping[str, Any]
+    where: str
+    default_id: str
+    tag_names: Sequence[str] | None = None
+
+    @property
+    def doc_id(self) -> str:
+        """The id it has, in itself or in its `meta`."""
+        meta = self.values.get("meta")
+        for place in (self.values, meta if isinstance(meta, Mapping) else {}):
+            for name in _IDS:
+                if place.get(name) is not None:
+                    return str(place[name])
+        return self.default_id
+
+    def claim(self, start: Any, end: Any, said: Any = None) -> Claim:
+        """A mention as the row has it."""
+        if isinstance(start, bool) or isinstance(end, bool):
+            raise TypeError(f"offsets {start} and {end} are no numbers")
+        return Claim(int(start), int(end), said if isinstance(said, str) else None, self.where)
+
+    def document(self, text: str, labelled: Sequence[tuple[str, Claim]], notes: ReadingNotes) -> GoldDocument:
+        """A document with these mentions, each compared with the text."""
+        if not isinstance(text, str):
+            raise TypeError(f"its text is a {type(text).__name__}")
+        document = GoldDocument(self.doc_id, text)
+        entities = place_claims(text, [claim for _, claim in labelled], notes)
+        for (label, _), entity in zip(labelled, entities, strict=True):
+            if not isinstance(label, str):
+                raise TypeError(f"its label {label!r} is no string")
+            if entity not in document.answers.setdefault(label, []):
+                document.answers[label].append(entity)
+        return document

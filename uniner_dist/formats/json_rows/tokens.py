@@ -1,0 +1,103 @@
+"""Rows of tokens: GLiNER's training data, and token classification as data sets of Hugging Face have it.
+
+Their text is the tokens with a space between them, unless the row has one that they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.json_rows.row import JsonRow
+from uniner_dist.formats.tagging import TokenMention, is_tag, read_tags
+from uniner_dist.formats.token_text import Span, add_mentions, align_tokens, join_tokens
+
+_TOKENS: Final = ("tokens", "words")
+_TAGS: Final = ("ner_tags", "ner", "tags", "labels", "ner_labels", "ner_tag")
+
+
+def token_columns(names: Any) -> tuple[str, str] | None:
+    """The columns of tokens and of tags among some names, if there are both."""
+    tokens = next((name for name in _TOKENS if name in names), None)
+    tags = next((name for name in _TAGS if name in names), None)
+    return (tokens, tags) if tokens and tags else None
+
+
+def read_gliner(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
+    """`tokenized_text`, and `ner: [[first token, last token, label], …]`, both ends included."""
+    tokens = row.values["tokenized_text"]
+    mentions: list[TokenMention] = []
+    for first, last, label in row.values["ner"]:
+        if not 0 <= first <= last < len(tokens):
+            raise ValueError(f"tokens {first} to {last} are not in a text of {len(tokens)} tokens")
+        mentions.append((str(label), int(first), int(last) + 1))
+    document = _document(row, tokens, notes)
+    for name in row.values.get("ner_negatives", row.values.get("negatives")) or ():
+        document[0].answers.setdefault(str(name), [])
+    add_mentions(*document, mentions)
+    return document[0]
+
+
+def read_token_tags(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
+    """`tokens` and `ner_tags`: names of tags, or numbers whose names the data set says."""
+    columns = token_columns(row.values)
+    assert columns is not None
+    tokens, tags = row.values[columns[0]], row.values[columns[1]]
+    if len(tokens) != len(tags):
+        raise ValueError(f"{len(tokens):,} {columns[0]} and {len(tags):,} {columns[1]}")
+    named = [_named(tag, row.tag_names, columns[1]) for tag in tags]
+    document, spans = _document(row, tokens, notes)
+    bare = not all(map(is_tag, [*named, *(row.tag_names or ())]))
+    add_mentions(document, spans, read_tags(named, bare=bare, types=_types(row.tag_names)))
+    return document
+
+
+def _types(names: Sequence[str] | None) -> set[str]:
+    return {name.split("-", 1)[-1] for name in names or ()}
+
+
+def _named(tag: Any, names: Sequence[str] | None, column: str) -> str:
+    if isinstance(tag, str):
+        return tag
+    if names is None:
+        raise ValueError(
+            f"{column} holds numbers, and nothing says their names; keep the data set's features with it "
+            "(Parquet with its metadata, save_to_disk, dataset_info.json), or write the names"
+        )
+    if not 0 <= tag < len(names):
+        raise ValueError(f"{column} has the number {tag}, and there are {len(names)} names")
+    return str(names[int(tag)])
+
+
+def _document(row: JsonRow, tokens: Sequence[str], notes: ReadingNotes) -> tuple[GoldDocument, list[Span]]:
+    said = row.values.get("text")
+    if isinstance(said, str):
+        spans = align_tokens(said, tokens)
+        if not isinstance(spans, int):
+            return GoldDocument(row.doc_id, said), spans
+        notes.count("rows have a text that is not that of their tokens; it is made of the tokens")
+    text, spans = join_tokens(tokens)
+    return GoldDocument(row.doc_id, text), spans
+
+
+def with_entities(values: Mapping[str, Any]) -> bool:
+    """Whether a row of tokens has all its mentions with offsets as well, as an export of ours."""
+    return "entities" in values and "answers" in values and "doc_id" in values
+
+
+def read_own_dataset(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
+    """A row of our export to Hugging Face: `entities` are the mentions; `ner_tags` must not say something else."""
+    values = row.values
+    placed = [entity for entity in values["entities"] if entity["start"] is not None]
+    claims = [(e["entity_type"], row.claim(e["start"], e["end"], e["text"])) for e in placed]
+    document = row.document(values["text"], claims, notes)
+    answered = [answer["entity_type"] for answer in values["answers"] if answer["outcome"] in ("found", "none")]
+    document.answers = {name: document.answers.get(name, []) for name in answered}
+    document.says_types = True
+    tagged = read_token_tags(row, notes)
+    for name, entities in tagged.answers.items():
+        extra = [entity for entity in entities if entity not in document.answers.get(name, entities)]
+        if extra:
+            raise ValueError(f"ner_tags have {extra[0]['text']!r} as {name}, entities have not; correct both")
+    return document

@@ -1,0 +1,45 @@
+"""Rows of annotation tools: doccano and Prodigy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uniner_dist.formats.coordinates import Claim
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.json_rows.row import JsonRow
+
+
+def is_doccano(values: Any) -> bool:
+    """A text with `label`, `labels` or `entities`."""
+    return ("text" in values or "data" in values) and any(name in values for name in ("label", "labels", "entities"))
+
+
+def read_doccano(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
+    """`label: [[start, end, label], …]`, or `entities: [{start_offset, end_offset, label}, …]` with relations."""
+    values = row.values
+    key = next(name for name in ("label", "labels", "entities") if name in values)
+    if values.get("relations"):
+        notes.count("relations are no mentions and are left out", len(values["relations"]))
+    labelled = [_doccano_mention(row, one) for one in values[key] or ()]
+    return row.document(values["text"] if "text" in values else values["data"], labelled, notes)
+
+
+def _doccano_mention(row: JsonRow, one: Any) -> tuple[str, Claim]:
+    if isinstance(one, str):
+        raise ValueError(f"its label {one!r} is one of the whole text, not of a mention")
+    if isinstance(one, list):
+        start, end, label = one
+        return label, row.claim(start, end)
+    start, end = (one[name] if name in one else one[f"{name}_offset"] for name in ("start", "end"))
+    return one["label"], row.claim(start, end, one.get("text"))
+
+
+def read_prodigy(row: JsonRow, notes: ReadingNotes) -> GoldDocument | None:
+    """`spans: [{start, end, label}, …]`; what was rejected or ignored is no gold."""
+    answer = row.values.get("answer", "accept")
+    if answer != "accept":
+        notes.count(f"tasks were answered {answer} and are left out")
+        return None
+    spans = [span for span in row.values["spans"] or () if span.get("answer", "accept") == "accept"]
+    labelled = [(span["label"], row.claim(span["start"], span["end"], span.get("text"))) for span in spans]
+    return row.document(row.values["text"], labelled, notes)

@@ -1,1 +1,0 @@
-"""One JSON document a line, read and written."""

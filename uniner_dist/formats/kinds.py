@@ -1,0 +1,121 @@
+"""Which format a file or folder of gold has: by the endings of names, and where these say too little by content."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.formats.json_rows.tokens import token_columns
+from uniner_dist.storage.filesystem import find_files, join, open_fs
+
+#: Lines of tokens, and files that are told apart by their first lines: CoNLL-U, WebAnno TSV, PubTator.
+CONLL: Final = "conll"
+#: A `.json` file of any of the tools: its content tells.
+JSON: Final = "json"
+JSON_LINES: Final = "jsonl"
+BRAT: Final = "brat"
+SPACY: Final = "spacy"
+#: Parquet or Arrow files with tokens and tags, of Hugging Face.
+DATASET: Final = "dataset"
+
+_SUFFIXES: Final = {
+    **dict.fromkeys((".conll", ".conllu", ".conllup", ".conllx", ".bio", ".iob", ".iob2", ".bioes", ".bilou"), CONLL),
+    **dict.fromkeys((".bmes", ".ner", ".tsv", ".txt", ".pubtator"), CONLL),
+    ".json": JSON,
+    ".jsonl": JSON_LINES,
+    ".ndjson": JSON_LINES,
+    ".ann": BRAT,
+    ".spacy": SPACY,
+    ".arrow": DATASET,
+}
+#: What the formats are called in messages.
+_NAMES: Final = {
+    CONLL: "CoNLL",
+    JSON: "JSON",
+    JSON_LINES: "JSON lines",
+    BRAT: "brat",
+    SPACY: "spaCy",
+    DATASET: "Arrow",
+}
+#: Files about an export or a data set; they are none of its documents.
+_BESIDE: Final = ("export.json", "README.md", "dataset_info.json", "dataset_dict.json", "state.json", "README.txt")
+_SNIFFED: Final = 4096
+
+
+def source_format(path: str) -> str | None:
+    """The format (`CONLL`, …) of a file, or of the files in a folder; None: it is Parquet, or nothing that is known.
+
+    Raises:
+        ConfigError: a folder with files of several formats.
+    """
+    if is_file(path):
+        if path.lower().endswith(".parquet"):
+            return _parquet_format(path)
+        return format_of_name(path) or _sniff(path)
+    names = find_files(path)
+    formats = {format_of_name(name) for name in names} - {None}
+    if BRAT in formats:
+        formats -= {CONLL}  # brat's texts end in .txt
+    if len(formats) > 1:
+        named = " and ".join(sorted(_NAMES[name] for name in formats if name))
+        raise ConfigError(f"gold {path}: holds both {named} files; name a file, or separate them")
+    parquet = sorted(find_files(path, ".parquet"))
+    if parquet:
+        return _parquet_format(join(path, parquet[0]))
+    return formats.pop() if formats else None
+
+
+def source_files(path: str, kind: str) -> dict[str, str]:
+    """The files of one format, in order: name without ending, below the folder → path."""
+    if is_file(path):
+        return {_stem(path.rsplit("/", 1)[-1]): path}
+    parquet = find_files(path, ".parquet") if kind == DATASET else []
+    names = sorted(parquet) or sorted(name for name in find_files(path) if format_of_name(name) == kind)
+    return {_stem(name): join(path, name) for name in names}
+
+
+def is_file(path: str) -> bool:
+    """Whether a path is that of a file."""
+    fs, stripped = open_fs(path)
+    return bool(fs.isfile(stripped))
+
+
+def format_of_name(name: str) -> str | None:
+    """The format that the name of a file says; None: it says none."""
+    if name.rsplit("/", 1)[-1] in _BESIDE:
+        return None
+    return _SUFFIXES.get("." + name.rsplit(".", 1)[-1].lower()) if "." in name else None
+
+
+def _parquet_format(path: str) -> str | None:
+    """Tokens and tags are a data set of Hugging Face; None: gold of ours, or nothing that is known."""
+    fs, stripped = open_fs(path)
+    try:
+        with fs.open(stripped, "rb") as stream:
+            columns = pq.read_schema(stream).names
+    except (OSError, pa.ArrowInvalid):
+        return None  # whoever reads it says so
+    return DATASET if token_columns(columns) and not {"entity_type", "outcome"} & set(columns) else None
+
+
+def _sniff(path: str) -> str | None:
+    """The format of a file whose name does not say it, such as `eng.testa`."""
+    fs, stripped = open_fs(path)
+    with fs.open(stripped, "rb") as stream:
+        head = stream.read(_SNIFFED)
+    if b"\0" in head or head.startswith(b"PAR1"):
+        return None
+    text = head.decode("utf-8-sig", errors="replace").lstrip()
+    if text.startswith("{"):
+        return JSON_LINES if "\n{" in text else JSON
+    if text.startswith("["):
+        return JSON
+    return CONLL if re.search(r"^\S+[\t ].*\S", text, re.MULTILINE) else None
+
+
+def _stem(name: str) -> str:
+    return name.rsplit(".", 1)[0]

@@ -1,0 +1,74 @@
+"""spaCy's JSON: `Doc.to_json` of version 3, the training format of version 2, and pairs of text and entities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.tagging import OUTSIDE, read_tags
+from uniner_dist.formats.token_text import add_mentions, align_tokens, join_tokens
+
+if TYPE_CHECKING:
+    from uniner_dist.formats.json_rows.row import JsonRow
+
+
+def is_spacy_row(values: Mapping[str, Any]) -> bool:
+    """A `Doc.to_json`, or a document of version 2."""
+    return ("text" in values and "ents" in values) or "paragraphs" in values
+
+
+def read_spacy_row(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
+    """Mentions of `ents`, or of the tokens of all paragraphs."""
+    if "paragraphs" in row.values:
+        return _read_paragraphs(row, notes)
+    labelled = [(ent["label"], row.claim(ent["start"], ent["end"], ent.get("text"))) for ent in row.values["ents"]]
+    return row.document(row.values["text"], labelled, notes)
+
+
+def pairs_of(parsed: Any) -> list[Any] | None:
+    """The pairs `[text, {"entities": [[start, end, label], …]}]` of such a file; None: it is another one."""
+    if isinstance(parsed, Mapping):
+        parsed = parsed.get("annotations")
+    if not isinstance(parsed, list):
+        return None
+    pairs = [item for item in parsed if item is not None]
+    return pairs if pairs and all(map(_is_pair, pairs)) else None
+
+
+def pairs_as_rows(pairs: list[Any], path: str) -> Iterator[tuple[str, Any]]:
+    """The pairs as rows of mentions with offsets."""
+    for number, (text, said) in enumerate(pairs):
+        yield f"{path}: item {number}", {"text": text, "label": said["entities"]}
+
+
+def _is_pair(item: Any) -> bool:
+    return (
+        isinstance(item, list)
+        and len(item) == 2
+        and isinstance(item[0], str)
+        and isinstance(item[1], Mapping)
+        and "entities" in item[1]
+    )
+
+
+def _read_paragraphs(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
+    """Tokens with tags in BILUO; a paragraph's text is `raw`, or else its tokens."""
+    document = GoldDocument(row.doc_id, "")
+    for paragraph in row.values["paragraphs"]:
+        tokens = [token for sentence in paragraph["sentences"] for token in sentence["tokens"]]
+        words = [token["orth"] for token in tokens]
+        text, spans = join_tokens(words)
+        if isinstance(paragraph.get("raw"), str):
+            found = align_tokens(paragraph["raw"], words)
+            if isinstance(found, int):
+                raise ConfigError(f"gold {row.where}: the token {words[found]!r} is not the next one of its text `raw`")
+            text, spans = paragraph["raw"], found
+        begin = len(document.text) + bool(document.text)
+        document.text += ("\n" if document.text else "") + text
+        tags = [token.get("ner", "-") for token in tokens]
+        notes.count("tokens without an annotation ('-') are taken to be outside of mentions", tags.count("-"))
+        mentions = read_tags(OUTSIDE if tag == "-" else tag for tag in tags)
+        add_mentions(document, [(start + begin, end + begin) for start, end in spans], mentions)
+    return document

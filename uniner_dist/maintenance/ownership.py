@@ -1,0 +1,20 @@
+"""Whether a folder is a run's own, before anything in it is changed or removed."""
+
+from __future__ import annotations
+
+from uniner_dist.storage.containment import is_link
+from uniner_dist.storage.control_files import ControlFileError
+from uniner_dist.storage.filesystem import join, list_names
+from uniner_dist.storage.layout import RunLayout
+
+
+def check_own(layout: RunLayout) -> None:
+    """Make sure that nothing in a run's folder, or in its folders of shards, is a link to somewhere else.
+
+    Raises:
+        ControlFileError: something is.
+    """
+    for folder in (layout.root, layout.prompts, layout.parts, layout.gates):
+        links = [join(folder, name) for name in list_names(folder) if is_link(join(folder, name))]
+        if links:
+            raise ControlFileError(f"{links[0]}: is a link, which no run has; nothing was changed")

@@ -1,0 +1,110 @@
+"""Which documents of which runs an erasure means: ids are names in a corpus, and two corpora may use the same ones.
+
+Enters: the runs of the workdir that was named, the runs of other workdirs, and ids. Leaves: for each run the ids that
+are the same documents there, with the hashes of the texts that they were known by. Reads occurrences, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from uniner_dist.run.run import Run
+from uniner_dist.run.standing import Claim, claim_of
+from uniner_dist.storage.filesystem import find_files, join, open_fs
+from uniner_dist.storage.parquet_rows import find_rows
+
+_READERS = 16
+
+Texts = Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be erased from a run: ids of documents, as strings; and the texts of those that the run has."""
+
+    run: Run
+    ids: frozenset[str]
+    texts: Texts
+
+    @property
+    def array(self) -> pa.Array:
+        """The ids, in order."""
+        return pa.array(sorted(self.ids), pa.string())
+
+
+def find_documents(runs: Mapping[str, Sequence[Run]], ids: Sequence[str]) -> tuple[list[Target], tuple[str, ...]]:
+    """What to erase from each run.
+
+    Args:
+        runs: workdir → its runs; the workdir that was named comes first, and in it all of the ids are meant.
+
+    Returns:
+        One target per run, and the workdirs that have other documents with some of these ids.
+    """
+    named, *others = runs
+    wanted = frozenset(ids)
+    targets = [Target(run, wanted, texts_of(run, wanted)) for run in runs[named]]
+    claims, texts = [claim_of(run) for run in runs[named]], _together(target.texts for target in targets)
+    found = [(place, run, texts_of(run, wanted)) for place in others for run in runs[place]]
+    alike: list[frozenset[str]] = [frozenset() for _ in found]
+    while True:  # a text of another workdir may be that of a third one
+        before = alike
+        alike = [_alike(claim_of(run), there, claims, texts, wanted) for _, run, there in found]
+        more = [
+            {key: there[key] for key in there.keys() & same} for same, (*_, there) in zip(alike, found, strict=True)
+        ]
+        texts = _together([texts, *more])
+        if alike == before:
+            break
+    targets += [
+        Target(run, same, {key: there[key] for key in there.keys() & same})
+        for same, (_, run, there) in zip(alike, found, strict=True)
+    ]
+    left = [place for same, (place, _, there) in zip(alike, found, strict=True) if there.keys() - same]
+    return targets, tuple(dict.fromkeys(left))
+
+
+def _alike(claim: Claim, there: Texts, claims: Sequence[Claim], texts: Texts, wanted: frozenset[str]) -> frozenset[str]:
+    """The ids that mean the same documents in a run of another workdir."""
+    if any(claim.covers(one) or one.covers(claim) for one in claims):
+        return wanted
+    return frozenset(key for key, hashes in there.items() if hashes & texts.get(key, frozenset()))
+
+
+def texts_of(run: Run, ids: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Those of some documents that a run has → hashes of their texts (as `core.hashing.passage_id`)."""
+    column, wanted = run.config.corpus.id_column, pa.array(sorted(ids), pa.string())
+
+    def look(file: str) -> list[tuple[str, str]]:
+        path = join(run.layout.occurrences, file)
+        rows = find_rows(path, ["document", column], wanted)[1]
+        if not len(rows):
+            return []
+        fs, stripped = open_fs(path)
+        names = [f"document.{column}", "passage_id", "text_hash"]
+        with fs.open(stripped, "rb") as stream:
+            table = pq.ParquetFile(stream).read(columns=names).take(pa.array(rows))
+        keys = pc.struct_field(table["document"], column).cast(pa.string())
+        hashes = pc.coalesce(table["text_hash"], table["passage_id"])
+        return list(zip(keys.to_pylist(), hashes.to_pylist(), strict=True))
+
+    try:
+        files = sorted(find_files(run.layout.occurrences, ".parquet"))
+    except FileNotFoundError:
+        return {}
+    with ThreadPoolExecutor(_READERS) as readers:
+        return _together({key: frozenset([value])} for pairs in readers.map(look, files) for key, value in pairs)
+
+
+def _together(parts: Iterable[Texts]) -> dict[str, frozenset[str]]:
+    together: dict[str, frozenset[str]] = {}
+    for part in parts:
+        for key, hashes in part.items():
+            together[key] = together.get(key, frozenset()) | hashes
+    return together

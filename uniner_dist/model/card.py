@@ -1,0 +1,24 @@
+"""What people are told of a model: its name and its licence. Pure."""
+
+from __future__ import annotations
+
+from uniner_dist.config.schema import ModelConfig
+from uniner_dist.model.source import is_hub_name
+
+_NON_COMMERCIAL = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use; the annotations carry this licence"
+
+
+def display_name(config: ModelConfig) -> str:
+    """How annotations name the model: hub name, or last part of the folder's path."""
+    if config.name == "demo":
+        return "uniner-dist-demo"
+    return config.name if is_hub_name(config.name) else config.name.rstrip("/").rsplit("/", 1)[-1]
+
+
+def licence(config: ModelConfig) -> str:
+    """Licence of the weights, which their answers inherit."""
+    if config.name == "demo":
+        return "Apache-2.0 (demonstration checkpoint of this project)"
+    if "uniner" in config.name.lower():
+        return _NON_COMMERCIAL
+    return "see the model's card"

@@ -1,0 +1,66 @@
+"""How earlier versions named and tokenised a model, to tell which of the answers stored then may be used now.
+
+Enters: the configured model. Leaves: the identity of then and, where it is certain, the tokenizer of then. Identities
+of folders were made of samples, so one name may be that of several models: `is_exact` says where that cannot be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from fnmatch import fnmatch
+
+from uniner_dist.config.schema import ModelConfig
+from uniner_dist.errors import ConfigError
+from uniner_dist.model.identity import pinned
+from uniner_dist.model.source import ModelSource, is_hub_name, open_source
+
+_SAMPLE_BYTES = 1 << 20
+_NAMES = ("config.json", "tokenizer.json", "tokenizer.model", "added_tokens.json")
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
+
+def earlier_identity(config: ModelConfig) -> str:
+    """Hub name and commit, or a hash over heads and tails of a folder's files."""
+    if is_hub_name(config.name):
+        return f"{config.name}@{pinned(config).revision}"
+    source = open_source(config)
+    hasher = hashlib.sha256()
+    for name in [name for name in _NAMES if name in source.sizes()] + _weights(source):
+        size = source.sizes()[name]
+        hasher.update(name.encode())
+        hasher.update(size.to_bytes(8, "little"))
+        hasher.update(source.piece(name, 0, _SAMPLE_BYTES) or b"")
+        if size > 2 * _SAMPLE_BYTES:
+            hasher.update(source.piece(name, size - _SAMPLE_BYTES, size) or b"")
+    return "sha256:" + hasher.hexdigest()[:32]
+
+
+def is_exact(config: ModelConfig) -> bool:
+    """Whether no other weights can have the earlier identity: it names a commit, or the samples held all bytes."""
+    if config.name == "demo" or is_hub_name(config.name):
+        return True
+    source = open_source(config)
+    return all(source.sizes()[name] <= _SAMPLE_BYTES for name in _weights(source))
+
+
+def earlier_tokenizer_json(config: ModelConfig) -> str | None:
+    """The tokenizer that earlier versions used; None where none loads.
+
+    A folder's own `tokenizer.json` was read as it is. Everything else went through transformers, whose version of then
+    is not known; what the installed one makes of it is the best guess, and only equality with it counts.
+    """
+    source = open_source(config)
+    if not is_hub_name(config.name) and "tokenizer.json" in source.sizes():
+        return source.read("tokenizer.json").decode()
+    place, revision = source.loadable()
+    try:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=config.trust_remote_code)
+        return str(tokenizer.backend_tokenizer.to_str())
+    except (ConfigError, OSError, ValueError, ImportError, AttributeError, KeyError, TypeError):
+        return None
+
+
+def _weights(source: ModelSource) -> list[str]:
+    return sorted(name for name in source.sizes() if any(fnmatch(name, pattern) for pattern in _WEIGHTS))

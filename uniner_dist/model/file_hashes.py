@@ -1,0 +1,81 @@
+"""SHA-256 of whole files, computed once: the bytes of a checkpoint are its identity, samples of them are not.
+
+Enters: paths of this machine. Leaves: hex digests. A digest is remembered in the user's cache under the file's device,
+inode, size, mtime and ctime (nanoseconds): writing to a file changes its ctime, whatever is done to its mtime.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.model.cache import cache_folder, locked, read_cached, write_cached
+
+#: A file this young may be written to again without a change of its times (their grain is up to 2 s on some file
+#: systems), so its digest is not remembered yet.
+_GRAIN_NS = 2_000_000_000
+#: Digests beyond this many are forgotten, oldest first.
+_MOST = 4096
+
+
+def sha256_of_files(paths: Iterable[Path]) -> dict[Path, str]:
+    """The digest of every file; those not known yet are read in parallel (hashlib works outside of the GIL).
+
+    Raises:
+        ConfigError: a file cannot be read, or is being written to.
+    """
+    wanted = list(paths)
+    keys = {path: _key(path) for path in wanted}
+    remembered = read_cached(_memory())
+    known = {path: str(remembered[keys[path]]) for path in wanted if keys[path] in remembered}
+    missing = [path for path in wanted if path not in known]
+    if missing:
+        with ThreadPoolExecutor(max_workers=min(len(missing), os.cpu_count() or 1, 16)) as pool:
+            computed = dict(zip(missing, pool.map(_sha256, missing), strict=True))
+        changed = [path for path in missing if _key(path) != keys[path]]
+        if changed:
+            raise ConfigError(f"{changed[0]}: is being written to; start again when it is complete")
+        _remember({keys[path]: digest for path, digest in computed.items() if _is_settled(path)})
+        known |= computed
+    return known
+
+
+def _memory() -> Path:
+    return cache_folder() / "sha256.json"
+
+
+def _key(path: Path) -> str:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return f"{stat.st_dev}:{stat.st_ino}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ctime_ns}"
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb", buffering=0) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _is_settled(path: Path) -> bool:
+    stat = path.stat()
+    return time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > _GRAIN_NS
+
+
+def _remember(digests: Mapping[str, str]) -> None:
+    if not digests:
+        return
+    try:
+        with locked(cache_folder() / "sha256.lock"):
+            merged = {**read_cached(_memory()), **digests}
+            write_cached(_memory(), dict(list(merged.items())[-_MOST:]))
+    except OSError:
+        return  # no cache to write to: the next start reads the files again

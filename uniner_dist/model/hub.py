@@ -1,0 +1,145 @@
+"""A model of the Hugging Face hub at one commit, read by `huggingface_hub` from its cache or the hub.
+
+Enters: a name and a revision. Leaves: the commit, and the repository's files with the hub's own hashes (SHA-256 of
+large files, git's blob id of small ones). What the hub said of a commit is remembered: a commit never changes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.model.cache import cache_folder, read_cached, write_cached
+from uniner_dist.model.file_hashes import sha256_of_files
+from uniner_dist.model.weights import missing_weights
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_TIMEOUT_S = 20.0
+
+
+def hub_commit(name: str, revision: str | None) -> str:
+    """The commit of a revision (default: of the main branch): as cached on this machine, else as the hub says.
+
+    Raises:
+        ConfigError: neither tells.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if revision and _COMMIT.fullmatch(revision):
+        return revision
+    cached = try_to_load_from_cache(name, "config.json", revision=revision)
+    if isinstance(cached, str):
+        return Path(cached).parent.name
+    try:
+        return str(HfApi().model_info(name, revision=revision, timeout=_TIMEOUT_S).sha)
+    except Exception as error:  # any network or hub failure: the user must decide, we do not guess
+        raise ConfigError(
+            f"model {name}: the hub cannot be asked for its commit ({_first_line(error)}); "
+            "download it first, give a local folder, or pin model.revision to a full commit"
+        ) from error
+
+
+class HubModel:
+    """One commit of a repository."""
+
+    def __init__(self, name: str, revision: str | None) -> None:
+        self._name = name
+        self.commit = hub_commit(name, revision)
+        self.title = f"model {name}"
+
+    @property
+    def is_partial(self) -> bool:
+        """True when only this machine's cache tells which files there are."""
+        return self._listing is None
+
+    def sizes(self) -> Mapping[str, int]:
+        if self._listing is None:
+            return {name: path.stat().st_size for name, path in self._cached.items()}
+        return {name: int(entry["size"]) for name, entry in self._listing.items()}
+
+    def read(self, name: str) -> bytes:
+        from huggingface_hub import hf_hub_download
+
+        if name in self._cached:
+            return self._cached[name].read_bytes()
+        try:
+            return Path(hf_hub_download(self._name, name, revision=self.commit)).read_bytes()
+        except Exception as error:  # any network or hub failure
+            raise ConfigError(
+                f"{self.title}: {name} of commit {self.commit[:12]} is not in this machine's cache and the hub does "
+                f"not give it ({_first_line(error)}); download the model first, or give a local folder"
+            ) from error
+
+    def piece(self, name: str, start: int, stop: int) -> bytes | None:
+        if name not in self._cached:
+            return None
+        with self._cached[name].open("rb") as stream:
+            stream.seek(start)
+            return stream.read(stop - start)
+
+    def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
+        wanted = list(names)
+        if all(name in self._cached for name in wanted):
+            return {name: self._hash_in_cache(name) for name in wanted}
+        if self._listing is None:
+            return None
+        return {name: str(self._listing[name]["hash"]) for name in wanted}
+
+    def loadable(self) -> tuple[str, str | None]:
+        return self._name, self.commit
+
+    @cached_property
+    def _cached(self) -> dict[str, Path]:
+        """Files of this commit in this machine's cache."""
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        repository = "models--" + self._name.replace("/", "--")
+        folder = Path(HF_HUB_CACHE) / repository / "snapshots" / self.commit
+        return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()} if folder.is_dir() else {}
+
+    @cached_property
+    def _listing(self) -> Mapping[str, Any] | None:
+        """Name → size and hash of every file, as the hub has them; None where it cannot be asked."""
+        if "tokenizer.json" in self._cached and not missing_weights(list(self._cached), self.read):
+            return {
+                name: {"size": path.stat().st_size, "hash": self._hash_in_cache(name)}
+                for name, path in self._cached.items()
+            }
+        memory = cache_folder() / "hub" / f"{self._name.replace('/', '--')}@{self.commit}.json"
+        remembered = read_cached(memory)
+        if remembered:
+            return remembered
+        asked = _ask_hub(self._name, self.commit)
+        if asked is not None:
+            write_cached(memory, asked)
+        return asked
+
+    def _hash_in_cache(self, name: str) -> str:
+        """The hub's hash by which the cache names its blobs; of a file that is no link to a blob, its own SHA-256."""
+        path = self._cached[name]
+        blob = os.path.basename(os.path.realpath(path))
+        if blob != name and re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{40}", blob):
+            return ("sha256:" if len(blob) == 64 else "git:") + blob
+        return "sha256:" + sha256_of_files([path])[path]
+
+
+def _ask_hub(name: str, commit: str) -> Mapping[str, Any] | None:
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(name, revision=commit, files_metadata=True, timeout=_TIMEOUT_S)
+    except Exception:  # offline, or a hub that cannot be reached: the cache must do
+        return None
+    files = [file for file in info.siblings or () if "/" not in file.rfilename]
+    hashes = {file.rfilename: f"sha256:{file.lfs.sha256}" if file.lfs else f"git:{file.blob_id}" for file in files}
+    return {file.rfilename: {"size": file.size or 0, "hash": hashes[file.rfilename]} for file in files}
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

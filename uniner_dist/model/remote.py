@@ -1,0 +1,121 @@
+"""A model in a folder on any fsspec path: read from afar by the driver, copied once to each node that loads it.
+
+Enters: a URL. Leaves: listing and checksums (the store's ETag or checksum; where it has none, SHA-256 of what it
+gives), and a local copy. The copy notes each file's checksum and is renewed where that changes: a size says nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.model.cache import cache_folder, locked, read_cached, write_cached
+from uniner_dist.model.weights import weight_files
+from uniner_dist.storage.filesystem import find_files, join, open_fs, with_retries
+
+#: What stores call the value that changes with a file's bytes, in fsspec's details: S3, Google, Azure, WebHDFS and
+#: others. A time of change is none: it has no finer grain than a second in some stores.
+_CHECKSUMS = ("ETag", "etag", "md5Hash", "md5", "crc32c", "content_md5", "checksum", "sha256")
+_CHUNK_BYTES = 16 << 20
+#: Beside a copied file, the checksum of what it was copied from.
+_NOTES = ".checksums.json"
+
+
+class RemoteFolder:
+    """A folder of an object store or another file system."""
+
+    is_partial = False
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.title = f"model {url}"
+        if not self._files:
+            raise ConfigError(f"{self.title}: no files there")
+
+    @cached_property
+    def _files(self) -> dict[str, dict[str, Any]]:
+        return {name: info for name, info in find_files(self.url).items() if "/" not in name}
+
+    def sizes(self) -> Mapping[str, int]:
+        return {name: int(info["size"]) for name, info in self._files.items()}
+
+    def read(self, name: str) -> bytes:
+        return self.piece(name, 0, int(self._files[name]["size"]))
+
+    def piece(self, name: str, start: int, stop: int) -> bytes:
+        fs, stripped = open_fs(self.url)
+        path = join(stripped, name)
+        stop = min(stop, int(self._files[name]["size"]))
+        if start >= stop:
+            return b""
+        return bytes(with_retries(join(self.url, name), lambda: fs.cat_file(path, start=start, end=stop)))
+
+    def checksums(self, names: Iterable[str]) -> Mapping[str, str]:
+        return {name: _checksum(self._files[name]) or self._content_hash(name) for name in names}
+
+    def loadable(self) -> tuple[str, str | None]:
+        return copy_to_node(self.url, weights=False), None
+
+    def _content_hash(self, name: str) -> str:
+        """SHA-256, read through; remembered as long as the store reports the same details."""
+        info = {key: str(value) for key, value in sorted(self._files[name].items())}
+        key = hashlib.sha256(repr((self.url, info)).encode()).hexdigest()
+        memory = cache_folder() / "remote-sha256" / f"{key}.json"
+        is_dated = any(word in key for key in info for word in ("mtime", "modif", "created", "version"))
+        remembered = read_cached(memory).get("sha256") if is_dated else None
+        if remembered:
+            return f"sha256:{remembered}"
+        hasher = hashlib.sha256()
+        size = int(self._files[name]["size"])
+        for start in range(0, size, _CHUNK_BYTES):
+            hasher.update(self.piece(name, start, min(start + _CHUNK_BYTES, size)))
+        write_cached(memory, {"sha256": hasher.hexdigest()})
+        return f"sha256:{hasher.hexdigest()}"
+
+
+def _checksum(info: Mapping[str, Any]) -> str | None:
+    for key in _CHECKSUMS:
+        value = info.get(key) or (info.get("content_settings") or {}).get(key)
+        if value:
+            return f"{key.lower()}:{bytes(value).hex() if isinstance(value, (bytes, bytearray)) else value}"
+    return None
+
+
+def copy_to_node(url: str, weights: bool = True) -> str:
+    """Local copy of a remote model folder, made once per node; others wait for the lock.
+
+    Args:
+        weights: also the weights; else only what a tokenizer and a configuration are read from.
+    """
+    source = RemoteFolder(url)
+    folder = cache_folder() / "models" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    if not weights:
+        folder = folder.with_name(folder.name + "-small")
+    with locked(folder.with_suffix(".lock")):
+        names = list(source.sizes())
+        if not weights:
+            heavy = set(weight_files(names, source.read))
+            names = [name for name in names if name not in heavy]
+        _copy(source, folder, source.checksums(names))
+    return str(folder)
+
+
+def _copy(source: RemoteFolder, folder: Path, checksums: Mapping[str, str]) -> None:
+    fs, stripped = open_fs(source.url)
+    notes, sizes = dict(read_cached(folder / _NOTES)), source.sizes()
+    folder.mkdir(parents=True, exist_ok=True)
+    for gone in [path for path in folder.iterdir() if path.name not in checksums and path.name != _NOTES]:
+        gone.unlink()  # the engine takes every file of weights that it finds
+    for name, checksum in checksums.items():
+        target = folder / name
+        if notes.get(name) == checksum and target.is_file() and target.stat().st_size == sizes[name]:
+            continue
+        unfinished = target.with_name(f".{name}.part")
+        with_retries(join(source.url, name), partial(fs.get_file, join(stripped, name), str(unfinished)))
+        unfinished.replace(target)
+        notes[name] = checksum
+        write_cached(folder / _NOTES, notes)

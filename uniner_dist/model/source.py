@@ -1,0 +1,121 @@
+"""A model's files, wherever they are: a folder of this machine, a folder on any fsspec path, a repository of the hub.
+
+Enters: the configured name. Leaves: a `ModelSource` that lists the files, reads the small ones and tells what names
+the bytes of the large ones. No weights are loaded, and none are copied but by `copy_to_node`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from uniner_dist import demo
+from uniner_dist.config.schema import ModelConfig
+from uniner_dist.errors import ConfigError
+from uniner_dist.model.file_hashes import sha256_of_files
+from uniner_dist.storage.filesystem import is_local, open_fs
+
+_HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
+
+
+class ModelSource(Protocol):
+    """The top-level files of a model.
+
+    Attributes:
+        title: how messages call it.
+        is_partial: True where files may exist beside those listed (a hub model in an offline cache).
+    """
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def is_partial(self) -> bool: ...
+
+    def sizes(self) -> Mapping[str, int]:
+        """Name → bytes of every file."""
+
+    def read(self, name: str) -> bytes:
+        """A whole small file.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+
+    def piece(self, name: str, start: int, stop: int) -> bytes | None:
+        """Some bytes of a large file; None where that would mean to download it."""
+
+    def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
+        """Name → what changes with any byte of that file; None where nobody can be asked."""
+
+    def loadable(self) -> tuple[str, str | None]:
+        """What `transformers` reads configuration and tokenizer from, and the revision there. No weights are copied."""
+
+
+def open_source(config: ModelConfig) -> ModelSource:
+    """The files behind a configured name.
+
+    Raises:
+        ConfigError: there is no such place.
+    """
+    if config.name == "demo":
+        return LocalFolder(demo.model_path(), "model demo")
+    title = f"model {config.name}"
+    if is_hub_name(config.name):
+        from uniner_dist.model.hub import HubModel
+
+        return HubModel(config.name, config.revision)
+    fs, stripped = open_fs(config.name)
+    if is_local(fs):
+        return LocalFolder(stripped, title)
+    from uniner_dist.model.remote import RemoteFolder
+
+    return RemoteFolder(config.name)
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a name such as Universal-NER/UniNER-7B-all means the Hugging Face hub (a local folder goes first)."""
+    return bool(_HUB_NAME.match(name)) and not os.path.isdir(name)
+
+
+class LocalFolder:
+    """A folder of this machine."""
+
+    is_partial = False
+
+    def __init__(self, folder: str, title: str) -> None:
+        self._folder = Path(folder)
+        self.title = title
+        if not self._folder.is_dir():
+            raise ConfigError(
+                f"{title}: no config.json there, as there is no such folder; "
+                "give a Hugging Face name or a folder in its format"
+            )
+
+    def sizes(self) -> Mapping[str, int]:
+        """Name → bytes; links are followed, dangling ones are left out."""
+        return {path.name: path.stat().st_size for path in sorted(self._folder.iterdir()) if path.is_file()}
+
+    def read(self, name: str) -> bytes:
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{self.title}: {name} cannot be read: {error.strerror or error}") from error
+
+    def piece(self, name: str, start: int, stop: int) -> bytes | None:
+        try:
+            with (self._folder / name).open("rb") as stream:
+                stream.seek(start)
+                return stream.read(stop - start)
+        except OSError as error:
+            raise ConfigError(f"{self.title}: {name} cannot be read: {error.strerror or error}") from error
+
+    def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
+        digests = sha256_of_files(self._folder / name for name in names)
+        return {path.name: f"sha256:{digest}" for path, digest in digests.items()}
+
+    def loadable(self) -> tuple[str, str | None]:
+        return str(self._folder), None

@@ -1,0 +1,29 @@
+"""The corpus's own first texts, to try the tokenizer on: one batch of one file, and never an error of its own."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uniner_dist.config.schema import CorpusConfig
+from uniner_dist.storage.filesystem import is_storage_error, open_fs
+from uniner_dist.storage.snapshot import Snapshot
+
+_TEXTS = 64
+_CHARACTERS = 2_000
+
+
+def first_texts(corpus: CorpusConfig, snapshot: Snapshot) -> list[str]:
+    """Beginnings of the first texts; fewer, or none, where they cannot be read, which other checks report."""
+    fs, _ = open_fs(corpus.path)
+    try:
+        with fs.open(snapshot.files[0], "rb") as stream:
+            batches = pq.ParquetFile(stream).iter_batches(batch_size=_TEXTS, columns=[corpus.text_column])
+            values = next(batches).column(0).to_pylist()
+    except (pa.ArrowException, ValueError, IndexError, StopIteration, UnicodeDecodeError):
+        return []
+    except Exception as error:
+        if not is_storage_error(error):
+            raise
+        return []
+    return [value[:_CHARACTERS] for value in values if isinstance(value, str)]

@@ -1,0 +1,136 @@
+"""Runs that were started before, and what the store has learnt since: plan them anew, and never ask what is answered.
+
+A run is resumed as it is, shard by shard, when its last start was cut off. When the workdir was busy with other runs in
+between, or a later publication has changed its rows, or the store answers what it published as failed, the present is
+another one than the run was planned for. Then its answers are put into the store and it begins with stage 1 again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from uniner_dist.run.run import Run
+from uniner_dist.run.standing import claim_of, is_disturbed, is_outdated
+from uniner_dist.storage.answer_store import contribute, live_files, store_state
+from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_control, read_record
+from uniner_dist.storage.erased import erased_state
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, open_fs, remove, write_json
+from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.parquet_rows import find_rows
+from uniner_dist.storage.shards import ForeignFileError, committed_shards, read_completions
+
+Say = Callable[[str], None]
+
+
+def is_present(run: Run) -> bool:
+    """Whether what the run would publish belongs into its output now; otherwise it may only feed the store."""
+    marker, claim = read_marker(run.config.output.path), claim_of(run)
+    return not is_outdated(marker, run.id, claim) and not is_disturbed(marker, run.id, claim)
+
+
+def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
+    """Let a run of the past begin anew, with its answers in the store; nothing happens to one that goes on.
+
+    Args:
+        check: raises when this process may not go on.
+    """
+    if not exists(run.layout.shards) and not exists(run.layout.stale):
+        return
+    past = exists(run.layout.stale) or not is_present(run) or knows_other_erasures(run)
+    if not past and not can_be_mended(run):
+        return
+    say(f"run {run.id}: was planned at another time; it is planned anew with what the store knows now")
+    feed_store(run)
+    check()
+    layout = run.layout
+    write_json(layout.renewed, {"at": time.time()})
+    # What stays: who it is, what it cost, and what was said of it.
+    kept = (layout.config, layout.attempts, layout.holders, layout.report, layout.stale, layout.renewed)
+    payload = {join(layout.root, name) for name in list_names(layout.root)}.difference(kept)
+    # First the manifest: a start in the middle of this begins stage 1 anew instead of missing shards.
+    for path in sorted(payload, key=lambda path: path != layout.shards):
+        remove(path)
+    remove(layout.stale)
+
+
+def feed_store(run: Run) -> None:
+    """Put every answer that the run has into the store; those that it took from this store are there already."""
+    own_only = _planned_store(run).get("path") == run.config.store_path
+    for shard in committed_shards(run.layout):
+        _feed(run, shard, run.layout.completions_file(shard), own_only)
+    for shard in list_names(run.layout.parts):
+        for name in list_names(join(run.layout.parts, shard)):
+            _feed(run, shard, join(run.layout.parts, shard, name), own_only)
+
+
+def knows_other_erasures(run: Run) -> bool:
+    """Whether documents were put on the list of erased ones, or taken off it, since the run was planned."""
+    return str(_summary(run).get("erased", "")) != erased_state(run.erased_lists)
+
+
+def can_be_mended(run: Run) -> bool:
+    """Whether the store has an answer for a prompt that the run published without one."""
+    summary = run.layout.annotations_summary
+    if not exists(summary) or not read_control(summary, AnnotationsSummary).quarantined:
+        return False
+    planned = _planned_store(run)
+    if planned.get("state") == store_state(run.store, run.id):
+        return False
+    if not exists(run.layout.quarantine):  # pruned
+        return True
+    return any(_are_known(run, failed) for failed in _unanswered(run))
+
+
+def _planned_store(run: Run) -> dict[str, str]:
+    """What stage 1 saw of the store: its `path` and `state`."""
+    found: dict[str, str] = _summary(run).get("store", {})
+    return found
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    return read_record(run.layout.prompts_summary, PromptsSummary) if exists(run.layout.prompts_summary) else {}
+
+
+def _feed(run: Run, shard: str, path: str, own_only: bool) -> None:
+    try:
+        table = read_completions(path, shard, run.fingerprint)
+    except (FileNotFoundError, ForeignFileError):
+        return
+    if not own_only:
+        column = table.schema.get_field_index("reused")
+        table = table.set_column(column, table.schema.field(column), pa.array([False] * table.num_rows))
+    contribute(run.store, run.id, shard, table)
+
+
+def _unanswered(run: Run) -> Iterator[pa.Table]:
+    """`passage_id` and `ask` of prompts without an answer, file by file of the quarantine."""
+    for file in sorted(find_files(run.layout.quarantine, ".parquet")):
+        fs, path = open_fs(join(run.layout.quarantine, file))
+        with fs.open(path, "rb") as stream:
+            rows = pq.ParquetFile(stream).read(columns=["passage_id", "ask", "raw_output"])
+        yield rows.filter(pc.is_null(rows["raw_output"])).select(["passage_id", "ask"])
+
+
+def _are_known(run: Run, failed: pa.Table) -> bool:
+    """Whether the store answers any of these prompts."""
+    wanted = set(zip(failed["passage_id"].to_pylist(), failed["ask"].to_pylist(), strict=True))
+    ids = pa.array(sorted({passage for passage, _ in wanted}), pa.string())
+    for name in live_files(run.store) if wanted else ():
+        path = join(run.store.cells, name)
+        rows = find_rows(path, ["passage_id"], ids)[1]
+        if len(rows):
+            fs, stripped = open_fs(path)
+            with fs.open(stripped, "rb") as stream:
+                columns = ["passage_id", "entity_type"] + ["logprobs"] * run.config.run.scores
+                cells = pq.ParquetFile(stream).read(columns=columns).take(pa.array(rows))
+            if run.config.run.scores:
+                cells = cells.filter(pc.is_valid(cells["logprobs"]))
+            if wanted & set(zip(cells["passage_id"].to_pylist(), cells["entity_type"].to_pylist(), strict=True)):
+                return True
+    return False

@@ -1,0 +1,68 @@
+"""Which stores a workdir ever used, and which workdirs a store ever served: who erases must know both.
+
+Each start writes both names, once: into the workdir that it uses the store, and into the store that it serves the
+workdir. One small file for each pair, which nothing ever changes.
+"""
+
+from __future__ import annotations
+
+from uniner_dist.core.hashing import digest
+from uniner_dist.storage.control_files import Registered, read_control
+from uniner_dist.storage.filesystem import exists, join, list_names, real_path, write_json
+from uniner_dist.storage.layout import StoreLayout, WorkdirLayout
+
+
+def register(workdir: str, store: str) -> None:
+    """Let a workdir and a store know of each other."""
+    for folder, value in ((WorkdirLayout(workdir).stores, store), (_workdirs(store), workdir)):
+        path = _entry(folder, value)
+        if not exists(path):
+            write_json(path, {"path": value}, exclusive=True)
+
+
+def stores_of(workdir: str) -> list[str]:
+    """Every store that a run of the workdir ever used."""
+    return _read(WorkdirLayout(workdir).stores)
+
+
+def workdirs_of(store: str) -> list[str]:
+    """Every workdir whose runs ever used the store."""
+    return _read(_workdirs(store))
+
+
+def serves(store: str, workdir: str) -> bool:
+    """Whether the store is there and knows the workdir, by this name or by another one of the same place."""
+    return exists(_entry(_workdirs(store), workdir)) or _holds(workdirs_of(store), workdir)
+
+
+def uses(workdir: str, store: str) -> bool:
+    """Whether the workdir is there and knows the store, by this name or by another one of the same place."""
+    return exists(_entry(WorkdirLayout(workdir).stores, store)) or _holds(stores_of(workdir), store)
+
+
+def entry_of_workdir(store: str, workdir: str) -> str:
+    """The file by which a store knows a workdir; without it the workdir is forgotten."""
+    return _entry(_workdirs(store), workdir)
+
+
+def entry_of_store(workdir: str, store: str) -> str:
+    """The file by which a workdir knows a store; without it the store is forgotten."""
+    return _entry(WorkdirLayout(workdir).stores, store)
+
+
+def _holds(places: list[str], place: str) -> bool:
+    return real_path(place) in map(real_path, places)
+
+
+def _workdirs(store: str) -> str:
+    return StoreLayout(store, "").workdirs
+
+
+def _entry(folder: str, value: str) -> str:
+    return join(folder, f"{digest({'path': value})}.json")
+
+
+def _read(folder: str) -> list[str]:
+    return sorted(
+        {read_control(join(folder, name), Registered).path for name in list_names(folder) if name.endswith(".json")}
+    )

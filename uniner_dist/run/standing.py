@@ -1,0 +1,150 @@
+"""Whether an output holds what a run would publish now: pure decisions over the marker's entries.
+
+What an output should hold follows from the corpus and the configuration as they are now, the store, and the documents
+that were erased; never from what a run remembers of its own past. Each publication therefore leaves in the marker what
+it claimed (`Claim`) and whose rows it met. A later start compares its own claim with those of all publications since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from uniner_dist.core.hashing import digest
+from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import Marker, PublishedRun
+
+#: Settings of `output.removed_documents`, those that take away more last.
+_REMOVED = ("keep", "corpus", "all")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a run says of an output.
+
+    Attributes:
+        corpus: path of the corpus as it was named.
+        corpus_real: the same without symbolic links; a corpus is the same one if either name is.
+        corpus_state: hash of the corpus's files and of which columns are read; with it, documents are the same.
+        opened_at: when the corpus was last found like this, in seconds since the epoch.
+        types: labels.
+        removed_documents, other_types: the options of that name.
+    """
+
+    corpus: str
+    corpus_real: str
+    corpus_state: str
+    opened_at: float
+    types: tuple[str, ...]
+    removed_documents: str
+    other_types: str
+
+    def entry(self) -> dict[str, Any]:
+        """For the marker."""
+        return asdict(self)
+
+    @classmethod
+    def of_entry(cls, entry: PublishedRun) -> Claim:
+        """From the marker; what earlier releases did not write counts as unknown, which equals nothing."""
+        return cls(
+            entry.corpus,
+            entry.corpus_real or entry.corpus,
+            entry.corpus_state,
+            entry.opened_at,
+            entry.types,
+            entry.removed_documents,
+            entry.other_types,
+        )
+
+    def covers(self, other: Claim) -> bool:
+        """Whether the other's corpus is this one or a place inside of it."""
+        return any(
+            covers(ours, theirs)
+            for ours in (self.corpus, self.corpus_real)
+            for theirs in (other.corpus, other.corpus_real)
+        )
+
+    def has_same_documents(self, other: Claim) -> bool:
+        """Whether both found the same documents with the same texts."""
+        return bool(self.corpus_state) and self.corpus_state == other.corpus_state
+
+
+def claim_of(run: Run) -> Claim:
+    """What the run says of its output."""
+    corpus, output = run.config.corpus, run.config.output
+    columns = {"id": corpus.id_column, "text": corpus.text_column, "folders": list(run.partition_by)}
+    return Claim(
+        corpus.path,
+        run.corpus_real or corpus.path,
+        digest({"files": run.snapshot, "columns": columns}) if run.snapshot else "",
+        run.opened_at,
+        tuple(entity_type.label for entity_type in run.config.types),
+        output.removed_documents,
+        output.other_types,
+    )
+
+
+def stands(marker: Marker | None, run_id: str, claim: Claim) -> bool:
+    """Whether publishing the run now would change nothing.
+
+    That is so when it is published with settings that took away as much, no later publication replaced or removed rows
+    of it, and none brought rows that the run would take away.
+    """
+    if marker is None or run_id not in marker.runs:
+        return False
+    published = marker.runs[run_id]
+    if _REMOVED.index(published.removed_documents) < _REMOVED.index(claim.removed_documents):
+        return False
+    if published.other_types == "keep" and claim.other_types == "remove":
+        return False
+    return all(_leaves_alone(entry, run_id, claim) for entry in _later(marker, run_id))
+
+
+def is_outdated(marker: Marker | None, run_id: str, claim: Claim) -> bool:
+    """Whether somebody has seen the corpus later and published it: then this run is the past, and must not publish."""
+    others = () if marker is None else (entry for other, entry in marker.runs.items() if other != run_id)
+    return any(
+        later.opened_at > claim.opened_at
+        and (later.covers(claim) or claim.covers(later))
+        and (not later.has_same_documents(claim) or bool(set(later.types) & set(claim.types)))
+        for later in map(Claim.of_entry, others)
+    )
+
+
+def is_disturbed(marker: Marker | None, run_id: str, claim: Claim) -> bool:
+    """Whether the run is published, and a later publication has changed what it published or should hold."""
+    if marker is None or run_id not in marker.runs:
+        return False
+    now, removed = marker.runs[run_id], marker.runs[run_id].removed_documents
+    return not stands(marker, run_id, replace(claim, removed_documents=removed, other_types=now.other_types))
+
+
+def runs_over(marker: Marker, claim: Claim) -> list[str]:
+    """Published runs whose corpus was this one or a place inside of it: their rows are rows of this corpus."""
+    return [run_id for run_id, entry in marker.runs.items() if claim.covers(Claim.of_entry(entry))]
+
+
+def covers(outer: str, inner: str) -> bool:
+    """Whether a corpus path is another one or a place inside of it."""
+    return inner == outer or inner.startswith(outer.rstrip("/") + "/")
+
+
+def _later(marker: Marker, run_id: str) -> Iterator[PublishedRun]:
+    own = marker.runs[run_id].order
+    return (entry for other, entry in marker.runs.items() if other != run_id and entry.order > own)
+
+
+def _leaves_alone(entry: PublishedRun, run_id: str, claim: Claim) -> bool:
+    """Whether a later publication neither changed rows of the run nor brought any that the run would take away."""
+    later = Claim.of_entry(entry)
+    if entry.touched is None:  # of an earlier release, which did not write whose rows it met
+        apart = not (later.covers(claim) or claim.covers(later))
+        return apart or not set(later.types) & set(claim.types)
+    if run_id in entry.touched:
+        return False
+    if claim.other_types == "remove" and run_id in entry.met and set(later.types) - set(claim.types):
+        return False
+    if later.has_same_documents(claim) or claim.removed_documents == "keep":
+        return True
+    return claim.removed_documents == "corpus" and not claim.covers(later)

@@ -1,0 +1,73 @@
+"""Whether this machine's NVIDIA driver can run the CUDA that the installed torch was built for. Reads files only."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+#: CUDA's major version → the lowest branch of Linux drivers that runs it (NVIDIA, "CUDA Compatibility", table 1).
+LOWEST_DRIVER: Final[Mapping[int, int]] = {11: 450, 12: 525, 13: 580}
+_DRIVER_FILE: Final = Path("/proc/driver/nvidia/version")
+#: What shows that there are GPUs which are not in NVIDIA's folder; how many is for Ray to find.
+_OTHER_GPUS: Final = (Path("/dev/dxg"), Path("/dev/kfd"))
+_GPU_FOLDER: Final = Path("/proc/driver/nvidia/gpus")
+
+
+def driver_version(file: Path = _DRIVER_FILE) -> str | None:
+    """Version of the loaded kernel driver, such as `580.65.06`; None where there is none."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+\.\d+[\d.]*)\s", file.read_text())
+    except OSError:
+        return None
+    return found[1] if found else None
+
+
+def count_gpus(folder: Path = _GPU_FOLDER) -> int:
+    """GPUs of this machine, as its drivers list them; on WSL and for AMD's only whether there is any."""
+    try:
+        return len(list(folder.iterdir()))
+    except OSError:
+        return 64 if any(place.exists() for place in _OTHER_GPUS) else 0
+
+
+def torch_cuda() -> str | None:
+    """The CUDA that the installed torch was built for, such as `13.0`; None for a CPU build, or without torch."""
+    return _built_for("cuda")
+
+
+def gpu_problem() -> str | None:
+    """`driver_problem` of this machine; a build for AMD's GPUs is not looked at."""
+    return None if _built_for("hip") else driver_problem(driver_version(), torch_cuda())
+
+
+def _built_for(kind: str) -> str | None:
+    """What torch says in its module of versions, which can be read without importing torch."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.origin:
+        return None
+    try:
+        text = (Path(spec.origin).parent / "version.py").read_text()
+    except OSError:
+        return None
+    found = re.search(rf"^{kind}\b[^=\n]*=\s*'([^']+)'", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def driver_problem(driver: str | None, cuda: str | None) -> str | None:
+    """Why GPUs cannot be used, with what to do; None where nothing is wrong.
+
+    Args:
+        driver: as of `driver_version`.
+        cuda: as of `torch_cuda`.
+    """
+    if cuda is None:
+        return "the installed torch is a CPU build, which sees no GPU; install vLLM's CUDA build: uniner-dist[gpu]"
+    if driver is None:
+        return "there is no NVIDIA driver on this machine"
+    lowest = LOWEST_DRIVER.get(int(cuda.split(".")[0]))
+    if lowest is not None and int(driver.split(".")[0]) < lowest:
+        return f"the NVIDIA driver {driver} is too old for CUDA {cuda}; install driver {lowest} or newer"
+    return None

@@ -1,0 +1,147 @@
+"""Compare-and-swap of small control files, by the storage's own conditional writes where it has them.
+
+S3 compares entity tags (`If-Match`), Google's storage generations (`ifGenerationMatch`), Azure's entity tags. Elsewhere
+(local disks, HDFS) the content is compared just before it is replaced: a process that is suspended exactly between
+these two steps, and replaced meanwhile, could overwrite what its successor wrote. Callers hold a lease, so nothing else
+can come in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from uniner_dist.storage.filesystem import (
+    StorageError,
+    format_storage_error,
+    is_storage_error,
+    open_fs,
+    read_bytes,
+    with_retries,
+    write_bytes,
+)
+
+#: Where, in fsspec's details of a file, a storage says which version of it this is.
+_VERSION_OF = {"s3": "ETag", "gs": "generation", "az": "etag"}
+_SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
+#: What storages say when the version is not the expected one.
+_REFUSALS = ("PreconditionFailed", "ConditionalRequestConflict", "conditionNotMet", "ConditionNotMet", "412", "409")
+_TRIES = 10
+
+_in_this_process = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file's content, and what its storage calls this version of it."""
+
+    data: bytes
+    version: str
+
+
+def read_version(path: str) -> Seen | None:
+    """The file and its version, None when it is not there.
+
+    Raises:
+        StorageError: it changed at every look.
+    """
+    fs, stripped = open_fs(path)
+    key = _VERSION_OF.get(_kind(fs))
+    for _ in range(_TRIES):
+        try:
+            before = _version(path, fs, stripped, key)
+            data = read_bytes(path)
+            if key is None:
+                return Seen(data, hashlib.sha256(data).hexdigest())
+            if _version(path, fs, stripped, key) == before:
+                return Seen(data, before)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    raise StorageError(f"{path}: changes all the time; another process is at work on it")
+
+
+def swap(path: str, seen: Seen | None, data: bytes) -> bool:
+    """Replace a file if it is still the version that was seen (None: if it is still missing).
+
+    Returns:
+        False, with nothing changed, when it is not.
+    """
+    if seen is None:
+        return write_bytes(path, data, exclusive=True)
+    fs, stripped = open_fs(path)
+    write = _CONDITIONAL.get(_kind(fs))
+    if write is None:
+        with _in_this_process:
+            now = read_version(path)
+            return now is not None and now.version == seen.version and write_bytes(path, data)
+    try:
+        with_retries(path, lambda: write(fs, stripped, data, seen.version))
+        return True
+    except (_ConditionFailedError, FileNotFoundError, FileExistsError):
+        # A request whose answer was lost is sent again by the client and then meets itself.
+        now = read_version(path)
+        return now is not None and now.data == data
+
+
+class _ConditionFailedError(Exception):
+    """The storage has another version."""
+
+
+def _kind(fs: Any) -> str:
+    names = [fs.protocol] if isinstance(fs.protocol, str) else list(fs.protocol)
+    return next((_SCHEMES[name] for name in names if name in _SCHEMES), "")
+
+
+def _version(path: str, fs: Any, stripped: str, key: str | None) -> str:
+    if key is None:
+        return ""
+    fs.invalidate_cache()
+    info = with_retries(path, lambda: fs.info(stripped))
+    if not info.get(key):
+        raise StorageError(f"{path}: the storage does not say which version of the file it has ({key} is missing)")
+    return str(info[key])
+
+
+def _put_s3(fs: Any, path: str, data: bytes, version: str) -> None:
+    _refusable(lambda: fs.pipe_file(path, data, IfMatch=version))
+
+
+def _put_gs(fs: Any, path: str, data: bytes, version: str) -> None:
+    bucket, key, _ = fs.split_path(path)
+    target = f"{fs._location}/upload/storage/v1/b/{quote(bucket)}/o"
+    headers = {"Content-Type": "application/octet-stream"}
+    options = {"uploadType": "media", "name": key, "ifGenerationMatch": version}
+    _refusable(lambda: fs.call("POST", target, headers=headers, data=data, **options))
+    fs.invalidate_cache()
+
+
+def _put_az(fs: Any, path: str, data: bytes, version: str) -> None:
+    from azure.core import MatchConditions
+
+    _refusable(lambda: fs.pipe_file(path, data, etag=version, match_condition=MatchConditions.IfNotModified))
+
+
+def _refusable(write: Callable[[], object]) -> None:
+    try:
+        write()
+    except Exception as error:
+        if is_storage_error(error) and _is_refusal(error):
+            raise _ConditionFailedError(format_storage_error(error)) from error
+        raise
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """By the code of the answer, which each client's exception holds in its own way."""
+    response = getattr(error, "response", None)  # botocore's
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    codes = [code, *(getattr(error, name, None) for name in ("code", "error_code", "status_code"))]
+    if any(str(getattr(one, "value", one)) in _REFUSALS for one in codes if one is not None):
+        return True
+    return error.__cause__ is not None and _is_refusal(error.__cause__)
+
+
+_CONDITIONAL: dict[str, Callable[[Any, str, bytes, str], None]] = {"s3": _put_s3, "gs": _put_gs, "az": _put_az}

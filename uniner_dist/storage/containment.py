@@ -1,0 +1,50 @@
+"""Asserts, where files are moved or removed, that a path really lies in the folder that it has to be in.
+
+For a path of this machine links are resolved first; objects have none. What is asserted here was checked before, when
+the path was read: this is the second lock.
+"""
+
+from __future__ import annotations
+
+import os
+
+from uniner_dist.config.schemes import same_kind
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage.filesystem import is_local, open_fs
+
+
+class OutsideError(ConfigError):
+    """A path leads out of the folder that it has to be in; nothing was done with it."""
+
+
+def require_inside(path: str, folder: str, named_by: str) -> None:
+    """Make sure that a path lies below a folder, and not by way of a link.
+
+    Args:
+        named_by: the file that names the path, or what it is, for the message.
+
+    Raises:
+        OutsideError: it does not.
+    """
+    if not is_inside(path, folder):
+        raise OutsideError(
+            f"{named_by}: names {path[:300]!r}, which lies outside of {folder}; nothing was done with it"
+        )
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a path lies below a folder, with links resolved."""
+    if not same_kind(path, folder):
+        return False
+    (fs, inner), (_, outer) = open_fs(path), open_fs(folder)
+    outer = outer.rstrip("/")
+    relative = inner[len(outer) + 1 :].split("/")
+    if not inner.startswith(outer + "/") or {"", ".", ".."} & set(relative):
+        return False
+    return not is_local(fs) or os.path.realpath(inner) == os.path.join(os.path.realpath(outer), *relative)
+
+
+def is_link(path: str) -> bool:
+    """Whether a path of this machine is a symbolic link; other storage has none."""
+    fs, stripped = open_fs(path)
+    return is_local(fs) and os.path.islink(stripped)

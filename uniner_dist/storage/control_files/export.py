@@ -1,0 +1,15 @@
+"""The manifest of an export's folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from uniner_dist.storage.control_files.reading import ControlFile
+
+
+class ExportManifest(ControlFile):
+    """Says that a folder is an export of ours; what else is in it is for people."""
+
+    dataset: Literal["uniner-dist export"]
+    format: str
+    complete: bool

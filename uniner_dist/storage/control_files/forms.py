@@ -1,0 +1,85 @@
+"""Forms of the names and paths in control files, as types of their models. Pure; nothing is read.
+
+A name that does not have its form never becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from uniner_dist.config.schemes import check_scheme
+
+_MAX_PATH: Final = 4096
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+RUN_ID: Final = r"[0-9a-f]{12}"
+FINGERPRINT: Final = r"[0-9a-f]{16}"
+#: The folder of a quality gate: a hash of what it asks.
+GATE: Final = RUN_ID
+#: See `prompts.packing.Packing.shard_name`.
+SHARD: Final = r"[0-9]{5,9}-(?:known-)?[0-9]{4,9}"
+#: A data file of an output; every name that a publication or an erasure gives begins so.
+DATA_FILE: Final = r"part-[0-9A-Za-z][0-9A-Za-z._-]{0,200}\.parquet"
+#: Any visible Parquet file of one folder, such as one that goes from an output.
+PARQUET_FILE: Final = r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,250}\.parquet"
+#: A file of answers in a store: a shard's (see `answer_store.contribute`), or a compaction's.
+STORE_FILE: Final = rf"(?:{RUN_ID}-{SHARD}-[0-9a-f]{{12}}|compacted-[0-9]{{12}}-[0-9a-f]{{8}}-[0-9]{{5,9}})\.parquet"
+#: A file of an export, relative to its folder (see the writers in `formats`).
+EXPORTED_FILE: Final = (
+    r"(?:data/)?part-[0-9]{5,9}-[0-9]{5,9}(?:\.(?:conll|spacy|json|jsonl|parquet)|/[^/]+\.(?:txt|ann))"
+    r"|export\.json|README\.md|annotation\.conf|visual\.conf|labelling_interface\.xml"
+)
+#: The manifest of a change of a store, by its number; earlier releases named it by its time.
+MANIFEST_FILE: Final = r"[0-9]{12}\.json|[0-9]{10}\.[0-9]{6}-[0-9a-f]{8}\.json"
+#: Counters of one start of the completions stage, by its time.
+ATTEMPT_FILE: Final = r"[0-9]{1,12}\.[0-9]{3}\.json"
+#: A claim of a lease, by its generation.
+CLAIM_FILE: Final = r"[0-9]{6,12}\.json"
+#: A heartbeat of the same generation.
+BEAT_FILE: Final = r"[0-9]{6,12}\.beat\.json"
+#: Where the journal of a publication or of an erasure lies, below any workdir.
+JOURNAL: Final = (
+    rf".*/(?:runs/{RUN_ID}/(?:publishing/[0-9]{{6,12}}/)?publication|forgetting(?:-files)?/{RUN_ID}/journal)\.json"
+)
+
+
+def has_form(form: str, name: str) -> bool:
+    """Whether a name, such as one from a listing, is wholly of a form."""
+    return re.fullmatch(form, name, re.ASCII) is not None
+
+
+def _source(path: str) -> str:
+    if len(path) > _MAX_PATH or _CONTROL.search(path):
+        raise ValueError("is too long for a path, or has control characters")
+    check_scheme(path)
+    if ".." in path.split("/"):
+        raise ValueError("leads out of its own folder (..)")
+    return path
+
+
+def _absolute(path: str) -> str:
+    if not (path.startswith("/") or "://" in path):
+        raise ValueError("is not an absolute path")
+    return _source(path)
+
+
+RunId = Annotated[str, StringConstraints(pattern=f"^{RUN_ID}$")]
+Fingerprint = Annotated[str, StringConstraints(pattern=f"^{FINGERPRINT}$")]
+Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+DataFileName = Annotated[str, StringConstraints(pattern=f"^{DATA_FILE}$")]
+ParquetName = Annotated[str, StringConstraints(pattern=f"^{PARQUET_FILE}$")]
+StoreFileName = Annotated[str, StringConstraints(pattern=f"^{STORE_FILE}$")]
+JournalPath = Annotated[str, AfterValidator(_absolute), StringConstraints(pattern=f"^{JOURNAL}$")]
+#: An absolute path or URL of a kind that is allowed, which does not climb.
+StoredPath = Annotated[str, StringConstraints(min_length=1), AfterValidator(_absolute)]
+#: What a corpus was named by: such a path, or the name of a table.
+StoredSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_source)]
+#: The folder that a corpus's partition columns count from; empty for the root of a store.
+StoredBase = Annotated[str, AfterValidator(_source)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+#: Seconds since the epoch, or of a duration.
+Seconds = Annotated[float, Field(ge=0, le=1e11)]

@@ -1,0 +1,32 @@
+"""The pinned sample of an output's quality gate, as it is stored."""
+
+from __future__ import annotations
+
+from uniner_dist.storage.control_files.forms import Name
+from uniner_dist.storage.control_files.reading import ControlFile
+
+
+class PinnedSource(ControlFile):
+    """What gave the answers for one label."""
+
+    ask: str
+    fingerprint: str
+    model: str
+    run_id: str
+
+
+class PinnedAnswer(ControlFile):
+    """One cell: the outcome, and mentions as (text, start, end), without a place where they have none."""
+
+    doc_id: str
+    label: Name
+    outcome: Name
+    mentions: tuple[tuple[str, int | None, int | None], ...]
+
+
+class PinnedSample(ControlFile):
+    """Documents (id → text), what gave their answers (by label), and the answers."""
+
+    texts: dict[str, str]
+    sources: dict[str, PinnedSource]
+    answers: tuple[PinnedAnswer, ...]

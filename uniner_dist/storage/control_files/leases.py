@@ -1,0 +1,44 @@
+"""Who holds a lease: the claim of a generation, its heartbeat, and its end."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from uniner_dist.storage.control_files.forms import Count, Seconds
+from uniner_dist.storage.control_files.reading import ControlFile
+
+_Words = Annotated[str, StringConstraints(max_length=1000)]
+
+
+class Claim(ControlFile):
+    """The process that claims a run, and when it did.
+
+    Attributes:
+        pid: of a process; never 0 or negative, which would mean groups of processes.
+        started: when that process began, by its own machine's clock: process ids are given anew.
+        machine: where process ids mean the same: this boot of this machine, and this container.
+        worked: when the lease was last taken for work and not for maintenance.
+    """
+
+    host: _Words
+    pid: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    started: Seconds = 0.0
+    machine: _Words = ""
+    since: Seconds
+    worked: Seconds | None = None
+    nonce: _Words = ""
+
+
+class Beat(ControlFile):
+    """A sign of life: that it changes is all that counts."""
+
+    beats: Count
+    nonce: _Words = ""
+
+
+class End(ControlFile):
+    """The work is over."""
+
+    nonce: _Words = ""

@@ -1,0 +1,160 @@
+"""What a publication leaves and follows: the marker of an output, and the journal of one change of its files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from uniner_dist.config.schemes import same_kind
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.control_files.forms import (
+    Count,
+    DataFileName,
+    JournalPath,
+    Name,
+    ParquetName,
+    RunId,
+    Seconds,
+    StoredPath,
+    StoredSource,
+)
+from uniner_dist.storage.control_files.reading import ControlFile, ControlFileError, read_control
+from uniner_dist.storage.hive import escape
+
+_FOLDER = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f]*$")]
+
+
+class PublishedRun(ControlFile):
+    """What the marker says of one run: what it published, and where its rows come from (`run.provenance`).
+
+    Attributes:
+        corpus: path of the corpus.
+        types: labels.
+        order: number of the publication among those of the output.
+        times_published: so often the same run has published.
+        corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see `run.standing.Claim`.
+        touched: runs of which it replaced or removed rows; None in markers of earlier releases.
+        met: runs that had rows of its documents, those of `touched` among them.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    corpus: StoredSource
+    types: tuple[Name, ...]
+    order: Count = 0
+    times_published: Count = 1
+    published_at: str = ""
+    text_column: Name = "text"
+    corpus_real: StoredSource | None = None
+    corpus_state: str = ""
+    opened_at: Seconds = 0.0
+    removed_documents: Literal["corpus", "keep", "all"] = "corpus"
+    other_types: Literal["keep", "remove"] = "keep"
+    touched: tuple[RunId, ...] | None = None
+    met: tuple[RunId, ...] = ()
+    rows: Count = 0
+    documents: Count = 0
+    files: Count = 0
+    rows_replaced: Count = 0
+    rows_removed: Count = 0
+    rows_of_other_types_removed: Count = 0
+    files_rewritten: Count = 0
+    model: str = "unknown"
+    model_identity: str = "unknown"
+    revision: str = "unknown"
+    fingerprint: str = "unknown"
+    template: str = "unknown"
+    decoding: str = "unknown"
+    dtype: str = "unknown"
+    quantization: str = "none"
+    engines: tuple[str, ...] = ()
+    licence: str = ""
+    asks: dict[str, str] = Field(default_factory=dict)
+    version: str = "unknown"
+
+
+class Marker(ControlFile):
+    """The marker of an output: what dataset it is, and which runs are wholly in it.
+
+    Attributes:
+        placeholder: the file without rows that an empty dataset consists of.
+        publishing: the journal of a change that was not finished yet.
+        types: Spark's types of the id column and the carried ones, by name.
+    """
+
+    dataset: Literal["uniner-dist annotations"] = "uniner-dist annotations"
+    schema_version: Count = 1
+    id_column: Name
+    partition_by: tuple[Name, ...] = ()
+    carried: tuple[Name, ...] = ()
+    types: dict[Name, str] = Field(default_factory=dict)
+    runs: dict[RunId, PublishedRun] = Field(default_factory=dict)
+    placeholder: DataFileName | None = None
+    publishing: JournalPath | None = None
+
+
+class FolderChange(ControlFile):
+    """What becomes of one folder of the output.
+
+    Attributes:
+        folder: relative to the output, "" for the output itself.
+        add: name of a file to appear → path of the whole file to take it from.
+        remove: names of files to go.
+    """
+
+    folder: _FOLDER
+    add: dict[DataFileName, StoredPath] = Field(default_factory=dict)
+    remove: tuple[ParquetName, ...] = ()
+
+
+class Journal(ControlFile):
+    """Every file that one change of an output brings and takes away.
+
+    Attributes:
+        run_id: of the run, or the name of an erasure.
+        placeholder: the marker's, afterwards.
+        entry: of the run in the marker; None for an erasure.
+    """
+
+    run_id: RunId
+    changes: tuple[FolderChange, ...]
+    placeholder: DataFileName | None = None
+    entry: PublishedRun | None = None
+
+
+def read_journal(path: str, output: str, marker: Marker) -> Journal:
+    """The journal of a change of this output, checked against both.
+
+    Args:
+        path: of the journal, as the output's marker names it.
+        output: the dataset that it changes.
+        marker: of that output.
+
+    Raises:
+        FileNotFoundError: there is no such journal.
+        ControlFileError: it names a place outside of the output or of the journal's own folder.
+    """
+    if not same_kind(path, output):
+        raise ControlFileError(f"output {output}: its marker names a journal on another kind of storage: {path}")
+    journal = read_control(path, Journal)
+    folder = path.rpartition("/")[0]
+    if journal.run_id not in folder.split("/")[-3:]:
+        raise ControlFileError(f"{path}: is the journal of another run ({journal.run_id})")
+    for change in journal.changes:
+        if not is_folder_of(marker, change.folder):
+            raise ControlFileError(f"{path}: names the folder {change.folder!r}, which the output does not have")
+        for source in change.add.values():
+            require_inside(source, folder, path)
+    return journal
+
+
+def is_folder_of(marker: Marker, folder: str) -> bool:
+    """Whether a folder is the output itself or one `column=value` folder for each of its columns, in order."""
+    if not folder:
+        return True
+    parts = folder.split("/")
+    starts = [f"{escape(column)}=" for column in marker.partition_by]
+    return len(parts) == len(starts) and all(
+        part.startswith(start) and len(part) > len(start) for part, start in zip(parts, starts, strict=True)
+    )

@@ -1,0 +1,38 @@
+"""What a run pins in its folder, and which run of a workdir was opened last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uniner_dist.storage.control_files.forms import Count, Fingerprint, Name, RunId, Seconds, StoredBase, StoredSource
+from uniner_dist.storage.control_files.reading import ControlFile
+
+
+class PinnedRun(ControlFile):
+    """Identity and resolved configuration of a run.
+
+    Attributes:
+        snapshot: hash over the corpus's files, from which the run's id follows.
+        corpus_real: path of the corpus without symbolic links.
+        opened_at: when the corpus was last found like this.
+        config: the tree of the configuration, to be validated as any other.
+    """
+
+    run_id: RunId
+    fingerprint: Fingerprint
+    snapshot: Fingerprint | None = None
+    corpus_real: StoredSource | None = None
+    opened_at: Seconds = 0.0
+    model_name: Name
+    model_identity: Name
+    corpus_base: StoredBase = ""
+    corpus_files: Count
+    corpus_bytes: Count
+    corpus_partitions: tuple[Name, ...]
+    config: dict[str, Any]
+
+
+class LatestRun(ControlFile):
+    """The run of a workdir that was opened last."""
+
+    run_id: RunId

@@ -1,0 +1,28 @@
+"""What the storages of a workdir were found to do (`storage.probe`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from uniner_dist.storage.control_files.forms import Name
+from uniner_dist.storage.control_files.reading import ControlFile
+
+
+class ProbedStorage(ControlFile):
+    """One storage that may be used.
+
+    Attributes:
+        exclusive: by what a file is created that must not exist.
+        weaker: what it does less well than others, in words.
+    """
+
+    exclusive: Literal["put", "link", "open", "rename"]
+    weaker: tuple[str, ...] = ()
+
+
+class ProbedStorages(ControlFile):
+    """Kind and bucket, or mount point → what was found."""
+
+    storages: dict[Name, ProbedStorage] = Field(default_factory=dict)

@@ -1,0 +1,32 @@
+"""What a compaction of a store leaves: which files took the place of which."""
+
+from __future__ import annotations
+
+from uniner_dist.storage.control_files.forms import Hash, Seconds, StoredPath, StoreFileName
+from uniner_dist.storage.control_files.reading import ControlFile
+
+
+class StoreManifest(ControlFile):
+    """One change of a store's files; names in its folder `cells`.
+
+    Attributes:
+        at: seconds since the epoch.
+        nonce: no two changes have the same content.
+    """
+
+    at: Seconds
+    added: tuple[StoreFileName, ...]
+    replaced: tuple[StoreFileName, ...]
+    nonce: str = ""
+
+
+class Registered(ControlFile):
+    """A store that a workdir used, or a workdir that a store served; neither is visited unless both say so."""
+
+    path: StoredPath
+
+
+class Salt(ControlFile):
+    """What goes before everything that a list of erased documents hashes."""
+
+    salt: Hash

@@ -1,0 +1,115 @@
+"""Documents that were erased, remembered without name or text: they stay away until their text is another one.
+
+A list belongs to a workdir or to a store. It holds salted hashes: of each document's id, and of the id with each text
+that it was known by. So whoever has a document can tell whether it is in the list, and nobody can read the list. One
+file for each erasure, never changed; taking a document off the list writes the others anew under another name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from uniner_dist.core.hashing import digest
+from uniner_dist.storage.control_files import Salt, read_control, read_hashes
+from uniner_dist.storage.filesystem import join, list_names, remove, write_json
+
+_SALT = "salt.json"
+
+
+@dataclass(frozen=True)
+class ErasedList:
+    """What a list says.
+
+    Attributes:
+        salt: goes before everything that is hashed.
+        texts: hash of an erased document → hashes of it with its texts; none when no text of it was known, and then it
+            stays away whatever its text is.
+    """
+
+    salt: str
+    texts: Mapping[str, tuple[str, ...]]
+
+    @property
+    def with_text(self) -> list[str]:
+        """Hashes of documents with their texts."""
+        return sorted({one for texts in self.texts.values() for one in texts})
+
+    @property
+    def without_text(self) -> list[str]:
+        """Hashes of documents of which no text was known."""
+        return sorted(document for document, texts in self.texts.items() if not texts)
+
+
+def hash_document(salt: str, doc_id: str) -> str:
+    """Hash of a document's id. Spark computes the same in `prompts.corpus`."""
+    return hashlib.sha256(f"{salt}::{doc_id}".encode()).hexdigest()[:32]
+
+
+def hash_text(salt: str, doc_id: str, text_hash: str) -> str:
+    """Hash of a document's id with its text.
+
+    Args:
+        text_hash: of the text, as `core.hashing.passage_id` gives it.
+    """
+    return hashlib.sha256(f"{salt}:{text_hash}:{doc_id}".encode()).hexdigest()[:32]
+
+
+def read_erased(folder: str) -> ErasedList | None:
+    """The list in a folder; None when nothing was ever erased."""
+    names = _entries(folder)
+    if not names:
+        return None
+    texts: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        for document, found in read_hashes(join(folder, name)).items():
+            texts[document] = tuple(dict.fromkeys([*texts.get(document, ()), *found]))
+    return ErasedList(read_control(join(folder, _SALT), Salt).salt, texts)
+
+
+def erased_state(folders: Iterable[str]) -> str:
+    """Hash over what lists hold; another one when a document was put on one or taken off; empty for empty lists."""
+    names = [name for folder in folders for name in _entries(folder)]
+    return digest({"lists": sorted(names)}) if names else ""
+
+
+def remember(folder: str, texts: Mapping[str, Collection[str]]) -> None:
+    """Put documents on the list.
+
+    Args:
+        texts: ids of documents → hashes of the texts that they were known by.
+    """
+    write_json(join(folder, _SALT), {"salt": secrets.token_hex(16)}, exclusive=True)
+    salt = read_control(join(folder, _SALT), Salt).salt
+    entries = {
+        hash_document(salt, doc_id): sorted(hash_text(salt, doc_id, one) for one in hashes)
+        for doc_id, hashes in texts.items()
+    }
+    known = read_erased(folder)
+    new = {key: found for key, found in entries.items() if known is None or set(found) - set(known.texts.get(key, ()))}
+    new |= {key: found for key, found in entries.items() if known is None or key not in known.texts}
+    if new:
+        write_json(join(folder, f"{uuid.uuid4().hex}.json"), new)
+
+
+def take_off(folder: str, doc_ids: Iterable[str]) -> int:
+    """Take documents off the list, so that they come back; returns how many of them were on it."""
+    erased = read_erased(folder)
+    if erased is None:
+        return 0
+    back = {hash_document(erased.salt, doc_id) for doc_id in doc_ids} & erased.texts.keys()
+    names = _entries(folder)
+    if back:
+        kept = {document: list(texts) for document, texts in erased.texts.items() if document not in back}
+        if kept:
+            write_json(join(folder, f"{uuid.uuid4().hex}.json"), kept)
+        for name in names:
+            remove(join(folder, name))
+    return len(back)
+
+
+def _entries(folder: str) -> list[str]:
+    return [name for name in list_names(folder) if name.endswith(".json") and name != _SALT]

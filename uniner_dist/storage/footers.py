@@ -1,0 +1,311 @@
+"""Footers of Parquet files: how many rows each has, how it stores its columns, and who can read it.
+
+Each file's footer is read once, in threads. What is kept is small: a number of rows and the number of a schema, of
+which there are few. Reads the ends of files, never rows.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from threading import Lock
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage.filesystem import is_local, open_fs, with_retries
+from uniner_dist.storage.listing import Listing, checksum_path
+
+#: So much of a file's end is read at first; longer footers are read again as a whole.
+_TAIL_BYTES = 64 << 10
+_REMOTE_THREADS = 32
+#: Raw schemas that are compared with a footer's before it is looked at more closely.
+_RECENT = 8
+#: Files with the same fault that are named.
+_NAMED = 5
+#: Compressions and encodings that pyarrow reads and Spark does not.
+_CODECS_OF_PYARROW = frozenset({"BROTLI"})
+_ENCODINGS_OF_PYARROW = frozenset({"BYTE_STREAM_SPLIT"})
+_UNREADABLE_CODECS = frozenset({"LZO"})
+_ARROW_SCHEMA = b"ARROW:schema"
+#: Field metadata of a column whose timestamps are stored as INT96.
+INT96 = b"uniner.int96"
+
+
+class Trait(StrEnum):
+    """Why Spark itself cannot read a file that pyarrow reads."""
+
+    NONE = ""
+    ENCODING = "encoding"
+    NAME = "name"
+    CHECKSUM = "checksum"
+
+
+@dataclass(frozen=True)
+class FileSchema:
+    """How a group of files stores its columns.
+
+    Attributes:
+        schema: pyarrow's types; fields stored as INT96 have the metadata `INT96`.
+        opaque: what the writer noted about Arrow types is unknown to pyarrow, and is left aside.
+    """
+
+    schema: pa.Schema
+    opaque: bool
+
+    def same(self, other: FileSchema) -> bool:
+        """Whether two groups store their columns alike."""
+        return self.opaque == other.opaque and bool(self.schema.equals(other.schema, check_metadata=True))
+
+
+@dataclass(frozen=True)
+class Footers:
+    """What the footers of a listing's files say, in the order of its files."""
+
+    rows: tuple[int, ...]
+    schema_of: tuple[int, ...]
+    traits: tuple[Trait, ...]
+    schemas: tuple[FileSchema, ...]
+
+
+def read_footers(listing: Listing, columns: Sequence[str] | None = None) -> Footers:
+    """Read the footer of every file.
+
+    Args:
+        listing: the corpus.
+        columns: those whose compression and encoding matter; default: all.
+
+    Raises:
+        ConfigError: naming files that are no Parquet, are encrypted, or cannot be read.
+    """
+    fs, _ = open_fs(listing.path)
+    local = is_local(fs)
+    reader = _FooterReader(local, columns)
+    tail = _local_tail if local else partial(_remote_tail, fs)
+    threads = (os.cpu_count() or 2) if local else _REMOTE_THREADS
+
+    def read(place: int) -> tuple[int, int, Trait] | str:
+        name, size = listing.files[place], listing.sizes[place]
+        try:
+            return reader.read(tail, name, size, name in listing.checked)
+        except _UnreadableFileError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(read, range(len(listing.files)), chunksize=64))
+    problems = [
+        f"corpus {name}: {words}" for name, words in zip(listing.files, found, strict=True) if isinstance(words, str)
+    ]
+    if problems:
+        more = [f"corpus {listing.path}: {len(problems) - _NAMED:,} more files like these"]
+        raise ConfigError(problems[:_NAMED] + (more if len(problems) > _NAMED else []))
+    good = [entry for entry in found if not isinstance(entry, str)]
+    return Footers(
+        rows=tuple(entry[0] for entry in good),
+        schema_of=tuple(entry[1] for entry in good),
+        traits=tuple(entry[2] for entry in good),
+        schemas=tuple(reader.schemas),
+    )
+
+
+class _UnreadableFileError(Exception):
+    """What is wrong with a file, in words."""
+
+
+_Tail = Callable[[str, int, int], bytes]  # file, start, end
+
+
+def _local_tail(file: str, start: int, end: int) -> bytes:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        return os.pread(descriptor, end - start, start)
+    finally:
+        os.close(descriptor)
+
+
+def _remote_tail(fs: Any, file: str, start: int, end: int) -> bytes:
+    data: bytes = with_retries(file, lambda: fs.cat_file(file, start=start, end=end))
+    return data
+
+
+class _FooterReader:
+    """Reads footers in many threads; schemas that are alike are kept once."""
+
+    def __init__(self, local: bool, columns: Sequence[str] | None) -> None:
+        self.schemas: list[FileSchema] = []
+        self._local, self._columns = local, columns
+        self._recent: list[tuple[Any, bytes | None, int]] = []
+        self._leaves: dict[int, list[int]] = {}  # of the columns that matter, by schema
+        self._lock = Lock()
+
+    def read(self, tail: _Tail, file: str, size: int, checked: bool) -> tuple[int, int, Trait]:
+        """Rows, number of the schema, and trait of a file."""
+        try:
+            end = _read_end(tail, file, size)
+        except PermissionError as error:
+            raise _UnreadableFileError(f"may not be read: {error}") from error
+        except OSError as error:
+            raise _UnreadableFileError(f"cannot be read: {error}") from error
+        metadata, opaque = _parse(end)
+        schema = self._schema(metadata, opaque)
+        trait = self._trait(metadata, self._leaves[schema])
+        if self._local and not trait:
+            if _has_foreign_name(file):
+                trait = Trait.NAME
+            elif checked and _is_stale(checksum_path(file), end, size):
+                trait = Trait.CHECKSUM
+        return int(metadata.num_rows), schema, trait
+
+    def _schema(self, metadata: Any, opaque: bool) -> int:
+        stored = (metadata.metadata or {}).get(_ARROW_SCHEMA)
+        for parquet, arrow, number in self._recent:
+            if arrow == stored and parquet.equals(metadata.schema):
+                return number
+        schema = FileSchema(_arrow_schema(metadata.schema), opaque)
+        with self._lock:
+            number = next((i for i, known in enumerate(self.schemas) if known.same(schema)), len(self.schemas))
+            if number == len(self.schemas):
+                self._leaves[number] = _leaves(metadata.schema, self._columns)
+                self.schemas.append(schema)
+            self._recent = [(metadata.schema, stored, number), *self._recent[: _RECENT - 1]]
+        return number
+
+    def _trait(self, metadata: Any, leaves: Sequence[int]) -> Trait:
+        if not metadata.num_row_groups:
+            return Trait.NONE
+        group = metadata.row_group(0)
+        for leaf in leaves:
+            chunk = group.column(leaf)
+            if chunk.compression in _UNREADABLE_CODECS:
+                raise _UnreadableFileError(f"is compressed by {chunk.compression}; write it with another compression")
+            if chunk.compression in _CODECS_OF_PYARROW or not _ENCODINGS_OF_PYARROW.isdisjoint(chunk.encodings):
+                return Trait.ENCODING
+        return Trait.NONE
+
+
+def _read_end(tail: _Tail, file: str, size: int) -> bytes:
+    """The end of a file with its whole footer."""
+    if size == 0:
+        raise _UnreadableFileError("is empty (0 bytes), not a readable Parquet file; remove it or write it again")
+    end = tail(file, max(0, size - _TAIL_BYTES), size)
+    if end[-4:] == b"PARE":
+        raise _UnreadableFileError("is encrypted; decrypt it, or write the corpus without encryption")
+    if end[-4:] != b"PAR1" or len(end) < 12:
+        raise _UnreadableFileError("is not a readable Parquet file: it does not end like one; repair or remove it")
+    length = int.from_bytes(end[-8:-4], "little") + 8
+    return end if length <= len(end) else tail(file, max(0, size - length), size)
+
+
+def _parse(end: bytes) -> tuple[Any, bool]:
+    """A footer, and whether what the writer noted about Arrow types was left aside."""
+    try:
+        return pq.read_metadata(pa.BufferReader(end)), False
+    except (pa.ArrowException, OSError) as error:
+        try:
+            return pq.read_metadata(pa.BufferReader(without_arrow_schema(end))), True
+        except (pa.ArrowException, OSError):
+            words = str(error).strip().splitlines()[0]
+            encrypted = " (encrypted columns?)" if "crypt" in words else ""
+            raise _UnreadableFileError(f"is not a readable Parquet file: {words}{encrypted}") from error
+
+
+def without_arrow_schema(end: bytes) -> bytes:
+    """The end of a file in which pyarrow finds no Arrow types of the writer's: some writers note unknown ones."""
+    return end.replace(_ARROW_SCHEMA, b"ARROW:unread")
+
+
+def _arrow_schema(parquet: Any) -> pa.Schema:
+    """pyarrow's types, without metadata but that of INT96."""
+    int96 = {
+        leaf.path.split(".")[0]
+        for leaf in (parquet.column(i) for i in range(len(parquet)))
+        if leaf.physical_type == "INT96"
+    }
+    try:
+        schema = parquet.to_arrow_schema()
+    except pa.ArrowException as error:
+        raise _UnreadableFileError(f"has columns of an unknown type: {str(error).splitlines()[0]}") from error
+    fields = [field.with_metadata({INT96: b"1"} if field.name in int96 else {}) for field in schema]
+    return pa.schema(fields)
+
+
+def _leaves(parquet: Any, columns: Sequence[str] | None) -> list[int]:
+    wanted = None if columns is None else {name.lower() for name in columns}
+    paths = [parquet.column(i).path.split(".")[0].lower() for i in range(len(parquet))]
+    return [i for i, name in enumerate(paths) if wanted is None or name in wanted]
+
+
+def _has_foreign_name(file: str) -> bool:
+    """Whether Hadoop cannot spell a local file's name: it takes what is before a colon for a scheme."""
+    return any(sign in file.rsplit("/", 1)[-1] for sign in ":\\")
+
+
+def _is_stale(checksum: str, end: bytes, size: int) -> bool:
+    """Whether Hadoop's checksum of a local file is that of another file, judging by size and by the file's end."""
+    try:
+        with open(checksum, "rb") as stream:
+            data = stream.read()
+    except OSError:
+        return False
+    if data[:4] != b"crc\0" or len(data) < 8:
+        return True
+    step = int.from_bytes(data[4:8], "big")
+    sums = data[8:]
+    if step <= 0 or len(sums) != 4 * -(-size // step):
+        return True
+    start = size - len(end)
+    first = -(-start // step)
+    for chunk in range(first, -(-size // step)):
+        piece = end[chunk * step - start : (chunk + 1) * step - start]
+        if struct.unpack(">I", sums[4 * chunk : 4 * chunk + 4])[0] != zlib.crc32(piece):
+            return True
+    return False
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What a footer says of a column's values.
+
+    Attributes:
+        all_null: whether it holds nothing but nulls.
+        largest: the largest magnitude of its integers, None if that is not known.
+    """
+
+    all_null: bool
+    largest: int | None
+
+
+def column_facts(path: str, files: Iterable[str], name: str) -> list[ColumnFacts]:
+    """Look at some files again, of a column whose types differ between files."""
+    fs, _ = open_fs(path)
+
+    def read(file: str) -> ColumnFacts:
+        with with_retries(file, lambda: fs.open(file, "rb")) as stream:
+            return _facts(pq.read_metadata(stream), name)
+
+    with ThreadPoolExecutor(_REMOTE_THREADS) as pool:
+        return list(pool.map(read, files))
+
+
+def _facts(metadata: Any, name: str) -> ColumnFacts:
+    leaves = _leaves(metadata.schema, [name])
+    nulls, values, largest, known = 0, 0, 0, len(leaves) == 1
+    for group in range(metadata.num_row_groups):
+        for leaf in leaves:
+            chunk = metadata.row_group(group).column(leaf)
+            statistics = chunk.statistics
+            values += chunk.num_values
+            nulls += statistics.null_count if statistics is not None and statistics.has_null_count else 0
+            if statistics is not None and statistics.has_min_max and isinstance(statistics.min, int):
+                largest = max(largest, abs(statistics.min), abs(statistics.max))
+            elif statistics is None or not statistics.has_null_count or statistics.null_count < chunk.num_values:
+                known = False
+    return ColumnFacts(all_null=nulls == values, largest=largest if known else None)

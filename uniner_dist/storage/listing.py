@@ -1,0 +1,283 @@
+"""Which files a corpus consists of: a file, a folder, a pattern or a dataset of partition folders, listed once.
+
+A file belongs to a corpus if no part of its path is hidden (`_x`, `.x`), and it ends in .parquet, .parq or .pq in any
+case, or has no ending and begins like Parquet (Hive writes `000000_0`). Links are followed. Reads listings, no rows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from fsspec.utils import glob_translate
+
+from uniner_dist.core.hashing import digest
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage.filesystem import format_storage_error, is_local, is_storage_error, open_fs
+from uniner_dist.storage.table_formats import refuse_tables
+
+#: Endings that make a file part of a corpus.
+SUFFIXES = (".parquet", ".parq", ".pq")
+_MAGIC = b"PAR1"
+#: Files that are named in a message about many.
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A corpus as listed.
+
+    Attributes:
+        path: as the user gave it.
+        base: the folder that partition columns count from, as Spark's `basePath`: the path without its pattern and
+            without folders like `domain=ai` at its end, so that one partition of a corpus keeps its column.
+        partitions: folder columns.
+        files: as the file system spells them, sorted.
+        sizes: in bytes, of each file.
+        versions: of each file, whatever its file system gives that changes when the file does.
+        passed_over: files in the same folders that are not part of the corpus, and are not hidden.
+        checked: files next to which Hadoop left a checksum, `.NAME.crc`.
+        plain: whether a reader that is given the folder finds these files and no others.
+    """
+
+    path: str
+    base: str
+    partitions: tuple[str, ...]
+    files: tuple[str, ...]
+    sizes: tuple[int, ...]
+    versions: tuple[str, ...]
+    passed_over: tuple[str, ...]
+    checked: frozenset[str]
+    plain: bool
+
+    @property
+    def digest(self) -> str:
+        """Hash over all names, sizes and versions; part of the run's id, so a changed corpus is another run."""
+        rows = zip(self.relative, self.sizes, self.versions, strict=True)
+        return digest({name: [size, version] for name, size, version in rows})
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all files."""
+        return sum(self.sizes)
+
+    @property
+    def relative(self) -> Iterator[str]:
+        """The files' paths below the base, with a slash in front."""
+        return (file[len(self.base) :] for file in self.files)
+
+
+@dataclass
+class _Found:
+    """Files found, by name, with size and version; every name that was seen; and whether links were followed."""
+
+    files: dict[str, tuple[int, str]]
+    seen: Iterable[str]
+    linked: bool = False
+
+
+def list_corpus(path: str) -> Listing:
+    """List the corpus.
+
+    Raises:
+        ConfigError: nothing there, a table's folder, a link to nothing, or folders that disagree about the partition
+            columns.
+    """
+    fs, stripped = open_fs(path)
+    base = _base(path)
+    found = _find(path, fs, stripped)
+    visible = [name for name in found.files if _is_visible(name[len(base) :])]
+    files = sorted(name for name in visible if name.lower().endswith(SUFFIXES) or _is_unnamed_parquet(fs, name))
+    # A folder is listed whole, so its own marks are seen there; the folders above it are not.
+    refuse_tables(path, fs, [without_wildcards(stripped) if is_glob(path) else stripped], found.seen, files)
+    passed_over = sorted({*visible}.difference(files))
+    if not files:
+        beside = f" (there are others: {shown(passed_over)})" if passed_over else ""
+        raise ConfigError(
+            f"corpus {path}: no Parquet files there{beside}; they end in .parquet, .parq or .pq, and hidden files do "
+            "not count"
+        )
+    layouts = {_partition_names(file[len(base) :]) for file in files}
+    if len(layouts) > 1:
+        different = " and ".join("/".join(layout) or "no partition" for layout in sorted(layouts)[:SHOWN])
+        raise ConfigError(f"corpus {path}: folders disagree about the partition columns: {different}")
+    named = all(file.endswith(SUFFIXES) for file in files)
+    return Listing(
+        path=path,
+        base=base,
+        partitions=layouts.pop(),
+        files=tuple(files),
+        sizes=tuple(found.files[file][0] for file in files),
+        versions=tuple(found.files[file][1] for file in files),
+        passed_over=tuple(passed_over),
+        checked=_checked(fs, files, found.seen),
+        plain=named and not found.linked and not is_glob(path),
+    )
+
+
+def checksum_path(file: str) -> str:
+    """Where Hadoop's local file system keeps the checksum of a file."""
+    folder, _, name = file.rpartition("/")
+    return f"{folder}/.{name}.crc"
+
+
+def _checked(fs: Any, files: Iterable[str], seen: Iterable[str]) -> frozenset[str]:
+    checksums = {name for name in seen if name.endswith(".crc")} if is_local(fs) else set()
+    return frozenset(file for file in files if checksum_path(file) in checksums) if checksums else frozenset()
+
+
+def is_glob(path: str) -> bool:
+    """Whether the path holds a wildcard."""
+    return any(sign in path for sign in "*?[")
+
+
+def without_wildcards(path: str) -> str:
+    """The folders before the first that has a wildcard."""
+    parts = path.split("/")
+    return "/".join(parts[: next((i for i, part in enumerate(parts) if is_glob(part)), len(parts))])
+
+
+def shown(names: Iterable[str]) -> str:
+    """Some of the names, for a message."""
+    names = list(names)
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+
+
+def _base(path: str) -> str:
+    parts = open_fs(path)[1].split("/")
+    if not is_glob(path) and parts[-1].lower().endswith(SUFFIXES):
+        parts.pop()
+    parts = without_wildcards("/".join(parts)).split("/")
+    while len(parts) > 1 and "=" in parts[-1]:
+        parts.pop()
+    return "/".join(parts)
+
+
+def _is_visible(relative: str) -> bool:
+    return not any(part.startswith(("_", ".")) and "=" not in part for part in relative.split("/"))
+
+
+def _partition_names(relative: str) -> tuple[str, ...]:
+    folders = relative.split("/")[:-1]
+    return tuple(unquote(folder.split("=", 1)[0]) for folder in folders if "=" in folder)
+
+
+def _is_unnamed_parquet(fs: Any, name: str) -> bool:
+    """Whether a file without an ending begins like Parquet."""
+    if "." in name.rsplit("/", 1)[-1]:
+        return False
+    return bool(fs.cat_file(name, start=0, end=len(_MAGIC)) == _MAGIC)
+
+
+def _find(path: str, fs: Any, stripped: str) -> _Found:
+    fs.invalidate_cache()
+    try:
+        if is_local(fs):
+            return _find_local(path, stripped)
+        if is_glob(path):
+            return _find_matching(fs, stripped)
+        if not fs.exists(stripped):
+            raise ConfigError(f"corpus {path}: is not there")
+        infos = fs.find(stripped, detail=True)
+        return _Found(_stamps(infos), list(infos))
+    except PermissionError as error:
+        raise ConfigError(f"corpus {path}: may not be read: {error}") from error
+    except Exception as error:
+        if isinstance(error, ConfigError) or not is_storage_error(error):
+            raise
+        raise ConfigError(f"corpus {path}: cannot be listed: {format_storage_error(error)}") from error
+
+
+def _find_matching(fs: Any, pattern: str) -> _Found:
+    """Files of a remote file system that match, and those below folders that match."""
+    root = without_wildcards(pattern)
+    seen = dict(fs.find(root, maxdepth=_depth(pattern, root), withdirs=True, detail=True))
+    matches = re.compile(glob_translate(pattern)).match
+    files = {name: info for name, info in seen.items() if info["type"] == "file" and matches(name)}
+    for folder in [name for name, info in seen.items() if info["type"] != "file" and matches(name)]:
+        files |= fs.find(folder, detail=True)
+    return _Found(_stamps(files), [*seen, *files])
+
+
+def _depth(pattern: str, root: str) -> int | None:
+    """How many levels below its root a pattern reaches."""
+    return None if "**" in pattern else pattern[len(root) :].lstrip("/").count("/") + 1
+
+
+def _stamps(infos: dict[str, dict[str, Any]]) -> dict[str, tuple[int, str]]:
+    return {name: (int(info.get("size") or 0), _version(info)) for name, info in infos.items()}
+
+
+def _version(info: dict[str, Any]) -> str:
+    for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated"):
+        if info.get(key):
+            return str(info[key])
+    return ""
+
+
+# -- This machine's own file system: links are followed --------------------------------------------------------------
+
+
+def _find_local(path: str, place: str) -> _Found:
+    """Files at a place or matching a pattern."""
+    if not is_glob(path):
+        if not os.path.exists(place):
+            raise ConfigError(f"corpus {path}: is not there")
+        entries = list(_walk(place)) if os.path.isdir(place) else [(place, False, os.path.islink(place))]
+        return _found(entries, entries)
+    root = without_wildcards(place)
+    entries = list(_walk(root, _depth(place, root))) if os.path.isdir(root) else []
+    matches = re.compile(glob_translate(place)).match
+    chosen = [entry for entry in entries if matches(entry[0])]
+    below = [inner for entry in chosen if entry[1] for inner in _walk(entry[0])]
+    return _found([*chosen, *below], [*entries, *below])
+
+
+def _leads_up(folder: str) -> bool:
+    """Whether a folder is a link to one above it."""
+    above = os.path.realpath(os.path.dirname(folder))
+    return f"{above}/".startswith(f"{os.path.realpath(folder)}/")
+
+
+_Entry = tuple[str, bool, bool]  # path, whether it is a folder, whether it is a link
+
+
+def _found(chosen: Iterable[_Entry], seen: Iterable[_Entry]) -> _Found:
+    files: dict[str, tuple[int, str]] = {}
+    for name, is_folder, is_link in chosen:
+        if is_folder or name in files:
+            continue
+        try:
+            stat = os.stat(name)
+        except FileNotFoundError:
+            if is_link and name.lower().endswith(SUFFIXES):
+                raise ConfigError(f"corpus {name}: is a link to nothing; repair or remove it") from None
+            continue  # it went while the folder was listed: the listing at the end of the stage will differ
+        files[name] = (stat.st_size, str(stat.st_mtime))
+    return _Found(files, [entry[0] for entry in seen], any(entry[2] for entry in seen))
+
+
+def _walk(folder: str, depth: int | None = None, above: tuple[tuple[int, int], ...] = ()) -> Iterator[_Entry]:
+    """Everything below a folder, and what is behind links, but for links to a folder that they are in.
+
+    Args:
+        depth: levels to go down; None for all.
+        above: identities of the folders on the way here.
+    """
+    stat = os.stat(folder)
+    here = (stat.st_dev, stat.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        listed = [(entry.path, entry.is_dir(), entry.is_symlink()) for entry in entries]
+    for entry in listed:
+        if entry[1] and entry[2] and _leads_up(entry[0]):
+            continue
+        yield entry
+        hidden = not _is_visible(entry[0].rsplit("/", 1)[-1])  # its name says enough
+        if entry[1] and not hidden and (depth is None or depth > 1):
+            yield from _walk(entry[0], None if depth is None else depth - 1, (*above, here))
