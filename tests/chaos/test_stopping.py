@@ -81,7 +81,7 @@ def test_a_stop_while_models_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_while_replicas_answer_waits_no_longer_than_asked_and_the_next_start_ends_the_job(
+def test_a_stop_waits_no_longer_than_asked_and_the_next_start_ends_the_job(
     number: int, ray: Any, tmp_path: Path
 ) -> None:
     started, run = start_completions(tmp_path, slow_s=0.2, batch=1)

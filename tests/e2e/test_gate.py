@@ -24,7 +24,7 @@ def _completions(output: Path) -> list[Path]:
     return list(Path(f"{output}.work").glob("runs/*/completions/*.parquet"))
 
 
-def test_the_gate_stops_a_run_before_its_bulk_and_lets_it_pass_when_it_is_good_enough(
+def test_the_gate_stops_a_run_before_its_bulk_and_lets_a_good_one_pass(
     spark: Any, ray: Any, corpus: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"

@@ -98,7 +98,7 @@ def test_a_start_that_finds_everything_answered_says_how_much_was_kept(job: Job,
     assert "is finished" in job.said[-1]  # type: ignore[attr-defined]
 
 
-def test_committed_files_that_were_cut_or_altered_are_done_again_by_the_next_start(job: Job, tmp_path: Path) -> None:
+def test_committed_files_that_were_cut_or_altered_are_done_again(job: Job, tmp_path: Path) -> None:
     job()
     rows = read_rows(tmp_path / "out")
     with dying_in("run_annotations"):

@@ -180,7 +180,7 @@ def test_a_replica_that_dies_between_two_calls_is_replaced(annotator: ud.Annotat
     assert annotator.annotate("Abe met Amy", {"x": "a"})[0]["outcome"] == "found"
 
 
-def test_an_engine_that_does_not_load_is_said_in_its_words_and_the_annotator_goes_on(ray: Any, tmp_path: Path) -> None:
+def test_an_engine_that_does_not_load_leaves_the_annotator_usable(ray: Any, tmp_path: Path) -> None:
     extra = {"fail_start": "no such luck"}
     annotator = ud.Annotator(settings={**SETTINGS, "engine.extra": extra, "pool.max_start_failures": 1})
     for _ in range(2):

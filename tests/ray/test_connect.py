@@ -25,7 +25,7 @@ def notebook() -> dict[str, Any]:
     return {**json.loads(last), "shown": "\n".join(shown), "said": done.stderr}
 
 
-def test_a_dataframe_of_spark_connect_comes_back_as_one_with_its_annotations(notebook: dict[str, Any]) -> None:
+def test_a_spark_connect_dataframe_comes_back_with_its_annotations(notebook: dict[str, Any]) -> None:
     assert notebook["kinds"] == ["pyspark.sql.connect.dataframe"]
     assert notebook["columns"][:5] == ["key", "src", "entity_type", "entities", "outcome"]
     mentions = {
@@ -46,7 +46,7 @@ def test_a_dataframe_of_spark_connect_comes_back_as_one_with_its_annotations(not
     assert "[Ann](A-words) saw 👩 [Bea](B-words)." in notebook["shown"]
 
 
-def test_annotators_share_the_ray_that_the_first_started_and_the_last_stops_it(notebook: dict[str, Any]) -> None:
+def test_annotators_share_one_ray_and_the_last_of_them_stops_it(notebook: dict[str, Any]) -> None:
     [alone], together, left, none = notebook["raylets"]
     assert together == left == [alone]
     assert none == []

@@ -59,7 +59,7 @@ def test_a_tail_is_computed_once_and_no_answer_changes(tmp_path: Path) -> None:
     assert on["slot_bytes"] == pressed["slot_bytes"] == [32 * 6 * 2 * 6 * 32 * 4] * 2
 
 
-def test_an_answer_ends_at_the_empty_list_where_that_is_its_first_token_only(tmp_path: Path) -> None:
+def test_an_answer_ends_at_an_empty_list_only_if_it_is_its_first_token(tmp_path: Path) -> None:
     texts = tmp_path / "texts.json"
     texts.write_text(json.dumps(sentences(30)))
     whole = run_engine(texts, {})["answers"]

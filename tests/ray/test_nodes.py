@@ -30,7 +30,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
     return results
 
 
-def test_a_lost_node_costs_nothing_but_its_shards_in_flight_and_a_new_one_gets_a_replica(
+def test_a_lost_node_costs_its_shards_in_flight_and_a_new_one_is_used(
     played: dict[str, dict[str, Any]],
 ) -> None:
     seen = played["come_and_go"]

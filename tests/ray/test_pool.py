@@ -35,9 +35,7 @@ from uniner_dist.storage.shards import committed_shards
 pytestmark = pytest.mark.ray
 
 
-def test_every_prompt_of_every_shard_is_answered_once_and_a_second_start_does_nothing(
-    ray: Any, make_run: MakeRun
-) -> None:
+def test_every_prompt_is_answered_once_and_a_second_start_does_nothing(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(20, seed) for seed in range(5)], TYPES)
     attempt = complete(run)
     assert attempt["prompts"] == 5 * 20 * 2
@@ -136,7 +134,7 @@ def test_a_hung_engine_counts_as_dead(ray: Any, make_run: MakeRun) -> None:
     assert attempt["history"]["points"][-1][1] == attempt["prompts"]
 
 
-def test_when_no_replica_can_start_the_job_fails_with_the_engines_own_words(ray: Any, make_run: MakeRun) -> None:
+def test_when_no_replica_can_start_the_job_fails_in_the_engines_words(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(3)], TYPES, engine={"extra": {"fail_start": "weights are made of cheese"}})
     with pytest.raises(PoolError, match="weights are made of cheese"):
         complete(run)
@@ -147,7 +145,7 @@ def test_when_no_replica_can_start_the_job_fails_with_the_engines_own_words(ray:
 OOM_GIB = 1 << 28
 
 
-def test_a_replica_that_runs_out_of_memory_at_load_is_replaced_while_the_others_go_on(
+def test_a_replica_out_of_memory_at_load_is_replaced_while_others_work(
     ray: Any, make_run: MakeRun, tmp_path: Path
 ) -> None:
     extra = {"oom_gib": OOM_GIB, "oom_once": str(tmp_path / "once"), "slow_s": 0.01}
@@ -160,9 +158,7 @@ def test_a_replica_that_runs_out_of_memory_at_load_is_replaced_while_the_others_
     assert_answers(run)
 
 
-def test_when_every_replica_runs_out_of_memory_at_load_the_job_fails_with_the_engines_own_words(
-    ray: Any, make_run: MakeRun
-) -> None:
+def test_when_no_replica_has_memory_the_job_fails_in_the_engines_words(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(3)], TYPES, engine={"extra": {"oom_gib": OOM_GIB}}, pool={"replicas": 2})
     begun = time.monotonic()
     with pytest.raises(PoolError, match=r"no replica could start .*\nMemoryError: Unable to allocate"):
@@ -170,9 +166,7 @@ def test_when_every_replica_runs_out_of_memory_at_load_the_job_fails_with_the_en
     assert time.monotonic() - begun < 100
 
 
-def test_an_engine_that_loads_and_dies_at_its_first_prompt_ends_the_job_and_blames_no_prompt(
-    ray: Any, make_run: MakeRun
-) -> None:
+def test_an_engine_that_dies_at_its_first_prompt_blames_no_prompt(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(40)], TYPES, engine={"extra": {"crash": "Case"}}, pool={"max_shard_attempts": 4})
     with pytest.raises(PoolError, match=r"none ever answered a prompt .4 died") as caught:
         complete(run)
@@ -240,7 +234,7 @@ def _kill_replicas(pool: Pool, rng: random.Random, done: threading.Event, kills:
                 kills -= 1
 
 
-def test_a_request_to_stop_keeps_what_is_in_flight_and_the_next_start_goes_on(ray: Any, make_run: MakeRun) -> None:
+def test_a_request_to_stop_keeps_what_is_in_flight_for_the_next_start(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(20, seed) for seed in range(8)], TYPES, engine={"extra": {"slow_s": 0.01}})
     with pytest.raises(DrainedError) as caught:
         complete(run, should_stop=lambda: len(committed_shards(run.layout)) >= 2)
@@ -273,7 +267,7 @@ def received(log: Path) -> Counter[tuple[str, str]]:
     return Counter(tuple(json.loads(line)) for line in log.read_text().splitlines())
 
 
-def test_a_limit_of_prompts_stops_at_a_shard_border_and_a_higher_one_goes_on(
+def test_a_limit_of_prompts_stops_at_a_shard_and_a_higher_one_resumes(
     ray: Any, make_run: MakeRun, tmp_path: Path
 ) -> None:
     log = tmp_path / "log.jsonl"
@@ -294,7 +288,7 @@ def test_a_limit_of_prompts_stops_at_a_shard_border_and_a_higher_one_goes_on(
     assert_answers(run)
 
 
-def test_a_limit_of_gpu_hours_finishes_the_shards_in_flight_and_is_remembered(ray: Any, make_run: MakeRun) -> None:
+def test_a_limit_of_gpu_hours_finishes_shards_in_flight_and_is_remembered(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(20, seed) for seed in range(8)], TYPES, engine={"extra": {"slow_s": 0.05}})
     limited = with_limits(run, None, 5 / 3600)
     with pytest.raises(LimitError, match=r"stopped at run\.max_gpu_hours"):

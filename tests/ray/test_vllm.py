@@ -158,7 +158,7 @@ def test_a_replica_killed_while_it_works_changes_no_row(ray: Any, undisturbed: R
     assert outputs(run) == outputs(undisturbed)
 
 
-def test_an_engine_process_killed_takes_its_replica_along_and_changes_no_row(
+def test_a_killed_engine_process_ends_its_replica_and_changes_no_row(
     ray: Any, undisturbed: Run, make_run: MakeRun
 ) -> None:
     run = make_run(shards_of([*sentences(60), CLOSING, LONG], 8), TYPES, engine={**ENGINE, "in_process": False})
@@ -175,15 +175,13 @@ def test_an_engine_process_killed_takes_its_replica_along_and_changes_no_row(
     assert not alive, [process.cmdline() for process in alive]
 
 
-def test_an_engine_that_finds_no_memory_at_load_fails_the_job_with_its_own_words(ray: Any, make_run: MakeRun) -> None:
+def test_an_engine_without_memory_at_load_fails_the_job_in_its_words(ray: Any, make_run: MakeRun) -> None:
     run = make_run([sentences(2)], TYPES, engine={**ENGINE, "kv_cache_gib": 100_000}, pool={"max_start_failures": 1})
     with pytest.raises(PoolError, match=r"no replica could start .1 tries.(.|\n)*(?i:memory)(.|\n)*GiB"):
         complete(run)
 
 
-def test_an_engine_process_listens_on_loopback_only_and_does_not_outlive_its_replica(
-    ray: Any, make_run: MakeRun
-) -> None:
+def test_an_engine_process_uses_loopback_and_ends_with_its_replica(ray: Any, make_run: MakeRun) -> None:
     run = make_run([sentences(8)], TYPES, engine={**ENGINE, "in_process": False})
     with open_pool(run) as pool:
         complete_prompts(run, pool)

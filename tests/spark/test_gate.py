@@ -97,7 +97,7 @@ def test_a_good_model_passes_and_is_looked_at_again_before_publishing(
     assert not left, "no text of the gate stays behind"
 
 
-def test_a_bad_model_is_stopped_before_the_bulk_and_passes_when_the_gold_says_so(
+def test_a_bad_model_is_stopped_before_the_bulk_unless_the_gold_agrees(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     path = tmp_path / "gold.conll"

@@ -121,7 +121,7 @@ def _check_rejects(run: Run) -> None:
     assert "\ufffd" in repaired
 
 
-def test_values_that_cannot_name_a_folder_are_rejected_rows_and_all_others_become_folders(
+def test_values_that_cannot_name_a_folder_are_rejected_rows(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     room = 255 - len("place=")

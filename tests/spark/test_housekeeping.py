@@ -77,9 +77,7 @@ def test_compaction_keeps_every_answer_once_and_those_with_scores(spark: SparkSe
     assert len(read_cells(store, old)) == 703, "who has listed the old files can still read them"
 
 
-def test_files_go_a_grace_period_after_they_were_replaced_and_new_ones_stay(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_replaced_files_go_after_a_grace_period_and_new_ones_stay(spark: SparkSession, tmp_path: Path) -> None:
     store = StoreLayout(str(tmp_path), "f" * 16)
     add_shard(store, "s1", range(10))
     add_shard(store, "s2", range(10, 20))

@@ -83,7 +83,7 @@ def test_answers_of_a_run_that_never_finished_serve_the_next_one(corpus: Corpus)
     assert corpus.rows == expected
 
 
-def test_known_passages_have_shards_of_their_own_and_do_not_thin_the_others(corpus: Corpus) -> None:
+def test_known_passages_have_shards_of_their_own(corpus: Corpus) -> None:
     options = {"prompts.shard_tokens": 500, "prompts.min_shards": 1}
     corpus.write(documents(range(40)))
     corpus.run(**options)
@@ -98,7 +98,7 @@ def test_known_passages_have_shards_of_their_own_and_do_not_thin_the_others(corp
     assert len([name for name, passages in shards.items() if new & set(passages)]) <= 4 < len(shards)  # one a bucket
 
 
-def test_another_way_of_answering_asks_everything_again_and_keeps_the_old_answers(corpus: Corpus) -> None:
+def test_another_way_of_answering_asks_all_again_and_keeps_old_answers(corpus: Corpus) -> None:
     corpus.write(documents(range(8)))
     first = corpus.run()
     old = corpus.open()
@@ -110,7 +110,7 @@ def test_another_way_of_answering_asks_everything_again_and_keeps_the_old_answer
     assert corpus.run(**{"run.scores": True}) == first
 
 
-def test_documents_that_left_the_corpus_leave_the_output_and_nothing_else_does(corpus: Corpus) -> None:
+def test_documents_that_left_the_corpus_leave_the_output_alone_of_all(corpus: Corpus) -> None:
     other = documents(range(100, 103), domain="mail")
     elsewhere = write_rows(corpus.folder / "elsewhere", other)
     run = corpus.make_run(elsewhere, **{"engine.extra": {"log": str(corpus.folder / "log.jsonl")}})

@@ -67,9 +67,7 @@ def test_one_shifted_passage_is_caught_and_nothing_is_published(spark: SparkSess
     assert not os.path.exists(answered.config.output.path)
 
 
-def test_another_text_under_a_passages_id_is_caught_and_nothing_is_published(
-    spark: SparkSession, answered: Run
-) -> None:
+def test_another_text_under_a_passages_id_is_caught_before_publishing(spark: SparkSession, answered: Run) -> None:
     def alter(rows: list[dict[str, Any]]) -> None:
         for row in rows:
             if row["text"] == TEXTS["short"]:

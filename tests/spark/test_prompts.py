@@ -103,7 +103,7 @@ def test_texts_are_stored_once_per_shard_however_many_types_are_asked(
     assert file.stat().st_size < 1.2 * 200 * 250
 
 
-def test_passage_that_stands_in_most_documents_is_written_once_and_thinned_before_the_shuffle(
+def test_a_passage_of_most_documents_is_written_once_and_shuffled_rarely(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("uniner_dist.prompts.stage._MANY_PASSAGES", 1)
@@ -116,7 +116,7 @@ def test_passage_that_stands_in_most_documents_is_written_once_and_thinned_befor
     }
 
 
-def test_finished_stage_returns_its_summary_and_a_half_done_one_starts_over(
+def test_a_finished_stage_gives_its_summary_and_a_half_done_one_restarts(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     run = make_run(write_corpus(tmp_path / "corpus", _documents(20)))

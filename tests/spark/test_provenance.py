@@ -49,7 +49,7 @@ def _file_says(file: Path) -> dict[str, Any]:
     return metadata
 
 
-def test_rows_of_several_runs_lead_to_their_model_and_the_card_counts_them_all(
+def test_rows_of_several_runs_lead_to_their_models_and_into_the_card(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     first = make_run(write_corpus(tmp_path / "c1", _rows(range(10), "Ada"), ["day"]))

@@ -47,7 +47,7 @@ def _stage(spark: SparkSession, run: Run) -> Run:
     return run
 
 
-def test_rows_of_other_documents_and_labels_stay_and_the_same_ones_are_replaced(
+def test_rows_of_other_documents_and_labels_stay(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     monday, tuesday = _rows(range(10), "mo"), _rows(range(10, 15), "tu")
@@ -94,7 +94,7 @@ def test_each_file_holds_one_type_of_one_folder_in_the_order_of_ids(
         assert ids == sorted(ids)
 
 
-def test_columns_of_the_corpus_may_have_the_names_that_the_stage_works_with(
+def test_columns_of_the_corpus_may_have_the_names_of_working_columns(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     names = ("answer", "answers", "label", "document", "passage_id", "outcome_")
@@ -193,7 +193,7 @@ def _crash_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     monkeypatch.setattr("uniner_dist.annotations.journal.apply", apply)
 
 
-def test_a_holder_that_lost_its_run_publishes_nothing_more_wherever_it_stood_still(
+def test_a_holder_that_lost_its_run_publishes_nothing_more(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     """The process wakes up before the n-th step that others could see; the one that took over does the rest."""

@@ -10,7 +10,7 @@ from uniner_dist.spark.stage import stage
 pytestmark = pytest.mark.spark
 
 
-def test_tasks_of_a_local_session_run_with_this_python_unless_another_was_chosen(
+def test_tasks_of_a_local_session_run_with_this_python_by_default(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYSPARK_PYTHON", raising=False)

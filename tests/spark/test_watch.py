@@ -22,9 +22,7 @@ from uniner_dist.storage.filesystem import read_json
 pytestmark = pytest.mark.spark
 
 
-def test_the_tasks_of_a_running_job_are_seen_under_the_name_that_it_was_given(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+def test_the_tasks_of_a_running_job_are_seen_under_its_name(spark: SparkSession, tmp_path: Path) -> None:
     path = tmp_path / "progress.json"
 
     def wait_until_seen(numbers: Iterable[int]) -> Iterable[int]:

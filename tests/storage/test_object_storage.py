@@ -134,7 +134,7 @@ def test_an_unreachable_store_is_named(s3: FlakyProxy, monkeypatch: pytest.Monke
         read_bytes("s3://bucket/x")
 
 
-def test_a_committed_shard_is_whole_or_not_there_and_a_sick_store_never_takes_it_back(s3: FlakyProxy) -> None:
+def test_a_committed_shard_is_whole_and_a_sick_store_keeps_it(s3: FlakyProxy) -> None:
     layout = RunLayout("s3://bucket/shards", "r")
     table = completions(['["A"]', "[]", None])
     s3.plan = always("503", "PUT")

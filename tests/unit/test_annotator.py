@@ -307,7 +307,7 @@ def test_a_ray_that_did_not_start_is_started_by_the_next_call(monkeypatch: pytes
     annotator.close()
 
 
-def test_what_breaks_because_of_a_stop_is_a_keyboard_interrupt_and_nothing_else_is() -> None:
+def test_only_what_breaks_because_of_a_stop_is_a_keyboard_interrupt() -> None:
     annotator = ud.Annotator()
 
     def call(stops: bool, message: str) -> None:

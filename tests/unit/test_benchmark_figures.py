@@ -37,7 +37,7 @@ def test_answers_differ_when_missing_new_or_other_than_by_white_space() -> None:
     assert differing(wanted, {"a": '["x"]', "b": "[ ]", "d": "[]"}) == ["b", "c", "d"]
 
 
-def test_differing_answers_are_explained_by_special_tokens_in_the_text_or_bytes_that_make_no_character() -> None:
+def test_differing_answers_are_explained_by_special_tokens_or_bad_bytes() -> None:
     wanted = {"a": ' ["x', "b": ' ["<s>"]', "c": ' ["y"]', "d": "[]", "e": ' ["\ufffdz ', "f": "[]"}
     found = {"a": ' ["x\ufffd\ufffd', "b": ' ["s"]', "c": ' ["\ufffdz"]', "e": ' ["\ufffdz \ufffd', "f": " []"}
     # No answer at all is never explained, and answers that agree need no explanation.

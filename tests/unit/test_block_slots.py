@@ -61,7 +61,7 @@ def test_both_directions_of_a_step_share_one_index() -> None:
     assert torch.equal(cache, torch.stack([old[0], old[0], old[0], old[2]]))
 
 
-def test_a_kernel_with_smaller_blocks_gets_all_that_make_one_of_the_schedulers() -> None:
+def test_a_kernel_with_smaller_blocks_gets_all_of_a_schedulers_block() -> None:
     cache = torch.arange(8 * 2 * 4 * 2, dtype=torch.int16).reshape(8, 2, 4, 2)
     old = cache.clone()
     slots = BlockSlots(4, num_slots=1)

@@ -44,7 +44,7 @@ def test_escapes_and_python_quotes_are_found() -> None:
     )
 
 
-def test_characters_split_over_tokens_are_found_by_what_is_readable_or_by_their_order() -> None:
+def test_characters_split_over_tokens_are_found() -> None:
     tokens = ['["', "Caf", "\ufffd", "\ufffd", '", "', "\ufffd", "\ufffd", '"]']
     score = score_answer(tokens, [0.0, HALF, 0.0, 0.0, 0.0, HALF, HALF, 0.0], ["Café", "東"])
     assert score.mentions == pytest.approx((0.5, 0.25))
@@ -88,9 +88,7 @@ def test_scores_are_probabilities_and_nothing_raises(
 
 @given(st.lists(st.text("ab é東\"\\'", min_size=1, max_size=5), min_size=1, max_size=5), st.data())
 @settings(max_examples=200, derandomize=True, deadline=None)
-def test_every_mention_of_a_well_formed_answer_has_the_score_of_its_own_tokens(
-    mentions: list[str], data: st.DataObject
-) -> None:
+def test_every_mention_of_a_good_answer_has_the_score_of_its_tokens(mentions: list[str], data: st.DataObject) -> None:
     answer = json.dumps(mentions, ensure_ascii=False)
     cuts = sorted(data.draw(st.sets(st.integers(1, len(answer) - 1), max_size=10)) if len(answer) > 1 else set())
     tokens = [answer[start:end] for start, end in zip([0, *cuts], [*cuts, len(answer)], strict=True)]

@@ -122,7 +122,7 @@ def test_every_problem_is_reported_at_once() -> None:
     assert caught.value.exit_code == 2
 
 
-def test_values_that_are_no_yaml_and_options_without_a_value_are_named_beside_the_rest() -> None:
+def test_values_that_are_no_yaml_are_named_with_all_other_problems() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["pool.replicas=[1", "nope", "pool.max_kills=0"], {"corpus.path": "/c"})
     text = str(caught.value)

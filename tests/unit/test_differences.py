@@ -30,7 +30,7 @@ def test_a_mention_that_only_one_side_has_appeared_or_vanished() -> None:
     assert not changes.borders
 
 
-def test_the_same_text_at_another_place_moved_also_over_the_old_place_of_another() -> None:
+def test_the_same_text_at_another_place_moved_over_anothers_place() -> None:
     shifted = [("Ada", 8, 11), ("Bob", 16, 19)]
     changes = compare_mentions([ADA, BOB], shifted)
     assert changes.moved == [(ADA, shifted[0]), (BOB, shifted[1])]

@@ -66,7 +66,7 @@ def test_a_java_that_is_too_old_is_told(tmp_path: Path) -> None:
     assert (found["Java"]["level"], found["Java"]["found"]) == ("problem", "11, too old")
 
 
-def test_a_torchvision_of_another_torch_is_a_warning_with_the_line_that_mends_it(tmp_path: Path) -> None:
+def test_a_torchvision_of_another_torch_is_a_warning_with_a_remedy(tmp_path: Path) -> None:
     folder = tmp_path / "torchvision-0.28.0.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: torchvision\nVersion: 0.28.0\n")
@@ -114,7 +114,7 @@ def test_storage_that_never_answers_is_given_up_and_no_secret_is_shown(deaf_serv
     assert SECRET not in json.dumps(found)
 
 
-def test_storage_that_is_not_there_and_a_cluster_that_is_not_there_are_problems(tmp_path: Path) -> None:
+def test_storage_and_clusters_that_are_not_there_are_problems(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(f"corpus: {{path: {tmp_path}/none}}\nray: {{address: '127.0.0.1:1'}}\n")
     found = doctor("--config", str(tmp_path / "config.yaml"), code=2)
     assert found[f"--corpus {tmp_path}/none"]["found"] == "is not there"

@@ -47,7 +47,7 @@ def merge(*parts: dict[str, Any], text: str = TEXT) -> list[dict[str, Any]]:
     return entities
 
 
-def test_passages_are_put_together_and_their_mentions_stand_in_the_document() -> None:
+def test_passages_are_joined_and_their_mentions_are_in_the_document() -> None:
     found = merge(part(1, 19, 56, 0, 26), part(0, 0, 33, 14, 19))
     assert [TEXT[entity["start"] : entity["end"]] for entity in found] == ["Ada"] * 3
 
@@ -71,9 +71,7 @@ def altered(number: int, **values: Any) -> list[dict[str, Any]]:
         (altered(1, answers=part(1, 19, 56, 40)["answers"]), r"'Ada' does not stand at 59:62"),
     ],
 )
-def test_a_wrong_offset_or_a_missing_piece_is_an_error_that_names_the_document(
-    parts: list[dict[str, Any]], message: str
-) -> None:
+def test_a_wrong_offset_or_missing_piece_names_the_document(parts: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(AuditError, match=message) as caught:
         merge(*parts)
     assert "document 'd1'" in str(caught.value)

@@ -82,7 +82,7 @@ def test_the_auc_within_types_compares_answers_of_one_type_only(verdicts: list[t
     assert auc == pytest.approx(sum((r > w) + 0.5 * (r == w) for r, w in pairs) / len(pairs))
 
 
-def test_types_with_different_shares_of_right_answers_can_hide_each_others_order() -> None:
+def test_types_of_unlike_accuracy_can_hide_each_others_order() -> None:
     summary = summarise_confidence([0.9, 0.8, 0.5, 0.4], [True, False] * 2, ["easy", "easy", "hard", "hard"])
     assert summary is not None
     assert (summary["auc"], summary["auc_within_types"]) == (0.75, 1.0)

@@ -110,7 +110,7 @@ def test_a_folder_of_conll_files_is_one_gold_over_all_types(tmp_path: Path) -> N
         read_gold(str(tmp_path))
 
 
-def test_conversations_about_one_text_are_one_document_until_a_type_comes_again() -> None:
+def test_conversations_about_one_text_are_one_document() -> None:
     content = json.dumps(
         [
             conversation(0, "In Rome", ("city", '["Rome"]')),
@@ -142,7 +142,7 @@ def test_json_of_another_form_is_refused_with_a_reason(content: str, message: st
         read_conversations(content, "x", "x.json")
 
 
-def test_gold_answers_are_read_as_the_authors_do_and_a_bracket_in_a_mention_is_kept() -> None:
+def test_gold_answers_are_read_as_the_authors_do_with_brackets_kept() -> None:
     assert read_answer('["a", "b"] and more') == ["a", "b"]
     assert read_answer('["x [1] y"]') == ["x [1] y"]
     assert read_answer("['a']") == []

@@ -245,7 +245,7 @@ def test_an_export_in_which_people_worked_is_never_replaced(tmp_path: Path) -> N
         check_folder(folder, replace=True)
 
 
-def test_changed_tokens_of_a_conll_export_are_an_error_and_changed_tags_are_not(tmp_path: Path) -> None:
+def test_changed_tokens_of_a_conll_export_are_an_error_but_not_tags(tmp_path: Path) -> None:
     folder = write(tmp_path, "conll", [Document("a", "Ada  met Bob", [answer("person", entity("Ada", 0))])])
     path = folder / "part-1.conll"
     content = path.read_text()
@@ -296,7 +296,7 @@ def test_foreign_brat_files_are_gold_for_all_their_types(tmp_path: Path) -> None
         read(tmp_path)
 
 
-def test_label_studio_offsets_of_both_kinds_are_read_and_tasks_nobody_saw_are_no_gold(tmp_path: Path) -> None:
+def test_label_studio_offsets_of_both_kinds_are_read(tmp_path: Path) -> None:
     def task(number: int, start: int, **more: Any) -> dict[str, Any]:
         value = {"start": start, "end": start + 3, "text": "Ada", "labels": ["PER"]}
         result = [{"id": "r", "from_name": "l", "to_name": "t", "type": "labels", "value": value}]
@@ -448,7 +448,7 @@ def test_wrong_options_are_named_before_spark_is_started(tmp_path: Path) -> None
     refused(r"already holds something else \(thesis.txt", corpus="anything")
 
 
-def test_texts_come_from_every_corpus_that_the_annotations_name_the_latest_first() -> None:
+def test_texts_come_from_every_corpus_named_the_latest_first() -> None:
     marker = marker_of(
         a=published("/c/day=1", 1, text_column="body"),
         b=published("/other", 2),

@@ -90,7 +90,7 @@ def test_a_mention_without_a_place_is_listed_below() -> None:
     assert html.index("no names") < html.index("not in the text") < html.index("Rome")
 
 
-def test_a_long_text_is_cut_around_its_first_mention_and_says_what_is_left_out() -> None:
+def test_a_long_text_is_cut_around_its_first_mention() -> None:
     text = "word " * 200 + "Albert Einstein" + " word" * 200 + " Bern"
     html = text_html(text, [entity(text, "Albert Einstein", "person"), entity(text, "Bern", "location")], HUES, 100)
     assert "Albert Einstein" in html
@@ -106,7 +106,7 @@ def test_a_cut_goes_through_no_mention_and_no_character() -> None:
     assert excerpt(text, [], 101)[1] % 2 == 0
 
 
-def test_lines_of_text_make_room_for_more_than_two_lines_of_crossing_mentions() -> None:
+def test_lines_of_text_make_room_for_many_crossing_mentions() -> None:
     text = "one two three four five six"
     crossing = ["one two three", "two three four", "three four five"]
     html = text_html(text, [entity(text, words, words) for words in crossing], {})

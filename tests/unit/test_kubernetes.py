@@ -123,7 +123,7 @@ def test_spark_applications_have_no_field_that_the_operator_does_not_know(stage:
 
 
 @pytest.mark.parametrize("group", ["head", "workers"])
-def test_pod_templates_of_the_ray_cluster_have_no_field_that_kubernetes_does_not_know(group: str) -> None:
+def test_pod_templates_of_ray_have_only_fields_that_kubernetes_knows(group: str) -> None:
     template = (head() if group == "head" else workers())["template"]
     model = IoK8sApiCoreV1PodTemplateSpec.from_dict(template)
     assert model is not None

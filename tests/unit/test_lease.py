@@ -116,7 +116,7 @@ def test_one_elsewhere_whose_beat_changes_is_alive(run: RunLayout) -> None:
         lease.check()
 
 
-def test_one_elsewhere_whose_beat_stands_still_is_dead_whatever_the_time_is(run: RunLayout) -> None:
+def test_one_elsewhere_without_a_new_beat_is_dead_whatever_the_time(run: RunLayout) -> None:
     """A clock that is an hour ahead or behind makes no difference: only the watcher's own patience counts."""
     for hours in (-1, 0, 1):
         claim = {"host": "elsewhere", "pid": 1, "since": time.time() + 3600 * hours, "machine": "another"}

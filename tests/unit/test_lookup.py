@@ -25,7 +25,7 @@ def test_a_guess_follows_the_longest_beginning_that_was_there_before(tokens: lis
     assert guess(np.array(tokens, np.int32), 3) == wanted
 
 
-def test_only_requests_that_got_a_token_are_guessed_for_and_none_beyond_the_context() -> None:
+def test_only_requests_with_a_token_are_guessed_for_within_the_context() -> None:
     rows = np.zeros((4, 20), np.int32)
     rows[:, :8] = [1, 2, 3, 4, 9, 1, 2, 3]
     counts = np.array([8, 8, 0, 0], np.int32)

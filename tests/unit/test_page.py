@@ -73,7 +73,7 @@ def test_a_history_tells_lives_and_throughput(clock: Clock) -> None:
     assert history.replicas == [life]
 
 
-def test_a_history_stays_small_however_long_it_is_and_keeps_its_first_and_last_point(clock: Clock) -> None:
+def test_a_history_stays_small_and_keeps_its_first_and_last_point(clock: Clock) -> None:
     history = History(began_at=1000.0)
     for step in range(100_000):
         clock.now = 1000.0 + step / 5

@@ -57,9 +57,7 @@ def official_strings(output: str) -> list[str] | None:
 
 @given(ROUGH_OUTPUT, st.sampled_from([None, "stop", "length"]))
 @settings(max_examples=1500, derandomize=True, deadline=None)
-def test_what_the_authors_parser_accepts_gives_the_same_mentions_and_nothing_raises(
-    output: str, finish_reason: str | None
-) -> None:
+def test_what_the_authors_parser_accepts_gives_the_same_mentions(output: str, finish_reason: str | None) -> None:
     parsed = parse_output(output, finish_reason)
     expected = official_strings(output)
     if expected is not None and not any("\ud800" <= character <= "\udfff" for character in "".join(expected)):

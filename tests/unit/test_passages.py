@@ -204,7 +204,7 @@ def test_impossible_sizes_are_refused(max_tokens: int, overlap: int) -> None:
         split_passages("a", WordTokenizer(), 10, 2, whole_tokens=9)
 
 
-def test_merging_shifts_offsets_merges_the_overlap_and_drops_absent_mentions_found_elsewhere() -> None:
+def test_merging_shifts_offsets_and_merges_what_overlaps() -> None:
     merged = merge_passages(
         "-.a.......b...",
         [
@@ -234,7 +234,7 @@ def test_merging_shifts_offsets_merges_the_overlap_and_drops_absent_mentions_fou
     )
 
 
-def test_a_document_without_any_mention_is_none_and_lacks_a_score_if_a_passage_does() -> None:
+def test_a_document_without_mentions_is_none_and_scored_as_its_passages() -> None:
     merged = merge_passages(
         "a b c d e", [PassageAnswer(0, Outcome.NONE, [], score=0.5), PassageAnswer(5, Outcome.NONE, [])]
     )
@@ -246,9 +246,7 @@ def test_a_document_without_any_mention_is_none_and_lacks_a_score_if_a_passage_d
     between=st.sampled_from([" ", ""]),
 )
 @settings(max_examples=120, derandomize=True, deadline=None)
-def test_locating_in_passages_and_merging_finds_what_locating_in_the_document_finds(
-    words: list[str], between: str
-) -> None:
+def test_passages_merged_give_what_the_whole_document_gives(words: list[str], between: str) -> None:
     text = between.join(words)
     mentions = ["Ada", "Bob", "東京", "Ada met Bob", "ZOË"]
     parts = []
@@ -258,7 +256,7 @@ def test_locating_in_passages_and_merging_finds_what_locating_in_the_document_fi
     assert list(merge_passages(text, parts).entities) == locate_mentions(text, mentions)
 
 
-def test_a_mention_absent_in_one_passage_and_found_in_another_case_elsewhere_is_not_absent() -> None:
+def test_a_mention_found_in_another_case_elsewhere_is_not_absent() -> None:
     parts = [
         PassageAnswer(0, Outcome.FOUND, [Entity("ZOË", None, None, "absent")]),
         PassageAnswer(9, Outcome.FOUND, [Entity("Zoë", 0, 3, "case")]),

@@ -244,7 +244,7 @@ def test_status_shows_the_spark_stage_when_that_is_the_latest_news(run: Run) -> 
     assert "shards" not in text
 
 
-def test_status_of_a_finished_run_is_one_line_and_of_one_that_waits_for_spark_says_so(
+def test_status_of_a_run_is_one_line_and_says_if_it_waits_for_spark(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     complete(run)

@@ -87,7 +87,7 @@ def test_without_a_bos_prompts_begin_without_one_and_that_is_reported(tmp_path: 
     assert product(write_tokenizer(tmp_path / "with", settings())).reason is None
 
 
-def test_a_tokenizer_that_is_not_legacy_takes_the_first_word_of_a_turn_bare(tmp_path: Path) -> None:
+def test_a_non_legacy_tokenizer_takes_the_first_word_of_a_turn_bare(tmp_path: Path) -> None:
     tokenizer = product(write_tokenizer(tmp_path / "m", settings(legacy=False)))
     assert tokenizer.suffix_ids("person")[:2] == [2, llama_vocabulary()[0].index("USER")] == [2, 11889]
     assert tokenizer.prefix_ids(["Marie"])[0] == [1, *processor().encode(TEMPLATE.prefix("Marie"))]
@@ -99,7 +99,7 @@ def test_the_token_of_added_tokens_stays_text_in_a_corpus(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("fault", ["merges by id", "no blank behind a special token"])
-def test_a_tokenizer_json_that_is_not_its_model_is_refused_with_both_id_lists(tmp_path: Path, fault: str) -> None:
+def test_a_tokenizer_json_unlike_its_model_is_refused_with_both_id_lists(tmp_path: Path, fault: str) -> None:
     folder = write_tokenizer(tmp_path / "m", settings())
     pieces, merges = llama_vocabulary()
     number = {piece: position for position, piece in enumerate(pieces)}

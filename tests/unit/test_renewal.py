@@ -126,7 +126,7 @@ def test_a_failure_that_the_store_answers_by_now_can_be_mended(run: Run) -> None
     assert not can_be_mended(run)
 
 
-def test_the_past_is_not_present_once_the_corpus_was_seen_later_and_published(run: Run) -> None:
+def test_the_past_is_not_present_once_the_corpus_was_published_later(run: Run) -> None:
     assert is_present(run)
     _publish(run)
     assert is_present(run)

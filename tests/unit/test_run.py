@@ -86,7 +86,7 @@ def test_parallelism_changes_neither_run_nor_fingerprint(tree: dict[str, Any], d
         ("run.scores", True, False),
     ],
 )
-def test_what_changes_answers_changes_the_fingerprint_and_what_changes_the_plan_changes_the_run(
+def test_answers_change_the_fingerprint_and_plans_change_the_run(
     tree: dict[str, Any], dotted: str, value: Any, answers_change: bool
 ) -> None:
     first, second = open_run(validate_tree(tree)), open_run(changed(tree, dotted, value))
@@ -255,7 +255,7 @@ def test_an_output_with_other_columns_or_folders_is_refused(tree: dict[str, Any]
         check(changed(tree, "corpus.keep_columns", "n"))
 
 
-def test_a_definition_used_as_a_folder_name_is_refused_before_anything_starts(tree: dict[str, Any]) -> None:
+def test_a_definition_used_as_a_folder_name_is_refused_at_once(tree: dict[str, Any]) -> None:
     definition = "a person identified by a proper name, title, or pseudonym, " * 5
     with pytest.raises(ConfigError, match="too long for a folder's name"):
         check(validate_tree({**tree, "types": [{"label": definition, "ask": definition}]}))
@@ -267,7 +267,7 @@ def test_a_definition_used_as_a_folder_name_is_refused_before_anything_starts(tr
     check(validate_tree({**tree, "types": [{"label": definition, "ask": definition}], "output": flat}))
 
 
-def test_a_column_of_the_output_with_another_type_now_is_refused_before_anything_is_asked(tree: dict[str, Any]) -> None:
+def test_a_column_whose_type_differs_from_the_outputs_is_refused_early(tree: dict[str, Any]) -> None:
     tree["corpus"]["keep_columns"] = ["n"]
     marker = Marker(
         id_column="doc_id",

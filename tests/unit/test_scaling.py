@@ -8,7 +8,7 @@ from benchmarks.scaling import NEVER, simulate
 
 
 @pytest.mark.parametrize(("mean_life_s", "growing"), [(NEVER, False), (1800.0, True)])
-def test_replicas_work_until_the_last_shard_and_end_within_one_of_each_other(mean_life_s: float, growing: bool) -> None:
+def test_replicas_end_within_one_shard_of_each_other(mean_life_s: float, growing: bool) -> None:
     found = simulate(24, 300, mean_life_s, growing)
     assert found["done_shards"] == 300
     assert found["busy"] > 0.99

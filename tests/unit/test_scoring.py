@@ -117,7 +117,7 @@ def test_a_missing_answer_counts_as_an_empty_list() -> None:
     assert official_counts(None, '["x"]') == Counts(0, 0, 1)
 
 
-def test_the_official_answer_is_what_stands_behind_the_last_turn_without_white_space() -> None:
+def test_the_official_answer_is_what_follows_the_last_turn() -> None:
     assert official_answer(' ["x"]\n') == '["x"]'
     assert official_answer('USER: y ASSISTANT: ["x"]') == '["x"]'
 
@@ -150,7 +150,7 @@ def test_span_counts_agree_with_brute_force(predicted: list[tuple[int, int]], go
     assert relaxed.correct == best_matching(sorted(found), sorted(expected))
 
 
-def test_relaxed_counts_of_spans_that_do_not_overlap_among_themselves_are_the_best_matching() -> None:
+def test_relaxed_counts_of_disjoint_spans_are_the_best_matching() -> None:
     cuts = range(6)
     families = [[(start, end)] for start, end in combinations(cuts, 2)]
     families += [[(a, b), (c, d)] for a, b, c, d in combinations(cuts, 4)]

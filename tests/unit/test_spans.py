@@ -150,7 +150,7 @@ def test_each_rule_on_an_example(text: str, mention: str, expected: list[tuple[i
     assert places(text, mention) == expected
 
 
-def test_overlapping_mentions_of_different_strings_are_all_kept_in_order_of_place() -> None:
+def test_overlapping_mentions_are_all_kept_in_order_of_place() -> None:
     found = locate_mentions("New York City", ["York City", "New York", "City", "Boston", "York City"])
     assert [entity.text for entity in found] == ["New York", "York City", "City", "Boston"]
 

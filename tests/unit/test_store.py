@@ -53,7 +53,7 @@ def test_the_same_answers_make_the_same_file_and_more_answers_another(tmp_path: 
     assert len(live_files(store)) == 2
 
 
-def test_a_compacted_file_counts_once_a_manifest_names_it_and_what_it_replaces_no_more(tmp_path: Path) -> None:
+def test_a_compacted_file_counts_once_a_manifest_names_it(tmp_path: Path) -> None:
     store = StoreLayout(str(tmp_path), "f")
     small = [f"{letter * 12}-00000-0000-{letter * 12}.parquet" for letter in "abc"]
     first, second = (compacted_name(f"{number:012d}-{number:08x}", 0) for number in (1, 2))

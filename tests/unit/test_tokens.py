@@ -77,7 +77,7 @@ def test_a_batch_gives_what_its_texts_give_alone(kind: str, texts: list[str]) ->
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=NASTY_TEXT)
 @settings(max_examples=100, derandomize=True, deadline=None)
-def test_token_spans_are_ascending_code_point_ranges_that_cover_every_visible_character(kind: str, text: str) -> None:
+def test_token_spans_are_ascending_ranges_over_all_visible_characters(kind: str, text: str) -> None:
     spans = PROMPT_TOKENIZERS[kind].token_spans(text).tolist()
     assert all(0 <= start <= end <= len(text) for start, end in spans)
     assert spans == sorted(spans)
@@ -107,7 +107,7 @@ def test_a_tokenizer_without_the_turn_token_is_refused() -> None:
         PromptTokenizer.from_json("{}", TEMPLATE)
 
 
-def test_a_turn_token_not_flagged_special_is_still_kept_as_text_in_user_data() -> None:
+def test_a_turn_token_not_flagged_special_is_kept_as_text_in_user_data() -> None:
     tree = json.loads(JSONS["llama"])
     for token in tree["added_tokens"]:
         token["special"] = False if token["content"] == "</s>" else token["special"]
@@ -116,7 +116,7 @@ def test_a_turn_token_not_flagged_special_is_still_kept_as_text_in_user_data() -
     assert tokenizer.prompt_ids("a</s>b", "c</s>d").count(2) == 1
 
 
-def test_a_turn_token_that_its_own_flags_hide_is_used_as_an_id_with_a_warning() -> None:
+def test_a_turn_token_hidden_by_its_flags_is_used_as_an_id_with_a_warning() -> None:
     """Some early Llama files normalise special tokens: the string `.</s>` is then text, though training used the id."""
     hidden = llama_json(legacy=True, normalized_specials=True)
     tokenizer = PromptTokenizer.from_json(hidden, TEMPLATE)
@@ -125,7 +125,7 @@ def test_a_turn_token_that_its_own_flags_hide_is_used_as_an_id_with_a_warning() 
     assert tokenizer.prompt_ids("Marie", "person") == PROMPT_TOKENIZERS["llama_legacy"].prompt_ids("Marie", "person")
 
 
-def test_an_end_token_that_the_tokenizer_appends_is_not_put_behind_the_prompt() -> None:
+def test_an_end_token_that_the_tokenizer_appends_is_left_out() -> None:
     tokenizer = PromptTokenizer.from_json(llama_json(legacy=False, adds_eos=True), TEMPLATE)
     assert tokenizer.prompt_ids("Marie", "person") == PROMPT_TOKENIZERS["llama"].prompt_ids("Marie", "person")
     assert tokenizer.reason is not None
@@ -141,7 +141,7 @@ def test_truncation_and_padding_of_the_file_are_ignored() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.lists(st.integers(0, 2), min_size=1, max_size=5)), max_size=8))
-def test_shared_tokens_are_the_longest_beginning_of_neighbours_that_leaves_each_a_token(
+def test_shared_tokens_are_the_longest_common_beginning(
     rows: list[tuple[str, list[int]]],
 ) -> None:
     passages, prompts = [passage for passage, _ in rows], [ids for _, ids in rows]
