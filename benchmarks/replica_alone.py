@@ -23,7 +23,8 @@ from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.template import DEFAULT_TEMPLATE
 from uniner_dist.schemas import PROMPTS
 from uniner_dist.storage.filesystem import write_bytes
-from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.place_layout import StoreLayout
 from uniner_dist.storage.shards import read_completions
 
 _FINGERPRINT = "benchmark"

@@ -27,8 +27,8 @@ from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.answer_store import COMPACTED, contribute, live_files, read_manifests, sweep
 from uniner_dist.storage.filesystem import exists, read_json, write_bytes, write_json
-from uniner_dist.storage.layout import StoreLayout, WorkdirLayout
 from uniner_dist.storage.lease import hold
+from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 
 pytestmark = pytest.mark.spark
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.flaky import FlakyProxy, client_environment, flaky_s3
+from uniner_dist.storage import retries
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +23,9 @@ def s3(s3_server: FlakyProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flaky
     """The server, well to begin with; this process talks to it at `s3://bucket`."""
     from s3fs import S3FileSystem
 
-    from uniner_dist.storage import filesystem
-
     for name, value in client_environment(s3_server, attempts=1).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(filesystem, "_WAITS_S", (0.01, 0.02, 0.04))
+    monkeypatch.setattr(retries, "_WAITS_S", (0.01, 0.02, 0.04))
     # Tries of s3fs itself, with waits of up to a second between them, before each of ours.
     monkeypatch.setattr(S3FileSystem, "retries", 2)
     S3FileSystem.clear_instance_cache()

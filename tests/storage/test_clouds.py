@@ -13,18 +13,10 @@ import pytest
 from tests.support.clouds import CLOUDS, Cloud, cloud
 from tests.support.flaky import Fault
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage import filesystem
+from uniner_dist.storage import retries
 from uniner_dist.storage.credentials import of_this_process
-from uniner_dist.storage.filesystem import (
-    StorageError,
-    exists,
-    find_files,
-    list_names,
-    open_fs,
-    read_bytes,
-    remove,
-    write_bytes,
-)
+from uniner_dist.storage.filesystem import exists, find_files, list_names, open_fs, read_bytes, remove, write_bytes
+from uniner_dist.storage.retries import StorageError
 
 #: What another process does that has nothing but what is handed to it.
 _ELSEWHERE = """
@@ -47,7 +39,7 @@ def store(server: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """A store that this process finds by environment variables; with a bucket that may have content."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(filesystem, "_WAITS_S", (0.01, 0.02))
+    monkeypatch.setattr(retries, "_WAITS_S", (0.01, 0.02))
     _forget_clients()
     server.proxy.plan = lambda method, path: None
     yield server

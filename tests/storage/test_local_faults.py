@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tests.support.completions import completions
-from uniner_dist.storage import filesystem
-from uniner_dist.storage.filesystem import StorageError, list_names, read_bytes, write_bytes
+from uniner_dist.storage import retries
+from uniner_dist.storage.filesystem import list_names, read_bytes, write_bytes
 from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.shards import verified_shards, write_completions
 
 
@@ -28,7 +29,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, function: str, number: int, times: 
         return real(*arguments, **options)
 
     monkeypatch.setattr(os, function, sick)
-    monkeypatch.setattr(filesystem, "_WAITS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(retries, "_WAITS_S", (0.0, 0.0, 0.0))
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
@@ -84,7 +85,7 @@ def test_a_committed_shard_that_cannot_be_read_right_now_is_not_removed(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(filesystem, "_WAITS_S", (0.0,))
+        patch.setattr(retries, "_WAITS_S", (0.0,))
         patch.setattr("fsspec.implementations.local.LocalFileSystem.cat_file", sick)
         with pytest.raises(StorageError, match="Input/output error"):
             verified_shards(layout, {"00000-0001": 1}, "f")

@@ -15,17 +15,10 @@ from tests.support.flaky import Fault, FlakyProxy, Plan
 from uniner_dist import demo, model
 from uniner_dist.config.schema import ModelConfig
 from uniner_dist.errors import RunHeldError
-from uniner_dist.storage.filesystem import (
-    StorageError,
-    exists,
-    find_files,
-    list_names,
-    read_bytes,
-    remove,
-    write_bytes,
-)
+from uniner_dist.storage.filesystem import exists, find_files, list_names, read_bytes, remove, write_bytes
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import current_holder, hold
+from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.shards import committed_shards, read_completions, verified_shards, write_completions
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.storage.filesystem import read_json
-from uniner_dist.storage.layout import MARKER
+from uniner_dist.storage.place_layout import MARKER
 from uniner_dist.storage.shards import read_prompts, read_shards
 
 

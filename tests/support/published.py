@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from uniner_dist.storage.control_files import Marker, PublishedRun, write_control
-from uniner_dist.storage.layout import OutputLayout
+from uniner_dist.storage.place_layout import OutputLayout
 
 
 def run_id(name: str) -> str:

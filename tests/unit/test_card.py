@@ -16,7 +16,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.run.provenance import look_up
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import write_json
-from uniner_dist.storage.layout import OutputLayout
+from uniner_dist.storage.place_layout import OutputLayout
 
 UNINER = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use; the annotations carry this licence"
 

@@ -12,8 +12,8 @@ from uniner_dist.errors import RunHeldError, StageError
 from uniner_dist.storage import commit
 from uniner_dist.storage.commit import apply
 from uniner_dist.storage.control_files import FolderChange
-from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.lease import hold
+from uniner_dist.storage.place_layout import OutputLayout
 
 OLD, KEPT, NEW, OTHER = (f"part-{name}.parquet" for name in ("old", "kept", "new", "other"))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,3 +123,16 @@ def test_the_layers_are_those_of_the_architecture_page() -> None:
         if line.strip()
     ]
     assert [tuple(sorted(rooms)) for rooms in drawn] == [tuple(sorted(rooms)) for rooms in LAYERS]
+
+
+def test_no_file_of_the_package_is_longer_than_350_lines() -> None:
+    lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in _modules().items()}
+    assert {module: count for module, count in lines.items() if count > 350} == {}
+    assert statistics.median(lines.values()) <= 120
+
+
+def test_names_of_tests_have_at_most_70_characters() -> None:
+    files = (Path(__file__).parents[1]).rglob("test_*.py")
+    names = re.findall(r"def (test_\w+)", "\n".join(file.read_text(encoding="utf-8") for file in files))
+    assert len(names) > 500
+    assert [name for name in names if len(name) > 70] == []

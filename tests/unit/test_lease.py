@@ -18,8 +18,9 @@ import pytest
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage import lease as leases
 from uniner_dist.storage.filesystem import list_names, read_json, write_json
-from uniner_dist.storage.layout import OutputLayout, RunLayout, StoreLayout
+from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import Held, current_holder, fence, hold, last_worked
+from uniner_dist.storage.place_layout import OutputLayout, StoreLayout
 
 #: Holds the lease of run `r` in the folder that is given until somebody writes to its input.
 _HOLDER = """

@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage import filesystem, probe
+from uniner_dist.storage import filesystem, local_writes, probe
 from uniner_dist.storage.filesystem import list_names, read_bytes, read_json, write_bytes
 from uniner_dist.storage.probe import check_storages
 
@@ -61,7 +61,7 @@ def test_a_storage_without_exclusive_create_is_refused_in_words(
         os.replace(temporary, path)
         return True
 
-    monkeypatch.setattr(filesystem, "_give_name", give_name)
+    monkeypatch.setattr(local_writes, "_give_name", give_name)
     with pytest.raises(ConfigError, match=r"two processes created the same file in \d+ of 12 tries"):
         check_storages(str(tmp_path), [str(tmp_path)])
     assert list_names(str(tmp_path)) == []

@@ -21,8 +21,9 @@ from uniner_dist.prompts.shard_writer import encode_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
 from uniner_dist.storage.filesystem import exists, list_names, remove, write_bytes, write_json
-from uniner_dist.storage.layout import RunLayout, WorkdirLayout
+from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import hold
+from uniner_dist.storage.place_layout import WorkdirLayout
 from uniner_dist.storage.shards import committed_shards, prompts_file, read_prompts, read_shards, write_completions
 from uniner_dist.storage.shards import write_shards as really_write
 

@@ -24,7 +24,7 @@ from uniner_dist.storage.answer_store import (
     write_manifest,
 )
 from uniner_dist.storage.filesystem import join, read_bytes, write_bytes
-from uniner_dist.storage.layout import StoreLayout
+from uniner_dist.storage.place_layout import StoreLayout
 
 
 def test_only_a_shards_own_answers_go_into_the_store(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from uniner_dist.spark.types import column
 from uniner_dist.storage.commit import WAIT_S
 from uniner_dist.storage.control_files import AnnotationsSummary, read_record
 from uniner_dist.storage.filesystem import write_bytes
-from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.place_layout import OutputLayout
 
 
 def write_card(spark: SparkSession, run: Run) -> str:

@@ -17,8 +17,9 @@ from uniner_dist.storage.commit import Check, apply
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import FolderChange, read_journal
 from uniner_dist.storage.filesystem import exists, remove
-from uniner_dist.storage.layout import OutputLayout, RunLayout
+from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.marker import MarkerVersion, next_order, read_marker, swap_marker
+from uniner_dist.storage.place_layout import OutputLayout
 
 
 def is_half_published(layout: RunLayout) -> bool:

@@ -44,9 +44,9 @@ from uniner_dist.storage.control_files import (
     write_control,
 )
 from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove, write_bytes
-from uniner_dist.storage.layout import OutputLayout
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import MarkerVersion, read_marker_version
+from uniner_dist.storage.place_layout import OutputLayout
 
 
 def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = always) -> PublishedRun:

@@ -13,7 +13,7 @@ from uniner_dist.pipeline.exclusive import holding
 from uniner_dist.run.run import list_runs
 from uniner_dist.storage.answer_store import list_stores
 from uniner_dist.storage.filesystem import absolute, join, read_bytes
-from uniner_dist.storage.layout import WorkdirLayout
+from uniner_dist.storage.place_layout import WorkdirLayout
 
 Say = Callable[[str], None]
 

@@ -14,7 +14,8 @@ from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import Shard
 from uniner_dist.run.run import Run
 from uniner_dist.run.starts import read_starts
-from uniner_dist.storage.filesystem import StorageError, join, write_json
+from uniner_dist.storage.filesystem import join, write_json
+from uniner_dist.storage.retries import StorageError
 
 #: Seconds between two writings of a start's counters.
 _ACCOUNT_S = 30.0

@@ -17,7 +17,8 @@ from uniner_dist.completions.decisions import replicas_that_fit
 from uniner_dist.completions.node_health import NodeHealth
 from uniner_dist.completions.replica import Replica, ReplicaSpec
 from uniner_dist.config.schema import PoolConfig
-from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.place_layout import StoreLayout
 
 #: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.
 _CPU_REPLICA_BYTES = 5 * 2**29

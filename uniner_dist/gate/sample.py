@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from uniner_dist.core.differences import Cell
 from uniner_dist.storage.control_files import PinnedSample, read_control, write_control
 from uniner_dist.storage.control_files.gate import PinnedAnswer, PinnedSource
-from uniner_dist.storage.layout import OutputLayout
+from uniner_dist.storage.place_layout import OutputLayout
 
 Cells = Mapping[tuple[str, str], Cell]
 

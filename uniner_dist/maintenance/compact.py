@@ -34,8 +34,8 @@ from uniner_dist.storage.answer_store import (
     write_manifest,
 )
 from uniner_dist.storage.filesystem import find_files, join, write_bytes
-from uniner_dist.storage.layout import StoreLayout
 from uniner_dist.storage.lease import Lease
+from uniner_dist.storage.place_layout import StoreLayout
 
 #: Smaller files are worth merging; a merged file is about as large as the second figure (some 4 million answers, which
 #: one task sorts), so it is left alone later.

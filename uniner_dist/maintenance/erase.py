@@ -9,63 +9,47 @@ neither Spark nor Ray; holds ids and positions of rows of the documents in quest
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as pads
-import pyarrow.parquet as pq
 
-from uniner_dist.annotations.documents import name_in_quarantine
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
 from uniner_dist.maintenance.erase_gate import forget_in_gates
 from uniner_dist.maintenance.erase_output import forget_in_output
+from uniner_dist.maintenance.erase_rows import READERS, erase_in_folder, find_passages, find_shared, forget_rows
 from uniner_dist.maintenance.erase_shards import forget_in_shards
+from uniner_dist.maintenance.erase_store import forget_in_store
 from uniner_dist.maintenance.ownership import check_own
+from uniner_dist.maintenance.recount import recount
 from uniner_dist.maintenance.same_documents import Target, find_documents
 from uniner_dist.maintenance.scope import Scope, find_scope
-from uniner_dist.prompts.corpus import ERASED, name_in_rejects
 from uniner_dist.reporting.html import write_page
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.answer_store import (
-    compacted_name,
-    compaction_stem,
-    list_cells,
     list_stores,
-    live_files,
-    next_sequence,
-    write_manifest,
 )
 from uniner_dist.storage.commit import Check, always
-from uniner_dist.storage.containment import require_inside
-from uniner_dist.storage.control_files import PromptsSummary, Report, read_record
-from uniner_dist.storage.erased import erased_state, remember, take_off
+from uniner_dist.storage.control_files import Report, read_record
+from uniner_dist.storage.erased import remember, take_off
 from uniner_dist.storage.filesystem import (
-    StorageError,
     exists,
-    find_files,
     join,
     list_names,
-    open_fs,
-    read_bytes,
     remove,
     remove_stale_temporary,
-    write_bytes,
     write_json,
 )
-from uniner_dist.storage.layout import RunLayout, StoreLayout, WorkdirLayout
+from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import fence, hold
-from uniner_dist.storage.parquet_rows import Positions, erase, find_rows, without_rows
-from uniner_dist.storage.shards import read_shards
+from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
+from uniner_dist.storage.retries import StorageError
 
-_READERS = 16
 _COUNTS = ("annotations", "cells", "prompts", "places", "other_rows", "sampled")
 
 T = TypeVar("T")
@@ -122,7 +106,7 @@ def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
         for other in scope.workdirs[1:]:
             stack.enter_context(hold(WorkdirLayout(other)))
         places = [RunLayout(place, run_id) for place in scope.workdirs for run_id in list_runs(place)]
-        with ThreadPoolExecutor(_READERS) as watchers:
+        with ThreadPoolExecutor(READERS) as watchers:
             list(watchers.map(fence, places))
         check()
         for mark in marks:
@@ -222,23 +206,24 @@ def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], check: Chec
             remove(path)
         if not exists(run.layout.shards):
             _begin_anew(run)
-    passages = frozenset().union(*(_passages(target.run, target.array) for target in targets))
-    traces = [Trace(target, _shared(target.run, target.array, passages)) for target in targets]
+    passages = frozenset().union(*(find_passages(target.run, target.array) for target in targets))
+    traces = [Trace(target, find_shared(target.run, target.array, passages)) for target in targets]
     alone = passages.difference(*(trace.shared for trace in traces))
     for part in parts:
         check()
-        erasure.cells += _forget_in_store(part, pa.array(sorted(alone), pa.string()))
+        erasure.cells += forget_in_store(part, pa.array(sorted(alone), pa.string()))
     for trace in traces:
         check()
         run, own = trace.target.run, pa.array(sorted(passages - trace.shared), pa.string())
         if len(own) and exists(run.layout.shards):
             erasure.prompts += forget_in_shards(run, own)
-        erasure.other_rows += _forget_rows(run, trace.target.array)
+        erasure.other_rows += forget_rows(run, trace.target.array)
     for target in targets:
         check()
         run = target.run
-        erasure.places += _erase_all(run.layout.occurrences, ["document", run.config.corpus.id_column], target.array)
-        _recount(run)
+        column = ["document", run.config.corpus.id_column]
+        erasure.places += erase_in_folder(run.layout.occurrences, column, target.array)
+        recount(run)
     for run in (run for run in runs if exists(run.layout.report)):
         write_page(run, read_record(run.layout.report, Report))
     return erasure
@@ -272,136 +257,3 @@ def _begin_anew(run: Run) -> None:
     for path in run.layout.of_stage_1:
         if not (pruned and path == run.layout.occurrences):
             remove(path)
-
-
-# -- passages ----------------------------------------------------------------------------------------------------------
-
-
-def _passages(run: Run, ids: pa.Array) -> frozenset[str]:
-    """Ids of the documents' passages."""
-    column = ["document", run.config.corpus.id_column]
-
-    def look(path: str) -> frozenset[str]:
-        return _passage_ids(path, find_rows(path, column, ids)[1])
-
-    return frozenset().union(*_each_file(run.layout.occurrences, look))
-
-
-def _shared(run: Run, ids: pa.Array, passages: frozenset[str]) -> frozenset[str]:
-    """Those of some passages that stand in other documents of the run."""
-    column, wanted = ["document", run.config.corpus.id_column], pa.array(sorted(passages), pa.string())
-
-    def look(path: str) -> frozenset[str]:
-        everywhere, theirs = find_rows(path, ["passage_id"], wanted)[1], find_rows(path, column, ids)[1]
-        return _passage_ids(path, np.setdiff1d(everywhere, theirs))
-
-    return frozenset().union(*_each_file(run.layout.occurrences, look)) if passages else frozenset()
-
-
-def _passage_ids(path: str, rows: Positions) -> frozenset[str]:
-    if not len(rows):
-        return frozenset()
-    fs, stripped = open_fs(path)
-    with fs.open(stripped, "rb") as stream:
-        ids = pq.ParquetFile(stream).read(columns=["passage_id"])["passage_id"]
-    return frozenset(ids.take(pa.array(rows)).to_pylist())
-
-
-def _each_file(folder: str, look: Callable[[str], T]) -> list[T]:
-    """What `look` says of every Parquet file of a folder, many at a time; nothing when there is no folder."""
-    try:
-        files = sorted(find_files(folder, ".parquet"))
-    except FileNotFoundError:
-        return []
-    for file in files:
-        require_inside(join(folder, file), folder, folder)
-    with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(lambda file: look(join(folder, file)), files))
-
-
-# -- rows --------------------------------------------------------------------------------------------------------------
-
-
-def _forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
-    """Erase answers from every file of a part of a store, also from those that wait to be deleted.
-
-    Readers that have listed the old files meet a missing one, which ends their stage; it can be started again. A
-    manifest is written in any case: a compaction that was planned before it can replace nothing any more.
-    """
-    remove_stale_temporary(part.root)
-    sequence = next_sequence(part)
-    names = list_cells(part)
-    for name in names:
-        require_inside(join(part.cells, name), part.root, part.cells)
-    with ThreadPoolExecutor(_READERS) as readers:
-        found = readers.map(lambda name: find_rows(join(part.cells, name), ["passage_id"], passages)[1], names)
-    hit = {name: rows for name, rows in zip(names, found, strict=True) if len(rows)}
-    live, stem, added = hit.keys() & set(live_files(part)), compaction_stem(), []
-    for number, name in enumerate(sorted(live)):
-        data, kept = without_rows(read_bytes(join(part.cells, name)), hit[name])
-        if kept:
-            added.append(compacted_name(stem, number))
-            write_bytes(join(part.cells, added[-1]), data)
-    write_manifest(part, sequence, added, live)
-    for name in hit:
-        remove(join(part.cells, name))
-    return sum(len(hit[name]) for name in live)
-
-
-def _forget_rows(run: Run, ids: pa.Array) -> int:
-    """Erase the documents' rows of rejects and quarantine, where the id may stand under another name."""
-    column = run.config.corpus.id_column
-    quarantined = name_in_quarantine(column)
-    rejected = name_in_rejects(column)
-    return _erase_all(run.layout.rejects, [rejected], ids) + _erase_all(run.layout.quarantine, [quarantined], ids)
-
-
-def _erase_all(folder: str, column: Sequence[str], ids: pa.Array) -> int:
-    def take_out(path: str) -> int:
-        rows = find_rows(path, column, ids)[1]
-        if len(rows):
-            erase(path, rows, keep_empty=True)
-        return len(rows)
-
-    return sum(_each_file(folder, take_out))
-
-
-def _recount(run: Run) -> None:
-    """Let the summary of stage 1 say what is there."""
-    layout = run.layout
-    if not exists(layout.prompts_summary):
-        return None
-    if not exists(layout.shards):
-        return _note_erasures(run)
-    summary, shards = read_record(layout.prompts_summary, PromptsSummary), read_shards(layout)
-    places, first = _dataset(layout.occurrences), pads.field("passage") == 0
-    reasons = _dataset(layout.rejects).to_table(columns=["reason"], use_threads=False)["reason"]
-    rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
-    rejects |= {ERASED: summary["rejects"][ERASED]} if ERASED in summary["rejects"] else {}  # which are in no file
-    prompts, asked = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked"))
-    summary |= {
-        "documents": places.count_rows(filter=first, use_threads=False),
-        "rejects": {reason: rejects[reason] for reason in summary["rejects"] if reason in rejects},
-        "rejected": sum(rejects.values()),
-        "split_documents": places.count_rows(filter=first & (pads.field("passages") > 1), use_threads=False),
-        "passages": places.count_rows(use_threads=False),
-        "unique_passages": int(pc.sum(shards["passages"]).as_py() or 0),
-        "prompts": prompts,
-        "prompts_known": prompts - asked,
-        "prompts_to_ask": asked,
-        "shards": shards.num_rows,
-        "estimated_tokens": int(pc.sum(shards["estimated_tokens"]).as_py() or 0),
-    }
-    write_json(layout.prompts_summary, summary | {"rows": summary["documents"] + summary["rejected"]})
-    return _note_erasures(run)
-
-
-def _note_erasures(run: Run) -> None:
-    """Let the summary of stage 1 say that the run is without the documents on the lists."""
-    summary = read_record(run.layout.prompts_summary, PromptsSummary)
-    write_json(run.layout.prompts_summary, summary | {"erased": erased_state(run.erased_lists)})
-
-
-def _dataset(path: str) -> pads.Dataset:
-    fs, stripped = open_fs(path)
-    return pads.dataset(stripped, filesystem=fs, format="parquet")

@@ -25,10 +25,10 @@ from uniner_dist.storage.filesystem import (
     remove_stale_temporary,
     write_bytes,
 )
-from uniner_dist.storage.layout import OutputLayout, WorkdirLayout
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import read_marker, read_marker_version
 from uniner_dist.storage.parquet_rows import Positions, find_rows, without_rows
+from uniner_dist.storage.place_layout import OutputLayout, WorkdirLayout
 
 _READERS = 16
 

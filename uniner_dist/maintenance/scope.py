@@ -14,8 +14,9 @@ from functools import partial
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.registry import entry_of_store, entry_of_workdir, serves, stores_of, uses, workdirs_of
 from uniner_dist.run.run import list_runs, load_run
-from uniner_dist.storage.filesystem import StorageError, exists, real_path
+from uniner_dist.storage.filesystem import exists, real_path
 from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.retries import StorageError
 
 
 @dataclass

@@ -15,7 +15,8 @@ from typing import Any
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.cache import cache_folder, locked, read_cached, write_cached
 from uniner_dist.model.weights import weight_files
-from uniner_dist.storage.filesystem import find_files, join, open_fs, with_retries
+from uniner_dist.storage.filesystem import find_files, join, open_fs
+from uniner_dist.storage.retries import with_retries
 
 #: What stores call the value that changes with a file's bytes, in fsspec's details: S3, Google, Azure, WebHDFS and
 #: others. A time of change is none: it has no finer grain than a second in some stores.

@@ -14,8 +14,8 @@ from uniner_dist.spark.types import spark_type
 from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs, real_path
 from uniner_dist.storage.hive import folder_name, is_folder_name
-from uniner_dist.storage.layout import MARKER, WorkdirLayout
 from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.place_layout import MARKER, WorkdirLayout
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.snapshot import Snapshot
 

@@ -13,8 +13,8 @@ from uniner_dist.errors import DrainedError, RunHeldError, StageError, UninerErr
 from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import STOPPED, StopRequest, stop_on_signals
 from uniner_dist.storage.filesystem import list_names
-from uniner_dist.storage.layout import OutputLayout, WorkdirLayout
 from uniner_dist.storage.lease import Held, Lease, fence, hold
+from uniner_dist.storage.place_layout import OutputLayout, WorkdirLayout
 from uniner_dist.storage.probe import check_storages
 
 

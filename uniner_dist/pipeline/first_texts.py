@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.config.schema import CorpusConfig
-from uniner_dist.storage.filesystem import is_storage_error, open_fs
+from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.retries import is_storage_error
 from uniner_dist.storage.snapshot import Snapshot
 
 _TEXTS = 64

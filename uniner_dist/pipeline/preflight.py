@@ -23,9 +23,9 @@ from uniner_dist.prompts.budget import MIN_PASSAGE_TOKENS, passage_budget
 from uniner_dist.run import identity as keys
 from uniner_dist.run.corpus_snapshot import look_at_corpus, pin_corpus
 from uniner_dist.run.run import Run, load_run, pin_run
-from uniner_dist.storage.filesystem import StorageError
 from uniner_dist.storage.listing import shown
 from uniner_dist.storage.reading import Reading
+from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import Snapshot
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.live import Live
 
 from uniner_dist.reporting.progress import State, line, view
-from uniner_dist.storage.filesystem import StorageError, write_json
+from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.retries import StorageError
 
 #: Seconds between two lines of a log, two writings to storage, and two redraws.
 LINE_S, STATUS_S, DRAW_S = 30.0, 5.0, 0.5

@@ -14,10 +14,12 @@ from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import LatestRun, PinnedFooters, read_control, write_control
-from uniner_dist.storage.filesystem import StorageError, absolute, exists
+from uniner_dist.storage.filesystem import absolute, exists
 from uniner_dist.storage.footers import Footers, read_footers
-from uniner_dist.storage.layout import RunLayout, WorkdirLayout
+from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.listing import Listing, list_corpus
+from uniner_dist.storage.place_layout import WorkdirLayout
+from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import Snapshot, from_pinned, to_pinned, with_footers
 
 

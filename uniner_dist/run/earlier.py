@@ -21,7 +21,7 @@ from uniner_dist.model.reference import static_pairs
 from uniner_dist.run.identity import precision
 from uniner_dist.run.run import Run
 from uniner_dist.storage.answer_store import is_empty
-from uniner_dist.storage.layout import StoreLayout
+from uniner_dist.storage.place_layout import StoreLayout
 
 
 def usable_stores(run: Run) -> tuple[StoreLayout, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from uniner_dist.core.hashing import digest
 from uniner_dist.storage.control_files import Registered, read_control
 from uniner_dist.storage.filesystem import exists, join, list_names, real_path, write_json
-from uniner_dist.storage.layout import StoreLayout, WorkdirLayout
+from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 
 
 def register(workdir: str, store: str) -> None:

@@ -21,8 +21,10 @@ from uniner_dist.run.registry import register
 from uniner_dist.storage.containment import is_link
 from uniner_dist.storage.control_files import ControlFileError, LatestRun, PinnedRun, read_control, write_control
 from uniner_dist.storage.control_files.forms import RUN_ID, has_form
-from uniner_dist.storage.filesystem import StorageError, absolute, exists, join, list_names, real_path, write_json
-from uniner_dist.storage.layout import RunLayout, StoreLayout, WorkdirLayout
+from uniner_dist.storage.filesystem import absolute, exists, join, list_names, real_path, write_json
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
+from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import Snapshot
 
 #: Instead of a run's id: the run of the workdir that was opened last.

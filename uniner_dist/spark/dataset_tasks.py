@@ -18,9 +18,10 @@ from pyspark import TaskContext
 from pyspark.sql.types import LongType, StructField, StructType
 
 from uniner_dist.errors import StageError
-from uniner_dist.storage.filesystem import join, open_fs, with_retries, write_bytes
+from uniner_dist.storage.filesystem import join, open_fs, write_bytes
 from uniner_dist.storage.footers import without_arrow_schema
 from uniner_dist.storage.hive import folder_name
+from uniner_dist.storage.retries import with_retries
 
 #: A task's file is closed at this size, so that it can be held in memory and written whole.
 _FILE_BYTES = 128 * 2**20

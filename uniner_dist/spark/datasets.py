@@ -27,8 +27,9 @@ from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, Fi
 from uniner_dist.spark.paths import spark_glob, spark_path, write_path
 from uniner_dist.spark.types import arrow_schema, arrow_type, column, spark_type
 from uniner_dist.storage import credentials
-from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, with_retries, write_bytes
+from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, write_bytes
 from uniner_dist.storage.hive import partition_values
+from uniner_dist.storage.retries import with_retries
 
 log = logging.getLogger(__name__)
 

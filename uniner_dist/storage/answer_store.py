@@ -24,7 +24,7 @@ from uniner_dist.storage.containment import is_link
 from uniner_dist.storage.control_files import StoreManifest, read_control, write_control
 from uniner_dist.storage.control_files.forms import FINGERPRINT, MANIFEST_FILE, STORE_FILE, has_form
 from uniner_dist.storage.filesystem import join, list_names, remove, write_bytes
-from uniner_dist.storage.layout import StoreLayout
+from uniner_dist.storage.place_layout import StoreLayout
 from uniner_dist.storage.shards import checksum
 
 #: Names of files written by a compaction begin so; they count only once a manifest names them.

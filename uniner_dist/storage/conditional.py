@@ -15,15 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from uniner_dist.storage.filesystem import (
-    StorageError,
-    format_storage_error,
-    is_storage_error,
-    open_fs,
-    read_bytes,
-    with_retries,
-    write_bytes,
-)
+from uniner_dist.storage.filesystem import open_fs, read_bytes, write_bytes
+from uniner_dist.storage.retries import StorageError, format_storage_error, is_storage_error, with_retries
 
 #: Where, in fsspec's details of a file, a storage says which version of it this is.
 _VERSION_OF = {"s3": "ETag", "gs": "generation", "az": "etag"}

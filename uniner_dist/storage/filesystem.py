@@ -8,52 +8,25 @@ A store that throttles or hiccups is asked again for some seconds; what still fa
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import random
 import re
-import shutil
 import time
 import uuid
-from collections.abc import Callable
 from typing import Any, Literal, TypeVar, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from uniner_dist.config.schemes import check_scheme
-from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.errors import ConfigError
 from uniner_dist.runtime.engines import missing_extra
+from uniner_dist.storage.local_writes import NO_LINKS, write_local
+from uniner_dist.storage.retries import StorageError, format_storage_error, is_storage_error, with_retries
 
-#: Waits between the tries of one call, in seconds, each drawn between half and one and a half of this: hundreds of
-#: replicas that were throttled together must not come back together. Clients of object stores try several times
-#: themselves before.
-_WAITS_S = (0.2, 1.0, 4.0)
-#: Not the generator that everybody shares: engines seed that one alike in all replicas.
-_jitter = random.SystemRandom()
-#: No further try after this long: clients of object stores may take half a minute to give up once.
-_LONGEST_S = 45.0
-#: Answers, not failures: callers decide what they mean.
-_ANSWERS = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
-#: Asking again does not help against these.
-_FINAL = (
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EINVAL),
-    *(errno.EFBIG, errno.ENOSPC, errno.EDQUOT),
-)
-#: Libraries under fsspec whose exceptions are not all OSErrors.
-_LIBRARIES = ("botocore", "aiobotocore", "s3fs", "aiohttp", "gcsfs", "google", "adlfs", "azure", "fsspec", "urllib3")
-#: What file systems without hard links answer.
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-#: Times that a file is written whose temporary file was removed.
-_TRIES = 5
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
 
 T = TypeVar("T")
-
-
-class StorageError(StageError):
-    """Storage refused or failed, also after some tries; the message has the path and the storage's own words."""
 
 
 def open_fs(path: str) -> tuple[Any, str]:
@@ -80,43 +53,6 @@ def open_fs(path: str) -> tuple[Any, str]:
     return fs, stripped.rstrip("/") or stripped
 
 
-def with_retries(path: str, call: Callable[[], T]) -> T:
-    """The result of a storage call that is tried a few times.
-
-    Raises:
-        FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError: as the call does.
-        StorageError: everything else that storage throws.
-    """
-    begun = time.monotonic()
-    for wait in (*_WAITS_S, None):
-        try:
-            return call()
-        except _ANSWERS:
-            raise
-        except Exception as error:
-            if not is_storage_error(error):
-                raise
-            late = time.monotonic() - begun > _LONGEST_S
-            if wait is None or late or isinstance(error, PermissionError) or getattr(error, "errno", 0) in _FINAL:
-                raise StorageError(f"{path}: {format_storage_error(error)}") from error
-            time.sleep(wait * _jitter.uniform(0.5, 1.5))
-    raise AssertionError("unreachable")
-
-
-#: Earlier names, while branches that use them are on their way.
-patiently = with_retries
-
-
-def is_storage_error(error: Exception) -> bool:
-    """Whether an exception comes from storage or from a library that speaks to it."""
-    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _LIBRARIES
-
-
-def format_storage_error(error: Exception) -> str:
-    """What such an exception says."""
-    return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-
-
 def _connection_words(path: str, error: Exception) -> str:
     """What to do where a file system cannot even be made."""
     words = format_storage_error(error)
@@ -124,9 +60,6 @@ def _connection_words(path: str, error: Exception) -> str:
         needs = "a Hadoop client (HADOOP_HOME), Java (JAVA_HOME), and CLASSPATH=$(hadoop classpath --glob)"
         return f"hdfs:// goes through libhdfs, which needs {needs}; it says: {words}"
     return words
-
-
-storage_words = format_storage_error
 
 
 def is_local(fs: Any) -> bool:
@@ -245,7 +178,7 @@ def write_bytes(path: str, data: bytes, exclusive: bool = False) -> bool:
     """
     fs, stripped = open_fs(path)
     if is_local(fs):
-        return with_retries(path, lambda: _write_local(stripped, data, exclusive))
+        return with_retries(path, lambda: write_local(stripped, data, exclusive))
     if exclusive:
         return _create(path, fs, stripped, data)
     with_retries(path, lambda: fs.pipe_file(stripped, data, mode="overwrite"))
@@ -281,67 +214,6 @@ def _create_by_rename(path: str, fs: Any, stripped: str, data: bytes) -> bool:
     return True
 
 
-def _write_local(path: str, data: bytes, exclusive: bool) -> bool:
-    """Write beside the target, flush to disk, then rename over it (or link to it, which fails if it is there).
-
-    Erasures remove temporary files, other people's too: then the file is written once more.
-    """
-    for _ in range(_TRIES):
-        with contextlib.suppress(_TemporaryGoneError):
-            return _write_local_once(path, data, exclusive)
-    raise StorageError(f"{path}: its temporary file is removed again and again")
-
-
-class _TemporaryGoneError(Exception):
-    """Somebody removed the temporary file before it had its name."""
-
-
-def _write_local_once(path: str, data: bytes, exclusive: bool) -> bool:
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            return _give_name(temporary, path, exclusive)
-        except FileNotFoundError as error:
-            raise _TemporaryGoneError from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-
-
-def _give_name(temporary: str, path: str, exclusive: bool) -> bool:
-    if not exclusive:
-        os.replace(temporary, path)
-        return True
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        return _copy_to_new(temporary, path)
-    return True
-
-
-def _copy_to_new(source: str, path: str) -> bool:
-    """Where a file system has no hard links: exclusive too, but a process that dies here leaves half a file."""
-    try:
-        target = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
-        return False
-    with open(source, "rb") as read, os.fdopen(target, "wb") as write:
-        shutil.copyfileobj(read, write)
-        write.flush()
-        os.fsync(write.fileno())
-    return True
-
-
 def exclusive_by(folder: str) -> Literal["put", "link", "open", "rename"]:
     """How files are created exclusively in a folder: by "link", "open", "put" or "rename"."""
     fs, stripped = open_fs(folder)
@@ -356,7 +228,7 @@ def exclusive_by(folder: str) -> Literal["put", "link", "open", "rename"]:
     try:
         os.link(name, f"{name}.link")
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise StorageError(f"{folder}: {format_storage_error(error)}") from error
         return "open"
     return "link"

@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import is_local, open_fs, with_retries
+from uniner_dist.storage.filesystem import is_local, open_fs
 from uniner_dist.storage.listing import Listing, checksum_path
+from uniner_dist.storage.retries import with_retries
 
 #: So much of a file's end is read at first; longer footers are read again as a whole.
 _TAIL_BYTES = 64 << 10

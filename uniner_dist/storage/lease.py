@@ -31,7 +31,8 @@ import psutil
 
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage.control_files import Beat, Claim, ControlFileError, End, read_control, write_control
-from uniner_dist.storage.filesystem import StorageError, join, list_names, read_bytes, remove
+from uniner_dist.storage.filesystem import join, list_names, read_bytes, remove
+from uniner_dist.storage.retries import StorageError
 
 BEAT_S = 5.0
 #: A holder whose beat did not change for so long is dead.

@@ -17,7 +17,8 @@ from fsspec.utils import glob_translate
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import format_storage_error, is_local, is_storage_error, open_fs
+from uniner_dist.storage.filesystem import is_local, open_fs
+from uniner_dist.storage.retries import format_storage_error, is_storage_error
 from uniner_dist.storage.table_formats import refuse_tables
 
 #: Endings that make a file part of a corpus.

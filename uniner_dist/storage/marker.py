@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from uniner_dist.errors import StageError
 from uniner_dist.storage.conditional import Seen, read_version, swap
 from uniner_dist.storage.control_files import Marker, encode_control, parse_control, read_control
-from uniner_dist.storage.layout import OutputLayout
+from uniner_dist.storage.place_layout import OutputLayout
 
 
 def read_marker(output: str) -> Marker | None:

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uniner_dist.storage.filesystem import open_fs, read_bytes, remove, with_retries, write_bytes
+from uniner_dist.storage.filesystem import open_fs, read_bytes, remove, write_bytes
+from uniner_dist.storage.retries import with_retries
 
 Positions = npt.NDArray[np.int64]
 

@@ -18,7 +18,6 @@ from typing import IO, Final, Literal
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.control_files import ProbedStorage, ProbedStorages, read_control, write_control
 from uniner_dist.storage.filesystem import (
-    StorageError,
     exclusive_by,
     find_files,
     is_local,
@@ -29,7 +28,8 @@ from uniner_dist.storage.filesystem import (
     remove,
     write_bytes,
 )
-from uniner_dist.storage.layout import WorkdirLayout
+from uniner_dist.storage.place_layout import WorkdirLayout
+from uniner_dist.storage.retries import StorageError
 
 log = logging.getLogger(__name__)
 

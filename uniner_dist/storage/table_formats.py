@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import StorageError, is_local, with_retries
+from uniner_dist.storage.filesystem import is_local
+from uniner_dist.storage.retries import StorageError, with_retries
 
 _DELTA = ("Delta", "_delta_log")
 _HUDI = ("Hudi", ".hoodie")

@@ -23,7 +23,8 @@ from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import ReplicaState, WorkItem
 from uniner_dist.config.schema import PoolConfig
 from uniner_dist.errors import DrainedError
-from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.place_layout import StoreLayout
 
 
 class Pool:

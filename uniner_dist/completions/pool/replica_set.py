@@ -17,7 +17,8 @@ from uniner_dist.completions.slots import Slot
 from uniner_dist.completions.work import ReplicaState
 from uniner_dist.config.schema import PoolConfig
 from uniner_dist.errors import PoolError
-from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.place_layout import StoreLayout
 
 #: Seconds between looks at the replicas' counters and the cluster's size.
 _LOOK_S = 1.0

@@ -28,7 +28,8 @@ from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer, shared_tokens
 from uniner_dist.storage.credentials import adopt
-from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.place_layout import StoreLayout
 from uniner_dist.storage.shards import read_prompts
 
 

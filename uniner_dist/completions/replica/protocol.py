@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from uniner_dist.completions.engine import EngineSpec
-from uniner_dist.storage.layout import RunLayout, StoreLayout
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.place_layout import StoreLayout
 
 
 @dataclass(frozen=True)

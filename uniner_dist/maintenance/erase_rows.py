@@ -1,0 +1,89 @@
+"""Erasure inside a run's occurrences, rejects and quarantine: which passages documents have, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uniner_dist.annotations.documents import name_in_quarantine
+from uniner_dist.prompts.corpus import name_in_rejects
+from uniner_dist.run.run import Run
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.filesystem import (
+    find_files,
+    join,
+    open_fs,
+)
+from uniner_dist.storage.parquet_rows import Positions, erase, find_rows
+
+#: Files that are looked into at the same time.
+READERS = 16
+
+T = TypeVar("T")
+
+
+def find_passages(run: Run, ids: pa.Array) -> frozenset[str]:
+    """Ids of the documents' passages."""
+    column = ["document", run.config.corpus.id_column]
+
+    def look(path: str) -> frozenset[str]:
+        return _passage_ids(path, find_rows(path, column, ids)[1])
+
+    return frozenset().union(*each_file(run.layout.occurrences, look))
+
+
+def find_shared(run: Run, ids: pa.Array, passages: frozenset[str]) -> frozenset[str]:
+    """Those of some passages that stand in other documents of the run."""
+    column, wanted = ["document", run.config.corpus.id_column], pa.array(sorted(passages), pa.string())
+
+    def look(path: str) -> frozenset[str]:
+        everywhere, theirs = find_rows(path, ["passage_id"], wanted)[1], find_rows(path, column, ids)[1]
+        return _passage_ids(path, np.setdiff1d(everywhere, theirs))
+
+    return frozenset().union(*each_file(run.layout.occurrences, look)) if passages else frozenset()
+
+
+def _passage_ids(path: str, rows: Positions) -> frozenset[str]:
+    if not len(rows):
+        return frozenset()
+    fs, stripped = open_fs(path)
+    with fs.open(stripped, "rb") as stream:
+        ids = pq.ParquetFile(stream).read(columns=["passage_id"])["passage_id"]
+    return frozenset(ids.take(pa.array(rows)).to_pylist())
+
+
+def each_file(folder: str, look: Callable[[str], T]) -> list[T]:
+    """What `look` says of every Parquet file of a folder, many at a time; nothing when there is no folder."""
+    try:
+        files = sorted(find_files(folder, ".parquet"))
+    except FileNotFoundError:
+        return []
+    for file in files:
+        require_inside(join(folder, file), folder, folder)
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(lambda file: look(join(folder, file)), files))
+
+
+def forget_rows(run: Run, ids: pa.Array) -> int:
+    """Erase the documents' rows of rejects and quarantine, where the id may stand under another name."""
+    column = run.config.corpus.id_column
+    quarantined = name_in_quarantine(column)
+    rejected = erase_in_folder(run.layout.rejects, [name_in_rejects(column)], ids)
+    return rejected + erase_in_folder(run.layout.quarantine, [quarantined], ids)
+
+
+def erase_in_folder(folder: str, column: Sequence[str], ids: pa.Array) -> int:
+    """Erase the rows of some documents from every file of a folder; returns how many there were."""
+
+    def take_out(path: str) -> int:
+        rows = find_rows(path, column, ids)[1]
+        if len(rows):
+            erase(path, rows, keep_empty=True)
+        return len(rows)
+
+    return sum(each_file(folder, take_out))

@@ -1,0 +1,62 @@
+"""After an erasure the summary of stage 1 says what is still there."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import pyarrow.compute as pc
+import pyarrow.dataset as pads
+
+from uniner_dist.prompts.corpus import ERASED
+from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import PromptsSummary, read_record
+from uniner_dist.storage.erased import erased_state
+from uniner_dist.storage.filesystem import (
+    exists,
+    open_fs,
+    write_json,
+)
+from uniner_dist.storage.shards import read_shards
+
+T = TypeVar("T")
+
+
+def open_dataset(path: str) -> pads.Dataset:
+    fs, stripped = open_fs(path)
+    return pads.dataset(stripped, filesystem=fs, format="parquet")
+
+
+def recount(run: Run) -> None:
+    """Let the summary of stage 1 say what is there."""
+    layout = run.layout
+    if not exists(layout.prompts_summary):
+        return None
+    if not exists(layout.shards):
+        return _note_erasures(run)
+    summary, shards = read_record(layout.prompts_summary, PromptsSummary), read_shards(layout)
+    places, first = open_dataset(layout.occurrences), pads.field("passage") == 0
+    reasons = open_dataset(layout.rejects).to_table(columns=["reason"], use_threads=False)["reason"]
+    rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
+    rejects |= {ERASED: summary["rejects"][ERASED]} if ERASED in summary["rejects"] else {}  # which are in no file
+    prompts, asked = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked"))
+    summary |= {
+        "documents": places.count_rows(filter=first, use_threads=False),
+        "rejects": {reason: rejects[reason] for reason in summary["rejects"] if reason in rejects},
+        "rejected": sum(rejects.values()),
+        "split_documents": places.count_rows(filter=first & (pads.field("passages") > 1), use_threads=False),
+        "passages": places.count_rows(use_threads=False),
+        "unique_passages": int(pc.sum(shards["passages"]).as_py() or 0),
+        "prompts": prompts,
+        "prompts_known": prompts - asked,
+        "prompts_to_ask": asked,
+        "shards": shards.num_rows,
+        "estimated_tokens": int(pc.sum(shards["estimated_tokens"]).as_py() or 0),
+    }
+    write_json(layout.prompts_summary, summary | {"rows": summary["documents"] + summary["rejected"]})
+    return _note_erasures(run)
+
+
+def _note_erasures(run: Run) -> None:
+    """Let the summary of stage 1 say that the run is without the documents on the lists."""
+    summary = read_record(run.layout.prompts_summary, PromptsSummary)
+    write_json(run.layout.prompts_summary, summary | {"erased": erased_state(run.erased_lists)})

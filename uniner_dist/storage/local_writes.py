@@ -1,0 +1,77 @@
+"""Write a whole local file: it appears by rename, or by link where it must not be there yet."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import uuid
+
+from uniner_dist.storage.retries import StorageError
+
+#: What file systems without hard links answer.
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+#: Times that a file is written whose temporary file was removed.
+_TRIES = 5
+
+
+def write_local(path: str, data: bytes, exclusive: bool) -> bool:
+    """Write beside the target, flush to disk, then rename over it (or link to it, which fails if it is there).
+
+    Erasures remove temporary files, other people's too: then the file is written once more.
+    """
+    for _ in range(_TRIES):
+        with contextlib.suppress(_TemporaryGoneError):
+            return _write_local_once(path, data, exclusive)
+    raise StorageError(f"{path}: its temporary file is removed again and again")
+
+
+class _TemporaryGoneError(Exception):
+    """Somebody removed the temporary file before it had its name."""
+
+
+def _write_local_once(path: str, data: bytes, exclusive: bool) -> bool:
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            return _give_name(temporary, path, exclusive)
+        except FileNotFoundError as error:
+            raise _TemporaryGoneError from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _give_name(temporary: str, path: str, exclusive: bool) -> bool:
+    if not exclusive:
+        os.replace(temporary, path)
+        return True
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        return _copy_to_new(temporary, path)
+    return True
+
+
+def _copy_to_new(source: str, path: str) -> bool:
+    """Where a file system has no hard links: exclusive too, but a process that dies here leaves half a file."""
+    try:
+        target = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return False
+    with open(source, "rb") as read, os.fdopen(target, "wb") as write:
+        shutil.copyfileobj(read, write)
+        write.flush()
+        os.fsync(write.fileno())
+    return True

@@ -1,0 +1,151 @@
+"""The name of every file and folder of a workdir, an output and a store as a whole; those of a run are in `layout`.
+
+Names only, as there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from uniner_dist.storage.filesystem import join
+
+#: The marker of an output; readers of Parquet datasets skip names that begin with a dot.
+MARKER = ".uniner_dist.json"
+
+
+@dataclass(frozen=True)
+class WorkdirLayout:
+    """A workdir as a whole: held by what changes all of its runs, while none of them is worked on."""
+
+    workdir: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"workdir {self.workdir}"
+
+    @property
+    def holders(self) -> str:
+        """The lease of all runs together."""
+        return join(self.workdir, "holders")
+
+    @property
+    def runs(self) -> str:
+        """One folder per run."""
+        return join(self.workdir, "runs")
+
+    @property
+    def latest(self) -> str:
+        """Which run was opened last, JSON."""
+        return join(self.workdir, "latest.json")
+
+    @property
+    def storage(self) -> str:
+        """What the storages of this workdir were found to be able to do, JSON."""
+        return join(self.workdir, "storage.json")
+
+    @property
+    def erasures(self) -> str:
+        """Erasures that have begun and not come to their end, one JSON each."""
+        return join(self.workdir, "forgetting")
+
+    def erasure(self, name: str) -> str:
+        """There from the begin of an erasure to its end."""
+        return join(self.erasures, f"{name}.json")
+
+    @property
+    def erased(self) -> str:
+        """The list of documents that were erased and stay away, see `storage.erased`."""
+        return join(self.workdir, "erased")
+
+    @property
+    def stores(self) -> str:
+        """Every store that a run of this workdir ever used, one JSON each."""
+        return join(self.workdir, "stores")
+
+    @property
+    def rewritten(self) -> str:
+        """Files of outputs without the rows of erased documents, and the journals of that, while it is done."""
+        return join(self.workdir, "forgetting-files")
+
+
+@dataclass(frozen=True)
+class OutputLayout:
+    """What belongs to an output: the marker in it, and everything else beside it, where no reader of it looks."""
+
+    output: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"output {self.output}"
+
+    @property
+    def marker(self) -> str:
+        """What dataset it is and which runs are in it, JSON."""
+        return join(self.output, MARKER)
+
+    @property
+    def holders(self) -> str:
+        """The lease of those who change the output."""
+        return join(self._beside("lease"), "holders")
+
+    @property
+    def sample(self) -> str:
+        """The pinned sample of its quality gate, JSON."""
+        return join(self._beside("gate"), "sample.json")
+
+    @property
+    def card(self) -> str:
+        """Its dataset card."""
+        return join(self._beside("card"), "README.md")
+
+    def workplace(self, token: str) -> str:
+        """Where the new content of one folder is built: on the output's device as a rule."""
+        return self._beside(f"publishing-{token}")
+
+    def _beside(self, ending: str) -> str:
+        return f"{self.output.rstrip('/')}.{ending}"
+
+
+@dataclass(frozen=True)
+class StoreLayout:
+    """Paths of the answers that one fingerprint has in a store: `<store>/<fingerprint>/…`."""
+
+    store: str
+    fingerprint: str
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        return f"store {self.root}"
+
+    @property
+    def root(self) -> str:
+        """Folder of the fingerprint."""
+        return join(self.store, self.fingerprint)
+
+    @property
+    def cells(self) -> str:
+        """Files of answers: small ones, one per shard of a run, and compacted ones."""
+        return join(self.root, "cells")
+
+    @property
+    def manifests(self) -> str:
+        """What compactions added and replaced, one JSON each."""
+        return join(self.root, "manifests")
+
+    @property
+    def holders(self) -> str:
+        """The lease of who changes this part of the store other than by adding to it."""
+        return join(self.root, "holders")
+
+    @property
+    def erased(self) -> str:
+        """The list of documents that were erased and stay away, for all fingerprints."""
+        return join(self.store, "_erased")
+
+    @property
+    def workdirs(self) -> str:
+        """Every workdir whose runs ever used the store, one JSON each."""
+        return join(self.store, "_workdirs")
