@@ -7,7 +7,6 @@ own question. For a clean text the ids are exactly those of the whole prompt str
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -16,6 +15,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from uniner_dist.core.template import BOS, END_OF_TURN, Template
+from uniner_dist.core.tokenizer_copies import copied, load, with_special
 from uniner_dist.core.words import WordSpans, whole_spans
 from uniner_dist.errors import ConfigError
 
@@ -76,15 +76,15 @@ class PromptTokenizer:
             ConfigError: the JSON is no tokenizer, it has no `eos_token`, or it turns special tokens' text into their
                 ids even where they must stay text.
         """
-        original = _load(tokenizer_json)
+        original = load(tokenizer_json)
         eos_id = original.token_to_id(eos_token)
         if eos_id is None:
             raise ConfigError(f"the tokenizer has no token {eos_token!r}, which ends a turn of the prompt")
         token = original.get_added_tokens_decoder().get(eos_id)
-        plain_json = tokenizer_json if token is None or token.special else _with_special(tokenizer_json, eos_token)
-        plain = original if plain_json is tokenizer_json else _load(plain_json)  # a load takes 0.1 s
+        plain_json = tokenizer_json if token is None or token.special else with_special(tokenizer_json, eos_token)
+        plain = original if plain_json is tokenizer_json else load(plain_json)
         plain.encode_special_tokens = True
-        return cls(plain, _MarkedTokenizer(plain_json, token, eos_id), original, template)
+        return cls(plain, _MarkedTokenizer(plain, plain_json, token, eos_id), original, template)
 
     def prefix_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of everything before the `</s>`, one list per text, with whatever the tokenizer puts first (BOS).
@@ -201,8 +201,8 @@ class _MarkedTokenizer:
     flags keep even the real token from being recognised between the turns, the marker goes without them.
     """
 
-    def __init__(self, tokenizer_json: str, token: AddedToken | None, eos_id: int) -> None:
-        self._json = tokenizer_json
+    def __init__(self, plain: Tokenizer, tokenizer_json: str, token: AddedToken | None, eos_id: int) -> None:
+        self._plain, self._json = plain, tokenizer_json
         self._flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
         if token is not None:
             self._flags = {flag: bool(getattr(token, flag)) for flag in self._flags}
@@ -216,7 +216,7 @@ class _MarkedTokenizer:
         from tokenizers import AddedToken
 
         self._marker = f"<|{secrets.token_hex(16)}|>"
-        self._tokenizer = _load(self._json)
+        self._tokenizer = copied(self._plain, self._json)
         self._tokenizer.encode_special_tokens = True
         self._tokenizer.add_tokens([AddedToken(self._marker, special=False, **self._flags)])
         marker_id = self._tokenizer.token_to_id(self._marker)
@@ -235,28 +235,6 @@ class _MarkedTokenizer:
         if ids.count(self._marker_id) != 1:
             raise ConfigError("the tokenizer does not recognise the end-of-turn token between the turns of a prompt")
         return [self.eos_id if token == self._marker_id else token for token in ids]
-
-
-def _load(tokenizer_json: str) -> Tokenizer:
-    """A tokenizer that neither truncates nor pads, whatever its file says."""
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_str(tokenizer_json)
-    except Exception as error:  # the library raises bare Exception
-        raise ConfigError(f"not a tokenizer.json of the tokenizers library: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-def _with_special(tokenizer_json: str, eos_token: str) -> str:
-    """The JSON with `eos_token` marked special: only special tokens can be kept as text."""
-    tree = json.loads(tokenizer_json)
-    for token in tree.get("added_tokens") or []:
-        if token["content"] == eos_token:
-            token["special"] = True
-    return json.dumps(tree)
 
 
 def _special_ids(tokenizer: Tokenizer) -> dict[int, str]:

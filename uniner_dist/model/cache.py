@@ -15,6 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+#: Facts beyond this many are forgotten, oldest first.
+_MOST = 4096
+
 
 def cache_folder() -> Path:
     """Root of the cache."""
@@ -40,6 +43,20 @@ def write_cached(path: Path, value: Mapping[str, Any]) -> None:
         os.replace(temporary, path)
 
 
+def remember(name: str, facts: Mapping[str, Any]) -> None:
+    """Add to the small facts of one kind, which `remembered` gives; other processes may do so at the same time."""
+    if not facts:
+        return
+    with suppress(OSError), locked(cache_folder() / f"{name}.lock"):
+        merged = {**remembered(name), **facts}
+        write_cached(_facts(name), dict(list(merged.items())[-_MOST:]))
+
+
+def remembered(name: str) -> Mapping[str, Any]:
+    """All facts of one kind: key → what was found out once."""
+    return read_cached(_facts(name))
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Keep other processes of this machine out of the block; they wait."""
@@ -47,3 +64,7 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def _facts(name: str) -> Path:
+    return cache_folder() / f"{name}.json"

@@ -6,18 +6,24 @@ Enters: the configured model, the questions, and some texts of the corpus. Leave
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 from uniner_dist.config.schema import ModelConfig
-from uniner_dist.core.template import get_template
+from uniner_dist.core.template import Template, get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError
+from uniner_dist.model.cache import remember, remembered
 from uniner_dist.model.form import check_form, read_config
 from uniner_dist.model.reference import check_against_sentencepiece
 from uniner_dist.model.source import open_source
-from uniner_dist.model.tokenizer import load_tokenizer
+from uniner_dist.model.tokenizer import ModelTokenizer, load_tokenizer
+
+_FACTS = "checked-tokenizers"
 
 
 def check_model(
@@ -40,18 +46,40 @@ def check_model(
     """
     source = open_source(config)
     check_form(source, gpus, config.quantization, extra)
-    loaded = load_tokenizer(source, config)
-    template, tree = get_template(config.template), json.loads(loaded.json)
+    loaded, template = load_tokenizer(source, config), get_template(config.template)
     try:
         tokenizer = PromptTokenizer.from_json(loaded.json, template)
-        if loaded.sentencepiece is not None:
-            check_against_sentencepiece(
-                tokenizer, loaded.sentencepiece, loaded.settings, template, texts, questions, _added_spellings(tree)
-            )
+        rows = read_config(source).get("vocab_size")
+        key = _key(loaded, template, rows, texts, questions)
+        if key not in remembered(_FACTS):
+            _check_tokenizer(tokenizer, loaded, template, rows, texts, questions)
+            remember(_FACTS, {key: 1})
     except ConfigError as error:
         raise ConfigError([f"{source.title}: {problem}" for problem in error.problems]) from error
-    _check_vocabulary(tree, read_config(source), source.title)
     return tokenizer
+
+
+def _key(loaded: ModelTokenizer, template: Template, rows: Any, texts: Sequence[str], questions: Sequence[str]) -> str:
+    """Everything that decides how the check ends: one that passed need not be made a second time."""
+    libraries = [version(name) for name in ("tokenizers", "sentencepiece", "uniner-dist")]
+    values = [libraries, loaded.digest, loaded.reference_digest, asdict(template), rows, list(texts), list(questions)]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _check_tokenizer(
+    tokenizer: PromptTokenizer,
+    loaded: ModelTokenizer,
+    template: Template,
+    rows: Any,
+    texts: Sequence[str],
+    questions: Sequence[str],
+) -> None:
+    tree = json.loads(loaded.json)
+    if loaded.sentencepiece is not None:
+        check_against_sentencepiece(
+            tokenizer, loaded.sentencepiece, loaded.settings, template, texts, questions, _added_spellings(tree)
+        )
+    _check_vocabulary(tree, rows)
 
 
 def _added_spellings(tree: Mapping[str, Any]) -> list[str]:
@@ -60,15 +88,14 @@ def _added_spellings(tree: Mapping[str, Any]) -> list[str]:
     return [f"a {token} b{token}" for token in tokens[:64]]
 
 
-def _check_vocabulary(tree: Mapping[str, Any], config: Mapping[str, Any], title: str) -> None:
+def _check_vocabulary(tree: Mapping[str, Any], rows: Any) -> None:
     """Every piece of text has a row in the weights; tokens that were added later need none, as no text gives them."""
-    rows = config.get("vocab_size")
     added = {token["content"] for token in tree.get("added_tokens") or ()}
     vocabulary = tree["model"].get("vocab") or {}
     numbered = vocabulary.items() if isinstance(vocabulary, dict) else ((one[0], n) for n, one in enumerate(vocabulary))
     last = max((number for piece, number in numbered if piece not in added), default=0)
     if isinstance(rows, int) and last >= rows:
         raise ConfigError(
-            f"{title}: its tokenizer has pieces up to number {last:,}, its weights have {rows:,} (vocab_size in "
+            f"its tokenizer has pieces up to number {last:,}, its weights have {rows:,} (vocab_size in "
             "config.json); one of the two belongs to another model"
         )

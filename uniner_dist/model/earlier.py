@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from fnmatch import fnmatch
+from importlib.metadata import version
 
 from uniner_dist.config.schema import ModelConfig
+from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
+from uniner_dist.model.cache import cache_folder, read_cached, write_cached
 from uniner_dist.model.identity import pinned
 from uniner_dist.model.source import ModelSource, is_hub_name, open_source
 
 _SAMPLE_BYTES = 1 << 20
+#: No file of a tokenizer is larger.
+_LARGEST_BYTES = 32 << 20
 _NAMES = ("config.json", "tokenizer.json", "tokenizer.model", "added_tokens.json")
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
@@ -52,6 +57,17 @@ def earlier_tokenizer_json(config: ModelConfig) -> str | None:
     source = open_source(config)
     if not is_hub_name(config.name) and "tokenizer.json" in source.sizes():
         return source.read("tokenizer.json").decode()
+    memory = cache_folder() / "tokenizers" / f"earlier-{_files_digest(source, config)}.json"
+    known = read_cached(memory).get("tokenizer")
+    if isinstance(known, str):
+        return known
+    made = _by_transformers(source, config)  # which takes seconds to import
+    if made is not None:
+        write_cached(memory, {"tokenizer": made})
+    return made
+
+
+def _by_transformers(source: ModelSource, config: ModelConfig) -> str | None:
     place, revision = source.loadable()
     try:
         from transformers import AutoTokenizer
@@ -60,6 +76,17 @@ def earlier_tokenizer_json(config: ModelConfig) -> str | None:
         return str(tokenizer.backend_tokenizer.to_str())
     except (ConfigError, OSError, ValueError, ImportError, AttributeError, KeyError, TypeError):
         return None
+
+
+def _files_digest(source: ModelSource, config: ModelConfig) -> str:
+    """Changes with whatever decides what transformers makes of a tokenizer."""
+    names = [name for name, size in source.sizes().items() if size <= _LARGEST_BYTES]
+    values = {
+        "transformers": version("transformers"),
+        "files": {name: hashlib.sha256(source.read(name)).hexdigest() for name in sorted(names)},
+        "trust_remote_code": config.trust_remote_code,
+    }
+    return digest(values, 32)
 
 
 def _weights(source: ModelSource) -> list[str]:

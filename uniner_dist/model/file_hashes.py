@@ -9,18 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.model.cache import cache_folder, locked, read_cached, write_cached
+from uniner_dist.model.cache import remember, remembered
 
 #: A file this young may be written to again without a change of its times (their grain is up to 2 s on some file
 #: systems), so its digest is not remembered yet.
 _GRAIN_NS = 2_000_000_000
-#: Digests beyond this many are forgotten, oldest first.
-_MOST = 4096
+_FACTS = "sha256"
 
 
 def sha256_of_files(paths: Iterable[Path]) -> dict[Path, str]:
@@ -31,8 +30,8 @@ def sha256_of_files(paths: Iterable[Path]) -> dict[Path, str]:
     """
     wanted = list(paths)
     keys = {path: _key(path) for path in wanted}
-    remembered = read_cached(_memory())
-    known = {path: str(remembered[keys[path]]) for path in wanted if keys[path] in remembered}
+    facts = remembered(_FACTS)
+    known = {path: str(facts[keys[path]]) for path in wanted if keys[path] in facts}
     missing = [path for path in wanted if path not in known]
     if missing:
         with ThreadPoolExecutor(max_workers=min(len(missing), os.cpu_count() or 1, 16)) as pool:
@@ -40,13 +39,9 @@ def sha256_of_files(paths: Iterable[Path]) -> dict[Path, str]:
         changed = [path for path in missing if _key(path) != keys[path]]
         if changed:
             raise ConfigError(f"{changed[0]}: is being written to; start again when it is complete")
-        _remember({keys[path]: digest for path, digest in computed.items() if _is_settled(path)})
+        remember(_FACTS, {keys[path]: digest for path, digest in computed.items() if _is_settled(path)})
         known |= computed
     return known
-
-
-def _memory() -> Path:
-    return cache_folder() / "sha256.json"
 
 
 def _key(path: Path) -> str:
@@ -68,14 +63,3 @@ def _sha256(path: Path) -> str:
 def _is_settled(path: Path) -> bool:
     stat = path.stat()
     return time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) > _GRAIN_NS
-
-
-def _remember(digests: Mapping[str, str]) -> None:
-    if not digests:
-        return
-    try:
-        with locked(cache_folder() / "sha256.lock"):
-            merged = {**read_cached(_memory()), **digests}
-            write_cached(_memory(), dict(list(merged.items())[-_MOST:]))
-    except OSError:
-        return  # no cache to write to: the next start reads the files again

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.source import ModelSource
-from uniner_dist.model.weights import missing_weights, weight_files
+from uniner_dist.model.weight_problems import weight_problems
 
 _LFS = b"version https://git-lfs"
-_HEAD_BYTES = 512
 #: Architectures that read texts and write none, by the end of their names.
 _NO_GENERATION = re.compile(
     r".*(ForMaskedLM|ForPreTraining|ForSequenceClassification|ForTokenClassification|ForQuestionAnswering"
@@ -76,7 +74,7 @@ def check_form(
     problems = [] if "hf_overrides" in extra else list(_architecture_problems(config))
     problems += _quantization_problems(config, gpus, quantization)
     if extra.get("load_format", "auto") not in _OTHER_LOADERS:
-        problems += _weight_problems(source)
+        problems += weight_problems(source)
     if problems:
         raise ConfigError([f"{source.title}: {problem}" for problem in problems])
 
@@ -108,80 +106,3 @@ def _quantization_problems(config: Mapping[str, Any], gpus: int, quantization: s
     method = quantization or (own.get("quant_method") if isinstance(own, dict) else None)
     if method and not gpus and str(method).lower() in _GPU_ONLY:
         yield f"its weights are quantized by {method}, which a CPU cannot run; set pool.gpus_per_replica"
-
-
-def _weight_problems(source: ModelSource) -> list[str]:
-    names = source.sizes()
-    weights = weight_files(names, source.read)
-    adapters = [name for name in weights if name.startswith("adapter_model")]
-    if adapters and len(adapters) == len(weights):
-        return ["is a LoRA adapter, not a model; merge it into its base model first"]
-    if adapters:
-        return [f"{adapters[0]} is a LoRA adapter beside the model's weights; merge it, or take it away"]
-    broken = [problem for name in weights for problem in _broken(source, name)]
-    missing = [] if source.is_partial else missing_weights(names, source.read)
-    if missing == ["weights"]:
-        return [_no_weights(list(names))]
-    if missing:
-        broken.append(f"{len(missing)} of its weight files missing, first {missing[0]}")
-    return broken
-
-
-def _no_weights(names: Sequence[str]) -> str:
-    for suffix, words in {
-        ".gguf": "holds GGUF weights; give the model in Hugging Face's format",
-        ".pth": "holds weights in their authors' own format (.pth); convert them to Hugging Face's",
-        ".h5": "holds TensorFlow weights only",
-        ".msgpack": "holds Flax weights only",
-    }.items():
-        if any(name.endswith(suffix) for name in names):
-            return words
-    return "no weights there (*.safetensors or pytorch_model*.bin)"
-
-
-def _broken(source: ModelSource, name: str) -> Iterator[str]:
-    """What is wrong with one file of weights, as its first bytes and its size say."""
-    size = source.sizes()[name]
-    head = source.piece(name, 0, _HEAD_BYTES)
-    if head is None:
-        return
-    if head.startswith(_LFS):
-        yield f"{name} is a Git LFS pointer instead of weights; fetch the files themselves (git lfs pull)"
-    elif name.endswith(".safetensors"):
-        wanted = _safetensors_bytes(source, name, head)
-        if wanted is None:
-            yield f"{name} is no safetensors file"
-        elif wanted != size:
-            yield f"{name} has {size:,} bytes of {wanted:,}; copy or download it again"
-    elif not size:
-        yield f"{name} is empty"
-    elif not head.startswith((b"PK\x03\x04", b"\x80")):
-        yield f"{name} is no file of PyTorch weights"
-    elif head.startswith(b"PK\x03\x04") and b"PK\x05\x06" not in (
-        source.piece(name, max(size - 65_558, 0), size) or b""
-    ):
-        yield f"{name} is cut off; copy or download it again"
-
-
-def _has_zip_end(source: ModelSource, name: str, size: int) -> bool:
-    """Whether the directory at the end of a zip file is there; a comment behind it has 64 KiB at most."""
-    tail = source.piece(name, max(size - 65_558, 0), size)
-    return tail is None or b"PK\x05\x06" in tail
-
-
-def _safetensors_bytes(source: ModelSource, name: str, head: bytes) -> int | None:
-    """The size that a safetensors file says it has; None for another thing."""
-    if len(head) < 8:
-        return None
-    (length,) = struct.unpack("<Q", head[:8])
-    if not 2 <= length <= 100_000_000:
-        return None
-    header = source.piece(name, 8, 8 + length) or b""
-    if len(header) < length:
-        return 8 + length + 1 if header.lstrip()[:1] == b"{" else None
-    try:
-        tensors = json.loads(header)
-        ends = [entry["data_offsets"][1] for key, entry in tensors.items() if key != "__metadata__"]
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
-        return None
-    return int(8 + length + max(ends, default=0))

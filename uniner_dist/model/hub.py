@@ -28,20 +28,38 @@ def hub_commit(name: str, revision: str | None) -> str:
     Raises:
         ConfigError: neither tells.
     """
-    from huggingface_hub import HfApi, try_to_load_from_cache
-
     if revision and _COMMIT.fullmatch(revision):
         return revision
-    cached = try_to_load_from_cache(name, "config.json", revision=revision)
-    if isinstance(cached, str):
-        return Path(cached).parent.name
+    cached = _commit_in_cache(name, revision or "main")
+    if cached is not None:
+        return cached
     try:
+        from huggingface_hub import HfApi  # which takes 0.3 s
+
         return str(HfApi().model_info(name, revision=revision, timeout=_TIMEOUT_S).sha)
     except Exception as error:  # any network or hub failure: the user must decide, we do not guess
         raise ConfigError(
             f"model {name}: the hub cannot be asked for its commit ({_first_line(error)}); "
             "download it first, give a local folder, or pin model.revision to a full commit"
         ) from error
+
+
+def _repository(name: str) -> Path:
+    """Where huggingface_hub keeps a repository on this machine: `refs`, `snapshots`, `blobs`."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE) / ("models--" + name.replace("/", "--"))
+
+
+def _commit_in_cache(name: str, branch: str) -> str | None:
+    """The commit of a branch or tag, if a snapshot of it is in this machine's cache."""
+    repository = _repository(name)
+    try:
+        commit = (repository / "refs" / branch).read_text().strip()
+    except (OSError, ValueError):
+        return None
+    known = _COMMIT.fullmatch(commit) and (repository / "snapshots" / commit / "config.json").is_file()
+    return commit if known else None
 
 
 class HubModel:
@@ -63,11 +81,11 @@ class HubModel:
         return {name: int(entry["size"]) for name, entry in self._listing.items()}
 
     def read(self, name: str) -> bytes:
-        from huggingface_hub import hf_hub_download
-
         if name in self._cached:
             return self._cached[name].read_bytes()
         try:
+            from huggingface_hub import hf_hub_download
+
             return Path(hf_hub_download(self._name, name, revision=self.commit)).read_bytes()
         except Exception as error:  # any network or hub failure
             raise ConfigError(
@@ -96,16 +114,13 @@ class HubModel:
     @cached_property
     def _cached(self) -> dict[str, Path]:
         """Files of this commit in this machine's cache."""
-        from huggingface_hub.constants import HF_HUB_CACHE
-
-        repository = "models--" + self._name.replace("/", "--")
-        folder = Path(HF_HUB_CACHE) / repository / "snapshots" / self.commit
+        folder = _repository(self._name) / "snapshots" / self.commit
         return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()} if folder.is_dir() else {}
 
     @cached_property
     def _listing(self) -> Mapping[str, Any] | None:
         """Name → size and hash of every file, as the hub has them; None where it cannot be asked."""
-        if "tokenizer.json" in self._cached and not missing_weights(list(self._cached), self.read):
+        if self._knows_tokenizer and not missing_weights(list(self._cached), self.read):
             return {
                 name: {"size": path.stat().st_size, "hash": self._hash_in_cache(name)}
                 for name, path in self._cached.items()
@@ -119,6 +134,12 @@ class HubModel:
             write_cached(memory, asked)
         return asked
 
+    @property
+    def _knows_tokenizer(self) -> bool:
+        """Whether the cache has the `tokenizer.json`, or a note that the repository has none."""
+        absent = _repository(self._name) / ".no_exist" / self.commit / "tokenizer.json"
+        return "tokenizer.json" in self._cached or ("tokenizer.model" in self._cached and absent.is_file())
+
     def _hash_in_cache(self, name: str) -> str:
         """The hub's hash by which the cache names its blobs; of a file that is no link to a blob, its own SHA-256."""
         path = self._cached[name]
@@ -129,9 +150,13 @@ class HubModel:
 
 
 def _ask_hub(name: str, commit: str) -> Mapping[str, Any] | None:
-    from huggingface_hub import HfApi
+    from huggingface_hub.constants import HF_HUB_OFFLINE
 
+    if HF_HUB_OFFLINE:
+        return None
     try:
+        from huggingface_hub import HfApi
+
         info = HfApi().model_info(name, revision=commit, files_metadata=True, timeout=_TIMEOUT_S)
     except Exception:  # offline, or a hub that cannot be reached: the cache must do
         return None

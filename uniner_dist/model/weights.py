@@ -1,7 +1,7 @@
 """Which files of a checkpoint are its weights: the ones vLLM picks, by their names. Pure but for reading an index.
 
-vLLM (`DefaultModelLoader`) takes all `*.safetensors`, cut down to those of the index if there is one; without any, all
-`*.bin` but those of a training; without any, all `*.pt`.
+vLLM (`DefaultModelLoader`) takes `consolidated*.safetensors` if there are any, else all `*.safetensors`, each cut down
+to those of its index if there is one; without any, all `*.bin` but those of a training; without any, all `*.pt`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,13 @@ from uniner_dist.errors import ConfigError
 
 #: What a training leaves beside the weights, by the end of its name.
 _TRAINING = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt")
-_SAFETENSORS_INDEX = "model.safetensors.index.json"
-_INDEXES = {".safetensors": _SAFETENSORS_INDEX, ".bin": "pytorch_model.bin.index.json"}
+#: Beginning and end of the names of one kind of weights, and its index; the first kind that is there counts.
+_KINDS = (
+    ("consolidated", ".safetensors", "consolidated.safetensors.index.json"),
+    ("", ".safetensors", "model.safetensors.index.json"),
+    ("", ".bin", "pytorch_model.bin.index.json"),
+    ("", ".pt", ""),
+)
 _SHARD = re.compile(r"(.*-)(\d{5})-of-(\d{5})(\.\w+)")
 
 Read = Callable[[str], bytes]
@@ -27,29 +32,33 @@ def weight_files(names: Collection[str], read: Read) -> list[str]:
     Args:
         read: gives the contents of an index.
     """
-    for suffix in (".safetensors", ".bin", ".pt"):
-        found = sorted(name for name in names if name.endswith(suffix) and not name.endswith(_TRAINING))
-        if found:
-            index = _SAFETENSORS_INDEX
-            if suffix == ".safetensors" and index in names:
-                listed = _shards_of_index(read(index), index)
-                return [name for name in found if name in listed]
-            return found
-    return []
+    found, index = _found(names)
+    if index in names and index.endswith(".safetensors.index.json"):  # vLLM reads no other index
+        listed = _shards_of_index(read(index), index)
+        return [name for name in found if name in listed]
+    return found
 
 
 def missing_weights(names: Collection[str], read: Read) -> list[str]:
     """What is missing of the weights: names of shards, or `["weights"]` when there are none at all."""
-    present = weight_files(names, read)
-    suffix = next((suffix for suffix in _INDEXES if any(name.endswith(suffix) for name in present)), None)
-    if not present:
-        suffix = next((suffix for suffix, index in _INDEXES.items() if index in names), None)
-        if suffix is None:
+    found, index = _found(names)
+    if not found:
+        index = next((index for _, _, index in _KINDS if index in names), "")
+        if not index:
             return ["weights"]
-    index = _INDEXES.get(suffix or "", "")
     if index in names:
         return sorted(_shards_of_index(read(index), index) - set(names))
-    return _missing_numbers(present)
+    return _missing_numbers(found)
+
+
+def _found(names: Collection[str]) -> tuple[list[str], str]:
+    """The files of the first kind that is there, and the name of its index."""
+    for beginning, ending, index in _KINDS:
+        of_kind = (name for name in names if name.startswith(beginning) and name.endswith(ending))
+        found = sorted(name for name in of_kind if not name.endswith(_TRAINING))
+        if found:
+            return found, index
+    return [], ""
 
 
 def _shards_of_index(content: bytes, name: str) -> set[str]:

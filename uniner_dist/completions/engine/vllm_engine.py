@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from uniner_dist.completions.engine.base import SHARED_TOKENS, Answer, EngineSpec, PromptRefusedError
@@ -29,6 +29,9 @@ _BLOCK_SIZE = {"cpu": 32, "gpu": 16}
 class VllmEngine:
     """One `LLMEngine`, stepped by the replica."""
 
+    _empty_list_ids: Collection[int] = ()  # no answer is ended early
+    _decoder: AnswerDecoder | None = None
+
     def __init__(self, spec: EngineSpec) -> None:
         from vllm import EngineArgs, SamplingParams
         from vllm.sampling_params import RequestOutputKind
@@ -36,7 +39,6 @@ class VllmEngine:
         from vllm.v1.engine.llm_engine import LLMEngine
 
         self._spec, self._empty_list_ids = spec, frozenset(spec.empty_list_ids)
-        self._decoder: AnswerDecoder | None = None
         self._prefix_tails = _shares_tails(spec)
         check_unchanged(spec.model, spec.model_identity)
         # vLLM's batch sizes for offline work, as of its class `LLM`: with 70 GiB of memory and more 1,024 sequences and
