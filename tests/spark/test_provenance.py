@@ -66,7 +66,7 @@ def test_rows_of_several_runs_lead_to_their_models_and_into_the_card(
     runs = look_up(str(output))
     assert set(runs) == {first.id, second.id}
     rows = read_annotations(str(output))
-    assert Counter(row["run_id"] for row in rows) == {first.id: 16, second.id: 6}
+    assert Counter(row["run_id"] for row in rows) == {first.id: 12, second.id: 6}
     for row in rows:
         about = runs[row["run_id"]]
         assert (about["model"], about["fingerprint"]) == (row["model"], row["fingerprint"])
@@ -83,7 +83,7 @@ def test_rows_of_several_runs_lead_to_their_models_and_into_the_card(
         assert {"model", "revision", "template", "fingerprint", "engines", "licence"} <= set(about)
 
     assert card.data.language == ["en"]
-    assert "12 documents, 22 rows" in card.text
+    assert "12 documents, 18 rows" in card.text
     mentions = Counter(label for row in rows for label in [row["entity_type"]] * len(row["entities"]))
     assert f"| person | {mentions['person']} |" in card.text
     assert f"### Run `{first.id}`" in card.text
@@ -93,8 +93,8 @@ def test_rows_of_several_runs_lead_to_their_models_and_into_the_card(
 
 def _check_readers(spark: SparkSession, output: Path) -> None:
     """The card beside the output is in nobody's way; for Hugging Face's reader see the unit tests."""
-    assert spark.read.parquet(str(output)).count() == 22
-    assert len(pd.read_parquet(output)) == 22
-    assert pads.dataset(output, format="parquet", partitioning="hive").count_rows() == 22
+    assert spark.read.parquet(str(output)).count() == 18
+    assert len(pd.read_parquet(output)) == 18
+    assert pads.dataset(output, format="parquet", partitioning="hive").count_rows() == 18
     query = f"SELECT count(*) FROM read_parquet('{output}/**/*.parquet', hive_partitioning = true)"
-    assert duckdb.sql(query).fetchall() == [(22,)]
+    assert duckdb.sql(query).fetchall() == [(18,)]

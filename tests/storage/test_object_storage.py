@@ -136,7 +136,7 @@ def test_a_committed_shard_is_whole_and_a_sick_store_keeps_it(s3: FlakyProxy) ->
     s3.plan = lambda method, path: None
     assert committed_shards(layout) == set()
     assert write_completions(layout.completions_file("00000-0001"), "00000-0001", "f", table)
-    s3.plan = lambda method, path: "500" if "s1.parquet" in path else None
+    s3.plan = lambda method, path: "500" if "00000-0001.parquet" in path else None
     with pytest.raises(StorageError):
         verified_shards(layout, {"00000-0001": 3}, "f")
     s3.plan = at_random(0.2, seed=1, faults=["500", "cut", "half"])

@@ -1,0 +1,74 @@
+"""The counts of stage 1, and whether they add up to the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from uniner_dist.errors import StageError
+from uniner_dist.prompts.survey import Survey
+from uniner_dist.run.run import Run
+from uniner_dist.storage.listing import list_corpus
+from uniner_dist.storage.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the occurrences add up to."""
+
+    passages: int
+    documents: int
+    split: int  # documents of more than one passage
+
+
+def count_places(places: DataFrame) -> Totals:
+    """Add up the occurrences in one pass."""
+    first = F.col("passage") == 0
+    counts = places.agg(
+        F.count("*"), F.count(F.when(first, 1)), F.count(F.when(first & (F.col("passages") > 1), 1))
+    ).first()
+    return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0)
+
+
+def summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manifest: pa.Table) -> dict[str, Any]:
+    """The summary of stage 1 as it is stored (`control_files.PromptsSummary`)."""
+    shards = manifest.to_pydict()
+    return {
+        "rows": survey.rows,
+        "documents": totals.documents,
+        "rejected": sum(rejects.values()),
+        "rejects": dict(rejects),
+        "split_documents": totals.split,
+        "passages": totals.passages,
+        "unique_passages": sum(shards["passages"]),
+        "prompts": sum(shards["prompts"]),
+        "prompts_known": sum(shards["prompts"]) - sum(shards["asked"]),
+        "prompts_to_ask": sum(shards["asked"]),
+        "shards": manifest.num_rows,
+        "estimated_tokens": sum(shards["estimated_tokens"]),
+    }
+
+
+def check_rows(snapshot: Snapshot, found: int) -> None:
+    """What was read is what the files hold by their footers."""
+    if found != sum(snapshot.rows):
+        raise StageError(
+            f"corpus {snapshot.path}: {found:,} rows were read, and the footers of its {len(snapshot.files):,} files "
+            f"count {sum(snapshot.rows):,}; if its files changed meanwhile, start the same command again"
+        )
+
+
+def check_corpus(run: Run, summary: Mapping[str, Any], before: Snapshot) -> None:
+    """Every row is accepted or rejected, and all passes over the corpus read the same files."""
+    problems = []
+    if summary["documents"] + summary["rejected"] != summary["rows"]:
+        problems.append(f"documents and rejects do not add up to its rows ({summary})")
+    if list_corpus(run.config.corpus.path).digest != before.digest:
+        problems.append("its files changed while they were read")
+    if problems:
+        raise StageError(f"corpus {run.config.corpus.path}: {' and '.join(problems)}; start the same command again")

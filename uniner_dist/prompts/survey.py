@@ -1,0 +1,71 @@
+"""What one look over the whole corpus says before anything of it is written: counts by reason, long texts, repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from uniner_dist.core.estimate import BYTES_PER_TOKEN
+from uniner_dist.prompts import corpus as rows
+from uniner_dist.prompts.budget import PassageBudget
+from uniner_dist.prompts.passages import (
+    estimated_tokens,
+    may_be_long,
+)
+from uniner_dist.run.run import Run
+from uniner_dist.spark.datasets import read_table, write_table
+from uniner_dist.spark.stage import describe
+
+#: So many repeated ids are sent to every task (some 30 MB); beyond, the join shuffles the corpus once.
+_BROADCAST_REPEATS = 200_000
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look over the whole corpus says."""
+
+    rows: int
+    rejects: Mapping[str, int]  # by reason; duplicates are not known yet
+    tokens: int  # estimated, of all texts that are not rejected
+    long_texts: int
+    long_bytes: int
+
+
+def survey_corpus(corpus: DataFrame, budget: PassageBudget) -> Survey:
+    """Count rows by reason, and texts that Python must look at."""
+    long = F.coalesce(may_be_long(budget.whole), F.lit(False)) & F.col("reason").isNull()
+    counts = (
+        corpus.select("reason", long.alias("long"), F.octet_length("text").alias("bytes"), estimated_tokens())
+        .groupBy("reason", "long")
+        .agg(F.count("*").alias("rows"), F.sum("bytes").alias("bytes"), F.sum("estimated_tokens").alias("tokens"))
+        .collect()  # at most one row per reason, and one more
+    )
+    return Survey(
+        rows=sum(row["rows"] for row in counts),
+        rejects={row["reason"]: row["rows"] for row in counts if row["reason"] is not None},
+        tokens=sum(row["tokens"] or 0 for row in counts if row["reason"] is None),
+        long_texts=sum(row["rows"] for row in counts if row["long"]),
+        long_bytes=sum(row["bytes"] or 0 for row in counts if row["long"]),
+    )
+
+
+def keep_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame:
+    """Rows to leave out because their id stands earlier, kept in a file: three passes over the corpus need them."""
+    describe(spark, "find rows with repeated ids")
+    repeats = rows.find_repeats(corpus, run)
+    path = run.layout.repeats
+    write_table(repeats, path)
+    kept = read_table(spark, path, repeats.schema)
+    return F.broadcast(kept) if kept.count() <= _BROADCAST_REPEATS else kept
+
+
+def expected_passages(survey: Survey, budget: PassageBudget) -> int:
+    """About how many passages there will be, repeats counted: one for each text, more for what must be split."""
+    advance = budget.passage - budget.overlap
+    usable = survey.rows - sum(survey.rejects.values())
+    of_long = max(survey.long_texts, ceil(survey.long_bytes / BYTES_PER_TOKEN / advance))
+    return usable - survey.long_texts + of_long
