@@ -228,13 +228,7 @@ def test_pruned_runs_keep_no_text_and_cost_no_answer(corpus: Corpus) -> None:
     corpus.write(documents(range(10)) | long)
     corpus.run()
     run = corpus.open()
-    report = {
-        "written_at": "2026-01-01T00:00:00+00:00",
-        "publication": {},
-        "annotations": None,
-        "completions": {"prompts": 0},
-    }
-    write_json(run.layout.report, report)
+    corpus.report(run)
     workdir = run.layout.workdir
     with hold(run.layout):
         pass

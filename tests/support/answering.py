@@ -19,7 +19,10 @@ from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.replica import Replica
 from uniner_dist.completions.work import WorkItem
 from uniner_dist.prompts import write_prompts
+from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.run.run import Run
+from uniner_dist.storage.filesystem import read_json
+from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import committed_shards, read_shards, shards_with_known_answers
 
 Cells = Counter[tuple[str, str]]
@@ -77,6 +80,12 @@ class Corpus:
         received = self.run(**{"output.path": fresh, **options})
         assert max(received.values()) == 1, "identical texts are asked once"
         return rows_of(fresh), received
+
+    def report(self, run: Run) -> None:
+        """Write the run's report, as the main command does at its end."""
+        summary = read_json(run.layout.prompts_summary)
+        entry = read_marker(run.config.output.path).runs[run.id].model_dump(mode="json")
+        write_report(run, build_report(run, summary, [], read_json(run.layout.annotations_summary), entry))
 
     @property
     def rows(self) -> list[dict[str, Any]]:

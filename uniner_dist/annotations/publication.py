@@ -81,9 +81,9 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
             check_present(run, state.marker)
             with stage(spark, "publish"):
                 plan = _plan(spark, run, state.marker)
+                marker = state.marker.model_copy(update={"types": _types(spark, run)})
             may_go_on()
             write_control(run.layout.publication, plan)
-            marker = state.marker.model_copy(update={"types": _types(spark, run)})
             state = carry_out(output, MarkerVersion(marker, state.seen), run.layout.publication, token, may_go_on)
         if run.id not in state.marker.runs:
             raise StageError(f"run {run.id}: nothing is staged; run the annotations stage again")
