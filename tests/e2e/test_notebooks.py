@@ -27,7 +27,7 @@ def test_the_notebook_for_an_own_corpus_runs_and_leaves_nothing_behind(tmp_path:
     notebook = run_notebook("own_corpus", tmp_path)
     html = html_of(notebook)
     assert html.count("<mark") > 4
-    assert "did you mean text=&#x27;body&#x27;?" in html or "did you mean text='body'?" in str(notebook.cells)
+    assert "did you mean text_column='body'?" in str(notebook.cells)
     left = [p for p in psutil.process_iter() if p.pid not in before and _is_ours(p, tmp_path)]
     _, alive = psutil.wait_procs(left, timeout=20)
     assert [process.name() for process in alive] == []

@@ -58,7 +58,7 @@ def test_every_job_of_the_stages_has_a_name_and_a_group_in_sparks_ui(
     write_annotations(spark, run)
     publish(spark, run)
     named = [job for number, job in jobs().items() if number not in before]
-    assert {group for group, _ in named} == {"uniner-dist prompts", "uniner-dist annotations"}
+    assert {group for group, _ in named} == {"uniner-dist prompts", "uniner-dist annotations", "uniner-dist publish"}
     names = {name for _, name in named}
     assert None not in names
     assert {"survey the corpus", "write prompt shards", "write annotations", "audit the annotations"} <= names

@@ -25,8 +25,8 @@ from uniner_dist.config.schema import RayConfig
 from uniner_dist.spark.session import spark_session
 
 DISK_MB = 24
-#: A file of the run whose appearance fills the disk; the stage after it must fail.
-MOMENTS = {"prompts": "config.json", "completions": "prompts.json", "annotations": "answers/part-*.parquet"}
+#: A file or folder of the run whose appearance fills the disk; the stage that is at work must fail.
+MOMENTS = {"prompts": "config.json", "completions": "prompts.json", "annotations": "publishing/*/answers"}
 SETTINGS = {
     "engine.kind": "scripted",
     # Slow enough that the disk is full before the first shard is done.
