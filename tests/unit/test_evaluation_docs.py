@@ -32,7 +32,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert read.groups is not None
     rows = [
         annotation(read.documents.strings[document], read.types[kind], domain=read.groups.strings[group])
-        for document, kind, group in zip(read.document, read.type, read.group, strict=True)
+        for document, kind, group in zip(
+            read.document_of(read.all_pairs), read.type_of(read.all_pairs), read.group, strict=True
+        )
     ]
     write_annotations(tmp_path / "demo-output", rows)
     return tmp_path

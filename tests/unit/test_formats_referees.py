@@ -77,6 +77,11 @@ def test_strict_scores_are_those_of_seqeval_and_nervaluate(
     results = Evaluator(*spans, tags=list(_TYPES), loader="dict").evaluate()["overall"]
     assert scores["strict"]["f1"] == pytest.approx(results["strict"].f1, abs=1e-6)
     assert scores["strict"]["counts"]["correct"] == results["strict"].correct
+    for name in _TYPES:  # `exact` takes any type for right, so each type is asked alone, as it is here
+        alone = [[[span for span in one if span["label"] == name] for one in side] for side in spans]
+        theirs = Evaluator(*alone, tags=[name], loader="dict").evaluate()["overall"]["exact"]
+        mine = scores["by_type"][name]["strict"]
+        assert (mine["counts"]["correct"], mine["f1"]) == (theirs.correct, pytest.approx(theirs.f1, abs=1e-6))
 
 
 def _spans(tags: list[str]) -> list[dict[str, Any]]:

@@ -209,42 +209,37 @@ def bootstrap_intervals(
     Returns:
         (low, high) by name; (0.0, 0.0) for no documents.
     """
-    return bootstrap_table(
-        np.array([(one.correct, one.predicted, one.gold) for one in documents], dtype=np.int64).reshape(-1, 3),
-        samples=samples,
-        confidence=confidence,
-        seed=seed,
-    )
+    table = np.array([(one.correct, one.predicted, one.gold) for one in documents], dtype=np.int64).reshape(-1, 3)
+    kinds, numbers = np.unique(table, axis=0, return_counts=True)
+    return bootstrap_kinds(kinds, numbers, samples=samples, confidence=confidence, seed=seed)
 
 
-def bootstrap_table(
-    documents: npt.NDArray[np.int64], *, samples: int = 1000, confidence: float = 0.95, seed: int = 0
+def bootstrap_kinds(
+    kinds: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
+    *,
+    samples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """`bootstrap_intervals` of a table; shape: documents × (correct, predicted, gold).
+    """`bootstrap_intervals` of documents by their counts.
 
     Documents with the same counts are interchangeable, so how often each kind of them is drawn is drawn at once, from a
     multinomial distribution: the time does not grow with the number of documents.
+
+    Args:
+        kinds: different counts, ascending; shape: kinds × (correct, predicted, gold).
+        numbers: how many documents have each.
     """
     names = ("precision", "recall", "f1")
-    if not len(documents):
+    size = int(numbers.sum())
+    if not size:
         return dict.fromkeys(names, (0.0, 0.0))
-    kinds, numbers = _kinds(documents)
     generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(len(documents), numbers / len(documents), size=samples) @ kinds.astype(np.float64)
+    drawn = generator.multinomial(size, numbers / size, size=samples) @ kinds.astype(np.float64)
     precision = drawn[:, 0] / (drawn[:, 1] + EPSILON)
     recall = drawn[:, 0] / (drawn[:, 2] + EPSILON)
     f1 = 2 * precision * recall / (precision + recall + EPSILON)
     tail = (1 - confidence) / 2
     intervals = (np.quantile(values, (tail, 1 - tail)) for values in (precision, recall, f1))
     return {name: (float(low), float(high)) for name, (low, high) in zip(names, intervals, strict=True)}
-
-
-def _kinds(documents: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The distinct rows of a table and how often each occurs."""
-    widths = documents.max(axis=0) + 1
-    if float(widths[0]) * float(widths[1]) * float(widths[2]) < 2**62:
-        keys = (documents[:, 0] * widths[1] + documents[:, 1]) * widths[2] + documents[:, 2]
-        _, first, numbers = np.unique(keys, return_index=True, return_counts=True)
-        return documents[first], numbers
-    kinds, numbers = np.unique(documents, axis=0, return_counts=True)
-    return kinds, numbers

@@ -7,13 +7,13 @@ Mentions are compared as the authors' metric compares them. Pure; no I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from uniner_dist.evaluation.gold import Gold
+from uniner_dist.evaluation.gold_columns import Gold
 from uniner_dist.evaluation.vocabulary import Numbers
 
 #: Length of every list of worst things.
@@ -23,27 +23,19 @@ _FREQUENT: Final = 5
 _NORMAL: Final = 0xFFFFFFFF
 
 
-@dataclass
+@dataclass(frozen=True)
 class Spurious:
-    """Answered mentions that are not gold: pair, number of the normalised mention, and of the mention as written."""
+    """Answered mentions that are not gold, by pair and in the order in which they were answered.
 
-    pairs: list[Numbers] = field(default_factory=list)
-    normals: list[Numbers] = field(default_factory=list)
-    written: list[Numbers] = field(default_factory=list)
+    Args:
+        pair: of each.
+        normal: number of the normalised mention.
+        written: number of the mention as written.
+    """
 
-    def add(self, pair: Numbers, normal: Numbers, written: Numbers) -> None:
-        """Take note of some, those of one pair in the order in which they were answered."""
-        if len(pair):
-            for kept, column in zip((self.pairs, self.normals, self.written), (pair, normal, written), strict=True):
-                kept.append(column.astype(np.int32))
-
-    def columns(self) -> tuple[Numbers, Numbers, Numbers]:
-        """All of them, by pair."""
-        if not self.pairs:
-            return (np.empty(0, np.int64),) * 3
-        pair, normal, written = (np.concatenate(one) for one in (self.pairs, self.normals, self.written))
-        order = np.argsort(pair, kind="stable")
-        return pair[order].astype(np.int64), normal[order].astype(np.int64), written[order].astype(np.int64)
+    pair: Numbers
+    normal: Numbers
+    written: Numbers
 
 
 def worst_errors(
@@ -65,16 +57,16 @@ def worst_errors(
     missed = np.flatnonzero(~hit)
     missed = missed[np.lexsort((place[missed], keys[missed] >> 32))]
     missed_pair, missed_text = keys[missed] >> 32, gold.mention[place[missed]].astype(np.int64)
-    wrong_pair, wrong_normal, wrong_text = spurious.columns()
-    errors = np.bincount(missed_pair, minlength=gold.pairs) + np.bincount(wrong_pair, minlength=gold.pairs)
-    others = _OtherTypes(gold, keys)
+    wrong_pair, wrong_normal, wrong_text = spurious.pair, spurious.normal, spurious.written
+    bad = np.concatenate([missed_pair, wrong_pair])
+    errors, bad_documents = np.bincount(bad), np.bincount(gold.document_of(bad))
+    others = _OtherTypes(gold, keys, gold.document_of(wrong_pair))
     return {
         "pairs": list(
             _pairs(gold, errors, (missed_pair, missed_text), (wrong_pair, wrong_normal, wrong_text), others, outcome_of)
         ),
         "documents": [
-            {"doc_id": gold.documents.strings[number], "errors": count}
-            for number, count in _top(np.bincount(gold.document, weights=errors).astype(np.int64), WORST)
+            {"doc_id": gold.documents.strings[number], "errors": count} for number, count in _top(bad_documents, WORST)
         ],
         "types": _types(gold, missed_pair, missed_text, wrong_pair, wrong_text),
         "confusions": _confusions(gold, wrong_pair, wrong_normal, wrong_text, others),
@@ -82,23 +74,26 @@ def worst_errors(
 
 
 class _OtherTypes:
-    """Which entity types of a document have a mention in their gold."""
+    """Which entity types of some documents have a mention in their gold."""
 
-    def __init__(self, gold: Gold, keys: Numbers) -> None:
+    def __init__(self, gold: Gold, keys: Numbers, documents: Numbers) -> None:
+        asked = np.zeros(len(gold.documents), dtype=bool)
+        asked[documents] = True
+        keys = keys[asked[gold.document_of(keys >> 32)]]
         pair = keys >> 32
-        named = gold.document[pair].astype(np.int64) << 32 | (keys & _NORMAL)
+        named = gold.document_of(pair) << 32 | (keys & _NORMAL)
         order = np.argsort(named, kind="stable")
-        self._named, self._types = named[order], gold.type[pair][order]
+        self._named, self._types = named[order], gold.type_of(pair)[order]
         self._gold = gold
 
     def ranges(self, pair: Numbers, normal: Numbers) -> tuple[Numbers, Numbers]:
         """For each mention of a pair, where the types that have it begin and end."""
-        wanted = self._gold.document[pair].astype(np.int64) << 32 | normal
+        wanted = self._gold.document_of(pair) << 32 | normal
         return np.searchsorted(self._named, wanted), np.searchsorted(self._named, wanted, side="right")
 
-    def types(self, at: Any) -> npt.NDArray[np.int32]:
+    def types(self, at: Any) -> Numbers:
         """Numbers of the types at some places."""
-        found: npt.NDArray[np.int32] = self._types[at]
+        found: Numbers = self._types[at]
         return found
 
 
@@ -112,17 +107,18 @@ def _pairs(
 ) -> Iterator[dict[str, Any]]:
     names = gold.mentions.strings
     for pair, count in _top(errors, WORST):
+        pair_document, kind = divmod(int(gold.keys[pair]) if gold.keys is not None else pair, len(gold.types))
         mine = slice(*np.searchsorted(missed[0], [pair, pair + 1]))
         theirs = slice(*np.searchsorted(wrong[0], [pair, pair + 1]))
         begin, end = others.ranges(wrong[0][theirs], wrong[1][theirs])
         yield {
-            "doc_id": gold.documents.strings[gold.document[pair]],
-            "entity_type": gold.types[gold.type[pair]],
+            "doc_id": gold.documents.strings[pair_document],
+            "entity_type": gold.types[kind],
             "outcome": outcome_of(pair),
             "errors": count,
             "missed": [names[number] for number in missed[1][mine]],
             "spurious": [
-                {"text": names[number], "gold_types": [gold.types[kind] for kind in others.types(slice(low, high))]}
+                {"text": names[number], "gold_types": [gold.types[one] for one in others.types(slice(low, high))]}
                 for number, low, high in zip(wrong[2][theirs], begin, end, strict=True)
             ],
         }
@@ -131,7 +127,7 @@ def _pairs(
 def _types(
     gold: Gold, missed_pair: Numbers, missed_text: Numbers, wrong_pair: Numbers, wrong_text: Numbers
 ) -> list[dict[str, Any]]:
-    missed, wrong = gold.type[missed_pair], gold.type[wrong_pair]
+    missed, wrong = gold.type_of(missed_pair), gold.type_of(wrong_pair)
     counts = [np.bincount(column, minlength=len(gold.types)) for column in (missed, wrong)]
     often_missed, often_wrong = _frequent(gold, missed, missed_text), _frequent(gold, wrong, wrong_text)
     return [
@@ -151,7 +147,7 @@ def _confusions(gold: Gold, pair: Numbers, normal: Numbers, text: Numbers, other
     counts = end - begin
     owner = np.repeat(np.arange(len(pair)), counts)
     at = np.repeat(begin - (np.cumsum(counts) - counts), counts) + np.arange(len(owner))
-    both = gold.type[pair[owner]].astype(np.int64) * len(gold.types) + others.types(at)
+    both = gold.type_of(pair[owner]) * len(gold.types) + others.types(at)
     examples = _frequent(gold, both, text[owner])
     found = np.bincount(both, minlength=1) if len(both) else np.zeros(1, dtype=np.int64)
     return [

@@ -15,9 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.gold import Gold, read_gold
-from uniner_dist.evaluation.rows import BATCH_ROWS, DataFile, check_columns, list_dataset
+from uniner_dist.evaluation.gold import read_gold
+from uniner_dist.evaluation.gold_columns import Gold
+from uniner_dist.evaluation.rows import BATCH_ROWS, DataFile, check_columns, list_dataset, read_ahead
 from uniner_dist.evaluation.tally import Tally
+from uniner_dist.evaluation.vocabulary import Vocabulary
 
 _NEEDED = ("entity_type", "entities", "outcome")
 #: Read where they are there.
@@ -76,7 +78,7 @@ class _Seen:
 
     documents: npt.NDArray[np.bool_]
     others: list[str] = field(default_factory=list)
-    types: dict[str, None] = field(default_factory=dict)
+    types: Vocabulary = field(default_factory=Vocabulary)
 
 
 def _check_group(by: str, gold: str, annotations: str, file: DataFile) -> None:
@@ -86,25 +88,23 @@ def _check_group(by: str, gold: str, annotations: str, file: DataFile) -> None:
 
 def _add_file(tally: Tally, gold: Gold, file: DataFile, id_column: str, group: str | None, seen: _Seen) -> None:
     """Count the rows of gold documents; of a file of a type that the gold does not know only the footer is read."""
-    kinds = {name: number for number, name in enumerate(gold.types)}
     folder = file.folders.get("entity_type")
-    if folder is not None and folder not in kinds:
-        seen.types.setdefault(folder)
+    if folder is not None and folder not in gold.type_numbers:
+        seen.types.number(folder)
         tally.without_gold += file.rows
         return
     optional = [name for name in _OPTIONAL if name in file.columns]
     columns = [id_column, *_NEEDED, *optional, *([group] if group else [])]
-    for batch in file.batches(columns, BATCH_ROWS):
+    encoded = ["entity_type", "outcome", *([group] if group else [])]
+    for batch in read_ahead(file.batches(columns, BATCH_ROWS, encoded=encoded, without={"entities": "match"})):
         documents = gold.documents.numbers(batch.column(0), add=False)
-        seen.documents[documents[documents >= 0]] = True
-        if len(seen.others) < _EXAMPLES and (documents < 0).any():
-            seen.others += batch.column(0).cast(pa.string()).filter(pa.array(documents < 0))[:_EXAMPLES].to_pylist()
-        encoded = batch.column(1).cast(pa.string()).dictionary_encode()
-        names = encoded.dictionary.to_pylist()
-        seen.types |= dict.fromkeys(names)
-        numbers = np.array([kinds.get(name, -1) for name in names] + [-1], dtype=np.int64)
-        types = numbers[encoded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)]
-        tally.add(batch, documents, types, batch.column(len(columns) - 1).cast(pa.string()) if group else None)
+        known = documents >= 0
+        seen.documents[documents if known.all() else documents[known]] = True
+        if len(seen.others) < _EXAMPLES and not known.all():
+            seen.others += batch.column(0).cast(pa.string()).filter(pa.array(~known))[:_EXAMPLES].to_pylist()
+        types = seen.types.numbers(batch.column(1))
+        kinds = np.array([gold.type_numbers.get(name, -1) for name in seen.types.strings] + [-1])
+        tally.add(batch, documents, kinds[types], batch.column(len(columns) - 1) if group else None)
 
 
 def _nothing_matches(gold: Gold, gold_path: str, annotations: str, seen: _Seen) -> str:
@@ -118,6 +118,6 @@ def _nothing_matches(gold: Gold, gold_path: str, annotations: str, seen: _Seen) 
         )
     return (
         f"gold {gold_path}: none of its entity types ({', '.join(gold.types_there()[:20])}) was annotated for its "
-        f"documents in {annotations}, which has {', '.join(list(seen.types)[:20])}; ask with --types LABEL=phrase so "
+        f"documents in {annotations}, which has {', '.join(seen.types.strings[:20])}; ask with --types LABEL=phrase so "
         "that labels are those of the gold"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,14 @@ import pyarrow.compute as pc
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.scoring import official_answer, official_mentions
 from uniner_dist.evaluation.answer import is_passage_outputs
-from uniner_dist.evaluation.gold import NONE
-from uniner_dist.evaluation.vocabulary import Mentions, Numbers
+from uniner_dist.evaluation.gold_columns import NONE
+from uniner_dist.evaluation.vocabulary import Mentions, Numbers, Small
 
 Flags = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
 
-_WHOLE = (Outcome.FOUND.value, Outcome.NONE.value)
+#: Outcomes of whole answers.
+WHOLE = (Outcome.FOUND.value, Outcome.NONE.value)
 
 
 @dataclass(frozen=True)
@@ -29,31 +32,35 @@ class RowBatch:
         outcome: number of each row's outcome in `outcomes`.
         outcomes: names.
         failed: whether a row has no whole answer.
-        score: confidence of each row, NaN where there is none.
+        score: confidence of each row, NaN where there is none; None: nowhere.
         row: of each mention, the number of its row in the batch; ascending.
-        mention: number of each mention.
+        counted: whether it counts: none of a failed row, because what it lists is known not to be the whole.
+        text: of each mention.
+        mentions: the vocabulary of them.
         start: in code points, `NONE` where the mention is nowhere.
         end: behind its last.
-        mention_score: confidence, NaN where there is none.
+        mention_score: confidence, NaN where there is none; None: nowhere.
         raw: rows with a raw output that says more than their mentions → the official mentions in it.
     """
 
     pair: Numbers
-    outcome: Numbers
+    outcome: Small
     outcomes: list[str]
     failed: Flags
-    score: npt.NDArray[np.float64]
+    score: Floats | None
     row: Numbers
-    mention: Numbers
-    start: Numbers
-    end: Numbers
-    mention_score: npt.NDArray[np.float64]
+    counted: Flags
+    text: pa.Array
+    mentions: Mentions
+    start: Small
+    end: Small
+    mention_score: Floats | None
     raw: dict[int, list[str]]
 
-    @property
-    def counted(self) -> Flags:
-        """Mentions that count: none of a failed row, because what it lists is known not to be the whole."""
-        return ~self.failed[self.row]
+    @cached_property
+    def mention(self) -> Small:
+        """The number of each mention."""
+        return self.mentions.numbers(self.text)
 
 
 def read_batch(batch: pa.RecordBatch, pair: Numbers, mentions: Mentions) -> RowBatch:
@@ -64,19 +71,24 @@ def read_batch(batch: pa.RecordBatch, pair: Numbers, mentions: Mentions) -> RowB
         mentions: takes the mentions that are new.
     """
     entities = batch.column("entities")
-    counts = pc.fill_null(pc.list_value_length(entities), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    counts = pc.fill_null(pc.list_value_length(entities), 0).to_numpy(zero_copy_only=False)
     flat = entities.flatten()
-    encoded = batch.column("outcome").cast(pa.string()).dictionary_encode()
-    outcomes, outcome = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    failed = np.array([name not in _WHOLE for name in outcomes], dtype=bool)[outcome]
+    encoded = batch.column("outcome")
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.cast(pa.string()).dictionary_encode()
+    outcomes, outcome = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
+    failed = np.array([name not in WHOLE for name in outcomes], dtype=bool)[outcome]
+    row = np.repeat(np.arange(batch.num_rows, dtype=np.int64), counts)
     return RowBatch(
         pair,
         outcome,
         outcomes,
         failed,
         _floats(batch, "score"),
-        np.repeat(np.arange(batch.num_rows, dtype=np.int64), counts),
-        mentions.numbers(_field(flat, "text", pa.string())),
+        row,
+        ~failed[row],
+        _field(flat, "text", pa.string()),
+        mentions,
         _offsets(flat, "start"),
         _offsets(flat, "end"),
         _scores(_field(flat, "score", pa.float64())),
@@ -89,24 +101,25 @@ def _field(structs: pa.Array, name: str, kind: pa.DataType) -> pa.Array:
     return structs.flatten()[index].cast(kind) if index >= 0 else pa.nulls(len(structs), kind)
 
 
-def _offsets(structs: pa.Array, name: str) -> Numbers:
-    values: Numbers = _field(structs, name, pa.int64()).fill_null(NONE).to_numpy(zero_copy_only=False)
-    return values
+def _offsets(structs: pa.Array, name: str) -> Small:
+    values = _field(structs, name, pa.int32())
+    numbers: Small = (values.fill_null(NONE) if values.null_count else values).to_numpy(zero_copy_only=False)
+    return numbers
 
 
-def _floats(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
-    if name not in batch.schema.names:
-        return np.full(batch.num_rows, np.nan)
-    return _scores(batch.column(name).cast(pa.float64()))
+def _floats(batch: pa.RecordBatch, name: str) -> Floats | None:
+    return _scores(batch.column(name).cast(pa.float64())) if name in batch.schema.names else None
 
 
-def _scores(values: pa.Array) -> npt.NDArray[np.float64]:
+def _scores(values: pa.Array) -> Floats | None:
+    if values.null_count == len(values):
+        return None
     return np.asarray(values.fill_null(float("nan")).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
 def _raw(batch: pa.RecordBatch) -> dict[int, list[str]]:
     """The answers as the authors' evaluator reads them, where the mentions are not simply the answer."""
-    if "raw_output" not in batch.schema.names:
+    if "raw_output" not in batch.schema.names or batch.column("raw_output").null_count == batch.num_rows:
         return {}
     column = batch.column("raw_output")
     rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False)).tolist()

@@ -6,7 +6,8 @@ guesses that `001` is a number. Files are opened one by one, so they may differ 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -61,16 +62,42 @@ class DataFile:
         """Names of the columns, folder columns last."""
         return tuple(dict.fromkeys([*self.schema.names, *self.folders]))
 
-    def batches(self, columns: Sequence[str], rows: int = _BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Batches of `columns` in that order; folder columns win over a column of the file of the same name."""
+    def batches(
+        self,
+        columns: Sequence[str],
+        rows: int = _BATCH_ROWS,
+        encoded: Sequence[str] = (),
+        without: Mapping[str, str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of `columns` in that order; folder columns win over a column of the file of the same name.
+
+        Args:
+            encoded: columns that may come as dictionaries, which is cheaper where few values are repeated.
+            without: of a nested column the field that is not wanted.
+        """
         stored = [name for name in columns if name not in self.folders]
+        schema = self.schema
+        short = [name for name in encoded if name in stored and pa.types.is_string(schema.field(name).type)]
         with self.fs.open(self.path, "rb") as stream:
-            for batch in pq.ParquetFile(stream).iter_batches(rows, columns=stored):
+            parquet = pq.ParquetFile(stream, read_dictionary=short)
+            paths = _paths(parquet, stored, without or {})
+            for batch in parquet.iter_batches(rows, columns=paths):
                 arrays = [
-                    _repeat(self.folders[name], batch.num_rows) if name in self.folders else batch.column(name)
+                    _repeat(self.folders[name], batch.num_rows, name in encoded)
+                    if name in self.folders
+                    else batch.column(name)
                     for name in columns
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+
+def read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches; the next one is read while one is used."""
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(next, batches, None)
+        while (batch := reading.result()) is not None:
+            reading = pool.submit(next, batches, None)
+            yield batch
 
 
 def list_dataset(name: str, path: str) -> list[DataFile]:
@@ -107,8 +134,22 @@ def _folders(relative: str) -> dict[str, str | None]:
     return values
 
 
-def _repeat(value: str | None, rows: int) -> pa.Array:
-    return pa.repeat(pa.scalar(value, pa.string()), rows)
+def _paths(parquet: pq.ParquetFile, columns: Sequence[str], without: Mapping[str, str]) -> list[str]:
+    """Columns, or the fields of those of which one is not wanted."""
+    leaves = [parquet.schema.column(number).path for number in range(len(parquet.schema))]
+    paths: list[str] = []
+    for name in columns:
+        fields = [path for path in leaves if path.startswith(f"{name}.")]
+        wanted = [path for path in fields if not path.endswith(f".{without.get(name)}")]
+        paths += [name] if len(wanted) in (0, len(fields)) else wanted
+    return paths
+
+
+def _repeat(value: str | None, rows: int, encoded: bool) -> pa.Array:
+    if not encoded:
+        return pa.repeat(pa.scalar(value, pa.string()), rows)
+    indices = pa.repeat(pa.scalar(None if value is None else 0, pa.int32()), rows)
+    return pa.DictionaryArray.from_arrays(indices, pa.array([value or ""], pa.string()))
 
 
 def _renamed(problem: str, name: str) -> str:

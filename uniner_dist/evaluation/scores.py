@@ -2,50 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from uniner_dist.core.scoring import Counts, bootstrap_table
+from uniner_dist.evaluation.active_pairs import ActivePairs
 from uniner_dist.evaluation.confidence import summarise_confidence
-from uniner_dist.evaluation.gold import Gold
+from uniner_dist.evaluation.gold_columns import Gold
+from uniner_dist.evaluation.kinds import kinds_by
 from uniner_dist.evaluation.vocabulary import Numbers, Vocabulary
+
+Column = npt.NDArray[Any]
+#: Correct, predicted and gold mentions.
+Three = tuple[Column, Column, Column]
 
 METRICS: Final = ("official", "strict", "relaxed")
 #: The group of pairs whose `by` column is null or, for want of any annotation of the document, unknown.
 NO_GROUP: Final = "(none)"
-#: Relaxed scores have the same mentions as strict ones.
-_SAME: Final = {"relaxed": "strict"}
-
-Small = npt.NDArray[np.int32]
 
 
-@dataclass
+@dataclass(frozen=True)
 class CountTable:
-    """Of each gold pair: correct, predicted and gold mentions, by metric."""
+    """Correct, predicted and gold mentions of each pair that has any, by metric.
 
-    correct: dict[str, Small]
-    predicted: dict[str, Small]
-    gold: dict[str, Small]
+    Args:
+        pairs: numbers of these pairs, ascending.
+        columns: metric → correct, predicted, gold; a value for each pair.
+    """
+
+    pairs: Numbers
+    columns: Mapping[str, Three]
 
     @staticmethod
-    def of(pairs: int, *, spans: bool) -> CountTable:
-        """Zeros."""
-        metrics = METRICS if spans else METRICS[:1]
-        shared = [name for name in metrics if name not in _SAME]
-        return CountTable(*({name: np.zeros(pairs, np.int32) for name in names} for names in (metrics, shared, shared)))
+    def of(active: ActivePairs, mentions: Mapping[str, Three]) -> CountTable:
+        """The table of all active pairs from the pair of each mention: metric → those of correct, predicted, gold."""
+        counts = _each_once(active.count, mentions)
+        return CountTable(active.numbers, counts)
 
-    def columns(self, metric: str) -> tuple[Small, Small, Small]:
-        """Correct, predicted and gold mentions of every pair."""
-        shared = _SAME.get(metric, metric)
-        return self.correct[metric], self.predicted[shared], self.gold[shared]
+    def only(self, kept: npt.NDArray[np.bool_]) -> CountTable:
+        """Some of the pairs."""
+        return CountTable(self.pairs[kept], _each_once(lambda column: column[kept], self.columns))
 
-    def table(self, metric: str, pairs: Numbers | slice) -> npt.NDArray[np.int64]:
-        """Shape: pairs × (correct, predicted, gold)."""
-        return np.stack([column[pairs] for column in self.columns(metric)], axis=1).astype(np.int64)
+    def by_document(self, gold: Gold) -> CountTable:
+        """The same added up by document, whose numbers become `pairs`; documents without any mention are left out."""
+        owner = gold.document_of(self.pairs)
+        first = np.flatnonzero(np.diff(owner, prepend=-1))  # pairs are sorted by document
+        added = _each_once(lambda column: np.add.reduceat(column, first) if len(first) else column, self.columns)
+        return CountTable(owner[first], added)
+
+
+def _each_once(change: Callable[[Column], Column], columns: Mapping[str, Three]) -> dict[str, Three]:
+    """Changed columns, those that metrics share only once."""
+    changed: dict[int, Column] = {}
+    for three in columns.values():
+        for column in three:
+            if id(column) not in changed:
+                changed[id(column)] = change(column)
+    return {name: (changed[id(a)], changed[id(b)], changed[id(c)]) for name, (a, b, c) in columns.items()}
 
 
 @dataclass
@@ -78,7 +94,6 @@ class Verdicts:
 def divide(
     counts: CountTable,
     gold: Gold,
-    metrics: Sequence[str],
     unanswered: npt.NDArray[np.bool_],
     groups: tuple[Vocabulary, Numbers] | None,
 ) -> dict[str, Any]:
@@ -88,75 +103,53 @@ def divide(
         unanswered: pairs that have no whole answer.
         groups: names, and of each pair the number of its group.
     """
-    of_type = _pairs_by(gold.type)
-    by_type = {gold.types[number]: _scores(counts, metrics, pairs, None) for number, pairs in of_type.items()}
+    by_type = _by_type(counts, gold)
     macro = {
-        metric: sum(_total(counts.table(metric, pairs)).f1 for pairs in of_type.values()) / max(1, len(of_type))
-        for metric in metrics
+        metric: sum(one[metric]["f1"] for one in by_type.values()) / max(1, len(by_type)) for metric in counts.columns
     }
-    answered = np.flatnonzero(~unanswered)
-    some_are_not = len(answered) < gold.pairs
+    answered = None
+    if unanswered.any():
+        documents = _count_distinct(gold.document_of(np.flatnonzero(~unanswered)))
+        answered = _of_documents(counts.only(~unanswered[counts.pairs]), gold, documents)
     return {
-        **_scores(counts, metrics, slice(None), gold.document),
+        **_of_documents(counts, gold, gold.document_count),
         "macro_f1": macro,
-        "answered": _scores(counts, metrics, answered, gold.document) if some_are_not else None,
+        "answered": answered,
         "by_type": by_type,
-        "by": None if groups is None else _by_group(counts, metrics, gold, *groups),
+        "by": None if groups is None else _by_group(counts, gold, *groups),
     }
 
 
-def _by_group(
-    counts: CountTable, metrics: Sequence[str], gold: Gold, names: Vocabulary, group: Numbers
-) -> dict[str, Any]:
-    found = {
-        NO_GROUP if number < 0 else names.strings[number]: _scores(counts, metrics, pairs, gold.document)
-        for number, pairs in _pairs_by(group).items()
-    }
+def _by_type(counts: CountTable, gold: Gold) -> dict[str, Any]:
+    """Intervals of a type resample its pairs, of which each document has one."""
+    scores = _scores(counts, gold.type_of(counts.pairs), gold.pairs_of_type.tolist())
+    return {name: one for name, one, pairs in zip(gold.types, scores, gold.pairs_of_type, strict=True) if pairs}
+
+
+def _by_group(counts: CountTable, gold: Gold, names: Vocabulary, group: Numbers) -> dict[str, Any]:
+    documents, of_active = gold.document_of(gold.all_pairs), group[counts.pairs]
+    found = {}
+    for number in np.unique(group).tolist():
+        there = _count_distinct(documents[group == number])
+        name = NO_GROUP if number < 0 else names.strings[number]
+        found[name] = _of_documents(counts.only(of_active == number), gold, there)
     return dict(sorted(found.items()))
 
 
-def _pairs_by(numbers: npt.NDArray[Any]) -> dict[int, Numbers]:
-    """Number → the pairs that have it."""
-    order = np.argsort(numbers, kind="stable")
-    values, first = np.unique(numbers[order], return_index=True)
-    return dict(zip(values.tolist(), np.split(order, first[1:]), strict=True))
+def _count_distinct(ascending: Numbers) -> int:
+    return int(np.count_nonzero(np.diff(ascending, prepend=-1)))
 
 
-def _scores(
-    counts: CountTable, metrics: Sequence[str], pairs: Numbers | slice, document: Small | None
-) -> dict[str, Any]:
-    """Every metric over some pairs; intervals resample whole documents, of which `document` None says one a pair."""
-    scores: dict[str, Any] = dict.fromkeys(METRICS)
-    for metric in metrics:
-        if document is None:
-            scores[metric] = score_of(counts.table(metric, pairs))
-        else:
-            scores[metric] = score_of(_sum_by(counts.columns(metric), pairs, document))
+def _of_documents(counts: CountTable, gold: Gold, documents: int) -> dict[str, Any]:
+    """Every metric over some pairs; intervals resample whole documents, of which there are so many."""
+    table = counts.by_document(gold)
+    return _scores(table, np.zeros(len(table.pairs), dtype=np.int64), [documents])[0]
+
+
+def _scores(counts: CountTable, group: Numbers, sizes: Sequence[int]) -> list[dict[str, Any]]:
+    """Every metric of each group of documents (or pairs): of those in the table, and others without any mention."""
+    scores: list[dict[str, Any]] = [dict.fromkeys(METRICS) for _ in sizes]
+    for metric, columns in counts.columns.items():
+        for one, kinds in zip(scores, kinds_by(group, columns, sizes), strict=True):
+            one[metric] = kinds.score()
     return scores
-
-
-def _sum_by(columns: Sequence[Small], pairs: Numbers | slice, document: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Columns of some pairs added up for each document that has any of them; shape: documents × columns."""
-    owner = document[pairs]
-    there = np.flatnonzero(np.bincount(owner)) if len(owner) else np.empty(0, dtype=np.int64)
-    return np.stack([_added(owner, column[pairs])[there] for column in columns], axis=1)
-
-
-def _added(owner: npt.NDArray[Any], column: Small) -> npt.NDArray[np.int64]:
-    filled = np.flatnonzero(column)  # most pairs have no mention
-    size = int(owner.max()) + 1 if len(owner) else 0
-    return np.bincount(owner[filled], weights=column[filled], minlength=size).astype(np.int64)
-
-
-def _total(documents: npt.NDArray[np.int64]) -> Counts:
-    return Counts(*documents.sum(axis=0).tolist())
-
-
-def score_of(documents: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """`precision`, `recall`, `f1`, `counts`, and `intervals` (95 %, bootstrap over documents)."""
-    counts = _total(documents)
-    return {
-        **counts.as_scores(),
-        "counts": {"correct": counts.correct, "predicted": counts.predicted, "gold": counts.gold},
-        "intervals": {name: list(interval) for name, interval in bootstrap_table(documents).items()},
-    }

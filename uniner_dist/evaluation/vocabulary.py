@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from itertools import count
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +13,12 @@ import pyarrow as pa
 from uniner_dist.core.scoring import normalize_mention
 
 Numbers = npt.NDArray[np.int64]
+Small = npt.NDArray[np.int32]
 
-#: Columns of at least so many strings are remembered, and so many of them: the files of all entity types often have the
-#: same ids in the same order.
+#: Columns of at least so many strings are remembered, up to so many strings in all: the files of all entity types often
+#: have the same ids in the same order.
 _LONG: Final = 1_000
-_REMEMBERED: Final = 64
+_REMEMBERED: Final = 4_000_000
 
 
 class Vocabulary:
@@ -24,7 +27,8 @@ class Vocabulary:
     def __init__(self) -> None:
         self.strings: list[str] = []
         self._numbers: dict[str, int] = {}
-        self._columns: dict[tuple[int, str | None], tuple[pa.Array, Numbers]] = {}
+        self._columns: dict[tuple[int, Any], tuple[pa.Array, Small]] = {}
+        self._rows = 0
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -41,35 +45,46 @@ class Vocabulary:
         """The number of a string, -1 if there is none."""
         return self._numbers.get(string, -1)
 
-    def numbers(self, strings: pa.Array, *, add: bool = True) -> Numbers:
-        """Numbers of many strings; -1 for null, and for new ones if none are to be added."""
+    def numbers(self, strings: pa.Array, *, add: bool = True) -> Small:
+        """Numbers of many strings (or values, as they are spelled); -1 for null, and for new ones unless `add`."""
         if pa.types.is_dictionary(strings.type):
-            strings = strings.cast(strings.type.value_type)
-        if not pa.types.is_string(strings.type):
-            strings = strings.cast(pa.string())
+            return self._of_dictionary(strings, add)
         key = (len(strings), strings[0].as_py() if len(strings) else None)
         known_column = self._columns.get(key)
         if known_column is not None and known_column[0].equals(strings):
             return known_column[1]
-        found = self._look_up(strings, add)
+        found = self._of_dictionary(strings.cast(pa.string()).dictionary_encode(), add)
         if len(strings) >= _LONG and (add or (found >= 0).all()):
-            if len(self._columns) >= _REMEMBERED:
+            if (self._rows + len(strings)) > _REMEMBERED:
                 self._columns.clear()
+                self._rows = 0
             self._columns[key] = strings, found
+            self._rows += len(strings)
         return found
 
-    def _look_up(self, strings: pa.Array, add: bool) -> Numbers:
-        encoded = strings.dictionary_encode()
-        distinct = encoded.dictionary.to_pylist()
-        numbers = [*map(self._numbers.get, distinct), -1]
-        if None in numbers:
-            new = self.number if add else self.find
-            numbers = [new(one) if known is None else known for one, known in zip(distinct, numbers, strict=False)]
-            numbers.append(-1)
-        known = np.array(numbers, dtype=np.int64)
-        indices = encoded.indices.fill_null(len(known) - 1)
-        found: Numbers = known[indices.to_numpy(zero_copy_only=False)]
-        return found
+    def _of_dictionary(self, encoded: pa.DictionaryArray, add: bool) -> Small:
+        if encoded.dictionary.null_count:
+            encoded = encoded.cast(pa.string()).dictionary_encode()
+        distinct: list[str] = encoded.dictionary.cast(pa.string()).to_pylist()
+        numbers = self._numbers_of(distinct) if add else [self._numbers.get(one, -1) for one in distinct]
+        known = np.array([*numbers, -1], dtype=np.int32)
+        if len(distinct) == 1 and not encoded.null_count:
+            return np.broadcast_to(known[0], len(encoded))
+        return _taken(known, encoded.indices)
+
+    def _numbers_of(self, strings: list[str]) -> list[int]:
+        """Numbers of strings, new ones for those that are new."""
+        before = len(self.strings)
+        numbers = list(map(self._numbers.setdefault, strings, count(before)))  # right if all are new, or none is
+        added = len(self._numbers) - before
+        if added == len(strings):
+            self.strings += strings
+        elif added:
+            new = dict.fromkeys(one for one, number in zip(strings, numbers, strict=True) if number >= before)
+            self._numbers.update(zip(new, count(before)))
+            self.strings += new
+            numbers = [self._numbers[one] for one in strings]
+        return numbers
 
 
 class Mentions(Vocabulary):
@@ -78,18 +93,33 @@ class Mentions(Vocabulary):
     def __init__(self) -> None:
         super().__init__()
         self.normal = Vocabulary()
-        self._normal_of: list[int] = []
-        self._array = np.empty(0, dtype=np.int64)
+        self._normal_of = np.empty(0, dtype=np.int32)
 
-    def number(self, string: str) -> int:
-        """The number of a mention, a new one if it is new."""
-        found = super().number(string)
-        if found == len(self._normal_of):
-            self._normal_of.append(self.normal.number(normalize_mention(string)))
+    def numbers(self, strings: pa.Array, *, add: bool = True) -> Small:
+        """Numbers of many mentions; as `Vocabulary.numbers`, of which columns hardly ever come twice."""
+        return self._of_dictionary(strings.cast(pa.string()).dictionary_encode(), add)
+
+    def numbers_of_all(self, columns: Sequence[pa.Array]) -> Small:
+        """The same of several columns, one behind the other; each different string is looked at once."""
+        encoded = pa.chunked_array(columns, pa.string()).dictionary_encode().unify_dictionaries()
+        if not len(encoded):
+            return np.empty(0, dtype=np.int32)
+        known = self.numbers(encoded.chunk(0).dictionary)
+        return np.concatenate([_taken(known, chunk.indices) for chunk in encoded.chunks])
+
+    def normal_of(self, numbers: npt.NDArray[Any]) -> Small:
+        """Numbers of the normalised forms of mentions."""
+        known = len(self._normal_of)
+        if known < len(self.strings):
+            new = [self.normal.number(normalize_mention(string)) for string in self.strings[known:]]
+            self._normal_of = np.concatenate([self._normal_of, np.array(new, dtype=np.int32)])
+        found: Small = self._normal_of[numbers]
         return found
 
-    def normal_of(self, numbers: Numbers) -> Numbers:
-        """Numbers of the normalised forms of mentions."""
-        if len(self._array) < len(self._normal_of):
-            self._array = np.array(self._normal_of, dtype=np.int64)
-        return self._array[numbers]
+
+def _taken(known: Small, indices: pa.Array) -> Small:
+    """Numbers of a dictionary by their places in it, -1 where there is none."""
+    if not indices.null_count:
+        found: Small = known[indices.to_numpy()]
+        return found
+    return np.where(indices.is_null().to_numpy(zero_copy_only=False), -1, known[indices.fill_null(0).to_numpy()])
