@@ -18,7 +18,9 @@ from tests.support.scripted import capitalised, complete
 from uniner_dist.annotations import publish, write_annotations
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.prompts import write_prompts
+from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
+from uniner_dist.storage.reading import plan_reading
 
 pytestmark = pytest.mark.spark
 
@@ -164,3 +166,35 @@ def test_failed_cells_stand_in_the_quarantine_with_their_reason(
     assert cells["b", "person", "person"]["outcome"] == "engine_error"
     assert cells["c", "person", "person"]["raw_output"] == "I cannot say"
     assert cells["c", "person", "person"]["text"] == texts["c"]
+
+
+@pytest.mark.parametrize("by_spark", [True, False])
+def test_rows_that_are_too_large_are_rejected_by_both_readers(
+    spark: SparkSession,
+    tmp_path: Path,
+    make_run: Callable[..., Run],
+    monkeypatch: pytest.MonkeyPatch,
+    by_spark: bool,
+) -> None:
+    monkeypatch.setattr("uniner_dist.storage.footers.LARGE_BYTES", 256 << 20 if by_spark else 4096)
+    rows: list[dict[str, Any]] = [
+        {"doc_id": "ada", "text": "Ada met Babbage.", "place": "London"},
+        {"doc_id": "long text", "text": "é" * 5001, "place": "London"},
+        {"doc_id": "just fits", "text": "é" * 4997 + "Ada ok", "place": "London"},
+        {"doc_id": "i" * 10_001, "text": "Ada", "place": "London"},
+        {"doc_id": "long place", "text": "Ada", "place": "L" * 10_001},
+        {"doc_id": None, "text": "x" * 20_000, "place": "London"},
+    ]
+    run = make_run(
+        write_corpus(tmp_path / "corpus", rows),
+        **{"corpus.max_text_bytes": 10_000, "corpus.keep_columns": ["place"], "output.partition_by": ["entity_type"]},
+    )
+    [group] = plan_reading(run_snapshot(run), ["doc_id", "text", "place"]).groups
+    assert group.by_spark is by_spark
+    summary = write_prompts(spark, run)
+    assert summary["rejects"] == {"null_id": 1, "text_too_large": 3}
+    assert (summary["rows"], summary["documents"]) == (6, 2)
+    rejects = pads.dataset(run.layout.rejects, format="parquet").to_table().to_pylist()
+    large = [row for row in rejects if row["reason"] == "text_too_large"]
+    assert sorted(row["doc_id"] for row in large) == ["i" * 1000, "long place", "long text"]
+    assert {row["text"] for row in large} == {"é" * 1000, "Ada"}

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from uniner_dist import demo
 from uniner_dist.config.loading import load_config
 from uniner_dist.evaluation import evaluate, print_scores
 from uniner_dist.pipeline.stages import Say, annotate
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.terminal import print_report, print_samples
 from uniner_dist.run.run import load_run
 
@@ -40,7 +39,7 @@ def run_demo(output: str, overrides: Sequence[str], say: Say) -> None:
     config = load_config(None, overrides, options)
     report = annotate(config, say)
     run = load_run(config.workdir_path, report["run_id"])
-    console = Console()
+    console = SafeConsole()
     print_samples(run, console=console)
     print_report(report, console)
     print_scores(evaluate(run.config.output.path, demo.gold_path(), id_column="doc_id"), console)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-
-from rich.console import Console
 
 from uniner_dist.config.loading import UNSAID, load_sections
 from uniner_dist.config.schema import Config
@@ -13,6 +10,8 @@ from uniner_dist.doctor.examine import Subject, examine
 from uniner_dist.doctor.show import as_json, is_healthy, print_findings
 from uniner_dist.doctor.storage import Place
 from uniner_dist.errors import ConfigError
+from uniner_dist.reporting.console import SafeConsole
+from uniner_dist.storage.filesystem import json_text
 
 
 def run_doctor(
@@ -24,9 +23,9 @@ def run_doctor(
     subject = Subject(places, settings.model, settings.pool.gpus_per_replica, settings.ray.address)
     findings = examine(subject)
     if as_machine:
-        print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
+        print(json_text(as_json(findings)))
     else:
-        print_findings(findings, Console())
+        print_findings(findings, SafeConsole())
     return 0 if is_healthy(findings) else ConfigError.exit_code
 
 

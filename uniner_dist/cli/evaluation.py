@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
 from uniner_dist.config.questions import parse_labels
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.benchmark import print_benchmark, run_benchmark
@@ -13,6 +11,7 @@ from uniner_dist.evaluation.measure import evaluate
 from uniner_dist.evaluation.plot import check_plot_path, plot_scores
 from uniner_dist.evaluation.show import print_scores
 from uniner_dist.evaluation.templates import compare_templates, print_templates
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.storage.filesystem import write_json
 
 
@@ -30,7 +29,7 @@ def run_evaluate(
     if plot_path:
         check_plot_path(plot_path)
     scores = evaluate(annotations, gold, id_column, by, names_of(types))
-    print_scores(scores, Console())
+    print_scores(scores, SafeConsole())
     if json_path:
         write_json(json_path, scores)
         say(f"scores: {json_path}")
@@ -67,9 +66,9 @@ def run_benchmark_command(
         compared = compare_templates(
             data, output, templates, model=model, config=config, overrides=overrides, annotate=annotate, say=say
         )
-        print_templates(compared, Console())
+        print_templates(compared, SafeConsole())
         say(f"scores: {output}/templates.json")
         return
     table = run_benchmark(data, output, model=model, config=config, overrides=overrides, annotate=annotate, say=say)
-    print_benchmark(table, Console())
+    print_benchmark(table, SafeConsole())
     say(f"scores: {output}/scores.json")

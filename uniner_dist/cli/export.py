@@ -51,11 +51,11 @@ def run_export(
     """
     chosen, folder = get_format(options.format), absolute(options.to)
     marker = read_marker(options.annotations)
-    source = _source(options, marker)
+    parsed = load_sections(config, overrides)
+    source = _source(options, marker, parsed.corpus.max_text_bytes)
     if not options.comments and options.format != "conll":
         raise ConfigError(f"--no-comments: {options.format} files have no comments; only conll has")
     check_folder(folder, replace=options.replace)
-    parsed = load_sections(config, overrides)
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
@@ -108,7 +108,7 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
     return lines
 
 
-def _source(options: ExportOptions, marker: Marker | None) -> Any:
+def _source(options: ExportOptions, marker: Marker | None, longest: int) -> Any:
     from uniner_dist.export.joining import Source
 
     if options.sample is not None and options.sample < 1:
@@ -121,6 +121,7 @@ def _source(options: ExportOptions, marker: Marker | None) -> Any:
         marker.carried if marker else (),
         types,
         options.sample,
+        longest,
     )
 
 

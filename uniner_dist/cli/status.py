@@ -14,6 +14,7 @@ from rich.text import Text
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import cost, duration, view
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.control_files import Progress, Report, read_control, read_record
@@ -34,7 +35,7 @@ def print_status(workdir: str, run_id: str | None, watch: bool = False, console:
     Raises:
         ConfigError: no such workdir, or no such run in it.
     """
-    console = console or Console()
+    console = console or SafeConsole()
     shown, at_work = status(workdir, run_id)
     if not watch:
         console.print(shown)

@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
-from uniner_dist.evaluation.show import new_table
+from uniner_dist.core.characters import visible
+from uniner_dist.evaluation.show import new_table, shown
 
 #: Examples shown of each kind of change of an entity type.
 _EXAMPLES: Final = 2
@@ -26,7 +26,7 @@ def print_comparison(comparison: Mapping[str, Any], console: Console | None = No
     for side in ("before", "after"):
         named = comparison[side]
         console.print(
-            Text(f"{side}: {named['path']}" + (f" (run {named['run']})" if named["run"] else "")), soft_wrap=True
+            shown(f"{side}: {named['path']}" + (f" (run {named['run']})" if named["run"] else "")), soft_wrap=True
         )
     documents = comparison["documents"]
     console.print(
@@ -48,14 +48,14 @@ def _rates(comparison: Mapping[str, Any]) -> Table:
     title = "Agreement: cells with the same answer, and F1 of the mentions"
     table = new_table(title, "entity type", "cells", "same", "95 %", "F1", "95 %")
     for name, figures in {**comparison["by_type"], "all": comparison}.items():
-        table.add_row(Text(name), f"{figures['cells']:,}", *_figures(figures))
+        table.add_row(shown(name), f"{figures['cells']:,}", *_figures(figures))
     return table
 
 
 def _by(by: str, groups: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = new_table(f"Agreement by {escape(by)}", escape(by), "cells", "same", "95 %", "F1", "95 %")
+    table = new_table(f"Agreement by {escape(visible(by))}", escape(visible(by)), "cells", "same", "95 %", "F1", "95 %")
     for name, figures in groups.items():
-        table.add_row(Text(name), f"{figures['cells']:,}", *_figures(figures))
+        table.add_row(shown(name), f"{figures['cells']:,}", *_figures(figures))
     return table
 
 
@@ -73,14 +73,14 @@ def _changes(by_type: Mapping[str, Mapping[str, Any]]) -> Table:
     table = new_table(title, "entity type", "before", "after", "kept", "appeared", "vanished", "moved", "other borders")
     names = ("mentions_before", "mentions_after", "kept", *_KINDS)
     for entity_type, figures in by_type.items():
-        table.add_row(Text(entity_type), *(f"{figures[name]:,}" for name in names))
+        table.add_row(shown(entity_type), *(f"{figures[name]:,}" for name in names))
     return table
 
 
 def _outcomes(outcomes: Mapping[str, int]) -> Table:
     table = new_table("Changed outcomes", "before → after", "cells")
     for kind, cells in sorted(outcomes.items(), key=lambda item: -item[1]):
-        table.add_row(kind, f"{cells:,}")
+        table.add_row(shown(kind), f"{cells:,}")
     return table
 
 
@@ -90,7 +90,7 @@ def _examples(examples: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]])
         for kind in _KINDS:
             for example in kinds.get(kind, ())[:_EXAMPLES]:
                 cells = [entity_type, kind, example["doc_id"], _words(example["mentions"])]
-                table.add_row(*(Text(cell) for cell in cells))
+                table.add_row(*(shown(cell) for cell in cells))
     return table
 
 

@@ -19,6 +19,13 @@ class CorpusConfig(Section):
     binary_text: bool = Field(
         False, description="read columns of bytes as UTF-8 text: Impala and some Hive tables store all strings so"
     )
+    max_text_bytes: int = Field(
+        64 << 20,
+        ge=1,
+        le=2**31 - 1,
+        description="longest text, id or carried value in bytes of UTF-8; rows with a longer one are rejected "
+        "(text_too_large)",
+    )
 
 
 class OutputConfig(Section):

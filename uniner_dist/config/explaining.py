@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from uniner_dist.config.secrets import find_secrets, is_secret_name
+
 _HINTS: Final[Mapping[str, str]] = {
     "corpus": " (--corpus …)",
     "corpus.path": " (--corpus …)",
@@ -36,6 +38,9 @@ _BOUNDS: Final[Mapping[str, str]] = {
     "string_too_short": "must not be empty",
 }
 
+#: Longest value in a message.
+_SHOWN_CHARS: Final = 200
+
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One sentence for each wrong value; of the members of a union, all in one."""
@@ -54,11 +59,20 @@ def _sentence(path: tuple[str | int, ...], items: Sequence[Any], root: type[Base
     if item["type"] == "value_error":
         message = str(item["msg"]).removeprefix("Value error, ")
         return f"{where}: {message}" if where else message
+    shown = _shown(where, item["input"])
     if item["type"] in _BOUNDS:
-        return f"{where}: {_BOUNDS[item['type']].format(**item['ctx'])} (got {item['input']!r})"
+        return f"{where}: {_BOUNDS[item['type']].format(**item['ctx'])} (got {shown})"
     wanted = list(dict.fromkeys(_wanted(item) for item in items))
     verdict = f"is not {wanted[0]}" if len(wanted) == 1 else f"is neither {' nor '.join(wanted)}"
-    return f"{where}: {item['input']!r} {verdict}"
+    return f"{where}: {shown} {verdict}"
+
+
+def _shown(where: str, value: Any) -> str:
+    """The value, shortened; not one that is a secret or has one in it."""
+    if is_secret_name(where) or find_secrets({where: value}):
+        return "…"
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
 
 
 def _wanted(item: Mapping[str, Any]) -> str:

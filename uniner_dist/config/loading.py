@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from uniner_dist.config.explaining import explain
 from uniner_dist.config.schema import Config
 from uniner_dist.config.schemes import check_scheme
+from uniner_dist.config.secrets import PASSWORD, SIGNED, is_secret_name, is_secret_text
 from uniner_dist.config.yaml_words import load_yaml, settle
 from uniner_dist.errors import ConfigError
 
@@ -55,13 +56,14 @@ def _load(tree: dict[str, Any], files: Files, overrides: Sequence[str], options:
     problems: list[str] = []
     for name, value in sorted(os.environ.items()):
         if key := _key_of(name):
-            _put_yaml(tree, key, value, f"{name}={value}", problems)
+            _put_yaml(tree, key, value, name, "=", problems)
     for override in overrides:
         key, sign, value = override.partition("=")
         if sign:
-            _put_yaml(tree, key.strip(), value, f"--set {override}", problems)
+            _put_yaml(tree, key.strip(), value, f"--set {key}", sign, problems)
         else:
-            problems.append(f"--set {override}: write key=value, such as pool.replicas=2")
+            given = "…" if is_secret_name(override) or is_secret_text(override) else override
+            problems.append(f"--set {given}: write key=value, such as pool.replicas=2")
     for key, value in (options or {}).items():
         if value is not None:
             _put(tree, key, value)
@@ -85,6 +87,8 @@ def validate_tree(tree: Mapping[str, Any]) -> Config:
 def _read_yaml(file: str | Path) -> dict[str, Any]:
     import fsspec
 
+    if PASSWORD.search(str(file)) or SIGNED.search(str(file)):
+        raise ConfigError("--config …: has a password or a signature in its URL; give these by environment variables")
     try:
         check_scheme(str(file))
         with fsspec.open(str(file), "r", encoding="utf-8") as stream:
@@ -116,11 +120,14 @@ def _key_of(variable: str) -> str | None:
     return name.lower().replace("__", ".") if "__" in name or name in _TOP_LEVEL else None
 
 
-def _put_yaml(tree: dict[str, Any], key: str, value: str, shown: str, problems: list[str]) -> None:
+def _put_yaml(tree: dict[str, Any], key: str, value: str, name: str, sign: str, problems: list[str]) -> None:
     try:
         _put(tree, key, load_yaml(value))
     except yaml.YAMLError as error:
-        problems.append(f"{shown}: the value is not YAML ({' '.join(str(error).split())})")
+        if is_secret_name(key) or is_secret_text(value):
+            problems.append(f"{name}{sign}…: the value is not YAML")
+        else:
+            problems.append(f"{name}{sign}{value}: the value is not YAML ({' '.join(str(error).split())})")
 
 
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:

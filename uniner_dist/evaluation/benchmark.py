@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 from uniner_dist.config.loading import Files, load_config
 from uniner_dist.config.schema import Config
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.importing import write_gold
@@ -125,14 +128,14 @@ def published_f1(name: str) -> tuple[float, float] | None:
 def print_benchmark(table: Mapping[str, Any], console: Console | None = None) -> None:
     """One row per data set, the authors' figures beside ours."""
     console = console or Console()
-    title = f"Benchmark of {table['model']}: official scores"
+    title = f"Benchmark of {escape(visible(table['model']))}: official scores"
     shown = new_table(title, "data set", "prec.", "recall", "F1", "F1, 95 %", "failed", "type¹", "+sup¹")
     for name, scores in table["datasets"].items():
         official = scores["official"]
         published = published_f1(name)
         theirs = [f"{value / 100:.3f}" for value in published] if published else ["", ""]
         figures = [f"{official[measure]:.3f}" for measure in ("precision", "recall", "f1")]
-        shown.add_row(name, *figures, interval(official), f"{scores['pairs']['failed']:,}", *theirs)
+        shown.add_row(Text(visible(name)), *figures, interval(official), f"{scores['pairs']['failed']:,}", *theirs)
     shown.add_row("mean", "", "", f"{table['mean_f1']:.3f}", "", "", *_mean_published(list(table["datasets"])))
     console.print(shown)
     if any(published_f1(name) for name in table["datasets"]):

@@ -11,6 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from uniner_dist.core.characters import visible
+
 _METRICS: Final = {"official": "official", "strict": "strict spans", "relaxed": "relaxed spans"}
 #: Lines of the list of worst answers.
 _WORST: Final = 8
@@ -26,11 +28,16 @@ def print_scores(scores: Mapping[str, Any], console: Console | None = None) -> N
     console.print(_grouped("Scores by entity type", "entity type", scores["by_type"]))
     if scores.get("by"):
         column = scores["by_column"]
-        console.print(_grouped(f"Scores by {escape(column)}", column, scores["by"]))
+        console.print(_grouped(f"Scores by {escape(visible(column))}", column, scores["by"]))
     if scores["confidence"]:
         _print_confidence(scores["confidence"], console)
     if scores["worst"]["pairs"]:
         console.print(_worst(scores["worst"]["pairs"]))
+
+
+def shown(text: str) -> Text:
+    """A value of a corpus or a gold file: no markup, and nothing that a terminal obeys."""
+    return Text(visible(text))
 
 
 def new_table(title: str, *columns: str) -> Table:
@@ -71,7 +78,7 @@ def _overall(scores: Mapping[str, Any]) -> Table:
 def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
     pairs = scores["pairs"]
     outcomes = ", ".join(f"{count:,} {name}" for name, count in scores["outcomes"].items())
-    console.print(Text(f"answers: {outcomes}"), soft_wrap=True)
+    console.print(shown(f"answers: {outcomes}"), soft_wrap=True)
     if scores["answered"]:
         left_out = f", their {pairs['failed_mentions']:,} mentions left out" * bool(pairs["failed_mentions"])
         console.print(f"{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty{left_out};")
@@ -87,7 +94,7 @@ def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
 def _print_reading(scores: Mapping[str, Any], console: Console) -> None:
     """What was taken for gold, how much of it was annotated, and whether both count in the same text."""
     for line in scores["read"]:
-        console.print(Text(f"gold: {line}"), soft_wrap=True)
+        console.print(shown(f"gold: {line}"), soft_wrap=True)
     if scores["annotated_documents"] < scores["documents"]:
         console.print(f"{scores['annotated_documents']:,} of {scores['documents']:,} gold documents are annotated")
     coordinates = scores["coordinates"]
@@ -100,7 +107,7 @@ def _print_reading(scores: Mapping[str, Any], console: Console) -> None:
     if coordinates["contradicting"]:
         example = coordinates["example"]
         console.print(
-            Text(
+            shown(
                 f"no span scores: in {coordinates['contradicting']:,} documents gold and annotations count in "
                 f"different texts, such as in {example['doc_id']}: {example['says']}"
             ),
@@ -110,11 +117,11 @@ def _print_reading(scores: Mapping[str, Any], console: Console) -> None:
 
 def _grouped(title: str, column: str, groups: Mapping[str, Mapping[str, Any]]) -> Table:
     metrics = [metric for metric in _METRICS if any(scores[metric] for scores in groups.values())]
-    table = new_table(title, escape(column), "prec.", "recall", "F1", "F1, 95 %", *metrics[1:], "gold")
+    table = new_table(title, escape(visible(column)), "prec.", "recall", "F1", "F1, 95 %", *metrics[1:], "gold")
     for name, scores in groups.items():
         official = scores["official"]
         others = [f"{scores[metric]['f1']:.3f}" for metric in metrics[1:]]
-        table.add_row(Text(name), *_figures(official), interval(official), *others, f"{official['counts']['gold']:,}")
+        table.add_row(shown(name), *_figures(official), interval(official), *others, f"{official['counts']['gold']:,}")
     return table
 
 
@@ -147,7 +154,7 @@ def _worst(pairs: Sequence[Mapping[str, Any]]) -> Table:
     for pair in pairs[:_WORST]:
         spurious = [_with_types(mention) for mention in pair["spurious"]]
         cells = [pair["doc_id"], pair["entity_type"], _some(pair["missed"]), _some(spurious)]
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(shown(cell) for cell in cells))
     return table
 
 

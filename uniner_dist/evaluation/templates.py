@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
+from uniner_dist.core.characters import visible
 from uniner_dist.core.template import get_template
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.benchmark import run_benchmark
@@ -57,8 +60,10 @@ def print_templates(comparison: Mapping[str, Any], console: Console | None = Non
     console = console or Console()
     tables: Mapping[str, Mapping[str, Any]] = comparison["templates"]
     first = next(iter(tables.values()))
-    shown = new_table(f"Prompt templates for {first['model']}: official F1", "data set", *tables)
+    shown = new_table(f"Prompt templates for {escape(visible(first['model']))}: official F1", "data set", *tables)
     for name in first["datasets"]:
-        shown.add_row(name, *(f"{table['datasets'][name]['official']['f1']:.3f}" for table in tables.values()))
+        shown.add_row(
+            Text(visible(name)), *(f"{table['datasets'][name]['official']['f1']:.3f}" for table in tables.values())
+        )
     shown.add_row("mean", *(f"{table['mean_f1']:.3f}" for table in tables.values()))
     console.print(shown)

@@ -46,6 +46,7 @@ class Source:
         carried: further columns by which rows of a corpus with the same id were told apart.
         types: only these; None for all.
         sample: only so many documents, chosen by their ids' hash.
+        longest: bytes of the longest text that can have been annotated (`corpus.max_text_bytes`).
     """
 
     annotations: str
@@ -54,6 +55,7 @@ class Source:
     carried: Sequence[str] = ()
     types: Sequence[str] | None = None
     sample: int | None = None
+    longest: int | None = None
 
 
 def find_labels(spark: SparkSession, source: Source, known: Sequence[str]) -> tuple[str, ...]:
@@ -131,7 +133,7 @@ def _read_texts(spark: SparkSession, source: Source, rank: int) -> DataFrame:
     path, text_column = source.corpora[rank]
     snapshot = take_snapshot(path)
     names = _corpus_columns(path, snapshot, source, text_column)
-    rows = read_planned(spark, snapshot, plan_reading(snapshot, names), names)
+    rows = read_planned(spark, snapshot, plan_reading(snapshot, names), names, source.longest)
     doc_id, *carried, text = (F.col(f"c{i}").alias(name) for i, name in enumerate(names))
     keys = F.to_json(F.struct(doc_id, *carried)).alias("carried")
     candidate = F.struct(

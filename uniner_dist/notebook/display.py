@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.notebook.inputs import ID, TEXT, Kind, as_arrow, column_names, kind_of, one_of, unknown_column
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.highlight import Marked, documents_html
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -169,11 +170,10 @@ def display(documents: Sequence[Marked], labels: Sequence[str]) -> None:
         shown: Any = notebook
         shown.display(shown.HTML(to_html(documents, labels)))
         return
-    from rich.console import Console
 
     from uniner_dist.reporting.terminal import print_documents
 
-    print_documents(documents, labels, "document", Console())
+    print_documents(documents, labels, "document", SafeConsole())
 
 
 def _in_notebook() -> bool:

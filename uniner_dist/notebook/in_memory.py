@@ -79,7 +79,7 @@ class Memory:
         warm.config(types=types)  # wrong types are said before anything is loaded
         pool = warm.pool()
         run = warm.run(warm.config(types=types), warm.next_number())
-        usable, rejects = _sort_out(table, columns)
+        usable, rejects = _sort_out(table, columns, run.config.corpus.max_text_bytes)
         documents = _Documents(usable["row"], usable[columns.id_name], usable[columns.text])
         try:
             passages = self._passages(documents, run.config)
@@ -189,11 +189,13 @@ class Memory:
         self._known = known.slice(max(0, known.num_rows - _REMEMBERED)).combine_chunks()
 
 
-def _sort_out(table: pa.Table, columns: Columns) -> tuple[pa.Table, pa.Table]:
+def _sort_out(table: pa.Table, columns: Columns, longest: int) -> tuple[pa.Table, pa.Table]:
     """Usable rows with their number as `row`, and the others with `reason`, by the rules of stage 1."""
     text = table[columns.text]
     blank = pc.invert(pc.match_substring_regex(text, VISIBLE))
     reason = pc.if_else(pc.is_null(text), "null_text", pc.if_else(blank, "blank_text", pa.scalar(None, pa.string())))
+    too_large = pc.fill_null(pc.greater(pc.binary_length(text), longest), False)
+    reason = pc.if_else(too_large, "text_too_large", reason)
     numbered = pa.table(
         {
             "row": pa.array(np.arange(table.num_rows)),

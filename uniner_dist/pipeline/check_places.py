@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 
 import pyarrow as pa
 
 from uniner_dist.config.schema import Config
+from uniner_dist.config.secrets import find_secrets
 from uniner_dist.errors import ConfigError
 from uniner_dist.spark.types import spark_type
 from uniner_dist.storage.control_files import Marker
@@ -19,19 +19,13 @@ from uniner_dist.storage.place_layout import MARKER, WorkdirLayout
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.snapshot import Snapshot
 
-#: Options whose value is a secret, such as spark.hadoop.fs.s3a.secret.key or hf_token.
-_SECRET = re.compile(r"secret|passw|access[._]?key|account\.key|api_?key|(^|[._])token$", re.IGNORECASE)
-
 
 def check_secrets(config: Config) -> None:
     """The configuration is written into the run's folder, so no secret may stand in it; the value is not shown."""
-    places = {"spark.conf": config.spark.conf, "engine.extra": config.engine.extra}
     problems = [
-        f"{place}.{key}: looks like a secret, which would be written into the run's folder; give it by an environment "
+        f"{place}: looks like a secret, which would be written into the run's folder; give it by an environment "
         "variable or the cluster's own configuration"
-        for place, values in places.items()
-        for key in values
-        if _SECRET.search(key)
+        for place in find_secrets(config.model_dump(mode="json"))
     ]
     if problems:
         raise ConfigError(problems)

@@ -7,6 +7,8 @@ never changed and never shuffled here; nothing but JVM column expressions.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_, or_
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
@@ -23,12 +25,17 @@ from uniner_dist.storage.snapshot import Snapshot
 #: Anything but white space, separators, control and format characters (zero-width space, byte-order mark …).
 VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 
+#: A row of which a text, an id or a carried value is longer than `corpus.max_text_bytes`.
+TOO_LARGE = "text_too_large"
+#: Characters of each value of such a row that are kept in the rejects.
+_KEPT_OF_LARGE = 1000
+
 #: A reason of which nothing is written: the document was erased on request, and has not changed since.
 ERASED = "erased"
 
 #: Why a row of the corpus cannot be used.
 REASONS = (
-    *("null_id", "blank_id", "null_text", "invalid_utf8", "blank_text"),
+    *("null_id", TOO_LARGE, "blank_id", "null_text", "invalid_utf8", "blank_text"),
     *("unfit_for_folder", ERASED, "duplicate_id"),
 )
 
@@ -40,7 +47,7 @@ def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
     """
     names = [*document_columns(run), run.config.corpus.text_column]
     reading = plan_reading(snapshot, names, run.config.corpus.binary_text)
-    rows = read_planned(spark, snapshot, reading, names)
+    rows = read_planned(spark, snapshot, reading, names, run.config.corpus.max_text_bytes)
     types = StructType([StructField(name, rows.schema[i].dataType) for i, name in enumerate(names)])
     folders = set(_string_folders(types, run))
     values = [F.col(f"c{i}") for i in range(len(names))]
@@ -63,7 +70,8 @@ def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
     """Add `reason`: why the row alone cannot be used, null when it can."""
     doc_id, text = document_id(run), F.col("text")
     id_is_text = isinstance(corpus.select(doc_id).schema[0].dataType, StringType)
-    reason = F.when(doc_id.isNull(), "null_id")
+    # Before anything looks into the values of a row that is too large.
+    reason = F.when(doc_id.isNull(), "null_id").when(_is_too_large(corpus, run), TOO_LARGE)
     if id_is_text:
         reason = reason.when(~doc_id.rlike(VISIBLE), "blank_id")
     reason = (
@@ -153,7 +161,8 @@ def accepted(corpus: DataFrame, repeats: DataFrame | None) -> DataFrame:
 def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFrame:
     """Rows that cannot be used, under the corpus's own column names, and `reason`.
 
-    Strings are made readable (invalid bytes become U+FFFD), because no reader opens a file with invalid ones.
+    Strings are made readable (invalid bytes become U+FFFD), because no reader opens a file with invalid ones; of rows
+    that are too large only the beginning of each value is kept.
     """
     bad = corpus.where(F.col("reason").isNotNull() & (F.col("reason") != ERASED))
     if repeats is not None:
@@ -173,13 +182,19 @@ def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFram
 
 def _all_valid_utf8(corpus: DataFrame) -> Column:
     """Whether text, id and carried strings are valid UTF-8; Spark reads Parquet strings without looking."""
+    return reduce(and_, (F.coalesce(valid_utf8(text), F.lit(True)) for text in _strings(corpus)))
+
+
+def _is_too_large(corpus: DataFrame, run: Run) -> Column:
+    """Whether text, id or a carried string is longer than a task can be asked to hold several of."""
+    longest = run.config.corpus.max_text_bytes
+    return reduce(or_, (F.coalesce(F.octet_length(text) > longest, F.lit(False)) for text in _strings(corpus)))
+
+
+def _strings(corpus: DataFrame) -> list[Column]:
+    """The text, and what of `document` is a string."""
     fields = corpus.schema["document"].dataType.fields  # type: ignore[attr-defined]
-    texts = [F.col("document").getField(f.name) for f in fields if isinstance(f.dataType, StringType)]
-    checks = [F.coalesce(valid_utf8(text), F.lit(True)) for text in [F.col("text"), *texts]]
-    result = checks[0]
-    for check in checks[1:]:
-        result = result & check
-    return result
+    return [F.col("text"), *(F.col("document").getField(f.name) for f in fields if isinstance(f.dataType, StringType))]
 
 
 def name_in_rejects(name: str) -> str:
@@ -195,6 +210,7 @@ def is_usable_text(text: Column) -> Column:
 def _readable(value: Column, field: StructField) -> Column:
     if not isinstance(field.dataType, StringType):
         return value
+    value = F.when(F.col("reason") == TOO_LARGE, F.substring(value, 1, _KEPT_OF_LARGE)).otherwise(value)
     return F.make_valid_utf8(value) if hasattr(F, "make_valid_utf8") else _decode(value)
 
 

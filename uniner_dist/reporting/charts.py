@@ -115,7 +115,7 @@ def replicas(line: Timeline) -> Markup:
         bars = _bar("loading", life["placed_s"], ready, y, line) + _bar("working", ready, life["ended_s"], y, line)
         end = _x(life["ended_s"], line)
         lost = f'<rect class="lost" x="{end - 5:.1f}" y="{y - 2}" width="5" height="{_ROW}"/>' if life["end"] else ""
-        parts.append(f'<text class="row" x="{_LEFT - 8}" y="{y + 9}">{life["number"]}</text>')
+        parts.append(f'<text class="row" x="{_LEFT - 8}" y="{y + 9}">{escape(str(life["number"]))}</text>')
         parts.append(f"<g><title>{name}</title>{bars}{lost}</g>")
     return _svg("Replicas over time", bottom + 30, [*parts, *_axis(line, bottom), *_marks(line, bottom)])
 

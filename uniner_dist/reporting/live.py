@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 from rich.console import Console
 from rich.live import Live
 
+from uniner_dist.core.characters import visible
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import State, line, view
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.retries import StorageError
@@ -41,7 +43,7 @@ class LiveView:
 
     def __init__(self, path: str, console: Console | None = None, first_line_s: float = LINE_S) -> None:
         self._path = path
-        self._console = console or Console(stderr=True)
+        self._console = console or SafeConsole(stderr=True)
         self._draws = self._console.is_terminal or self._console.is_jupyter
         self._live: Live | None = None
         self._cell: Any = None  # handle of a notebook's output
@@ -78,7 +80,7 @@ class LiveView:
                 self._draw(state)
         elif now >= self._next_line_s:
             self._next_line_s = now + LINE_S
-            print(line(state), file=sys.stderr, flush=True)
+            print(visible(line(state)), file=sys.stderr, flush=True)
         if final or now >= self._next_status_s:
             self._next_status_s = now + STATUS_S
             # News for people must not stop the work: what matters fails at the next commit.
@@ -121,7 +123,7 @@ class LiveView:
 
 def as_html(state: State) -> str:
     """The view as HTML, in the colours of the page around it."""
-    console = Console(record=True, file=io.StringIO(), force_jupyter=False, force_terminal=True, width=_CELL_WIDTH)
+    console = SafeConsole(record=True, file=io.StringIO(), force_jupyter=False, force_terminal=True, width=_CELL_WIDTH)
     console.print(view(state))
     style = "white-space: pre; line-height: 1.3; font-family: monospace; overflow-x: auto"
     return console.export_html(inline_styles=True, code_format=f'<pre style="{style}">{{code}}</pre>')

@@ -11,11 +11,13 @@ from typing import Any
 
 import pyarrow.dataset as pads
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from uniner_dist.core.characters import visible
 from uniner_dist.gate.verdict import before_words, published_words
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.highlight import Marked
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import open_fs
@@ -32,7 +34,7 @@ _SHOWN_CHARS = 220
 
 def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
     """Counts by type and outcome, throughput, places."""
-    console = console or Console()
+    console = console or SafeConsole()
     console.print(_counts_table(report["annotations"]))
     done = report["completions"]
     known = report["prompts"]["prompts_known"]
@@ -47,8 +49,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     if gate:
         later = [published_words(gate["published"])] if gate.get("published") else []
         for line in [*before_words(gate), *later]:
-            console.print(f"quality gate: {line}")
-    console.print(f"licence of the answers: {report['model']['licence']}")
+            console.print(Text(visible(f"quality gate: {line}")), soft_wrap=True)
+    _print_place(console, "licence of the answers", str(report["model"]["licence"]))
     _print_place(console, "annotations", report["output"])
     _print_place(console, "their dataset card", report["publication"].get("card", "none"))
     _print_place(console, "the report as a page", f"{report['workdir']}/report.html")
@@ -57,7 +59,7 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
 
 def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
     """What a run will ask and cost, one figure a line."""
-    console = console or Console()
+    console = console or SafeConsole()
     table = Table("", "", title=f"Plan of run {plan['run_id']}", show_header=False)
     table.columns[1].justify = "right"
     rejects = ", ".join(f"{count:,} {reason}" for reason, count in plan["rejects"].items())
@@ -81,10 +83,11 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
         ),
     }
     for name, value in rows.items():
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(visible(value)))
     console.print(table)
     sample = f"tokens: by the model's tokenizer on {plan['sampled_passages']:,} passages, with a 95 % interval"
-    console.print(Text(f"{sample}\nrate: {plan['rate_from']}; loading the model is not counted"), soft_wrap=True)
+    rate = visible(f"rate: {plan['rate_from']}; loading the model is not counted")
+    console.print(Text(f"{sample}\n{rate}"), soft_wrap=True)
     now, before = plan.get("whole_text_tokens"), plan.get("whole_text_tokens_before")
     if now and before and now < before:
         console.print(
@@ -102,7 +105,7 @@ def _interval(value: Mapping[str, float], form: str) -> str:
 
 
 def _print_place(console: Console, name: str, path: str) -> None:
-    console.print(Text(f"{name}: {path}"), soft_wrap=True)
+    console.print(Text(visible(f"{name}: {path}")), soft_wrap=True)
 
 
 def _counts_table(annotations: Mapping[str, Any]) -> Table:
@@ -112,7 +115,7 @@ def _counts_table(annotations: Mapping[str, Any]) -> Table:
         column.justify = "right"
     for label, counts in annotations["by_type"].items():
         mentions = annotations["mentions"].get(label, 0)
-        table.add_row(Text(label), f"{mentions:,}", *(f"{counts.get(outcome, 0):,}" for outcome in outcomes))
+        table.add_row(Text(visible(label)), f"{mentions:,}", *(f"{counts.get(outcome, 0):,}" for outcome in outcomes))
     return table
 
 
@@ -120,13 +123,13 @@ def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> N
     """A few annotated documents with their mentions highlighted."""
     labels = [entity_type.label for entity_type in run.config.types]
     documents = [Marked(str(document_id), text, entities) for document_id, text, entities in _sample(run, limit)]
-    print_documents(documents, labels, run.config.corpus.id_column, console or Console())
+    print_documents(documents, labels, run.config.corpus.id_column, console or SafeConsole())
 
 
 def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name: str, console: Console) -> None:
     """Documents with their mentions coloured, and what the colours mean; in brackets where there are no colours."""
     colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(labels)}
-    table = Table(visible(id_name), "text", title="Some annotated documents", show_lines=True)
+    table = Table(escape(visible(id_name)), "text", title="Some annotated documents", show_lines=True)
     plain = console.color_system is None
     for document in documents:
         shown = highlight(document.text, document.entities, {} if plain else colours, plain)
@@ -136,7 +139,7 @@ def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name:
         return
     legend = Text("mentions: ")
     for label in labels:
-        legend.append(f" {label} ", style=colours[label]).append(" ")
+        legend.append(f" {visible(label)} ", style=colours[label]).append(" ")
     console.print(legend)
 
 

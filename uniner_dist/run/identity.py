@@ -37,6 +37,15 @@ def fingerprint(config: Config, model_identity: str) -> str:
     return digest(parts | ({"extra": extra} if extra else {}))
 
 
+def _corpus(config: Config) -> dict[str, Any]:
+    """The section without options that came later and say nothing, so that ids of earlier releases stay."""
+    fields = type(config.corpus).model_fields
+    later = ("binary_text", "max_text_bytes")
+    return config.corpus.model_dump(
+        exclude={name for name in later if getattr(config.corpus, name) == fields[name].default}
+    )
+
+
 def precision(config: Config) -> str:
     """Precision of the weights as loaded: "auto" is float32 on a CPU and what the checkpoint says on a GPU."""
     if config.model.dtype == "auto" and not config.pool.gpus_per_replica:
@@ -55,7 +64,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
         "schema": SCHEMA_VERSION,
         "fingerprint": fingerprint,
         "snapshot": snapshot,
-        "corpus": config.corpus.model_dump(exclude=None if config.corpus.binary_text else {"binary_text"}),
+        "corpus": _corpus(config),
         "output": config.output.model_dump(include={"path", "partition_by"}),
         "types": [entity_type.model_dump() for entity_type in config.types],
         "prompts": config.prompts.model_dump(),

@@ -19,7 +19,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from uniner_dist.errors import StageError
 from uniner_dist.storage.filesystem import join, open_fs, write_bytes
-from uniner_dist.storage.footers import without_arrow_schema
+from uniner_dist.storage.footers import LARGE_BYTES, without_arrow_schema
 from uniner_dist.storage.hive import folder_name
 from uniner_dist.storage.retries import with_retries
 
@@ -27,6 +27,9 @@ from uniner_dist.storage.retries import with_retries
 _FILE_BYTES = 128 * 2**20
 #: Rows that a task hands to Spark at a time; a corpus may have texts of a megabyte.
 _ROWS_PER_BATCH = 256
+#: Bytes that such a batch should have at most, and rows of it where a row group has more than Arrow's strings hold.
+_BATCH_BYTES = 64 << 20
+_ROWS_OF_LARGE = 32
 #: What tasks that write say of it.
 COUNT = StructType([StructField("rows", LongType())])
 
@@ -44,10 +47,19 @@ class FileReader:
         names: columns of the files to read; one that a file lacks is null, as for Spark.
         types: what each is read as; a value that its type cannot hold unchanged is an error.
         opaque: see `uniner_dist.storage.footers.FileSchema`.
+        longest: bytes of a string; of a longer one only one byte more comes, by which it is known.
     """
 
-    def __init__(self, path: str, names: Sequence[str], types: Sequence[pa.DataType], opaque: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        names: Sequence[str],
+        types: Sequence[pa.DataType],
+        opaque: bool = False,
+        longest: int | None = None,
+    ) -> None:
         self._path, self._names, self._types, self._opaque = path, tuple(names), tuple(types), opaque
+        self._longest = longest
 
     @property
     def path(self) -> str:
@@ -72,9 +84,11 @@ class FileReader:
                 data = pa.BufferReader(without_arrow_schema(stream.read())) if self._opaque else stream
                 source = pq.ParquetFile(data, coerce_int96_timestamp_unit="us")
                 wanted = [name for name in self._names if name in source.schema_arrow.names]
-                for batch in source.iter_batches(_ROWS_PER_BATCH, columns=wanted):
-                    yield self._batch(batch, file, folders, begin)
-                    begin += batch.num_rows
+                for group in range(source.num_row_groups):
+                    rows = _rows_per_batch(source.metadata.row_group(group))
+                    for batch in source.iter_batches(rows, row_groups=[group], columns=wanted):
+                        yield from pieces(self._batch(batch, file, folders, begin))
+                        begin += batch.num_rows
         except (pa.ArrowException, EOFError, OSError) as error:
             words = str(error).strip().splitlines()[0]
             raise StageError(f"{file} cannot be read ({words}); repair or remove this file and start again") from error
@@ -85,12 +99,40 @@ class FileReader:
         names = [f"folder{i}" for i in range(len(folders))]
         for i, (name, kind) in enumerate(zip(self._names, self._types, strict=True)):
             if name in batch.schema.names:
-                arrays.append(_conform(batch.column(name), kind, f"{file}: column {name}"))
+                arrays.append(cut(_conform(batch.column(name), kind, f"{file}: column {name}"), self._longest))
             else:
                 arrays.append(pa.nulls(count, kind))
             names.append(f"c{i}")
         arrays += [pa.array([file] * count, pa.string()), pa.array(np.arange(begin, begin + count), pa.int64())]
         return pa.RecordBatch.from_arrays(arrays, names=[*names, "file", "row"])
+
+
+def _rows_per_batch(group: Any) -> int:
+    """Rows of a row group that are read at a time, from what they have on average."""
+    if group.total_byte_size <= LARGE_BYTES:
+        return _ROWS_PER_BATCH
+    wanted = int(LARGE_BYTES * group.num_rows / group.total_byte_size)
+    return max(1, min(wanted, _ROWS_PER_BATCH if group.total_byte_size < 2**31 else _ROWS_OF_LARGE))
+
+
+def cut(values: pa.Array, longest: int | None) -> pa.Array:
+    """Strings with at most one byte more than `longest`; everything else as it is."""
+    if longest is None or not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return values
+    raw = values.view(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
+    if (pc.max(pc.binary_length(raw)).as_py() or 0) <= longest:
+        return values
+    return pc.binary_slice(raw, 0, longest + 1).view(values.type)
+
+
+def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A batch in parts that are not larger than a task should hand over, or of one row."""
+    if batch.num_rows <= 1 or batch.nbytes <= _BATCH_BYTES:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from pieces(batch.slice(0, half))
+    yield from pieces(batch.slice(half))
 
 
 def _conform(values: pa.Array, kind: pa.DataType, where: str) -> pa.Array:

@@ -32,11 +32,14 @@ _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
 _LOCAL_LISTING: Mapping[str, str] = {"spark.sql.sources.parallelPartitionDiscovery.threshold": "1000000000"}
 
 
-def read_planned(spark: SparkSession, snapshot: Snapshot, reading: Reading, names: Sequence[str]) -> DataFrame:
+def read_planned(
+    spark: SparkSession, snapshot: Snapshot, reading: Reading, names: Sequence[str], longest: int | None = None
+) -> DataFrame:
     """Columns of a corpus, and where each row is stored.
 
     Args:
         names: of stored columns and of partition columns, which are strings.
+        longest: bytes of a string of which the caller uses no longer ones: tasks that read cut them one byte later.
 
     Returns:
         `c0`, `c1` … in the order of `names`; `file` and `row`, which name the row.
@@ -45,7 +48,7 @@ def read_planned(spark: SparkSession, snapshot: Snapshot, reading: Reading, name
     parts = [
         _by_spark(spark, snapshot, reading, group, names, native)
         if native is not None and group.by_spark
-        else _by_tasks(spark, snapshot, reading, group, names)
+        else _by_tasks(spark, snapshot, reading, group, names, longest)
         for group in reading.groups
     ]
     return reduce(DataFrame.unionByName, parts)
@@ -78,12 +81,17 @@ def _by_spark(
 
 
 def _by_tasks(
-    spark: SparkSession, snapshot: Snapshot, reading: Reading, group: FileGroup, names: Sequence[str]
+    spark: SparkSession,
+    snapshot: Snapshot,
+    reading: Reading,
+    group: FileGroup,
+    names: Sequence[str],
+    longest: int | None,
 ) -> DataFrame:
     """The files of a group, each read by one task through pyarrow; folders' values come with their names."""
     kept = [(i, stored) for i, stored in enumerate(group.columns) if stored is not None]
     types = [reading.columns[i].type for i, _ in kept]
-    reader = FileReader(snapshot.path, [stored.name for _, stored in kept], types, group.opaque)
+    reader = FileReader(snapshot.path, [stored.name for _, stored in kept], types, group.opaque, longest)
     folders = [partition_values(file[len(snapshot.base) :]) for file in group.files]
     rows = read_by_tasks(spark, reader, group.files, folders, snapshot.partitions)
     found = {reading.columns[i].name: F.col(f"c{place}") for place, (i, _) in enumerate(kept)}

@@ -19,12 +19,14 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from uniner_dist.config.schemes import check_scheme
+from uniner_dist.config.secrets import PASSWORD, SIGNED
 from uniner_dist.errors import ConfigError
 from uniner_dist.runtime.engines import missing_extra
 from uniner_dist.storage.local_writes import NO_LINKS, write_local
 from uniner_dist.storage.retries import StorageError, format_storage_error, is_storage_error, with_retries
 
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
+#: Delete and the C1 controls, and marks that change the direction of what follows.
+_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 T = TypeVar("T")
 
@@ -36,8 +38,11 @@ def open_fs(path: str) -> tuple[Any, str]:
         ConfigError: the URL is of a kind that is not taken (`config.schemes`), or of one whose library is not
             installed; or it holds a password, which would be written into the run's folder and into logs.
     """
-    if _PASSWORD.search(path):
-        shown = _PASSWORD.sub(r"\1:…", path)
+    if "://" in path and "?" in path and SIGNED.search(path):
+        shown = path.partition("?")[0]
+        raise ConfigError(f"{shown}?…: is a signed URL; give credentials by environment variables, not in a URL")
+    if PASSWORD.search(path):
+        shown = PASSWORD.sub(r"\1:…", path)
         raise ConfigError(f"{shown}: give passwords by environment variables or the storage's own files, not in a URL")
     try:
         check_scheme(path)
@@ -241,7 +246,13 @@ def write_json(path: str, value: Any, exclusive: bool = False) -> bool:
 
 def encode_json(value: Any) -> bytes:
     """A value as it is stored in control files."""
-    return (json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False, default=str) + "\n").encode()
+    return (json_text(value) + "\n").encode()
+
+
+def json_text(value: Any) -> str:
+    """Indented JSON that may be looked at in a terminal: the controls that JSON allows are escaped too."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False, default=str)
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def remove(path: str) -> None:

@@ -37,17 +37,21 @@ _CODECS_OF_PYARROW = frozenset({"BROTLI"})
 _ENCODINGS_OF_PYARROW = frozenset({"BYTE_STREAM_SPLIT"})
 _UNREADABLE_CODECS = frozenset({"LZO"})
 _ARROW_SCHEMA = b"ARROW:schema"
+#: Bytes of one column in one row group, decompressed, above which Spark's reader may fail: it holds 256 rows at a time
+#: in arrays of at most 2 GB that it grows by copying, in a heap that others share. pyarrow in a task takes fewer.
+LARGE_BYTES = 256 << 20
 #: Field metadata of a column whose timestamps are stored as INT96.
 INT96 = b"uniner.int96"
 
 
 class Trait(StrEnum):
-    """Why Spark itself cannot read a file that pyarrow reads."""
+    """Why Spark itself cannot read a file that pyarrow reads, or not surely."""
 
     NONE = ""
     ENCODING = "encoding"
     NAME = "name"
     CHECKSUM = "checksum"
+    LARGE = "large"
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ class _FooterReader:
                 raise _UnreadableFileError(f"is compressed by {chunk.compression}; write it with another compression")
             if chunk.compression in _CODECS_OF_PYARROW or not _ENCODINGS_OF_PYARROW.isdisjoint(chunk.encodings):
                 return Trait.ENCODING
-        return Trait.NONE
+        return Trait.LARGE if _has_large_chunk(metadata, leaves) else Trait.NONE
 
 
 def _read_end(tail: _Tail, file: str, size: int) -> bytes:
@@ -242,6 +246,13 @@ def _leaves(parquet: Any, columns: Sequence[str] | None) -> list[int]:
     wanted = None if columns is None else {name.lower() for name in columns}
     paths = [parquet.column(i).path.split(".")[0].lower() for i in range(len(parquet))]
     return [i for i, name in enumerate(paths) if wanted is None or name in wanted]
+
+
+def _has_large_chunk(metadata: Any, leaves: Sequence[int]) -> bool:
+    """Whether any row group has a column so large that one value may be too much for Spark's reader."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    large = (group for group in groups if group.total_byte_size > LARGE_BYTES)
+    return any(group.column(leaf).total_uncompressed_size > LARGE_BYTES for group in large for leaf in leaves)
 
 
 def _has_foreign_name(file: str) -> bool:

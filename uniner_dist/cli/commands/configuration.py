@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import typer
@@ -12,6 +11,9 @@ from uniner_dist.cli.options import ConfigFiles, Set
 from uniner_dist.cli.root import app, say
 from uniner_dist.config.loading import load_config, load_sections
 from uniner_dist.config.schema import Config
+from uniner_dist.config.secrets import without_secrets
+from uniner_dist.core.characters import visible
+from uniner_dist.storage.filesystem import json_text
 
 configuration = typer.Typer(no_args_is_help=True, help="Show, check and describe the configuration.")
 app.add_typer(configuration, name="config", rich_help_panel="Looking, exporting, keeping house")
@@ -19,9 +21,15 @@ app.add_typer(configuration, name="config", rich_help_panel="Looking, exporting,
 
 @configuration.command()
 def show(config: ConfigFiles = None, overrides: Set = None) -> None:
-    """Print every option as it holds after all files, variables of the environment and overrides, as YAML."""
-    tree = load_sections(config, overrides or ()).model_dump(mode="json")
-    print(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), end="")
+    """Print every option as it holds after all files, variables of the environment and overrides, as YAML.
+
+    Secrets are shown as `…`.
+    """
+    tree = without_secrets(load_sections(config, overrides or ()).model_dump(mode="json"))
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    # What a terminal would obey is escaped, which YAML itself does for some of it only.
+    harmless = visible(text, keep="\n") == text
+    print(text if harmless else yaml.safe_dump(tree, sort_keys=False), end="")
 
 
 @configuration.command()
@@ -34,7 +42,7 @@ def check(config: ConfigFiles = None, overrides: Set = None) -> None:
 @configuration.command()
 def schema() -> None:
     """Print the JSON schema of configuration files, by which editors complete and check them."""
-    print(json.dumps(file_schema(), indent=2, ensure_ascii=False))
+    print(json_text(file_schema()))
 
 
 def file_schema() -> dict[str, Any]:

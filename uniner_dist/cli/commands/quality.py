@@ -52,11 +52,10 @@ def provenance(
     run: Annotated[str | None, typer.Option(help="Only this run, such as the run_id of a row.")] = None,
 ) -> None:
     """Where an output's rows come from, as JSON: each run's model, revision, template, fingerprint, engine, licence."""
-    import json
-
     from uniner_dist.run.provenance import look_up
+    from uniner_dist.storage.filesystem import json_text
 
-    print(json.dumps(look_up(output, run), indent=2, ensure_ascii=False))
+    print(json_text(look_up(output, run)))
 
 
 @app.command()
