@@ -97,7 +97,7 @@ def test_the_text_says_what_is_in_it_and_where_each_run_comes_from() -> None:
 
 def test_labels_and_questions_cannot_break_the_card() -> None:
     text = _load(render_card("news", marker(a=entry()), STATISTICS)).text
-    assert "| a\\|&lt;b> | 0 |" in text
+    assert "| a\\|&lt;b&gt; | 0 |" in text
     assert "PER: “person \\| by name”; place" in text
 
 
@@ -135,3 +135,17 @@ def test_a_run_is_looked_up_by_the_id_in_its_rows(tmp_path: Path) -> None:
     write_json(str(tmp_path / "other/x.json"), {})
     with pytest.raises(ConfigError, match="no annotations of ours"):
         look_up(str(tmp_path / "other"))
+
+
+def test_names_of_columns_models_and_folders_stay_text_in_the_card() -> None:
+    name = "x](https://a.example) ![y](z) *b* `c` <img> --- \x1b[2J\n---\nlicense: mit"
+    hostile = marker(a=entry().model_copy(update={"model": name, "licence": name}))
+    hostile = hostile.model_copy(update={"id_column": name, "carried": ("fine", "`", "a\nb")})
+    card = _load(render_card(name, hostile, STATISTICS))
+    assert card.data.license == "unknown"
+    assert card.data.pretty_name.startswith("x](https://a.example)")
+    assert not {"\x1b"} & set(card.content)
+    from markdown_it import MarkdownIt
+
+    tokens = [inner for token in MarkdownIt().parse(card.text) for inner in token.children or ()]
+    assert not [token for token in tokens if token.type in ("link_open", "image", "html_inline", "em_open")]

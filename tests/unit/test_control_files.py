@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from tests.support.audited import audited, content
 from uniner_dist.annotations.journal import finish_begun
 from uniner_dist.config.loading import load_config
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import UninerError
 from uniner_dist.export.ownership import check_folder, clear_folder, write_files
 from uniner_dist.gate.sample import read_sample
@@ -406,7 +407,7 @@ def _check(build: Callable[[], House], kind: Kind, make: Callable[[House], bytes
         except UninerError as error:
             message = str(error)
             assert str(path) in message or str(house.root) in message, message
-            assert message.isprintable() or "\n" in message
+            assert visible(message, keep="\n") == message
         except FileNotFoundError as error:
             raise AssertionError(f"not one of our errors: {error!r}") from error
     theirs = os.path.realpath(house.neighbour)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.table import Table
+from rich.text import Text
 
 from uniner_dist import demo
 from uniner_dist.cli.app import main
+from uniner_dist.config.caller import OWNED, Caller
 from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config, ModelConfig
+from uniner_dist.config.secrets import without_secrets
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
+from uniner_dist.export.ownership import check_folder, clear_folder
+from uniner_dist.formats.conll.lines import read_lines
+from uniner_dist.formats.pubtator import is_pubtator
 from uniner_dist.model import load_tokenizer_json
+from uniner_dist.pipeline.check_places import check_secrets
 from uniner_dist.pipeline.preflight import open_run
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.terminal import highlight
+from uniner_dist.run.run import load_run
+from uniner_dist.spark.session import local_settings
+from uniner_dist.storage.filesystem import json_text, open_fs
 
 HOSTILE = "Anna\x1b[2J\x1b]0;owned\x07 met\r\nBob\u202e\x00"
 
@@ -97,3 +111,155 @@ def test_a_text_cannot_steer_the_terminal() -> None:
     assert not set("\x1b\x07\r\n\u202e\x00") & set(shown.plain)
     assert len(visible(HOSTILE)) == len(HOSTILE)
     assert visible(HOSTILE).isprintable()
+
+
+#: Places in a configuration that hold a secret, whatever its name or only by its form.
+SECRETS: dict[str, dict[str, Any]] = {
+    "engine.extra.nested.deep.0.api_key": {"engine.extra": {"nested": {"deep": [{"api_key": 20241129}]}}},
+    "engine.extra.secret.value": {"engine.extra": {"secret": {"value": "hunter2"}}},
+    "engine.extra.list.1": {"engine.extra": {"list": ["x", "https://h.example/m?sv=1&sig=hunter2"]}},
+    "ray.spark.env.AWS_SECRET_ACCESS_KEY": {"ray.spark": {"env": {"AWS_SECRET_ACCESS_KEY": "hunter2"}}},
+    "spark.conf.spark.hadoop.fs.azure.sas.c.a": {"spark.conf": {"spark.hadoop.fs.azure.sas.c.a": "hunter2"}},
+    "spark.conf.fs.s3a.encryption.key": {"spark.conf": {"fs.s3a.encryption.key": "hunter2"}},
+    "spark.conf.google.private_key": {"spark.conf": {"google.private_key": "hunter2"}},
+    "spark.conf.spark.executor.extraJavaOptions": {
+        "spark.conf": {"spark.executor.extraJavaOptions": "-Xmx1g -Djavax.net.ssl.trustStorePassword=hunter2 -ea"}
+    },
+    "spark.conf.pem": {"spark.conf": {"pem": "-----BEGIN RSA PRIVATE KEY-----hunter2"}},
+    "spark.conf.jdbc": {"spark.conf": {"jdbc": "jdbc:x://h/db;user=me;password=hunter2"}},
+    "gate.gold": {"gate.gold": "s3://me:a/hunter2/b@bucket/gold.jsonl", "gate.min_f1": 0.5},
+    "store": {"store": "https://h.example/s?X-Amz-Signature=hunter2"},
+}
+#: What only sounds like one.
+NO_SECRETS: dict[str, dict[str, Any]] = {
+    "labels": {"types": {"password": "a password=secret word", "token": "token"}},
+    "columns": {"corpus.text_column": "password", "corpus.keep_columns": ["secret"]},
+    "where one is": {
+        "spark.conf": {
+            "spark.kubernetes.driver.secretKeyRef.AWS_SECRET_ACCESS_KEY": "name:key",
+            "spark.kubernetes.authenticate.oauthTokenFile": "/run/token",
+            "spark.hadoop.fs.s3a.secret.key": "{{secrets/scope/key}}",
+            "spark.authenticate.secretBitLength": "256",
+        }
+    },
+    "folders and ports": {"output.path": "hdfs://namenode:8020/token=1/me@REALM", "workdir": "abfs://c@a.example/w"},
+    "numbers": {"engine.extra": {"max_num_batched_tokens": 4096}, "prompts.shard_tokens": 10_000},
+}
+
+
+@pytest.mark.parametrize("place", SECRETS)
+def test_a_secret_anywhere_in_a_configuration_is_found_and_not_told(place: str) -> None:
+    loaded = load_config(None, (), {"corpus.path": "/c", "output.path": "/o", "types": "person", **SECRETS[place]})
+    with pytest.raises(ConfigError) as caught:
+        check_secrets(loaded)
+    assert place in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    assert "20241129" not in str(caught.value)
+    shown = json.dumps(without_secrets(loaded.model_dump(mode="json")))
+    assert "hunter2" not in shown
+    assert "20241129" not in shown
+
+
+@pytest.mark.parametrize("what", NO_SECRETS)
+def test_what_only_sounds_like_a_secret_passes(what: str) -> None:
+    tree = {"corpus.path": "s3://b/token=1/secret=2", "output.path": "/o", "types": "person", **NO_SECRETS[what]}
+    check_secrets(load_config(None, (), tree))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "spark.conf.fs.s3a.secret.key=20241129",
+        "spark.conf={fs.s3a.access.key: 20241129}",
+        "ray.num_cpus='password=20241129'",
+        "spark.conf.password={20241129",
+        "password 20241129",
+    ],
+)
+def test_a_wrong_value_that_is_a_secret_is_not_repeated(override: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [override, "pool.replicas=0"], {"corpus.path": "/c", "output.path": "/o", "types": "x"})
+    assert "20241129" not in str(caught.value)
+
+
+def test_nothing_printed_steers_the_terminal_though_nobody_thought_of_it() -> None:
+    file = io.StringIO()
+    console = SafeConsole(file=file, force_terminal=True, color_system="truecolor", width=200)
+    table = Table(f"head {HOSTILE}")
+    table.add_row(HOSTILE)
+    console.print(table, HOSTILE, Text(HOSTILE, style="bold"), "\x9b2J", soft_wrap=True)
+    left = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())  # rich's own colours
+    assert visible(left, keep="\n") == left
+
+
+def test_json_for_people_and_machines_has_no_controls() -> None:
+    value = {"id\x9b": "\x85\x9b2J\x7f\u202e", "kept": "Zoë 東京 \u200d"}
+    text = json_text(value)
+    assert not set("\x85\x9b\x7f\u202e") & set(text)
+    assert "Zoë 東京" in text
+    assert json.loads(text) == value
+
+
+def test_a_line_of_blanks_costs_a_reader_no_more_than_its_length() -> None:
+    blanks = " " * 400_000  # with the square of it, minutes
+    for line in (f"# id{blanks}", f"# newdoc{blanks}x", f"# newdoc id{blanks}=", f"#{blanks}:document_id{blanks}"):
+        read_lines(f"{line}\nAda B-person\nis O\n", "gold.conll")
+    assert not is_pubtator(blanks + "x" * 400_000)
+
+
+def test_a_local_session_authenticates_in_a_folder_nobody_can_foresee() -> None:
+    local = local_settings("local[2]")
+    assert local["spark.authenticate"] == "true"
+    assert "spark.authenticate.secret" not in local, "Spark makes one of its own, which it does not show"
+    assert "spark.authenticate" not in local_settings("spark://127.0.0.1:7077"), "the cluster's settings decide"
+    assert re.fullmatch(r"uniner-dist-\w{8,}", Path(local["spark.sql.warehouse.dir"]).name)
+    assert Path(local["spark.sql.warehouse.dir"]).stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_with_a_link_in_it_is_never_exported_over(tmp_path: Path) -> None:
+    folder, neighbour = tmp_path / "export", tmp_path / "neighbour"
+    neighbour.mkdir()
+    (neighbour / "part-00000-00000.parquet").write_bytes(b"theirs")
+    folder.mkdir()
+    (folder / "export.json").write_text('{"dataset": "uniner-dist export", "format": "hf", "complete": true}')
+    (folder / "data").symlink_to(neighbour)
+    check_folder(str(folder), replace=True)
+    with pytest.raises(ConfigError, match="data in it is a link"):
+        clear_folder(str(folder))
+    assert (neighbour / "part-00000-00000.parquet").read_bytes() == b"theirs"
+
+
+def test_an_export_json_put_beside_foreign_files_gives_none_of_them_away(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_bytes(b"years of work")
+    (tmp_path / "export.json").write_text('{"dataset": "uniner-dist export", "format": "hf", "complete": true}')
+    with pytest.raises(ConfigError, match=r"thesis\.docx"):
+        check_folder(str(tmp_path), replace=False)
+    clear_folder(str(tmp_path))
+    assert (tmp_path / "thesis.docx").read_bytes() == b"years of work"
+
+
+def test_a_store_that_is_a_link_needs_the_callers_word(tmp_path: Path) -> None:
+    run = open_run(config(tmp_path))
+    load_run(run.layout.workdir, run.id, Caller.of(), OWNED)
+    store, elsewhere = Path(run.layout.workdir) / "store", tmp_path / "elsewhere"
+    store.rename(elsewhere)
+    store.symlink_to(elsewhere)
+    with pytest.raises(ConfigError, match="is outside of the workdir"):
+        load_run(run.layout.workdir, run.id, Caller.of(), OWNED)
+    load_run(run.layout.workdir, run.id, Caller.of(stores=[str(store)]), OWNED)
+
+
+@pytest.mark.parametrize("path", ["zip::file:///x", "https://h.example/x", "sftp://h/x", "github://a:b@c/x"])
+def test_chains_and_other_kinds_of_storage_are_refused(path: str) -> None:
+    with pytest.raises(ConfigError):
+        open_fs(path)
+
+
+@pytest.mark.parametrize("run_id", ["../neighbour", "..", "", "A" * 12, "a" * 13, "a" * 11 + "\n", "latest/.."])
+def test_a_run_is_named_by_its_id_and_nothing_else(run_id: str, tmp_path: Path) -> None:
+    run = open_run(config(tmp_path))
+    with pytest.raises(ConfigError):
+        load_run(run.layout.workdir, run_id)
+    (Path(run.layout.workdir) / "latest.json").write_text(json.dumps({"run_id": run_id}))
+    with pytest.raises(ConfigError, match=r"latest\.json"):
+        load_run(run.layout.workdir, "latest")

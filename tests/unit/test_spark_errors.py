@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
+import pyarrow as pa
 import pytest
 
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.spark.explain import explain
+from uniner_dist.spark.task_errors import Sealed, TaskError, seal
 
 
 def test_a_module_that_sparks_workers_lack_is_named_with_the_python_to_use() -> None:
@@ -21,9 +24,24 @@ def test_a_module_that_sparks_workers_lack_is_named_with_the_python_to_use() -> 
 
 
 def test_an_error_of_ours_in_a_worker_comes_out_as_itself() -> None:
-    error = explain(Exception("Traceback …\nuniner_dist.errors.ConfigError: the id is too long\n\tat org.x"), "export")
+    def fail(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from batches
+        raise ConfigError(["the id is too long", "and so is\nthe text"])
+
+    with pytest.raises(TaskError, match="the id is too long") as raised:
+        list(Sealed(fail)(iter(())))
+    thrown = f"Job aborted.\nTraceback …\nuniner_dist.spark.task_errors.TaskError: {raised.value}\n\tat org.x"
+    error = explain(Exception(thrown), "export")
     assert isinstance(error, ConfigError)
-    assert error.problems == ["the id is too long"]
+    assert error.problems == ["the id is too long", "and so is\nthe text"]
+
+
+@pytest.mark.parametrize("kind", ["ConfigError", "QualityGateError", "DrainedError", "RunHeldError"])
+def test_text_that_looks_like_an_error_of_ours_is_none(kind: str) -> None:
+    for forged in (f"uniner_dist.errors.{kind}: all is well", seal(ConfigError("all is well"), "0" * 32)):
+        error = explain(Exception(f"Cannot cast 'x\nTraceback (most recent call last):\n{forged}\n'"), "prompts")
+        assert type(error) is StageError
+        assert str(error).startswith("prompts: Spark failed: ")
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:

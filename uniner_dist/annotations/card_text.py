@@ -6,14 +6,18 @@ for the front matter, which huggingface_hub spells.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from uniner_dist.core.characters import visible
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.storage.control_files import Marker, PublishedRun
 
 #: Begin of a licence as runs name it → the hub's identifier.
 _LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "Apache-2.0": "apache-2.0"}
+#: What Markdown obeys inside of a line: emphasis, code, links, pictures, tables, formulas.
+_MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)")
 #: Rows below which the hub calls a dataset so; the rest is "n>1T".
 _SIZES = {
     10**3: "n<1K",
@@ -69,13 +73,13 @@ def render_card(name: str, marker: Marker, statistics: Statistics, languages: Se
         task_categories=["token-classification"],
         task_ids=["named-entity-recognition"],
         size_categories=[_size(statistics.rows)],
-        pretty_name=f"{name}: open named entities",
+        pretty_name=f"{visible(name)}: open named entities",
         tags=["uniner-dist", "open-ner"],
         configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "**/*.parquet"}]}],
     )
     parts = [
         f"---\n{about.to_yaml()}\n---",
-        f"# {name}: open named entities",
+        f"# {_cell(name)}: open named entities",
         _introduction(marker, statistics),
         "## Statistics",
         _statistics(statistics),
@@ -92,7 +96,7 @@ def render_card(name: str, marker: Marker, statistics: Statistics, languages: Se
 
 
 def _introduction(marker: Marker, statistics: Statistics) -> str:
-    columns = ", ".join(f"`{name}`" for name in [marker.id_column, *marker.carried])
+    columns = ", ".join(_code(name) for name in [marker.id_column, *marker.carried])
     return (
         f"Mentions of {len(statistics.by_type)} entity types in {statistics.documents:,} documents, found by a "
         "language model and not checked by people. One row per document and entity type, with the mentions in "
@@ -134,7 +138,7 @@ def _run(run_id: str, entry: PublishedRun) -> str:
 
 def _licences(runs: Mapping[str, PublishedRun]) -> str:
     own = "; ".join(dict.fromkeys(f"{entry.model}: {entry.licence}" for entry in runs.values()))
-    note = f"The answers inherit the licence of the weights that gave them. {own}."
+    note = f"The answers inherit the licence of the weights that gave them. {_cell(own)}."
     if any(_licence(entry.licence) == "cc-by-nc-4.0" for entry in runs.values()):
         note += (
             " The weights of UniNER are published under CC BY-NC 4.0, "
@@ -156,5 +160,14 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """User text that stays in its place: no line breaks, no table borders, no HTML."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    """User text that stays text in its place: one line, and nothing in it that Markdown or HTML would obey."""
+    plain = " ".join(visible(text).split())
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        plain = plain.replace(sign, entity)
+    return _MARKUP.sub(r"\\\g<0>", plain)
+
+
+def _code(name: str) -> str:
+    """A name in a span of code, or escaped where it would end one."""
+    plain = visible(name)
+    return _cell(plain) if "`" in plain or plain != plain.strip() else f"`{plain}`"

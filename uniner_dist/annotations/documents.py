@@ -26,6 +26,7 @@ from uniner_dist.core.spans import Entity
 from uniner_dist.errors import AuditError
 from uniner_dist.run.provenance import describe
 from uniner_dist.run.run import Run
+from uniner_dist.spark.task_errors import Sealed
 from uniner_dist.spark.types import column, spark_type
 
 #: Long documents in one Arrow batch; one of 10 MB has some thousand passages.
@@ -77,7 +78,7 @@ def merged_documents(places: DataFrame, answers: DataFrame, run: Run, passages: 
             StructField("answers", spark_type(ANSWERS.field("answers").type), False),
         ]
     )
-    return grouped.drop("id").mapInArrow(DocumentMerger(run.config.corpus.id_column), schema)
+    return grouped.drop("id").mapInArrow(Sealed(DocumentMerger(run.config.corpus.id_column)), schema)
 
 
 class DocumentMerger:

@@ -21,7 +21,7 @@ RAY: Final = ("ray", None)
 SPARK: Final = ("spark", None)
 REMOTE_CODE: Final = ("model", "trust_remote_code")
 ENGINE: Final = ("engine", "extra")
-#: A store in the workdir needs no word of the caller.
+#: A store in the workdir, which is no link, needs no word of the caller (see `run.load_run`).
 STORE: Final = ("store", None)
 _REPLACED: Final = (RAY, SPARK, REMOTE_CODE, ENGINE)
 OWNED: Final = (*_REPLACED, STORE)
@@ -65,7 +65,7 @@ def settled(
     Args:
         caller: None for a command that starts nothing; then nothing of it is used either.
         uses: the options that the command acts on: these must not differ.
-        stores: as the caller has named them, absolute.
+        stores: as the caller has named them, absolute, and the workdir's own.
         where: the file that the configuration comes from.
 
     Raises:
@@ -89,8 +89,8 @@ def settled(
 
 
 def _store_problem(pinned: Config, stores: Collection[str], where: str) -> list[str]:
-    store, workdir = pinned.store_path, pinned.workdir_path.rstrip("/")
-    if store in stores or store == f"{workdir}/store":
+    store = pinned.store_path
+    if store in stores:
         return []
     return [
         f"{where}: its store {visible(store)} is outside of the workdir; name it by --store, or by --config as the run "

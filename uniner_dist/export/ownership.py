@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.containment import is_link, require_inside
 from uniner_dist.storage.control_files import ExportManifest, read_control
 from uniner_dist.storage.control_files.forms import EXPORTED_FILE, has_form
 from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_bytes, remove, write_bytes
@@ -82,6 +82,9 @@ def clear_folder(folder: str) -> None:
     Raises:
         ConfigError: a file is a link to somewhere else.
     """
+    linked = [name for name in list_names(folder) if is_link(join(folder, name))]
+    if linked:
+        raise ConfigError(f"--to {folder}: {linked[0]} in it is a link, which no export has; nothing was removed")
     for path in find_files(folder) if exists(folder) else ():
         if has_form(EXPORTED_FILE, path):
             require_inside(join(folder, path), folder, f"--to {folder}")

@@ -11,7 +11,7 @@ from uniner_dist.formats.coordinates import Claim, place_claims
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 
 _PASSAGE: Final = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
-_START: Final = re.compile(r"\s*[^|\t\n]+\|t\|")
+_START: Final = re.compile(r"\s*+[^|\t\n]++\|t\|")
 
 
 def is_pubtator(content: str) -> bool:

@@ -15,6 +15,7 @@ from uniner_dist import model
 from uniner_dist.config.caller import Caller, Owned, settled
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.run import identity as keys
 from uniner_dist.run.registry import register
@@ -125,7 +126,10 @@ def load_run(
         found = ", ".join(known) or "none"
         raise ConfigError(f"--run {run_id}: not in {WorkdirLayout(workdir).runs}; runs there: {found}")
     run = _from_pinned(layout, read_control(layout.config, PinnedRun))
-    stores = [absolute(store) for store in caller.stores] if caller else ()
+    stores = [absolute(store) for store in caller.stores] if caller else []
+    own = join(run.config.workdir_path, "store")
+    if not is_link(own):
+        stores.append(own)  # a store in the workdir needs no word of the caller
     return replace(run, config=settled(run.config, caller, uses, stores, layout.config))
 
 
@@ -138,10 +142,11 @@ def _from_pinned(layout: RunLayout, pinned: PinnedRun) -> Run:
     try:
         config = validate_tree(pinned.config)
     except ConfigError as error:
-        raise ControlFileError([f"{layout.config}: {problem}" for problem in error.problems]) from None
+        problems = [f"{layout.config}: {visible(problem)}" for problem in error.problems]
+        raise ControlFileError(problems) from None
     fingerprint = keys.fingerprint(config, pinned.model_identity)
     wrong = {
-        "workdir": (config.workdir_path, layout.workdir),
+        "workdir": (real_path(config.workdir_path), real_path(layout.workdir)),
         "fingerprint": (pinned.fingerprint, fingerprint),
         "run_id": (pinned.run_id, layout.run_id),
         "id that follows from its configuration": (

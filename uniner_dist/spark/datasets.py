@@ -25,6 +25,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from uniner_dist.errors import StageError
 from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, FileWriter, Kept, Written
 from uniner_dist.spark.paths import spark_glob, spark_path, write_path
+from uniner_dist.spark.task_errors import Sealed
 from uniner_dist.spark.types import arrow_schema, arrow_type, column, spark_type
 from uniner_dist.storage import credentials
 from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, write_bytes
@@ -154,7 +155,7 @@ def _write_empty(path: str, schema: pa.Schema) -> None:
 
 def map_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType) -> DataFrame:
     """`DataFrame.mapInArrow` for a function that reads or writes storage: it finds the driver's credentials there."""
-    return rows.mapInArrow(_WithCredentials(function, credentials.of_this_process()), schema)
+    return rows.mapInArrow(Sealed(_WithCredentials(function, credentials.of_this_process())), schema)
 
 
 def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, path: str) -> DataFrame:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 import sys
 
-from uniner_dist import errors
 from uniner_dist.errors import StageError, UninerError
+from uniner_dist.spark.task_errors import unsealed
 
 
 def explain(error: Exception, name: str) -> UninerError:
     """What a Spark exception means, in one message without a stack trace."""
     text = str(error)
-    own = re.findall(r"uniner_dist\.(?:[a-z_]+\.)+(\w+Error): (.*)", text)
-    if own:
-        kind, message = own[-1]
-        return _own_error(kind, message.strip())
+    own = unsealed(text)
+    if own is not None:
+        return own
     file = re.search(r"(?:file|path):? +((?:file|s3a?|gs|hdfs|abfss?):[^\s,]+)", text)
     cause = _cause(text)
     module = re.search(r"ModuleNotFoundError: No module named '([^']+)'", text)
@@ -61,13 +60,6 @@ def _is_lasting(error: Exception, text: str) -> bool:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     refused = {"AnalysisException", "ParseException", "IllegalArgumentException", "PySparkTypeError"}
     return bool(kinds & refused) or re.search(r"\[(UNSUPPORTED_|DATATYPE_|AMBIGUOUS_|UNRESOLVED_)", text) is not None
-
-
-def _own_error(kind: str, message: str) -> UninerError:
-    known = getattr(errors, kind, StageError)
-    if isinstance(known, type) and issubclass(known, UninerError):
-        return known(message)
-    return StageError(message)
 
 
 def _cause(text: str) -> str:

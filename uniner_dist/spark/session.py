@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,6 +86,14 @@ def _is_here(master: str) -> bool:
     return re.match(r"local\b|spark://(127\.0\.0\.1|localhost):", master) is not None
 
 
+@cache
+def _warehouse() -> str:
+    """An empty folder under a name that nobody can foresee; gone with this process."""
+    folder = tempfile.mkdtemp(prefix="uniner-dist-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def local_settings(master: str, quick: bool = False) -> dict[str, str]:
     """Properties of a session that we start ourselves: loopback only unless the master is elsewhere, quiet, small."""
     quiet = Path(__file__).with_name("log4j2.properties")
@@ -105,5 +116,7 @@ def local_settings(master: str, quick: bool = False) -> dict[str, str]:
         # A local session knows its machine by two names, 127.0.0.1 and localhost: tasks behind a shuffle take the place
         # they prefer for another machine, and begin after all others of their stage, such as those that split texts.
         "spark.shuffle.reduceLocality.enabled": str(not master.startswith("local")).lower(),
-        "spark.sql.warehouse.dir": os.path.join(tempfile.gettempdir(), "uniner-dist-warehouse"),
+        "spark.sql.warehouse.dir": _warehouse(),
+        # Spark makes a secret of its own for a local session; with another master the cluster's settings decide.
+        **({"spark.authenticate": "true"} if master.startswith("local") else {}),
     }

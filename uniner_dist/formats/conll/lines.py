@@ -20,7 +20,10 @@ TYPES_COMMENT: Final = "uniner_types"
 
 _DOCUMENT_START: Final = "-DOCSTART-"
 #: `# newdoc id = NAME`, `# id = NAME`, and HIPE's `# hipe2022:document_id = NAME`; `# newdoc` alone is a border too.
-_BORDER: Final = re.compile(r"# +(?:(?:newdoc +)?id *[= ] *(?P<id>\S+)|\S+:document_id *= *(?P<hipe>\S+)|newdoc *$)")
+#: Possessive: a line of blanks alone costs no more time than its length.
+_BORDER: Final = re.compile(
+    r"# ++(?:(?:newdoc ++)?id(?: *+= *+| ++)(?P<id>\S++)|\S+:document_id *+= *+(?P<hipe>\S++)|newdoc *+$)"
+)
 #: Such as `# text = In Rome`; `#` and `#tag` may be tokens.
 _COMMENT: Final = re.compile(r"# *[\w.:-][\w.: -]*?=(?P<value>.*)")
 _OURS: Final = re.compile(rf"# ({ID_COMMENT}|{TEXT_COMMENT}|{TYPES_COMMENT}) = (.*)")

@@ -1,0 +1,68 @@
+"""Errors of ours on their way from Spark's tasks to the driver, told apart from text that only looks like one.
+
+Spark passes an exception on as text, in which values of a corpus may occur. So a task spells an error of ours in a form
+that holds a number which only this driver and its tasks know; nothing else in it is taken for one of our errors.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pyarrow as pa
+
+from uniner_dist import errors
+from uniner_dist.errors import AuditError, ConfigError, PoolError, StageError, ThresholdError, UninerError
+
+#: Of this process; it travels to the tasks inside of the functions that they run.
+_NONCE: Final = secrets.token_hex(16)
+
+#: Errors that are made of one sentence.
+_SIMPLE: Final = (StageError, AuditError, ThresholdError, PoolError)
+
+ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+class TaskError(Exception):
+    """An error of ours, as a task raises it: readable, and sealed for the driver."""
+
+
+class Sealed:
+    """A function for Spark's tasks whose errors, if they are ours, the driver knows again."""
+
+    def __init__(self, function: ArrowFunction) -> None:
+        self._function, self._nonce = function, _NONCE
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._function(batches)
+        except UninerError as error:
+            raise TaskError(f"{error}\n{seal(error, self._nonce)}") from error
+
+
+def seal(error: UninerError, nonce: str = _NONCE) -> str:
+    """One word that says the same as an error."""
+    problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+    kind = next(one.__name__ for one in type(error).__mro__ if getattr(errors, one.__name__, None) is one)
+    content = json.dumps([kind, problems]).encode()
+    return f"uniner-dist-{nonce}-{base64.urlsafe_b64encode(content).decode()}-end"
+
+
+def unsealed(text: str) -> UninerError | None:
+    """The error of ours that a task has raised, None when there is none in the text."""
+    found = re.search(rf"uniner-dist-{_NONCE}-([A-Za-z0-9_=-]+)-end", text)
+    if found is None:
+        return None
+    try:
+        kind, problems = json.loads(base64.urlsafe_b64decode(found[1]))
+    except (ValueError, binascii.Error):
+        return None
+    if kind == ConfigError.__name__:
+        return ConfigError(problems)
+    simple: dict[str, type[UninerError]] = {one.__name__: one for one in _SIMPLE}
+    return simple.get(kind, StageError)(problems[0])
