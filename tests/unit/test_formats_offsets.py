@@ -162,8 +162,9 @@ PARAGRAPH = {"raw": "Ada met Bob", "sentences": [{"tokens": TOKENS}]}
         ("d.json", json.dumps([{"id": 7, "paragraphs": [PARAGRAPH]}]), "spaCy"),
         ("e.json", json.dumps({"id": 7, "text": "Ada met Bob", "ents": [
             {"start": 0, "end": 3, "label": "PER"}, {"start": 8, "end": 11, "label": "PER"}], "tokens": []}), "spaCy"),
-        ("7.json", json.dumps([PAIR]), "doccano"),
-        ("f.json", json.dumps({"classes": ["PER"], "annotations": [None, PAIR]}), "doccano"),
+        ("7.json", json.dumps([PAIR]), "pairs of text and entities"),
+        ("7.jsonl", rows(PAIR), "pairs of text and entities"),
+        ("f.json", json.dumps({"classes": ["PER"], "annotations": [None, PAIR]}), "pairs of text and entities"),
         ("g.json", json.dumps([{"id": 7, "tokenized_text": WORDS, "ner": [[0, 0, "PER"], [2, 2, "PER"]]}]), "GLiNER"),
         ("h.jsonl", rows({"id": 7, "tokens": ["Ada", "met", "Bob"], "ner_tags": ["B-PER", "O", "B-PER"]}), "token"),
         ("i.json", json.dumps({"train": [{"id": 7, "words": WORDS, "ner": ["PER", "O", "PER"]}]}), "token"),
@@ -198,6 +199,19 @@ def test_rows_that_contradict_themselves_name_file_and_line(tmp_path: Path, cont
     with pytest.raises(ConfigError, match=r"a\.jsonl, line 2") as caught:
         read_file(tmp_path, "a.jsonl", "\n" + rows(content))
     assert problem in str(caught.value)
+
+
+def test_prodigy_tasks_in_which_nothing_was_marked_are_documents_without_mentions(tmp_path: Path) -> None:
+    bare = {"text": "It rains", "_task_hash": 1, "answer": "accept"}
+    marked = {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "PER"}], "answer": "accept"}
+    documents, _ = read_file(tmp_path, "p.jsonl", rows(bare, marked, {"text": "x", "answer": "reject"}))
+    assert [document.answers["PER"] != [] for document in documents] == [False, True]
+
+
+def test_a_text_by_url_is_named_as_one(tmp_path: Path) -> None:
+    one = task("https://x.org/a.txt", region(0, 3, "Ada"))
+    with pytest.raises(ConfigError, match=r"task 1: has a URL in place of its text"):
+        read_file(tmp_path, "p.json", json.dumps([one]))
 
 
 def test_rows_of_two_kinds_are_refused(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def test_a_separator_in_a_type_is_named_unless_the_file_knows_the_type() -> None
             "Ada NNP B-NP B-PER\nsaw VBD B-VP O\nRome NNP B-NP B-LOC\n",
             "tokens in column 1, tags in column 4 of 4",
         ),
+        (
+            "deu.train",
+            "Ada Ada NE I-NC I-PER\nsah sehen VVFIN I-VC O\nRome Rom NE B-NC I-LOC\n".replace("sah", "saw"),
+            "tokens in column 1, tags in column 5 of 5",
+        ),
         ("mit.bio", "B-PER\tAda\nO\tsaw\nB-LOC\tRome\n", "tokens in column 2, tags in column 1 of 2"),
         (
             "numbered.tsv",
@@ -92,6 +97,9 @@ def test_a_file_without_any_mention_is_not_one_of_chunks(tmp_path: Path) -> None
             "line 2: expected a token and a tag such as O, B-person or I-person in 2",
         ),
         ("Ada B-PER|LOC\nsaw O\n", "several types and one prefix"),
+        ("Ada B_PER\nByron I_PER\nsaw O\n", "column 2 holds 'B_PER', which is no type"),
+        ("Ada PER-B\nByron PER-I\nsaw O\n", "column 2 holds 'PER-B', which is no type"),
+        ("flu B\nvirus I\nsaw O\n", "column 2 holds 'B', which is no type; write tags such as B-person"),
     ],
 )
 def test_columns_that_prove_nothing_are_refused(tmp_path: Path, content: str, problem: str) -> None:
@@ -206,8 +214,22 @@ def test_webanno_layers_stacked_labels_and_parts_of_tokens(tmp_path: Path) -> No
     wrong = WEBANNO.replace("19-22\tmet", "18-21\tmet")
     with pytest.raises(ConfigError, match=r"report.tsv, line 13: offsets"):
         read_file(tmp_path, "report.tsv", wrong)
+    with pytest.raises(ConfigError, match=r"line 8: has 9 columns, but the layers of its head say 8"):
+        read_file(tmp_path, "report.tsv", WEBANNO.replace("\t_\t_\t_\t_\t_\t\n", "\t_\t_\t_\t_\t_\t_\t\n", 1))
     with pytest.raises(ConfigError, match=r"line 1: .*WebAnno TSV 2"):
         read_file(tmp_path, "report.tsv", WEBANNO.replace("TSV 3.3", "TSV 2.0"))
+
+
+def test_webanno_slots_have_a_column_of_roles_and_one_of_targets(tmp_path: Path) -> None:
+    slots = "#T_SP=custom.Event|kind|ROLE_custom.Event:args_custom.EventArgs|custom.Part\n"
+    content = (
+        f"#FORMAT=WebAnno TSV 3.3\n{slots}#T_SP=de.tudarmstadt.ukp.dkpro.core.api.ner.type.NamedEntity|value\n\n\n"
+        "#Text=Ada Byron left Oslo\n"
+        "1-1\t0-3\tAda\t_\t_\t_\tPER[1]\t\n1-2\t4-9\tByron\t_\t_\t_\tPER[1]\t\n"
+        "1-3\t10-14\tleft\tmove\tagent;from\t1-1[1];1-4\t_\t\n1-4\t15-19\tOslo\t_\t_\t_\tLOC[2]|GPE[3]\t\n"
+    )
+    [document], _ = read_file(tmp_path, "a.tsv", content)
+    assert texts_of(document) == {"PER": ["Ada Byron"], "LOC": ["Oslo"], "GPE": ["Oslo"]}
 
 
 def test_bytes_that_are_not_utf8_name_their_file_and_line(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from uniner_dist.formats.kinds import (
 )
 from uniner_dist.formats.labelstudio.reading import is_labelstudio, read_labelstudio
 from uniner_dist.formats.pubtator import is_pubtator, read_pubtator
-from uniner_dist.formats.spacy.json_reading import pairs_as_rows, pairs_of
+from uniner_dist.formats.spacy.json_reading import pairs_of
 from uniner_dist.formats.spacy.reading import read_docbin
 from uniner_dist.formats.webanno import is_webanno, read_webanno
 from uniner_dist.storage.filesystem import exists, find_files, join, read_bytes
@@ -99,7 +99,7 @@ def _read_json(content: str, stem: str, path: str, notes: ReadingNotes) -> list[
         raise ConfigError(f"gold {path}: is not JSON ({error})") from error
     pairs = pairs_of(parsed)
     if pairs is not None:
-        return read_rows(pairs_as_rows(pairs, path), stem, path, notes)
+        return read_rows(((f"{path}: item {n}", pair) for n, pair in enumerate(pairs)), stem, path, notes)
     if isinstance(parsed, dict):
         inner = next((parsed[key] for key in _LISTS if isinstance(parsed.get(key), list)), None)
         parsed = [parsed] if inner is None or find_kind(parsed) else inner

@@ -117,6 +117,11 @@ def _parse(content: str, path: str) -> _File:
         elif line.strip() and not line.startswith("#"):
             cells = line.split("\t")
             offsets = _OFFSETS.fullmatch(cells[1]) if len(cells) > 2 else None
+            there = len(cells) - (len(cells) > column and not cells[-1])
+            if there > column or (there < column and len(cells) > 3):
+                raise ConfigError(
+                    f"gold {path}, line {number}: has {there} columns, but the layers of its head say {column}"
+                )
             if offsets is None or not _TOKEN.fullmatch(cells[0]):
                 raise ConfigError(f"gold {path}, line {number}: is no token of WebAnno TSV: {line!r}")
             if pending:

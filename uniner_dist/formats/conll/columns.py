@@ -16,8 +16,12 @@ from uniner_dist.formats.tagging import OUTSIDE, is_tag, read_tags, split_labels
 _TOKEN_NAMES: Final = frozenset({"TOKEN", "WORD", "WORDS", "FORM", "TEXT", "TOKENS"})
 #: Names of a column of tags, those that count more first; HIPE's files have several.
 _TAG_NAMES: Final = ("NE-COARSE-LIT", "NER", "NE", "NER_TAG", "NER-TAG", "NERTAG", "TAG", "TAGS", "ENTITY", "LABEL")
-#: Types of chunks, which CoNLL-2000 and CoNLL-2003 tag like names in a column of their own.
-_CHUNKS: Final = frozenset({"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "PNP"})
+#: Types of chunks, which CoNLL-2000 and CoNLL-2003 (English, German) tag like names in a column of their own.
+_CHUNKS: Final = frozenset(
+    {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "PNP", "NC", "VC", "PC"}
+)
+#: Tags whose prefix is written otherwise, or which have no type: to read them as types would be wrong.
+_OTHER_TAG: Final = re.compile(r"[BIMESLU]|[BIMESLU][_:./|]\S+|\S+[-_:./|][BIMESLU]|[bimeslu]-\S+")
 #: What says that there is nothing, in columns other than the one of tags.
 _NOTHING: Final = frozenset({"_", "-", "*", ""})
 _LABEL: Final = re.compile(r"[^\W\d_][\w./:|-]*")
@@ -128,6 +132,10 @@ def _bare_columns(columns: Sequence[Sequence[str]]) -> tuple[int, ...]:
     }
     fewest = min(found.values(), default=0)
     chosen = [number for number, count in found.items() if count == fewest]
+    for number in chosen:
+        odd = sorted(value for value in set(columns[number]) - {OUTSIDE} if _OTHER_TAG.fullmatch(value))
+        if odd and len(odd) == len(set(columns[number]) - {OUTSIDE}):
+            raise ValueError(f"column {number + 1} holds {odd[0]!r}, which is no type; write tags such as B-person")
     return tuple(chosen) if len(chosen) == 1 and (len(columns[0]) > fewest or len(found) == 1) else ()
 
 

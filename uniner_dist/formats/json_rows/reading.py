@@ -17,8 +17,8 @@ from uniner_dist.formats.json_rows.tokens import (
     token_columns,
     with_entities,
 )
-from uniner_dist.formats.json_rows.tools import is_doccano, read_doccano, read_prodigy
-from uniner_dist.formats.spacy.json_reading import is_spacy_row, read_spacy_row
+from uniner_dist.formats.json_rows.tools import is_doccano, is_prodigy, read_doccano, read_prodigy
+from uniner_dist.formats.spacy.json_reading import is_pair, is_spacy_row, pair_as_row, read_pair, read_spacy_row
 
 RowReader = Callable[[JsonRow, ReadingNotes], GoldDocument | None]
 
@@ -29,8 +29,9 @@ _KINDS: Final[Sequence[tuple[Callable[[Mapping[str, Any]], bool], RowReader, str
     (lambda row: "tokenized_text" in row and "ner" in row, read_gliner, "GLiNER"),
     (lambda row: token_columns(row) is not None and "spans" not in row, read_token_tags, "token classification"),
     (is_spacy_row, read_spacy_row, "spaCy"),
-    (lambda row: "spans" in row and "text" in row, read_prodigy, "Prodigy"),
+    (lambda row: is_prodigy(row) and ("spans" in row or not is_doccano(row)), read_prodigy, "Prodigy"),
     (is_doccano, read_doccano, "doccano"),
+    (lambda row: "pair" in row, read_pair, "spaCy's pairs of text and entities"),
 )
 
 
@@ -76,7 +77,8 @@ def read_rows(
     """
     documents: list[GoldDocument] = []
     kind: tuple[RowReader, str] | None = None
-    for number, (where, values) in enumerate(rows):
+    for number, (where, value) in enumerate(rows):
+        values = pair_as_row(value) if is_pair(value) else value
         found = find_kind(values)
         if found is None or (kind is not None and found[1] != kind[1]):
             expected = f"the form of {kind[1]}" if kind else "a known form"

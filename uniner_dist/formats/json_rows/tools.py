@@ -34,12 +34,17 @@ def _doccano_mention(row: JsonRow, one: Any) -> tuple[str, Claim]:
     return one["label"], row.claim(start, end, one.get("text"))
 
 
+def is_prodigy(values: Any) -> bool:
+    """A text with `spans`; one in which nothing was marked may be without, and has an answer or a hash."""
+    return "text" in values and any(name in values for name in ("spans", "_task_hash", "answer"))
+
+
 def read_prodigy(row: JsonRow, notes: ReadingNotes) -> GoldDocument | None:
     """`spans: [{start, end, label}, …]`; what was rejected or ignored is no gold."""
     answer = row.values.get("answer", "accept")
     if answer != "accept":
         notes.count(f"tasks were answered {answer} and are left out")
         return None
-    spans = [span for span in row.values["spans"] or () if span.get("answer", "accept") == "accept"]
+    spans = [span for span in row.values.get("spans") or () if span.get("answer", "accept") == "accept"]
     labelled = [(span["label"], row.claim(span["start"], span["end"], span.get("text"))) for span in spans]
     return row.document(row.values["text"], labelled, notes)

@@ -138,7 +138,14 @@ def _placed(
 ) -> tuple[str, list[dict[str, Any]]]:
     """The task's text, and its mentions in it: of several strings the only one that all claims are true of."""
     if isinstance(data.get("text"), str):
-        return data["text"], place_claims(data["text"], claims, notes)
+        try:
+            return data["text"], place_claims(data["text"], claims, notes)
+        except ConfigError as error:
+            if _URL.fullmatch(data["text"].strip()):
+                raise ConfigError(
+                    f"gold {where}: has a URL in place of its text; import the texts themselves"
+                ) from error
+            raise
     texts = [value for key, value in data.items() if isinstance(value, str) and key not in _IDS]
     dialogue = any(isinstance(one, Mapping) for value in data.values() if isinstance(value, list) for one in value)
     if len(texts) == 1 and not dialogue:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from uniner_dist.errors import ConfigError
@@ -34,16 +34,22 @@ def pairs_of(parsed: Any) -> list[Any] | None:
     if not isinstance(parsed, list):
         return None
     pairs = [item for item in parsed if item is not None]
-    return pairs if pairs and all(map(_is_pair, pairs)) else None
+    return pairs if pairs and all(map(is_pair, pairs)) else None
 
 
-def pairs_as_rows(pairs: list[Any], path: str) -> Iterator[tuple[str, Any]]:
-    """The pairs as rows of mentions with offsets."""
-    for number, (text, said) in enumerate(pairs):
-        yield f"{path}: item {number}", {"text": text, "label": said["entities"]}
+def pair_as_row(pair: list[Any]) -> dict[str, Any]:
+    """A pair as a row of its own kind."""
+    return {"pair": pair}
 
 
-def _is_pair(item: Any) -> bool:
+def read_pair(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
+    """A text and the mentions with offsets in it."""
+    text, said = row.values["pair"]
+    return row.document(text, [(label, row.claim(start, end)) for start, end, label in said["entities"]], notes)
+
+
+def is_pair(item: Any) -> bool:
+    """Whether a row is `[text, {"entities": [[start, end, label], …]}]`."""
     return (
         isinstance(item, list)
         and len(item) == 2
