@@ -201,7 +201,7 @@ def test_rows_that_contradict_themselves_name_file_and_line(tmp_path: Path, cont
     assert problem in str(caught.value)
 
 
-def test_prodigy_tasks_in_which_nothing_was_marked_are_documents_without_mentions(tmp_path: Path) -> None:
+def test_prodigy_tasks_without_marks_are_documents_without_mentions(tmp_path: Path) -> None:
     bare = {"text": "It rains", "_task_hash": 1, "answer": "accept"}
     marked = {"text": "Ada", "spans": [{"start": 0, "end": 3, "label": "PER"}], "answer": "accept"}
     documents, _ = read_file(tmp_path, "p.jsonl", rows(bare, marked, {"text": "x", "answer": "reject"}))

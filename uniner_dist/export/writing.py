@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.export.ownership import write_files
+from uniner_dist.export.rows import rows_of
 from uniner_dist.formats.annotated_document import Document
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import FORMATS, count
@@ -68,10 +69,10 @@ class DocumentWriter:
         """Those that can be exported; the others are only counted."""
         order = {label: number for number, label in enumerate(self._settings.labels)}
         for batch in batches:
-            for row in batch.to_pylist():
-                answers = sorted(row["answers"], key=lambda answer: order[answer["entity_type"]])
-                document = Document(str(row["id"]), row["text"] or "", answers)
-                if row["text"] is None:
+            for doc_id, text, found in rows_of(batch):
+                answers = sorted(found, key=lambda answer: order[answer["entity_type"]])
+                document = Document(str(doc_id), text or "", answers)
+                if text is None:
                     counted["without_text"] += 1
                 elif not document.is_as_annotated():
                     counted["text_changed"] += 1

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from uniner_dist.core.outcomes import Outcome
@@ -28,7 +30,7 @@ class Mention:
     score: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
     """A document of the annotations.
 
@@ -44,6 +46,10 @@ class Document:
 
     def mentions(self) -> list[Mention]:
         """Every mention that has a place, by (start, end) and then in the order of the types."""
+        return self._mentions
+
+    @cached_property
+    def _mentions(self) -> list[Mention]:
         found = [
             Mention(answer["entity_type"], e["start"], e["end"], e["text"], e["match"], e["score"])
             for answer in self.answers
@@ -76,6 +82,9 @@ class Document:
 
 def without_overlaps(mentions: Iterable[Mention]) -> list[Mention]:
     """The mentions that stay where no two may overlap: longest first, then earliest, then in the order of the types."""
+    mentions = sorted(mentions, key=lambda mention: mention.start)
+    if all(one.end <= other.start for one, other in pairwise(mentions)):
+        return mentions
     chosen: list[Mention] = []
     taken: set[int] = set()
     for mention in sorted(mentions, key=lambda mention: (mention.start - mention.end, mention.start)):

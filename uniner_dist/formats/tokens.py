@@ -18,6 +18,7 @@ from uniner_dist.formats.annotated_document import Mention
 
 #: Underscores join words, and are characters of their own elsewhere, as `core.characters.cuts_word` has it.
 _ASCII_TOKEN: Final = re.compile(r"[^\W_]+(?:_+[^\W_]+)*|_|[^\w\s]", re.ASCII)
+_ODD: Final = re.compile(r"[\x1c-\x1f]")
 _CHUNK: Final = re.compile(r"\S+")
 
 Span = tuple[int, int]
@@ -29,10 +30,11 @@ def tokenize(text: str, borders: Iterable[int] = ()) -> list[Span]:
     Args:
         borders: places that no token may span.
     """
-    found = _ascii(text) if text.isascii() else _any(text)
-    cuts = sorted(set(borders))
+    found = _ascii(text) if text.isascii() else list(_any(text))
+    starts = [start for start, _ in found]
+    cuts = sorted({b for b in borders if (at := bisect_left(starts, b)) and b < found[at - 1][1]})
     if not cuts:
-        return list(found)
+        return found
     tokens: list[Span] = []
     for start, end in found:
         inside = cuts[bisect_right(cuts, start) : bisect_left(cuts, end)]
@@ -46,9 +48,10 @@ def borders_of(mentions: Iterable[Mention]) -> set[int]:
     return {border for mention in mentions for border in (mention.start, mention.end)}
 
 
-def _ascii(text: str) -> Iterator[Span]:
+def _ascii(text: str) -> list[Span]:
+    found = [match.span() for match in _ASCII_TOKEN.finditer(text)]
     # \x1c to \x1f are white space to str.isspace and `\s` without re.ASCII, and are none of a reader's characters.
-    return (m.span() for m in _ASCII_TOKEN.finditer(text) if not m.group().isspace())
+    return [(start, end) for start, end in found if not text[start:end].isspace()] if _ODD.search(text) else found
 
 
 def _any(text: str) -> Iterator[Span]:

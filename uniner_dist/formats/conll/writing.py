@@ -31,16 +31,17 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
 
 
 def _block(document: Document, comments: bool) -> str:
-    mentions = without_overlaps(document.mentions())
-    tokens = tokenize(document.text, borders_of(mentions))
-    tags = tag_bio(tokens, mentions)
+    text, mentions = document.text, without_overlaps(document.mentions())
+    for label in {mention.label for mention in mentions}:
+        _check_one_line(label)
+    tokens = tokenize(text, borders_of(mentions))
+    tagged = [f"{text[start:end]}\t{tag}" for (start, end), tag in zip(tokens, tag_bio(tokens, mentions), strict=True)]
     lines = _comments(document) if comments else []
-    for sentence in sentences(document.text, tokens, mentions):
-        for index in sentence:
-            start, end = tokens[index]
-            lines.append(f"{document.text[start:end]}\t{_one_line(tags[index])}")
+    for sentence in sentences(text, tokens, mentions):
+        lines += tagged[sentence.start : sentence.stop]
         lines.append("")
-    return "\n".join([*lines, ""])
+    lines.append("")
+    return "\n".join(lines)
 
 
 def _comments(document: Document) -> list[str]:
@@ -52,7 +53,6 @@ def _comments(document: Document) -> list[str]:
     ]
 
 
-def _one_line(tag: str) -> str:
-    if tag != tag.strip() or _LINE_BREAK.search(tag):
-        raise ConfigError(f"--format conll: the type {tag[2:]!r} cannot stand in a CoNLL file; choose another format")
-    return tag
+def _check_one_line(label: str) -> None:
+    if label != label.strip() or _LINE_BREAK.search(label):
+        raise ConfigError(f"--format conll: the type {label!r} cannot stand in a CoNLL file; choose another format")
