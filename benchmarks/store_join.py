@@ -26,7 +26,7 @@ from uniner_dist.config.loading import load_config
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.maintenance.compact import compact
 from uniner_dist.pipeline.preflight import open_run
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.spark.session import spark_session
 from uniner_dist.storage.answer_store import encode_cells, live_files

@@ -87,3 +87,16 @@ ANNOTATION_FIELDS: tuple[pa.Field, ...] = (
     pa.field("model", pa.string(), nullable=False),
     pa.field("fingerprint", pa.string(), nullable=False),
 )
+
+#: Columns of the quarantine behind those of the document.
+QUARANTINE_COLUMNS = ("entity_type", "ask", "passage_id", "start", "text", "outcome", "error", "raw_output")
+
+
+def name_in_quarantine(name: str) -> str:
+    """How a column of the corpus is called in the quarantine, which has columns of its own."""
+    return f"document_{name}" if name.lower() in QUARANTINE_COLUMNS else name
+
+
+def name_in_rejects(name: str) -> str:
+    """How a column of the corpus is called in the rejects, which have a column `reason` of their own."""
+    return f"document_{name}" if name.lower() == "reason" else name

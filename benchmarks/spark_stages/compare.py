@@ -16,8 +16,8 @@ from pyspark.sql import SparkSession
 from benchmarks.spark_stages import bare
 from benchmarks.spark_stages.measure import file_sizes, measure
 from benchmarks.spark_stages.workload import LONG_WORDS, TYPES, open_over, write_answers, write_corpus
-from uniner_dist.annotations import write_annotations
-from uniner_dist.prompts import write_prompts
+from uniner_dist.annotations.stage import write_annotations
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import read_shards
 

@@ -22,7 +22,7 @@ from uniner_dist.config.loading import load_config
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.pipeline.preflight import open_run
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.spark.session import spark_session
 from uniner_dist.storage.shards import read_prompts, read_shards

@@ -14,6 +14,7 @@ import pytest
 from tests.ray.conftest import MakeRun
 from tests.support.pool import TYPES, assert_answers, texts
 from tests.support.ray_cluster import ACCESS, Head, bare_environment, ray_head
+from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]
@@ -39,15 +40,21 @@ def run(command: list[str], code: int = 0) -> str:
     return done.stdout
 
 
+def completions(made: Run, address: str) -> list[str]:
+    """The stage alone; an address is never taken from the run's folder."""
+    command = [str(BIN / "uniner-dist"), "completions", "--workdir", made.layout.workdir]
+    return [*command, "--set", f"ray.address={address}"]
+
+
 def test_replicas_get_this_project_from_the_driver(head: Head, make_run: MakeRun) -> None:
     made = make_run([texts(20, seed) for seed in range(4)], TYPES, ray={"address": head.address})
-    run([str(BIN / "uniner-dist"), "completions", "--workdir", made.layout.workdir])
+    run(completions(made, head.address))
     assert_answers(made)
 
 
 def test_ray_client_controls_the_replicas_as_well(head: Head, make_run: MakeRun) -> None:
     made = make_run([texts(20, seed) for seed in range(4)], TYPES, ray={"address": head.client})
-    command = [str(BIN / "uniner-dist"), "completions", "--workdir", made.layout.workdir]
+    command = completions(made, head.client)
     done = start(command)
     if done.returncode:
         # Seen once on a busy machine: the server that Ray's proxy starts for each client was dead at once.
@@ -80,6 +87,6 @@ def test_other_versions_on_the_cluster_are_named(head: Head, make_run: MakeRun) 
     )
     run([sys.executable, "-c", change, head.address])
     made = make_run([texts(1, 1)], TYPES, ray={"address": head.address})
-    said = run([str(BIN / "uniner-dist"), "completions", "--workdir", made.layout.workdir], code=3)
+    said = run(completions(made, head.address), code=3)
     assert "the cluster runs Ray 2.1.0 on Python 3.9.2, and this command Ray" in said
     assert "Traceback" not in said

@@ -14,13 +14,13 @@ from pyspark.sql import SparkSession
 from tests.spark.conftest import write_corpus
 from tests.support.evaluation_data import annotation, entity, write_annotations
 from tests.support.scripted import capitalised, complete
-from uniner_dist.annotations import publish
-from uniner_dist.annotations import write_annotations as stage_annotations
-from uniner_dist.comparison import Side, compare
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations as stage_annotations
+from uniner_dist.comparison.joining import Side, compare
 from uniner_dist.comparison.tally import Tally
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark

@@ -12,11 +12,12 @@ from pyspark.sql import SparkSession
 from tests.spark.conftest import open_run_over, write_corpus
 from tests.support.invariants import read_annotations
 from tests.support.scripted import complete
-from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.cli.export import ExportOptions, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark

@@ -13,7 +13,8 @@ from pyspark.sql import SparkSession
 from tests.spark.conftest import write_corpus
 from tests.support.evaluation_data import write_strings
 from tests.support.scripted import Answer, capitalised, complete
-from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError, QualityGateError, StageError
 from uniner_dist.gate.before_bulk import pass_gate
@@ -21,7 +22,7 @@ from uniner_dist.gate.before_publish import check_staged, close_gate
 from uniner_dist.gate.sample import read_sample
 from uniner_dist.gate.verdict import has_passed
 from uniner_dist.pipeline.preflight import open_run
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark

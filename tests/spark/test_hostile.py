@@ -15,9 +15,10 @@ from pyspark.sql import SparkSession
 from tests.spark.conftest import write_corpus
 from tests.support.invariants import check_output, check_prompts, read_annotations
 from tests.support.scripted import capitalised, complete
-from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.core.hashing import passage_id
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.storage.reading import plan_reading

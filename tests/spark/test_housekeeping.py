@@ -15,14 +15,15 @@ from pyspark.sql import SparkSession
 
 from tests.support.answering import Corpus, answer, documents, rows_of, write_rows
 from tests.support.invariants import check_prompts
-from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune, run_restore
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import ConfigError, RunHeldError, UnreachableError
 from uniner_dist.maintenance.compact import compact
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.pipeline.stages import is_published
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.answer_store import COMPACTED, contribute, live_files, read_manifests, sweep

@@ -10,12 +10,13 @@ import pytest
 
 from tests.support.answering import Cells, Corpus, answer, documents, write_rows
 from tests.support.invariants import check_prompts
-from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.hashing import passage_id, text_digest
 from uniner_dist.errors import StageError, ThresholdError
 from uniner_dist.pipeline.stages import is_published
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.storage.answer_store import live_files
 
 pytestmark = pytest.mark.spark

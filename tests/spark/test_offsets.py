@@ -15,9 +15,10 @@ from pyspark.sql import SparkSession
 from tests.spark.conftest import write_corpus
 from tests.support.invariants import check_output
 from tests.support.scripted import capitalised, complete
-from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.errors import AuditError
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 
 pytestmark = pytest.mark.spark

@@ -17,7 +17,7 @@ from tests.spark.conftest import WORDS, write_corpus
 from tests.support.invariants import check_prompts
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import StageError
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.storage.shards import read_prompts, read_shards
 

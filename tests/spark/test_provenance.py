@@ -19,8 +19,10 @@ from pyspark.sql import SparkSession
 from tests.spark.conftest import write_corpus
 from tests.support.invariants import check_files, read_annotations
 from tests.support.scripted import complete
-from uniner_dist.annotations import publish, write_annotations, write_card
-from uniner_dist.prompts import write_prompts
+from uniner_dist.annotations.card import write_card
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.provenance import look_up
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import join, write_json

@@ -17,10 +17,11 @@ from pyspark.sql import SparkSession
 from tests.spark.conftest import write_corpus
 from tests.support.invariants import check_files, check_output, read_annotations
 from tests.support.scripted import capitalised, complete
-from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.annotations.publication import publish
 from uniner_dist.annotations.rewrite import relative_to
+from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.errors import AuditError, RunHeldError, StageError, ThresholdError
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.storage import commit
 from uniner_dist.storage.marker import read_marker

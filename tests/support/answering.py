@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 
 from tests.support.invariants import check_files, check_prompts, read_annotations
-from uniner_dist.annotations import publish, write_annotations
+from uniner_dist.annotations.publication import publish
+from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.replica import Replica
 from uniner_dist.completions.work import WorkItem
-from uniner_dist.prompts import write_prompts
+from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import read_json

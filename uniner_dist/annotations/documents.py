@@ -26,6 +26,7 @@ from uniner_dist.core.spans import Entity
 from uniner_dist.errors import AuditError
 from uniner_dist.run.provenance import describe
 from uniner_dist.run.run import Run
+from uniner_dist.schemas import QUARANTINE_COLUMNS, name_in_quarantine
 from uniner_dist.spark.task_errors import Sealed
 from uniner_dist.spark.types import column, spark_type
 
@@ -35,8 +36,6 @@ DOCUMENTS_PER_BATCH = 16
 #: The ids of so many passages are sent to every task (some 20 MB); never their documents, whose columns may be wide.
 _BROADCAST_IDS = 200_000
 
-#: Columns of the quarantine behind those of the document.
-QUARANTINE_COLUMNS = ("entity_type", "ask", "passage_id", "start", "text", "outcome", "error", "raw_output")
 
 #: Column of a whole answer until it is taken apart: no column of the corpus may have the name of one of ours.
 _ANSWER = "entities"
@@ -213,11 +212,6 @@ def _document_fields(rows: DataFrame) -> list[Column]:
     """Fields of `document` as columns; under the names that they have in the quarantine."""
     fields = rows.schema["document"].dataType.fields  # type: ignore[attr-defined]
     return [F.col("document").getField(f.name).alias(name_in_quarantine(f.name)) for f in fields]
-
-
-def name_in_quarantine(name: str) -> str:
-    """How a column of the corpus is called in the quarantine, which has columns of its own."""
-    return f"document_{name}" if name.lower() in QUARANTINE_COLUMNS else name
 
 
 def _label(run: Run, attribute: str) -> Column:

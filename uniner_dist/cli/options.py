@@ -91,7 +91,7 @@ def works_on_a_run(*uses: Owned) -> Callable[[Callable[..., None]], Callable[...
 
     def add(command: Callable[..., None]) -> Callable[..., None]:
         def opened(values: dict[str, Any], given: dict[str, Any]) -> None:
-            from uniner_dist.pipeline.preflight import reopen_run
+            from uniner_dist.pipeline.reopening import reopen_run
 
             stores = (values["store"],) if values["store"] else ()
             caller = Caller.of(values["config"] or (), values["overrides"] or (), stores, values["trust_workdir"])

@@ -42,3 +42,7 @@ def worst(outcomes: list[Outcome]) -> Outcome:
     Entities found in the good passages are kept beside a failure, so a partial answer is never taken for a whole one.
     """
     return min(outcomes, key=SEVERITY.index)
+
+
+#: A reason of which nothing is written: the document was erased on request, and has not changed since.
+ERASED = "erased"

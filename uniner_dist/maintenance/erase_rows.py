@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uniner_dist.annotations.documents import name_in_quarantine
-from uniner_dist.prompts.corpus import name_in_rejects
 from uniner_dist.run.run import Run
+from uniner_dist.schemas import name_in_quarantine, name_in_rejects
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.filesystem import (
     find_files,

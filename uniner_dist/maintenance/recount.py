@@ -7,7 +7,7 @@ from typing import TypeVar
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from uniner_dist.prompts.corpus import ERASED
+from uniner_dist.core.outcomes import ERASED
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import PromptsSummary, read_record
 from uniner_dist.storage.erased import erased_state

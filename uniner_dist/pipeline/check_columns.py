@@ -14,12 +14,10 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uniner_dist.annotations.documents import QUARANTINE_COLUMNS, name_in_quarantine
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
-from uniner_dist.prompts.corpus import name_in_rejects
 from uniner_dist.run.corpus_snapshot import corpus_columns
-from uniner_dist.schemas import ANNOTATION_FIELDS
+from uniner_dist.schemas import ANNOTATION_FIELDS, QUARANTINE_COLUMNS, name_in_quarantine, name_in_rejects
 from uniner_dist.storage.column_types import is_string
 from uniner_dist.storage.reading import Reading, plan_reading, spelling
 from uniner_dist.storage.snapshot import Snapshot

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 
 from uniner_dist import model
-from uniner_dist.config.caller import ENGINE, Caller, Owned
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.check import check_model
 from uniner_dist.pipeline.check_columns import check_columns
-from uniner_dist.pipeline.check_places import check_labels, check_output, check_places, check_secrets
+from uniner_dist.pipeline.check_output import check_labels, check_output
+from uniner_dist.pipeline.check_places import check_places, check_secrets
 from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.prompts.budget import MIN_PASSAGE_TOKENS, passage_budget
-from uniner_dist.run import identity as keys
 from uniner_dist.run.corpus_snapshot import look_at_corpus, pin_corpus
-from uniner_dist.run.run import Run, load_run, pin_run
+from uniner_dist.run.run import Run, pin_run
 from uniner_dist.storage.listing import shown
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.retries import StorageError
@@ -42,24 +41,6 @@ def open_run(config: Config) -> Run:
     snapshot = check(config)
     run = pin_run(config, snapshot)
     pin_corpus(run, snapshot)
-    return run
-
-
-def reopen_run(workdir: str, run_id: str | None, caller: Caller, uses: Collection[Owned]) -> Run:
-    """Where a command of one stage begins: the run from its folder, with what only the caller may decide, and checked.
-
-    Args:
-        run_id: or `latest`; None if the workdir has one run only.
-        uses: what of the caller's options the stage acts on (`run.caller`).
-
-    Raises:
-        ConfigError: no such run, its folder says what it must not, or its model is not the one that it was begun with.
-    """
-    run = load_run(workdir, run_id, caller, uses)
-    check_secrets(run.config)
-    check_places(run.config)
-    if ENGINE in uses and keys.fingerprint(run.config, model.identify(run.config.model)) != run.fingerprint:
-        raise ConfigError(f"run {run.id}: the model at {run.config.model.name} is not the one that it was begun with")
     return run
 
 

@@ -124,7 +124,7 @@ def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> dict[
         summary: dict[str, Any] = read_record(run.layout.prompts_summary, PromptsSummary)
     else:
         require_engines(run.config, "spark")
-        from uniner_dist.prompts import write_prompts
+        from uniner_dist.prompts.stage import write_prompts
 
         with _spark(run, "prompts") as spark:
             summary = write_prompts(spark, run, lease.check if lease is not None else always)
@@ -247,7 +247,9 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
     if not again and is_published(run):
         return _finished(run, say)
     require_engines(run.config, "spark")
-    from uniner_dist.annotations import check_present, publish, write_annotations, write_card
+    from uniner_dist.annotations.card import write_card
+    from uniner_dist.annotations.publication import check_present, publish
+    from uniner_dist.annotations.stage import write_annotations
     from uniner_dist.gate.before_publish import check_staged, close_gate
 
     marker = read_marker(run.config.output.path)

@@ -1,5 +1,1 @@
-"""Stage 1 (Spark): a corpus becomes prompt shards, occurrences and rejects."""
-
-from uniner_dist.prompts.stage import write_prompts
-
-__all__ = ["write_prompts"]
+"""Stage 1 (Spark): a corpus becomes prompt shards, occurrences and rejects; only `budget` does without pyspark."""

@@ -15,7 +15,9 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
+from uniner_dist.core.outcomes import ERASED
 from uniner_dist.run.run import Run
+from uniner_dist.schemas import name_in_rejects
 from uniner_dist.spark.planned import read_planned, valid_utf8
 from uniner_dist.storage import hive as folders
 from uniner_dist.storage.erased import read_erased
@@ -29,9 +31,6 @@ VISIBLE = r"[^\s\p{Z}\p{Cc}\p{Cf}]"
 TOO_LARGE = "text_too_large"
 #: Characters of each value of such a row that are kept in the rejects.
 _KEPT_OF_LARGE = 1000
-
-#: A reason of which nothing is written: the document was erased on request, and has not changed since.
-ERASED = "erased"
 
 #: Why a row of the corpus cannot be used.
 REASONS = (
@@ -195,11 +194,6 @@ def _strings(corpus: DataFrame) -> list[Column]:
     """The text, and what of `document` is a string."""
     fields = corpus.schema["document"].dataType.fields  # type: ignore[attr-defined]
     return [F.col("text"), *(F.col("document").getField(f.name) for f in fields if isinstance(f.dataType, StringType))]
-
-
-def name_in_rejects(name: str) -> str:
-    """How a column of the corpus is called in the rejects, which have a column `reason` of their own."""
-    return f"document_{name}" if name.lower() == "reason" else name
 
 
 def is_usable_text(text: Column) -> Column:

@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from uniner_dist import model
+from uniner_dist.core.outcomes import ERASED
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.prompts import corpus as rows
@@ -127,7 +128,7 @@ def _write_rejects(
     if repeated:
         counts["duplicate_id"] = repeated
     rejected = rows.rejected(corpus, run, repeats)
-    write_rows(rejected, run.layout.rejects, empty=not counts.keys() - {rows.ERASED})
+    write_rows(rejected, run.layout.rejects, empty=not counts.keys() - {ERASED})
     return {reason: counts[reason] for reason in rows.REASONS if reason in counts}
 
 

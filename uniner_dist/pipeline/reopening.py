@@ -1,0 +1,30 @@
+"""Where a command of one stage begins. Needs no pyspark, as the completions stage runs where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from uniner_dist import model
+from uniner_dist.config.caller import ENGINE, Caller, Owned
+from uniner_dist.errors import ConfigError
+from uniner_dist.pipeline.check_places import check_places, check_secrets
+from uniner_dist.run import identity as keys
+from uniner_dist.run.run import Run, load_run
+
+
+def reopen_run(workdir: str, run_id: str | None, caller: Caller, uses: Collection[Owned]) -> Run:
+    """Where a command of one stage begins: the run from its folder, with what only the caller may decide, and checked.
+
+    Args:
+        run_id: or `latest`; None if the workdir has one run only.
+        uses: what of the caller's options the stage acts on (`run.caller`).
+
+    Raises:
+        ConfigError: no such run, its folder says what it must not, or its model is not the one that it was begun with.
+    """
+    run = load_run(workdir, run_id, caller, uses)
+    check_secrets(run.config)
+    check_places(run.config)
+    if ENGINE in uses and keys.fingerprint(run.config, model.identify(run.config.model)) != run.fingerprint:
+        raise ConfigError(f"run {run.id}: the model at {run.config.model.name} is not the one that it was begun with")
+    return run
