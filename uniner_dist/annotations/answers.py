@@ -21,6 +21,7 @@ from uniner_dist.core.confidence import score_answer
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
+from uniner_dist.core.questions import Questions
 from uniner_dist.core.spans import Entity, locate_mentions
 from uniner_dist.errors import AuditError, StageError
 from uniner_dist.schemas import ENTITY
@@ -128,18 +129,15 @@ class AnswerReader:
     Args:
         layout: where prompts and completions stand.
         fingerprint: key the completions must have.
-        asks: what was asked of each passage, in the order of the prompts.
-        label_asks: for each label, the place of its question in `asks` (two labels may share one).
+        questions: what was asked of each passage, in the order of the prompts, and for which labels.
         scores: whether to compute confidences.
     """
 
-    def __init__(
-        self, layout: RunLayout, fingerprint: str, asks: Sequence[str], label_asks: Sequence[int], scores: bool
-    ) -> None:
+    def __init__(self, layout: RunLayout, fingerprint: str, questions: Questions, scores: bool) -> None:
         self._layout = layout
         self._fingerprint = fingerprint
-        self._asks = tuple(asks)
-        self._label_asks = np.asarray(label_asks, dtype=np.int64)
+        self._asks = questions.asked
+        self._label_asks = np.asarray(questions.of_labels, dtype=np.int64)
         self._scores = scores
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

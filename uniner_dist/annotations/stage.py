@@ -102,10 +102,7 @@ def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
 def _write_answers(spark: SparkSession, run: Run, shards: list[dict[str, Any]]) -> DataFrame:
     """Read, parse and locate every shard in Python, once, and keep the result in a file."""
     describe(spark, "parse and locate")
-    types = run.config.types
-    asks = tuple(dict.fromkeys(entity_type.ask for entity_type in types))
-    label_asks = [asks.index(entity_type.ask) for entity_type in types]
-    reader = AnswerReader(run.layout, run.fingerprint, asks, label_asks, run.config.run.scores)
+    reader = AnswerReader(run.layout, run.fingerprint, run.config.questions, run.config.run.scores)
     names = spark.createDataFrame([(row["shard"],) for row in shards], "shard string")
     tasks = max(1, min(len(shards), max(4 * spark.sparkContext.defaultParallelism, len(shards) // 64)))
     write_in_arrow(names.repartition(tasks), reader, run.layout.answers, ANSWERS)

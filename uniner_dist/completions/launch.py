@@ -17,7 +17,7 @@ def replica_spec(run: Run) -> ReplicaSpec:
     """What the replicas of a run load."""
     config = run.config
     return ReplicaSpec(
-        engine=_engine_spec(run),
+        engine=engine_spec(run.config, run.model_identity),
         layout=run.layout,
         store=run.store,
         fingerprint=run.fingerprint,
@@ -28,12 +28,12 @@ def replica_spec(run: Run) -> ReplicaSpec:
     )
 
 
-def _engine_spec(run: Run) -> EngineSpec:
-    config = run.config
+def engine_spec(config: Config, model_identity: str = "") -> EngineSpec:
+    """What an engine of this configuration loads."""
     return EngineSpec(
         kind=config.engine.kind,
         model=config.model,
-        model_identity=run.model_identity,
+        model_identity=model_identity,
         scores=config.run.scores,
         gpus=config.pool.gpus_per_replica,
         max_model_len=model.context_length(config.model),

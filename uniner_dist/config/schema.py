@@ -15,6 +15,7 @@ from uniner_dist.config.data import CorpusConfig, GateConfig, OutputConfig, Prom
 from uniner_dist.config.questions import EntityType, Types
 from uniner_dist.config.running import PlanConfig, RayConfig, RunConfig, SparkConfig
 from uniner_dist.config.section import Section
+from uniner_dist.core.questions import Questions
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 __all__ = [
@@ -66,6 +67,11 @@ class Config(Section):
     def store_path(self) -> str:
         """Folder of the answers that runs share."""
         return self.store or self.workdir_path.rstrip("/") + "/store"
+
+    @property
+    def questions(self) -> Questions:
+        """What is asked for which label."""
+        return Questions.of(self.types)
 
     def carried(self, partitions: Sequence[str]) -> tuple[str, ...]:
         """Columns of the corpus, beside id and text, that annotations have too: its partition columns first."""

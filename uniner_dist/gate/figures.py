@@ -33,8 +33,8 @@ def read_cells(path: str, id_column: str) -> dict[tuple[str, str], Cell]:
 
 def sources_of(run: Run) -> dict[str, Source]:
     """Label → what gives this run's answers for it."""
-    types = run.config.types
-    return {one.label: Source(one.ask, run.fingerprint, run.model_name, run.id) for one in types}
+    asked = run.config.questions.by_label().items()
+    return {label: Source(question, run.fingerprint, run.model_name, run.id) for label, question in asked}
 
 
 def gold_figures(scores: Mapping[str, Any]) -> dict[str, Any]:

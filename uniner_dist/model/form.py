@@ -34,6 +34,10 @@ _GPU_ONLY: Final = frozenset(
 _OTHER_LOADERS = frozenset({"dummy", "runai_streamer", "runai_streamer_sharded", "sharded_state", "tensorizer", "gguf"})
 
 
+#: Files that may tell how weights are quantized, beside `config.json`.
+QUANTIZATION_FILES: Final = ("hf_quant_config.json", "quant_config.json", "quantize_config.json")
+
+
 def read_config(source: ModelSource) -> Mapping[str, Any]:
     """The model's `config.json`.
 
@@ -72,7 +76,7 @@ def check_form(
     extra = extra or {}
     config = read_config(source)
     problems = [] if "hf_overrides" in extra else list(_architecture_problems(config))
-    problems += _quantization_problems(config, gpus, quantization)
+    problems += _quantization_problems(quantization_method(source, quantization), gpus)
     if extra.get("load_format", "auto") not in _OTHER_LOADERS:
         problems += weight_problems(source)
     if problems:
@@ -101,8 +105,25 @@ def _architecture_problems(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"is no model that writes texts ({', '.join(names) or kind}), such as LlamaForCausalLM"
 
 
-def _quantization_problems(config: Mapping[str, Any], gpus: int, quantization: str | None) -> Iterator[str]:
-    own = config.get("quantization_config") or {}
-    method = quantization or (own.get("quant_method") if isinstance(own, dict) else None)
-    if method and not gpus and str(method).lower() in _GPU_ONLY:
+def quantization_method(source: ModelSource, quantization: str | None = None) -> str | None:
+    """How weights are quantized, in vLLM's words where it is said; None for weights that are not.
+
+    Args:
+        quantization: as configured.
+    """
+    own = read_config(source).get("quantization_config") or read_config(source).get("compression_config") or {}
+    named = quantization or (own.get("quant_method", "an unnamed method") if own and isinstance(own, dict) else None)
+    if named is None and any(name in source.sizes() for name in QUANTIZATION_FILES):
+        return "what its quantization files say"
+    return None if named is None else str(named)
+
+
+def quantization_files(source: ModelSource) -> dict[str, bytes]:
+    """Name → contents of the files that decide whether a device runs a quantization."""
+    names = ("config.json", *QUANTIZATION_FILES)
+    return {name: source.read(name) for name in names if name in source.sizes()}
+
+
+def _quantization_problems(method: str | None, gpus: int) -> Iterator[str]:
+    if method and not gpus and method.lower() in _GPU_ONLY:
         yield f"its weights are quantized by {method}, which a CPU cannot run; set pool.gpus_per_replica"

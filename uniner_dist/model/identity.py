@@ -13,20 +13,14 @@ from uniner_dist import demo
 from uniner_dist.config.schema import ModelConfig
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
-from uniner_dist.model.form import read_config
+from uniner_dist.model.form import QUANTIZATION_FILES, read_config
 from uniner_dist.model.source import ModelSource, is_hub_name, open_source
 from uniner_dist.model.tokenizer import load_tokenizer
 from uniner_dist.model.weights import weight_files
 from uniner_dist.storage.filesystem import is_local, open_fs
 
 #: Files beside the weights that change what they answer.
-_SETTINGS = (
-    "config.json",
-    "generation_config.json",
-    "hf_quant_config.json",
-    "quant_config.json",
-    "quantize_config.json",
-)
+_SETTINGS = ("config.json", "generation_config.json", *QUANTIZATION_FILES)
 
 
 def resolve(config: ModelConfig) -> str:

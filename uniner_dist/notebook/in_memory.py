@@ -31,7 +31,6 @@ from uniner_dist.prompts.corpus import VISIBLE
 from uniner_dist.prompts.packing import Packing
 from uniner_dist.prompts.passages import LongTextSplitter
 from uniner_dist.prompts.shard_writer import ShardWriter
-from uniner_dist.prompts.stage import asked
 from uniner_dist.reporting.live import LiveView
 from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import StopRequest
@@ -115,7 +114,7 @@ class Memory:
         if not passages.num_rows:
             return []
         _, tokenizer = self._warm.tokenizer
-        asks = asked(run)
+        asks = run.config.questions.asked
         frame = len(tokenizer.prefix_ids([""])[0])
         questions = tuple(len(tokenizer.suffix_ids(ask)) for ask in asks)
         packing = Packing(1, min(run.config.prompts.shard_tokens, _SHARD_TOKENS), _MIN_SHARDS, frame, questions)
@@ -232,9 +231,7 @@ def _whole_passages(documents: pa.Table) -> pa.Table:
 
 
 def _read_answers(run: Run, shards: Sequence[Shard]) -> pa.Table:
-    asks = asked(run)
-    label_asks = [asks.index(entity_type.ask) for entity_type in run.config.types]
-    reader = AnswerReader(run.layout, run.fingerprint, asks, label_asks, run.config.run.scores)
+    reader = AnswerReader(run.layout, run.fingerprint, run.config.questions, run.config.run.scores)
     return pa.Table.from_batches([reader.read(shard.name) for shard in shards], schema=ANSWERS).combine_chunks()
 
 

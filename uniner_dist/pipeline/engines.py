@@ -6,8 +6,13 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+from uniner_dist.completions.engine.quantization import quantization_refusal
+from uniner_dist.completions.launch import engine_spec, replica_environment
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
+from uniner_dist.model.form import quantization_files, quantization_method
+from uniner_dist.model.source import open_source
+from uniner_dist.run.identity import precision
 from uniner_dist.runtime import nvidia
 from uniner_dist.runtime.engines import require, require_java
 
@@ -38,11 +43,30 @@ def _pool(config: Config) -> None:
     require("ray")
     if config.ray.address != "local":
         return  # replicas run on other machines, which say themselves what they lack
-    if config.engine.kind == "vllm":
-        require("vllm")
-    wanted = config.pool.gpus_per_replica
-    if wanted and config.engine.kind == "vllm":
-        _check_gpus(wanted)
+    if config.engine.kind != "vllm":
+        return
+    require("vllm")
+    if config.pool.gpus_per_replica:
+        _check_gpus(config.pool.gpus_per_replica)
+    _check_quantization(config)
+
+
+def _check_quantization(config: Config) -> None:
+    """The vLLM of this machine, on which the replicas are to run, runs weights that are quantized so.
+
+    It is asked about no others: importing it takes seconds.
+    """
+    source = open_source(config.model)
+    method = quantization_method(source, config.model.quantization)
+    if method is None:
+        return
+    refusal = quantization_refusal(engine_spec(config), quantization_files(source), replica_environment(config))
+    if refusal:
+        device = "GPUs" if config.pool.gpus_per_replica else "CPU"
+        raise ConfigError(
+            f"{source.title}: its weights are quantized ({method}), and vLLM does not run them as configured on this "
+            f"machine's {device}: {refusal} (model.dtype means {precision(config)} here)"
+        )
 
 
 def _check_gpus(wanted: int) -> None:

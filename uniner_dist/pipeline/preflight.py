@@ -103,9 +103,8 @@ def _check_gate(config: Config) -> None:
 
 def _check_model(config: Config, texts: list[str]) -> None:
     """The model can be loaded, its tokenizer is the one it was trained with, and questions leave room for text."""
-    questions = [entity_type.ask for entity_type in config.types]
     gpus, extra = config.pool.gpus_per_replica, config.engine.extra
-    tokenizer = check_model(config.model, questions, texts, gpus, extra)
+    tokenizer = check_model(config.model, config.questions.asked, texts, gpus, extra)
     if tokenizer.reason:
         log.warning(tokenizer.reason)
     budget = passage_budget(config, tokenizer)

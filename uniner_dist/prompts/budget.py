@@ -39,7 +39,7 @@ def passage_budget(config: Config, tokenizer: PromptTokenizer) -> PassageBudget:
     whatever is asked: one more type with a longer phrase asks nothing again of the others. Only a question that is
     longer than the step takes another one, and where the context has hardly room for text, it takes what it needs.
     """
-    longest = max(len(tokenizer.suffix_ids(entity_type.ask)) for entity_type in config.types)
+    longest = max(len(tokenizer.suffix_ids(question)) for question in config.questions.asked)
     frame, context = len(tokenizer.prefix_ids([""])[0]), model.context_length(config.model)
     # Two tokens of slack: the text's first and last token may be cut otherwise inside the frame than alone.
     room = context - config.model.max_tokens - frame - 2

@@ -163,14 +163,9 @@ def _place(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
 
 def _plan(run: Run, passages: int, text_tokens: int, tokenizer: PromptTokenizer) -> Packing:
     frame = len(tokenizer.prefix_ids([""])[0])
-    questions = tuple(len(tokenizer.suffix_ids(ask)) for ask in asked(run))
+    questions = tuple(len(tokenizer.suffix_ids(ask)) for ask in run.config.questions.asked)
     prompts = run.config.prompts
     return plan_packing(passages, text_tokens, frame, questions, prompts.shard_tokens, prompts.min_shards)
-
-
-def asked(run: Run) -> tuple[str, ...]:
-    """What is asked of every passage, in order; two labels may share a question."""
-    return tuple(dict.fromkeys(entity_type.ask for entity_type in run.config.types))
 
 
 def _write_shards(
@@ -186,8 +181,8 @@ def _write_shards(
     if count >= _MANY_PASSAGES:
         passages = thin_frequent(passages, places, count, rows.document_id(run))
     tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(packing.buckets / 4))
-    writer = ShardWriter(run.layout, run.fingerprint, asked(run), packing)
-    cells = read_cells(spark, run, asked(run))
+    writer = ShardWriter(run.layout, run.fingerprint, run.config.questions.asked, packing)
+    cells = read_cells(spark, run, run.config.questions.asked)
     with settings(spark, JOIN_SETTINGS):
         ordered = sorted_passages(passages, cells, packing, min(packing.buckets, tasks))
         written = map_in_arrow(ordered, writer, spark_schema(SHARDS)).collect()  # one row per shard

@@ -88,9 +88,7 @@ def _read_examples(run: Run, evidence: Evidence) -> None:
     shard = random.Random(run.id).choice(shards)
     prompts = read_prompts(run.layout, shard).slice(0, _PROMPTS)
     outputs = read_completions(run.layout.completions_file(shard), shard, run.fingerprint).slice(0, _PROMPTS)
-    labels: dict[str, list[str]] = {}
-    for entity_type in run.config.types:
-        labels.setdefault(entity_type.ask, []).append(entity_type.label)
+    labels = run.config.questions.by_question()
     passages: dict[str, tuple[str, list[dict[str, Any]]]] = {}
     columns = (
         prompts["passage_id"],

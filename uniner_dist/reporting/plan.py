@@ -42,7 +42,7 @@ def make_plan(run: Run) -> dict[str, Any]:
     rate, source = replica_rate(run)
     hours = tokens.scaled(_gpus(run) / rate / 3600) if rate else None
     price = run.config.plan.price_per_gpu_hour
-    asks = len({entity_type.ask for entity_type in run.config.types})
+    asks = len(run.config.questions.asked)
     plan = {
         "run_id": run.id,
         "documents": summary["documents"],
@@ -92,7 +92,7 @@ def _count(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """For the first passages of a shard: tokens of all prompts that are asked, and the estimate of stage 1."""
     prompts = read_prompts(run.layout, shard)
-    asks = list(dict.fromkeys(entity_type.ask for entity_type in run.config.types))
+    asks = run.config.questions.asked
     passages = min(limit, prompts.num_rows // len(asks))
     asked = _asked(run, shard, prompts.num_rows).reshape(-1, len(asks))[:passages]
     texts = prompts["text"].take(np.arange(passages) * len(asks)).to_pylist()

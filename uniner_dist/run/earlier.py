@@ -36,7 +36,7 @@ def reusable_fingerprints(config: Config) -> tuple[str, ...]:
     fingerprint = earlier_fingerprint(config, earlier_identity(config.model))
     if is_empty(StoreLayout(config.store_path, fingerprint)):
         return ()
-    same = is_exact(config.model) and has_same_ids(config.model, [one.ask for one in config.types])
+    same = is_exact(config.model) and has_same_ids(config.model, config.questions.asked)
     return (fingerprint,) if same else ()
 
 

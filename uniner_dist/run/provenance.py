@@ -34,7 +34,7 @@ def describe(run: Run) -> dict[str, Any]:
         "quantization": config.quantization or "none",
         "engines": engines(run),
         "licence": model.licence(config),
-        "asks": {entity_type.label: entity_type.ask for entity_type in run.config.types},
+        "asks": run.config.questions.by_label(),
         "version": __version__,
     }
 

@@ -43,7 +43,7 @@ class VllmEngine:
         check_unchanged(spec.model, spec.model_identity)
         # vLLM's batch sizes for offline work, as of its class `LLM`: with 70 GiB of memory and more 1,024 sequences and
         # 16,384 tokens a step, on smaller GPUs 256 and 8,192, on CPU 256 and 4,096.
-        arguments = EngineArgs(**_arguments(spec))
+        arguments = EngineArgs(**engine_arguments(spec))
         config = arguments.create_engine_config(UsageContext.LLM_CLASS)
         if self._prefix_tails and spec.gpus:
             _make_room_for_slots(config)
@@ -123,7 +123,7 @@ class VllmEngine:
         self._engine.engine_core.shutdown()
 
 
-def _arguments(spec: EngineSpec) -> dict[str, Any]:
+def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
     """Arguments of `vllm.EngineArgs`; what the user put into `engine.extra` wins."""
     device = "gpu" if spec.gpus else "cpu"
     arguments: dict[str, Any] = {

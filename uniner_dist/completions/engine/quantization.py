@@ -1,0 +1,107 @@
+"""Whether this machine's vLLM runs a quantization on the device it is for: vLLM is asked, before anything is started.
+
+Enters: the few small files that tell how weights are quantized, and the engine's settings. Leaves: vLLM's own words, or
+nothing. vLLM is imported by a process of its own (`python -m`), for it sets up the process that imports it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from uniner_dist.completions.engine.base import EngineSpec
+from uniner_dist.config.schema import ModelConfig
+from uniner_dist.core.hashing import digest
+from uniner_dist.model.cache import remember, remembered
+
+_FACTS = "quantizations"
+_TIMEOUT_S = 180
+
+
+def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environment: Mapping[str, str]) -> str | None:
+    """Why vLLM does not load weights that are quantized as these are; None when it does, or does not say.
+
+    Args:
+        files: name → contents of `config.json` and of those beside it that speak of a quantization.
+        environment: variables that a replica's process has.
+    """
+    key = _key(spec, files)
+    if key in remembered(_FACTS):
+        return None
+    answer = _ask_in_a_process(spec, files, environment)
+    if answer is None:  # the first replica says what is wrong
+        return None
+    if answer["refusal"] is None:
+        remember(_FACTS, {key: 1})
+        return None
+    return str(answer["refusal"])
+
+
+def _ask_in_a_process(
+    spec: EngineSpec, files: Mapping[str, bytes], environment: Mapping[str, str]
+) -> Mapping[str, Any] | None:
+    """`{"refusal": words or None}`; None where the process does not come to an answer."""
+    with tempfile.TemporaryDirectory(prefix="uniner-dist-config-") as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        model = spec.model.model_copy(update={"name": folder, "revision": None}).model_dump()
+        fields = {"max_model_len": spec.max_model_len, "gpus": spec.gpus, "extra": dict(spec.extra)}
+        command = [sys.executable, "-m", __name__, json.dumps({"model": model, **fields})]
+        try:
+            done = subprocess.run(
+                command, env=os.environ | environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            )
+            answer: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
+            return None
+    return answer
+
+
+def _key(spec: EngineSpec, files: Mapping[str, bytes]) -> str:
+    """Everything that decides the answer; what was accepted once is not asked again, as that takes seconds."""
+    found = find_spec("vllm")
+    installed = (found.origin, os.stat(found.origin).st_mtime_ns) if found and found.origin else None
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    return digest({"files": hashes, "spec": asdict(spec) | {"model_identity": ""}, "vllm": installed}, 32)
+
+
+def _ask(spec: EngineSpec) -> str | None:
+    """What vLLM says of a configuration, as it makes one for an engine."""
+    from vllm import EngineArgs
+    from vllm.config import VllmConfig
+
+    from uniner_dist.completions.engine.vllm_engine import engine_arguments
+
+    # Neither a KV connector nor a proposer has to do with it, and both would be set up.
+    arguments = EngineArgs(**engine_arguments(replace(spec, prefix_tails=False)))
+    try:
+        VllmConfig.get_quantization_config(arguments.create_model_config(), arguments.create_load_config())
+    except (ValueError, TypeError, ImportError, NotImplementedError, KeyError) as error:
+        return _words(error)
+    return None
+
+
+def _words(error: Exception) -> str:
+    """The message itself: pydantic wraps it into where and what it was given."""
+    errors = getattr(error, "errors", None)
+    messages = [str(one["msg"]).removeprefix("Value error, ") for one in errors()] if callable(errors) else []
+    return "; ".join(messages) or str(error) or type(error).__name__
+
+
+def _main(fields: dict[str, Any]) -> None:
+    model = ModelConfig(**fields.pop("model"))
+    print("\n" + json.dumps({"refusal": _ask(EngineSpec("vllm", model, **fields))}), flush=True)
+    os._exit(0)  # taking vLLM's modules apart takes seconds
+
+
+if __name__ == "__main__":
+    _main(json.loads(sys.argv[1]))

@@ -1,0 +1,50 @@
+"""What is asked for which label: two labels may share a question, and it is then asked once. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Labelled(Protocol):
+    """An entity type as it is configured: the label of its annotations, and the words that the model is asked with."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def ask(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions of a run and its labels.
+
+    Attributes:
+        labels: as configured, in order.
+        asked: the distinct questions, each in the place of its first label; every passage is asked them in this order.
+        of_labels: for each label, the place of its question in `asked`.
+    """
+
+    labels: tuple[str, ...]
+    asked: tuple[str, ...]
+    of_labels: tuple[int, ...]
+
+    @classmethod
+    def of(cls, types: Iterable[Labelled]) -> Questions:
+        """The questions of entity types."""
+        pairs = [(one.label, one.ask) for one in types]
+        asked = tuple(dict.fromkeys(ask for _, ask in pairs))
+        return cls(tuple(label for label, _ in pairs), asked, tuple(asked.index(ask) for _, ask in pairs))
+
+    def by_label(self) -> dict[str, str]:
+        """Label → question, in the labels' order."""
+        return {label: self.asked[at] for label, at in zip(self.labels, self.of_labels, strict=True)}
+
+    def by_question(self) -> dict[str, list[str]]:
+        """Question → the labels that it answers, in order."""
+        found: dict[str, list[str]] = {question: [] for question in self.asked}
+        for label, at in zip(self.labels, self.of_labels, strict=True):
+            found[self.asked[at]].append(label)
+        return found
