@@ -24,7 +24,7 @@ from uniner_dist.core.hashing import digest
 from uniner_dist.model.cache import remember, remembered
 
 _FACTS = "quantizations"
-_TIMEOUT_S = 180
+_TIMEOUT_S = 600
 
 
 def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environment: Mapping[str, str]) -> str | None:
