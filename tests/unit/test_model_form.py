@@ -96,6 +96,30 @@ WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda folder: cut(folder / "pytorch_model.bin.index.json", 20),
         "index.json: is cut off",
     ),
+    "an LFS pointer for the index": (
+        "bin",
+        lambda folder: (folder / "pytorch_model.bin.index.json").write_text(LFS),
+        "index.json: is a Git LFS pointer",
+    ),
+    "an encoder named by a string": ("safetensors", config(architectures="BertModel"), "writes texts"),
+    "a tokenizer.model cut off": (
+        "safetensors",
+        lambda f: ((f / "tokenizer.json").rename(f / "tokenizer.model"), cut(f / "tokenizer.model", 20)),
+        "tokenizer.model is cut off",
+    ),
+    "added tokens that are none": (
+        "safetensors",
+        lambda folder: (folder / "added_tokens.json").write_text('{"[PAD]": "x"}'),
+        "no names and numbers",
+    ),
+    "consolidated weights cut off beside whole ones": (
+        "safetensors",
+        lambda f: (
+            shutil.copy(f / "model.safetensors", f / "consolidated.safetensors"),
+            cut(f / "consolidated.safetensors", 900),
+        ),
+        "consolidated.safetensors has",
+    ),
     "LFS pointers for weights": (
         "safetensors",
         lambda folder: (folder / "model.safetensors").write_text(LFS),
@@ -165,6 +189,21 @@ GOOD: dict[str, tuple[str, Callable[[Path], object]]] = {
     "both, of which safetensors count": ("bin", lambda f: save_file({"a": torch.zeros(1)}, f / "model.safetensors")),
     "what a training left lies beside": ("bin", lambda folder: torch.save({}, folder / "training_args.bin")),
     "GGUF beside good weights": ("safetensors", lambda folder: (folder / "m.gguf").write_bytes(b"GGUF")),
+    "weights cut off beside consolidated ones, which count": (
+        "safetensors",
+        lambda f: (
+            shutil.copy(f / "model.safetensors", f / "consolidated.safetensors"),
+            cut(f / "model.safetensors", 900),
+        ),
+    ),
+    "optimizer and scheduler beside": (
+        "bin",
+        lambda f: [torch.save({}, f / n) for n in ("optimizer.pt", "scheduler.pt")],
+    ),
+    "one file of the oldest form": (
+        "none",
+        lambda f: torch.save({"a": 1}, f / "pytorch_model.bin", _use_new_zipfile_serialization=False),
+    ),
     "architecture of early conversions": ("safetensors", config(architectures=["LLaMAForCausalLM"])),
     "an architecture nobody knows": ("safetensors", config(architectures=["NewThing"], model_type="new")),
     "more rows than pieces": ("safetensors", config(vocab_size=32_064)),

@@ -42,6 +42,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "both files": {"own": settings(), "fast": True},
     "both files and 32,001 tokens": {"own": settings(), "fast": True, "added": {"[PAD]": 32_000}},
     "tokenizer.json alone": {"own": settings(), "fast": True, "model": False},
+    "add_eos_token, which is for training": {"own": settings(add_eos_token=True)},
+    "LlamaTokenizerFast alone": {"own": settings(tokenizer_class="LlamaTokenizerFast"), "fast": True, "model": False},
     "both files, legacy is false": {"own": settings(legacy=False), "fast": True},
 }
 
@@ -109,6 +111,15 @@ def test_a_tokenizer_json_unlike_its_model_is_refused_with_both_id_lists(tmp_pat
     write_weights(folder, {})
     with pytest.raises(ConfigError, match=r"it gives .*\[.*\d+.*\], sentencepiece .*\[.*\d+.*\]"):
         check_model(ModelConfig(name=str(folder)))
+
+
+@pytest.mark.parametrize("model", [True, False])
+def test_a_late_token_that_nobody_marked_special_stays_text(tmp_path: Path, model: bool) -> None:
+    folder = write_tokenizer(tmp_path / "m", settings(), fast=True, model=model)
+    tree = json.loads(published_tokenizer())
+    tree["added_tokens"].append({**tree["added_tokens"][0], "id": 32_000, "content": "[PAD]", "special": False})
+    (folder / "tokenizer.json").write_text(json.dumps(tree))
+    assert product(folder).prompt_ids("a [PAD] b", "[PAD]") == right("a [PAD] b", "[PAD]")
 
 
 def test_a_good_folder_passes_the_check_with_the_corpus_and_all_questions(tmp_path: Path) -> None:

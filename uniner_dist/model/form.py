@@ -95,7 +95,8 @@ def _without_config(source: ModelSource) -> str:
 
 
 def _architecture_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    names = config.get("architectures") or []
+    stated = config.get("architectures") or []
+    names = [stated] if isinstance(stated, str) else list(stated)
     kind = config.get("model_type")
     if not names and not kind:
         yield "config.json names neither architectures nor a model_type"

@@ -21,6 +21,7 @@ _KINDS = (
     ("", ".bin", "pytorch_model.bin.index.json"),
     ("", ".pt", ""),
 )
+_LFS = b"version https://git-lfs"
 _SHARD = re.compile(r"(.*-)(\d{5})-of-(\d{5})(\.\w+)")
 
 Read = Callable[[str], bytes]
@@ -65,6 +66,8 @@ def _shards_of_index(content: bytes, name: str) -> set[str]:
     try:
         return {str(shard) for shard in json.loads(content)["weight_map"].values()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if content.startswith(_LFS):
+            raise ConfigError(f"{name}: is a Git LFS pointer; fetch the file itself (git lfs pull)") from error
         raise ConfigError(f"{name}: is cut off or no index of weights: {error}") from error
 
 
