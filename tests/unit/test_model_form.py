@@ -43,8 +43,8 @@ def check(folder: Path, **arguments: Any) -> None:
     check_model(ModelConfig(name=str(folder)), **arguments)
 
 
-def cut(path: Path, size: int) -> None:
-    path.write_bytes(path.read_bytes()[:size])
+def cut(path: Path, size: int) -> int:
+    return path.write_bytes(path.read_bytes()[:size])
 
 
 def config(**more: Any) -> Callable[[Path], object]:
