@@ -21,6 +21,9 @@ from uniner_dist.core.hashing import passage_id
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
+from uniner_dist.schemas import CELLS
+from uniner_dist.storage.answer_store import encode_cells
+from uniner_dist.storage.filesystem import write_bytes
 from uniner_dist.storage.reading import plan_reading
 
 pytestmark = pytest.mark.spark
@@ -199,3 +202,20 @@ def test_rows_that_are_too_large_are_rejected_by_both_readers(
     large = [row for row in rejects if row["reason"] == "text_too_large"]
     assert sorted(row["doc_id"] for row in large) == ["i" * 1000, "long place", "long text"]
     assert {row["text"] for row in large} == {"é" * 1000, "Ada"}
+
+
+def test_answers_in_a_store_that_no_run_can_have_got_are_asked_again(
+    spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
+) -> None:
+    rows = [{"doc_id": name, "text": f"{name} met Babbage."} for name in ("Ada", "Bob", "Eve")]
+    run = make_run(write_corpus(tmp_path / "corpus", rows), types="person")
+    outputs = {"Ada met Babbage.": '["Ada"]', "Bob met Babbage.": " " * (1024 * run.config.model.max_tokens) + "[]"}
+    cells = [
+        {"passage_id": passage_id(text), "entity_type": "person", "output": output, "finish_reason": "stop"}
+        | {"prompt_tokens": 1, "completion_tokens": 1}
+        for text, output in outputs.items()
+    ]
+    name = f"{'a' * 12}-00000-0000-{'b' * 12}.parquet"
+    write_bytes(f"{run.store.cells}/{name}", encode_cells(pa.Table.from_pylist(cells, schema=CELLS)))
+    summary = write_prompts(spark, run)
+    assert (summary["prompts_known"], summary["prompts_to_ask"]) == (1, 2)

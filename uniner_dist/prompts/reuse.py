@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from uniner_dist.run.earlier import usable_stores
@@ -34,6 +34,9 @@ JOIN_SETTINGS = {
     **LISTS_IN_ARROW,
 }
 
+#: No token of a vocabulary is longer; a longer answer in a store is none, and its question is asked.
+_BYTES_PER_TOKEN = 1024
+
 _ANSWER = ["output", "finish_reason", "prompt_tokens", "completion_tokens"]
 _SCORES = ["logprobs", "tokens"]
 
@@ -49,7 +52,7 @@ def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame 
         return None
     parts = [read_files(spark, folder, files, spark_schema(CELLS)) for folder, files in found]
     cells = reduce(DataFrame.union, parts)
-    cells = cells.where(F.col("entity_type").isin(*asks))
+    cells = cells.where(F.col("entity_type").isin(*asks)).where(_is_bounded(run))
     wanted = _ANSWER
     if run.config.run.scores:
         cells, wanted = cells.where("logprobs IS NOT NULL AND tokens IS NOT NULL"), _ANSWER + _SCORES
@@ -57,6 +60,13 @@ def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame 
     position = F.call_function("array_position", F.array(*[F.lit(ask) for ask in asks]), F.col("entity_type"))
     ask = (position - 1).cast("int").alias("ask")
     return cells.select("passage_id", F.struct(ask, *wanted).alias("cell"))
+
+
+def _is_bounded(run: Run) -> Column:
+    """Whether an answer is one that the run could have got: what others put into a store may be of any size."""
+    tokens = run.config.model.max_tokens
+    scores = F.coalesce(F.size("logprobs"), F.lit(0)) <= 2 * tokens
+    return (F.octet_length("output") <= tokens * _BYTES_PER_TOKEN) & scores
 
 
 def with_cells(passages: DataFrame, cells: DataFrame, buckets: int, partitions: int) -> DataFrame:
