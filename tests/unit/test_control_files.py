@@ -420,7 +420,7 @@ def _check(build: Callable[[], House], kind: Kind, make: Callable[[House], bytes
 _FEW = settings(
     max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-_MANY = settings(_FEW, max_examples=600)
+_MANY = settings(_FEW, max_examples=100)
 
 
 @pytest.mark.parametrize("name", KINDS)
