@@ -191,7 +191,7 @@ def _journal(house: House) -> dict[str, Any]:
 
 def _finish(house: House) -> object:
     before = read_marker_version(str(house.output))
-    return before and finish_begun(str(house.output), before, "000001", always)
+    return before and finish_begun(str(house.output), before, house.run.layout.workdir, "000001", always)
 
 
 def _pinned(house: House) -> Any:

@@ -15,7 +15,7 @@ from uniner_dist.config.schema import Config, GateConfig
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError, QualityGateError
 from uniner_dist.evaluation.gold_slice import read_gold_slice
-from uniner_dist.gate.sample import Sample, Source, forget_documents, read_sample, write_sample
+from uniner_dist.gate.sample import Sample, Source, forget_documents, read_sample, update_sample
 from uniner_dist.gate.verdict import judge, lowest_rate
 from uniner_dist.pipeline.preflight import check
 
@@ -125,7 +125,7 @@ def _sample() -> Sample:
 def test_a_pinned_sample_comes_back_as_it_was(tmp_path: Path) -> None:
     output = str(tmp_path / "out")
     assert read_sample(output) is None
-    write_sample(output, _sample())
+    update_sample(output, lambda pinned: _sample())
     assert read_sample(output) == _sample()
     assert not (tmp_path / "out").exists()
 
@@ -140,7 +140,7 @@ def test_new_answers_replace_those_of_their_labels_only() -> None:
 def test_a_forgotten_document_leaves_neither_text_nor_answers(tmp_path: Path) -> None:
     output = str(tmp_path / "out")
     assert forget_documents(output, ["1"]) == 0
-    write_sample(output, _sample())
+    update_sample(output, lambda pinned: _sample())
     assert forget_documents(output, ["1", "other"]) == 1
     left = read_sample(output)
     assert left is not None

@@ -20,8 +20,8 @@ from uniner_dist.run.standing import claim_of
 from uniner_dist.schemas import SHARDS
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
 from uniner_dist.storage.control_files import Marker, PublishedRun
-from uniner_dist.storage.filesystem import exists, join, list_names, write_bytes, write_json
-from uniner_dist.storage.shards import write_completions, write_shards
+from uniner_dist.storage.filesystem import exists, join, list_names, remove, write_bytes, write_json
+from uniner_dist.storage.shards import prompts_file, write_completions, write_shards
 
 SHARD = "00000-0000"
 
@@ -38,6 +38,7 @@ def run(tree: dict[str, Any]) -> Run:
     """A run whose only shard has two answers and a failure, none of them in the store yet."""
     run = open_run(validate_tree(tree))
     row = {"shard": SHARD, "prompts": 3, "asked": 3, "passages": 3, "estimated_tokens": 9}
+    write_bytes(prompts_file(run.layout, SHARD), b"")
     write_shards(run.layout, pa.Table.from_pylist([row], schema=SHARDS))
     table = completions(["[]", '["Paula"]', None])
     write_completions(run.layout.completions_file(SHARD), SHARD, run.fingerprint, table)
@@ -87,6 +88,16 @@ def test_a_run_of_another_day_begins_anew_with_its_answers_in_the_store(tree: di
     assert _cells(again) == [(f"{0:032x}", "[]"), (f"{1:032x}", '["Paula"]')]
     kept = {"attempts", "config.json", "renewed.json"}
     assert set(list_names(again.layout.root)) == kept, "until what comes of it is published"
+
+
+def test_a_run_whose_prompts_are_gone_begins_anew_with_its_answers(tree: dict[str, Any], run: Run) -> None:
+    """A process that had been replaced may have removed them; the manifest alone would fail at every start."""
+    remove(run.layout.prompts)
+    said: list[str] = []
+    renew(run, said.append, _free)
+    assert "files of its plan are gone" in said[0]
+    assert not exists(run.layout.shards)
+    assert len(_cells(run)) == 2
 
 
 def test_feeding_twice_changes_nothing_and_another_store_gets_all_answers(tree: dict[str, Any], run: Run) -> None:

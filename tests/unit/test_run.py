@@ -20,6 +20,7 @@ from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError
+from uniner_dist.pipeline.check_places import root_of_storage
 from uniner_dist.pipeline.preflight import check, open_run
 from uniner_dist.run.run import load_run
 from uniner_dist.run.standing import claim_of
@@ -299,3 +300,14 @@ def test_one_corpus_under_several_names_is_one_run(tree: dict[str, Any], tmp_pat
     linked = open_run(changed(tree, "corpus.path", f"{tmp_path}/link"))
     assert claim_of(linked).covers(claim_of(usual)), "a link may lead elsewhere tomorrow, but is the same corpus today"
     assert claim_of(linked).has_same_documents(claim_of(usual))
+
+
+@pytest.mark.parametrize(
+    "output", ["s3://bucket", "s3://bucket/", "gs://b", "abfs://c@account.dfs.net/", "hdfs://name:8020"]
+)
+def test_an_output_at_the_root_of_a_bucket_is_refused(output: str) -> None:
+    [problem] = root_of_storage(output)
+    assert "is the root of a bucket, and has no place beside it" in problem
+    assert f"such as {output.rstrip('/')}/annotations" in problem
+    for fits in (f"{output.rstrip('/')}/out", "/out", "memory://out", "file:///out"):
+        assert root_of_storage(fits) == []

@@ -13,7 +13,7 @@ from typing import Any
 
 from uniner_dist.errors import StageError
 from uniner_dist.run.run import load_run
-from uniner_dist.storage.commit import Check, apply
+from uniner_dist.storage.commit import Check, apply, remove_workplaces
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import FolderChange, read_journal
 from uniner_dist.storage.filesystem import exists, remove
@@ -28,13 +28,17 @@ def is_half_published(layout: RunLayout) -> bool:
     return marker is not None and (marker.publishing or "").startswith(layout.root + "/")
 
 
-def finish_begun(output: str, before: MarkerVersion, token: str, check: Check) -> MarkerVersion:
-    """Finish what was cut off while it changed the output.
+def finish_begun(output: str, before: MarkerVersion, workdir: str, token: str, check: Check) -> MarkerVersion:
+    """Finish what was cut off while it changed the output, and remove what it has left beside the output.
+
+    Args:
+        workdir, token, check: see `carry_out`.
 
     Raises:
         ControlFileError: its journal is damaged, or names a place outside of the output or of its own folder.
         StageError: its journal is gone.
     """
+    remove_workplaces(output, int(token))
     begun = before.marker.publishing
     if begun is None:
         return before
@@ -43,15 +47,16 @@ def finish_begun(output: str, before: MarkerVersion, token: str, check: Check) -
             f"output {output}: a publication was cut off and its journal {begun} is gone; "
             "restore that workdir, or publish to another output"
         )
-    return _carry_out(output, before, begun, token, check)
+    return _carry_out(output, before, begun, workdir, token, check)
 
 
-def carry_out(output: str, before: MarkerVersion, path: str, token: str, check: Check) -> MarkerVersion:
+def carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token: str, check: Check) -> MarkerVersion:
     """Name a journal in the marker, make its changes, and list its run, if it is one's.
 
     Args:
         before: the marker that the journal was planned with.
         path: the journal.
+        workdir: the caller's, in which the journal is.
         token: names the folder beside the output in which new content is built; of the lease of the output.
         check: called before every step that others can see; raises when this process may not go on.
 
@@ -60,11 +65,11 @@ def carry_out(output: str, before: MarkerVersion, path: str, token: str, check: 
     """
     check()
     named = swap_marker(output, before, before.marker.model_copy(update={"publishing": path}))
-    return _carry_out(output, named, path, token, check)
+    return _carry_out(output, named, path, workdir, token, check)
 
 
-def _carry_out(output: str, before: MarkerVersion, path: str, token: str, check: Check) -> MarkerVersion:
-    journal = read_journal(path, output, before.marker)
+def _carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token: str, check: Check) -> MarkerVersion:
+    journal = read_journal(path, output, before.marker, workdir)
     workplace = OutputLayout(output).workplace(f"{journal.run_id}-{token}")
     for change in journal.changes:
         for source in change.add.values():

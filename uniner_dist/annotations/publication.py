@@ -34,6 +34,7 @@ from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import arrow_schema
+from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.commit import WAIT_S, Check, always
 from uniner_dist.storage.control_files import (
     AnnotationsSummary,
@@ -73,9 +74,9 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
             check()
             lease.check()
 
-        token = f"{lease.generation:06d}"
+        workdir, token = run.layout.workdir, f"{lease.generation:06d}"
         before = read_marker_version(output) or MarkerVersion(new_marker(run), None)
-        state = finish_begun(output, before, token, may_go_on)
+        state = finish_begun(output, before, workdir, token, may_go_on)
         if exists(run.layout.staged) and (again or run.id not in state.marker.runs):
             remove(run.layout.publication)
             check_present(run, state.marker)
@@ -84,7 +85,8 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
                 marker = state.marker.model_copy(update={"types": _types(spark, run)})
             may_go_on()
             write_control(run.layout.publication, plan)
-            state = carry_out(output, MarkerVersion(marker, state.seen), run.layout.publication, token, may_go_on)
+            before = MarkerVersion(marker, state.seen)
+            state = carry_out(output, before, run.layout.publication, workdir, token, may_go_on)
         if run.id not in state.marker.runs:
             raise StageError(f"run {run.id}: nothing is staged; run the annotations stage again")
         may_go_on()
@@ -130,7 +132,7 @@ def _types(spark: SparkSession, run: Run) -> dict[str, str]:
 def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
     """The journal: every file that comes and every file that goes."""
     output = run.config.output.path
-    new = sorted(find_files(run.layout.staging, ".parquet"))
+    new = sorted(counted_files(run.layout.staging))
     earlier = marker.runs.get(run.id)
     times = (earlier.times_published if earlier is not None else 0) + 1
     stem = run.id if times == 1 else f"{run.id}.{times}"  # a file of the output is never overwritten

@@ -21,6 +21,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import map_in_arrow, read_table
 from uniner_dist.spark.types import column, spark_schema
+from uniner_dist.storage.attempts import new_attempt
 from uniner_dist.storage.filesystem import join, open_fs, read_bytes, write_bytes
 from uniner_dist.storage.parquet_rows import without_rows
 
@@ -150,19 +151,20 @@ class FileRewriter:
         self._run_id = run_id
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        attempt = new_attempt()  # the journal names the files of the attempts that count
         for batch in batches:
             counts = batch.select([name for name in batch.schema.names if name not in ("file", "rows")]).to_pylist()
             for file, rows, counted in zip(batch.column("file"), batch.column("rows"), counts, strict=True):
-                result = self._rewrite(relative_to(self._output, file.as_py()), rows.values.to_numpy())
+                result = self._rewrite(relative_to(self._output, file.as_py()), rows.values.to_numpy(), attempt)
                 yield pa.RecordBatch.from_pylist([counted | result], schema=_CARRIED)
 
-    def _rewrite(self, file: str, rows: Sequence[int]) -> dict[str, Any]:
+    def _rewrite(self, file: str, rows: Sequence[int], attempt: str) -> dict[str, Any]:
         if not len(rows):
             return {"file": file, "carried": None, "kept": 0}
         data, kept = without_rows(read_bytes(join(self._output, file)), rows)
         target = None
         if kept:
-            name = f"part-{self._run_id}-{hashlib.sha256(file.encode()).hexdigest()[:12]}.parquet"
+            name = f"part-{self._run_id}-{hashlib.sha256(file.encode()).hexdigest()[:12]}-{attempt}.parquet"
             target = join(self._folder, *file.split("/")[:-1], name)
             write_bytes(target, data)
         return {"file": file, "carried": target, "kept": kept}

@@ -21,7 +21,7 @@ from uniner_dist.evaluation.gold_slice import read_gold_slice
 from uniner_dist.evaluation.rows import list_dataset
 from uniner_dist.evaluation.tally import Tally
 from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, own_id, rates, read_cells, sources_of
-from uniner_dist.gate.sample import Cells, Sample, read_sample, write_sample
+from uniner_dist.gate.sample import Cells, Sample, update_sample
 from uniner_dist.gate.verdict import gate_place, is_gated, judge, published_words, read_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
@@ -83,11 +83,14 @@ def close_gate(run: Run) -> None:
         texts = {own_id(name): text for name, text in _read_corpus(place).items() if name.startswith(SAMPLE)}
         answers = read_cells(place.annotations, "doc_id")
         cells = {(own_id(name), label): cell for (name, label), cell in answers.items() if name.startswith(SAMPLE)}
-        # Another run may have pinned its sample meanwhile, and a document may have been taken out of it: it stands.
-        sample = read_sample(run.config.output.path) or Sample(texts, {}, {})
-        cells = {key: cell for key, cell in cells.items() if key[0] in sample.texts}
-        if cells:
-            write_sample(run.config.output.path, sample.updated(sources_of(run), cells))
+
+        def updated(sample: Sample | None) -> Sample | None:
+            # Another run may have pinned its sample meanwhile, and a document may have been taken out of it: it stands.
+            sample = sample or Sample(texts, {}, {})
+            kept = {key: cell for key, cell in cells.items() if key[0] in sample.texts}
+            return sample.updated(sources_of(run), kept) if kept else None
+
+        update_sample(run.config.output.path, updated)
     for path in (place.work, place.corpus):
         remove(path)
 

@@ -1,19 +1,26 @@
 """The pinned sample: some documents of a corpus, and the answers of the last run that passed the gate.
 
-It belongs to the output, not to a run or workdir, and so survives them: `<output>.gate/sample.json`, replaced
-atomically. The documents never change once pinned; answers are kept per label with what gave them, since a run may ask
-only some.
+It belongs to the output, not to a run or workdir, and so survives them: `<output>.gate/sample.json`, replaced by
+compare-and-swap under the lease of the output. The documents never change once pinned; answers are kept per label with
+what gave them, since a run may ask only some.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from uniner_dist.core.differences import Cell
-from uniner_dist.storage.control_files import PinnedSample, read_control, write_control
+from uniner_dist.errors import StageError
+from uniner_dist.storage.commit import WAIT_S
+from uniner_dist.storage.conditional import read_version, swap
+from uniner_dist.storage.control_files import PinnedSample, encode_control, parse_control, read_control
 from uniner_dist.storage.control_files.gate import PinnedAnswer, PinnedSource
+from uniner_dist.storage.lease import hold
 from uniner_dist.storage.place_layout import OutputLayout
+
+#: Times that a sample is read and replaced that somebody else has replaced meanwhile.
+_TRIES = 10
 
 Cells = Mapping[tuple[str, str], Cell]
 
@@ -51,9 +58,12 @@ class Sample:
 def read_sample(output: str) -> Sample | None:
     """The pinned sample of an output, None when there is none yet (or no document of it is left)."""
     try:
-        stored = read_control(OutputLayout(output).sample, PinnedSample)
+        return _sample(read_control(OutputLayout(output).sample, PinnedSample))
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _sample(stored: PinnedSample) -> Sample | None:
     if not stored.texts:
         return None
     return Sample(
@@ -63,23 +73,48 @@ def read_sample(output: str) -> Sample | None:
     )
 
 
-def write_sample(output: str, sample: Sample) -> None:
-    """Pin documents and answers."""
+def update_sample(output: str, change: Callable[[Sample | None], Sample | None]) -> None:
+    """Replace the pinned sample by what a function makes of it, under the lease of the output.
+
+    Args:
+        change: is given the sample as it is now, None when there is none; None leaves it as it is. May be called again.
+
+    Raises:
+        RunHeldError: another process changes the output and does not come to an end.
+        StageError: the sample was changed at every try.
+    """
+    path = OutputLayout(output).sample
+    with hold(OutputLayout(output), wait_s=WAIT_S) as lease:
+        for _ in range(_TRIES):
+            seen = read_version(path)
+            changed = change(_sample(parse_control(path, seen.data, PinnedSample)) if seen is not None else None)
+            lease.check()
+            if changed is None or swap(path, seen, encode_control(_pinned(changed))):
+                return
+    raise StageError(f"{path}: was changed by another process meanwhile; start the same command again")
+
+
+def _pinned(sample: Sample) -> PinnedSample:
     answers = (
         PinnedAnswer(doc_id=doc_id, label=label, outcome=cell.outcome, mentions=tuple(cell.mentions))
         for (doc_id, label), cell in sample.cells.items()
     )
     sources = {label: PinnedSource(**asdict(source)) for label, source in sample.sources.items()}
-    stored = PinnedSample(texts=dict(sample.texts), sources=sources, answers=tuple(answers))
-    write_control(OutputLayout(output).sample, stored)
+    return PinnedSample(texts=dict(sample.texts), sources=sources, answers=tuple(answers))
 
 
 def forget_documents(output: str, doc_ids: Collection[str]) -> int:
     """Take documents (ids as strings) out of the pinned sample, text and answers; returns how many it had."""
-    sample = read_sample(output)
-    gone = set(doc_ids) & set(sample.texts) if sample else set()
-    if sample and gone:
+    gone: set[str] = set()
+
+    def without(sample: Sample | None) -> Sample | None:
+        gone.update(set(doc_ids) & set(sample.texts) if sample else ())
+        if not sample or not gone:
+            return None
         texts = {doc_id: text for doc_id, text in sample.texts.items() if doc_id not in gone}
         cells = {key: cell for key, cell in sample.cells.items() if key[0] not in gone}
-        write_sample(output, replace(sample, texts=texts, cells=cells))
+        return replace(sample, texts=texts, cells=cells)
+
+    if read_sample(output):
+        update_sample(output, without)
     return len(gone)

@@ -108,7 +108,7 @@ def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: 
     """Write the cells of some files anew; one entry per file, and only these reach the driver."""
     cells = read_files(spark, layout.cells, names, spark_schema(CELLS))
     ordered = _ordered(cells, buckets)
-    rows = map_in_arrow(ordered, CellWriter(layout, compaction_stem()), spark_schema(_WRITTEN)).collect()
+    rows = map_in_arrow(ordered, CellWriter(layout), spark_schema(_WRITTEN)).collect()
     return [row.asDict() for row in rows]
 
 
@@ -125,30 +125,31 @@ class CellWriter:
 
     A file is written when its last cell has come, so a task holds one file, compressed, and one row group.
 
+    Each attempt of a task has a stem of its own for its files; the manifest names the ones that count.
+
     Args:
         layout: the part of the store.
-        stem: of this compaction.
     """
 
-    def __init__(self, layout: StoreLayout, stem: str) -> None:
+    def __init__(self, layout: StoreLayout) -> None:
         self._layout = layout
-        self._stem = stem
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         current: _File | None = None
+        stem = compaction_stem()
         for batch in batches:
             table = pa.Table.from_batches([batch])
             for bucket in pc.unique(batch.column("bucket")).to_pylist():
                 if current is not None and current.bucket != bucket:
-                    yield self._close(current)
+                    yield self._close(current, stem)
                     current = None
                 current = current or _File(bucket)
                 current.add(table.filter(pc.equal(table["bucket"], bucket)))
         if current is not None:
-            yield self._close(current)
+            yield self._close(current, stem)
 
-    def _close(self, file: _File) -> pa.RecordBatch:
-        name = compacted_name(self._stem, file.bucket)
+    def _close(self, file: _File, stem: str) -> pa.RecordBatch:
+        name = compacted_name(stem, file.bucket)
         write_bytes(join(self._layout.cells, name), file.close())
         row = {"file": name, "cells": file.cells, "repeats": file.repeats}
         return pa.RecordBatch.from_pylist([row], schema=_WRITTEN)

@@ -19,7 +19,6 @@ from uniner_dist.storage.control_files import Journal, Marker, write_control
 from uniner_dist.storage.filesystem import (
     find_files,
     join,
-    list_names,
     read_bytes,
     remove,
     remove_stale_temporary,
@@ -51,25 +50,16 @@ def forget_in_output(output: str, ids: pa.Array, workdir: str, check: Check = al
         token, before = f"{lease.generation:06d}", read_marker_version(output)
         if before is None:
             return 0
-        state = finish_begun(output, before, token, may_go_on)
-        _remove_litter(output)
+        state = finish_begun(output, before, workdir, token, may_go_on)
+        remove_stale_temporary(output)
         found = _find(output, state.marker.id_column, ids)
         if found:
             folder = join(WorkdirLayout(workdir).rewritten, uuid.uuid4().hex[:12])
             path = join(folder, "journal.json")
             write_control(path, _plan(output, state.marker, found, folder))
-            carry_out(output, state, path, token, may_go_on)
+            carry_out(output, state, path, workdir, token, may_go_on)
             remove(folder)
     return sum(len(rows) for rows in found.values())
-
-
-def _remove_litter(output: str) -> None:
-    """What processes that were killed left in the output and beside it; who holds its lease is the only one at work."""
-    remove_stale_temporary(output)
-    parent, _, name = output.rstrip("/").rpartition("/")
-    for other in list_names(parent):
-        if other.startswith(OutputLayout(name).workplace("")):
-            remove(join(parent, other))
 
 
 def _find(output: str, id_column: str, ids: pa.Array) -> dict[str, Positions]:

@@ -16,10 +16,11 @@ from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.commit import Check, always
-from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import STALE_S, hold, last_worked
 from uniner_dist.storage.parquet_rows import drop_values
+from uniner_dist.storage.stage_files import remove_until_now
 
 
 def prune(workdir: str, older_than_s: float, check: Check = always) -> list[str]:
@@ -53,7 +54,7 @@ def _prune(layout: RunLayout, check: Check) -> bool:
         for path in payload:
             check()
             lease.check()
-            remove(path)
+            remove_until_now(layout.under(lease.generation), path)
         return _drop_texts(layout) > 0 or bool(payload)
     return False
 

@@ -9,10 +9,12 @@ import pyarrow.dataset as pads
 
 from uniner_dist.core.outcomes import ERASED
 from uniner_dist.run.run import Run
+from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.control_files import PromptsSummary, read_record
 from uniner_dist.storage.erased import erased_state
 from uniner_dist.storage.filesystem import (
     exists,
+    join,
     open_fs,
     write_json,
 )
@@ -22,8 +24,9 @@ T = TypeVar("T")
 
 
 def open_dataset(path: str) -> pads.Dataset:
+    """A dataset of a run's own, with the files that count."""
     fs, stripped = open_fs(path)
-    return pads.dataset(stripped, filesystem=fs, format="parquet")
+    return pads.dataset([join(stripped, name) for name in counted_files(path)], filesystem=fs, format="parquet")
 
 
 def recount(run: Run) -> None:

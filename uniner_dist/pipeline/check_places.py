@@ -6,6 +6,7 @@ import contextlib
 import os
 
 from uniner_dist.config.schema import Config
+from uniner_dist.config.schemes import scheme
 from uniner_dist.config.secrets import find_secrets
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs, real_path
@@ -59,9 +60,20 @@ def check_places(config: Config) -> None:
             continue
         if is_local(fs) and not _writable(stripped):
             problems.append(f"{option} {places[option]}: may not be written")
-    problems += _foreign_workdir(config.workdir_path)
+    problems += root_of_storage(config.output.path) or _foreign_workdir(config.workdir_path)
     if problems:
         raise ConfigError(problems)
+
+
+def root_of_storage(output: str) -> list[str]:
+    """An output needs a place beside it, on the same storage, for its lease, its gate's sample and its card."""
+    beside, sign, _ = output.rstrip("/").partition("://")[2].partition("/")
+    if sign or not beside or "://" not in output or scheme(output) in ("file", "local", "memory"):
+        return []
+    return [
+        f"--output {output}: is the root of a bucket, and has no place beside it for its lease and its card; choose a "
+        f"folder in it, such as {output.rstrip('/')}/annotations"
+    ]
 
 
 def _foreign_workdir(path: str) -> list[str]:

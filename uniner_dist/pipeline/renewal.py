@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 from uniner_dist.run.run import Run
 from uniner_dist.run.standing import claim_of, is_disturbed, is_outdated
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
+from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_control, read_record
 from uniner_dist.storage.erased import erased_state
-from uniner_dist.storage.filesystem import exists, find_files, join, list_names, open_fs, remove, write_json
+from uniner_dist.storage.filesystem import exists, join, list_names, open_fs, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.parquet_rows import find_rows
 from uniner_dist.storage.shards import ForeignFileError, committed_shards, read_completions
+from uniner_dist.storage.stage_files import is_whole, remove_until_now
 
 Say = Callable[[str], None]
 
@@ -43,19 +45,22 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
     if not exists(run.layout.shards) and not exists(run.layout.stale):
         return
     past = exists(run.layout.stale) or not is_present(run) or knows_other_erasures(run)
-    if not past and not can_be_mended(run):
+    damaged = exists(run.layout.shards) and not is_whole(run.layout)
+    if not past and not damaged and not can_be_mended(run):
         return
-    say(f"run {run.id}: was planned at another time; it is planned anew with what the store knows now")
+    why = "files of its plan are gone" if damaged else "was planned at another time"
+    say(f"run {run.id}: {why}; it is planned anew with what the store knows now")
     feed_store(run)
     check()
     layout = run.layout
     write_json(layout.renewed, {"at": time.time()})
     # What stays: who it is, what it cost, and what was said of it.
-    kept = (layout.config, layout.attempts, layout.holders, layout.report, layout.stale, layout.renewed)
-    payload = {join(layout.root, name) for name in list_names(layout.root)}.difference(kept)
+    kept = {layout.config, layout.attempts, layout.holders, layout.report, layout.stale, layout.renewed}
+    payload = {join(layout.root, name) for name in list_names(layout.root)} - kept
     # First the manifest: a start in the middle of this begins stage 1 anew instead of missing shards.
     for path in sorted(payload, key=lambda path: path != layout.shards):
-        remove(path)
+        check()
+        remove_until_now(layout, path)
     remove(layout.stale)
 
 
@@ -110,7 +115,7 @@ def _feed(run: Run, shard: str, path: str, own_only: bool) -> None:
 
 def _unanswered(run: Run) -> Iterator[pa.Table]:
     """`passage_id` and `ask` of prompts without an answer, file by file of the quarantine."""
-    for file in sorted(find_files(run.layout.quarantine, ".parquet")):
+    for file in sorted(counted_files(run.layout.quarantine)):
         fs, path = open_fs(join(run.layout.quarantine, file))
         with fs.open(path, "rb") as stream:
             rows = pq.ParquetFile(stream).read(columns=["passage_id", "ask", "raw_output"])

@@ -46,9 +46,13 @@ class Packing:
     frame_tokens: int
     ask_tokens: tuple[int, ...]
 
-    def shard_name(self, bucket: int, index: int, known: bool = False) -> str:
-        """Name of a bucket's slice; names sort as passage ids do, those of slices with nothing to ask aside."""
-        return f"{bucket:05d}-known-{index:04d}" if known else f"{bucket:05d}-{index:04d}"
+    def shard_name(self, bucket: int, index: int, by: str, known: bool = False) -> str:
+        """Name of a bucket's slice; names sort as passage ids do, those of slices with nothing to ask aside.
+
+        Args:
+            by: who writes it: the fencing token of the run's lease and the attempt of a task, `<token>-<8 hex digits>`.
+        """
+        return f"{bucket:05d}-{'known-' * known}{index:04d}-{by}"
 
     def tokens(self, text_bytes: npt.NDArray[np.int64], asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """See `uniner_dist.core.estimate.passage_tokens`; only the balance of shards depends on it."""

@@ -4,8 +4,10 @@ Enters: passages sorted by id, bucket by bucket, in Arrow batches inside of a Sp
 them. Leaves: one file `prompts/shard=…/part-0.parquet` and one manifest row per shard. The explosion passage × type
 happens here, behind shuffle and sort, as indices into one dictionary of texts: a text is held and stored once, however
 many types are asked. Passages with nothing left to ask have shards of their own, which are committed here and never
-reach a replica; the known answers of the others go along with their shard. Files are whole or absent and their names
-are fixed, so a retried or speculative task writes the same file again.
+reach a replica; the known answers of the others go along with their shard.
+
+A task may be tried again or twice at the same time, and two attempts need not cut a bucket alike. So the names of an
+attempt's shards are its own, and bear the fencing token of the run's lease; the manifest says which shards count.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from uniner_dist.prompts.packing import Packing, cut_bucket
 from uniner_dist.prompts.reuse import KnownAnswers, with_cells
 from uniner_dist.schemas import PROMPTS, SCHEMA_VERSION, SHARDS
 from uniner_dist.spark.hash_partitioning import bucket_of, task_of
+from uniner_dist.storage.attempts import new_attempt
 from uniner_dist.storage.filesystem import join, write_bytes
 from uniner_dist.storage.layout import PROMPTS_FILE, RunLayout
 from uniner_dist.storage.shards import write_completions
@@ -89,10 +92,11 @@ class ShardWriter:
         self._packing = packing
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        by = f"{self._layout.token}-{new_attempt()}"
         for bucket, passages in _whole_buckets(batches):
-            yield from self._write_bucket(bucket, _without_repeats(passages))
+            yield from self._write_bucket(bucket, _without_repeats(passages), by)
 
-    def _write_bucket(self, bucket: int, passages: pa.Table) -> Iterator[pa.RecordBatch]:
+    def _write_bucket(self, bucket: int, passages: pa.Table, by: str) -> Iterator[pa.RecordBatch]:
         text_bytes = pc.binary_length(passages["text"]).to_numpy().astype(np.int64)
         everything = np.ones((passages.num_rows, len(self._asks)), dtype=bool)
         answers = None
@@ -102,14 +106,14 @@ class ShardWriter:
         size, tokens = self._packing.shard_tokens, self._packing.tokens(text_bytes, missing)
         open_ones, known_ones = np.flatnonzero(tokens), np.flatnonzero(tokens == 0)
         for index, rows in _slices(open_ones, tokens, size, self._packing.min_shards):
-            name = self._packing.shard_name(bucket, index)
+            name = self._packing.shard_name(bucket, index, by)
             ids = self._write_prompts(name, passages.take(pa.array(rows)))
             if answers and not missing[rows].all():
                 path = self._layout.known_file(name)
                 write_completions(path, name, self._fingerprint, answers.completions(ids, rows), exclusive=False)
             yield self._manifest_row(name, missing[rows], tokens[rows])
         for index, rows in _slices(known_ones, self._packing.tokens(text_bytes, everything), size, 1):
-            name = self._packing.shard_name(bucket, index, known=True)
+            name = self._packing.shard_name(bucket, index, by, known=True)
             ids = self._write_prompts(name, passages.take(pa.array(rows)))
             assert answers is not None
             path = self._layout.completions_file(name)

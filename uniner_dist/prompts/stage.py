@@ -1,7 +1,7 @@
 """Stage 1 from end to end: corpus in, `rejects/`, `occurrences/`, `prompts/` and, last of all, the shards manifest out.
 
-The manifest's presence says that the stage is done. A half-done stage is done again from its start and overwrites its
-files with the same content. Only counters and one row per shard ever reach the driver.
+The manifest's presence says that the stage is done. A half-done stage is done again from its start. Only counters and
+one row per shard ever reach the driver.
 """
 
 from __future__ import annotations
@@ -35,16 +35,18 @@ from uniner_dist.prompts.survey import Survey, expected_passages, keep_repeats, 
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
-from uniner_dist.spark.datasets import map_in_arrow, read_table, write_rows, write_table
+from uniner_dist.spark.datasets import count_kept, map_in_arrow, read_table, write_rows, write_table
 from uniner_dist.spark.parallel import at_once
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import store_state
+from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.commit import Check, always
 from uniner_dist.storage.control_files import PromptsSummary, read_record
 from uniner_dist.storage.erased import erased_state
 from uniner_dist.storage.filesystem import exists, remove, write_json
 from uniner_dist.storage.shards import write_shards
+from uniner_dist.storage.stage_files import remove_shards
 
 #: Text of long documents that one task splits; about half a minute of tokenising.
 _LONG_BYTES_PER_TASK = 32 << 20
@@ -73,9 +75,8 @@ def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[
         return summary
     with stage(spark, "prompts"):
         # Answers belong to the shards of a finished stage; those of a half-done one may be cut otherwise next time.
-        for leftover in (run.layout.prompts, run.layout.parts, run.layout.completions):
-            check()
-            remove(leftover)
+        check()
+        remove_shards(run.layout)
         return _write(spark, run, check)
 
 
@@ -109,6 +110,7 @@ def _write(spark: SparkSession, run: Run, check: Check) -> dict[str, Any]:
         spark, lambda: count_places(places), lambda: _write_shards(spark, run, passages, places, count, packing)
     )
     summary = summarise(totals, survey, rejects, manifest) | now
+    summary["occurrences_files"] = len(counted_files(run.layout.occurrences))
     check_corpus(run, summary, snapshot)
     check()
     write_json(run.layout.prompts_summary, summary)
@@ -152,6 +154,7 @@ def _write_occurrences(
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
         split = split_long(documents, splitter, budget.whole, min(survey.long_texts, wanted), path)
         places = _place(spark, run, with_keys(split.unionByName(whole)))  # the longest tasks first
+    count_kept(path)
     return with_keys(read_table(spark, path, split.schema).unionByName(whole)), places
 
 

@@ -19,7 +19,8 @@ from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.evaluation.rows import DataFile, list_dataset
 from uniner_dist.reporting.highlight import Marked
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import exists, find_files, open_fs
+from uniner_dist.storage.attempts import counted_files
+from uniner_dist.storage.filesystem import exists, open_fs
 from uniner_dist.storage.shards import read_completions, read_prompts, read_shards
 
 _EXAMPLES: Final = 8
@@ -115,7 +116,7 @@ def _read_examples(run: Run, evidence: Evidence) -> None:
 
 def _documents_of(run: Run, passages: Sequence[str]) -> dict[str, str]:
     """Passage → a document that has it, where finding it means no long search."""
-    files = find_files(run.layout.occurrences, ".parquet")
+    files = counted_files(run.layout.occurrences)
     if sum(int(info["size"]) for info in files.values()) > _SEARCHED_BYTES:
         return {}
     fs, root = open_fs(run.layout.occurrences)
@@ -170,7 +171,7 @@ def _read_failures(run: Run, evidence: Evidence) -> None:
     fs, root = open_fs(run.layout.quarantine)
     id_column = run.config.corpus.id_column
     rows: list[Mapping[str, Any]] = []
-    for name in sorted(find_files(run.layout.quarantine, ".parquet")):
+    for name in sorted(counted_files(run.layout.quarantine)):
         file = DataFile(fs, f"{root}/{name}", {})
         shown_id = id_column if id_column.lower() not in _TAKEN else f"document_{id_column}"
         for batch in file.batches([shown_id, *_FAILURE_COLUMNS]):

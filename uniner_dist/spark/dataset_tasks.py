@@ -1,7 +1,7 @@
 """What Spark's tasks do where they read and write Parquet files themselves: `spark.datasets` puts them to work.
 
-Enters: Arrow batches of names of files, or of rows. Leaves: rows, or files. Files have fixed names and appear whole, so
-a task that is tried again writes its own file again.
+Enters: Arrow batches of names of files, or of rows. Leaves: rows, or files. Files appear whole, under names that only
+this attempt of the task gives, so attempts do not mix (`storage.attempts`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark import TaskContext
-from pyspark.sql.types import LongType, StructField, StructType
+from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
 
 from uniner_dist.errors import StageError
+from uniner_dist.storage.attempts import new_attempt, part_name
 from uniner_dist.storage.filesystem import join, open_fs, write_bytes
 from uniner_dist.storage.footers import LARGE_BYTES, without_arrow_schema
 from uniner_dist.storage.hive import folder_name
@@ -30,8 +31,8 @@ _ROWS_PER_BATCH = 256
 #: Bytes that such a batch should have at most, and rows of it where a row group has more than Arrow's strings hold.
 _BATCH_BYTES = 64 << 20
 _ROWS_OF_LARGE = 32
-#: What tasks that write say of it.
-COUNT = StructType([StructField("rows", LongType())])
+#: What tasks that write say of it: how many rows, and in which files, relative to the dataset.
+COUNT = StructType([StructField("rows", LongType()), StructField("files", ArrayType(StringType()))])
 
 
 ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
@@ -155,7 +156,7 @@ def _conform(values: pa.Array, kind: pa.DataType, where: str) -> pa.Array:
 
 
 class FileWriter:
-    """Spark's task: writes its rows of (`_task`, `_folder_0` …, columns) as files; yields how many it wrote."""
+    """Spark's task: writes its rows of (`_task`, `_folder_0` …, columns) as files; yields how many, and which."""
 
     def __init__(self, path: str, partition_by: tuple[str, ...] = (), max_records: int = 0) -> None:
         self._path, self._partition_by, self._max_records = path, partition_by, max_records
@@ -163,31 +164,35 @@ class FileWriter:
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held: list[pa.RecordBatch] = []
         place: tuple[Any, ...] | None = None
-        number, rows = 0, 0
+        attempt, files, rows = new_attempt(), list[str](), 0
         for piece, data in self._pieces(batches):
             full = self._is_full(held, data.num_rows)
             if held and (piece != place or full):
-                self._write(place, number, held)
-                number, held = number + 1, []
+                files.append(self._write(place, attempt, len(files), held))
+                held = []
             place = piece
             held.append(data)
             rows += data.num_rows
         if held:
-            self._write(place, number, held)
-        yield _count(rows)
+            files.append(self._write(place, attempt, len(files), held))
+        yield _count(rows, files)
 
-    def passing_on(self, task: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The same rows of a table without folders, written by the time that the last one was taken."""
+    def passing_on(self, task: int, batches: Iterator[pa.RecordBatch], files: list[str]) -> Iterator[pa.RecordBatch]:
+        """The same rows of a table without folders, written by the time that the last one was taken.
+
+        Args:
+            files: is given the names of the files; the last one says that the attempt came to its end.
+        """
         held: list[pa.RecordBatch] = []
-        number = 0
+        attempt = new_attempt()
         for batch in batches:
             if held and self._is_full(held, batch.num_rows):
-                self._write((task,), number, held)
-                number, held = number + 1, []
+                files.append(self._write((task,), attempt, len(files), held))
+                held = []
             held.append(batch)
             yield batch
         if held:
-            self._write((task,), number, held)
+            files.append(self._write((task,), attempt, len(files), held, last=True))
 
     def _is_full(self, held: Sequence[pa.RecordBatch], more: int) -> bool:
         too_many = self._max_records and sum(batch.num_rows for batch in held) + more > self._max_records
@@ -207,13 +212,23 @@ class FileWriter:
                     yield place, data.slice(start, min(step, end - start))
                 begin = end
 
-    def _write(self, place: tuple[Any, ...] | None, number: int, held: list[pa.RecordBatch]) -> None:
+    def _write(
+        self,
+        place: tuple[Any, ...] | None,
+        attempt: str,
+        number: int,
+        held: list[pa.RecordBatch],
+        last: bool = False,
+    ) -> str:
+        """Write a file; returns its path, relative to the dataset."""
         assert place is not None
         task, *values = place
         folders = [folder_name(name, value or "") for name, value in zip(self._partition_by, values, strict=True)]
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_batches(held), buffer, compression="zstd")
-        write_bytes(join(self._path, *folders, f"part-{task:05d}-{number:05d}.parquet"), buffer.getvalue())
+        file = "/".join([*folders, part_name(task, attempt, number, last)])
+        write_bytes(join(self._path, file), buffer.getvalue())
+        return file
 
 
 class Kept:
@@ -223,21 +238,25 @@ class Kept:
         self._function, self._writer = function, FileWriter(path)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return self._writer.passing_on(_task_number(), self._function(batches))
+        return self._writer.passing_on(_task_number(), self._function(batches), [])
 
 
 class Written:
-    """A function whose rows are written in the task that runs it; yields how many there were."""
+    """A function whose rows are written in the task that runs it; yields how many there were, and the files."""
 
     def __init__(self, function: ArrowFunction, path: str) -> None:
-        self._kept = Kept(function, path)
+        self._function, self._writer = function, FileWriter(path)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield _count(sum(batch.num_rows for batch in self._kept(batches)))
+        files: list[str] = []
+        passed = self._writer.passing_on(_task_number(), self._function(batches), files)
+        rows = sum(batch.num_rows for batch in passed)
+        yield _count(rows, files)
 
 
-def _count(rows: int) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([rows], pa.int64())], names=["rows"])
+def _count(rows: int, files: Sequence[str]) -> pa.RecordBatch:
+    arrays = [pa.array([rows], pa.int64()), pa.array([list(files)], pa.list_(pa.string()))]
+    return pa.RecordBatch.from_arrays(arrays, names=["rows", "files"])
 
 
 def _task_number() -> int:

@@ -2,8 +2,8 @@
 
 Enters: a path of any scheme. Leaves: a DataFrame, or files. Where the cluster has a connector of its own for the
 scheme, Spark reads and writes. Where it has none (a pip-installed Spark has none for `s3://`), its tasks do it
-themselves by fsspec and pyarrow, file by file: slower, but nothing has to be installed. Files that tasks write have
-fixed names and appear whole, so a task that is tried again writes its own file again.
+themselves by fsspec and pyarrow, file by file: slower, but nothing has to be installed. Of what several attempts of
+such a task have written one counts (`storage.attempts`); what Spark writes itself is committed by its committer.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ from uniner_dist.spark.paths import spark_glob, spark_path, write_path
 from uniner_dist.spark.task_errors import Sealed
 from uniner_dist.spark.types import arrow_schema, arrow_type, column, spark_type
 from uniner_dist.storage import credentials
+from uniner_dist.storage.attempts import count_files, counted_files, counted_names, whole_attempts
 from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, write_bytes
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.retries import with_retries
 
 log = logging.getLogger(__name__)
 
+#: The file of a dataset without rows.
+_EMPTY = "part-0.parquet"
 #: Other spellings of a scheme that Spark's connector may have; Hadoop's own connector for `s3://` answers to `s3a://`.
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {"s3": ("s3", "s3a"), "s3a": ("s3a", "s3"), "gcs": ("gs",)}
 #: Where a row stands; Spark names the same things `_metadata.file_path` and `_metadata.row_index`.
@@ -90,9 +93,10 @@ def read_table(
     spelled = connector_path(spark, path)
     if spelled is not None:
         base = base and spelled_alike(spelled, open_fs(path)[1], base)
-        return _read_by_spark(spark, spelled, schema, location, base, is_glob)
+        counted = None if is_glob or counted_names(path) is None else list(counted_files(path))
+        return _read_by_spark(spark, spelled, schema, location, base, is_glob, counted)
     fs, stripped = open_fs(path)
-    files = [join(stripped, name) for name in find_files(path, ".parquet")]
+    files = [join(stripped, name) for name in counted_files(path)]
     if schema is None:
         schema = from_arrow_schema(_read_schema(fs, path, files))
     return _read_by_name(spark, path, schema, location, files, stripped if base is None else base)
@@ -124,7 +128,14 @@ def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), ma
     kept = [column(name) for name in rows.columns if name not in partition_by]
     named = rows.select(F.spark_partition_id().cast("long").alias("_task"), *folders, *kept)
     writer_function = FileWriter(path, tuple(partition_by), max_records)
-    map_in_arrow(named, writer_function, COUNT).agg(F.sum("rows")).collect()
+    _write_counted(named, writer_function, path)
+
+
+def _write_counted(rows: DataFrame, writer: ArrowFunction, path: str) -> int:
+    """Let tasks write a dataset, and say which of their files count; returns how many rows these have."""
+    done = map_in_arrow(rows, writer, COUNT).collect()  # one row per task
+    count_files(path, [file for row in done for file in row["files"]])
+    return sum(row["rows"] for row in done)
 
 
 def write_in_arrow(rows: DataFrame, function: ArrowFunction, path: str, schema: pa.Schema) -> None:
@@ -133,8 +144,7 @@ def write_in_arrow(rows: DataFrame, function: ArrowFunction, path: str, schema: 
     The tasks that run the function write its rows: these never enter Java, and Spark need not have a connector.
     """
     remove(path)
-    counted = map_in_arrow(rows, Written(function, path), COUNT).agg(F.sum("rows")).first()
-    if counted is None or not counted[0]:
+    if not _write_counted(rows, Written(function, path), path):
         _write_empty(path, schema)
 
 
@@ -150,7 +160,8 @@ def write_rows(rows: DataFrame, path: str, empty: bool = False) -> None:
 def _write_empty(path: str, schema: pa.Schema) -> None:
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)
-    write_bytes(join(path, "part-0.parquet"), buffer.getvalue())
+    write_bytes(join(path, _EMPTY), buffer.getvalue())
+    count_files(path, [_EMPTY])
 
 
 def map_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType) -> DataFrame:
@@ -161,11 +172,17 @@ def map_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType) -
 def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, path: str) -> DataFrame:
     """`map_in_arrow`; an action that goes through all rows leaves them as a dataset too, in place of what was there.
 
-    So what is costly to compute and needed twice is computed once, in the tasks of the first job that needs it.
+    So what is costly to compute and needed twice is computed once, in the tasks of the first job that needs it. After
+    that action, and before the dataset is read, `count_kept` says which files count.
     """
     remove(path)
     _write_empty(path, arrow_schema(schema))
     return map_in_arrow(rows, Kept(function, path), schema)
+
+
+def count_kept(path: str) -> None:
+    """Of a dataset that `kept_in_arrow` left, let one whole attempt of each task count."""
+    count_files(path, whole_attempts(find_files(path, ".parquet")) or [_EMPTY])
 
 
 class _WithCredentials:
@@ -194,14 +211,28 @@ def say_once(spark: SparkSession, words: str) -> None:
 
 
 def _read_by_spark(
-    spark: SparkSession, path: str, schema: StructType | None, location: bool, base: str | None, is_glob: bool
+    spark: SparkSession,
+    path: str,
+    schema: StructType | None,
+    location: bool,
+    base: str | None,
+    is_glob: bool,
+    counted: Sequence[str] | None,
 ) -> DataFrame:
+    """Args: counted: files that count, relative to the path; None where all of them do."""
     reader: Any = spark.read.format("parquet").option("pathGlobFilter", "*.parquet")
     if schema is not None:
         reader = reader.schema(schema)
     if base is not None:
         reader = reader.option("basePath", write_path(base))
-    rows: DataFrame = reader.load(spark_glob(path) if is_glob else spark_path(path))
+    elif counted is not None:
+        reader = reader.option("basePath", write_path(path))
+    if counted == [] and schema is not None:
+        return spark.createDataFrame([], schema)
+    paths: Any = spark_glob(path) if is_glob else spark_path(path)
+    if counted:
+        paths = [spark_path(join(path, name)) for name in counted]
+    rows: DataFrame = reader.load(paths)
     if not location:
         return rows
     where = [F.col("_metadata.file_path").alias("file"), F.col("_metadata.row_index").alias("row")]

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import StageError
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
+from uniner_dist.storage.attempts import new_attempt
 from uniner_dist.storage.containment import is_link
 from uniner_dist.storage.control_files import StoreManifest, read_control, write_control
 from uniner_dist.storage.control_files.forms import FINGERPRINT, MANIFEST_FILE, STORE_FILE, has_form
@@ -150,8 +151,8 @@ def compacted_name(stem: str, number: int) -> str:
 
 
 def compaction_stem() -> str:
-    """A stem of its own for a compaction; tells when it was."""
-    return f"{int(time.time()):012d}-{uuid.uuid4().hex[:8]}"
+    """A stem of its own for an attempt of a task of a compaction; tells when it was."""
+    return f"{int(time.time()):012d}-{new_attempt()}"
 
 
 def sweep(layout: StoreLayout, grace_s: float = GRACE_S) -> int:

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from uniner_dist.errors import StageError
 from uniner_dist.storage.containment import OutsideError, is_link, require_inside
 from uniner_dist.storage.control_files import FolderChange
-from uniner_dist.storage.filesystem import copy_file, is_local, join, list_names, open_fs
+from uniner_dist.storage.filesystem import copy_file, is_local, join, list_names, open_fs, remove
+from uniner_dist.storage.place_layout import OutputLayout
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -68,6 +69,22 @@ def apply(output: str, change: FolderChange, workplace: str, check: Check = alwa
             fs.rm_file(join(path, name))
     if is_local(fs):
         _prune(path, open_fs(output)[1])
+
+
+def remove_workplaces(output: str, token: int) -> None:
+    """Remove what processes that were killed have left beside an output while they built the content of a folder.
+
+    Args:
+        token: of the lease of the output that the caller holds; a workplace of a later one stays.
+    """
+    if not is_local(open_fs(output)[0]):
+        return  # nothing is built beside an output of an object store
+    parent, _, name = output.rstrip("/").rpartition("/")
+    begin = OutputLayout(name).workplace("")
+    for other in list_names(parent):
+        made_by = other.rpartition("-")[2]
+        if other.startswith(begin) and not (made_by.isdigit() and int(made_by) > token):
+            remove(join(parent, other))
 
 
 def _exchange_folder(path: str, change: FolderChange, workplace: str, output: str) -> bool:

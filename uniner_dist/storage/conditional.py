@@ -9,7 +9,9 @@ can come in between.
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -60,6 +62,9 @@ def read_version(path: str) -> Seen | None:
 def swap(path: str, seen: Seen | None, data: bytes) -> bool:
     """Replace a file if it is still the version that was seen (None: if it is still missing).
 
+    A client sends a request again whose answer was lost, and is then refused by its own write: so one that finds just
+    what it wanted to write has succeeded. Two processes that write the same content both have.
+
     Returns:
         False, with nothing changed, when it is not.
     """
@@ -106,9 +111,13 @@ def _put_s3(fs: Any, path: str, data: bytes, version: str) -> None:
 def _put_gs(fs: Any, path: str, data: bytes, version: str) -> None:
     bucket, key, _ = fs.split_path(path)
     target = f"{fs._location}/upload/storage/v1/b/{quote(bucket)}/o"
-    headers = {"Content-Type": "application/octet-stream"}
-    options = {"uploadType": "media", "name": key, "ifGenerationMatch": version}
-    _refusable(lambda: fs.call("POST", target, headers=headers, data=data, **options))
+    # In parts, as every client uploads: servers other than Google's overlook the condition of a plain upload.
+    border = uuid.uuid4().hex
+    about = f"--{border}\nContent-Type: application/json; charset=UTF-8\n\n{json.dumps({'name': key})}\n"
+    body = f"{about}--{border}\nContent-Type: application/octet-stream\n\n".encode() + data + f"\n--{border}--".encode()
+    headers = {"Content-Type": f'multipart/related; boundary="{border}"'}
+    options = {"uploadType": "multipart", "ifGenerationMatch": version}
+    _refusable(lambda: fs.call("POST", target, headers=headers, data=body, **options))
     fs.invalidate_cache()
 
 

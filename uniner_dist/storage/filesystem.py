@@ -266,6 +266,14 @@ def remove(path: str) -> None:
         with_retries(path, lambda: fs.rm(stripped, recursive=True))
 
 
+def remove_if_empty(path: str) -> None:
+    """Remove a folder of this machine that nothing is in; elsewhere folders are only names of what is in them."""
+    fs, stripped = open_fs(path)
+    if is_local(fs):
+        with contextlib.suppress(OSError):
+            os.rmdir(stripped)
+
+
 def remove_stale_temporary(path: str, older_than_s: float = 0.0) -> None:
     """Remove what killed processes left half written below a folder: files without their name yet, Spark's too.
 

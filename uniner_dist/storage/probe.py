@@ -1,7 +1,8 @@
 """What a storage can do, found out by trying: leases, commits and markers rely on it, and some storages lack it.
 
 Two processes create the same names exclusively, again and again: exactly one must win each time. What was written must
-be read back, listed, and gone once it was removed. Done once for each storage of a workdir and pinned there.
+be read back, listed, and gone once it was removed; a file that was replaced since it was seen must stay as it is. Done
+once for each storage of a workdir and pinned there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Final, Literal
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.storage.conditional import read_version, swap
 from uniner_dist.storage.control_files import ProbedStorage, ProbedStorages, read_control, write_control
 from uniner_dist.storage.filesystem import (
     exclusive_by,
@@ -125,11 +127,12 @@ def probe(path: str) -> Findings:
     try:
         by = exclusive_by(folder)
         problems = [*_basics(folder), *_races(folder, by)]
+        weaker = (*_WEAKER.get(by, ()), *_conditions(folder))
     except StorageError as error:
         raise ConfigError(f"{path}: cannot be used: {error}") from error
     finally:
         remove(folder)
-    return Findings(by, tuple(problems), _WEAKER.get(by, ()))
+    return Findings(by, tuple(problems), weaker)
 
 
 #: What a run is told where a file is created exclusively by lesser means.
@@ -143,6 +146,20 @@ _WEAKER: Final = {
         "conditional",
     ),
 }
+
+
+def _conditions(folder: str) -> list[str]:
+    """A file is replaced only if it is still the version that was seen."""
+    path = join(folder, "versions")
+    write_bytes(path, b"one")
+    seen = read_version(path)
+    write_bytes(path, b"another")
+    if not swap(path, seen, b"a third") and read_bytes(path) == b"another":
+        return []
+    return [
+        "it replaces files whatever the condition (If-Match): two processes that change one output's marker, of which "
+        "one was suspended for a minute, may lose a change"
+    ]
 
 
 def _basics(folder: str) -> list[str]:

@@ -36,7 +36,7 @@ from uniner_dist.storage.control_files.records import (
 )
 from uniner_dist.storage.control_files.runs import LatestRun, PinnedRun
 from uniner_dist.storage.control_files.storages import ProbedStorage, ProbedStorages
-from uniner_dist.storage.control_files.store import Registered, Salt, StoreManifest
+from uniner_dist.storage.control_files.store import CountedFiles, Registered, Salt, StoreManifest
 
 __all__ = [
     "AnnotationsSummary",
@@ -45,6 +45,7 @@ __all__ = [
     "Claim",
     "ControlFile",
     "ControlFileError",
+    "CountedFiles",
     "End",
     "ExportManifest",
     "FolderChange",

@@ -19,8 +19,8 @@ RUN_ID: Final = r"[0-9a-f]{12}"
 FINGERPRINT: Final = r"[0-9a-f]{16}"
 #: The folder of a quality gate: a hash of what it asks.
 GATE: Final = RUN_ID
-#: See `prompts.packing.Packing.shard_name`.
-SHARD: Final = r"[0-9]{5,9}-(?:known-)?[0-9]{4,9}"
+#: See `prompts.packing.Packing.shard_name`; shards of earlier releases have no token and no attempt.
+SHARD: Final = r"[0-9]{5,9}-(?:known-)?[0-9]{4,9}(?:-[0-9]{1,12}-[0-9a-f]{8})?"
 #: A data file of an output; every name that a publication or an erasure gives begins so.
 DATA_FILE: Final = r"part-[0-9A-Za-z][0-9A-Za-z._-]{0,200}\.parquet"
 #: Any visible Parquet file of one folder, such as one that goes from an output.
@@ -81,5 +81,9 @@ StoredSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_s
 StoredBase = Annotated[str, AfterValidator(_source)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+#: A file below a folder, compared with a listing of it before anything is opened.
+RelativePath = Annotated[
+    str, StringConstraints(min_length=1, max_length=_MAX_PATH, pattern=r"^[^\x00-\x1f/][^\x00-\x1f]*$")
+]
 #: Seconds since the epoch, or of a duration.
 Seconds = Annotated[float, Field(ge=0, le=1e11)]

@@ -123,20 +123,24 @@ class Journal(ControlFile):
     entry: PublishedRun | None = None
 
 
-def read_journal(path: str, output: str, marker: Marker) -> Journal:
+def read_journal(path: str, output: str, marker: Marker, workdir: str) -> Journal:
     """The journal of a change of this output, checked against both.
 
     Args:
         path: of the journal, as the output's marker names it.
         output: the dataset that it changes.
         marker: of that output.
+        workdir: the caller's; workdir and output may be on different kinds of storage, the journal is on one of them.
 
     Raises:
         FileNotFoundError: there is no such journal.
         ControlFileError: it names a place outside of the output or of the journal's own folder.
     """
-    if not same_kind(path, output):
-        raise ControlFileError(f"output {output}: its marker names a journal on another kind of storage: {path}")
+    if not (same_kind(path, output) or same_kind(path, workdir)):
+        raise ControlFileError(
+            f"output {output}: its marker names a journal on another kind of storage: {path}; finish that publication "
+            "with the workdir that it was begun with"
+        )
     journal = read_control(path, Journal)
     folder = path.rpartition("/")[0]
     if journal.run_id not in folder.split("/")[-3:]:

@@ -55,6 +55,7 @@ class PromptsSummary(Record):
     prompts_to_ask: Count
     shards: Count
     whole_text_tokens: Count | None = None
+    occurrences_files: Count | None = None
 
 
 class AnnotationsSummary(Record):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uniner_dist.storage.control_files.forms import Hash, Seconds, StoredPath, StoreFileName
+from uniner_dist.storage.control_files.forms import Hash, RelativePath, Seconds, StoredPath, StoreFileName
 from uniner_dist.storage.control_files.reading import ControlFile
 
 
@@ -18,6 +18,12 @@ class StoreManifest(ControlFile):
     added: tuple[StoreFileName, ...]
     replaced: tuple[StoreFileName, ...]
     nonce: str = ""
+
+
+class CountedFiles(ControlFile):
+    """Files of a dataset that count, relative to its folder; what else is in it, attempts of tasks have left."""
+
+    files: tuple[RelativePath, ...]
 
 
 class Registered(ControlFile):

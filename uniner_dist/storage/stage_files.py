@@ -1,0 +1,59 @@
+"""What stage 1 has made in a run's folder: removing what is not of a later lease, and telling whether it is all there.
+
+Names of shards bear the fencing token of the lease under which they were written, and an attempt: a process that was
+replaced while it stood still knows no name that its successor gives. Occurrences and rejects are written by Spark under
+one name; should such a process remove its successor's, that is seen here, and the run is planned anew.
+"""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+from uniner_dist.storage.control_files import PromptsSummary, read_control
+from uniner_dist.storage.filesystem import find_files, join, list_names, remove, remove_if_empty
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.shards import read_shards
+
+_REMOVERS = 16
+_TOKEN = re.compile(r".*-([0-9]{1,12})-[0-9a-f]{8}", re.ASCII)
+
+
+def token_of(shard: str) -> int:
+    """Fencing token in the name of a shard; 0 for one of an earlier release."""
+    match = _TOKEN.fullmatch(shard)
+    return int(match[1]) if match else 0
+
+
+def remove_shards(layout: RunLayout) -> None:
+    """Remove prompts, parts and completions of every shard, but for those of a later lease than this process holds."""
+    for folder in (layout.prompts, layout.parts, layout.completions):
+        remove_until_now(layout, folder)
+
+
+def remove_until_now(layout: RunLayout, path: str) -> None:
+    """Remove a file or folder of a run; of a folder whose entries bear fencing tokens, those of a later lease stay."""
+    if path not in (layout.prompts, layout.parts, layout.completions, layout.publishing):
+        remove(path)
+        return
+    names = [name for name in list_names(path) if _token_of_entry(name) <= layout.token]
+    with ThreadPoolExecutor(_REMOVERS) as removers:
+        list(removers.map(lambda name: remove(join(path, name)), names))
+    remove_if_empty(path)
+
+
+def _token_of_entry(name: str) -> int:
+    """Of a shard's folder or file, or of a folder of stage 3."""
+    return int(name) if name.isdigit() else token_of(name.removeprefix("shard=").removesuffix(".parquet"))
+
+
+def is_whole(layout: RunLayout) -> bool:
+    """Whether everything is there that a finished stage 1 has counted, by two listings."""
+    prompts = {name.removeprefix("shard=") for name in list_names(layout.prompts)}
+    if not prompts.issuperset(read_shards(layout)["shard"].to_pylist()):
+        return False
+    try:
+        expected = read_control(layout.prompts_summary, PromptsSummary).occurrences_files
+        return expected is None or len(find_files(layout.occurrences, ".parquet")) >= expected
+    except (FileNotFoundError, NotADirectoryError):
+        return False
