@@ -180,7 +180,7 @@ def test_rows_that_are_too_large_are_rejected_by_both_readers(
     monkeypatch: pytest.MonkeyPatch,
     by_spark: bool,
 ) -> None:
-    monkeypatch.setattr("uniner_dist.storage.footers.LARGE_BYTES", 256 << 20 if by_spark else 4096)
+    monkeypatch.setattr("uniner_dist.storage.footers.LARGE_BYTES", 1 << 30 if by_spark else 4096)
     rows: list[dict[str, Any]] = [
         {"doc_id": "ada", "text": "Ada met Babbage.", "place": "London"},
         {"doc_id": "long text", "text": "é" * 5001, "place": "London"},

@@ -20,7 +20,7 @@ from pyspark.sql.types import ArrayType, LongType, StringType, StructField, Stru
 from uniner_dist.errors import StageError
 from uniner_dist.storage.attempts import new_attempt, part_name
 from uniner_dist.storage.filesystem import join, open_fs, write_bytes
-from uniner_dist.storage.footers import LARGE_BYTES, without_arrow_schema
+from uniner_dist.storage.footers import without_arrow_schema
 from uniner_dist.storage.hive import folder_name
 from uniner_dist.storage.retries import with_retries
 
@@ -110,9 +110,9 @@ class FileReader:
 
 def _rows_per_batch(group: Any) -> int:
     """Rows of a row group that are read at a time, from what they have on average."""
-    if group.total_byte_size <= LARGE_BYTES:
+    if group.total_byte_size <= _BATCH_BYTES:
         return _ROWS_PER_BATCH
-    wanted = int(LARGE_BYTES * group.num_rows / group.total_byte_size)
+    wanted = int(_BATCH_BYTES * group.num_rows / group.total_byte_size)
     return max(1, min(wanted, _ROWS_PER_BATCH if group.total_byte_size < 2**31 else _ROWS_OF_LARGE))
 
 

@@ -38,8 +38,8 @@ _ENCODINGS_OF_PYARROW = frozenset({"BYTE_STREAM_SPLIT"})
 _UNREADABLE_CODECS = frozenset({"LZO"})
 _ARROW_SCHEMA = b"ARROW:schema"
 #: Bytes of one column in one row group, decompressed, above which Spark's reader may fail: it holds 256 rows at a time
-#: in arrays of at most 2 GB that it grows by copying, in a heap that others share. pyarrow in a task takes fewer.
-LARGE_BYTES = 256 << 20
+#: in arrays of at most 2 GB that it doubles by copying. pyarrow in a task takes fewer rows.
+LARGE_BYTES = 1 << 30
 #: Field metadata of a column whose timestamps are stored as INT96.
 INT96 = b"uniner.int96"
 
