@@ -227,6 +227,15 @@ def test_what_the_engine_is_told_to_do_otherwise_is_left_to_it(tmp_path: Path) -
     check_form(open_source(ModelConfig(name=str(folder))), extra=overridden)
 
 
+def test_weights_that_do_not_say_which_model_it_is_are_not_loaded(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "both")
+    with pytest.raises(ConfigError, match="load_format=pt would load other files"):
+        check_form(open_source(ModelConfig(name=str(folder))), extra={"load_format": "pt"})
+    check_form(open_source(ModelConfig(name=str(folder))), extra={"load_format": "safetensors"})
+    only = write_model(tmp_path / "bin", "bin")
+    check_form(open_source(ModelConfig(name=str(only))), extra={"load_format": "pt"})
+
+
 def test_a_quantization_that_a_gpu_runs_is_left_to_the_gpu(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m")
     config(quantization_config={"quant_method": "bitsandbytes"})(folder)

@@ -32,8 +32,8 @@ _GPU_ONLY: Final = frozenset(
 )
 #: Ways of loading that need none of the files that are looked at here.
 _OTHER_LOADERS = frozenset({"dummy", "runai_streamer", "runai_streamer_sharded", "sharded_state", "tensorizer", "gguf"})
-
-
+#: Ways of loading that take `*.bin` where there are safetensors too (vLLM's `DefaultModelLoader`).
+_LOADERS_OF_BIN = frozenset({"pt", "npcache"})
 #: Files that may tell how weights are quantized, beside `config.json`.
 QUANTIZATION_FILES: Final = ("hf_quant_config.json", "quant_config.json", "quantize_config.json")
 
@@ -77,8 +77,14 @@ def check_form(
     config = read_config(source)
     problems = [] if "hf_overrides" in extra else list(_architecture_problems(config))
     problems += _quantization_problems(quantization_method(source, quantization), gpus)
-    if extra.get("load_format", "auto") not in _OTHER_LOADERS:
+    load_format = extra.get("load_format", "auto")
+    if load_format not in _OTHER_LOADERS:
         problems += weight_problems(source)
+    if load_format in _LOADERS_OF_BIN and any(name.endswith(".safetensors") for name in source.sizes()):
+        problems.append(
+            f"its safetensors say which model it is; engine.extra.load_format={load_format} would load other files: "
+            "leave that option out, or give a folder that has those files only"
+        )
     if problems:
         raise ConfigError([f"{source.title}: {problem}" for problem in problems])
 
