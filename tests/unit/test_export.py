@@ -219,7 +219,8 @@ def test_conll_without_comments_is_tokens_and_tags_alone(tmp_path: Path) -> None
     lines = content.decode().split("\n")
     assert all(line.count("\t") == 1 for line in lines if line)
     [(_, commented)] = FORMATS["conll"].files(documents, "part", SETTINGS)
-    assert lines == [line for line in commented.decode().split("\n") if not line.startswith("# ")]
+    bare = [line for line in commented.decode().split("\n") if not line.startswith("# ")]
+    assert [line.replace(" ", "_") for line in lines] == [line.replace(" ", "_") for line in bare]
     assert path == "part.conll"
 
 

@@ -18,10 +18,14 @@ from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.scheme import BILOU, IOB1, IOB2, IOBES
 from spacy.tokens import DocBin
 from spacy.training import offsets_to_biluo_tags
+from spacy.training.converters.conll_ner_to_docs import conll_ner_to_docs
 
 from tests.support.evaluation_data import annotation, entity, write_annotations
 from tests.support.gold_files import found_in, read_file, texts_of
 from uniner_dist.evaluation import evaluate
+from uniner_dist.formats.annotated_document import Document
+from uniner_dist.formats.conll.writing import files as conll_files
+from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.tagging import read_tags
 
 _TYPES = ("PER", "LOC")
@@ -101,6 +105,22 @@ def test_valid_tags_of_every_scheme_are_read_as_seqeval_reads_them(mentions: lis
     inside = tags_of(apart, "I", "I", "I", "I")
     theirs = [(one.tag, one.start, one.end) for one in Entities([inside], IOB1).entities[0]]
     assert read_tags(inside) == sorted(theirs, key=lambda one: one[1])
+
+
+def test_spacy_reads_what_is_exported_without_comments() -> None:
+    text = "Ada Byron met # in New York. 東京 too."
+    places = {"famous person": ["Ada Byron"], "city": ["New York", "東京"]}
+    answers = [
+        {"entity_type": name, "outcome": "found", "score": None,
+         "entities": [entity(one, text.index(one)) for one in found]}
+        for name, found in places.items()
+    ]  # fmt: skip
+    settings = ExportSettings(tuple(places), (), (), "xx", comments=False)
+    [(_, content)] = conll_files([Document("1", text, answers)], "a", settings)
+    docs = list(conll_ner_to_docs(content.decode(), n_sents=1, no_print=True))
+    assert [len(doc) for doc in docs] == [8, 4]
+    found = [(ent.text, ent.label_) for doc in docs for ent in doc.ents]
+    assert found == [("Ada Byron", "famous_person"), ("New York", "city"), ("東 京", "city")]
 
 
 def test_conllu_and_our_reader_have_the_same_sentences(tmp_path: Path) -> None:

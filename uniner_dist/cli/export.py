@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from uniner_dist._version import __version__
@@ -11,6 +12,7 @@ from uniner_dist.cli.evaluation import names_of
 from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
 from uniner_dist.export.ownership import MANIFEST, check_folder, clear_folder, write_files
+from uniner_dist.formats.conll.writing import joined_label
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
 from uniner_dist.run.standing import covers
@@ -62,6 +64,7 @@ def run_export(
     size = sum(list_corpus(path).total_bytes for path in (options.annotations, *(path for path, _ in source.corpora)))
     with spark_session(parsed, quick=size < QUICK_BYTES) as spark:
         settings = _settings(options, marker, find_labels(spark, source, _known_labels(marker)))
+        joined = _joined_labels(settings)
         manifest: dict[str, Any] = {
             "dataset": "uniner-dist export",
             "format": options.format,
@@ -76,7 +79,13 @@ def run_export(
         raise ConfigError(_nothing(options, source, counted))
     write_files(folder, "extras", chosen.extras(settings).items())
     made = {"version": __version__, "labels": list(settings.labels), "licences": list(settings.licences)}
-    manifest |= {**counted, **made, "runs": list(marker.runs if marker else ()), "complete": True}
+    manifest |= {
+        **counted,
+        **made,
+        "types_joined": joined,
+        "runs": list(marker.runs if marker else ()),
+        "complete": True,
+    }
     write_json(join(folder, MANIFEST), manifest)
     for line in summary(manifest, folder):
         say(line)
@@ -97,12 +106,13 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
         "unanswered_left_out": "questions without an answer left out",
         "ids_left_out": "documents without their ids, texts and answered types (--no-comments): corrections of these "
         "files cannot be scored",
+        "types_joined": "types are written with _ in place of white space, at which readers of such files split lines",
         "empty_left_out": "documents left out because nothing in them is a token",
         "without_text": "documents left out because the corpus no longer has them",
         "text_changed": "documents left out because their text is no longer the one that was annotated; run `annotate` "
         "again to bring the annotations up to date",
     }
-    lines += [f"{manifest[name]:,} {words}" for name, words in losses.items() if manifest[name]]
+    lines += [f"{manifest[name]:,} {words}" for name, words in losses.items() if manifest.get(name)]
     if manifest["licences"]:
         lines.append(f"licence of the answers: {', '.join(manifest['licences'])}")
     return lines
@@ -152,6 +162,21 @@ def _settings(options: ExportOptions, marker: Marker | None, labels: tuple[str, 
     models = dict.fromkeys(entry.model for entry in _entries(marker))
     licences = dict.fromkeys(entry.licence for entry in _entries(marker) if entry.licence)
     return ExportSettings(labels, tuple(models), tuple(licences), options.language, options.comments)
+
+
+def _joined_labels(settings: ExportSettings) -> int:
+    """How many types are written with `_` in place of white space.
+
+    Raises:
+        ConfigError: two types would be written alike.
+    """
+    if settings.comments:
+        return 0
+    written = {label: joined_label(label) for label in settings.labels}
+    for one, other in combinations(written, 2):
+        if written[one] == written[other]:
+            raise ConfigError(f"--no-comments: types {one!r} and {other!r} would both be written {written[one]!r}")
+    return sum(label != shown for label, shown in written.items())
 
 
 def _nothing(options: ExportOptions, source: Any, counted: Mapping[str, int]) -> str:

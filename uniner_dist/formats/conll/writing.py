@@ -2,7 +2,8 @@
 
 Each document begins with comments: its id, also as JSON, the types that were answered for it, and its text as a
 JSON string, by which `uniner_dist.formats.conll.reading` finds the offsets in the text as stored. Other readers skip
-them, or, as spaCy's and flair's, take them for tokens: for those they are left out (`settings.comments`).
+them, or, as spaCy's and flair's, take them for tokens: for those they are left out (`settings.comments`), and types
+are written without white space.
 Of mentions that overlap the one by `without_overlaps` is kept.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.annotated_document import Document, without_overlaps
@@ -34,6 +36,8 @@ def _block(document: Document, comments: bool) -> str:
     text, mentions = document.text, without_overlaps(document.mentions())
     for label in {mention.label for mention in mentions}:
         _check_one_line(label)
+    if not comments:
+        mentions = [replace(mention, label=joined_label(mention.label)) for mention in mentions]
     tokens = tokenize(text, borders_of(mentions))
     tagged = [f"{text[start:end]}\t{tag}" for (start, end), tag in zip(tokens, tag_bio(tokens, mentions), strict=True)]
     lines = _comments(document) if comments else []
@@ -51,6 +55,11 @@ def _comments(document: Document) -> list[str]:
         f"# {TYPES_COMMENT} = {json.dumps(document.answered_types(), ensure_ascii=False)}",
         f"# {TEXT_COMMENT} = {json.dumps(document.text, ensure_ascii=False)}",
     ]
+
+
+def joined_label(label: str) -> str:
+    """A type without white space, at which readers split lines: spaCy's takes the last word, flair's the first."""
+    return "_".join(label.split())
 
 
 def _check_one_line(label: str) -> None:
