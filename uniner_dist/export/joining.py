@@ -64,10 +64,13 @@ def find_labels(spark: SparkSession, source: Source, known: Sequence[str]) -> tu
     Raises:
         ConfigError: a type that was asked for and is not there.
     """
-    with stage(spark, "export"):
-        describe(spark, "list entity types")
-        rows = _read_annotations(spark, source).select("entity_type").distinct().collect()  # types, never documents
-    found = {row["entity_type"] for row in rows}
+    folders = [file.folders.get("entity_type") for file in list_dataset("--annotations", source.annotations)]
+    found = {name for name in folders if name is not None}
+    if None in folders:
+        with stage(spark, "export"):
+            describe(spark, "list entity types")
+            rows = _read_annotations(spark, source).select("entity_type").distinct().collect()  # types, no documents
+        found = {row["entity_type"] for row in rows}
     labels = [label for label in known if label in found]
     labels += sorted(found - set(labels))
     missing = [name for name in source.types or () if name not in found]
