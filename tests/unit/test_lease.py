@@ -17,10 +17,12 @@ import pytest
 
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage import lease as leases
+from uniner_dist.storage.control_files import ControlFile, write_control
 from uniner_dist.storage.filesystem import list_names, read_json, write_json
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import Held, current_holder, fence, hold, last_worked
 from uniner_dist.storage.place_layout import OutputLayout, StoreLayout
+from uniner_dist.storage.retries import StorageError
 
 #: Holds the lease of run `r` in the folder that is given until somebody writes to its input.
 _HOLDER = """
@@ -249,3 +251,19 @@ def test_of_two_that_take_over_at_once_one_wins(run: RunLayout) -> None:
     for thread in threads:
         thread.join()
     assert sorted(results) == ["held"] + ["refused"] * 5
+
+
+def test_a_claim_behind_which_storage_failed_holds_nobody_up(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process, such as a notebook's, goes on living; it must not take itself for the holder."""
+    write = write_control
+
+    def fails_after(path: str, value: ControlFile, exclusive: bool = False) -> bool:
+        write(path, value, exclusive)
+        raise StorageError("the answer was lost")
+
+    monkeypatch.setattr(leases, "write_control", fails_after)
+    with pytest.raises(StorageError), hold(run):
+        pass
+    monkeypatch.setattr(leases, "write_control", write)
+    with hold(run) as lease:
+        assert lease.generation == 2

@@ -214,13 +214,16 @@ def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool
         nonce=nonce,
     )
     _ours.add(nonce)
-    # The number may be free again because claims long past are removed: then a later one is there.
-    if write_control(_path(place, generation), claim, exclusive=True) and _look(place).generation == generation:
-        lease = Lease(place, generation, nonce, on_lost)
-        _forget_old(place, state)
+    lease = None
+    try:
+        # The number may be free again because claims long past are removed: then a later one is there.
+        if write_control(_path(place, generation), claim, exclusive=True) and _look(place).generation == generation:
+            lease = Lease(place, generation, nonce, on_lost)
+            _forget_old(place, state)
         return lease
-    _ours.discard(nonce)
-    return None
+    finally:
+        if lease is None:  # also where storage failed behind the claim: this process may live on, and holds nothing
+            _ours.discard(nonce)
 
 
 def _forget_old(place: Held, state: _State) -> None:
