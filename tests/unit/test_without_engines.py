@@ -19,6 +19,7 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 from uniner_dist.cli.app import main
+import uniner_dist.completions.stage, uniner_dist.pipeline.stages
 codes = [main(command) for command in json.loads(sys.argv[2])]
 print(json.dumps(codes))
 """

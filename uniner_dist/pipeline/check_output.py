@@ -6,7 +6,6 @@ import pyarrow as pa
 
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
-from uniner_dist.spark.types import spark_type
 from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import list_names
 from uniner_dist.storage.hive import folder_name, is_folder_name
@@ -45,6 +44,10 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
 
 def _other_types(config: Config, snapshot: Snapshot, reading: Reading | None, marker: Marker) -> list[str]:
     """Columns of the output whose type is another one now: files of both types could not be read together."""
+    from uniner_dist.spark.types import (
+        spark_type,  # where runs are opened Spark is there; the completions stage has none
+    )
+
     stored = {} if reading is None else {field.name: field.type for field in reading.columns}
     found = stored | dict.fromkeys(snapshot.partitions, pa.string())
     return [
