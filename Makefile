@@ -47,7 +47,7 @@ demo: $(READY) ## Annotate the sample corpus with the demonstration model and sh
 test: $(READY) $(AIRFLOW)/.ready lint docs ## Lint, check types, build the documentation and run the tests, two at a time
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test-slow: $(READY) ## The tests that take minutes: a standalone Spark cluster, a crash between S3 and S3, Ray's own death
+test-slow: $(READY) ## The tests that take minutes: a standalone cluster, crashes between stores, long forms of fuzzing, more engines
 	@$(BIN)/python -m pytest -m slow
 
 test-clouds: $(READY) ## The whole job on S3, Google and Azure servers on loopback: killed, resumed, grown, erased (some minutes)

@@ -70,6 +70,7 @@ def test_every_part_for_gpus_is_rehearsed_on_cpu(tmp_path: Path) -> None:
         assert (found[name]["prompts"], found[name]["differing"]) == (40, 0), name
 
 
+@pytest.mark.slow
 @pytest.mark.vllm
 def test_a_replica_answers_the_same_whatever_makes_it_fast(tmp_path: Path) -> None:
     output = tmp_path / "runs.json"

@@ -48,6 +48,7 @@ def test_the_vllm_of_this_machine_says_what_it_does_not_run(tmp_path: Path, monk
     require_engines(configured(folder, dtype="bfloat16"), "pool")
 
 
+@pytest.mark.slow
 def test_where_vllm_is_elsewhere_the_first_replica_decides(ray: Any, make_run: MakeRun, tmp_path: Path) -> None:
     folder = quantized(tmp_path / "m", AWQ)
     engine = {"kind": "vllm", "extra": {"load_format": "dummy"}}

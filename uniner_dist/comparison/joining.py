@@ -23,6 +23,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.rows import check_columns, list_dataset
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
+from uniner_dist.spark.task_errors import Sealed
 from uniner_dist.spark.types import column, spark_schema, spark_type
 from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.listing import is_glob, list_corpus
@@ -135,7 +136,7 @@ def _cells(before: DataFrame, after: DataFrame) -> DataFrame:
 
 def _tallies(cells: DataFrame) -> DataFrame:
     """Rows of `TALLY`, those of the same key added up."""
-    parts = cells.mapInArrow(count_batches, spark_schema(TALLY))
+    parts = cells.mapInArrow(Sealed(count_batches), spark_schema(TALLY))
     return parts.groupBy("scope", "name", "bucket", "kind").agg(
         *[F.sum(name).cast("long").alias(name) for name in COUNTERS],
         F.slice(F.array_sort(F.flatten(F.collect_list("examples"))), 1, EXAMPLES).alias("examples"),
