@@ -186,7 +186,7 @@ def test_a_frozen_replica_counts_as_dead_and_its_process_is_ended(ray: Any, make
         [texts(20, seed) for seed in range(6)],
         TYPES,
         engine={"extra": {"slow_s": 0.01}},
-        pool={"stuck_timeout_s": 3, "suspect_after": 3},
+        pool={"stuck_timeout_s": 8, "suspect_after": 3},
     )
     frozen: list[int] = []
 

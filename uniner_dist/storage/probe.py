@@ -48,10 +48,10 @@ folder, by = sys.argv[1:3]
 for line in sys.stdin:
     name = line.strip()
     own = os.path.join(folder, f".{name}.other")
-    with open(own, "w") as stream:
-        stream.write("other")
     target = os.path.join(folder, name)
     try:
+        with open(own, "w") as stream:
+            stream.write("other")
         if by == "link":
             os.link(own, target)
         else:
@@ -59,6 +59,8 @@ for line in sys.stdin:
         print(1, flush=True)
     except FileExistsError:
         print(0, flush=True)
+    except OSError as error:
+        sys.exit(print(error.strerror, flush=True))
     os.unlink(own)
 """
 _RACER: Final = (
@@ -122,14 +124,16 @@ def _storage_of(path: str) -> str:
 
 
 def probe(path: str) -> Findings:
-    """Try a storage out in a folder of its own below a path, which is removed again."""
+    """Try a storage out in a folder of its own below a path, which is removed again.
+
+    Raises:
+        StorageError: it failed meanwhile, as when the disk is full; nothing is known of it then.
+    """
     folder = join(path, f".probe-{uuid.uuid4().hex[:12]}")
     try:
         by = exclusive_by(folder)
         problems = [*_basics(folder), *_races(folder, by)]
         weaker = (*_WEAKER.get(by, ()), *_conditions(folder))
-    except StorageError as error:
-        raise ConfigError(f"{path}: cannot be used: {error}") from error
     finally:
         remove(folder)
     return Findings(by, tuple(problems), weaker)
@@ -201,9 +205,12 @@ def _race(folder: str, name: str, to_other: IO[str], from_other: IO[str]) -> int
         to_other.write(f"{name}\n")
         to_other.flush()
         ours = write_bytes(join(folder, name), b"ours", exclusive=True)
-        return int(ours) + int(from_other.readline())
+        answer = from_other.readline().strip()
     except (OSError, ValueError) as error:
-        raise StorageError(f"{folder}: a second process could not write there") from error
+        raise StorageError(f"{folder}: a second process could not write there: {error}") from error
+    if not answer.isdigit():
+        raise StorageError(f"{folder}: a second process could not write there: {answer or 'it gave up'}")
+    return int(ours) + int(answer)
 
 
 def _judge(won: Sequence[int]) -> list[str]:
