@@ -7,13 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-import fsspec
 import pytest
 
-from tests.support.clouds import CLOUDS, Cloud, cloud
+from tests.support.clouds import CLOUDS, Cloud, cloud, reachable
 from tests.support.flaky import Fault
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage import retries
 from uniner_dist.storage.credentials import of_this_process
 from uniner_dist.storage.filesystem import exists, find_files, list_names, open_fs, read_bytes, remove, write_bytes
 from uniner_dist.storage.retries import StorageError
@@ -37,19 +35,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Cloud]:
 @pytest.fixture
 def store(server: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """A store that this process finds by environment variables; with a bucket that may have content."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(retries, "_WAITS_S", (0.01, 0.02))
-    _forget_clients()
-    server.proxy.plan = lambda method, path: None
-    yield server
-    server.proxy.plan = lambda method, path: None
-    _forget_clients()
-
-
-def _forget_clients() -> None:
-    for scheme in ("s3", "gs", "abfs"):
-        fsspec.get_filesystem_class(scheme).clear_instance_cache()
+    with reachable(server, monkeypatch) as found:
+        yield found
 
 
 def elsewhere(path: str, credentials: dict[str, str]) -> str:

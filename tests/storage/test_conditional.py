@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 
-from tests.support.clouds import CLOUDS, Cloud, cloud
+from tests.support.clouds import CLOUDS, Cloud, cloud, reachable
 from tests.support.published import marker_of, published, write_marker
 from uniner_dist.annotations.journal import carry_out, changes_by_folder, finish_begun
 from uniner_dist.errors import RunHeldError, StageError
-from uniner_dist.storage import conditional, retries
+from uniner_dist.storage import conditional
 from uniner_dist.storage.conditional import read_version, swap
 from uniner_dist.storage.control_files import ControlFileError, Journal, write_control
 from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, read_json, write_bytes
@@ -49,18 +48,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[Cloud]:
 @pytest.fixture
 def store(server: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """A store that this process and its children find by environment variables."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(retries, "_WAITS_S", (0.01, 0.02))
-    _forget_clients()
-    yield server
-    server.proxy.plan = lambda method, path: None
-    _forget_clients()
-
-
-def _forget_clients() -> None:
-    for scheme in CLOUDS:
-        fsspec.get_filesystem_class(scheme).clear_instance_cache()
+    with reachable(server, monkeypatch) as found:
+        yield found
 
 
 def test_two_processes_that_swap_lose_no_change(store: Cloud) -> None:

@@ -23,9 +23,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from tests.support.flaky import FlakyProxy, client_environment, flaky_s3
+from uniner_dist.storage import retries
 
 AZURITE = "azurite@3.37.0"
 CLOUDS = ("s3", "gs", "abfs")
@@ -126,6 +128,25 @@ def _azurite() -> list[str]:
         with contextlib.suppress(OSError):
             partial.replace(folder)
     return [node, str(script)]
+
+
+@contextmanager
+def reachable(server: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """Let this process and its children find a server by environment variables; it is well at begin and end."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(retries, "_WAITS_S", (0.01, 0.02))
+    forget_clients()
+    server.proxy.plan = lambda method, path: None
+    yield server
+    server.proxy.plan = lambda method, path: None
+    forget_clients()
+
+
+def forget_clients() -> None:
+    """Let every client be made anew, with the environment as it is."""
+    for scheme in ("s3", "gs", "abfs"):
+        fsspec.get_filesystem_class(scheme).clear_instance_cache()
 
 
 def _free_port() -> int:
