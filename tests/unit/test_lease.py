@@ -267,3 +267,19 @@ def test_a_claim_behind_which_storage_failed_holds_nobody_up(run: RunLayout, mon
     monkeypatch.setattr(leases, "write_control", write)
     with hold(run) as lease:
         assert lease.generation == 2
+
+
+@pytest.mark.parametrize("number", [999_999_999_999, 10**18 - 1, 10**9, 10**9 - 1])
+def test_a_claim_put_under_the_last_number_holds_nothing_for_ever(run: RunLayout, number: int) -> None:
+    with hold(run):
+        pass
+    Path(f"{run.holders}/{number:06d}.json").write_text("{}")
+    numbers = []
+    for _ in range(leases._KEPT + 2):  # so often that claims from before would be forgotten
+        with hold(run) as lease:
+            numbers.append(lease.generation)
+            lease.check()
+            with pytest.raises(RunHeldError), hold(run):
+                pass
+    first = 2 if number > 10**9 else number + 1
+    assert numbers == list(range(first, first + len(numbers)))

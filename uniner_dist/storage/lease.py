@@ -32,6 +32,7 @@ import psutil
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage.control_files import Beat, Claim, ControlFileError, End, read_control, write_control
 from uniner_dist.storage.filesystem import join, list_names, read_bytes, remove
+from uniner_dist.storage.generations import REACHABLE, highest_believed
 from uniner_dist.storage.retries import StorageError
 
 BEAT_S = 5.0
@@ -41,7 +42,7 @@ STALE_S = 60.0
 _LOOK_S = 0.5
 #: Claims that are remembered.
 _KEPT = 8
-_NAME = re.compile(r"([0-9]{6,12})\.(?:(beat|end)\.)?json", re.ASCII)
+_NAME = re.compile(r"([0-9]{6,18})\.(?:(beat|end)\.)?json", re.ASCII)
 
 #: Nonces of the leases that this process holds.
 _ours: set[str] = set()
@@ -227,6 +228,8 @@ def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool
 
 
 def _forget_old(place: Held, state: _State) -> None:
+    if state.generation > REACHABLE:  # by somebody else's claim, without which this one is not believed either
+        return
     for name in state.names:
         match = _NAME.fullmatch(name)
         if match and int(match[1]) <= state.generation - _KEPT:
@@ -299,7 +302,7 @@ def _path(place: Held, generation: int, kind: str = "") -> str:
 def _look(place: Held) -> _State:
     names = tuple(list_names(place.holders))
     found = [match for match in map(_NAME.fullmatch, names) if match]
-    latest = max((int(match[1]) for match in found if match[2] is None), default=0)
+    latest = highest_believed(int(match[1]) for match in found if match[2] is None)
     return _State(latest, any(match[2] == "end" and int(match[1]) == latest for match in found), names)
 
 

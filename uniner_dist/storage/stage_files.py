@@ -16,7 +16,7 @@ from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import read_shards
 
 _REMOVERS = 16
-_TOKEN = re.compile(r".*-([0-9]{1,12})-[0-9a-f]{8}", re.ASCII)
+_TOKEN = re.compile(r".*-([0-9]{1,18})-[0-9a-f]{8}", re.ASCII)
 
 
 def token_of(shard: str) -> int:

@@ -20,7 +20,7 @@ FINGERPRINT: Final = r"[0-9a-f]{16}"
 #: The folder of a quality gate: a hash of what it asks.
 GATE: Final = RUN_ID
 #: See `prompts.packing.Packing.shard_name`; shards of earlier releases have no token and no attempt.
-SHARD: Final = r"[0-9]{5,9}-(?:known-)?[0-9]{4,9}(?:-[0-9]{1,12}-[0-9a-f]{8})?"
+SHARD: Final = r"[0-9]{5,9}-(?:known-)?[0-9]{4,9}(?:-[0-9]{1,18}-[0-9a-f]{8})?"
 #: A data file of an output; every name that a publication or an erasure gives begins so.
 DATA_FILE: Final = r"part-[0-9A-Za-z][0-9A-Za-z._-]{0,200}\.parquet"
 #: Any visible Parquet file of one folder, such as one that goes from an output.
@@ -36,13 +36,9 @@ EXPORTED_FILE: Final = (
 MANIFEST_FILE: Final = r"[0-9]{12}\.json|[0-9]{10}\.[0-9]{6}-[0-9a-f]{8}\.json"
 #: Counters of one start of the completions stage, by its time.
 ATTEMPT_FILE: Final = r"[0-9]{1,12}\.[0-9]{3}\.json"
-#: A claim of a lease, by its generation.
-CLAIM_FILE: Final = r"[0-9]{6,12}\.json"
-#: A heartbeat of the same generation.
-BEAT_FILE: Final = r"[0-9]{6,12}\.beat\.json"
 #: Where the journal of a publication or of an erasure lies, below any workdir.
 JOURNAL: Final = (
-    rf".*/(?:runs/{RUN_ID}/(?:publishing/[0-9]{{6,12}}/)?publication|forgetting(?:-files)?/{RUN_ID}/journal)\.json"
+    rf".*/(?:runs/{RUN_ID}/(?:publishing/[0-9]{{6,18}}/)?publication|forgetting(?:-files)?/{RUN_ID}/journal)\.json"
 )
 
 
