@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from uniner_dist.core.hashing import TEXT_DIGITS
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.spark.stage import STAGE_SETTINGS, settings
@@ -59,6 +60,7 @@ def write_rows(spark: SparkSession, run: Run, output: str) -> None:
         rows = answers.join(places.hint("shuffle_hash"), "passage_id").select(
             "document.*",
             "entity_type",
+            F.substring("passage_id", 1, TEXT_DIGITS).alias("text_digest"),
             _entities(F.col("output")).alias("entities"),
             F.when(F.col("output") == " []", "none").otherwise("found").alias("outcome"),
             F.lit(None).cast("string").alias("repair"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from huggingface_hub import DatasetCard
 
@@ -18,6 +20,7 @@ from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.place_layout import OutputLayout
 
+ROOT = Path(__file__).parents[2]
 UNINER = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use; the annotations carry this licence"
 
 
@@ -106,15 +109,37 @@ def test_the_card_of_an_empty_output_has_no_size_but_small() -> None:
     assert data.size_categories == ["n<1K"]
 
 
-def test_hugging_face_datasets_reads_the_output_s_files_under_their_card(tmp_path: Path) -> None:
+def test_what_the_docs_upload_to_the_hub_is_loaded_with_every_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     datasets = pytest.importorskip("datasets")
     rows = [annotation(str(i), name, [entity_of("Ada", 0)], domain="x") for i in range(6) for name in ("PER", "place")]
-    output = Path(write_annotations(tmp_path / "out", rows))
-    assert len(datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "bare"))) == 12
-    (output / "README.md").write_text(render_card("news", marker(a=entry()), STATISTICS))  # as uploaded to the hub
-    loaded = datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "carded"))
+    output = write_annotations(tmp_path / "out", rows)
+    as_it_is = datasets.load_dataset(output, split="train", cache_dir=str(tmp_path / "as_it_is"))
+    assert "entity_type" not in as_it_is.column_names  # which is why the docs and the card say what they say
+
+    page = (ROOT / "docs/growing.md").read_text()
+    [recipe] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if '"upload"' in block]
+    monkeypatch.chdir(tmp_path)
+    exec(recipe, {"OUTPUT": output})
+    folders = marker(a=entry()).model_copy(update={"partition_by": ("domain", "entity_type")})
+    Path("upload/README.md").write_text(render_card("news", folders, STATISTICS))  # the second upload
+    loaded = datasets.load_dataset(str(tmp_path / "upload"), split="train", cache_dir=str(tmp_path / "copy"))
+    found = {(row["doc_id"], row["entity_type"], row["domain"], row["entities"][0]["text"]) for row in loaded}
+    assert found == {(str(i), name, "x", "Ada") for i in range(6) for name in ("PER", "place")}
     assert len(loaded) == 12
-    assert loaded[0]["entities"][0]["text"] == "Ada"
+
+
+def test_the_card_says_how_folder_columns_are_read(tmp_path: Path) -> None:
+    rows = [annotation(str(i), name, [entity_of("Ada", 0)], domain="05") for i in range(6) for name in ("PER", "x")]
+    output = write_annotations(tmp_path / "out", rows)
+    folders = marker(a=entry()).model_copy(update={"partition_by": ("domain", "entity_type")})
+    text = _load(render_card("news", folders, STATISTICS)).text
+    assert "no file: `domain`, `entity_type`" in text
+    [query] = re.findall(r"```sql\n(.*?)\n```", text, re.DOTALL)
+    found = duckdb.sql(query.replace("hf://datasets/USER/DATASET", output)).to_arrow_table().to_pylist()
+    assert {(row["domain"], row["entity_type"]) for row in found} == {("05", "PER"), ("05", "x")}
+    assert "## Reading it" not in _load(render_card("news", marker(a=entry()), STATISTICS)).text
 
 
 def test_the_card_stands_beside_the_output() -> None:

@@ -81,6 +81,7 @@ def render_card(name: str, marker: Marker, statistics: Statistics, languages: Se
         f"---\n{about.to_yaml()}\n---",
         f"# {_cell(name)}: open named entities",
         _introduction(marker, statistics),
+        *_reading(marker.partition_by),
         "## Statistics",
         _statistics(statistics),
         "## Where the rows come from",
@@ -103,6 +104,21 @@ def _introduction(marker: Marker, statistics: Statistics) -> str:
         "`entities` (`text`, `start`, `end` in code points of the document's text) and an `outcome`: `found`, `none`, "
         f"or the name of a failure. Columns of the documents: {columns}. The texts are not part of the dataset."
     )
+
+
+def _reading(folder_columns: Sequence[str]) -> list[str]:
+    """How to read columns that are in the names of folders; nothing where there are none."""
+    if not folder_columns:
+        return []
+    names = ", ".join(_code(name) for name in folder_columns)
+    return [
+        "## Reading it",
+        f"Where the files are in folders of the form `column=value`, the values of these columns are in the folders' "
+        f"names and in no file: {names}. `datasets.load_dataset` does not look there and leaves them out; DuckDB reads "
+        "every column:",
+        "```sql\nSELECT * FROM read_parquet('hf://datasets/USER/DATASET/**/*.parquet', hive_partitioning = true, "
+        "hive_types_autocast = false)\n```",
+    ]
 
 
 def _statistics(statistics: Statistics) -> str:
