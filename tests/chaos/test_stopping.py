@@ -36,7 +36,7 @@ def stop(started: Start, number: int = signal.SIGTERM) -> None:
     (os.killpg if number == signal.SIGINT else os.kill)(started.process.pid, number)
     code = started.process.wait(timeout=120)
     assert code == 75, started.output
-    assert "the same command goes on" in started.output
+    assert "the same command resumes" in started.output
     assert "Traceback" not in started.output, started.output
     assert started.leave_behind() == []
 

@@ -155,7 +155,7 @@ def test_of_two_starts_one_works_and_one_that_stood_still_cannot_come_back(
     os.kill(second.pid, signal.SIGTERM)
     words, _ = second.communicate(timeout=120)
     assert second.returncode == 75, words
-    assert "the same command goes on" in words
+    assert "the same command resumes" in words
     call(annotate(corpus, output, *SCRIPTED))
     assert read_rows(output) == read_rows(undisturbed)
     assert report(output)["completions"]["starts"] == 3

@@ -140,7 +140,7 @@ def test_rows_without_a_text_are_left_out_and_told(ray: Any) -> None:
             {"doc_id": 2, "reason": "blank_text"},
             {"doc_id": 3, "reason": "null_text"},
         ]
-        assert "left out 1 blank_text, 1 null_text; they stand in annotator.rejects" in said
+        assert "left out 1 blank_text, 1 null_text; they are in annotator.rejects" in said
         assert len(annotator.annotate([], {"x": "a"})) == 0
         assert len(annotator.annotate(["", None], {"x": "a"})) == 0
 

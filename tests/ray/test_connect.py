@@ -42,7 +42,7 @@ def test_a_spark_connect_dataframe_comes_back_with_its_annotations(notebook: dic
     }
     counted = [notebook[name] for name in ("found", "limited", "pieces", "rejects")]
     assert counted == [4, 2, [4, 2], 0], "the one row without a text is not among the first"
-    assert "left out 1 null_text; they stand in annotator.rejects" in notebook["said"]
+    assert "left out 1 null_text; they are in annotator.rejects" in notebook["said"]
     assert "[Ann](A-words) saw 👩 [Bea](B-words)." in notebook["shown"]
 
 

@@ -121,7 +121,7 @@ def test_a_bad_model_is_stopped_before_the_bulk_unless_the_gold_agrees(
     model.answer = capitalised
     figures = model.publish(run)
     assert figures is not None
-    assert figures["published"]["bulk"] is None, "no document of the gold stands in the corpus"
+    assert figures["published"]["bulk"] is None, "no document of the gold is in the corpus"
 
 
 def test_another_model_must_agree_with_the_last_one_that_passed(

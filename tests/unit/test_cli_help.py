@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from uniner_dist.cli.app import app
 from uniner_dist.cli.examples import EXAMPLES, settings_of
+from uniner_dist.cli.logging_options import command_of
 from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config
 
-GROUP: Any = typer.main.get_command(app)
+GROUP: Any = command_of(app)
 LINES = [(name, line) for name, (_, examples) in EXAMPLES.items() for _, line in examples]
 
 

@@ -80,6 +80,8 @@ def test_parentheses_do_not_split_types() -> None:
     [
         ("conf/types.yaml", "write @conf/types.yaml to read entity types from it"),
         ("person;location", "separated by commas"),
+        ("conf/types", "a type that is called so is written with its phrase, as in conf/types=phrase"),
+        ([{"name": "person"}], "would ask for 'person' and call it 'name'; write - person"),
         ("PER=person;LOC=location", "separated by commas"),
         ("a (b, c", "a parenthesis is not closed"),
         ("[person, location]", "write names without brackets"),

@@ -176,7 +176,9 @@ class AnswerReader:
             return read_completions(path, shard, self._fingerprint, rows)
         except ForeignFileError as error:
             remove(path)
-            raise StageError(f"{error}; it was removed: run the same command again, which answers it anew") from error
+            raise StageError(
+                f"{error}; it was removed: run the same command again, which answers it once more"
+            ) from error
 
     def _by_label(self, answers: pa.StructArray, passages: int) -> pa.StructArray:
         """From one answer per question to one per label."""

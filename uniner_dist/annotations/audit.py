@@ -82,7 +82,7 @@ def check_threshold(run: Run, summary: Mapping[str, Any], quarantine: DataFrame)
     )
     raise ThresholdError(
         f"nothing was published: {summary['failed']} of {summary['rows']} rows failed, more than "
-        f"run.max_failed_fraction={limit:g} allows; commonest: {reasons}; all of them stand in {run.layout.quarantine}"
+        f"run.max_failed_fraction={limit:g} allows; commonest: {reasons}; all of them are in {run.layout.quarantine}"
     )
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Sequence
+from typing import Any, cast
+
+import typer
 
 from uniner_dist.cli.commands import configuration, data, health, job, keeping, quality, stages
 from uniner_dist.cli.examples import add_examples
+from uniner_dist.cli.logging_options import command_of
 from uniner_dist.cli.root import app, say
 from uniner_dist.errors import ConfigError, UninerError, format_error
 from uniner_dist.runtime.engines import missing_extra
@@ -16,23 +21,41 @@ __all__ = ["GROUPS", "app", "main"]
 #: Command groups, in the order in which `--help` lists their commands.
 GROUPS = (health, job, stages, keeping, quality, data, configuration)
 
+#: What Typer raises for a command line that it cannot read; it names only this one publicly.
+_UsageError: type[Exception] = cast(Any, typer.BadParameter.__base__)
+
 add_examples(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code. Errors on purpose become one message, others show their stack trace."""
     try:
-        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        arguments = list(arguments) if arguments is not None else None
+        left = command_of(app)(args=arguments, prog_name="uniner-dist", standalone_mode=False)
+        return left if isinstance(left, int) else 0  # of a command that left by `typer.Exit`
+    except _UsageError as error:
+        return _refuse(error)
     except UninerError as error:
-        say(format_error(error))
+        say(format_error(error), logging.ERROR)
         return error.exit_code
     except ModuleNotFoundError as error:
         hint = missing_extra((error.name or "").partition(".")[0])
-        say(f"error: {hint}" if hint else traceback.format_exc())
+        say(f"error: {hint}" if hint else traceback.format_exc(), logging.ERROR)
         return ConfigError.exit_code if hint else 1
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(bool(leaving.code))
     except Exception:
-        say(traceback.format_exc())
+        say(traceback.format_exc(), logging.ERROR)
         return 1
-    return 0
+
+
+def _refuse(error: Any) -> int:
+    """Say in one line, however narrow the terminal, what of a command line is wrong; returns the exit code."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return int(error.exit_code)
+    words = str(error.format_message()).replace("Value error, ", "").removesuffix(".")
+    words = words if words[1:2].isupper() else words[:1].lower() + words[1:]
+    help_of = f"; see {error.ctx.command_path} -h" if error.ctx is not None else ""
+    say(f"error: {' '.join(words.split())}{help_of}", logging.ERROR)
+    return int(error.exit_code)

@@ -84,7 +84,12 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
     ),
     "report": (
         _KEEPING,
-        [("The page about a run, anew, as after an upgrade", "uniner-dist report --workdir work/ --run 0a1b2c3d4e5f")],
+        [
+            (
+                "The page about a run once more, as after an upgrade",
+                "uniner-dist report --workdir work/ --run 0a1b2c3d4e5f",
+            )
+        ],
     ),
     "export": (
         _QUALITY,

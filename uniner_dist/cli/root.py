@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from typing import Annotated
 
 import typer
 
 from uniner_dist._version import __version__
 from uniner_dist.core.characters import visible
+from uniner_dist.runtime.logs import news
 
 app = typer.Typer(
     name="uniner-dist",
@@ -24,8 +25,9 @@ app = typer.Typer(
         "Exit codes: 0 complete · 1 unexpected · 2 wrong options or inputs · 3 a stage failed, run again to resume · "
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
         "6 another process works on this run · 7 the quality gate stopped the run, nothing published · "
-        "8 a limit is reached, a higher one goes on · 9 an erasure could not reach every place · "
+        "8 a limit is reached, a higher one resumes · 9 an erasure could not reach every place · "
         "75 stopped on request, run again to resume.\n\n"
+        "`-v`, `-q`, `--log-level` and `--log-format` may also be given behind a command.\n\n"
         "On a new machine: `uniner-dist doctor`. Every option of the configuration: `uniner-dist config show`."
     ),
 )
@@ -38,9 +40,9 @@ def _root(version: Annotated[bool, typer.Option("--version", "-V", help="Print t
         raise typer.Exit
 
 
-def say(line: str) -> None:
+def say(line: str, level: int = logging.INFO) -> None:
     """News for a person goes to stderr, so that stdout carries results only.
 
     Names and values of a corpus may be in it, which must not steer the terminal.
     """
-    print(visible(line, keep="\n"), file=sys.stderr, flush=True)
+    news(visible(line, keep="\n"), level)

@@ -78,7 +78,7 @@ def _look(run: Run) -> tuple[list[RenderableType], bool]:
         return [head], False
     words, style = (f"at work on {state}", "green") if holder else (f"stopped in {state}", "yellow")
     head.append(f"  {words}", style=style)
-    lines = [Text(f"by {visible(holder)}") if holder else Text("nobody works on it; the same command goes on")]
+    lines = [Text(f"by {visible(holder)}") if holder else Text("nobody works on it; the same command resumes it")]
     if progress:
         lines.append(Text(f"last news {duration(max(time.time() - progress['at'], 0))} ago"))
     body: list[RenderableType] = [view(_as_seen(progress, holder is not None))] if progress else []

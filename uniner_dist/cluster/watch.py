@@ -125,7 +125,7 @@ class ClusterWatch:
         for name, process in list(self._vital.items()):
             if not _runs(process):
                 return (
-                    f"the local Ray cluster died (its {name} is gone); the same command goes on from what is committed"
+                    f"the local Ray cluster died (its {name} is gone); the same command resumes from what is committed"
                 )
         return None
 

@@ -56,5 +56,5 @@ class Budget:
         shown = " and ".join(f"{name}={value:g}" for name, value in limits.items() if value is not None)
         return LimitError(
             f"stopped at {shown} with {shards:,} shards open; the whole run asks {prompts:,} prompts. What is answered "
-            "is committed, and the same command with a higher limit goes on from there; nothing is published yet"
+            "is committed, and the same command with a higher limit resumes from there; nothing is published yet"
         )

@@ -23,6 +23,9 @@ _FILE: Final = re.compile(r"\S+\.(ya?ml|json|txt)", re.IGNORECASE)
 #: Semicolons between types, not inside of a phrase.
 _SEMICOLONS: Final = re.compile(r"^[^=]*;|;[^;=]+=")
 
+#: Keys that a list of types has elsewhere; here a single key is the label itself.
+_KEYS_OF_OTHERS: Final = frozenset(("name", "type", "entity", "entity_type", "description", "question"))
+
 
 class EntityType(Section):
     """What to look for: `ask` goes into the prompt, `label` into the annotations."""
@@ -101,6 +104,11 @@ def _from_text(text: str) -> EntityType:
         raise ValueError(f"{text!r} is the name of a file; write @{text} to read entity types from it")
     if _SEMICOLONS.search(text) or "\n" in label:
         raise ValueError(f"{text!r}: types are separated by commas, as in person,location")
+    if "/" in label and not sign:
+        raise ValueError(
+            f"{text!r}: types are separated by commas, and a file is named as @PATH; a type that is called so is "
+            f"written with its phrase, as in {text}=phrase"
+        )
     if label[:1] in ("[", "{"):
         raise ValueError(f"{text!r}: write names without brackets, as in person,location")
     return _pair(label, ask if sign else label)
@@ -113,6 +121,10 @@ def _from_mapping(item: Mapping[Any, Any]) -> EntityType:
         if len(item) != 1:
             raise ValueError(f"{dict(item)!r} is one item; write each type as an item of its own, as in - PER: person")
         [(label, ask)] = item.items()
+        if str(label).lower() in _KEYS_OF_OTHERS:
+            raise ValueError(
+                f"{dict(item)!r} would ask for {ask!r} and call it {label!r}; write - {ask}, or the keys label and ask"
+            )
         return _pair(label, ask)
     for key in item:
         if key not in known:

@@ -56,7 +56,7 @@ class RunConfig(Section):
     max_gpu_hours: float | None = Field(
         None,
         ge=0,
-        description="GPU hours the run may take in all, a CPU replica counting as one GPU; shards in flight go on",
+        description="GPU hours the run may take in all, a CPU replica counting as one GPU; those in flight end",
     )
     scores: bool = Field(False, description="keep log-probabilities and write confidences")
 

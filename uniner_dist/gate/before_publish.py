@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 def check_staged(spark: SparkSession, run: Run, say: Say) -> dict[str, Any] | None:
     """Judge the run's own answers for the gate's documents, as they are about to be published.
 
-    Looked at are documents that stand in the corpus with the gate's text: F1 where all gold documents do, and agreement
+    Looked at are documents that are in the corpus with the gate's text: F1 where all gold documents do, and agreement
     with the answers that the gate got, which only chance in the order of batches may change.
 
     Returns:

@@ -111,6 +111,6 @@ def published_words(published: Mapping[str, Any]) -> str:
     bulk, gold = published["bulk"], published["gold"]
     rate = None if bulk is None else lowest_rate(bulk)
     if bulk is None or rate is None:
-        return "none of its documents stands in the corpus; nothing to check before publishing"
+        return "none of its documents is in the corpus; nothing to check before publishing"
     words = f"agreement {rate:.3f} of the run with it on {bulk['documents']:,} documents of the corpus"
     return words + (f", F1 {gold['f1']:.3f} on the gold ones" if gold else "")

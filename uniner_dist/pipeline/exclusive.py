@@ -80,7 +80,7 @@ def holding(*places: Held, upkeep: bool = False) -> Iterator[tuple[Lease, StopRe
                 raise DrainedError(STOPPED) from error
             if isinstance(error, UninerError) or not _is_infrastructure(error):
                 raise
-            raise StageError(f"{_format_error(error)}; the same command goes on from what is committed") from error
+            raise StageError(f"{_format_error(error)}; the same command resumes from what is committed") from error
 
 
 def _is_infrastructure(error: Exception) -> bool:

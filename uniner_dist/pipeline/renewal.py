@@ -49,7 +49,7 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
     if not past and not damaged and not can_be_mended(run):
         return
     why = "files of its plan are gone" if damaged else "was planned at another time"
-    say(f"run {run.id}: {why}; it is planned anew with what the store knows now")
+    say(f"run {run.id}: {why}; it is planned again with what the store knows now")
     feed_store(run)
     check()
     layout = run.layout

@@ -58,7 +58,7 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
     if is_published(run):
         return _finished(run, say)
     require_engines(config, "spark", "pool")
-    say(f"run {run.id}: everything of it stands in {run.layout.root}")
+    say(f"run {run.id}: everything of it is in {run.layout.root}")
     with working_on(run) as (run, lease, stop):
         if is_half_published(run.layout):
             report = run_annotations(run, lease, say)
@@ -144,7 +144,7 @@ def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> dict[
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["rejects"].items())
         raise ThresholdError(
             f"{rejected:,} of {summary['rows']:,} corpus rows were rejected ({reasons}), more than "
-            f"run.allow_rejects_fraction={limit:g} allows; they stand in {run.layout.rejects}"
+            f"run.allow_rejects_fraction={limit:g} allows; they are in {run.layout.rejects}"
         )
     return summary
 

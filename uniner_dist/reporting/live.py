@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import sys
 import threading
 import time
 from types import TracebackType
@@ -19,6 +18,7 @@ from rich.live import Live
 from uniner_dist.core.characters import visible
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import State, line, view
+from uniner_dist.runtime.logs import draws, news, shows_news
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.retries import StorageError
 
@@ -44,7 +44,7 @@ class LiveView:
     def __init__(self, path: str, console: Console | None = None, first_line_s: float = LINE_S) -> None:
         self._path = path
         self._console = console or SafeConsole(stderr=True)
-        self._draws = self._console.is_terminal or self._console.is_jupyter
+        self._draws = self._console.is_jupyter or (self._console.is_terminal and shows_news() and draws())
         self._live: Live | None = None
         self._cell: Any = None  # handle of a notebook's output
         self._is_final = False
@@ -80,7 +80,7 @@ class LiveView:
                 self._draw(state)
         elif now >= self._next_line_s:
             self._next_line_s = now + LINE_S
-            print(visible(line(state)), file=sys.stderr, flush=True)
+            news(visible(line(state)))
         if final or now >= self._next_status_s:
             self._next_status_s = now + STATUS_S
             # News for people must not stop the work: what matters fails at the next commit.

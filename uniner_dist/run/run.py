@@ -158,7 +158,7 @@ def _from_pinned(layout: RunLayout, pinned: PinnedRun) -> Run:
     if problems:
         raise ControlFileError(
             f"{layout.config}: is not this run's ({'; '.join(problems)}); the command that began the run, with its "
-            "configuration, pins it anew"
+            "configuration, pins it again"
         )
     return Run(
         config=config,

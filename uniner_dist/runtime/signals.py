@@ -13,7 +13,7 @@ from typing import Any
 from uniner_dist.errors import DrainedError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-STOPPED = "stopped on request; committed work is kept, and the same command goes on from there"
+STOPPED = "stopped on request; committed work is kept, and the same command resumes from there"
 
 
 class StopRequest:
@@ -45,7 +45,7 @@ class StopRequest:
         again, self.requested = self.requested, True
         if not self.postponed and (not self.draining or again):
             name = signal.Signals(number).name
-            raise DrainedError(f"stopped by {name}; committed work is kept, and the same command goes on from there")
+            raise DrainedError(f"stopped by {name}; committed work is kept, and the same command resumes from there")
 
 
 @contextmanager

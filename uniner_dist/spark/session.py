@@ -14,11 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from pyspark import SparkContext
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.runtime.orphans import marked
+from uniner_dist.spark.gateway import start_java
 
 _QUICK_JAVA = " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
@@ -50,8 +51,11 @@ def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
             os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = builder.master(config.spark.master)
-        for key, value in {**local_settings(config.spark.master, quick), **config.spark.conf}.items():
+        properties = {**local_settings(config.spark.master, quick), **config.spark.conf}
+        for key, value in properties.items():
             builder = builder.config(key, value)
+        with marked():
+            start_java(SparkConf().setMaster(config.spark.master).setAll(list(properties.items())))
     with marked():
         session: SparkSession = builder.getOrCreate()
     return session

@@ -15,6 +15,8 @@ from pyspark.sql import SparkSession
 from uniner_dist.errors import UninerError
 from uniner_dist.spark.explain import explain, is_from_spark
 
+log = logging.getLogger(__name__)
+
 #: Settings that a stage needs; applied for its time only, so that a shared session stays as it was.
 STAGE_SETTINGS: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
@@ -104,6 +106,7 @@ def _this_python(spark: SparkSession) -> Iterator[None]:
 
 def describe(spark: SparkSession, text: str) -> None:
     """Name the next jobs in Spark's UI and logs, and for whoever watches (see `described`)."""
+    log.debug("Spark: %s", text)
     spark.sparkContext.setJobDescription(text)
     _described[spark.sparkContext.applicationId] = text
 

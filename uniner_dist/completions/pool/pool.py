@@ -191,7 +191,7 @@ class Pool:
             self._update_clock(time.monotonic())
             self.on_change(self)
         raise DrainedError(
-            f"stopped on request with {self.queue.open} shards open; the same command goes on where this one ended"
+            f"stopped on request with {self.queue.open} shards open; the same command resumes where this one ended"
         )
 
 

@@ -64,4 +64,6 @@ def joined_label(label: str) -> str:
 
 def _check_one_line(label: str) -> None:
     if label != label.strip() or _LINE_BREAK.search(label):
-        raise ConfigError(f"--format conll: the type {label!r} cannot stand in a CoNLL file; choose another format")
+        raise ConfigError(
+            f"--format conll: the type {label!r} cannot be written to a CoNLL file; choose another format"
+        )

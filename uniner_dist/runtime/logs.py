@@ -1,0 +1,74 @@
+"""News for whoever runs a command, on standard error: plain lines at a terminal, with the time in a log, or as JSON.
+
+Standard output carries results only. Modules that have something to say use `logging.getLogger(__name__)`; what they
+and the commands say goes the same way. A program that uses this package as a library configures `logging` itself.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+Form = Literal["text", "json"]
+
+_LOGGER: Final = logging.getLogger("uniner_dist")
+
+
+class _StandardError(logging.Handler):
+    """Writes to what `sys.stderr` is at that moment."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__()
+        self._form = form
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self._line(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        text = record.getMessage()
+        if record.exc_info:
+            text += f"\n{logging.Formatter().formatException(record.exc_info)}"
+        if self._form == "json":
+            line = {"time": at, "level": record.levelname.lower(), "logger": record.name, "message": text}
+            return json.dumps(line, ensure_ascii=False)
+        # What a command ends with is not a line of a log: it begins with `error:` wherever it is shown.
+        is_plain = sys.stderr.isatty() or record.levelno >= logging.ERROR
+        return text if is_plain else f"{at} {text}"
+
+
+def configure(level: Level = "info", form: Form = "text") -> None:
+    """Decide what is shown of the package's news, and how; the last call holds.
+
+    Args:
+        level: least level that is shown.
+        form: `text`, or `json` for one JSON object a line: `time` (UTC), `level`, `logger`, `message`.
+    """
+    for handler in [one for one in _LOGGER.handlers if isinstance(one, _StandardError)]:
+        _LOGGER.removeHandler(handler)
+    _LOGGER.addHandler(_StandardError(form))
+    _LOGGER.setLevel(level.upper())
+
+
+def news(line: str, level: int = logging.INFO) -> None:
+    """Say a line of a command, of which nothing steers a terminal any more."""
+    if not any(isinstance(one, _StandardError) for one in _LOGGER.handlers):
+        configure()
+    _LOGGER.log(level, "%s", line)
+
+
+def shows_news() -> bool:
+    """Whether lines of the level `info` are shown, and with them how far a stage is."""
+    return _LOGGER.getEffectiveLevel() <= logging.INFO or not _LOGGER.handlers
+
+
+def draws() -> bool:
+    """Whether a view may be drawn over and over on standard error: not where each line is JSON."""
+    return not any(isinstance(one, _StandardError) and one._form == "json" for one in _LOGGER.handlers)
