@@ -45,6 +45,8 @@ def test_the_start_of_java_is_silent() -> None:
 
 
 def test_what_java_says_when_it_does_not_start_is_passed_on() -> None:
-    started = subprocess.run([sys.executable, "-c", _START, "-XX:ParallelGCThreads=some"], capture_output=True, text=True)
+    started = subprocess.run(
+        [sys.executable, "-c", _START, "-XX:ParallelGCThreads=some"], capture_output=True, text=True
+    )
     assert started.returncode != 0
     assert "Improperly specified VM option" in started.stderr
