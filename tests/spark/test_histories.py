@@ -19,10 +19,12 @@ from pyspark.sql import SparkSession
 
 from tests.support.history import NAMES, PHRASES, KilledError, Memory, Output, Start, World, text_of
 from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune, run_restore
+from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import AuditError, LimitError, StageError, ThresholdError
 from uniner_dist.run.run import list_runs, load_run
+from uniner_dist.spark.session import get_spark
 
 pytestmark = pytest.mark.spark
 
@@ -72,7 +74,9 @@ class Histories(RuleBasedStateMachine):
         self.steps: list[str] = []
 
     def teardown(self) -> None:
-        """Keep the disk small."""
+        """Keep the disk small, and tell how far it has come."""
+        if os.environ.get("TELL"):
+            print(f"history {type(self).count}: {len(self.steps)} commands", flush=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def note(self, text: str) -> None:
@@ -306,9 +310,28 @@ class Histories(RuleBasedStateMachine):
                 assert not answered, "the store has its answer"
 
 
+#: Thousands of plans over a handful of rows: interpreting them costs less than generating and compiling their code.
+_TINY_PLANS = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+
+
+@pytest.fixture(scope="module")
+def session(request: pytest.FixtureRequest) -> SparkSession:
+    """That of all tests, or for a long run one of its own."""
+    if "HISTORIES" not in os.environ:
+        found: SparkSession = request.getfixturevalue("spark")
+        return found
+    options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[1]"}
+    return get_spark(load_config(None, [], options | {"spark.conf": _TINY_PLANS}), quick=True)
+
+
 @pytest.fixture(scope="module")
 def truth(
-    spark: SparkSession, model_folder: str, tmp_path_factory: pytest.TempPathFactory
+    session: SparkSession, model_folder: str, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
     """What a full run gives for every text and phrase."""
     world = World(tmp_path_factory.mktemp("truth"), model_folder)
@@ -326,7 +349,7 @@ def truth(
 
 
 def test_in_every_history_the_output_is_what_a_full_run_gives(
-    spark: SparkSession, model_folder: str, tmp_path: Path, truth: dict[tuple[Any, ...], dict[str, Any]]
+    session: SparkSession, model_folder: str, tmp_path: Path, truth: dict[tuple[Any, ...], dict[str, Any]]
 ) -> None:
     Histories.model_folder, Histories.folders, Histories.truth = model_folder, tmp_path, truth
     fixed = "HISTORIES" not in os.environ
