@@ -1,7 +1,7 @@
 """Footers of Parquet files: how many rows each has, how it stores its columns, and who can read it.
 
 Each file's footer is read once, in threads. What is kept is small: a number of rows and the number of a schema, of
-which there are few. Reads the ends of files, never rows.
+which there are few. Reads the ends of files, and of rows only columns of nanoseconds (`storage.nanoseconds`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,11 +23,13 @@ import pyarrow.parquet as pq
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_local, open_fs
 from uniner_dist.storage.listing import Listing, checksum_path
+from uniner_dist.storage.nanoseconds import find_cut_off, nanosecond_leaves
 from uniner_dist.storage.retries import with_retries
 
 #: So much of a file's end is read at first; longer footers are read again as a whole.
 _TAIL_BYTES = 64 << 10
-_REMOTE_THREADS = 32
+#: Files that are read at a time, where reading is waiting.
+REMOTE_THREADS = 32
 #: Raw schemas that are compared with a footer's before it is looked at more closely.
 _RECENT = 8
 #: Files with the same fault that are named.
@@ -86,16 +88,17 @@ def read_footers(listing: Listing, columns: Sequence[str] | None = None) -> Foot
 
     Args:
         listing: the corpus.
-        columns: those whose compression and encoding matter; default: all.
+        columns: those that are going to be read, whose compression, encoding and nanoseconds matter; default: the
+            compression and encoding of all.
 
     Raises:
         ConfigError: naming files that are no Parquet, are encrypted, or cannot be read.
     """
     fs, _ = open_fs(listing.path)
     local = is_local(fs)
-    reader = _FooterReader(local, columns)
+    reader = _FooterReader(fs, columns)
     tail = _local_tail if local else partial(_remote_tail, fs)
-    threads = (os.cpu_count() or 2) if local else _REMOTE_THREADS
+    threads = (os.cpu_count() or 2) if local else REMOTE_THREADS
 
     def read(place: int) -> tuple[int, int, Trait] | str:
         name, size = listing.files[place], listing.sizes[place]
@@ -144,11 +147,12 @@ def _remote_tail(fs: Any, file: str, start: int, end: int) -> bytes:
 class _FooterReader:
     """Reads footers in many threads; schemas that are alike are kept once."""
 
-    def __init__(self, local: bool, columns: Sequence[str] | None) -> None:
+    def __init__(self, fs: Any, columns: Sequence[str] | None) -> None:
         self.schemas: list[FileSchema] = []
-        self._local, self._columns = local, columns
+        self._fs, self._local, self._columns = fs, is_local(fs), columns
         self._recent: list[tuple[Any, bytes | None, int]] = []
         self._leaves: dict[int, list[int]] = {}  # of the columns that matter, by schema
+        self._nanoseconds: dict[int, tuple[int, ...]] = {}  # those of them that are to be looked at, by schema
         self._lock = Lock()
 
     def read(self, tail: _Tail, file: str, size: int, checked: bool) -> tuple[int, int, Trait]:
@@ -161,6 +165,8 @@ class _FooterReader:
             raise _UnreadableFileError(f"cannot be read: {error}") from error
         metadata, opaque = _parse(end)
         schema = self._schema(metadata, opaque)
+        if self._nanoseconds[schema]:
+            self._check_nanoseconds(file, metadata, opaque, self._nanoseconds[schema])
         trait = self._trait(metadata, self._leaves[schema])
         if self._local and not trait:
             if _has_foreign_name(file):
@@ -178,10 +184,27 @@ class _FooterReader:
         with self._lock:
             number = next((i for i, known in enumerate(self.schemas) if known.same(schema)), len(self.schemas))
             if number == len(self.schemas):
-                self._leaves[number] = _leaves(metadata.schema, self._columns)
+                leaves = leaves_of(metadata.schema, self._columns)
+                self._leaves[number] = leaves
+                self._nanoseconds[number] = nanosecond_leaves(metadata.schema, leaves if self._columns else ())
                 self.schemas.append(schema)
             self._recent = [(metadata.schema, stored, number), *self._recent[: _RECENT - 1]]
         return number
+
+    def _check_nanoseconds(self, file: str, metadata: Any, opaque: bool, leaves: Sequence[int]) -> None:
+        def open_file() -> Any:
+            stream = self._fs.open(file, "rb")
+            return pa.BufferReader(without_arrow_schema(stream.read())) if opaque else stream
+
+        try:
+            path = with_retries(file, lambda: find_cut_off(open_file, metadata, leaves))
+        except (pa.ArrowException, EOFError, OSError) as error:
+            raise _UnreadableFileError(f"cannot be read: {str(error).strip().splitlines()[0]}") from error
+        if path is not None:
+            raise _UnreadableFileError(
+                f"column {path} has timestamps that are no whole microseconds, and their last digits would be lost; "
+                "write it in microseconds, or as a number of nanoseconds"
+            )
 
     def _trait(self, metadata: Any, leaves: Sequence[int]) -> Trait:
         if not metadata.num_row_groups:
@@ -229,23 +252,32 @@ def without_arrow_schema(end: bytes) -> bytes:
 
 def _arrow_schema(parquet: Any) -> pa.Schema:
     """pyarrow's types, without metadata but that of INT96."""
-    int96 = {
-        leaf.path.split(".")[0]
-        for leaf in (parquet.column(i) for i in range(len(parquet)))
-        if leaf.physical_type == "INT96"
-    }
     try:
         schema = parquet.to_arrow_schema()
     except pa.ArrowException as error:
         raise _UnreadableFileError(f"has columns of an unknown type: {str(error).splitlines()[0]}") from error
+    tops = _top_names(parquet, schema.names)
+    int96 = {top for i, top in enumerate(tops) if parquet.column(i).physical_type == "INT96"}
     fields = [field.with_metadata({INT96: b"1"} if field.name in int96 else {}) for field in schema]
     return pa.schema(fields)
 
 
-def _leaves(parquet: Any, columns: Sequence[str] | None) -> list[int]:
+def leaves_of(parquet: Any, columns: Sequence[str] | None) -> list[int]:
+    """Numbers of the leaves of a Parquet schema that belong to some columns, in any case; None: to all."""
     wanted = None if columns is None else {name.lower() for name in columns}
-    paths = [parquet.column(i).path.split(".")[0].lower() for i in range(len(parquet))]
-    return [i for i, name in enumerate(paths) if wanted is None or name in wanted]
+    tops = _top_names(parquet, parquet.to_arrow_schema().names)
+    return [leaf for leaf, top in enumerate(tops) if wanted is None or top.lower() in wanted]
+
+
+def _top_names(parquet: Any, names: Sequence[str]) -> list[str]:
+    """The column that each leaf of a Parquet schema belongs to; names may have dots, which paths have too."""
+    tops, place = [], 0
+    for leaf in range(len(parquet)):
+        path = parquet.column(leaf).path
+        while not f"{path}.".startswith(f"{names[place]}."):
+            place += 1
+        tops.append(names[place])
+    return tops
 
 
 def _has_large_chunk(metadata: Any, leaves: Sequence[int]) -> bool:
@@ -280,44 +312,3 @@ def _is_stale(checksum: str, end: bytes, size: int) -> bool:
         if struct.unpack(">I", sums[4 * chunk : 4 * chunk + 4])[0] != zlib.crc32(piece):
             return True
     return False
-
-
-@dataclass(frozen=True)
-class ColumnFacts:
-    """What a footer says of a column's values.
-
-    Attributes:
-        all_null: whether it holds nothing but nulls.
-        largest: the largest magnitude of its integers, None if that is not known.
-    """
-
-    all_null: bool
-    largest: int | None
-
-
-def column_facts(path: str, files: Iterable[str], name: str) -> list[ColumnFacts]:
-    """Look at some files again, of a column whose types differ between files."""
-    fs, _ = open_fs(path)
-
-    def read(file: str) -> ColumnFacts:
-        with with_retries(file, lambda: fs.open(file, "rb")) as stream:
-            return _facts(pq.read_metadata(stream), name)
-
-    with ThreadPoolExecutor(_REMOTE_THREADS) as pool:
-        return list(pool.map(read, files))
-
-
-def _facts(metadata: Any, name: str) -> ColumnFacts:
-    leaves = _leaves(metadata.schema, [name])
-    nulls, values, largest, known = 0, 0, 0, len(leaves) == 1
-    for group in range(metadata.num_row_groups):
-        for leaf in leaves:
-            chunk = metadata.row_group(group).column(leaf)
-            statistics = chunk.statistics
-            values += chunk.num_values
-            nulls += statistics.null_count if statistics is not None and statistics.has_null_count else 0
-            if statistics is not None and statistics.has_min_max and isinstance(statistics.min, int):
-                largest = max(largest, abs(statistics.min), abs(statistics.max))
-            elif statistics is None or not statistics.has_null_count or statistics.null_count < chunk.num_values:
-                known = False
-    return ColumnFacts(all_null=nulls == values, largest=largest if known else None)

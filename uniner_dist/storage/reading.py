@@ -15,6 +15,7 @@ from functools import reduce
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.storage.column_facts import ColumnFacts, column_facts
 from uniner_dist.storage.column_types import (
     DOUBLE_INTEGERS,
     UnreadableTypeError,
@@ -23,7 +24,7 @@ from uniner_dist.storage.column_types import (
     read_type,
     widened,
 )
-from uniner_dist.storage.footers import INT96, ColumnFacts, FileSchema, Trait, column_facts
+from uniner_dist.storage.footers import INT96, FileSchema, Trait
 from uniner_dist.storage.listing import shown
 from uniner_dist.storage.snapshot import Snapshot
 
