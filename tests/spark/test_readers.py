@@ -10,12 +10,19 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from tests.support.published import marker_of, published, write_marker
 from uniner_dist.spark.datasets import write_table
 
 pytestmark = pytest.mark.spark
 
 PAGE = Path(__file__).parents[2] / "docs/readers.md"
-ROWS = [("a", "0501", "person"), ("b", "0501", "place"), ("c", None, "person"), ("d", "1e3", "person")]
+ROWS = [
+    ("a", "0501", "person"),
+    ("b", "0501", "place"),
+    ("c", None, "person"),
+    ("d", "1e3", "person"),
+    ("e", "", "person"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +31,15 @@ def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str
     folder = str(tmp_path_factory.mktemp("readers") / "annotations")
     rows = spark.createDataFrame(ROWS, "doc_id string, day string, entity_type string")
     write_table(rows.coalesce(1).sortWithinPartitions("day", "entity_type"), folder, ["day", "entity_type"])
+    write_marker(folder, marker_of(a=published()))
     return folder
 
 
 def as_dicts(rows: Any) -> list[dict[str, Any]]:
     if hasattr(rows, "fetch_arrow_table"):
         rows = rows.fetch_arrow_table()
+    if hasattr(rows, "to_dicts"):
+        return rows.to_dicts()
     if hasattr(rows, "toPandas"):
         return [row.asDict() for row in rows.collect()]
     if hasattr(rows, "to_dict") and hasattr(rows, "iloc"):
@@ -41,7 +51,7 @@ def test_every_line_of_the_page_reads_the_output_right(spark: SparkSession, outp
     before = str(spark.conf.get("spark.sql.sources.partitionColumnTypeInference.enabled"))
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     names: dict[str, Any] = {"OUTPUT": output, "spark": spark}
-    right = [dict(zip(("doc_id", "day", "entity_type"), row, strict=True)) for row in ROWS]
+    right = [{"doc_id": doc_id, "day": day or None, "entity_type": kind} for doc_id, day, kind in ROWS]
     try:
         for block in blocks:
             exec(block, names)
@@ -49,4 +59,4 @@ def test_every_line_of_the_page_reads_the_output_right(spark: SparkSession, outp
             assert sorted(found, key=lambda row: row["doc_id"]) == right, block
     finally:
         spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", before)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
