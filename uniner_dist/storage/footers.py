@@ -6,14 +6,17 @@ which there are few. Reads the ends of files, and of rows only columns of nanose
 
 from __future__ import annotations
 
+import gc
 import os
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
+from itertools import chain
 from threading import Lock
 from typing import Any
 
@@ -30,6 +33,8 @@ from uniner_dist.storage.retries import with_retries
 _TAIL_BYTES = 64 << 10
 #: Files that are read at a time, where reading is waiting.
 REMOTE_THREADS = 32
+#: Footers that a thread reads before they are collected.
+_FILES_PER_COLLECTION = 500
 #: Raw schemas that are compared with a footer's before it is looked at more closely.
 _RECENT = 8
 #: Files with the same fault that are named.
@@ -107,8 +112,15 @@ def read_footers(listing: Listing, columns: Sequence[str] | None = None) -> Foot
         except _UnreadableFileError as error:
             return str(error)
 
-    with ThreadPoolExecutor(threads) as pool:
-        found = list(pool.map(read, range(len(listing.files)), chunksize=64))
+    def read_some(begin: int) -> list[tuple[int, int, Trait] | str]:
+        entries = [read(place) for place in range(begin, min(begin + step, count))]
+        gc.collect()
+        return entries
+
+    count = len(listing.files)
+    step = max(1, min(_FILES_PER_COLLECTION, count // (4 * threads)))
+    with _collecting_new_objects(), ThreadPoolExecutor(threads) as pool:
+        found = list(chain.from_iterable(pool.map(read_some, range(0, count, step))))
     problems = [
         f"corpus {name}: {words}" for name, words in zip(listing.files, found, strict=True) if isinstance(words, str)
     ]
@@ -122,6 +134,19 @@ def read_footers(listing: Listing, columns: Sequence[str] | None = None) -> Foot
         traits=tuple(entry[2] for entry in good),
         schemas=tuple(reader.schemas),
     )
+
+
+@contextmanager
+def _collecting_new_objects() -> Iterator[None]:
+    """Let `gc.collect` look at what is made from here on, and at nothing older: then it takes a millisecond.
+
+    A footer of pyarrow's and its schema refer to each other, so without collections all of them stay in memory.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _UnreadableFileError(Exception):

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -55,7 +56,7 @@ class Listing:
     checked: frozenset[str]
     plain: bool
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hash over all names, sizes and versions; part of the run's id, so a changed corpus is another run."""
         rows = zip(self.relative, self.sizes, self.versions, strict=True)
