@@ -28,7 +28,7 @@ from uniner_dist.spark.session import get_spark
 
 pytestmark = pytest.mark.spark
 
-HISTORIES, STEPS = int(os.environ.get("HISTORIES", "2")), int(os.environ.get("STEPS", "9"))
+HISTORIES, STEPS = int(os.environ.get("HISTORIES", "2")), int(os.environ.get("STEPS", "5"))
 _GOOD = ("found", "none")
 _TYPES = st.sampled_from(
     [("person",), ("person", "PLACE"), ("PLACE",), ("human",), ("human", "PLACE"), ("org", "PLACE")]
@@ -87,11 +87,13 @@ class Histories(RuleBasedStateMachine):
 
     # -- documents -------------------------------------------------------------------------------------------------
 
-    @initialize(versions=st.lists(_VERSIONS, min_size=3, max_size=3))
-    def first_day(self, versions: list[int]) -> None:
-        """Two corpora with a document in common."""
+    @initialize(versions=st.lists(_VERSIONS, min_size=3, max_size=3), types=_TYPES)
+    def first_day(self, versions: list[int], types: tuple[str, ...]) -> None:
+        """Two corpora with a document in common, of which one is annotated: of some rules none may be drawn at all."""
         for corpus, names in (("a", NAMES[:3]), ("b", NAMES[2:5])):
             self.write(corpus, {f"id-{n}": text_of(n, v) for n, v in zip(names, versions, strict=True)})
+        self.note(f"annotate a → o1 {types}")
+        self.start("a", self.world.config("a", "o1", types), False, None)
 
     def write(self, corpus: str, documents: dict[str, str]) -> None:
         self.corpora[corpus] = documents

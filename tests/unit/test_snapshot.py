@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -152,3 +153,23 @@ def test_files_are_spelled_for_sparks_connector_with_their_host() -> None:
         ("/c", "/c", "/c/x", "/c/x"),
     ):
         assert spelled_alike(spelled, stripped, file) == right
+
+
+def test_uuids_and_intervals_without_arrows_types_are_no_bytes(tmp_path: Path) -> None:
+    sql = "SELECT 'a' AS id, [uuid()] AS who, INTERVAL 3 DAY AS long, encode('x') AS raw"
+    duckdb.sql(f"COPY ({sql}) TO '{tmp_path}/c.parquet' (FORMAT parquet)")
+    snapshot = take_snapshot(str(tmp_path))
+    for name, word in (("who", "UUIDs are a type"), ("long", "month_day_nano_interval is a type")):
+        with pytest.raises(ConfigError, match=f"column {name}: {word} that Spark does not read"):
+            plan_reading(snapshot, ["id", name])
+    assert plan_reading(snapshot, ["id", "raw"]).type_of("raw") == pa.binary()
+
+
+def test_a_name_that_a_file_has_twice_is_refused_if_it_is_asked_for(tmp_path: Path) -> None:
+    columns = [pa.array(["a"]), pa.array([1]), pa.array([2])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["id", "x", "x"]), tmp_path / "c.parquet")
+    snapshot = take_snapshot(str(tmp_path), ["id", "x"])
+    with pytest.raises(ConfigError, match=r"column x: several columns of a file have this name.*c\.parquet") as caught:
+        plan_reading(snapshot, ["id", "x"])
+    assert len(caught.value.problems) == 1
+    assert plan_reading(snapshot, ["id"]).rows == 1

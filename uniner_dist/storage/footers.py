@@ -43,6 +43,8 @@ _NAMED = 5
 _CODECS_OF_PYARROW = frozenset({"BROTLI"})
 _ENCODINGS_OF_PYARROW = frozenset({"BYTE_STREAM_SPLIT"})
 _UNREADABLE_CODECS = frozenset({"LZO"})
+#: Logical types that the Arrow type of a footer may not tell from bytes, by their names in Parquet.
+_NOT_BYTES = {"UUID": pa.uuid(), "INTERVAL": pa.month_day_nano_interval()}
 _ARROW_SCHEMA = b"ARROW:schema"
 #: Bytes of one column in one row group, decompressed, above which Spark's reader may fail: it holds 256 rows at a time
 #: in arrays of at most 2 GB that it doubles by copying. pyarrow in a task takes fewer rows.
@@ -282,9 +284,15 @@ def _arrow_schema(parquet: Any) -> pa.Schema:
     except pa.ArrowException as error:
         raise _UnreadableFileError(f"has columns of an unknown type: {str(error).splitlines()[0]}") from error
     tops = _top_names(parquet, schema.names)
-    int96 = {top for i, top in enumerate(tops) if parquet.column(i).physical_type == "INT96"}
-    fields = [field.with_metadata({INT96: b"1"} if field.name in int96 else {}) for field in schema]
-    return pa.schema(fields)
+    leaves = [(top, parquet.column(i)) for i, top in enumerate(tops)]
+    int96 = {top for top, leaf in leaves if leaf.physical_type == "INT96"}
+    named = {top: _NOT_BYTES[name] for top, leaf in leaves for name in _type_names(leaf) if name in _NOT_BYTES}
+    fields = [field.with_type(named.get(field.name, field.type)) for field in schema]
+    return pa.schema([field.with_metadata({INT96: b"1"} if field.name in int96 else {}) for field in fields])
+
+
+def _type_names(leaf: Any) -> tuple[str, str]:
+    return leaf.logical_type.type, leaf.converted_type
 
 
 def leaves_of(parquet: Any, columns: Sequence[str] | None) -> list[int]:

@@ -133,9 +133,11 @@ class _Planner:
             if spelled is None:
                 found.append(None)
                 continue
-            kept = schema.schema.field(spelled)
+            kept = schema.schema.field(schema.schema.names.index(spelled))
             int96 = INT96 in (kept.metadata or {})
             try:
+                if schema.schema.names.count(spelled) > 1:
+                    raise UnreadableTypeError("several columns of a file have this name; rename them")
                 kind = read_type(kept.type, int96, self.binary_text)
             except UnreadableTypeError as error:
                 self.problems.append(f"corpus column {name}: {error} (in {self.snapshot.files[place]})")
