@@ -15,8 +15,10 @@ from pyspark.sql import SparkSession
 
 from tests.support.answering import Corpus, answer, documents, rows_of, write_rows
 from tests.support.invariants import check_prompts
+from uniner_dist.annotations.card import write_card
 from uniner_dist.annotations.publication import publish
 from uniner_dist.annotations.stage import write_annotations
+from uniner_dist.cli.export import ExportOptions, run_export
 from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune, run_restore
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import ConfigError, RunHeldError, UnreachableError
@@ -175,7 +177,10 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     write_prompts(corpus.spark, half)
     answer(half, shards=1)
     before = [row for row in corpus.rows if row["doc_id"] not in gone]
-    places = [Path(half.layout.workdir), Path(half.config.output.path)]
+    run_export(ExportOptions(half.config.output.path, str(corpus.folder / "export"), "brat"), (), [], silent)
+    write_card(corpus.spark, second)
+    places = [place for place in corpus.folder.iterdir() if place.is_dir() and place.name != "corpus"]
+    assert {"export", *(f"out.{end}" for end in ("card", "exports", "lease"))} <= {place.name for place in places}
     words = ["Zoltan", "Xanadu", *gone]
     assert len({line.split(": ")[1] for place in places for line in trace_of(place, words)}) == len(words)
     assert "Zoltan" in Path(second.layout.report_page).read_text(), "the page quotes documents"

@@ -13,13 +13,16 @@ from tests.support.published import published
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.core.differences import Cell
 from uniner_dist.core.hashing import passage_id
+from uniner_dist.export.registry import register_export
+from uniner_dist.export.writing import DocumentWriter
+from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.gate.sample import Sample, Source, update_sample
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.prompts.packing import Packing
 from uniner_dist.prompts.shard_writer import ShardWriter
 from uniner_dist.run.run import Run
 from uniner_dist.run.standing import claim_of
-from uniner_dist.schemas import ANNOTATION_FIELDS, COMPLETIONS, SHARDS
+from uniner_dist.schemas import ANNOTATION_FIELDS, COMPLETIONS, ENTITY, SHARDS
 from uniner_dist.storage.answer_store import contribute
 from uniner_dist.storage.control_files import Marker, write_control
 from uniner_dist.storage.erased import erased_state
@@ -53,6 +56,7 @@ def finished_run(folder: Path, texts: dict[str, str | None] = TEXTS, types: str 
     _write_rows(run, usable, [doc for doc in texts if doc not in usable])
     _summarise(run, texts, usable, shards)
     _publish(run, usable)
+    _export(run, usable, folder / "export")
     return run
 
 
@@ -140,6 +144,23 @@ def _publish(run: Run, usable: dict[str, str]) -> None:
     cells = {(doc, label): Cell("found", ((text.split()[0], 0, 1),)) for doc, text in usable.items()}
     pinned = Sample(usable, {label: Source("person", run.fingerprint, "m", run.id)}, cells)
     update_sample(run.config.output.path, lambda sample: pinned)
+
+
+def _export(run: Run, usable: dict[str, str], folder: Path) -> None:
+    label = run.config.types[0].label
+    answers = [{"entity_type": label, "outcome": "none", "score": None, "entities": []}]
+    rows = [{"id": doc, "text": text, "answers": answers} for doc, text in usable.items()]
+    fields = [("entity_type", pa.string()), ("outcome", pa.string()), ("score", pa.float32())]
+    kind = pa.list_(pa.struct([*fields, pa.field("entities", pa.list_(ENTITY))]))
+    schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("answers", kind)])
+    settings = ExportSettings((label,), ("m",), (), "en", True)
+    register_export(run.config.output.path, str(folder))
+    manifest = {"dataset": "uniner-dist export", "format": "brat", "salt": "5a17"}
+    write_json(str(folder / "export.json"), manifest | {"complete": False})
+    writer = DocumentWriter(str(folder), "brat", settings, "5a17")
+    done = [row for batch in writer(iter(pa.Table.from_pylist(rows, schema).to_batches())) for row in batch.to_pylist()]
+    parts = [part for row in done for part in row["parts"]]
+    write_json(str(folder / "export.json"), manifest | {"complete": True, "parts": parts})
 
 
 def _write(table: pa.Table, path: str) -> None:

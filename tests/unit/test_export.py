@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +23,15 @@ from uniner_dist.cli.export import ExportOptions, _corpora, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.export import writing
-from uniner_dist.export.ownership import changed_files, check_folder, clear_folder, write_files
+from uniner_dist.export.ownership import (
+    changed_files,
+    check_folder,
+    clear_folder,
+    has_documents,
+    keep_only,
+    list_documents,
+    write_files,
+)
 from uniner_dist.formats import tokens
 from uniner_dist.formats.annotated_document import Document, Mention, without_overlaps
 from uniner_dist.formats.gold_document import GoldDocument
@@ -346,12 +355,30 @@ def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, m
     [counted] = [batch.to_pylist()[0] for batch in write_task(iter(batches))]
     assert (counted["documents"], counted["files"], counted["without_text"], counted["text_changed"]) == (5, 3, 1, 1)
     assert counted["mentions"] == sum(len(document.mentions()) for document in hostile())
-    assert sorted(path.name for path in tmp_path.glob("part-*")) == [f"part-00000-0000{n}.jsonl" for n in range(3)]
-    first = json.loads((tmp_path / "part-00000-00000.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    stems = counted["parts"]
+    assert sorted(path.name for path in tmp_path.glob("part-*")) == [f"{stem}.jsonl" for stem in stems]
+    assert [re.sub("-[0-9a-f]{8}$", "", stem) for stem in stems] == [f"part-00000-0000{n}" for n in range(3)]
+    first = json.loads((tmp_path / f"{stems[0]}.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert [answer["entity_type"] for answer in first["annotations"]] == list(LABELS)
     twice = pa.Table.from_pylist([{"id": "a", "text": "a", "answers": [answer("person")] * 2}], schema).to_batches()
     with pytest.raises(ConfigError, match="document a: an entity type stands more than once"):
         list(write_task(iter(twice)))
+
+
+def test_of_two_attempts_of_a_task_of_an_export_one_counts(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    for attempt in ("aaaaaaaa", "bbbbbbbb"):
+        stem = f"part-00000-00000-{attempt}"
+        list_documents(folder, stem, "salt", ["a", attempt])
+        write_files(folder, stem, [(f"{stem}.jsonl", b"{}"), (f"{stem}/a.txt", b"a")])
+    write_files(folder, "extras", [("README.md", b"")])
+    keep_only(folder, ["part-00000-00000-bbbbbbbb", "extras"])
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    stem = "part-00000-00000-bbbbbbbb"
+    lists = {f"_export/{name}" for name in (f"{stem}.sha256", f"{stem}.documents", "extras.sha256")}
+    assert names == {f"{stem}.jsonl", f"{stem}/a.txt", "README.md", *lists}
+    assert list(changed_files(folder)) == []
+    assert [has_documents(folder, "salt", [one]) for one in ("a", "aaaaaaaa", "bbbbbbbb")] == [True, False, True]
 
 
 # -- formats that their own libraries read back ----------------------------------------------------------------------

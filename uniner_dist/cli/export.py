@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,6 +13,7 @@ from uniner_dist.cli.evaluation import names_of
 from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
 from uniner_dist.export.ownership import MANIFEST, check_folder, clear_folder, write_files
+from uniner_dist.export.registry import register_export
 from uniner_dist.formats.conll.writing import joined_label
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
@@ -24,6 +26,7 @@ from uniner_dist.storage.filesystem import (
 )
 from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.marker import read_marker
+from uniner_dist.storage.retries import StorageError
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,14 @@ def run_export(
             "dataset": "uniner-dist export",
             "format": options.format,
             "annotations": options.annotations,
+            "salt": secrets.token_hex(16),
         }
         check_folder(folder, replace=options.replace)  # again: Spark took its time
+        if marker is not None:
+            _register(options.annotations, folder, say)
         clear_folder(folder)
         write_json(join(folder, MANIFEST), manifest | {"complete": False})
-        counted = write_documents(spark, source, folder, options.format, settings)
+        counted, parts = write_documents(spark, source, folder, options.format, settings, manifest["salt"])
     if not counted["documents"]:
         clear_folder(folder)
         raise ConfigError(_nothing(options, source, counted))
@@ -85,6 +91,7 @@ def run_export(
         "types_joined": joined,
         "runs": list(marker.runs if marker else ()),
         "complete": True,
+        "parts": parts,
     }
     write_json(join(folder, MANIFEST), manifest)
     for line in summary(manifest, folder):
@@ -116,6 +123,14 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
     if manifest["licences"]:
         lines.append(f"licence of the answers: {', '.join(manifest['licences'])}")
     return lines
+
+
+def _register(annotations: str, folder: str, say: Callable[[str], None]) -> None:
+    """Let the output know of its export, if the output's neighbourhood may be written to."""
+    try:
+        register_export(annotations, folder)
+    except StorageError as error:
+        say(f"`uniner-dist forget` will not know of this export: {error}")
 
 
 def _source(options: ExportOptions, marker: Marker | None, longest: int) -> Any:

@@ -75,6 +75,8 @@ def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say, sto
         )
     else:
         say("there is no trace of these documents")
+    for folder in erasure.exports:
+        say(f"export {folder}: had them, and was removed; `uniner-dist export` makes it again without them")
     for other in erasure.others:
         say(f"workdir {other}: documents with some of these ids are of another corpus and have other texts; they stay")
     say(

@@ -14,10 +14,11 @@ from functools import reduce
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import LongType, StringType, StructField, StructType
+from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.rows import check_columns, list_dataset
+from uniner_dist.export.ownership import keep_only
 from uniner_dist.export.writing import COUNTERS, DocumentWriter
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.prompts.corpus import is_usable_text
@@ -80,9 +81,15 @@ def find_labels(spark: SparkSession, source: Source, known: Sequence[str]) -> tu
 
 
 def write_documents(
-    spark: SparkSession, source: Source, folder: str, name: str, chosen: ExportSettings
-) -> dict[str, int]:
-    """Write every document of the annotations into `folder`, in format `name`; returns `COUNTERS`.
+    spark: SparkSession, source: Source, folder: str, name: str, chosen: ExportSettings, salt: str = ""
+) -> tuple[dict[str, int], list[str]]:
+    """Write every document of the annotations into `folder`, in format `name`.
+
+    Args:
+        salt: of the export, for its lists of documents.
+
+    Returns:
+        `COUNTERS`, and the names of the lists whose files count; files of other attempts are gone.
 
     Raises:
         ConfigError: a dataset is not there, lacks a column, or a document cannot stand in this format.
@@ -94,10 +101,12 @@ def write_documents(
     ):
         describe(spark, f"write {name} files")
         documents = _documents(spark, source)
-        schema = StructType([StructField(counter, LongType()) for counter in COUNTERS])
-        counted = map_in_arrow(documents, DocumentWriter(folder, name, chosen), schema)
-        [total] = counted.agg(*[F.sum(counter).alias(counter) for counter in COUNTERS]).collect()
-    return {counter: total[counter] or 0 for counter in COUNTERS}
+        fields = [StructField(counter, LongType()) for counter in COUNTERS]
+        schema = StructType([*fields, StructField("parts", ArrayType(StringType()))])
+        done = map_in_arrow(documents, DocumentWriter(folder, name, chosen, salt), schema).collect()  # one row per task
+    parts = sorted(part for row in done for part in row["parts"])
+    keep_only(folder, parts)
+    return {counter: sum(row[counter] for row in done) for counter in COUNTERS}, parts
 
 
 def _documents(spark: SparkSession, source: Source) -> DataFrame:

@@ -1,13 +1,16 @@
 """Which files of an export are as they were exported: known by content hash, so that corrections are never destroyed.
 
-Every task lists its files with their hashes before it writes them (`_export/…`, in the form of `sha256sum`). A file
-with another hash, or of no list, is somebody's work.
+Every task lists its files with their hashes before it writes them (`_export/…`, in the form of `sha256sum`), and the
+documents in them by salted hashes, so that an erasure can tell whether an export has a document. A file with another
+hash, or of no list, is somebody's work.
+
+A task may be tried again, or twice at the same time: its stem is its attempt's own, and the manifest says which count.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -15,12 +18,15 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.storage.containment import is_link, require_inside
 from uniner_dist.storage.control_files import ExportManifest, read_control
 from uniner_dist.storage.control_files.forms import EXPORTED_FILE, has_form
+from uniner_dist.storage.erased import hash_document
 from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_bytes, remove, write_bytes
 
 #: Written first and last: says that a folder is an export of ours, and in the end what is in it.
 MANIFEST: Final = "export.json"
 #: Lists of files; names that begin so are hidden from those who read the export.
 LISTS: Final = "_export"
+#: Ends of the names of lists: of files, and of documents.
+_FILES, _DOCUMENTS = ".sha256", ".documents"
 _READERS: Final = 8
 #: Files named in a message.
 _EXAMPLES: Final = 3
@@ -30,14 +36,49 @@ def write_files(folder: str, name: str, files: Iterable[tuple[str, bytes]]) -> i
     """Write files below an export's folder, their list first; returns how many.
 
     Args:
-        name: of the list; the same for the same files, so that a task that is tried again writes it again.
+        name: of the list.
     """
     found = list(files)
     lines = [f"{_hash(content)}  {path}\n" for path, content in found]
-    write_bytes(join(folder, LISTS, f"{name}.sha256"), "".join(lines).encode())
+    write_bytes(join(folder, LISTS, f"{name}{_FILES}"), "".join(lines).encode())
     for path, content in found:
         write_bytes(join(folder, path), content)
     return len(found)
+
+
+def list_documents(folder: str, name: str, salt: str, doc_ids: Iterable[str]) -> None:
+    """Say which documents some files are about to hold, without their names.
+
+    Args:
+        name: of the list of these files.
+        salt: of the export, in its manifest.
+    """
+    lines = [f"{hash_document(salt, doc_id)}\n" for doc_id in doc_ids]
+    write_bytes(join(folder, LISTS, f"{name}{_DOCUMENTS}"), "".join(lines).encode())
+
+
+def has_documents(folder: str, salt: str, doc_ids: Iterable[str]) -> bool:
+    """Whether an export has, or was about to get, any of some documents."""
+    wanted = {hash_document(salt, doc_id) for doc_id in doc_ids}
+    names = [name for name in list_names(join(folder, LISTS)) if name.endswith(_DOCUMENTS)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        lists = pool.map(lambda name: read_bytes(join(folder, LISTS, name)).decode().split(), names)
+        return any(not wanted.isdisjoint(listed) for listed in lists)
+
+
+def keep_only(folder: str, names: Collection[str]) -> None:
+    """Remove the files of attempts of tasks that do not count.
+
+    Args:
+        names: lists that count.
+    """
+    lists = [one for one in list_names(join(folder, LISTS)) if one.endswith(_FILES)]
+    for listed in lists:
+        if listed.removesuffix(_FILES) not in names:
+            for path, _ in _listed(folder, listed):
+                remove(join(folder, path))
+            remove(join(folder, LISTS, listed.removesuffix(_FILES) + _DOCUMENTS))
+            remove(join(folder, LISTS, listed))
 
 
 def check_folder(folder: str, *, replace: bool) -> None:
@@ -66,9 +107,8 @@ def check_folder(folder: str, *, replace: bool) -> None:
 def changed_files(folder: str) -> Iterator[str]:
     """Files of an export that are not as they were exported, or were not exported at all."""
     there = set(find_files(folder)) - {MANIFEST}
-    for listed in list_names(join(folder, LISTS)):
-        lines = read_bytes(join(folder, LISTS, listed)).decode().splitlines()
-        expected = [(path, digest) for digest, _, path in (line.partition("  ") for line in lines) if path in there]
+    for listed in (name for name in list_names(join(folder, LISTS)) if name.endswith(_FILES)):
+        expected = [(path, digest) for path, digest in _listed(folder, listed) if path in there]
         with ThreadPoolExecutor(_READERS) as pool:
             digests = pool.map(lambda path: _hash(read_bytes(join(folder, path))), [path for path, _ in expected])
             yield from (path for (path, digest), now in zip(expected, digests, strict=True) if now != digest)
@@ -77,7 +117,7 @@ def changed_files(folder: str) -> Iterator[str]:
 
 
 def clear_folder(folder: str) -> None:
-    """Remove an export's files and lists; `check_folder` says whether that may be done.
+    """Remove an export's files, then its lists, then its manifest; `check_folder` says whether that may be done.
 
     Raises:
         ConfigError: a file is a link to somewhere else.
@@ -85,13 +125,24 @@ def clear_folder(folder: str) -> None:
     linked = [name for name in list_names(folder) if is_link(join(folder, name))]
     if linked:
         raise ConfigError(f"--to {folder}: {linked[0]} in it is a link, which no export has; nothing was removed")
-    for path in find_files(folder) if exists(folder) else ():
+    found = set(find_files(folder)) if exists(folder) else set[str]()
+    for path in sorted(found - {MANIFEST}):
         if has_form(EXPORTED_FILE, path):
             require_inside(join(folder, path), folder, f"--to {folder}")
             remove(join(folder, path))
     if exists(join(folder, LISTS)):
         require_inside(join(folder, LISTS), folder, f"--to {folder}")
         remove(join(folder, LISTS))
+    if MANIFEST in found:
+        require_inside(join(folder, MANIFEST), folder, f"--to {folder}")
+        remove(join(folder, MANIFEST))
+
+
+def _listed(folder: str, name: str) -> list[tuple[str, str]]:
+    """Files of a list, and their hashes; what has no form of an export's file is none."""
+    lines = read_bytes(join(folder, LISTS, name)).decode().splitlines()
+    pairs = (line.partition("  ") for line in lines)
+    return [(path, digest) for digest, _, path in pairs if has_form(EXPORTED_FILE, path)]
 
 
 def _hash(content: bytes) -> str:

@@ -1,6 +1,6 @@
 """Documents become files inside of Spark's tasks, some at a time; what a task holds does not grow with the export.
 
-Files have fixed names and appear whole, so a task that is tried again writes its own files again.
+Files appear whole, under names that no other attempt of a task has; the driver is told which attempt counts.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any, Final
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.export.ownership import write_files
+from uniner_dist.export.ownership import list_documents, write_files
 from uniner_dist.export.rows import rows_of
 from uniner_dist.formats.annotated_document import Document
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import FORMATS, count
+from uniner_dist.storage.attempts import new_attempt
 
 #: A file is closed at so many documents, or at so many characters of text.
 _DOCUMENTS: Final = 5_000
@@ -41,29 +42,32 @@ COUNTERS: Final = (
 
 
 class DocumentWriter:
-    """The function that Spark runs over Arrow batches of (`id`, `text`, `answers`); yields its counters.
+    """The function that Spark runs over Arrow batches of (`id`, `text`, `answers`); yields its counters
+    and, as `parts`, the stems of its files.
 
     Args:
         folder: of the export.
         name: of the format.
+        salt: of the export, for its lists of documents.
     """
 
-    def __init__(self, folder: str, name: str, settings: ExportSettings) -> None:
-        self._folder, self._name, self._settings = folder, name, settings
+    def __init__(self, folder: str, name: str, settings: ExportSettings, salt: str = "") -> None:
+        self._folder, self._name, self._settings, self._salt = folder, name, settings, salt
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         counted: Counter[str] = Counter()
         held: list[Document] = []
-        number, characters = 0, 0
+        attempt, parts, characters = new_attempt(), list[str](), 0
         for document in self._documents(batches, counted):
             held.append(document)
             characters += len(document.text)
             if len(held) >= _DOCUMENTS or characters >= _CHARACTERS:
-                self._write(held, number, counted)
-                held, number, characters = [], number + 1, 0
+                parts.append(self._write(held, len(parts), attempt, counted))
+                held, characters = [], 0
         if held:
-            self._write(held, number, counted)
-        yield pa.RecordBatch.from_pydict({name: pa.array([counted[name]], pa.int64()) for name in COUNTERS})
+            parts.append(self._write(held, len(parts), attempt, counted))
+        counters = {name: pa.array([counted[name]], pa.int64()) for name in COUNTERS}
+        yield pa.RecordBatch.from_pydict({**counters, "parts": pa.array([parts], pa.list_(pa.string()))})
 
     def _documents(self, batches: Iterator[pa.RecordBatch], counted: Counter[str]) -> Iterator[Document]:
         """Those that can be exported; the others are only counted."""
@@ -79,16 +83,19 @@ class DocumentWriter:
                 else:
                     yield document
 
-    def _write(self, documents: list[Document], number: int, counted: Counter[str]) -> None:
+    def _write(self, documents: list[Document], number: int, attempt: str, counted: Counter[str]) -> str:
+        """Write some documents; returns the stem of their files."""
         from pyspark import TaskContext
 
         task = TaskContext.get()
-        stem = f"part-{task.partitionId() if task else 0:05d}-{number:05d}"
+        stem = f"part-{task.partitionId() if task else 0:05d}-{number:05d}-{attempt}"
         chosen = FORMATS[self._name]
+        list_documents(self._folder, stem, self._salt, (document.doc_id for document in documents))
         counted["files"] += write_files(self._folder, stem, chosen.files(documents, stem, self._settings))
         for document in documents:
             _check_repeats(document)
             counted.update(documents=1, **count(document, chosen, self._settings))
+        return stem
 
 
 def _check_repeats(document: Document) -> None:

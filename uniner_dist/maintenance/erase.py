@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
+from uniner_dist.maintenance.erase_exports import ErasedExports, forget_in_exports
 from uniner_dist.maintenance.erase_gate import forget_in_gates
 from uniner_dist.maintenance.erase_output import forget_in_output
 from uniner_dist.maintenance.erase_rows import READERS, erase_in_folder, find_passages, find_shared, forget_rows
@@ -65,6 +66,7 @@ class Erasure:
     places: int = 0  # passages of the documents, in all runs
     other_rows: int = 0  # of rejects and quarantine
     sampled: int = 0  # documents of quality gates' samples
+    exports: tuple[str, ...] = ()  # folders of exports that were taken away
     others: tuple[str, ...] = ()  # workdirs with other documents of the same ids, which stay
     unreachable: tuple[str, ...] = ()  # places that should have been visited, one sentence each
 
@@ -121,10 +123,12 @@ def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
         sampled = 0
         for target in wanted:
             sampled += forget_in_gates(target.run, sorted(target.ids), partial(_forget_in_gate, parts, check))
+        exports = _forget_in_exports(wanted, check)
         erasure = _forget(wanted, parts, check)
     for mark in marks:
         remove(mark)
-    erasure.sampled, erasure.others, erasure.unreachable = sampled, others, tuple(scope.unreachable)
+    erasure.sampled, erasure.others, erasure.exports = sampled, others, tuple(exports.removed)
+    erasure.unreachable = (*scope.unreachable, *exports.left)
     return erasure
 
 
@@ -229,17 +233,32 @@ def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], check: Chec
     return erasure
 
 
+def _ids_by_output(targets: Sequence[Target]) -> dict[str, set[str]]:
+    """Output that a run with some of the documents publishes to → their ids."""
+    ids: dict[str, set[str]] = {}
+    for target in targets:
+        ids.setdefault(target.run.config.output.path, set()).update(target.ids)
+    return ids
+
+
+def _forget_in_exports(targets: Sequence[Target], check: Check) -> ErasedExports:
+    """Erase documents from the exports of every such output."""
+    together = ErasedExports()
+    for output, ids in sorted(_ids_by_output(targets).items()):
+        found = forget_in_exports(output, ids, check)
+        together.removed += found.removed
+        together.left += found.left
+    return together
+
+
 def _forget_in_outputs(targets: Sequence[Target], check: Check) -> int:
     """Erase documents from every output that a run with them published to."""
-    ids: dict[str, set[str]] = {}
     workdirs: dict[str, str] = {}
     for target in targets:
-        output = target.run.config.output.path
-        ids.setdefault(output, set()).update(target.ids)
-        workdirs.setdefault(output, target.run.layout.workdir)
+        workdirs.setdefault(target.run.config.output.path, target.run.layout.workdir)
     rows = sum(
         forget_in_output(output, pa.array(sorted(found), pa.string()), workdirs[output], check)
-        for output, found in sorted(ids.items())
+        for output, found in sorted(_ids_by_output(targets).items())
     )
     for workdir in {target.run.layout.workdir for target in targets}:
         rewritten = WorkdirLayout(workdir).rewritten

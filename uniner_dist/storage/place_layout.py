@@ -100,6 +100,11 @@ class OutputLayout:
         """Its dataset card."""
         return join(self._beside("card"), "README.md")
 
+    @property
+    def exports(self) -> str:
+        """Every folder that its rows were exported to, one JSON each."""
+        return self._beside("exports")
+
     def workplace(self, token: str) -> str:
         """Where the new content of one folder is built: on the output's device as a rule."""
         return self._beside(f"publishing-{token}")

@@ -8,8 +8,15 @@ from uniner_dist.storage.control_files.reading import ControlFile
 
 
 class ExportManifest(ControlFile):
-    """Says that a folder is an export of ours; what else is in it is for people."""
+    """Says that a folder is an export of ours; what else is in it is for people.
+
+    Attributes:
+        salt: goes before what the lists of documents hash; empty in exports of earlier releases, which have none.
+        parts: names of the lists whose files count, in a complete export.
+    """
 
     dataset: Literal["uniner-dist export"]
     format: str
     complete: bool
+    salt: str = ""
+    parts: tuple[str, ...] = ()

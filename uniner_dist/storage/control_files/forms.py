@@ -29,7 +29,7 @@ PARQUET_FILE: Final = r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,250}\.parquet"
 STORE_FILE: Final = rf"(?:{RUN_ID}-{SHARD}-[0-9a-f]{{12}}|compacted-[0-9]{{12}}-[0-9a-f]{{8}}-[0-9]{{5,9}})\.parquet"
 #: A file of an export, relative to its folder (see the writers in `formats`).
 EXPORTED_FILE: Final = (
-    r"(?:data/)?part-[0-9]{5,9}-[0-9]{5,9}(?:\.(?:conll|spacy|json|jsonl|parquet)|/[^/]+\.(?:txt|ann))"
+    r"(?:data/)?part-[0-9]{5,9}-[0-9]{5,9}(?:-[0-9a-f]{8})?(?:\.(?:conll|spacy|json|jsonl|parquet)|/[^/]+\.(?:txt|ann))"
     r"|export\.json|README\.md|annotation\.conf|visual\.conf|labelling_interface\.xml"
 )
 #: The manifest of a change of a store, by its number; earlier releases named it by its time.

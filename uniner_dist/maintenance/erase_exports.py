@@ -1,0 +1,67 @@
+"""Erasure from exports: one that has a document is taken away whole, unless people have worked in it.
+
+An export can be made again, from an output that no longer has the document; nothing but the export itself could be cut
+out of its files, whose formats are made for other programs. Which documents it has is told by its lists of salted
+hashes, written before the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.export.ownership import MANIFEST, changed_files, clear_folder, has_documents
+from uniner_dist.export.registry import drop_export, entry_of_export, exports_of
+from uniner_dist.storage.commit import Check
+from uniner_dist.storage.control_files import ExportManifest, read_control
+from uniner_dist.storage.filesystem import exists, join, remove_if_empty
+from uniner_dist.storage.retries import StorageError
+
+
+@dataclass
+class ErasedExports:
+    """What became of exports.
+
+    Attributes:
+        removed: folders of exports that were taken away.
+        left: one sentence for each export that has, or may have, one of the documents still.
+    """
+
+    removed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def forget_in_exports(output: str, doc_ids: Collection[str], check: Check) -> ErasedExports:
+    """Erase documents from every export of an output."""
+    found = ErasedExports()
+    for folder in exports_of(output):
+        check()
+        try:
+            _forget(output, folder, doc_ids, found)
+        except (StorageError, ConfigError) as error:
+            found.left.append(f"export {folder} cannot be read: {error}")
+    return found
+
+
+def _forget(output: str, folder: str, doc_ids: Collection[str], found: ErasedExports) -> None:
+    if not exists(folder):
+        if exists(folder.rpartition("/")[0]) or "://" in folder:  # somebody has removed it
+            drop_export(output, folder)
+        else:
+            entry = entry_of_export(output, folder)
+            found.left.append(f"export {folder} is not there (if it is gone for good, remove {entry})")
+        return
+    if not exists(join(folder, MANIFEST)):  # another thing by now, or it was taken away already
+        return
+    manifest = read_control(join(folder, MANIFEST), ExportManifest)
+    if not manifest.complete:
+        found.left.append(f"export {folder} is being written, or was cut off; export again or remove it")
+    elif has_documents(folder, manifest.salt, doc_ids):
+        changed = next(changed_files(folder), None)
+        if changed is not None:
+            found.left.append(f"export {folder} has some of them, and people worked in it ({changed} …); remove it")
+            return
+        clear_folder(folder)
+        remove_if_empty(folder)
+        found.removed.append(folder)
