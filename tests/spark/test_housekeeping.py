@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.support.answering import Corpus, answer, documents, rows_of, write_rows
+from tests.support.crash_points import KILLED
 from tests.support.invariants import check_prompts
 from uniner_dist.annotations.card import write_card
 from uniner_dist.annotations.publication import publish
@@ -29,7 +32,7 @@ from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.answer_store import COMPACTED, contribute, live_files, read_manifests, sweep
-from uniner_dist.storage.filesystem import exists, read_json, write_bytes, write_json
+from uniner_dist.storage.filesystem import exists, list_names, read_json, write_bytes, write_json
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 
@@ -100,6 +103,49 @@ def test_replaced_files_go_after_a_grace_period_and_new_ones_stay(spark: SparkSe
     assert [path.name for path in Path(store.cells).iterdir()] == [name]
     sweep(store, grace_s=0)
     assert [manifest.added for manifest in read_manifests(store)] == [{name}], "it counts only by its manifest"
+
+
+def _half_compacted(store: StoreLayout, kind: str, number: int) -> bool:
+    """Whether a compaction in another process was killed there."""
+    command = [sys.executable, "-m", "tests.support.killed_compaction", store.store, kind, str(number)]
+    code = subprocess.run(command, capture_output=True, timeout=300, check=False).returncode
+    assert code in (0, KILLED)
+    return code == KILLED
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", ["change", "file"])
+def test_a_compaction_that_was_killed_anywhere_is_finished(spark: SparkSession, tmp_path: Path, kind: str) -> None:
+    template = StoreLayout(str(tmp_path / "template"), "f" * 16)
+    for number in range(3):
+        add_shard(template, f"s{number}", range(10 * number, 10 * number + 12))
+    with hold(template) as holder:
+        compact(spark, template, holder, grace_s=HOUR)  # what it replaced goes with the next one
+    for number in range(3, 6):
+        add_shard(template, f"s{number}", range(10 * number - 5, 10 * number + 12))
+    rows = {row["passage_id"]: row["output"] for row in read_cells(template, live_files(template))}
+    assert len(rows) == 62
+    store = StoreLayout(str(tmp_path / "store"), template.fingerprint)
+    number, killed = int(kind == "file"), 0
+    while True:
+        shutil.rmtree(store.store, ignore_errors=True)
+        shutil.copytree(template.store, store.store)
+        if not _half_compacted(store, kind, number):
+            break
+        killed += 1
+        cells = read_cells(store, live_files(store))
+        assert {row["passage_id"]: row["output"] for row in cells} == rows, "readers in between miss nothing"
+        with hold(store) as holder:
+            for _ in range(2):
+                compact(spark, store, holder, grace_s=0)
+        [name] = live_files(store)
+        cells = read_cells(store, [name])
+        assert {row["passage_id"]: row["output"] for row in cells} == rows
+        assert len(cells) == len(rows), "every answer once"
+        assert list_names(store.cells) == [name]
+        number += 1
+    assert killed >= (1 if kind == "file" else 8)
 
 
 def test_who_lost_the_store_while_compacting_replaces_nothing(spark: SparkSession, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from uniner_dist.storage import commit
 
 #: Calls that change what others see; a file that is written under another name first appears by one of them.
 _CHANGES = ("replace", "link", "unlink", "rmdir", "rename")
-_KILLED, _RAISED = 77, 78
+KILLED, _RAISED = 77, 78
 
 
 def dies_at(point: int, command: Callable[[], object]) -> bool:
@@ -32,24 +32,25 @@ def dies_at(point: int, command: Callable[[], object]) -> bool:
     child = os.fork()
     if not child:
         try:
-            _arm(point)
+            arm(point)
             command()
         except BaseException:
             traceback.print_exc()
             os._exit(_RAISED)
         os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, _KILLED), f"the command ended with {code} at its change {point}"
-    return code == _KILLED
+    assert code in (0, KILLED), f"the command ended with {code} at its change {point}"
+    return code == KILLED
 
 
-def _arm(point: int) -> None:
+def arm(point: int) -> None:
+    """Let this process end just before its change number `point` (from 0)."""
     left = [point]
 
     def counted(call: Callable[..., Any]) -> Callable[..., Any]:
         def change(*arguments: Any, **options: Any) -> Any:
             if not left[0]:
-                os._exit(_KILLED)
+                os._exit(KILLED)
             left[0] -= 1
             return call(*arguments, **options)
 

@@ -118,7 +118,7 @@ def _summarise(run: Run, texts: Iterable[str], usable: dict[str, str], shards: S
     counts = {
         "rows": len(list(texts)), "documents": len(usable), "passages": len(usable), "unique_passages": unique,
         "prompts": unique, "prompts_known": 0, "prompts_to_ask": unique, "shards": len(shards), "rejected": 1,
-        "estimated_tokens": unique, "split_documents": 0, "occurrences_files": 1,
+        "estimated_tokens": unique, "split_documents": 0, "occurrences_files": 1, "rejects_files": 1,
     }  # fmt: skip
     more = {"rejects": {"null_text": 1}, "erased": erased_state(run.erased_lists)}
     write_json(run.layout.prompts_summary, counts | more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from tests.support.completions import completions
 from uniner_dist.annotations.rewrite import FileRewriter
 from uniner_dist.core.hashing import passage_id
-from uniner_dist.errors import ConfigError
+from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.maintenance.compact import CellWriter
 from uniner_dist.prompts.packing import Packing
 from uniner_dist.prompts.shard_writer import ShardWriter
@@ -21,7 +22,14 @@ from uniner_dist.schemas import CELLS, SHARDS
 from uniner_dist.spark.dataset_tasks import FileWriter, Kept, Written
 from uniner_dist.spark.datasets import count_kept
 from uniner_dist.storage.answer_store import live_files, next_sequence, write_manifest
-from uniner_dist.storage.attempts import COUNTED, count_files, counted_files, part_name, whole_attempts
+from uniner_dist.storage.attempts import (
+    COUNTED,
+    count_files,
+    count_written,
+    counted_files,
+    part_name,
+    whole_attempts,
+)
 from uniner_dist.storage.filesystem import find_files, join, list_names, remove, write_bytes, write_json
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.place_layout import StoreLayout
@@ -34,6 +42,9 @@ from uniner_dist.storage.shards import (
     write_shards,
 )
 from uniner_dist.storage.stage_files import is_whole, remove_shards, remove_until_now, token_of
+
+#: What Spark calls the files of one write.
+WRITE = "0d2c1f3e-1111-4222-8333-0123456789ab"
 
 
 def _passages(texts: list[str], known: tuple[str, ...] = ()) -> pa.RecordBatch:
@@ -120,6 +131,38 @@ def test_a_run_of_an_earlier_release_is_read_and_removed(tmp_path: Path) -> None
     assert not is_whole(layout), "one of the two files of occurrences is gone"
     remove_shards(layout)
     assert committed_shards(layout) == set()
+
+
+@pytest.mark.parametrize("folder", ["occurrences", "rejects"])
+@pytest.mark.parametrize("loss", ["a file is gone", "a file is cut short", "a file is empty", "the folder is gone"])
+def test_what_stage_1_has_lost_is_missed(tmp_path: Path, folder: str, loss: str) -> None:
+    layout = RunLayout(str(tmp_path), "a" * 12, token=1)
+    for name in ("occurrences", "rejects"):
+        for number in range(2):
+            Path(layout.root, name).mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"a": [1]}), Path(layout.root, name, f"part-0000{number}-{WRITE}-c000.parquet"))
+        count_written(join(layout.root, name))
+    write_shards(layout, SHARDS.empty_table())
+    _summarise(layout, occurrences_files=2, rejects_files=2)
+    assert is_whole(layout)
+    write_bytes(join(layout.root, folder, "part-0.parquet"), b"of a task that nobody waits for any more")
+    assert is_whole(layout)
+    path = Path(layout.root, folder, f"part-00001-{WRITE}-c000.parquet")
+    content = path.read_bytes()
+    if loss == "the folder is gone":
+        shutil.rmtree(path.parent)
+    elif loss == "a file is gone":
+        path.unlink()
+    else:
+        path.write_bytes(content[: len(content) // 2] if loss == "a file is cut short" else b"")
+    assert not is_whole(layout)
+
+
+def test_two_writes_of_one_folder_at_a_time_are_an_error(tmp_path: Path) -> None:
+    for write in (WRITE, WRITE.replace("0", "1")):
+        (tmp_path / f"part-00000-{write}.c000.snappy.parquet").write_bytes(b"")
+    with pytest.raises(StageError, match="another process writes there"):
+        count_written(str(tmp_path))
 
 
 def _batches(values: list[int], task: int = 0) -> Iterator[pa.RecordBatch]:

@@ -19,7 +19,13 @@ from uniner_dist.run.run import Run
 from uniner_dist.run.standing import claim_of, is_disturbed, is_outdated
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
 from uniner_dist.storage.attempts import counted_files
-from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_control, read_record
+from uniner_dist.storage.control_files import (
+    AnnotationsSummary,
+    ControlFileError,
+    PromptsSummary,
+    read_control,
+    read_record,
+)
 from uniner_dist.storage.erased import erased_state
 from uniner_dist.storage.filesystem import exists, join, list_names, open_fs, remove, write_json
 from uniner_dist.storage.marker import read_marker
@@ -89,7 +95,10 @@ def can_be_mended(run: Run) -> bool:
         return False
     if not exists(run.layout.quarantine):  # pruned
         return True
-    return any(_are_known(run, failed) for failed in _unanswered(run))
+    try:
+        return any(_are_known(run, failed) for failed in _unanswered(run))
+    except ControlFileError:  # files of it are lost
+        return True
 
 
 def _planned_store(run: Run) -> dict[str, str]:

@@ -111,6 +111,7 @@ def _write(spark: SparkSession, run: Run, check: Check) -> dict[str, Any]:
     )
     summary = summarise(totals, survey, rejects, manifest) | now
     summary["occurrences_files"] = len(counted_files(run.layout.occurrences))
+    summary["rejects_files"] = len(counted_files(run.layout.rejects))
     check_corpus(run, summary, snapshot)
     check()
     write_json(run.layout.prompts_summary, summary)

@@ -28,7 +28,7 @@ from uniner_dist.spark.paths import spark_glob, spark_path, write_path
 from uniner_dist.spark.task_errors import Sealed
 from uniner_dist.spark.types import arrow_schema, arrow_type, column, spark_type
 from uniner_dist.storage import credentials
-from uniner_dist.storage.attempts import count_files, counted_files, counted_names, whole_attempts
+from uniner_dist.storage.attempts import count_files, count_written, counted_files, only_counted, whole_attempts
 from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, write_bytes
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.retries import with_retries
@@ -93,7 +93,7 @@ def read_table(
     spelled = connector_path(spark, path)
     if spelled is not None:
         base = base and spelled_alike(spelled, open_fs(path)[1], base)
-        counted = None if is_glob or counted_names(path) is None else list(counted_files(path))
+        counted = None if is_glob else only_counted(path)
         return _read_by_spark(spark, spelled, schema, location, base, is_glob, counted)
     fs, stripped = open_fs(path)
     files = [join(stripped, name) for name in counted_files(path)]
@@ -122,6 +122,7 @@ def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), ma
     if native is not None:
         writer = rows.write.mode("overwrite").option("maxRecordsPerFile", max_records)
         (writer.partitionBy(*partition_by) if partition_by else writer).parquet(write_path(native))
+        count_written(path)
         return
     remove(path)
     folders = [column(name).cast("string").alias(f"_folder_{i}") for i, name in enumerate(partition_by)]

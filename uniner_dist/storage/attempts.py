@@ -2,8 +2,9 @@
 
 Spark may run a task again, or twice at the same time, and both attempts may write. Files of an attempt have a part of
 their name in common that no other attempt has, and a list in the dataset's folder, `_counted.json`, written when the
-tasks are done, says which files count. What Spark's own writer makes needs no list: its committer lets one attempt of
-each task through. A late attempt may leave files, but they never count.
+tasks are done, says which files count. Of what Spark's own writer makes, its committer lets one attempt of each task
+through, whose names bear the write; the list says what was there when it ended, so that a file that is lost later is
+missed. A late attempt may leave files, but they never count.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
+from uniner_dist.errors import StageError
 from uniner_dist.storage.control_files import ControlFileError, CountedFiles, read_control, write_control
-from uniner_dist.storage.filesystem import find_files, join, remove
+from uniner_dist.storage.filesystem import find_files, join, read_bytes, remove
 
 #: The list; readers of Parquet datasets skip names that begin so.
 COUNTED: Final = "_counted.json"
 _WRITERS: Final = 16
+_MAGIC: Final = b"PAR1"
+#: What Spark's own writer calls all files of one write.
+_WRITE = re.compile(r"/?part-[0-9]{5,9}-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^/]*$", re.ASCII)
 #: A file of an attempt of a task; the last one of an attempt that came to its end says so.
 _PART = re.compile(r"part-([0-9]{5,9})-([0-9a-f]{8})-([0-9]{5,9})(-last)?\.parquet", re.ASCII)
 
@@ -49,6 +54,19 @@ def count_files(folder: str, files: Iterable[str]) -> None:
         list(writers.map(lambda file: remove(join(folder, file)), others))
 
 
+def count_written(folder: str) -> None:
+    """Say that what Spark's own writer has just written counts.
+
+    Raises:
+        StageError: files of another write are there as well.
+    """
+    files = sorted(find_files(folder, ".parquet"))
+    writes = {match[1] for match in map(_WRITE.search, files) if match}
+    if len(writes) > 1:
+        raise StageError(f"{folder}: another process writes there at the same time; start the same command again")
+    write_control(join(folder, COUNTED), CountedFiles(files=tuple(files)))
+
+
 def counted_names(folder: str) -> tuple[str, ...] | None:
     """The files that count, relative to the folder; None where all of them do."""
     with suppress(FileNotFoundError, NotADirectoryError):
@@ -69,6 +87,37 @@ def counted_files(folder: str) -> dict[str, dict[str, Any]]:
     if missing:
         raise ControlFileError(f"{folder}: {missing[0]} is gone, which {COUNTED} names")
     return {name: found[name] for name in names}
+
+
+def only_counted(folder: str) -> list[str] | None:
+    """The Parquet files of a folder that count, where there are others too; None where all do.
+
+    Raises:
+        ControlFileError: a file that counts is not there.
+    """
+    if counted_names(folder) is None:
+        return None
+    counted = counted_files(folder)
+    return None if len(counted) == len(find_files(folder, ".parquet")) else list(counted)
+
+
+def is_sound(folder: str, expected: int) -> bool:
+    """Whether so many Parquet files are there that count, each of them to its end; reads their last bytes only."""
+    try:
+        found = counted_files(folder)
+    except (FileNotFoundError, NotADirectoryError, ControlFileError):
+        return False
+    with ThreadPoolExecutor(_WRITERS) as readers:
+        whole = readers.map(lambda name: _is_whole(join(folder, name), int(found[name]["size"])), found)
+        return len(found) >= expected and all(whole)
+
+
+def _is_whole(path: str, size: int) -> bool:
+    """Parquet ends with the length of its footer and a magic word, and begins with the word."""
+    if size < 2 * len(_MAGIC) + 4:
+        return False
+    end = read_bytes(path, last=8)
+    return end[4:] == _MAGIC and int.from_bytes(end[:4], "little") <= size - 12
 
 
 def whole_attempts(names: Iterable[str]) -> list[str]:

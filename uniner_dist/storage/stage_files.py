@@ -1,8 +1,9 @@
 """What stage 1 has made in a run's folder: removing what is not of a later lease, and telling whether it is all there.
 
 Names of shards bear the fencing token of the lease under which they were written, and an attempt: a process that was
-replaced while it stood still knows no name that its successor gives. Occurrences and rejects are written by Spark under
-one name; should such a process remove its successor's, that is seen here, and the run is planned anew.
+replaced while it stood still knows no name that its successor gives. Occurrences and rejects are in one folder each,
+with a list of the files that count; should such a process remove its successor's, or a file be lost or cut short
+otherwise, that is seen here, and the run is planned anew.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+from uniner_dist.storage.attempts import is_sound
 from uniner_dist.storage.control_files import PromptsSummary, read_control
-from uniner_dist.storage.filesystem import find_files, join, list_names, remove, remove_if_empty
+from uniner_dist.storage.filesystem import join, list_names, remove, remove_if_empty
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import read_shards
 
@@ -48,12 +50,13 @@ def _token_of_entry(name: str) -> int:
 
 
 def is_whole(layout: RunLayout) -> bool:
-    """Whether everything is there that a finished stage 1 has counted, by two listings."""
+    """Whether everything is there that a finished stage 1 has counted, by listings and the files' last bytes."""
     prompts = {name.removeprefix("shard=") for name in list_names(layout.prompts)}
     if not prompts.issuperset(read_shards(layout)["shard"].to_pylist()):
         return False
     try:
-        expected = read_control(layout.prompts_summary, PromptsSummary).occurrences_files
-        return expected is None or len(find_files(layout.occurrences, ".parquet")) >= expected
+        summary = read_control(layout.prompts_summary, PromptsSummary)
     except (FileNotFoundError, NotADirectoryError):
         return False
+    expected = {layout.occurrences: summary.occurrences_files, layout.rejects: summary.rejects_files}
+    return all(is_sound(folder, files) for folder, files in expected.items() if files is not None)

@@ -56,6 +56,7 @@ class PromptsSummary(Record):
     shards: Count
     whole_text_tokens: Count | None = None
     occurrences_files: Count | None = None
+    rejects_files: Count | None = None
 
 
 class AnnotationsSummary(Record):
