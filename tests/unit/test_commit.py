@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from pathlib import Path
 
 import fsspec
 import pytest
 
+from tests.support.crash_points import worlds
 from uniner_dist.errors import RunHeldError, StageError
 from uniner_dist.storage import commit
 from uniner_dist.storage.commit import apply
 from uniner_dist.storage.control_files import FolderChange
+from uniner_dist.storage.filesystem import list_names
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.place_layout import OutputLayout
 
@@ -80,6 +83,46 @@ def test_object_store_gets_new_files_before_old_ones_go() -> None:
     for _ in range(2):
         apply("memory://out", change, "memory://work")
         assert sorted(store.find("/out")) == [f"/out/a=1/{KEPT}", f"/out/a=1/{NEW}"]
+
+
+@pytest.mark.parametrize("kind", ["local", "objects"])
+def test_an_old_file_is_there_until_the_new_ones_are(
+    tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Where folders cannot be exchanged, a reader may see a row twice and never misses one."""
+    target = str(output)
+    if kind == "objects":
+        target = f"memory://{tmp_path.name}/out"
+        for name in ("old", "kept"):
+            fsspec.filesystem("memory").pipe_file(f"/{tmp_path.name}/out/a=1/part-{name}.parquet", b"")
+    seen: list[set[str]] = []
+    real = commit.copy_file
+
+    def copy(source: str, to: str) -> None:
+        seen.append(set(list_names(f"{target}/a=1")))
+        real(source, to)
+        seen.append(set(list_names(f"{target}/a=1")))
+
+    monkeypatch.setattr(commit, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(commit, "copy_file", copy)
+    apply(target, _change(tmp_path), str(tmp_path / "work"))
+    assert seen == [{OLD, KEPT}, {OLD, KEPT, NEW}]
+    assert list_names(f"{target}/a=1") == [KEPT, NEW]
+
+
+def test_a_reader_meets_the_old_or_the_new_folder_wherever_an_exchange_ends(tmp_path: Path, output: Path) -> None:
+    change = _change(tmp_path)
+    shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-template"))
+    old, found = _content(output / "a=1"), []
+    template = tmp_path.with_name(f"{tmp_path.name}-template")
+    for _ in worlds(template, tmp_path, lambda: apply(str(output), change, str(tmp_path / "work"))):
+        found.append(_content(output / "a=1"))
+    new = _content(output / "a=1")
+    assert new == {NEW: "new", KEPT: "kept"}
+    assert [one for one in found if one not in (old, new)] == []
+    assert old in found
+    assert new in found
+    shutil.rmtree(template)
 
 
 def test_a_folder_that_another_process_changed_is_left_as_that_one_made_it(

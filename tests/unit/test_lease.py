@@ -131,6 +131,35 @@ def test_one_elsewhere_without_a_new_beat_is_dead_whatever_the_time(run: RunLayo
             os.unlink(f"{run.holders}/{name}")
 
 
+def test_a_claim_without_a_beat_yet_is_watched_and_its_first_beat_is_a_sign_of_life(run: RunLayout) -> None:
+    """The claim comes first: nobody may take over between it and the first beat."""
+    claim = {"host": "elsewhere", "pid": 1, "since": 0, "machine": "another", "nonce": "n"}
+    write_json(f"{run.holders}/000001.json", claim)
+    beat = threading.Timer(0.3, lambda: write_json(f"{run.holders}/000001.beat.json", {"beats": 1, "nonce": "n"}))
+    beat.start()
+    with pytest.raises(RunHeldError, match="on elsewhere"), hold(run):
+        pass
+    beat.join()
+    assert "000002.json" not in list_names(run.holders)
+
+
+def test_who_is_not_the_first_to_claim_leaves_no_beat(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A beat of somebody who never held the lease would be a sign of life of whoever does."""
+    monkeypatch.setattr(leases, "BEAT_S", 3600.0)
+    real = leases.write_control
+
+    def write(path: str, value: ControlFile, exclusive: bool = False) -> bool:
+        if path.endswith("/000001.json"):  # somebody else was faster by a moment
+            write_json(path, {"host": "elsewhere", "pid": 1, "since": 0, "machine": "another"})
+            write_json(path.replace(".json", ".end.json"), {})
+        return real(path, value, exclusive)
+
+    monkeypatch.setattr(leases, "write_control", write)
+    with hold(run, wait_s=60) as lease:
+        assert lease.generation == 2
+        assert [name for name in list_names(run.holders) if ".beat." in name] == []
+
+
 def test_a_beat_without_a_claim_holds_nobody_up(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "STALE_S", 3600.0)
     write_json(f"{run.holders}/000001.beat.json", {"beats": 1})

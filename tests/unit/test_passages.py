@@ -234,6 +234,33 @@ def test_merging_shifts_offsets_and_merges_what_overlaps() -> None:
     )
 
 
+class FramedTokenizer(WordTokenizer):
+    """Words are tokens; in a prompt a text takes some more of them than bare, or less."""
+
+    def token_spans(self, text: str) -> npt.NDArray[np.int64]:
+        return np.array([match.span() for match in re.finditer(r"\S+ ?", text)], np.int64).reshape(-1, 2)
+
+
+@pytest.mark.parametrize(("words", "extra", "fits"), [(18, 3, False), (20, 1, False), (22, -2, True), (27, -7, True)])
+def test_whether_a_text_fits_is_counted_as_in_a_prompt(words: int, extra: int, fits: bool) -> None:
+    """Bare, a text of 18 words has fewer tokens than 20, and one of 22 has more."""
+    passages = split_passages("word " * words, FramedTokenizer(extra), 10, 2, whole_tokens=20)
+    assert (len(passages) == 1) == fits
+
+
+def test_sections_share_what_passages_share_however_long_tokens_are() -> None:
+    tokenizer, text = FramedTokenizer(), " ".join(f"{number:050d}" for number in range(400))
+    passages = split_passages(text, tokenizer, 16, 8)
+    check_overlap(passages, tokenizer.token_spans(text), 8)
+
+
+def test_of_two_matches_at_one_place_the_stricter_one_is_kept_wherever_it_comes_from() -> None:
+    places = [(0, 10, "case"), (10, 0, "exact")]
+    parts = [PassageAnswer(start, Outcome.FOUND, [Entity("b", at, at + 1, match)]) for start, at, match in places]
+    for order in (parts, parts[::-1]):
+        assert merge_passages("..........b...", order).entities == (Entity("b", 10, 11, "exact"),)
+
+
 def test_a_document_without_mentions_is_none_and_scored_as_its_passages() -> None:
     merged = merge_passages(
         "a b c d e", [PassageAnswer(0, Outcome.NONE, [], score=0.5), PassageAnswer(5, Outcome.NONE, [])]

@@ -20,6 +20,7 @@ from uniner_dist.storage.shards import (
     checksum,
     committed_shards,
     read_completions,
+    verified_shards,
     write_completions,
 )
 from uniner_dist.storage.snapshot import take_snapshot
@@ -102,6 +103,40 @@ def test_a_checksum_does_not_depend_on_how_rows_are_chunked() -> None:
 def corpus(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"doc_id": ["1"], "text": ["x"]}), path)
+
+
+def test_a_file_has_its_name_only_when_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that outlives a power failure must not be one of an empty file."""
+    flushed: dict[int, int] = {}
+    named: list[tuple[int, int]] = []
+    real_sync, real_replace, real_link = os.fsync, os.replace, os.link
+
+    def sync(stream: int) -> None:
+        real_sync(stream)
+        flushed[os.fstat(stream).st_ino] = os.fstat(stream).st_size
+
+    def replace(source: str, target: str) -> None:
+        named.append((os.stat(source).st_ino, os.stat(source).st_size))
+        real_replace(source, target)
+
+    def link(source: str, target: str) -> None:
+        named.append((os.stat(source).st_ino, os.stat(source).st_size))
+        real_link(source, target)
+
+    for name, call in (("fsync", sync), ("replace", replace), ("link", link)):
+        monkeypatch.setattr(os, name, call)
+    for exclusive in (False, True):
+        write_bytes(str(tmp_path / f"{exclusive}"), b"content", exclusive=exclusive)
+    assert len(named) == 2
+    assert all(flushed.get(inode) == size == len(b"content") for inode, size in named)
+
+
+def test_a_shard_with_fewer_rows_than_the_manifest_says_is_done_again(tmp_path: Path) -> None:
+    layout = RunLayout(str(tmp_path), "a" * 12)
+    for shard in ("00000-0000", "00001-0000"):
+        write_completions(layout.completions_file(shard), shard, "f", completions(["[]", "[]"]))
+    assert verified_shards(layout, {"00000-0000": 2, "00001-0000": 3}, "f") == {"00000-0000"}
+    assert committed_shards(layout) == {"00000-0000"}
 
 
 def test_a_snapshot_keeps_partition_columns_however_the_corpus_is_named(tmp_path: Path) -> None:

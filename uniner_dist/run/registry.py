@@ -14,7 +14,8 @@ from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 
 def register(workdir: str, store: str) -> None:
     """Let a workdir and a store know of each other."""
-    for folder, value in ((WorkdirLayout(workdir).stores, store), (_workdirs(store), workdir)):
+    # The store first: a run that is killed in between has put nothing into it, and its workdir misses no store then.
+    for folder, value in ((_workdirs(store), workdir), (WorkdirLayout(workdir).stores, store)):
         path = _entry(folder, value)
         if not exists(path):
             write_json(path, {"path": value}, exclusive=True)
