@@ -33,7 +33,7 @@ SITE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE NOTICE docs c
 
 .PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit coverage \
 	check-vllm install-check lint package lock \
-	lock-airflow lock-gpu lock-hashes images pin-images check-images sbom audit clean chaos histories bench train
+	lock-airflow lock-gpu lock-hashes images pin-images check-images sbom audit clean chaos sweep mutants histories bench train
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -112,8 +112,15 @@ docs: $(READY) ## Build the documentation site into build/site; a warning, such 
 	@$(BIN)/python -m uniner_dist.cli.reference build/site-src/docs/reference
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-chaos: $(READY) ## Kill random parts of the main job 100 times and compare the rows (half an hour)
-	@$(BIN)/python -m tests.support.storm --kills 100
+chaos: $(READY) ## Kill random parts of the main job 200 times, some rounds with two runs on one output (an hour)
+	@$(BIN)/python -m tests.support.storm --kills 200
+
+sweep: $(READY) ## Kill every command at every change of the storage, and let two meet at each (an hour or more)
+	@$(BIN)/python -m tests.support.sweep
+	@$(BIN)/python -m tests.support.pairs
+
+mutants: $(READY) ## Put named faults into a copy of the code, one at a time, and see that a test notices each
+	@$(BIN)/python -m benchmarks.mutants
 
 # Another seed draws other histories: make histories HISTORIES=100 SEED=7.
 histories: HISTORIES ?= 500

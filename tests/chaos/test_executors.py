@@ -34,7 +34,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneClus
 def start(corpus: Path, output: Path, cluster: StandaloneCluster) -> Start:
     conf = "{spark.executor.memory: 512m, spark.executor.extraJavaOptions: -XX:+UseSerialGC}"
     settings = ["--set", f"spark.master={cluster.url}", "--set", f"spark.conf={conf}"]
-    return Start([*command(corpus, output), *settings], output, output.with_suffix(".log"))
+    return Start([*command(corpus, output), *settings], Path(f"{output}.work"), output.with_suffix(".log"))
 
 
 def kill_executor_when(started: Start, cluster: StandaloneCluster, pattern: str) -> int:

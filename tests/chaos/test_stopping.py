@@ -45,7 +45,7 @@ def stop(started: Start, number: int = signal.SIGTERM) -> None:
     ("number", "moment"), [(signal.SIGTERM, "config.json"), (signal.SIGINT, "occurrences/_temporary")]
 )
 def test_a_stop_while_spark_makes_prompts(number: int, moment: str, corpus: Path, tmp_path: Path) -> None:
-    started = Start(command(corpus, tmp_path / "out"), tmp_path / "out", tmp_path / "log")
+    started = Start(command(corpus, tmp_path / "out"), tmp_path / "out.work", tmp_path / "log")
     wait_until(lambda: "jvm" in started.victims() and started.files(moment) > 0, started)
     stop(started, number)
 
@@ -63,7 +63,7 @@ def start_completions(folder: Path, **extra: Any) -> tuple[Start, Run]:
     code = "import sys; from uniner_dist.cli.app import main; sys.exit(main())"
     same = [part for name, value in extra.items() for part in ("--set", f"engine.extra.{name}={value}")]
     arguments = [sys.executable, "-c", code, "completions", "--workdir", f"{folder}/job.work", *same]
-    return Start(arguments, folder / "job", folder / "log"), run
+    return Start(arguments, folder / "job.work", folder / "log"), run
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

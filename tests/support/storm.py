@@ -31,6 +31,8 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
 TYPES = "person,location,event"
+#: What the second run on an output asks, where a round has two.
+OTHER_TYPES = "organisation,award"
 SETTINGS = {
     "engine.kind": "scripted",
     "engine.extra.slow_s": "0.01",
@@ -66,6 +68,7 @@ class Storm:
     killed: Counter[str] = field(default_factory=Counter)
     codes: Counter[int] = field(default_factory=Counter)
     rounds: int = 0
+    rounds_of_two: int = 0
     equal_rounds: int = 0
     starts: int = 0
     hangs: int = 0
@@ -87,6 +90,7 @@ class Storm:
             "kills": sum(self.killed.values()),
             "kills_by_kind": dict(self.killed.most_common()),
             "rounds": self.rounds,
+            "rounds_with_two_runs_on_one_output": self.rounds_of_two,
             "rounds_with_rows_equal_to_an_undisturbed_run": self.equal_rounds,
             "starts": self.starts,
             "exit_codes": {str(code): count for code, count in sorted(self.codes.items())},
@@ -111,9 +115,10 @@ def make_corpus(folder: Path, documents: int) -> None:
         pq.write_table(pa.table({"doc_id": [f"{domain}{i}" for i in range(len(texts))], "text": texts}), path)
 
 
-def command(corpus: Path, output: Path) -> list[str]:
+def command(corpus: Path, output: Path, types: str = TYPES, work: Path | None = None) -> list[str]:
     """The main command, from the installed package."""
-    places = ["--corpus", str(corpus), "--output", str(output), "--types", TYPES]
+    places = ["--corpus", str(corpus), "--output", str(output), "--types", types]
+    places += ["--workdir", str(work)] if work is not None else []
     code = "import sys; from uniner_dist.cli.app import main; sys.exit(main())"
     settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
     return [sys.executable, "-c", code, "annotate", *places, *settings]
@@ -122,14 +127,19 @@ def command(corpus: Path, output: Path) -> list[str]:
 def read_rows(output: Path) -> list[dict[str, Any]]:
     """Published rows in an order of their own, without the run's name."""
     table = pads.dataset(output, format="parquet", partitioning="hive").to_table().drop_columns(["run_id"])
-    return sorted(table.to_pylist(), key=lambda row: (row["doc_id"], row["entity_type"]))
+    return in_order(table.to_pylist())
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By document and entity type."""
+    return sorted(rows, key=lambda row: (row["doc_id"], row["entity_type"]))
 
 
 class Start:
     """One start of the command, and every process that came from it, also after its parents died."""
 
-    def __init__(self, arguments: list[str], output: Path, log: Path) -> None:
-        self._mark, self._work, self._log = uuid.uuid4().hex, Path(f"{output}.work"), log
+    def __init__(self, arguments: list[str], work: Path, log: Path) -> None:
+        self._mark, self._work, self._log = uuid.uuid4().hex, work, log
         env = {**os.environ, "UNINER_DIST_STORM": self._mark, "PYTHONUNBUFFERED": "1"}
         self._began_s = time.time()
         with log.open("wb") as stream:
@@ -242,8 +252,12 @@ def _ticks(start: Start) -> Iterator[None]:
         time.sleep(0.1)
 
 
-def disturb(start: Start, kills: int, rng: random.Random, storm: Storm) -> int:
-    """Kill parts of one start until it ends or all kills are done, then let it go on; returns the kills done."""
+def disturb(start: Start, kills: int, rng: random.Random, storm: Storm, to_its_end: bool = True) -> int:
+    """Kill parts of one start until it ends or all kills are done, then let it go on; returns the kills done.
+
+    Args:
+        to_its_end: wait for it.
+    """
     done = 0
     while done < kills and wait_for_moment(start, rng):
         living = start.victims()
@@ -252,7 +266,7 @@ def disturb(start: Start, kills: int, rng: random.Random, storm: Storm) -> int:
             if _kill(rng.choice(living[kind])):
                 storm.killed[kind] += 1
                 done += 1
-    for _ in _ticks(start):
+    for _ in _ticks(start) if to_its_end else ():
         pass
     return done
 
@@ -260,21 +274,56 @@ def disturb(start: Start, kills: int, rng: random.Random, storm: Storm) -> int:
 def play_round(corpus: Path, output: Path, kills: int, rng: random.Random, storm: Storm) -> None:
     """Start, kill, and start again until the annotations are published."""
     while True:
-        start = Start(command(corpus, output), output, output.with_suffix(f".{storm.starts}.log"))
+        start = Start(command(corpus, output), Path(f"{output}.work"), output.with_suffix(f".{storm.starts}.log"))
         storm.starts += 1
         try:
             kills -= disturb(start, kills, rng, storm)
         except TimeoutError:
             storm.hangs += 1
             _kill(start.process.pid)
-        code = start.process.wait()
-        storm.codes[code] += 1
-        storm.orphans += start.leave_behind()
-        storm.longest_output = max(storm.longest_output, start.output_lines)
-        if code == 0:
+        if _end(start, output, storm):
             return
-        if code not in (3, -signal.SIGKILL) or storm.hangs > 3:
-            raise AssertionError(f"exit code {code}, {storm.hangs} hangs; see the logs in {output.parent}")
+
+
+def _end(start: Start, output: Path, storm: Storm) -> bool:
+    """Wait for the end of a start, and note it; returns whether its work is done."""
+    code = start.process.wait()
+    storm.codes[code] += 1
+    storm.orphans += start.leave_behind()
+    storm.longest_output = max(storm.longest_output, start.output_lines)
+    if code not in (0, 3, -signal.SIGKILL) or storm.hangs > 3:
+        raise AssertionError(f"exit code {code}, {storm.hangs} hangs; see the logs in {output.parent}")
+    return code == 0
+
+
+def play_round_of_two(corpus: Path, output: Path, kills: int, rng: random.Random, storm: Storm) -> None:
+    """Two runs on one output, at the same time and each with a workdir of its own, until both are published."""
+    commands = {
+        Path(f"{output}.work"): command(corpus, output),
+        Path(f"{output}.work-2"): command(corpus, output, OTHER_TYPES, Path(f"{output}.work-2")),
+    }
+    while commands:
+        starts = {
+            work: Start(arguments, work, output.with_suffix(f".{storm.starts + number}.log"))
+            for number, (work, arguments) in enumerate(commands.items())
+        }
+        storm.starts += len(starts)
+        while kills > 0 and (running := [start for start in starts.values() if start.running]):
+            try:
+                kills -= disturb(rng.choice(running), 1, rng, storm, to_its_end=False)
+            except TimeoutError:
+                storm.hangs += 1
+                break
+        for work, start in starts.items():
+            try:
+                for _ in _ticks(start):
+                    pass
+            except TimeoutError:
+                storm.hangs += 1
+                _kill(start.process.pid)
+            if _end(start, output, storm):
+                del commands[work]
+    storm.rounds_of_two += 1
 
 
 def run_storm(
@@ -285,15 +334,25 @@ def run_storm(
     folder: Path,
     per_round: tuple[int, int] = (3, 12),
     say: Callable[[str], None] = print,
+    other_rows: list[dict[str, Any]] | None = None,
 ) -> Storm:
-    """Kill `kills` times in all, in rounds of a few kills, and compare the rows of each round with undisturbed ones."""
+    """Kill `kills` times in all, in rounds of a few kills, and compare the rows of each round with undisturbed ones.
+
+    Args:
+        other_rows: what the second run publishes, undisturbed; with it, every third round is of two runs.
+    """
     storm = Storm()
     while sum(storm.killed.values()) < kills:
         output = folder / f"round-{storm.rounds}"
         wanted = min(rng.randint(*per_round), kills - sum(storm.killed.values()))
-        play_round(corpus, output, wanted, rng, storm)
+        due = rows
+        if other_rows is not None and storm.rounds % 3 == 2:
+            play_round_of_two(corpus, output, wanted, rng, storm)
+            due = in_order([*rows, *other_rows])
+        else:
+            play_round(corpus, output, wanted, rng, storm)
         storm.rounds += 1
-        storm.equal_rounds += read_rows(output) == rows
+        storm.equal_rounds += read_rows(output) == due
         [path] = Path(f"{output}.work/runs").glob("*/report.json")
         report = json.loads(path.read_text())
         storm.answered += report["completions"]["prompts"]
@@ -320,8 +379,9 @@ def main() -> int:
         folder, rng = options.folder or Path(temporary), random.Random(options.seed)
         make_corpus(folder / "corpus", options.documents)
         play_round(folder / "corpus", folder / "calm", 0, rng, Storm())
-        rows = read_rows(folder / "calm")
-        storm = run_storm(options.kills, rng, folder / "corpus", rows, folder, say=_say)
+        rows, other = read_rows(folder / "calm"), folder / "calm-2"
+        subprocess.run(command(folder / "corpus", other, OTHER_TYPES), check=True, capture_output=True)
+        storm = run_storm(options.kills, rng, folder / "corpus", rows, folder, say=_say, other_rows=read_rows(other))
     result = {**storm.to_json(), "seed": options.seed, "seconds": round(time.monotonic() - begun)}
     print(json.dumps(result, indent=2))
     if options.json:

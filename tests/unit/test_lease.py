@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -146,13 +147,13 @@ def test_a_claim_without_a_beat_yet_is_watched_and_its_first_beat_is_a_sign_of_l
 def test_who_is_not_the_first_to_claim_leaves_no_beat(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     """A beat of somebody who never held the lease would be a sign of life of whoever does."""
     monkeypatch.setattr(leases, "BEAT_S", 3600.0)
-    real = leases.write_control
+    real: Any = vars(leases)["write_control"]
 
     def write(path: str, value: ControlFile, exclusive: bool = False) -> bool:
         if path.endswith("/000001.json"):  # somebody else was faster by a moment
             write_json(path, {"host": "elsewhere", "pid": 1, "since": 0, "machine": "another"})
             write_json(path.replace(".json", ".end.json"), {})
-        return real(path, value, exclusive)
+        return bool(real(path, value, exclusive))
 
     monkeypatch.setattr(leases, "write_control", write)
     with hold(run, wait_s=60) as lease:
