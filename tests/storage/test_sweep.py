@@ -41,7 +41,7 @@ def test_commands_killed_anywhere_are_finished_by_whatever_follows() -> None:
 
 
 @pytest.mark.timeout(1300)
-def test_two_commands_that_meet_anywhere_leave_what_one_after_the_other_would() -> None:
+def test_commands_that_meet_leave_what_one_after_the_other_would() -> None:
     for pair, storage, schedules, _, violations in _run("pairs", "--step", "60", "--drawn", "1"):
         assert int(schedules) > 0, (pair, storage)
         assert violations == "0", (pair, storage)

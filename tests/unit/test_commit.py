@@ -111,7 +111,7 @@ def test_an_old_file_is_there_until_the_new_ones_are(
     assert list_names(f"{target}/a=1") == [KEPT, NEW]
 
 
-def test_a_reader_meets_the_old_or_the_new_folder_wherever_an_exchange_ends(tmp_path: Path, output: Path) -> None:
+def test_a_reader_meets_the_old_or_the_new_folder_at_every_change(tmp_path: Path, output: Path) -> None:
     change = _change(tmp_path)
     shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name}-template"))
     old, found = _content(output / "a=1"), []

@@ -132,7 +132,7 @@ def test_one_elsewhere_without_a_new_beat_is_dead_whatever_the_time(run: RunLayo
             os.unlink(f"{run.holders}/{name}")
 
 
-def test_a_claim_without_a_beat_yet_is_watched_and_its_first_beat_is_a_sign_of_life(run: RunLayout) -> None:
+def test_the_first_beat_behind_a_claim_is_a_sign_of_life(run: RunLayout) -> None:
     """The claim comes first: nobody may take over between it and the first beat."""
     claim = {"host": "elsewhere", "pid": 1, "since": 0, "machine": "another", "nonce": "n"}
     write_json(f"{run.holders}/000001.json", claim)

@@ -254,7 +254,7 @@ def test_sections_share_what_passages_share_however_long_tokens_are() -> None:
     check_overlap(passages, tokenizer.token_spans(text), 8)
 
 
-def test_of_two_matches_at_one_place_the_stricter_one_is_kept_wherever_it_comes_from() -> None:
+def test_of_two_matches_at_one_place_the_stricter_one_is_kept() -> None:
     places = [(0, 10, "case"), (10, 0, "exact")]
     parts = [PassageAnswer(start, Outcome.FOUND, [Entity("b", at, at + 1, match)]) for start, at, match in places]
     for order in (parts, parts[::-1]):

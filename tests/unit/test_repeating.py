@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pytest
@@ -11,21 +12,24 @@ from tests.support.completions import completions
 from uniner_dist.completions.retry import begin_retry, read_retry, reopen
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.core.hashing import passage_id
-from uniner_dist.errors import RunHeldError, StageError
+from uniner_dist.errors import ConfigError, RunHeldError, StageError
 from uniner_dist.maintenance import erase_shards
 from uniner_dist.maintenance.erase import forget
 from uniner_dist.maintenance.erase_shards import forget_in_shards
 from uniner_dist.maintenance.prune import prune
+from uniner_dist.pipeline.check_output import check_output
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.prompts.shard_writer import encode_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
+from uniner_dist.storage.commit import remove_workplaces
 from uniner_dist.storage.filesystem import exists, list_names, remove, write_bytes, write_json
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import hold
-from uniner_dist.storage.place_layout import WorkdirLayout
+from uniner_dist.storage.place_layout import MARKER, WorkdirLayout
 from uniner_dist.storage.shards import committed_shards, prompts_file, read_prompts, read_shards, write_completions
 from uniner_dist.storage.shards import write_shards as really_write
+from uniner_dist.storage.snapshot import Snapshot
 
 TEXTS = {"00000-0000": ["only text"], "00001-0000": ["other", "more"]}
 
@@ -150,6 +154,18 @@ def test_a_prune_is_no_sign_that_the_run_was_worked_on(run: Run, monkeypatch: py
     with pytest.raises(_Killed):
         prune(run.layout.workdir, 3600, _die)
     assert prune(run.layout.workdir, 3600) == [run.id]
+
+
+def test_a_publication_killed_at_its_first_marker_goes_on(run: Run) -> None:
+    output, snapshot = run.config.output.path, cast(Snapshot, None)  # which is looked at if there is a marker
+    unfinished = f"{output}/.{MARKER}.0123.tmp"
+    write_bytes(unfinished, b"{")
+    check_output(run.config, snapshot, None)
+    remove_workplaces(output, token=1)
+    assert not exists(unfinished)
+    write_bytes(f"{output}/thesis.txt", b"")
+    with pytest.raises(ConfigError, match="already holds something else"):
+        check_output(run.config, snapshot, None)
 
 
 def test_nothing_is_erased_beside_a_living_run(run: Run) -> None:

@@ -10,7 +10,7 @@ from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import list_names
 from uniner_dist.storage.hive import folder_name, is_folder_name
 from uniner_dist.storage.marker import read_marker
-from uniner_dist.storage.place_layout import MARKER
+from uniner_dist.storage.place_layout import MARKER, is_unfinished_marker
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.snapshot import Snapshot
 
@@ -22,7 +22,7 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
         reading: types of the corpus's columns; None where these could not be told.
     """
     path = config.output.path
-    names = [name for name in list_names(path) if name != MARKER]
+    names = [name for name in list_names(path) if name != MARKER and not is_unfinished_marker(name)]
     marker = read_marker(path)
     if names and marker is None:
         raise ConfigError(f"--output {path}: already holds something else ({names[0]}, …); choose a new folder")

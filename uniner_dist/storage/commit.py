@@ -23,7 +23,7 @@ from uniner_dist.errors import StageError
 from uniner_dist.storage.containment import OutsideError, is_link, require_inside
 from uniner_dist.storage.control_files import FolderChange
 from uniner_dist.storage.filesystem import copy_file, is_local, join, list_names, open_fs, remove
-from uniner_dist.storage.place_layout import OutputLayout
+from uniner_dist.storage.place_layout import OutputLayout, is_unfinished_marker
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -72,13 +72,15 @@ def apply(output: str, change: FolderChange, workplace: str, check: Check = alwa
 
 
 def remove_workplaces(output: str, token: int) -> None:
-    """Remove what processes that were killed have left beside an output while they built the content of a folder.
+    """Remove what killed processes have left of a marker, and beside an output of the content of a folder.
 
     Args:
         token: of the lease of the output that the caller holds; a workplace of a later one stays.
     """
     if not is_local(open_fs(output)[0]):
         return  # nothing is built beside an output of an object store
+    for unfinished in filter(is_unfinished_marker, list_names(output)):
+        remove(join(output, unfinished))
     parent, _, name = output.rstrip("/").rpartition("/")
     begin = OutputLayout(name).workplace("")
     for other in list_names(parent):

@@ -13,6 +13,11 @@ from uniner_dist.storage.filesystem import join
 MARKER = ".uniner_dist.json"
 
 
+def is_unfinished_marker(name: str) -> bool:
+    """Whether a file of an output is what a process that was killed while it wrote the marker has left."""
+    return name.startswith(f".{MARKER}.") and name.endswith(".tmp")
+
+
 @dataclass(frozen=True)
 class WorkdirLayout:
     """A workdir as a whole: held by what changes all of its runs, while none of them is worked on."""
