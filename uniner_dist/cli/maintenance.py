@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import ConfigError, UnreachableError
 from uniner_dist.maintenance.erase import Erasure, forget, restore
+from uniner_dist.maintenance.preview import preview_forget, preview_prune
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.exclusive import holding
 from uniner_dist.run.run import list_runs
@@ -25,13 +26,15 @@ class _Settings:
     spark: SparkConfig = field(default_factory=SparkConfig)
 
 
-def run_compact(workdir: str | None, store: str | None, grace_hours: float, master: str | None, say: Say) -> None:
-    """Compact a store, or the default one of a workdir.
+def run_compact(
+    workdir: str | None, store: str | None, grace_hours: float, master: str | None, say: Say, dry_run: bool = False
+) -> None:
+    """Compact a store, or the default one of a workdir; with `dry_run`, only say what would be merged.
 
     Raises:
         ConfigError: neither is given, or there is no store.
     """
-    from uniner_dist.maintenance.compact import compact
+    from uniner_dist.maintenance.compact import compact, small_files
     from uniner_dist.spark.session import spark_session
 
     if (workdir is None) == (store is None):
@@ -40,6 +43,11 @@ def run_compact(workdir: str | None, store: str | None, grace_hours: float, mast
     parts = list_stores(place)
     if not parts:
         raise ConfigError(f"--store {place}: there are no answers")
+    if dry_run:
+        for part in parts:
+            sizes = small_files(part)
+            say(f"{part.fingerprint}: {len(sizes):,} files with {sum(sizes.values()):,} bytes would be merged")
+        return
     settings = _Settings(SparkConfig(master=master) if master else SparkConfig())
     for part in parts:
         with holding(part) as (lease, _), spark_session(settings) as spark:
@@ -50,9 +58,13 @@ def run_compact(workdir: str | None, store: str | None, grace_hours: float, mast
         )
 
 
-def run_prune(workdir: str, older_than_days: float, say: Say) -> None:
-    """Take texts and answers from runs that are older."""
+def run_prune(workdir: str, older_than_days: float, say: Say, dry_run: bool = False) -> None:
+    """Take texts and answers from runs that are older; with `dry_run`, only say which these are."""
     workdir = _workdir(workdir)
+    if dry_run:
+        found = preview_prune(workdir, older_than_days * 86400)
+        say(f"{len(found):,} runs would be pruned" + (": " + ", ".join(found) if found else ""))
+        return
     with holding(WorkdirLayout(workdir)) as (lease, _):
         pruned = prune(workdir, older_than_days * 86400, lease.check)
     say(f"{len(pruned):,} runs pruned" + (": " + ", ".join(pruned) if pruned else ""))
@@ -87,6 +99,25 @@ def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say, sto
         lines = "\n".join(f"- {line}" for line in erasure.unreachable)
         raise UnreachableError(f"not everything could be visited; start the same command again when it can:\n{lines}")
     return erasure
+
+
+def preview_erasure(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> None:
+    """Say where `run_forget` would find documents; nothing is changed.
+
+    Raises:
+        ConfigError: no id is given, or the file cannot be read.
+    """
+    found = preview_forget(_workdir(workdir), _named(ids, file))
+    for doc_id, runs in found.documents.items():
+        say(f"would be erased: {doc_id}, in {len(runs):,} runs: {', '.join(runs)}")
+    for doc_id in found.unknown:
+        say(f"in no run: {doc_id}; it would only stay away from now on")
+    say("outputs to look through: " + (", ".join(found.outputs) or "none"))
+    say("stores to look through: " + (", ".join(found.stores) or "none"))
+    for other in found.others:
+        say(f"workdir {other}: documents with some of these ids are of another corpus and have other texts; would stay")
+    for line in found.unreachable:
+        say(f"out of reach: {line}")
 
 
 def run_restore(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> int:

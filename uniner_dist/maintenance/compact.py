@@ -83,11 +83,11 @@ def compact(
     """
     lease.check()
     deleted, sequence = sweep(layout, grace_s), next_sequence(layout)
-    sizes = {name: int(info.get("size") or 0) for name, info in _files(layout).items()}
-    small = [name for name in live_files(layout) if sizes.get(name, 0) < small_bytes]
-    if len(small) < 2:
+    sizes = small_files(layout, small_bytes)
+    small = list(sizes)
+    if not small:
         return Compaction(layout.fingerprint, deleted=deleted)
-    buckets = max(1, ceil(sum(sizes.get(name, 0) for name in small) / TARGET_BYTES))
+    buckets = max(1, ceil(sum(sizes.values()) / TARGET_BYTES))
     with stage(spark, "compact"), settings(spark, LISTS_IN_ARROW):
         describe(spark, f"compact {len(small):,} files of cells")
         written = _write(spark, layout, small, buckets)
@@ -95,6 +95,13 @@ def compact(
     write_manifest(layout, sequence, [row["file"] for row in written], small)
     cells, repeats = (sum(row[name] for row in written) for name in ("cells", "repeats"))
     return Compaction(layout.fingerprint, len(small), len(written), cells, repeats, deleted)
+
+
+def small_files(layout: StoreLayout, small_bytes: int = SMALL_BYTES) -> dict[str, int]:
+    """The files that a compaction would merge, by name with their bytes; none where there is only one."""
+    sizes = {name: int(info.get("size") or 0) for name, info in _files(layout).items()}
+    small = {name: sizes.get(name, 0) for name in live_files(layout) if sizes.get(name, 0) < small_bytes}
+    return small if len(small) > 1 else {}
 
 
 def _files(layout: StoreLayout) -> dict[str, dict[str, Any]]:

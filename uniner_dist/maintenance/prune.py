@@ -38,10 +38,11 @@ def prune(workdir: str, older_than_s: float, check: Check = always) -> list[str]
     runs = [load_run(workdir, run_id) for run_id in list_runs(workdir) if exists(RunLayout(workdir, run_id).config)]
     for run in runs:
         check_own(run.layout)
-    return [run.id for run in runs if _is_old(run, time.time() - older_than_s) and _prune(run.layout, check)]
+    return [run.id for run in runs if is_old(run, time.time() - older_than_s) and _prune(run.layout, check)]
 
 
-def _is_old(run: Run, since: float) -> bool:
+def is_old(run: Run, since: float) -> bool:
+    """Whether nobody has touched a run since then (seconds since the epoch), and no publication of it is cut off."""
     return _last_sign(run.layout) <= since and not is_half_published(run.layout)
 
 

@@ -8,6 +8,9 @@ import typer
 
 from uniner_dist.cli.options import RunName, WorkdirArgument
 from uniner_dist.cli.root import app, say
+from uniner_dist.errors import ConfigError
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
 @app.command()
@@ -26,7 +29,7 @@ def status(
 
 @app.command()
 def report(workdir: WorkdirArgument, run: RunName = None) -> None:
-    """Write the page about a finished run, report.html, anew, and print where it is."""
+    """Write the page about a finished run, report.html, again, and print where it is."""
     from uniner_dist.cli.report_command import run_report
 
     print(run_report(workdir, run))
@@ -38,22 +41,24 @@ def compact(
     store: Annotated[str | None, typer.Option(help="Store of answers.")] = None,
     grace_hours: Annotated[float, typer.Option(help="Hours that replaced files stay for readers.")] = 24,
     master: Annotated[str | None, typer.Option(help="Spark master, without spark-submit. Default: local[*].")] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Merge the many small files of a store of answers into few, while runs read and write it."""
     from uniner_dist.cli.maintenance import run_compact
 
-    run_compact(workdir, store, grace_hours, master, say)
+    run_compact(workdir, store, grace_hours, master, say, dry_run)
 
 
 @app.command()
 def prune(
     workdir: WorkdirArgument,
     older_than_days: Annotated[float, typer.Option(help="Age of a run's last sign of life.")] = 30,
+    dry_run: DryRun = False,
 ) -> None:
     """Remove texts and answers of old runs; reports stay, and the store keeps answers from being asked again."""
     from uniner_dist.cli.maintenance import run_prune
 
-    run_prune(workdir, older_than_days, say)
+    run_prune(workdir, older_than_days, say, dry_run)
 
 
 @app.command()
@@ -64,9 +69,12 @@ def forget(
     restore: Annotated[
         bool, typer.Option("--restore", help="Let documents that were forgotten come back with the next run.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Erase documents from stores, runs and published annotations (the right to erasure); they stay away."""
-    from uniner_dist.cli.maintenance import run_forget, run_restore
+    from uniner_dist.cli.maintenance import preview_erasure, run_forget, run_restore
 
-    command = run_restore if restore else run_forget
+    if dry_run and restore:
+        raise ConfigError("--restore changes nothing but what comes back; it has no --dry-run")
+    command = preview_erasure if dry_run else run_restore if restore else run_forget
     command(workdir, ids or (), file, say)

@@ -65,7 +65,7 @@ def publish_annotations(run: Run) -> None:
 @app.command()
 @works_on_a_run(*OWNED)
 def retry(run: Run) -> None:
-    """Ask again what stands in a run's quarantine without an answer (refused prompts, killers), and publish it anew."""
+    """Ask again what is in a run's quarantine without an answer (refused prompts, killers), and publish it again."""
     from uniner_dist.pipeline.stages import retry_quarantine
     from uniner_dist.reporting.terminal import print_report
 

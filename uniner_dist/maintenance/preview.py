@@ -1,0 +1,80 @@
+"""What a command of housekeeping would do, found out without holding, changing or removing anything.
+
+Somebody else may work meanwhile, so that the command itself may find more or less.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from uniner_dist.maintenance.ownership import check_own
+from uniner_dist.maintenance.prune import is_old
+from uniner_dist.maintenance.same_documents import find_documents
+from uniner_dist.maintenance.scope import find_scope
+from uniner_dist.run.run import Run, list_runs, load_run
+from uniner_dist.storage.filesystem import exists, join, list_names
+from uniner_dist.storage.layout import RunLayout
+
+
+@dataclass(frozen=True)
+class ErasurePreview:
+    """Where an erasure would find documents.
+
+    Args:
+        documents: id → ids of the runs that have it.
+        unknown: ids that no run has; they would only stay away from now on.
+        outputs: published datasets that would be looked through.
+        stores: stores of answers that would be looked through.
+        others: workdirs with other documents of the same ids, which would stay.
+        unreachable: places that should be visited and cannot be, one sentence each.
+    """
+
+    documents: dict[str, tuple[str, ...]]
+    unknown: tuple[str, ...]
+    outputs: tuple[str, ...]
+    stores: tuple[str, ...]
+    others: tuple[str, ...]
+    unreachable: tuple[str, ...]
+
+
+def preview_forget(workdir: str, ids: Sequence[str]) -> ErasurePreview:
+    """Where `forget` would find documents.
+
+    Raises:
+        ControlFileError: a run's folder is damaged, or there are links in it.
+        StorageError: a workdir that hangs together with this one cannot be read.
+    """
+    scope, named = find_scope(workdir), sorted(set(ids))
+    targets, others = find_documents({place: _runs(place) for place in scope.workdirs}, named)
+    documents: dict[str, list[str]] = {}
+    for target in targets:
+        for doc_id in target.texts:
+            documents.setdefault(doc_id, []).append(target.run.id)
+    return ErasurePreview(
+        documents={doc_id: tuple(runs) for doc_id, runs in sorted(documents.items())},
+        unknown=tuple(doc_id for doc_id in named if doc_id not in documents),
+        outputs=tuple(sorted({target.run.config.output.path for target in targets if target.texts})),
+        stores=tuple(scope.stores),
+        others=others,
+        unreachable=tuple(scope.unreachable),
+    )
+
+
+def preview_prune(workdir: str, older_than_s: float) -> list[str]:
+    """The ids of the runs from which `prune` would take texts and answers; not of those that somebody holds then."""
+    since = time.time() - older_than_s
+    return [run.id for run in _runs(workdir) if is_old(run, since) and _has_payload(run.layout)]
+
+
+def _runs(workdir: str) -> list[Run]:
+    runs = [load_run(workdir, run_id) for run_id in list_runs(workdir) if exists(RunLayout(workdir, run_id).config)]
+    for run in runs:
+        check_own(run.layout)
+    return runs
+
+
+def _has_payload(layout: RunLayout) -> bool:
+    present = {join(layout.root, name) for name in list_names(layout.root)}
+    return any(path in present for path in layout.payload)
