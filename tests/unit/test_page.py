@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
+import shlex
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,20 +16,21 @@ import pytest
 
 from tests.ray.conftest import make_run_in
 from tests.support.evaluation_data import entity
+from tests.support.report_page import HOSTILE, evidence, report
 from tests.support.scripted import complete
 from uniner_dist.cli.app import main
 from uniner_dist.completions.history import _MAX_POINTS, _MAX_REPLICAS, History
 from uniner_dist.completions.slots import Slot
-from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import Loss, ReplicaState
 from uniner_dist.reporting import charts
-from uniner_dist.reporting.evidence import Evidence, Failure, gather
-from uniner_dist.reporting.highlight import Marked
-from uniner_dist.reporting.html import checks, cost_of, render, verdict
+from uniner_dist.reporting.earlier import compare_reports
+from uniner_dist.reporting.evidence import Evidence, Folder, _count_folders, gather
+from uniner_dist.reporting.figures import REJECTED, checks, cost_of, quality_tiles, rejected, verdict, work_tiles
+from uniner_dist.reporting.html import render
+from uniner_dist.reporting.next_steps import next_steps
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
-HOSTILE = "<script>alert(1)</script>\u202e{{ 7*7 }} \x1b[31m&amp; \"quoted\" 'x' </pre></style>"
 _VOID = {"meta", "br", "img", "link", "input"}
 
 
@@ -143,51 +146,6 @@ class Tags(HTMLParser):
             self.text += data + " "
 
 
-def report(**changes: Any) -> dict[str, Any]:
-    """A report of one start, with hostile names wherever a user, a corpus or a model has a say."""
-    summary = PoolSummary(shards=2, prompts=8, prompt_tokens=100, cached_tokens=60, completion_tokens=20, deaths=1)
-    summary.events = [(1.5, f"replica 0 died: {HOSTILE}")]
-    summary.history.points = [[0, 0, 0, 0, 1], [4, 8, 120, 1, 0]]
-    life = {"number": 0, "node": HOSTILE, "placed_s": 0, "ready_s": 1, "ended_s": 3, "end": "death"}
-    summary.history.replicas = [life]
-    values: dict[str, Any] = {
-        "run_id": "abc",
-        "written_at": "2026-01-01T00:00:00Z",
-        "version": "0",
-        "output": f"/out/{HOSTILE}",
-        "workdir": "/work",
-        "model": {"name": HOSTILE, "identity": "x", "fingerprint": "f", "licence": HOSTILE},
-        "provenance": {"model": HOSTILE, "engines": [HOSTILE], "asks": {HOSTILE: HOSTILE, "b": "b"}},
-        "prompts": {
-            "rows": 5, "documents": 4, "rejects": {"null_id": 1}, "passages": 4, "unique_passages": 4,
-            "prompts_known": 0,
-        },
-        "completions": {
-            "starts": 1, "prompts": 8, "answering_seconds": 4.0, "prompts_per_s": 2.0, "prompt_tokens": 100,
-            "prefix_hit_rate": 0.6, "completion_tokens": 20, "replicas": 1, "gpu_hours": 0.5, "deaths": 1,
-        },
-        "plan": {"prompts": {"planned": 8, "actual": 8}, "money": {"planned": None, "actual": 1.25}},
-        "annotations": {
-            "types": 2, "rows": 8, "outcomes": {"none": 5, "found": 2, "truncated": 1}, "failed": 1,
-            "failed_fraction": 1 / 8,
-            "by_type": {HOSTILE: {"none": 4}, "b": {"found": 2, "none": 1, "truncated": 1}}, "mentions": {"b": 3},
-            "matches": {"exact": 3}, "repairs": 0, "quarantined": 1,
-        },
-        "publication": {"rows": 8},
-        "gate": None,
-        "attempts": [{"host": HOSTILE, **asdict(summary)}],
-    }  # fmt: skip
-    return values | changes
-
-
-def evidence() -> Evidence:
-    found = Evidence(counted_rows=8, missing=[f"failures: {HOSTILE}"])
-    found.examples = [Marked(HOSTILE, f"Ada {HOSTILE}", [{**entity("Ada", 0), "label": HOSTILE}])]
-    found.failures = [Failure("truncated", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
-    found.top = {HOSTILE: [(HOSTILE, 3), ("b", 1)]}
-    return found
-
-
 def test_the_axis_of_a_run_of_seconds_has_decimals() -> None:
     def ticks(end_s: float) -> list[str]:
         return re.findall(r'class="tick"[^>]*>([^<]*)', charts.throughput(charts.Timeline(end_s, [0.0], [], [], 0)))
@@ -201,8 +159,9 @@ def test_hostile_text_stays_text_and_the_page_needs_no_network() -> None:
     parsed = Tags()
     parsed.feed(page)
     assert parsed.open == []
-    assert not parsed.tags & {"script", "link", "img", "iframe", "object", "a", "form"}
-    assert not {name for name in parsed.attributes if name.startswith("on") or name in ("src", "href")}
+    assert not parsed.tags & {"script", "link", "img", "iframe", "object", "form"}
+    assert not {name for name in parsed.attributes if name.startswith("on") or name == "src"}
+    assert all(link.startswith("#") for link in parsed.attributes["href"])
     assert not re.search(r"https?:|url\(|@import", page)
     assert "default-src 'none'" in page
     assert page.count("&lt;script&gt;") >= 15
@@ -219,7 +178,7 @@ def test_the_page_shows_the_figures() -> None:
         "Published; 1 questions (12.50%) have no complete answer",
         "5 rows of the corpus = 4 documents + 1 rejected",
         "8 annotations = 4 documents × 2 types",
-        "prompts/s 2 30 tokens/s",
+        "prompts/s 2 30 tokens/s while answering",
         "prefix cache 60% of prompt tokens",
         "cost 1.25 0.5 GPU hours at the given price",
         "Events of start 1",
@@ -249,7 +208,7 @@ def test_a_run_that_its_gate_stopped_or_without_any_start_has_a_page_too() -> No
     assert verdict(stopped)[0] == "bad"
     assert "Stopped by its quality gate" in page
     assert "<script" not in page
-    assert cost_of(stopped) == ("0 GPU h", "no replica was started")
+    assert cost_of(stopped) == ("none", "no replica was started")
 
 
 # -- what is read for it ---------------------------------------------------------------------------------------------
@@ -262,15 +221,24 @@ def run(tmp_path: Path) -> Run:
     run = make_run_in(tmp_path, [texts], ["person", "place"])
     complete(run)
     rows = [
-        {"entity_type": kind, "entities": [entity(name, 0) for name in names], "outcome": "found", "run_id": owner}
-        for kind, names, owner in (
-            ("person", ["Ada"] * 3, run.id),
-            ("person", ["Ada ", " "], run.id),  # as a model may spell it
-            ("place", ["Ada"], "another"),
+        {
+            "doc_id": f"doc {number}",
+            "entity_type": kind,
+            "entities": [entity(name, 0) for name in names],
+            "outcome": "found",
+            "score": score,
+            "run_id": owner,
+        }
+        for number, (kind, names, score, owner) in enumerate(
+            (
+                ("person", ["Ada"] * 3, 0.9, run.id),
+                ("person", ["Ada ", " "], 0.25, run.id),  # as a model may spell it
+                ("place", ["Ada"], 0.1, "another"),
+            )
         )
     ]
     fields = [field for field in ANNOTATION_FIELDS if field.name in rows[0]]
-    write(tmp_path / "output", rows, pa.schema(fields))
+    write(tmp_path / "output", rows, pa.schema([pa.field("doc_id", pa.string()), *fields]))
     failed = [
         {
             "doc_id": f"d{i}",
@@ -310,6 +278,84 @@ def test_examples_mentions_and_failures_are_read_from_the_runs_files(run: Run) -
     assert found.counted_rows == 2
     assert len(found.failures) == 10
     assert [failure.document for failure in found.failures[:4]] == ["d33", "d32", "d29", "d31"]
+    assert [(one.score, one.document, one.mentions) for one in found.doubtful] == [
+        (0.25, "doc 1", ("Ada ", " ")),
+        (pytest.approx(0.9), "doc 0", ("Ada", "Ada", "Ada")),
+    ]
+
+
+def test_failures_with_the_same_answer_are_told_once(run: Run) -> None:
+    path = Path(run.layout.quarantine) / "part-0.parquet"
+    rows = pq.read_table(path)
+    alike = rows.set_column(rows.schema.get_field_index("raw_output"), "raw_output", pa.array(["[oops"] * len(rows)))
+    pq.write_table(alike, path)
+    found = gather(run).failures
+    assert sorted((failure.outcome, failure.times) for failure in found) == [
+        ("killer", 1),
+        ("truncated", 30),
+        ("unparseable", 3),
+    ]
+
+
+def test_folders_are_told_apart(tmp_path: Path) -> None:
+    found: dict[str, Folder] = {}
+    rows = [
+        {"domain": "ai", "entities": [entity("Ada", 0)] * 2, "outcome": "found"},
+        {"domain": "ai", "entities": [], "outcome": "truncated"},
+        {"domain": None, "entities": [], "outcome": "none"},
+    ]
+    _count_folders(pa.RecordBatch.from_pylist(rows), ["domain"], found)
+    assert found == {"domain=ai": Folder(2, 2, 1), "domain=None": Folder(1, 0, 0)}
+
+
+def test_steps_fit_what_happened_and_can_be_pasted(tmp_path: Path) -> None:
+    place = tmp_path / "a b.work"
+    quarantine = place / "runs/abc/quarantine"
+    write(quarantine, [{"doc_id": "d", "raw_output": "[cut"}])
+    (quarantine / "_counted.json").write_text("{}")
+    one = report(workdir=f"{place}/runs/abc", output=f"{tmp_path}/a b")
+    steps = dict(next_steps(one))
+    assert not [words for words in steps if "refused" in words], "nothing was refused"
+    look = steps["Look at questions without a complete answer"].replace("python ", f"{sys.executable} ", 1)
+    shown = subprocess.run(look, shell=True, capture_output=True, text=True, check=True)
+    assert "[cut" in shown.stdout
+    evaluate = shlex.split(steps["Score against answers of your own"])
+    assert evaluate[:4] == ["uniner-dist", "evaluate", "--annotations", f"{tmp_path}/a b"]
+    one["annotations"]["outcomes"]["killer"] = 1
+    again = next(command for words, command in next_steps(one) if "refused" in words)
+    assert shlex.split(again)[2:] == ["--workdir", str(place), "--run", "abc"]
+    calm = report(annotations=None, publication=None)
+    calm["prompts"]["rejects"] = {}
+    assert next_steps(calm) == []
+
+
+def test_a_page_says_what_the_run_before_had() -> None:
+    before = report()
+    before["annotations"] = {**before["annotations"], "failed": 4}
+    assert ("no complete answer", "50.0%", "12.5%") in compare_reports(report(), before)
+    assert ("answers with mentions: b", "50.0%", "50.0%") in compare_reports(report(), before)
+    assert "Beside the run that this output took before, abc" in render(report(), Evidence(), before)
+    stopped = report(annotations=None)
+    assert compare_reports(stopped, before) == [("documents", "4", "4")]
+
+
+def test_a_page_says_corpus_output_and_period_first() -> None:
+    one = report(corpus="s3://bucket/news/", opened_at=1767225600.0 - 3000)  # midnight of the first of January 2026
+    text = render(one, evidence()).partition("<body>")[2]
+    order = [
+        text.index(words) for words in ("news: annotations", "s3://bucket/news/", "2025-12-31 23:10 to 2026-01-01")
+    ]
+    assert order == sorted(order)
+    assert text.index('id="quality"') < text.index('id="failures"') < text.index('id="work"')
+    assert ("elapsed", "50 min", "from the first start to the report") in work_tiles(one)
+    assert ("not in their text", "0.0%", "0 mentions without offsets") in quality_tiles(one)
+
+
+def test_every_reason_of_a_rejected_row_has_words() -> None:
+    from uniner_dist.prompts.corpus import REASONS
+
+    assert set(REJECTED) == set(REASONS)
+    assert rejected(report()) == [(1, "without an id")]
 
 
 def test_what_is_gone_is_named_and_the_page_is_made_anyway(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

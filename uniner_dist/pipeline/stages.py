@@ -196,7 +196,7 @@ def _complete(run: Run, pool: Any, lease: Lease, stop: StopRequest, say: Say) ->
     finally:
         stop.draining = False
     say(
-        f"completions: {attempt['prompts']:,} prompts answered in {attempt['wall_s']:.1f} s, "
+        f"completions: {attempt['prompts']:,} prompts answered in {attempt['wall_s']:.1f} s with loading, "
         f"{attempt['prompts_reused']:,} kept from earlier starts, {attempt['deaths']} replica deaths"
     )
     return attempt

@@ -120,6 +120,11 @@ def replicas(line: Timeline) -> Markup:
     return _svg("Replicas over time", bottom + 30, [*parts, *_axis(line, bottom), *_marks(line, bottom)])
 
 
+def lives(line: Timeline) -> list[tuple[str, str, str]]:
+    """(number, node, what became of it) of the replicas that are drawn, for who cannot point at a bar."""
+    return [(str(life["number"]), visible(str(life["node"])), _story(life)) for life in line.lives[:_LIVES]]
+
+
 def hidden_replicas(line: Timeline) -> int:
     """Replicas that the timeline does not show."""
     return max(len(line.lives) - _LIVES, 0) + line.more_lives

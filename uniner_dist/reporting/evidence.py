@@ -26,6 +26,7 @@ from uniner_dist.storage.shards import read_completions, read_prompts, read_shar
 _EXAMPLES: Final = 8
 _FAILURES: Final = 10
 _TOP: Final = 10
+_DOUBTFUL: Final = 8
 #: Rows of the output that mentions are counted in, and rows of the quarantine that are looked at.
 _ROWS: Final = 200_000
 _QUARANTINED: Final = 2_000
@@ -40,7 +41,11 @@ _ERRORS: Final = (OSError, ConfigError, StageError, pa.ArrowException)
 
 @dataclass(frozen=True)
 class Failure:
-    """A question without a usable answer."""
+    """A question without a usable answer.
+
+    Args:
+        times: how many of those that were looked at have this outcome, answer and error.
+    """
 
     outcome: str
     entity_type: str
@@ -48,6 +53,32 @@ class Failure:
     text: str
     raw_output: str | None
     error: str | None
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """An answer of which the model was least sure: `score` is from 0 to 1."""
+
+    score: float
+    entity_type: str
+    document: str
+    mentions: tuple[str, ...]
+
+
+@dataclass
+class Folder:
+    """What one folder of the output has, of this run.
+
+    Args:
+        rows: annotations.
+        mentions: in all of them.
+        failed: annotations without a complete answer.
+    """
+
+    rows: int = 0
+    mentions: int = 0
+    failed: int = 0
 
 
 @dataclass
@@ -56,13 +87,17 @@ class Evidence:
 
     Args:
         top: entity type → (mention, count), most frequent first.
-        counted_rows: rows of the output that `top` counts.
+        doubtful: answers with the lowest scores; none where the run keeps no scores.
+        folders: folder of the output, entity types aside → what is in it; empty where there is one folder.
+        counted_rows: rows of the output that `top`, `doubtful` and `folders` count.
         missing: what could not be read, and why.
     """
 
     examples: list[Marked] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     top: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    doubtful: list[Doubtful] = field(default_factory=list)
+    folders: dict[str, Folder] = field(default_factory=dict)
     counted_rows: int = 0
     missing: list[str] = field(default_factory=list)
 
@@ -132,9 +167,12 @@ def _documents_of(run: Run, passages: Sequence[str]) -> dict[str, str]:
 def _read_mentions(run: Run, evidence: Evidence) -> None:
     """Count mentions in whole files, in an order of chance that is the same every time."""
     counters: dict[str, Counter[str]] = {}
-    for batch in _some_rows(run):
+    names = [name for name in run.partition_by if name != "entity_type"]
+    for batch in _some_rows(run, names):
         own = batch.filter(pc.equal(batch.column("run_id"), run.id))
         evidence.counted_rows += own.num_rows
+        _count_folders(own, names, evidence.folders)
+        evidence.doubtful = _most_doubtful(own, run.config.corpus.id_column, evidence.doubtful)
         texts = pc.list_flatten(pc.cast(own.column("entities"), _TEXTS))
         types = own.column("entity_type").take(pc.list_parent_indices(own.column("entities")))
         pairs = pa.table({"type": types, "text": pc.struct_field(texts, "text")})
@@ -152,12 +190,37 @@ def _read_mentions(run: Run, evidence: Evidence) -> None:
 _TEXTS: Final = pa.list_(pa.struct([("text", pa.string())]))
 
 
-def _some_rows(run: Run) -> Iterator[pa.RecordBatch]:
+def _count_folders(rows: pa.RecordBatch, names: Sequence[str], folders: dict[str, Folder]) -> None:
+    """Add rows to the folders that they are in; no folder is told where only entity types have some."""
+    if not names:
+        return
+    values = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
+    keys = ["/".join(f"{name}={value}" for name, value in zip(names, row, strict=True)) for row in values]
+    counts = pc.list_value_length(rows.column("entities")).to_pylist()
+    for key, count, outcome in zip(keys, counts, rows.column("outcome").to_pylist(), strict=True):
+        folder = folders.setdefault(key, Folder())
+        folder.rows += 1
+        folder.mentions += count or 0
+        folder.failed += outcome not in ("found", "none")
+
+
+def _most_doubtful(rows: pa.RecordBatch, id_column: str, known: list[Doubtful]) -> list[Doubtful]:
+    """The answers with the lowest scores, of those known and of some rows."""
+    scored = rows.filter(pc.and_(pc.is_valid(rows.column("score")), pc.equal(rows.column("outcome"), "found")))
+    lowest = scored.take(pc.select_k_unstable(scored, _DOUBTFUL, [("score", "ascending")])) if len(scored) else scored
+    found = [
+        Doubtful(row["score"], row["entity_type"], str(row[id_column]), tuple(e["text"] for e in row["entities"]))
+        for row in lowest.to_pylist()
+    ]
+    return sorted([*known, *found], key=lambda one: (one.score, one.document, one.entity_type))[:_DOUBTFUL]
+
+
+def _some_rows(run: Run, folders: Sequence[str]) -> Iterator[pa.RecordBatch]:
     files: list[DataFile] = list_dataset("output", run.config.output.path)
     random.Random(run.id).shuffle(files)
-    left = _ROWS
+    left, columns = _ROWS, ["run_id", "entity_type", "entities", "outcome", "score", run.config.corpus.id_column]
     for file in files:
-        for batch in file.batches(["run_id", "entity_type", "entities"]):
+        for batch in file.batches(list(dict.fromkeys([*columns, *folders]))):
             yield batch
             left -= batch.num_rows
             if left <= 0:
@@ -182,10 +245,21 @@ def _read_failures(run: Run, evidence: Evidence) -> None:
             break
     severity = {outcome.value: place for place, outcome in enumerate(SEVERITY)}
     rows.sort(key=lambda row: (severity.get(row["outcome"], 0), -len(row["raw_output"] or "")))
+    rows = rows[:_QUARANTINED]
+    times = Counter(_alike(row) for row in rows)
+    first = {_alike(row): row for row in reversed(rows)}
+    different = [row for row in rows if first[_alike(row)] is row]
     evidence.failures = [
-        Failure(r["outcome"], r["entity_type"], str(r["document"]), r["text"], r["raw_output"], r["error"])
-        for r in _of_each_kind(rows[:_QUARANTINED])
+        Failure(
+            r["outcome"], r["entity_type"], str(r["document"]), r["text"], r["raw_output"], r["error"], times[_alike(r)]
+        )
+        for r in _of_each_kind(different)
     ]
+
+
+def _alike(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two failures the same to a reader."""
+    return row["outcome"], row["raw_output"], row["error"]
 
 
 _FAILURE_COLUMNS: Final = ("entity_type", "text", "outcome", "error", "raw_output")

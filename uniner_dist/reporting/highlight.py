@@ -21,8 +21,8 @@ _HUES: Final = (210, 140, 32, 280, 355, 180, 320, 85, 245, 55, 160, 300)
 #: Pixels from one line under crossing mentions to the next.
 _LINE_STEP: Final = 5
 
-_LIGHT: Final = "--ud-back: 88%; --ud-text: 14%; --ud-line: 42%; --ud-label: 30%; --ud-vivid: 75%;"
-_DARK: Final = "--ud-back: 24%; --ud-text: 93%; --ud-line: 62%; --ud-label: 78%; --ud-vivid: 42%;"
+_LIGHT: Final = "--ud-back: 88%; --ud-text: 14%; --ud-line: 42%; --ud-label: 24%; --ud-vivid: 75%;"
+_DARK: Final = "--ud-back: 24%; --ud-text: 93%; --ud-line: 62%; --ud-label: 82%; --ud-vivid: 42%;"
 
 #: What the fragments need; once per page. A theme that a page says it has wins over the reader's system.
 STYLE: Final = f"""<style>
@@ -40,7 +40,7 @@ STYLE: Final = f"""<style>
 .ud-label {{ font-size: .72em; font-weight: 600; color: hsl(var(--h) 60% var(--ud-label)); margin-inline-start: .4em;
   white-space: nowrap; user-select: none; unicode-bidi: isolate; }}
 .ud-line {{ border-bottom: 3px solid hsl(var(--h) 60% var(--ud-line)); }}
-.ud-more {{ font-size: .8em; opacity: .7; }}
+.ud-more {{ font-size: .8em; }}
 .ud-legend {{ margin: 0 0 .8em; line-height: 2; }}
 .ud-legend mark {{ display: inline-block; line-height: 1.5; margin-inline-end: .5em; }}
 </style>"""

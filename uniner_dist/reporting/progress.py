@@ -80,8 +80,9 @@ def _speed(state: State) -> list[str]:
         done, total = amounts(state)
         return ["speed not known yet"] if done < total else []  # of seconds of work it never is
     tokens = [f"{state['tokens_per_s']:,.0f} tokens/s"] if state.get("tokens_per_s") else []
-    hits = f"{state['prefix_hit_rate']:.0%} prefix cache"
-    return [f"{state['prompts_per_s']:,.0f} prompts/s", *tokens, hits]
+    # Engines say how much was cached when a shard is done.
+    hits = [f"{state['prefix_hit_rate']:.0%} prefix cache"] if state["prefix_hit_rate"] else []
+    return [f"{state['prompts_per_s']:,.0f} prompts/s", *tokens, *hits]
 
 
 def _replicas(state: State) -> list[str]:

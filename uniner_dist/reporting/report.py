@@ -59,6 +59,9 @@ def _head(run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]]) -> 
         "run_id": run.id,
         "written_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "version": __version__,
+        "corpus": run.config.corpus.path,
+        "opened_at": run.opened_at,
+        "gpus": run.config.pool.gpus_per_replica,
         "output": run.config.output.path,
         "workdir": run.layout.root,
         "model": {

@@ -42,7 +42,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
         console.print(f"{known:,} answers came from the store")
     if done["prompts"]:
         console.print(
-            f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s: {done['prompts_per_s']:,.0f} prompts/s,"
+            f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s from the first replica's readiness on: "
+            f"{done['prompts_per_s']:,.0f} prompts/s,"
             f" {done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, {done['replicas']} replica(s)"
         )
     gate = report.get("gate")

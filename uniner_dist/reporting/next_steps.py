@@ -1,0 +1,48 @@
+"""What to do about a finished run: commands to paste into a shell, chosen by what the report says. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+#: Rows of rejects or quarantine that the commands print.
+_ROWS = 20
+
+
+def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(what for, command) each; places are quoted for a shell."""
+    folder, _, run_id = report["workdir"].rpartition("/")
+    workdir = folder.removesuffix("/runs")
+    annotations, output = report["annotations"], report["output"]
+    steps = []
+    if sum(report["prompts"]["rejects"].values()):
+        steps.append(("Look at rows that were rejected", _head(f"{report['workdir']}/rejects")))
+    if annotations is None:
+        return steps
+    outcomes = annotations["outcomes"]
+    if annotations.get("quarantined"):
+        steps.append(("Look at questions without a complete answer", _head(f"{report['workdir']}/quarantine")))
+    if any(outcomes.get(name) for name in ("engine_error", "killer")):
+        again = f"uniner-dist retry --workdir {shlex.quote(workdir)} --run {shlex.quote(run_id)}"
+        steps.append(("Ask those again that an engine refused or died of", again))
+    if outcomes.get("truncated"):
+        steps.append(
+            ("Answers were cut off: the same annotate command with more room asks everything again", _longer(report))
+        )
+    quoted = shlex.quote(output)
+    steps.append(("Score against answers of your own", f"uniner-dist evaluate --annotations {quoted} --gold GOLD"))
+    sample = f"uniner-dist export --annotations {quoted} --to to-correct --format labelstudio --sample 200"
+    steps.append(("Correct a sample by hand", sample))
+    return steps
+
+
+def _longer(report: Mapping[str, Any]) -> str:
+    words = str(report["provenance"].get("decoding", "")).split()
+    now = next((int(word) for word in words if word.isdigit()), 256)
+    return f"uniner-dist annotate … --set model.max_tokens={2 * now}"
+
+
+def _head(folder: str) -> str:
+    code = f"import pandas; print(pandas.read_parquet({folder!r}).head({_ROWS}).to_string())"
+    return f"python -c {shlex.quote(code)}"
