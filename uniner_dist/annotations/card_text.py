@@ -134,7 +134,8 @@ def _statistics(statistics: Statistics) -> str:
 
 
 def _run(run_id: str, entry: PublishedRun) -> str:
-    facts = {
+    corpus = {"corpus": entry.corpus_version} if entry.corpus_version else {}
+    facts = corpus | {
         "published": entry.published_at,
         "rows": f"{entry.rows:,}, of {entry.documents:,} documents; later runs may have replaced some",
         "model": entry.model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -12,7 +13,9 @@ from uniner_dist.config.section import Names, Section
 class CorpusConfig(Section):
     """The corpus to annotate."""
 
-    path: str = Field(min_length=1, description="Parquet file, folder, glob or Hive-partitioned dataset")
+    path: str = Field(
+        min_length=1, description="Parquet file, folder, glob or Hive dataset, or a Delta or Iceberg table"
+    )
     id_column: str = Field("doc_id", min_length=1, description="unique id of a document (string or integer)")
     text_column: str = Field("text", min_length=1, description="the text")
     keep_columns: Names = Field((), description="further columns carried through to the annotations")
@@ -26,6 +29,20 @@ class CorpusConfig(Section):
         description="longest text, id or carried value in bytes of UTF-8; rows with a longer one are rejected "
         "(text_too_large)",
     )
+    version: int | str | None = Field(
+        None,
+        description="of a table: the Delta version, or the Iceberg snapshot, branch or tag; default: the newest when "
+        "the run is first started",
+    )
+    as_of: datetime | None = Field(
+        None, description="of a table: read the version that was the newest one then; times without a zone are UTC"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> CorpusConfig:
+        if self.version is not None and self.as_of is not None:
+            raise ValueError("version and as_of both say which version of the table to read; give one")
+        return self
 
 
 class OutputConfig(Section):

@@ -17,8 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import open_fs
-from uniner_dist.storage.listing import list_corpus
+from uniner_dist.storage.snapshot import Snapshot, footers_of, with_footers
+from uniner_dist.storage.tables.open import open_corpus
 
 #: How Hive, and so Spark, spells a folder column that is null.
 _NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
@@ -100,8 +102,38 @@ def read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield batch
 
 
+class TableFile(DataFile):
+    """A table at its newest version, as if it were one file."""
+
+    def __init__(self, path: str, snapshot: Snapshot) -> None:
+        super().__init__(None, path, {})
+        object.__setattr__(self, "_snapshot", snapshot)
+        self._snapshot: Snapshot
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has, at most."""
+        return sum(self._snapshot.rows)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Its columns."""
+        assert self._snapshot.table is not None
+        return self._snapshot.table.schema
+
+    def batches(
+        self,
+        columns: Sequence[str],
+        rows: int = _BATCH_ROWS,
+        encoded: Sequence[str] = (),
+        without: Mapping[str, str] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of live rows; `rows`, `encoded` and `without` only make others cheaper."""
+        yield from rows_of(self._snapshot, columns)
+
+
 def list_dataset(name: str, path: str) -> list[DataFile]:
-    """The files of a Parquet dataset (file, folder, glob or Hive dataset).
+    """The files of a Parquet dataset (file, folder, glob or Hive dataset); of a table, the whole as one.
 
     Args:
         name: what the dataset is called in error messages.
@@ -110,7 +142,9 @@ def list_dataset(name: str, path: str) -> list[DataFile]:
         ConfigError: nothing readable there.
     """
     try:
-        listing = list_corpus(path)
+        listing = open_corpus(path)
+        if listing.table is not None:
+            return [TableFile(path, with_footers(listing, footers_of(listing)))]
     except ConfigError as error:
         raise ConfigError([_renamed(problem, name) for problem in error.problems]) from error
     fs, _ = open_fs(path)

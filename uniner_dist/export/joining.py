@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.rows import check_columns, list_dataset
+from uniner_dist.evaluation.rows import TableFile, check_columns, list_dataset
 from uniner_dist.export.ownership import keep_only
 from uniner_dist.export.writing import COUNTERS, DocumentWriter
 from uniner_dist.formats.settings import ExportSettings
@@ -130,6 +130,8 @@ def _read_annotations(spark: SparkSession, source: Source) -> DataFrame:
     """`id`, `entity_type`, `outcome`, `score`, `entities`."""
     path, files = source.annotations, list_dataset("--annotations", source.annotations)
     wanted = [source.id_column, "entity_type", "outcome", "entities"]
+    if isinstance(files[0], TableFile):
+        list_corpus(path)  # refuses the table: Spark would read deleted rows too
     check_columns("--annotations", path, files[0], wanted)
     found = {field.name: spark_type(field.type) for field in files[0].schema}
     found |= dict.fromkeys(files[0].folders, StringType())

@@ -117,7 +117,9 @@ def _held(snapshot: Snapshot, name: str) -> str:
 
 
 def _stored_types(snapshot: Snapshot, name: str) -> list[pa.DataType]:
-    """Types in which files with rows store a column, without nulls."""
+    """Types in which files with rows store a column, without nulls; of a table the one that it says."""
+    if snapshot.table is not None:
+        return [snapshot.table.schema.field(name).type]
     used = {schema for schema, rows in zip(snapshot.schema_of, snapshot.rows, strict=True) if rows}
     kinds: dict[pa.DataType, None] = {}
     for number in sorted(used or set(snapshot.schema_of)):
@@ -163,7 +165,7 @@ def _write_dry(config: Config, snapshot: Snapshot, reading: Reading) -> None:
     """
     corpus = config.corpus
     names = [corpus.id_column, *config.carried(snapshot.partitions)]
-    types = {name: pa.string() if name in snapshot.partitions else reading.type_of(name) for name in names}
+    types = {name: snapshot.folder_type(name) if name in snapshot.folders else reading.type_of(name) for name in names}
     rejected = [pa.field(name_in_rejects(name), types[name]) for name in names if name != corpus.text_column]
     ours = [pa.field(name, pa.string()) for name in QUARANTINE_COLUMNS]
     datasets = {

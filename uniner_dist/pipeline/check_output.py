@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.control_files import Marker
@@ -49,7 +47,7 @@ def _other_types(config: Config, snapshot: Snapshot, reading: Reading | None, ma
     )
 
     stored = {} if reading is None else {field.name: field.type for field in reading.columns}
-    found = stored | dict.fromkeys(snapshot.partitions, pa.string())
+    found = stored | {name: snapshot.folder_type(name) for name in snapshot.folders}
     return [
         f"--output {config.output.path}: its column {name} holds {theirs}, but the corpus's holds {ours}; write the "
         "corpus as it was, or choose another folder"

@@ -6,6 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.config.schema import CorpusConfig
+from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.retries import is_storage_error
 from uniner_dist.storage.snapshot import Snapshot
@@ -16,12 +18,14 @@ _CHARACTERS = 2_000
 
 def first_texts(corpus: CorpusConfig, snapshot: Snapshot) -> list[str]:
     """Beginnings of the first texts; fewer, or none, where they cannot be read, which other checks report."""
-    fs, _ = open_fs(corpus.path)
     try:
-        with fs.open(snapshot.files[0], "rb") as stream:
-            batches = pq.ParquetFile(stream).iter_batches(batch_size=_TEXTS, columns=[corpus.text_column])
-            values = next(batches).column(0).to_pylist()
-    except (pa.ArrowException, ValueError, IndexError, StopIteration, UnicodeDecodeError):
+        if snapshot.table is not None:
+            values = next(rows_of(snapshot, [corpus.text_column])).column(0).slice(0, _TEXTS).to_pylist()
+        else:
+            with open_fs(corpus.path)[0].open(snapshot.files[0], "rb") as stream:
+                batches = pq.ParquetFile(stream).iter_batches(batch_size=_TEXTS, columns=[corpus.text_column])
+                values = next(batches).column(0).to_pylist()
+    except (pa.ArrowException, ConfigError, StageError, ValueError, IndexError, StopIteration, UnicodeDecodeError):
         return []
     except Exception as error:
         if not is_storage_error(error):

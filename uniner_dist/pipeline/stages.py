@@ -58,7 +58,8 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
     if is_published(run):
         return _finished(run, say)
     require_engines(config, "spark", "pool")
-    say(f"run {run.id}: everything of it is in {run.layout.root}")
+    of = f" of {run.corpus_words}" if run.corpus_words else ""
+    say(f"run {run.id}{of}: everything of it is in {run.layout.root}")
     with working_on(run) as (run, lease, stop):
         if is_half_published(run.layout):
             report = run_annotations(run, lease, say)

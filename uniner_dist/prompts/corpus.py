@@ -79,7 +79,7 @@ def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
         .when(~text.rlike(VISIBLE), "blank_text")
     )
     for name in _string_folders(corpus.schema["document"].dataType, run):
-        if name not in run.corpus_partitions:  # those were folders already
+        if run.corpus_version or name not in run.corpus_partitions:  # those were folders already
             reason = reason.when(~_fits_folder(name, F.col("document").getField(name)), "unfit_for_folder")
     return (
         _without_erased(corpus, run)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +21,9 @@ from uniner_dist.core.characters import visible
 from uniner_dist.gate.verdict import before_words, published_words
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.highlight import Marked
+from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
+from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import open_fs
 
 #: As many as a page has hues; a terminal of 16 colours shows the later six by its nearest ones.
@@ -212,9 +216,19 @@ def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]
 
     ranked = sorted(by_document, key=rank)
     chosen = ranked[:limit]
+    by_id = _texts(run, id_column, text_column, chosen)
+    return [(key, by_id.get(key) or "", by_document[key]) for key in chosen]
+
+
+def _texts(run: Run, id_column: str, text_column: str, chosen: list[Any]) -> dict[Any, str]:
+    """Texts of some documents."""
+    if run.corpus_version is not None:
+        batches = rows_of(run_snapshot(run), [id_column, text_column])
+        wanted = (batch.filter(pc.is_in(batch.column(0), pa.array(chosen, batch.column(0).type))) for batch in batches)
+        return {row[id_column]: row[text_column] for batch in wanted for row in batch.to_pylist()}
     fs, path = open_fs(run.config.corpus.path)
     corpus = pads.dataset(path, filesystem=fs, format="parquet")
-    wanted = pads.field(id_column).isin(chosen)
-    texts = corpus.to_table(columns=[id_column, text_column], filter=wanted, use_threads=False)
-    by_id = {row[id_column]: row[text_column] for row in texts.to_pylist()}
-    return [(key, by_id.get(key) or "", by_document[key]) for key in chosen]
+    texts = corpus.to_table(
+        columns=[id_column, text_column], filter=pads.field(id_column).isin(chosen), use_threads=False
+    )
+    return {row[id_column]: row[text_column] for row in texts.to_pylist()}

@@ -1,26 +1,39 @@
 """The corpus of a run, pinned: what its files' footers said when the run was first opened, read once.
 
-The files are listed anew each time; as long as the listing is the same, so are the footers.
+Files of plain Parquet are listed anew each time; as long as the listing is the same, so are the footers. Of a table
+the version is pinned: the newest one when a run is first started, unless the configuration names one. A run that was
+cut off goes on with its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
+from uniner_dist import model
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError, StageError
-from uniner_dist.run.run import Run
-from uniner_dist.storage.control_files import LatestRun, PinnedFooters, read_control, write_control
+from uniner_dist.run import identity as keys
+from uniner_dist.run.run import Run, list_runs, load_run, with_absolute_paths
+from uniner_dist.run.standing import claim_of, is_outdated
+from uniner_dist.storage.control_files import LatestRun, PinnedFooters, PinnedRun, read_control, write_control
 from uniner_dist.storage.filesystem import absolute, exists
-from uniner_dist.storage.footers import Footers, read_footers
+from uniner_dist.storage.footers import Footers
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.listing import Listing, list_corpus
+from uniner_dist.storage.listing import Listing
+from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.place_layout import WorkdirLayout
 from uniner_dist.storage.retries import StorageError
-from uniner_dist.storage.snapshot import Snapshot, from_pinned, to_pinned, with_footers
+from uniner_dist.storage.snapshot import Snapshot, footers_of, from_pinned, to_pinned, with_footers
+from uniner_dist.storage.table_version import TableVersion
+from uniner_dist.storage.tables.open import NEWEST, Wanted, open_corpus
+from uniner_dist.storage.tables.present import require_files
+
+log = logging.getLogger(__name__)
 
 
 def corpus_columns(config: Config, partitions: Sequence[str]) -> tuple[str, ...]:
@@ -35,8 +48,50 @@ def look_at_corpus(config: Config) -> Snapshot:
     Raises:
         ConfigError: see `uniner_dist.storage.snapshot.take_snapshot`.
     """
-    listing = list_corpus(absolute(config.corpus.path))
+    path, wanted = absolute(config.corpus.path), Wanted.of(config.corpus)
+    listing = open_corpus(path, wanted)
+    if listing.table is not None and wanted == NEWEST:
+        begun = _unfinished(config)
+        if begun is not None and begun.corpus_version != listing.table.version:
+            return _go_on(begun, listing.table)
     return _with_footers(listing, corpus_columns(config, listing.partitions), _latest(config.workdir_path))
+
+
+def _go_on(run: Run, newest: TableVersion) -> Snapshot:
+    """The version of a run that was cut off, though the table has a newer one now."""
+    log.warning(
+        "run %s goes on with %s, which it was begun with; the table has %s now, which the next run reads",
+        run.id,
+        run.corpus_words,
+        newest.words,
+    )
+    try:
+        snapshot = run_snapshot(run)
+    except (ConfigError, StageError) as error:
+        raise ConfigError(
+            f"{error}. Run {run.id}, which was cut off, is of that version; to leave it behind, name another by "
+            f"corpus.version, such as {newest.version.partition('.')[0]}, the newest"
+        ) from error
+    assert snapshot.table is not None
+    return replace(snapshot, listing=replace(snapshot.listing, table=replace(snapshot.table, newest=False)))
+
+
+def _unfinished(config: Config) -> Run | None:
+    """The run that this configuration has begun and not published, if it still could be; the latest of several."""
+    with contextlib.suppress(ConfigError, StorageError):  # what is wrong with model or workdir is another check's
+        config, marker = with_absolute_paths(config), read_marker(config.output.path)
+        fingerprint = keys.fingerprint(config, model.identify(config.model))
+        names = [name for name in list_runs(config.workdir_path) if marker is None or name not in marker.runs]
+        layouts = [RunLayout(config.workdir_path, name) for name in names]
+        begun = []
+        for layout in layouts:
+            if exists(layout.config):
+                pinned = read_control(layout.config, PinnedRun)
+                if pinned.corpus_version and keys.run_id(config, fingerprint, pinned.snapshot or "") == layout.run_id:
+                    begun.append(load_run(config.workdir_path, layout.run_id))
+        found = [run for run in begun if not is_outdated(marker, run.id, claim_of(run))]
+        return max(found, key=lambda run: run.opened_at, default=None)
+    return None
 
 
 def pin_corpus(run: Run, snapshot: Snapshot) -> None:
@@ -52,10 +107,11 @@ def run_snapshot(run: Run) -> Snapshot:
     Raises:
         StageError: its files are not those that the run was opened with.
     """
-    listing = list_corpus(run.config.corpus.path)
+    listing = open_corpus(run.config.corpus.path, Wanted.of(run.config.corpus, run.corpus_version))
     if run.snapshot and run.snapshot != listing.digest:
+        changed = "its files changed" if listing.table is None else "the table was made anew"
         raise StageError(
-            f"corpus {run.config.corpus.path}: its files changed after run {run.id} was opened; start the same "
+            f"corpus {run.config.corpus.path}: {changed} after run {run.id} was opened; start the same "
             "command again, without --run: it opens a run over the corpus as it is now"
         )
     return _with_footers(listing, corpus_columns(run.config, listing.partitions), run.layout)
@@ -71,7 +127,9 @@ def _latest(workdir: str) -> RunLayout | None:
 
 def _with_footers(listing: Listing, columns: Sequence[str], layout: RunLayout | None) -> Snapshot:
     pinned = None if layout is None else _pinned(layout, listing, columns)
-    return with_footers(listing, pinned or read_footers(listing, columns))
+    if pinned is not None:
+        require_files(listing)
+    return with_footers(listing, pinned or footers_of(listing, columns))
 
 
 def _pinned(layout: RunLayout, listing: Listing, columns: Sequence[str]) -> Footers | None:

@@ -38,11 +38,14 @@ def fingerprint(config: Config, model_identity: str) -> str:
 
 
 def _corpus(config: Config) -> dict[str, Any]:
-    """The section without options that came later and say nothing, so that ids of earlier releases stay."""
+    """The section without options that came later and say nothing, so that ids of earlier releases stay.
+
+    Nor is it said how the version of a table was chosen: the snapshot says which it is.
+    """
     fields = type(config.corpus).model_fields
     later = ("binary_text", "max_text_bytes")
     return config.corpus.model_dump(
-        exclude={name for name in later if getattr(config.corpus, name) == fields[name].default}
+        exclude={"version", "as_of"} | {name for name in later if getattr(config.corpus, name) == fields[name].default}
     )
 
 
@@ -58,7 +61,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
 
     Args:
         config: with absolute paths (`storage.filesystem.absolute`).
-        snapshot: hash over the corpus's files (`uniner_dist.storage.snapshot`).
+        snapshot: hash over the corpus's files, or of a table's version (`uniner_dist.storage.snapshot`).
     """
     plan = {
         "schema": SCHEMA_VERSION,

@@ -23,7 +23,9 @@ def describe(run: Run) -> dict[str, Any]:
     `engines` are the engines, with versions, that answered prompts for this run; empty when every answer was known.
     """
     config = run.config.model
-    return {
+    # Said of tables alone: the files of a folder have no version.
+    corpus = {"corpus_version": run.corpus_words} if run.corpus_words else {}
+    return corpus | {
         "model": run.model_name,
         "model_identity": run.model_identity,
         "revision": revision(run),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from uniner_dist import model
 from uniner_dist.config.caller import Caller, Owned, settled
@@ -27,6 +28,8 @@ from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import Snapshot
+from uniner_dist.storage.table_names import table_root
+from uniner_dist.storage.table_version import version_words
 
 #: Instead of a run's id: the run of the workdir that was opened last.
 LATEST = "latest"
@@ -47,6 +50,8 @@ class Run:
     corpus_partitions: tuple[str, ...]  # Hive folder columns of the corpus
     snapshot: str = ""  # hash over the corpus's files
     corpus_real: str = ""  # path of the corpus without symbolic links
+    corpus_table: Literal["Delta", "Iceberg"] | None = None  # format of a table
+    corpus_version: str | None = None  # of a table, see `storage.table_version.TableVersion`
     opened_at: float = field(default=0.0, compare=False)  # when the corpus was last found like this, since the epoch
 
     @property
@@ -69,6 +74,11 @@ class Run:
         return WorkdirLayout(self.layout.workdir).erased, self.store.erased
 
     @property
+    def corpus_words(self) -> str | None:
+        """The version of the table that is read, for people; None for plain Parquet."""
+        return version_words(self.corpus_table or "", self.corpus_version) if self.corpus_version else None
+
+    @property
     def carried(self) -> tuple[str, ...]:
         """Columns of the corpus, beside id and text, that annotations have too."""
         return self.config.carried(self.corpus_partitions)
@@ -87,7 +97,7 @@ def pin_run(config: Config, snapshot: Snapshot) -> Run:
     """
     identity = model.identify(config.model)
     fingerprint = keys.fingerprint(config, identity)
-    config = _with_absolute_paths(config)
+    config = with_absolute_paths(config)
     run_id = keys.run_id(config, fingerprint, snapshot.digest)
     run = _build(config, RunLayout(config.workdir_path, run_id), identity, fingerprint, snapshot)
     _pin(run)
@@ -172,6 +182,8 @@ def _from_pinned(layout: RunLayout, pinned: PinnedRun) -> Run:
         corpus_partitions=pinned.corpus_partitions,
         snapshot=pinned.snapshot or "",
         corpus_real=pinned.corpus_real or config.corpus.path,
+        corpus_table=pinned.corpus_table,
+        corpus_version=pinned.corpus_version,
         opened_at=pinned.opened_at,
     )
 
@@ -197,6 +209,7 @@ def _latest(workdir: str) -> str | None:
 
 
 def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, snapshot: Snapshot) -> Run:
+    table = snapshot.table
     return Run(
         config=config,
         layout=layout,
@@ -208,12 +221,22 @@ def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, s
         corpus_bytes=snapshot.total_bytes,
         corpus_partitions=snapshot.partitions,
         snapshot=snapshot.digest,
-        corpus_real=real_path(config.corpus.path),
-        opened_at=time.time(),
+        corpus_real=real_path(table_root(config.corpus.path)),
+        corpus_table=table.format if table is not None else None,
+        corpus_version=table.version if table is not None else None,
+        opened_at=_opened_at(layout, snapshot),
     )
 
 
-def _with_absolute_paths(config: Config) -> Config:
+def _opened_at(layout: RunLayout, snapshot: Snapshot) -> float:
+    """When the corpus was last found like this: now, unless a run goes on with an earlier version of a table."""
+    if snapshot.table is None or snapshot.table.newest or not exists(layout.config):
+        return time.time()
+    return read_control(layout.config, PinnedRun).opened_at
+
+
+def with_absolute_paths(config: Config) -> Config:
+    """The same places, whatever the working directory is."""
     tree = config.model_dump()
     tree["corpus"]["path"] = absolute(config.corpus.path)
     tree["output"]["path"] = absolute(config.output.path)
@@ -240,6 +263,8 @@ def _pin(run: Run) -> None:
         corpus_bytes=run.corpus_bytes,
         corpus_partitions=run.corpus_partitions,
         corpus_real=run.corpus_real or None,
+        corpus_table=run.corpus_table,
+        corpus_version=run.corpus_version,
         opened_at=run.opened_at,
         config=run.config.model_dump(mode="json"),
     )

@@ -20,6 +20,8 @@ EXTRAS: Final[Mapping[str, tuple[str, str]]] = {
     "s3fs": ("paths that begin with s3://", "s3"),
     "gcsfs": ("paths that begin with gs://", "gcs"),
     "adlfs": ("paths that begin with abfs://", "azure"),
+    "deltalake": ("corpora that are Delta tables", "tables"),
+    "pyiceberg": ("corpora that are Iceberg tables", "tables"),
     "matplotlib": ("pictures of scores", "plot"),
     "spacy": ("the export format spacy", "export"),
     "datasets": ("the export format hf", "export"),

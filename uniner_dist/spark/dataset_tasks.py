@@ -1,6 +1,6 @@
-"""What Spark's tasks do where they read and write Parquet files themselves: `spark.datasets` puts them to work.
+"""What Spark's tasks do where they write Parquet files themselves: `spark.datasets` puts them to work.
 
-Enters: Arrow batches of names of files, or of rows. Leaves: rows, or files. Files appear whole, under names that only
+Enters: Arrow batches of rows. Leaves: files. Files appear whole, under names that only
 this attempt of the task gives, so attempts do not mix (`storage.attempts`).
 """
 
@@ -17,142 +17,17 @@ import pyarrow.parquet as pq
 from pyspark import TaskContext
 from pyspark.sql.types import ArrayType, LongType, StringType, StructField, StructType
 
-from uniner_dist.errors import StageError
 from uniner_dist.storage.attempts import new_attempt, part_name
-from uniner_dist.storage.filesystem import join, open_fs, write_bytes
-from uniner_dist.storage.footers import without_arrow_schema
+from uniner_dist.storage.filesystem import join, write_bytes
 from uniner_dist.storage.hive import folder_name
-from uniner_dist.storage.retries import with_retries
 
 #: A task's file is closed at this size, so that it can be held in memory and written whole.
 _FILE_BYTES = 128 * 2**20
-#: Rows that a task hands to Spark at a time; a corpus may have texts of a megabyte.
-_ROWS_PER_BATCH = 256
-#: Bytes that such a batch should have at most, and rows of it where a row group has more than Arrow's strings hold.
-_BATCH_BYTES = 64 << 20
-_ROWS_OF_LARGE = 32
 #: What tasks that write say of it: how many rows, and in which files, relative to the dataset.
 COUNT = StructType([StructField("rows", LongType()), StructField("files", ArrayType(StringType()))])
 
 
 ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-
-
-class FileReader:
-    """Spark's task: rows of whole files, of (`file`, `folders`).
-
-    It yields `folder0` …, the values of folders; `c0` …, the columns; `file` and `row`, which name a row.
-
-    Args:
-        path: any path of the dataset, for its file system.
-        names: columns of the files to read; one that a file lacks is null, as for Spark.
-        types: what each is read as; a value that its type cannot hold unchanged is an error.
-        opaque: see `uniner_dist.storage.footers.FileSchema`.
-        longest: bytes of a string; of a longer one only one byte more comes, by which it is known.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        names: Sequence[str],
-        types: Sequence[pa.DataType],
-        opaque: bool = False,
-        longest: int | None = None,
-    ) -> None:
-        self._path, self._names, self._types, self._opaque = path, tuple(names), tuple(types), opaque
-        self._longest = longest
-
-    @property
-    def path(self) -> str:
-        """A path of the dataset."""
-        return self._path
-
-    @property
-    def types(self) -> tuple[pa.DataType, ...]:
-        """What each column is read as."""
-        return self._types
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        fs, _ = open_fs(self._path)
-        for batch in batches:
-            for file, folders in zip(*(batch.column(i).to_pylist() for i in (0, 1)), strict=True):
-                yield from self._read(fs, file, folders)
-
-    def _read(self, fs: Any, file: str, folders: Sequence[str | None]) -> Iterator[pa.RecordBatch]:
-        begin = 0
-        try:
-            with with_retries(file, lambda: fs.open(file, "rb")) as stream:
-                data = pa.BufferReader(without_arrow_schema(stream.read())) if self._opaque else stream
-                source = pq.ParquetFile(data, coerce_int96_timestamp_unit="us")
-                wanted = [name for name in self._names if name in source.schema_arrow.names]
-                for group in range(source.num_row_groups):
-                    rows = _rows_per_batch(source.metadata.row_group(group))
-                    for batch in source.iter_batches(rows, row_groups=[group], columns=wanted):
-                        yield from pieces(self._batch(batch, file, folders, begin))
-                        begin += batch.num_rows
-        except (pa.ArrowException, EOFError, OSError) as error:
-            words = str(error).strip().splitlines()[0]
-            raise StageError(f"{file} cannot be read ({words}); repair or remove this file and start again") from error
-
-    def _batch(self, batch: pa.RecordBatch, file: str, folders: Sequence[str | None], begin: int) -> pa.RecordBatch:
-        count = batch.num_rows
-        arrays: list[pa.Array] = [pa.array([value] * count, pa.string()) for value in folders]
-        names = [f"folder{i}" for i in range(len(folders))]
-        for i, (name, kind) in enumerate(zip(self._names, self._types, strict=True)):
-            if name in batch.schema.names:
-                arrays.append(cut(_conform(batch.column(name), kind, f"{file}: column {name}"), self._longest))
-            else:
-                arrays.append(pa.nulls(count, kind))
-            names.append(f"c{i}")
-        arrays += [pa.array([file] * count, pa.string()), pa.array(np.arange(begin, begin + count), pa.int64())]
-        return pa.RecordBatch.from_arrays(arrays, names=[*names, "file", "row"])
-
-
-def _rows_per_batch(group: Any) -> int:
-    """Rows of a row group that are read at a time, from what they have on average."""
-    if group.total_byte_size <= _BATCH_BYTES:
-        return _ROWS_PER_BATCH
-    wanted = int(_BATCH_BYTES * group.num_rows / group.total_byte_size)
-    return max(1, min(wanted, _ROWS_PER_BATCH if group.total_byte_size < 2**31 else _ROWS_OF_LARGE))
-
-
-def cut(values: pa.Array, longest: int | None) -> pa.Array:
-    """Strings with at most one byte more than `longest`; everything else as it is."""
-    if longest is None or not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        return values
-    raw = values.view(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
-    if (pc.max(pc.binary_length(raw)).as_py() or 0) <= longest:
-        return values
-    return pc.binary_slice(raw, 0, longest + 1).view(values.type)
-
-
-def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """A batch in parts that are not larger than a task should hand over, or of one row."""
-    if batch.num_rows <= 1 or batch.nbytes <= _BATCH_BYTES:
-        yield batch
-        return
-    half = batch.num_rows // 2
-    yield from pieces(batch.slice(0, half))
-    yield from pieces(batch.slice(half))
-
-
-def _conform(values: pa.Array, kind: pa.DataType, where: str) -> pa.Array:
-    """The same values in the type that Spark gets them in; strings are not looked at.
-
-    Raises:
-        StageError: a value does not fit, such as nanoseconds that are no whole microseconds.
-    """
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if isinstance(values, pa.ExtensionArray):
-        values = values.storage
-    if values.type == kind:
-        return values
-    try:
-        return pc.cast(values, options=pc.CastOptions(kind, allow_invalid_utf8=True))
-    except pa.ArrowException as error:
-        words = str(error).strip().splitlines()[0]
-        raise StageError(f"{where} has a value that {kind} cannot hold unchanged ({words})") from error
 
 
 class FileWriter:

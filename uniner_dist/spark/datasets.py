@@ -23,15 +23,17 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from uniner_dist.errors import StageError
-from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileReader, FileWriter, Kept, Written
+from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileWriter, Kept, Written
 from uniner_dist.spark.paths import spark_glob, spark_path, write_path
 from uniner_dist.spark.task_errors import Sealed
 from uniner_dist.spark.types import arrow_schema, arrow_type, column, spark_type
 from uniner_dist.storage import credentials
 from uniner_dist.storage.attempts import count_files, count_written, counted_files, only_counted, whole_attempts
+from uniner_dist.storage.file_reader import FileReader
 from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, write_bytes
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.retries import with_retries
+from uniner_dist.storage.table_names import is_table_name
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ _LOCATION = (StructField("file", StringType(), False), StructField("row", LongTy
 def connector_path(spark: SparkSession, path: str) -> str | None:
     """The path as Spark's own connector spells it, or None where Spark has no connector for its scheme."""
     scheme = urlsplit(path).scheme
+    if is_table_name(path):
+        return None
     if scheme in ("", "file", "local"):
         return path
     jvm = getattr(spark, "_jvm", None)
@@ -274,14 +278,16 @@ def read_by_tasks(
     files: Sequence[str],
     values: Sequence[Mapping[str, str | None]],
     folders: Sequence[str],
+    marks: Sequence[bytes] | None = None,
 ) -> DataFrame:
     """What a reader yields; one task reads some whole files.
 
     Args:
+        marks: of each file, see `uniner_dist.storage.table_version.TableVersion`; default: none.
         values: of the folders of each file.
         folders: names of those that are wanted, in order.
     """
-    if connector_path(spark, reader.path) is None:
+    if not is_table_name(reader.path) and connector_path(spark, reader.path) is None:
         say_once(
             spark,
             f"{urlsplit(reader.path).scheme}:// is read and written by Spark's tasks through fsspec; "
@@ -290,8 +296,11 @@ def read_by_tasks(
     out = [StructField(f"folder{i}", StringType()) for i in range(len(folders))]
     out += [StructField(f"c{i}", spark_type(kind)) for i, kind in enumerate(reader.types)]
     listed = spark.createDataFrame(
-        [(file, [value.get(name) for name in folders]) for file, value in zip(files, values, strict=True)],
-        "file string, folders array<string>",
+        [
+            (file, [value.get(name) for name in folders], mark)
+            for file, value, mark in zip(files, values, marks or [b""] * len(files), strict=True)
+        ],
+        "file string, folders array<string>, mark binary",
     )
     tasks = max(1, min(len(files), 8 * spark.sparkContext.defaultParallelism))
     return map_in_arrow(listed.repartition(tasks), reader, StructType([*out, *_LOCATION]))

@@ -24,6 +24,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.runtime.engines import missing_extra
 from uniner_dist.storage.local_writes import NO_LINKS, write_local
 from uniner_dist.storage.retries import StorageError, format_storage_error, is_storage_error, with_retries
+from uniner_dist.storage.table_names import is_table_name
 
 #: Delete and the C1 controls, and marks that change the direction of what follows.
 _CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -77,13 +78,18 @@ def absolute(path: str) -> str:
 
     Local paths become absolute, without `.`, `..` and repeated slashes; symbolic links stay, except before `..`, which
     is the parent of what they point to. URLs stay as they are: to an object store `a//b` is another key than `a/b`.
+    So do names of tables in a catalog.
     """
+    if is_table_name(path):
+        return path
     fs, stripped = open_fs(path)
     return _normal(stripped) if is_local(fs) else path.rstrip("/")
 
 
 def real_path(path: str) -> str:
-    """A local path, absolute and without symbolic links; a URL as it is."""
+    """A local path, absolute and without symbolic links; a URL, or the name of a table in a catalog, as it is."""
+    if is_table_name(path):
+        return path
     fs, stripped = open_fs(path)
     return os.path.realpath(stripped) if is_local(fs) else path.rstrip("/")
 

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_local, open_fs
-from uniner_dist.storage.listing import Listing, checksum_path
+from uniner_dist.storage.listing import Listing, checksum_path, gone_words
 from uniner_dist.storage.nanoseconds import find_cut_off, nanosecond_leaves
 from uniner_dist.storage.retries import with_retries
 
@@ -61,6 +61,7 @@ class Trait(StrEnum):
     NAME = "name"
     CHECKSUM = "checksum"
     LARGE = "large"
+    LIBRARY = "library"  # a table's own library reads it
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def read_footers(listing: Listing, columns: Sequence[str] | None = None) -> Foot
     """
     fs, _ = open_fs(listing.path)
     local = is_local(fs)
-    reader = _FooterReader(fs, columns)
+    reader = _FooterReader(fs, columns, gone_words(listing))
     tail = _local_tail if local else partial(_remote_tail, fs)
     threads = (os.cpu_count() or 2) if local else REMOTE_THREADS
 
@@ -174,9 +175,9 @@ def _remote_tail(fs: Any, file: str, start: int, end: int) -> bytes:
 class _FooterReader:
     """Reads footers in many threads; schemas that are alike are kept once."""
 
-    def __init__(self, fs: Any, columns: Sequence[str] | None) -> None:
+    def __init__(self, fs: Any, columns: Sequence[str] | None, gone: str = "") -> None:
         self.schemas: list[FileSchema] = []
-        self._fs, self._local, self._columns = fs, is_local(fs), columns
+        self._fs, self._local, self._columns, self._gone = fs, is_local(fs), columns, gone
         self._recent: list[tuple[Any, bytes | None, int]] = []
         self._leaves: dict[int, list[int]] = {}  # of the columns that matter, by schema
         self._nanoseconds: dict[int, tuple[int, ...]] = {}  # those of them that are to be looked at, by schema
@@ -186,6 +187,8 @@ class _FooterReader:
         """Rows, number of the schema, and trait of a file."""
         try:
             end = _read_end(tail, file, size)
+        except FileNotFoundError as error:
+            raise _UnreadableFileError(f"is not there{self._gone}") from error
         except PermissionError as error:
             raise _UnreadableFileError(f"may not be read: {error}") from error
         except OSError as error:

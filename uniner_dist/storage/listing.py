@@ -21,6 +21,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_local, open_fs
 from uniner_dist.storage.retries import format_storage_error, is_storage_error
 from uniner_dist.storage.table_formats import refuse_tables
+from uniner_dist.storage.table_version import TableVersion
 
 #: Endings that make a file part of a corpus.
 SUFFIXES = (".parquet", ".parq", ".pq")
@@ -44,6 +45,7 @@ class Listing:
         passed_over: files in the same folders that are not part of the corpus, and are not hidden.
         checked: files next to which Hadoop left a checksum, `.NAME.crc`.
         plain: whether a reader that is given the folder finds these files and no others.
+        table: the version of a table that the files are of; None for a corpus of plain Parquet.
     """
 
     path: str
@@ -55,10 +57,13 @@ class Listing:
     passed_over: tuple[str, ...]
     checked: frozenset[str]
     plain: bool
+    table: TableVersion | None = None
 
     @cached_property
     def digest(self) -> str:
         """Hash over all names, sizes and versions; part of the run's id, so a changed corpus is another run."""
+        if self.table is not None:
+            return self.table.digest
         rows = zip(self.relative, self.sizes, self.versions, strict=True)
         return digest({name: [size, version] for name, size, version in rows})
 
@@ -127,6 +132,11 @@ def checksum_path(file: str) -> str:
     return f"{folder}/.{name}.crc"
 
 
+def checked_locally(fs: Any, files: Iterable[str]) -> frozenset[str]:
+    """Those of some files that have such a checksum; only this machine's own file system is looked at."""
+    return frozenset(file for file in files if os.path.exists(checksum_path(file))) if is_local(fs) else frozenset()
+
+
 def _checked(fs: Any, files: Iterable[str], seen: Iterable[str]) -> frozenset[str]:
     checksums = {name for name in seen if name.endswith(".crc")} if is_local(fs) else set()
     return frozenset(file for file in files if checksum_path(file) in checksums) if checksums else frozenset()
@@ -147,6 +157,16 @@ def shown(names: Iterable[str]) -> str:
     """Some of the names, for a message."""
     names = list(names)
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+
+
+def gone_words(listing: Listing) -> str:
+    """Why a file that the log of a table names is not there."""
+    if listing.table is None:
+        return ""
+    return (
+        f", though {listing.table.words} needs it: the table was vacuumed, or its snapshots were expired; choose a "
+        "newer version by corpus.version, or leave that out"
+    )
 
 
 def _base(path: str) -> str:

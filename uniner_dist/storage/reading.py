@@ -50,12 +50,14 @@ class FileGroup:
 
     Attributes:
         files: as the file system spells them.
+        places: their numbers among those of the corpus.
         columns: as stored, one for each column of the reading; None where it is absent or null throughout.
         by_spark: whether Spark's own reader can; pyarrow, in Spark's tasks, always can.
         opaque: see `uniner_dist.storage.footers.FileSchema`.
     """
 
     files: tuple[str, ...]
+    places: tuple[int, ...]
     columns: tuple[StoredColumn | None, ...]
     by_spark: bool
     opaque: bool
@@ -97,7 +99,7 @@ def plan_reading(snapshot: Snapshot, columns: Iterable[str], binary_text: bool =
     Raises:
         ConfigError: naming every column that the files do not have, or whose types cannot be read or joined.
     """
-    names = [name for name in dict.fromkeys(columns) if name not in snapshot.partitions]
+    names = [name for name in dict.fromkeys(columns) if name not in snapshot.folders]
     return _Planner(snapshot, names, binary_text).plan()
 
 
@@ -112,7 +114,7 @@ class _Planner:
 
     def plan(self) -> Reading:
         snapshot = self.snapshot
-        places = [place for place, rows in enumerate(snapshot.rows) if rows] or [0]
+        places = [place for place, rows in enumerate(snapshot.rows) if rows] or [0][: len(snapshot.rows)]
         example: dict[int, int] = {}
         for place in places:
             example.setdefault(snapshot.schema_of[place], place)
@@ -129,7 +131,7 @@ class _Planner:
     def _stored(self, schema: FileSchema, place: int) -> tuple[StoredColumn | None, ...]:
         found: list[StoredColumn | None] = []
         for name in self.names:
-            spelled = spelling(schema.schema.names, name)
+            spelled = spelling(schema.schema.names, self._stored_name(name))
             if spelled is None:
                 found.append(None)
                 continue
@@ -152,6 +154,8 @@ class _Planner:
         self, index: int, name: str, stored: Mapping[int, tuple[StoredColumn | None, ...]], places: Sequence[int]
     ) -> pa.DataType:
         """The type of a column in all files, or a problem."""
+        if self.snapshot.table is not None:
+            return self._declared(index, name, stored)
         having = {number: columns[index] for number, columns in stored.items()}
         types = {number: column.type for number, column in having.items() if column is not None}
         if not types:
@@ -169,6 +173,28 @@ class _Planner:
             self.notes.append(f"column {name} is read as {kind}: its files have {', '.join(sorted(distinct))}")
         # A column of nulls alone gets the type that every reader has.
         return pa.string() if kind is None or pa.types.is_null(kind) else kind
+
+    def _stored_name(self, name: str) -> str:
+        table = self.snapshot.table
+        return name if table is None else table.stored_names.get(name, name)
+
+    def _declared(self, index: int, name: str, stored: Mapping[int, tuple[StoredColumn | None, ...]]) -> pa.DataType:
+        """The type that a table gives a column; files may hold a narrower one, as before the type was widened."""
+        assert self.snapshot.table is not None
+        table = self.snapshot.table
+        try:
+            kind = read_type(table.schema.field(name).type, binary_text=self.binary_text)
+        except UnreadableTypeError as error:
+            self.problems.append(f"corpus column {name}: {error}")
+            return pa.null()
+        if is_nested(kind) and table.stored_names:
+            self.problems.append(
+                f"corpus column {name}: holds {kind}; nested columns are not read under column mapping"
+            )
+        found = {column.type for columns in stored.values() if (column := columns[index]) is not None}
+        for other in sorted(map(str, (one for one in found if widened(kind, one) != kind))):
+            self.problems.append(f"corpus column {name}: is {kind} in the table, and {other} in some of its files")
+        return kind
 
     def _settle(self, name: str, types: Mapping[int, pa.DataType], places: Sequence[int]) -> pa.DataType | None:
         """Look at the values of a column whose types are in conflict; files in which it is null do not count."""
@@ -204,23 +230,34 @@ class _Planner:
             for kind, fact in counting
         )
 
+    def _is_plain(self, place: int) -> bool:
+        """Whether a file's name and its table leave it to Spark: an empty folder value it would read as null."""
+        if self.snapshot.table is not None:
+            return not self.snapshot.table.marks[place]
+        return "=/" not in self.snapshot.files[place][len(self.snapshot.base) :]
+
     def _groups(
         self, places: Sequence[int], stored: Mapping[int, tuple[StoredColumn | None, ...]], fields: Sequence[pa.Field]
     ) -> tuple[FileGroup, ...]:
         snapshot = self.snapshot
-        members: defaultdict[tuple[tuple[StoredColumn | None, ...], bool, bool], list[str]] = defaultdict(list)
+        members: defaultdict[tuple[tuple[StoredColumn | None, ...], bool, bool], list[int]] = defaultdict(list)
         for place in places:
             number = snapshot.schema_of[place]
             columns = tuple(
                 None if column is None or pa.types.is_null(column.type) or place in self.nulls.get(name, ()) else column
                 for name, column in zip(self.names, stored[number], strict=True)
             )
-            plain = snapshot.traits[place] is Trait.NONE and "=/" not in snapshot.files[place][len(snapshot.base) :]
+            plain = snapshot.traits[place] is Trait.NONE and self._is_plain(place)
             by_spark = plain and all(
                 column is None or _is_castable(column, kept.type) for column, kept in zip(columns, fields, strict=True)
             )
-            members[columns, by_spark, snapshot.schemas[number].opaque].append(snapshot.files[place])
-        return tuple(FileGroup(tuple(files), *key) for key, files in members.items())
+            members[columns, by_spark, snapshot.schemas[number].opaque].append(place)
+        if not members:  # a table without files
+            members[(None,) * len(fields), False, False] = []
+        return tuple(
+            FileGroup(tuple(snapshot.files[place] for place in found), tuple(found), *key)
+            for key, found in members.items()
+        )
 
 
 def _is_castable(column: StoredColumn, kind: pa.DataType) -> bool:

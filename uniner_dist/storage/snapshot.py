@@ -7,14 +7,18 @@ footers are read once, when the run is first started.
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from uniner_dist.storage.column_types import read_type
 from uniner_dist.storage.control_files import PinnedFooters, PinnedSchema
 from uniner_dist.storage.footers import FileSchema, Footers, Trait, read_footers
-from uniner_dist.storage.listing import Listing, list_corpus
+from uniner_dist.storage.hive import partition_values
+from uniner_dist.storage.listing import Listing
+from uniner_dist.storage.table_version import TableVersion
+from uniner_dist.storage.tables.open import open_corpus
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,32 @@ class Snapshot(Footers):
         return self.listing.partitions
 
     @property
+    def table(self) -> TableVersion | None:
+        """The version of a table; None for plain Parquet."""
+        return self.listing.table
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Columns that the files do not store: those of folders, or of a table's log."""
+        return self.listing.partitions if self.table is None else self.table.apart
+
+    @property
+    def values(self) -> Sequence[Mapping[str, str | None]]:
+        """Values of `folders`, for each file."""
+        if self.table is not None:
+            return self.table.values or ({},) * len(self.files)
+        return [partition_values(file[len(self.base) :]) for file in self.files]
+
+    @property
+    def rows_are_exact(self) -> bool:
+        """Whether `rows` are exactly the live ones; else there may be fewer."""
+        return self.table is None or self.table.rows_are_exact
+
+    def folder_type(self, name: str) -> pa.DataType:
+        """What one of `folders` is: a string as spelled, or what the table says."""
+        return pa.string() if self.table is None else read_type(self.table.schema.field(name).type)
+
+    @property
     def files(self) -> tuple[str, ...]:
         """As the file system spells them."""
         return self.listing.files
@@ -60,12 +90,14 @@ class Snapshot(Footers):
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Columns that any file stores, in the order in which they appear."""
+        """Columns that any file stores, in the order in which they appear; of a table those that it has."""
+        if self.table is not None:
+            return tuple(name for name in self.table.schema.names if name not in self.folders)
         return tuple(dict.fromkeys(name for schema in self.schemas for name in schema.schema.names))
 
 
 def take_snapshot(path: str, columns: Sequence[str] | None = None) -> Snapshot:
-    """List a corpus (file, folder, pattern or dataset of partition folders) and read all footers.
+    """List a corpus (file, folder, pattern, dataset of partition folders, or table) and read all footers.
 
     Args:
         columns: those that are going to be read; default: all.
@@ -74,8 +106,25 @@ def take_snapshot(path: str, columns: Sequence[str] | None = None) -> Snapshot:
         ConfigError: nothing there, a table's folder, files that cannot be read, or folders that disagree about the
             partition columns.
     """
-    listing = list_corpus(path)
-    return with_footers(listing, read_footers(listing, columns))
+    listing = open_corpus(path)
+    return with_footers(listing, footers_of(listing, columns))
+
+
+def footers_of(listing: Listing, columns: Sequence[str] | None = None) -> Footers:
+    """What the footers say; of a table without the deleted rows, or what its own metadata says in their place.
+
+    Raises:
+        ConfigError: see `read_footers`; a file of a table's version is gone.
+    """
+    table = listing.table
+    if table is None:
+        return read_footers(listing, columns)
+    if table.rows is not None:
+        count = len(listing.files)
+        return Footers(table.rows, (0,) * count, (Trait.LIBRARY,) * count, (FileSchema(table.schema, False),))
+    footers = read_footers(listing, columns and [table.stored_names.get(name, name) for name in columns])
+    live = tuple(rows - deleted for rows, deleted in zip(footers.rows, table.deleted, strict=True))
+    return replace(footers, rows=live)
 
 
 def with_footers(listing: Listing, footers: Footers) -> Snapshot:

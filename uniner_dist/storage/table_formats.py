@@ -61,9 +61,14 @@ def refuse_tables(path: str, fs: Any, places: Iterable[str], listed: Iterable[st
 def _message(path: str, table: TableFolder) -> str:
     return (
         f"corpus {path}: {table.root} is the folder of {'an' if table.format == 'Iceberg' else 'a'} {table.format} "
-        f"table ({table.marker} is there), whose Parquet files hold deleted and overwritten rows too; write the live "
-        "rows of one version to a folder of Parquet files and give that as the corpus"
+        f"table ({table.marker} is there), whose Parquet files hold deleted and overwritten rows too; {_instead(table)}"
     )
+
+
+def _instead(table: TableFolder) -> str:
+    if table.format == _HUDI[0]:
+        return "write the live rows to a folder of Parquet files, and give that as the corpus"
+    return f"give the table itself as the corpus: {table.root}, or its name in a catalog (docs/tables.md)"
 
 
 def _tables_among(fs: Any, listed: Iterable[str]) -> Iterator[TableFolder]:
@@ -77,7 +82,7 @@ def _tables_among(fs: Any, listed: Iterable[str]) -> Iterator[TableFolder]:
                 yield TableFolder(root, *_DELTA)
             elif part in (_HUDI[1], _HUDI_PARTITION):
                 yield TableFolder(root, _HUDI[0], part)
-            elif part == _ICEBERG_FOLDER and place == len(parts) - 2 and _is_iceberg(fs, name):
+            elif part == _ICEBERG_FOLDER and place == len(parts) - 2 and is_iceberg(fs, name):
                 yield TableFolder(root, "Iceberg", f"{part}/{parts[-1]}")
             elif part == _ICEBERG_FOLDER and place == len(parts) - 1:  # a pattern's listing may end here
                 yield from _iceberg_in(fs, name)
@@ -120,7 +125,7 @@ def _is_there(fs: Any, path: str, kind: str) -> bool:
         raise
 
 
-def _is_iceberg(fs: Any, name: str) -> bool:
+def is_iceberg(fs: Any, name: str) -> bool:
     """Whether a file is the metadata of an Iceberg table: these have a `format-version`."""
     if not _ICEBERG_FILE.search(name):
         return False

@@ -31,6 +31,7 @@ class PublishedRun(ControlFile):
     Attributes:
         corpus: path of the corpus.
         types: labels.
+        corpus_version: of a table, in words.
         order: number of the publication among those of the output.
         times_published: so often the same run has published.
         corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see `run.standing.Claim`.
@@ -46,6 +47,7 @@ class PublishedRun(ControlFile):
     times_published: Count = 1
     published_at: str = ""
     text_column: Name = "text"
+    corpus_version: str | None = None
     corpus_real: StoredSource | None = None
     corpus_state: str = ""
     opened_at: Seconds = 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import StringConstraints
 
 from uniner_dist.storage.control_files.forms import Count, Fingerprint, Name, RunId, Seconds, StoredBase, StoredSource
 from uniner_dist.storage.control_files.reading import ControlFile
@@ -14,6 +16,7 @@ class PinnedRun(ControlFile):
     Attributes:
         snapshot: hash over the corpus's files, from which the run's id follows.
         corpus_real: path of the corpus without symbolic links.
+        corpus_table, corpus_version: format and version of a table, see `storage.table_version.TableVersion`.
         opened_at: when the corpus was last found like this.
         config: the tree of the configuration, to be validated as any other.
     """
@@ -29,6 +32,8 @@ class PinnedRun(ControlFile):
     corpus_files: Count
     corpus_bytes: Count
     corpus_partitions: tuple[Name, ...]
+    corpus_table: Literal["Delta", "Iceberg"] | None = None
+    corpus_version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}(\.[0-9]{1,9})?$")] | None = None
     config: dict[str, Any]
 
 

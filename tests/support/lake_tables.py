@@ -1,0 +1,145 @@
+"""Delta and Iceberg tables for tests, made by deltalake and pyiceberg; deletion vectors by the formats' own rules."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import uuid
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable, write_deltalake
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry, ManifestEntryStatus
+from pyroaring import BitMap64
+
+_DELTA_MAGIC = 1681511377
+
+
+def rows(*numbers: int, text: str = "Ada met Babbage in {}.") -> pa.Table:
+    """Documents of these ids."""
+    return pa.table({"doc_id": [str(n) for n in numbers], "text": [text.format(n) for n in numbers]})
+
+
+def delta(folder: Path, *numbers: int, **options: Any) -> str:
+    """A new Delta table with these documents."""
+    write_deltalake(str(folder), rows(*numbers), **options)
+    return str(folder)
+
+
+def mark_deleted(folder: str, places: list[int]) -> None:
+    """Commit a deletion vector for the one file of a Delta table."""
+    table, log = DeltaTable(folder), Path(folder, "_delta_log")
+    added = next(
+        json.loads(line)["add"]
+        for file in sorted(log.glob("*.json"), reverse=True)
+        for line in file.read_text().splitlines()
+        if '"add"' in line
+    )
+    payload = struct.pack("<i", _DELTA_MAGIC) + BitMap64(places).serialize()
+    name = uuid.uuid4()
+    framed = b"\x01" + struct.pack(">i", len(payload)) + payload + struct.pack(">I", zlib.crc32(payload))
+    Path(folder, f"deletion_vector_{name}.bin").write_bytes(framed)
+    vector = {
+        "storageType": "u",
+        "pathOrInlineDv": _z85(name.bytes),
+        "offset": 1,
+        "sizeInBytes": len(payload),
+        "cardinality": len(places),
+    }
+    features = ["deletionVectors"]
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": features, "writerFeatures": features}
+    actions = [
+        {"commitInfo": {"timestamp": 1, "operation": "DELETE"}},
+        {"protocol": protocol},
+        {"remove": {"path": added["path"], "deletionTimestamp": 1, "dataChange": True}},
+        {"add": {**added, "deletionVector": vector}},
+    ]
+    Path(log, f"{table.version() + 1:020}.json").write_text("\n".join(map(json.dumps, actions)) + "\n")
+
+
+def _z85(data: bytes) -> str:
+    """Bytes as Delta spells the names of deletion vectors; Python's base85 has other digits in the same order."""
+    python = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+    z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+    return base64.b85encode(data).decode().translate(str.maketrans(python, z85))
+
+
+def catalog(folder: Path) -> SqlCatalog:
+    """A catalog in a folder, with the schema `ns`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = SqlCatalog("c", uri=f"sqlite:///{folder}/c.db", warehouse=f"file://{folder}")
+    made.create_namespace_if_not_exists("ns")
+    return made
+
+
+def iceberg(folder: Path, *numbers: int, **options: Any) -> Any:
+    """A new Iceberg table `ns.t` with these documents."""
+    data = rows(*numbers)
+    table = catalog(folder).create_table("ns.t", schema=data.schema, **options)
+    table.append(data)
+    return table
+
+
+def delete_by_file(table: Any, places: list[int], equality: bool = False) -> None:
+    """Commit a delete file of a table's first data file: of positions, or of equal ids."""
+    data_file = next(iter(table.scan().plan_files())).file
+    path = f"{table.location()}/data/{uuid.uuid4()}-deletes.parquet"
+    local = path.removeprefix("file://")
+    if equality:
+        content = pa.table({"doc_id": [str(place) for place in places]})
+    else:
+        positions = pa.array(places, pa.int64())
+        content = pa.table({"file_path": [data_file.file_path] * len(places), "pos": positions})
+    pq.write_table(content, local)
+    kind = DataFileContent.EQUALITY_DELETES if equality else DataFileContent.POSITION_DELETES
+    deletes = DataFile.from_args(
+        content=kind,
+        file_path=path,
+        file_format=FileFormat.PARQUET,
+        partition=data_file.partition,
+        record_count=len(places),
+        file_size_in_bytes=Path(local).stat().st_size,
+        equality_ids=[1] if equality else None,
+    )
+    deletes.spec_id = 0
+    _commit_deletes(table, deletes)
+
+
+def _commit_deletes(table: Any, deletes: DataFile) -> None:
+    """A snapshot that adds one delete file, whose manifest pyiceberg has no call for."""
+    from pyiceberg.manifest import ManifestContent, ManifestWriterV2
+    from pyiceberg.table.update.snapshot import _FastAppendFiles
+
+    class DeleteManifest(ManifestWriterV2):
+        def content(self) -> ManifestContent:
+            return ManifestContent.DELETES
+
+        @property
+        def _meta(self) -> dict[str, str]:
+            return {**super()._meta, "content": "deletes"}
+
+    class DeleteFiles(_FastAppendFiles):
+        def _manifests(self) -> list[Any]:
+            entry = ManifestEntry.from_args(
+                status=ManifestEntryStatus.ADDED, snapshot_id=self.snapshot_id, data_file=deletes
+            )
+            writer = DeleteManifest(
+                spec=table.spec(),
+                schema=table.schema(),
+                output_file=self.new_manifest_output(),
+                snapshot_id=self._snapshot_id,
+                avro_compression="deflate",
+            )
+            with writer:
+                writer.add(entry)
+            return [writer.to_manifest_file(), *self._existing_manifests()]
+
+    from pyiceberg.table.snapshots import Operation
+
+    with table.transaction() as transaction:
+        DeleteFiles(operation=Operation.OVERWRITE, transaction=transaction, io=table.io).commit()

@@ -1,0 +1,202 @@
+"""Which rows of Delta and Iceberg tables a corpus has, compared with what deltalake and pyiceberg say themselves."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from pyiceberg.types import StringType
+
+from tests.support import lake_tables
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage.corpus_rows import rows_of
+from uniner_dist.storage.snapshot import Snapshot, footers_of, with_footers
+from uniner_dist.storage.table_version import deleted_rows, deletion_mark
+from uniner_dist.storage.tables.open import NEWEST, Wanted, open_corpus
+from uniner_dist.storage.tables.present import require_files
+
+
+def look(path: str, wanted: Wanted = NEWEST) -> Snapshot:
+    listing = open_corpus(path, wanted)
+    return with_footers(listing, footers_of(listing))
+
+
+def read(path: str, wanted: Wanted = NEWEST) -> list[dict[str, Any]]:
+    """All columns of all rows, in order."""
+    snapshot = look(path, wanted)
+    assert snapshot.table is not None
+    batches = rows_of(snapshot, snapshot.table.schema.names)
+    return _sorted([row for batch in batches for row in batch.to_pylist()])
+
+
+def _sorted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: str(row["doc_id"]))
+
+
+def by_deltalake(path: str, version: int | None = None) -> list[dict[str, Any]]:
+    return _sorted(pa.table(DeltaTable(path, version=version).scan()).to_pylist())
+
+
+def test_a_delta_table_gives_its_live_rows_at_any_version(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1, 2, 3)
+    DeltaTable(path).delete("doc_id = '2'")
+    DeltaTable(path).update(updates={"text": "'Zoe.'"}, predicate="doc_id = '3'")
+    source = lake_tables.rows(1, 9, text="Merged {}.")
+    merged = DeltaTable(path).merge(source, "s.doc_id = t.doc_id", source_alias="s", target_alias="t")
+    merged.when_matched_update_all().when_not_matched_insert_all().execute()
+    write_deltalake(
+        path, lake_tables.rows(5).append_column("lang", pa.array(["de"])), mode="append", schema_mode="merge"
+    )
+    DeltaTable(path).optimize.compact()
+    write_deltalake(path, lake_tables.rows(7), mode="overwrite", schema_mode="overwrite")
+    for version in range(DeltaTable(path).version() + 1):
+        assert read(path, Wanted(version=version)) == by_deltalake(path, version)
+    assert read(path) == by_deltalake(path)
+
+
+def test_partition_values_come_from_the_log_in_their_types(tmp_path: Path) -> None:
+    moment = datetime.datetime(2024, 1, 1, 1, 2, 3, 4, tzinfo=datetime.UTC)
+    rows = lake_tables.rows(1, 2, 3, 4)
+    for name, values in {
+        "day": ["x y", "ü/%=:", "a", None],
+        "n": [1, 2, None, 4],
+        "at": [moment] * 4,
+        "on": [moment.date(), None, moment.date(), moment.date()],
+        "yes": [True, False, None, True],
+    }.items():
+        rows = rows.append_column(name, pa.array(values))
+    write_deltalake(str(tmp_path / "t"), rows, partition_by=["day", "n", "at", "on", "yes"])
+    assert look(str(tmp_path / "t")).partitions == ("day", "n", "at", "on", "yes")
+    assert read(str(tmp_path / "t")) == by_deltalake(str(tmp_path / "t"))
+
+
+def test_rows_of_a_deletion_vector_do_not_come_back(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", *range(1, 9))
+    lake_tables.mark_deleted(path, [1, 6])
+    assert [row["doc_id"] for row in read(path)] == ["1", "3", "4", "5", "6", "8"]
+    assert read(path) == by_deltalake(path)
+    assert sum(look(path).rows) == 6
+    assert len(read(path, Wanted(version=0))) == 8
+
+
+def test_a_mark_says_which_rows_are_deleted() -> None:
+    deleted = pa.array([False, True, False]).to_numpy(zero_copy_only=False)
+    assert deleted_rows(deletion_mark(deleted))[:3].tolist() == [False, True, False]
+    assert deletion_mark(~deleted & deleted) == b""
+
+
+def test_a_delta_table_without_rows_is_a_corpus_without_rows(tmp_path: Path) -> None:
+    DeltaTable.create(str(tmp_path / "t"), schema=lake_tables.rows(1).schema)
+    assert read(str(tmp_path / "t")) == []
+
+
+def test_a_version_as_of_a_time_is_the_last_one_before_it(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1)
+    first = DeltaTable(path).history()[0]["timestamp"] / 1000
+    write_deltalake(path, lake_tables.rows(2), mode="append")
+    at = datetime.datetime.fromtimestamp(first, datetime.UTC)
+    assert [row["doc_id"] for row in read(path, Wanted(as_of=at))] == ["1"]
+    assert len(read(path, Wanted(as_of=at + datetime.timedelta(days=1)))) == 2
+    with pytest.raises(ConfigError, match=r"no version as old as corpus\.as_of"):
+        look(path, Wanted(as_of=at - datetime.timedelta(days=1)))
+
+
+def test_a_vacuumed_version_is_refused_in_words(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1, 2)
+    listing = open_corpus(path, Wanted(version=0))
+    DeltaTable(path).delete("doc_id = '2'")
+    DeltaTable(path).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    with pytest.raises(ConfigError, match=r"Delta version 0 needs it: the table was vacuumed"):
+        look(path, Wanted(version=0))
+    with pytest.raises(ConfigError, match=r"Delta version 0 needs it: the table was vacuumed"):
+        require_files(listing)
+    with pytest.raises(ConfigError, match="has no version 77"):
+        look(path, Wanted(version=77))
+    with pytest.raises(ConfigError, match="is a number, not 'main'"):
+        look(path, Wanted(version="main"))
+
+
+def test_what_needs_a_feature_that_is_not_known_is_refused_by_name(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1)
+    lake_tables.mark_deleted(path, [0])
+    log = Path(path, "_delta_log", f"{1:020}.json")
+    log.write_text(log.read_text().replace('["deletionVectors"]', '["deletionVectors", "variantType"]'))
+    with pytest.raises(ConfigError, match="variantType"):
+        look(path)
+
+
+def test_an_iceberg_table_gives_its_live_rows_at_any_snapshot(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1, 2, 3)
+    table.delete("doc_id == '2'")
+    with table.update_schema() as schema:
+        schema.rename_column("text", "body")
+        schema.add_column("lang", StringType())
+    added = pa.table({"doc_id": ["9"], "body": ["Eve."], "lang": ["en"]})
+    table.append(added)
+    table.overwrite(added.set_column(1, "body", pa.array(["Zoe."])), "doc_id == '9'")
+    for snapshot in table.metadata.snapshots:
+        wanted = Wanted(version=snapshot.snapshot_id)
+        expected = table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist()
+        assert read(table.metadata_location, wanted) == _sorted(expected)
+    assert read(table.metadata_location) == _sorted(table.scan().to_arrow().to_pylist())
+    with pytest.raises(ConfigError, match="no snapshot, branch or tag 12"):
+        look(table.metadata_location, Wanted(version=12))
+
+
+def test_position_deletes_are_applied_and_equality_deletes_refused(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1, 2, 3, 4)
+    lake_tables.delete_by_file(table, [1, 3])
+    assert [row["doc_id"] for row in read(table.metadata_location)] == ["1", "3"]
+    assert len(table.scan().to_arrow()) == 2
+    lake_tables.delete_by_file(table, [1], equality=True)
+    with pytest.raises(ConfigError, match="has equality deletes"):
+        look(table.metadata_location)
+
+
+def test_an_iceberg_folder_without_a_hint_is_no_guess(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1)
+    folder = table.location().removeprefix("file://")
+    with pytest.raises(ConfigError, match=r"without metadata/version-hint\.text"):
+        look(folder)
+    Path(folder, "metadata/version-hint.text").write_text(table.metadata_location.rsplit("/", 1)[1])
+    assert [row["doc_id"] for row in read(folder)] == ["1"]
+
+
+def test_a_catalog_of_pyiceberg_names_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake_tables.iceberg(tmp_path, 1, 2)
+    monkeypatch.setenv("PYICEBERG_CATALOG__C__TYPE", "sql")
+    monkeypatch.setenv("PYICEBERG_CATALOG__C__URI", f"sqlite:///{tmp_path}/c.db")
+    monkeypatch.setattr("pyiceberg.catalog._ENV_CONFIG", __import__("pyiceberg.utils.config").utils.config.Config())
+    assert len(read("table:c.ns.t")) == 2
+    with pytest.raises(ConfigError, match="no such table"):
+        look("table:c.ns.u")
+    with pytest.raises(ConfigError, match="CATALOG"):
+        look("table:house")
+
+
+def test_only_tables_have_versions(tmp_path: Path) -> None:
+    lake_tables.delta(tmp_path / "t", 1)
+    shutil.rmtree(tmp_path / "t/_delta_log")
+    with pytest.raises(ConfigError, match="is no table"):
+        open_corpus(str(tmp_path / "t"), Wanted(version=0))
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_the_hash_of_a_table_is_that_of_its_version(tmp_path: Path, kind: str) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1)
+    if kind == "delta":
+        first = look(path)
+        write_deltalake(path, lake_tables.rows(2), mode="append")
+        again, later = look(path, Wanted(version=0)), look(path)
+    else:
+        table = lake_tables.iceberg(tmp_path, 1)
+        first = look(table.metadata_location)
+        table.append(lake_tables.rows(2))
+        assert first.table is not None
+        again, later = look(table.metadata_location, Wanted(pinned=first.table.version)), look(table.metadata_location)
+    assert first.digest == again.digest != later.digest

@@ -1,0 +1,91 @@
+"""One version of a table: what its log or its metadata says of it, as values. Pure; nothing is read.
+
+A table is a corpus whose files are not those of a folder: its log says which are live, what the partition values of
+each are, which of their rows are deleted, and under which names and types columns are stored.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from uniner_dist.core.hashing import digest
+
+#: What yields the rows of one live file, as the table's own library reads it: mark of the file, names → batches.
+ReadFile = Callable[[bytes, Sequence[str]], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """A table at one version.
+
+    Attributes:
+        format: what kind of table it is.
+        table_id: the table's own UUID; a table that was made anew has another.
+        version: number of a Delta version; of an Iceberg table the snapshot and the schema, as `snapshot.schema`.
+        schema: the table's columns in their declared types, partition columns among them.
+        stored_names: names in the files of columns that have another one there.
+        deleted: how many rows of each file are deleted.
+        marks: what a task has to know of each file beside its name: which rows are deleted, or the library's scan task.
+        values: of the columns that are not in the files, for each file; None for null.
+        rows: of each file, where nobody need look at its footer; else None.
+        rows_are_exact: whether it is known before reading how many rows are live.
+        newest: whether it is meant to be the present state of the corpus: not where a run goes on with an earlier one.
+        read_file: reads a live file where the format's own library does; None where pyarrow does, by the marks.
+    """
+
+    format: Literal["Delta", "Iceberg"]
+    table_id: str
+    version: str
+    schema: pa.Schema
+    deleted: tuple[int, ...]
+    marks: tuple[bytes, ...]
+    stored_names: Mapping[str, str] = field(default_factory=dict)
+    values: tuple[Mapping[str, str | None], ...] = ()
+    rows: tuple[int, ...] | None = None
+    rows_are_exact: bool = True
+    newest: bool = True
+    read_file: ReadFile | None = None
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Columns whose values the log has, and not the files."""
+        return tuple(self.values[0]) if self.values else ()
+
+    @property
+    def digest(self) -> str:
+        """Hash that takes the place of one over files: a version never changes."""
+        return digest({"table": self.table_id, "format": self.format, "version": self.version})
+
+    @property
+    def words(self) -> str:
+        """For people: `Delta version 3`, `Iceberg snapshot 123`."""
+        return version_words(self.format, self.version)
+
+
+def version_words(table_format: str, version: str) -> str:
+    """A version for people; the schema of an Iceberg snapshot is left out."""
+    return f"{table_format} {'version' if table_format == 'Delta' else 'snapshot'} {version.partition('.')[0]}"
+
+
+def deletion_mark(deleted: npt.NDArray[np.bool_]) -> bytes:
+    """Which rows of a file are deleted, in few bytes; rows behind the end of the array are not."""
+    return zlib.compress(np.packbits(deleted).tobytes()) if deleted.any() else b""
+
+
+def deleted_rows(mark: bytes) -> npt.NDArray[np.bool_]:
+    """The way back; some rows more may come at the end, which are not deleted."""
+    return np.unpackbits(np.frombuffer(zlib.decompress(mark), np.uint8)).astype(bool) if mark else np.zeros(0, bool)
+
+
+def value_text(value: Any) -> str | None:
+    """A partition value as a string that casts back to its type."""
+    if value is None or value == "":  # Delta stores both as null
+        return None
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,27 @@
+"""Whether the files of a table's version are still there: a table can be vacuumed, its snapshots expired."""
+
+from __future__ import annotations
+
+from uniner_dist.errors import ConfigError
+from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.listing import Listing, gone_words, shown
+from uniner_dist.storage.retries import with_retries
+from uniner_dist.storage.table_names import is_table_name, table_root
+
+
+def require_files(listing: Listing) -> None:
+    """Look for the files by one listing of the table's folder; plain Parquet was listed already.
+
+    Raises:
+        ConfigError: some are gone.
+    """
+    if listing.table is None or not listing.files or is_table_name(listing.path):
+        return
+    root = table_root(listing.path)
+    fs, stripped = open_fs(root)
+    fs.invalidate_cache()
+    present = set(with_retries(root, lambda: fs.find(stripped)))
+    names = {file: open_fs(file)[1] if "://" in file else file for file in listing.files}
+    gone = [file for file, name in names.items() if name.startswith(f"{stripped}/") and name not in present]
+    if gone:
+        raise ConfigError(f"corpus {listing.path}: {shown(gone)} is not there{gone_words(listing)}")
