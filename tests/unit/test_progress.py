@@ -245,7 +245,7 @@ def test_status_shows_the_spark_stage_when_that_is_the_latest_news(run: Run) -> 
     assert "shards" not in text
 
 
-def test_status_of_a_run_is_one_line_and_says_if_it_waits_for_spark(
+def test_status_of_a_finished_run_says_what_it_is_about_and_what_came_out(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     complete(run)
@@ -257,7 +257,8 @@ def test_status_of_a_run_is_one_line_and_says_if_it_waits_for_spark(
         "written_at": "2026-01-01T00:00:00Z",
     }
     write_json(run.layout.report, report)
-    [text] = look(run, 200).splitlines()
+    text, about = look(run, 400).splitlines()
+    assert f"{run.config.corpus.path} → {run.config.output.path}" in about
     for words in (
         f"{run.id}  published",
         "2,800 annotations, 27 without an answer",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from uniner_dist.cli.json_output import show
 from uniner_dist.comparison.joining import Side, compare
 from uniner_dist.comparison.show import print_comparison
 from uniner_dist.config.loading import load_sections
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.spark.session import QUICK_BYTES, spark_session
-from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.listing import list_corpus
 
 
@@ -28,7 +28,9 @@ def run_diff(
     size = sum(list_corpus(side.path).total_bytes for side in (before, after))
     with spark_session(settings, quick=size < QUICK_BYTES) as spark:
         comparison = compare(spark, before, after, by, id_column)
-    print_comparison(comparison, SafeConsole())
-    if json_path:
-        write_json(json_path, comparison)
-        say(f"comparison: {json_path}")
+    show(
+        comparison,
+        lambda: print_comparison(comparison, SafeConsole()),
+        json_path,
+        lambda: say(f"comparison: {json_path}"),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from uniner_dist.cli.json_output import show
 from uniner_dist.config.questions import parse_labels
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.benchmark import print_benchmark, run_benchmark
@@ -12,7 +13,6 @@ from uniner_dist.evaluation.plot import check_plot_path, plot_scores
 from uniner_dist.evaluation.show import print_scores
 from uniner_dist.evaluation.templates import compare_templates, print_templates
 from uniner_dist.reporting.console import SafeConsole
-from uniner_dist.storage.filesystem import write_json
 
 
 def run_evaluate(
@@ -29,10 +29,7 @@ def run_evaluate(
     if plot_path:
         check_plot_path(plot_path)
     scores = evaluate(annotations, gold, id_column, by, names_of(types))
-    print_scores(scores, SafeConsole())
-    if json_path:
-        write_json(json_path, scores)
-        say(f"scores: {json_path}")
+    show(scores, lambda: print_scores(scores, SafeConsole()), json_path, lambda: say(f"scores: {json_path}"))
     if plot_path:
         plot_scores(scores, plot_path)
         say(f"picture: {plot_path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,7 +19,7 @@ from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import cost, duration, view
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.control_files import Progress, Report, read_control, read_record
-from uniner_dist.storage.filesystem import absolute, exists
+from uniner_dist.storage.filesystem import absolute, exists, json_text
 from uniner_dist.storage.lease import current_holder
 
 #: Seconds between two looks with --watch.
@@ -50,13 +51,52 @@ def print_status(workdir: str, run_id: str | None, watch: bool = False, console:
 
 def status(workdir: str, run_id: str | None) -> tuple[RenderableType, bool]:
     """What to print, and whether anybody works on any of the runs."""
+    runs = _runs(workdir, run_id)
+    if not runs:
+        return Text(f"no runs in {workdir}"), False
+    looks = [_look(run, len(runs) > 1 and run is runs[-1]) for run in runs]
+    return Group(*(part for shown, _ in looks for part in shown)), any(at_work for _, at_work in looks)
+
+
+def print_json(workdir: str, run_id: str | None) -> None:
+    """What `print_status` shows, as a list of objects, oldest run first."""
+    print(json_text([_facts(run) for run in _runs(workdir, run_id)]))
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    state, holder = run_state(run), current_holder(run.layout)
+    finished = exists(run.layout.report)
+    return {
+        "run": run.id,
+        "state": state,
+        "at_work": holder is not None,
+        "holder": holder,
+        "types": {one.label: one.ask for one in run.config.types},
+        "corpus": run.config.corpus.path,
+        "output": run.config.output.path,
+        "resume": None if finished else resume_command(run),
+        "progress": _progress(run),
+        "report": run.layout.report if finished else None,
+    }
+
+
+def resume_command(run: Run) -> str:
+    """The command that resumes a run; settings of files and `--set` are to be given again."""
+    config = run.config
+    types = ",".join(one.label if one.label == one.ask else f"{one.label}={one.ask}" for one in config.types)
+    options = [
+        ("--corpus", config.corpus.path), ("--output", config.output.path), ("--types", types),
+        ("--workdir", run.layout.workdir), ("--id-column", config.corpus.id_column),
+        ("--text-column", config.corpus.text_column), ("--model", config.model.name),
+    ]  # fmt: skip
+    return " ".join(["uniner-dist annotate", *(f"{name} {shlex.quote(value)}" for name, value in options)])
+
+
+def _runs(workdir: str, run_id: str | None) -> list[Run]:
     ids = [run_id] if run_id else list_runs(absolute(workdir))
     if not ids and not exists(workdir):
         raise ConfigError(f"--workdir {workdir}: is not there")
-    if not ids:
-        return Text(f"no runs in {workdir}"), False
-    looks = [_look(load_run(workdir, name)) for name in ids]
-    return Group(*(part for shown, _ in looks for part in shown)), any(at_work for _, at_work in looks)
+    return sorted((load_run(workdir, name) for name in ids), key=lambda run: run.opened_at)
 
 
 def run_state(run: Run) -> str:
@@ -68,7 +108,17 @@ def run_state(run: Run) -> str:
     return "annotations" if is_complete(run) else "completions"
 
 
-def _look(run: Run) -> tuple[list[RenderableType], bool]:
+def _look(run: Run, is_newest: bool) -> tuple[list[RenderableType], bool]:
+    about = Text(
+        f"{visible(', '.join(one.label for one in run.config.types))} · {visible(run.config.corpus.path)} → "
+        f"{visible(run.config.output.path)}" + " · newest" * is_newest,
+        style="dim",
+    )
+    shown, at_work = _state_of(run)
+    return [shown[0], Padding(about, (0, 0, 0, 2), expand=False), *shown[1:]], at_work
+
+
+def _state_of(run: Run) -> tuple[list[RenderableType], bool]:
     state, holder = run_state(run), current_holder(run.layout)
     progress = _progress(run)
     head = Text(run.id, style="bold")
@@ -78,11 +128,13 @@ def _look(run: Run) -> tuple[list[RenderableType], bool]:
         return [head], False
     words, style = (f"at work on {state}", "green") if holder else (f"stopped in {state}", "yellow")
     head.append(f"  {words}", style=style)
-    lines = [Text(f"by {visible(holder)}") if holder else Text("nobody works on it; the same command resumes it")]
+    lines = [Text(f"by {visible(holder)}")] if holder else [Text("nobody works on it; the same command resumes it:")]
+    if not holder:
+        lines.append(Text(visible(resume_command(run)), no_wrap=True, overflow="ignore"))
     if progress:
         lines.append(Text(f"last news {duration(max(time.time() - progress['at'], 0))} ago"))
     body: list[RenderableType] = [view(_as_seen(progress, holder is not None))] if progress else []
-    return [head, *(Padding(part, (0, 0, 0, 2)) for part in (*lines, *body))], holder is not None
+    return [head, *(Padding(part, (0, 0, 0, 2), expand=False) for part in (*lines, *body))], holder is not None
 
 
 def _progress(run: Run) -> dict[str, Any] | None:

@@ -36,7 +36,7 @@ def view(state: State) -> RenderableType:
     words = ", ".join([share(state), *_left(state)])
     bar = ProgressBar(total=max(total, 1), completed=done, style="grey50")  # on white and on black alike
     head.add_row(Text(state["stage"], style="bold"), bar, Text(words))
-    details = (Padding(Text(words), (0, 0, 0, 2)) for words in _details(state))
+    details = (Padding(Text(words), (0, 0, 0, 2), expand=False) for words in _details(state))
     return Group(Constrain(head, _WIDTH), *details)
 
 

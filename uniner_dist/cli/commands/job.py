@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from uniner_dist.cli.json_output import HELP, show
 from uniner_dist.cli.options import Set, asked_types, opens_a_run
 from uniner_dist.cli.root import app, say
 from uniner_dist.config.schema import Config
@@ -35,16 +36,11 @@ def annotate(config: Config) -> None:
 
 @app.command()
 @opens_a_run
-def plan(
-    config: Config, json: Annotated[str | None, typer.Option(help="Write the plan to this file as well.")] = None
-) -> None:
+def plan(config: Config, json: Annotated[str | None, typer.Option(help=f"Write the plan {HELP}")] = None) -> None:
     """What `annotate` with the same options would ask and cost: stage 1 is done for it, and no replica is started."""
     from uniner_dist.pipeline.stages import plan as make_plan
     from uniner_dist.reporting.terminal import print_plan
-    from uniner_dist.storage.filesystem import absolute, write_json
 
     say(asked_types(config))
     made = make_plan(config, say)
-    print_plan(made)
-    if json:
-        write_json(absolute(json), made)
+    show(made, lambda: print_plan(made), json)

@@ -10,6 +10,7 @@ from uniner_dist.cli.options import RunName, WorkdirArgument
 from uniner_dist.cli.root import app, say
 from uniner_dist.errors import ConfigError
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for a machine.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
@@ -20,19 +21,25 @@ def status(
     watch: Annotated[
         bool, typer.Option("--watch", help="Look again every few seconds, as long as anybody works.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """What the runs of a workdir are doing, from any machine, while they work and after a crash."""
-    from uniner_dist.cli.status import print_status
+    from uniner_dist.cli.status import print_json, print_status
 
+    if json and watch:
+        raise ConfigError("--watch draws for people; ask for --json as often as you like")
+    if json:
+        print_json(workdir, run)
+        return
     print_status(workdir, run, watch)
 
 
 @app.command()
-def report(workdir: WorkdirArgument, run: RunName = None) -> None:
+def report(workdir: WorkdirArgument, run: RunName = None, json: Json = False) -> None:
     """Write the page about a finished run, report.html, again, and print where it is."""
-    from uniner_dist.cli.report_command import run_report
+    from uniner_dist.cli.report_command import find_report, run_report
 
-    print(run_report(workdir, run))
+    print(find_report(workdir, run) if json else run_report(workdir, run))
 
 
 @app.command()

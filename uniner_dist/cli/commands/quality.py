@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from uniner_dist.cli.json_output import HELP
 from uniner_dist.cli.options import ConfigFiles, ModelOption, Set
 from uniner_dist.cli.root import app, say
 
@@ -17,7 +18,7 @@ def evaluate(
     by: Annotated[str | None, typer.Option(help="Column to score by as well, such as domain.")] = None,
     types: Annotated[str | None, typer.Option(help="Score only these types of the gold: person,location.")] = None,
     id_column: Annotated[str, typer.Option(help="Column of the document ids in both.")] = "doc_id",
-    json: Annotated[str | None, typer.Option(help="Write all scores and the worst errors to this file.")] = None,
+    json: Annotated[str | None, typer.Option(help=f"Write all scores and the worst errors {HELP}")] = None,
     plot: Annotated[str | None, typer.Option(help="Write a picture: PNG, SVG or PDF.")] = None,
 ) -> None:
     """Score annotations against gold answers: the authors' metric, spans, confidence, the worst errors."""
@@ -34,7 +35,7 @@ def diff(
     after_run: Annotated[str | None, typer.Option(help="Only the rows of this run.")] = None,
     by: Annotated[str | None, typer.Option(help="Column of AFTER to count by as well, such as domain.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column of the document ids, if not the datasets' own.")] = None,
-    json: Annotated[str | None, typer.Option(help="Write everything, with more examples, to this file.")] = None,
+    json: Annotated[str | None, typer.Option(help=f"Write everything, with more examples, {HELP}")] = None,
     config: ConfigFiles = None,
     overrides: Set = None,
 ) -> None:
