@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -36,6 +37,7 @@ class FlakyProxy(ThreadingHTTPServer):
         self.requests: Counter[str] = Counter()
         self.transferred = 0  # bytes of bodies, both ways
         self.lock = threading.Lock()
+        self.writing = threading.Lock()  # a store's condition and its write are one step; moto's are two
 
     @property
     def url(self) -> str:
@@ -66,7 +68,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._hang_up()
         if fault in _ERRORS:
             return self._refuse(fault)
-        status, headers, data = self._forward(body)
+        with self.server.writing if self.command in ("PUT", "POST", "DELETE") else contextlib.nullcontext():
+            status, headers, data = self._forward(body)
         with self.server.lock:
             self.server.transferred += len(body) + len(data)
         if fault == "lost":
