@@ -50,8 +50,9 @@ test: $(READY) $(AIRFLOW)/.ready lint docs ## Lint, check types, build the docum
 test-slow: $(READY) ## The tests that take minutes: a standalone cluster, crashes between stores, long forms of fuzzing, more engines
 	@$(BIN)/python -m pytest -m slow
 
-test-clouds: $(READY) ## The whole job on S3, Google and Azure servers on loopback: killed, resumed, grown, erased (some minutes)
-	@$(BIN)/python -m pytest tests/storage/test_clouds.py tests/e2e/test_clouds.py -m "slow or not slow"
+test-clouds: $(READY) ## The whole job on S3, Google, Azure and HDFS servers on loopback: killed, resumed, grown, erased (many minutes)
+	@$(BIN)/python -m pytest tests/storage/test_clouds.py tests/storage/test_hdfs.py tests/storage/test_conditional.py \
+		tests/storage/test_request_counts.py tests/e2e/test_clouds.py -m "slow or not slow"
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Only the DAGs, in a real Airflow, which has an environment of its own
 	@$(BIN)/python -m pytest tests/airflow
@@ -149,7 +150,7 @@ clean: ## Remove .venv and what the demo wrote
 
 # These need uv, and for `lock` a UV_FIND_LINKS or index that has torch's CPU build. CUDA siblings of torch are left out on purpose.
 lock: ## Resolve requirements.lock anew
-	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra docs --extra export --extra s3 --extra gcs --extra azure \
+	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra docs --extra export --extra s3 --extra gcs --extra azure --extra hdfs \
 		| grep -v "sys_platform == 'never'" > requirements.lock
 
 lock-airflow: ## Resolve Airflow's lock anew

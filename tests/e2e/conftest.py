@@ -42,10 +42,10 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def run(arguments: Sequence[str], code: int = 0) -> str:
+def run(arguments: Sequence[str], code: int = 0, timeout_s: float = 400) -> str:
     """Run a command to its end, assert its exit code, return its output."""
     process = start(arguments)
-    output, _ = process.communicate(timeout=400)
+    output, _ = process.communicate(timeout=timeout_s)
     assert process.returncode == code, f"exit code {process.returncode}, not {code}:\n{output[-4000:]}"
     return output
 

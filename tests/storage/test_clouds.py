@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.clouds import CLOUDS, Cloud, cloud, reachable
 from tests.support.flaky import Fault
-from uniner_dist.errors import ConfigError
 from uniner_dist.storage.credentials import of_this_process
 from uniner_dist.storage.filesystem import exists, find_files, list_names, open_fs, read_bytes, remove, write_bytes
+from uniner_dist.storage.footers import read_footers
+from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.retries import StorageError
+from uniner_dist.storage.snapshot import take_snapshot
 
 #: What another process does that has nothing but what is handed to it.
 _ELSEWHERE = """
@@ -77,6 +82,56 @@ def test_folders_are_listed_and_removed_whole(store: Cloud) -> None:
     remove(base)
 
 
+def test_a_corpus_is_listed_alike_on_each_store(store: Cloud) -> None:
+    """As a folder, a file or a pattern; Hive's files without an ending too, but no objects that stand for folders."""
+    base = f"{store.url}/corpus"
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"doc_id": ["a"], "text": ["b"]}), buffer)
+    for name in ("day=1/a.parquet", "day=1/_SUCCESS", "day=2/000000_0", "day=2/b.parquet"):
+        write_bytes(f"{base}/{name}", buffer.getvalue())
+    make_folder(store, "corpus/day=1")
+    files = {path: list(list_corpus(f"{base}{path}").relative) for path in ("", "/day=1/a.parquet", "/*/b.parquet")}
+    assert files == {
+        "": ["/day=1/a.parquet", "/day=2/000000_0", "/day=2/b.parquet"],
+        "/day=1/a.parquet": ["/day=1/a.parquet"],
+        "/*/b.parquet": ["/day=2/b.parquet"],
+    }
+    assert list_corpus(base).partitions == ("day",)
+    assert take_snapshot(base).rows == (1, 1, 1)
+    assert list_names(f"{base}/day=1") == ["_SUCCESS", "a.parquet"]
+
+
+def make_folder(store: Cloud, name: str) -> None:
+    """An object without content that stands for a folder, as consoles and connectors of Hadoop make them."""
+    if store.scheme != "abfs":
+        fs, stripped = open_fs(f"{store.url}/{name}")
+        fs.pipe_file(f"{stripped}/", b"")
+        return
+    from azure.storage.blob import BlobServiceClient
+
+    connection = store.environment["AZURE_STORAGE_CONNECTION_STRING"]
+    with BlobServiceClient.from_connection_string(connection) as client:
+        client.get_blob_client("bucket", name).upload_blob(b"", metadata={"hdi_isfolder": "true"})
+
+
+def test_footers_are_read_at_the_same_time(store: Cloud) -> None:
+    """Not one by one: a client that serialises them costs a round trip a file."""
+    base = f"{store.url}/many"
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"doc_id": ["a"], "text": ["b"]}), buffer)
+    for number in range(24):
+        write_bytes(f"{base}/{number:02}.parquet", buffer.getvalue())
+        write_bytes(f"{base}/{number:06}_0", buffer.getvalue())
+    store.proxy.latency_s = 0.2
+    store.proxy.most_at_once = 0
+    listing = list_corpus(base)
+    heads = store.proxy.most_at_once
+    store.proxy.most_at_once = 0
+    assert read_footers(listing).rows == (1,) * 48
+    assert heads > 6, "beginnings of files without an ending"
+    assert store.proxy.most_at_once > 6
+
+
 def test_credentials_reach_another_process_and_its_files_are_seen(store: Cloud) -> None:
     base = f"{store.url}/shared"
     write_bytes(f"{base}/mine", b"mine")
@@ -104,10 +159,3 @@ def test_one_bad_answer_is_asked_again(store: Cloud) -> None:
     store.proxy.plan = lambda method, url: left.pop() if left else None
     assert write_bytes(path, b"there")
     assert (read_bytes(path), left) == (b"there", [])
-
-
-def test_hdfs_without_a_hadoop_client_is_told_in_words() -> None:
-    if os.environ.get("HADOOP_HOME"):
-        pytest.skip("this machine has a Hadoop client")
-    with pytest.raises(ConfigError, match=r"hdfs:// goes through libhdfs.*CLASSPATH"):
-        open_fs("hdfs://namenode:8020/corpus")

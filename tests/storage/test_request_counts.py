@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from benchmarks.cloud_requests import kind
 from tests.ray.conftest import make_run_in
-from tests.support.flaky import FlakyProxy
+from tests.support.clouds import Cloud, cloud, reachable
 from tests.support.pool import TYPES, assert_answers, texts
 from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.replica import Replica
 from uniner_dist.completions.work import WorkItem
 from uniner_dist.storage.shards import read_shards
 
+#: Prompts: listed and read. Completions: looked for (a HEAD or its like, then a listing) and written. Cells: written.
+EXPECTED = {
+    "s3": {"LIST": 2, "GET": 1, "HEAD": 1, "PUT": 2},
+    "gs": {"LIST": 2, "GET": 1, "HEAD": 1, "PUT": 2},
+    "abfs": {"LIST": 2, "GET": 1, "HEAD": 1, "PUT": 2},
+}
 
-def test_the_completions_of_a_shard_cost_six_requests(s3: FlakyProxy, tmp_path: Path) -> None:
+
+@pytest.fixture(params=["s3", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gs", "abfs"))])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    with cloud(request.param) as server, reachable(server, monkeypatch) as found:
+        yield found
+
+
+def test_the_completions_of_a_shard_cost_few_requests(store: Cloud, tmp_path: Path) -> None:
     """A replica without its actor: reading, answering and committing are the same."""
-    run = make_run_in(tmp_path, [texts(10, seed) for seed in range(4)], TYPES, workdir="s3://bucket/counted")
+    run = make_run_in(tmp_path, [texts(10, seed) for seed in range(4)], TYPES, workdir=f"{store.url}/counted")
     names = read_shards(run.layout).column("shard").to_pylist()
     seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
@@ -28,11 +44,10 @@ def test_the_completions_of_a_shard_cost_six_requests(s3: FlakyProxy, tmp_path: 
 
     replica = Replica(replica_spec(run))
     replica.start()
-    s3.plan = count
+    store.proxy.plan = count
     for name in names:
         replica.complete(WorkItem(name))
-    s3.plan = lambda method, path: None
+    store.proxy.plan = lambda method, path: None
     replica.stop()
-    # Prompts: listed and read. Completions: looked for (HEAD, then a listing) and written. The store's cells: written.
-    assert seen == {name: {"LIST": 2, "GET": 1, "HEAD": 1, "PUT": 2} for name in names}
+    assert seen == dict.fromkeys(names, EXPECTED[store.scheme])
     assert_answers(run)

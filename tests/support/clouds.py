@@ -27,6 +27,8 @@ import fsspec
 import pytest
 
 from tests.support.flaky import FlakyProxy, client_environment, flaky_s3
+from tests.support.google_login import google_login
+from tests.support.hdfs import hdfs
 from uniner_dist.storage import retries
 
 AZURITE = "azurite@3.37.0"
@@ -51,14 +53,15 @@ class Cloud:
 
 @contextmanager
 def cloud(scheme: str) -> Iterator[Cloud]:
-    """The server of a scheme, for as long as the block lasts; skips the test where it cannot be had."""
-    with {"s3": _s3, "gs": _google, "abfs": _azure}[scheme]() as one:
+    """The server of a scheme (`CLOUDS`, or hdfs) while the block lasts; skips the test where it cannot be had."""
+    with {"s3": _s3, "gs": _google, "abfs": _azure, "hdfs": _hdfs}[scheme]() as one:
         yield one
 
 
 @contextmanager
 def _s3() -> Iterator[Cloud]:
     with flaky_s3() as proxy:
+        proxy.credential = "Credential=test-key-id/"
         environment = client_environment(proxy, attempts=2)
         yield Cloud("s3", "s3://bucket", environment, proxy, (environment["AWS_SECRET_ACCESS_KEY"],))
 
@@ -74,7 +77,9 @@ def _google() -> Iterator[Cloud]:
     port = _free_port()
     proxy = FlakyProxy(("127.0.0.1", port))
     arguments = ["-scheme", "http", "-backend", "memory", "-host", "127.0.0.1", "-port", str(port)]
-    with _serving([str(binary), *arguments, "-external-url", proxy.url], port), _forwarding(proxy):
+    command = [str(binary), *arguments, "-external-url", proxy.url]
+    with google_login() as login, _serving(command, port), _forwarding(proxy):
+        proxy.credential = login.token
         create = urllib.request.Request(
             f"http://127.0.0.1:{port}/storage/v1/b?project=test",
             data=b'{"name": "bucket"}',
@@ -85,8 +90,9 @@ def _google() -> Iterator[Cloud]:
         environment = {
             "STORAGE_EMULATOR_HOST": proxy.url,
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+            "GOOGLE_APPLICATION_CREDENTIALS": str(login.file),
         }
-        yield Cloud("gs", "gs://bucket", environment, proxy)
+        yield Cloud("gs", "gs://bucket", environment, proxy, (login.secret, login.token))
 
 
 @contextmanager
@@ -107,6 +113,13 @@ def _azure() -> Iterator[Cloud]:
         with BlobServiceClient.from_connection_string(connection) as client:
             client.create_container("bucket")
         yield Cloud("abfs", "abfs://bucket", {"AZURE_STORAGE_CONNECTION_STRING": connection}, proxy, (key,))
+
+
+@contextmanager
+def _hdfs() -> Iterator[Cloud]:
+    """Speaks no HTTP, so its proxy is never asked."""
+    with hdfs() as url, FlakyProxy(("127.0.0.1", 0)) as proxy:
+        yield Cloud("hdfs", f"{url}/bucket", {}, proxy)
 
 
 def _azurite() -> list[str]:
@@ -137,10 +150,16 @@ def reachable(server: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(retries, "_WAITS_S", (0.01, 0.02))
     forget_clients()
-    server.proxy.plan = lambda method, path: None
+    _cure(server.proxy)
     yield server
-    server.proxy.plan = lambda method, path: None
+    _cure(server.proxy)
     forget_clients()
+
+
+def _cure(proxy: FlakyProxy) -> None:
+    """Let a server be well and near."""
+    proxy.plan = lambda method, path: None
+    proxy.latency_s = 0.0
 
 
 def forget_clients() -> None:

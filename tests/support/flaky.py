@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,8 +35,11 @@ class FlakyProxy(ThreadingHTTPServer):
         self.backend = backend
         self.plan: Plan = lambda method, path: None
         self.spoiled: Counter[str] = Counter()
+        self.credential = ""  # what the authorisation of each request must hold
         self.requests: Counter[str] = Counter()
         self.transferred = 0  # bytes of bodies, both ways
+        self.latency_s = 0.0  # before each request is forwarded, as a network between machines
+        self.at_once = self.most_at_once = 0  # requests at work: now, and at most
         self.lock = threading.Lock()
         self.writing = threading.Lock()  # a store's condition and its write are one step; moto's are two
 
@@ -63,11 +67,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self._read_body()
+        if self.server.credential not in self.headers.get("Authorization", ""):
+            return self._refuse("403")
         fault = self.server.fault(self.command, self.path)
         if fault == "cut":
             return self._hang_up()
         if fault in _ERRORS:
             return self._refuse(fault)
+        self._travel()
         with self.server.writing if self.command in ("PUT", "POST", "DELETE") else contextlib.nullcontext():
             status, headers, data = self._forward(body)
         with self.server.lock:
@@ -78,6 +85,17 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle
+
+    def _travel(self) -> None:
+        """Take the time of a network, and count who else is on the way."""
+        if not self.server.latency_s:
+            return
+        with self.server.lock:
+            self.server.at_once += 1
+            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+        time.sleep(self.server.latency_s)
+        with self.server.lock:
+            self.server.at_once -= 1
 
     def _read_body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", ""):

@@ -33,6 +33,7 @@ class Head:
     client: str
     dashboard: str
     tripped: Path  # exists once somebody has called for Java there
+    folder: Path  # of its sessions, logs among them
 
 
 def bare_environment(folder: Path) -> Path:
@@ -80,7 +81,7 @@ def ray_head(bare_bin: Path) -> Iterator[Head]:
         for port in ports:
             _wait_for(port, process, folder / "head.log")
         places = f"127.0.0.1:{gcs}", f"ray://127.0.0.1:{client}", f"http://127.0.0.1:{dashboard}"
-        yield Head(*places, bare_bin.parent / "tripped")
+        yield Head(*places, bare_bin.parent / "tripped", folder)
     finally:
         family = [*process.children(recursive=True), process]
         process.terminate()

@@ -17,6 +17,7 @@ CONNECTORS: Final = {
     "gs": ("gcsfs", "gcs-connector"),
     "abfs": ("adlfs", "hadoop-azure"),
     "abfss": ("adlfs", "hadoop-azure"),
+    "hdfs": ("hdfs_native", "hadoop-client"),
 }
 
 

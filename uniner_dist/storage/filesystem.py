@@ -21,8 +21,10 @@ from fsspec.implementations.local import LocalFileSystem
 from uniner_dist.config.schemes import check_scheme
 from uniner_dist.config.secrets import PASSWORD, SIGNED
 from uniner_dist.errors import ConfigError
-from uniner_dist.runtime.engines import missing_extra
+from uniner_dist.runtime.engines import missing_extra, require
 from uniner_dist.storage.local_writes import NO_LINKS, write_local
+from uniner_dist.storage.namenode import require_namenode
+from uniner_dist.storage.renames import create_by_rename, replace_by_rename, writes_in_place
 from uniner_dist.storage.retries import StorageError, format_storage_error, is_storage_error, with_retries
 from uniner_dist.storage.table_names import is_table_name
 
@@ -38,6 +40,7 @@ def open_fs(path: str) -> tuple[Any, str]:
     Raises:
         ConfigError: the URL is of a kind that is not taken (`config.schemes`), or of one whose library is not
             installed; or it holds a password, which would be written into the run's folder and into logs.
+        StorageError: nobody answers at the namenode of an `hdfs://` URL.
     """
     if "://" in path and "?" in path and SIGNED.search(path):
         shown = path.partition("?")[0]
@@ -47,6 +50,9 @@ def open_fs(path: str) -> tuple[Any, str]:
         raise ConfigError(f"{shown}: give passwords by environment variables or the storage's own files, not in a URL")
     try:
         check_scheme(path)
+        if path.startswith("hdfs://"):
+            require("hdfs_native")  # without it fsspec goes through libhdfs, which cannot replace a file in one step
+            require_namenode(path)
         fs, stripped = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
@@ -63,8 +69,7 @@ def _connection_words(path: str, error: Exception) -> str:
     """What to do where a file system cannot even be made."""
     words = format_storage_error(error)
     if path.startswith("hdfs://"):
-        needs = "a Hadoop client (HADOOP_HOME), Java (JAVA_HOME), and CLASSPATH=$(hadoop classpath --glob)"
-        return f"hdfs:// goes through libhdfs, which needs {needs}; it says: {words}"
+        return f"name the namenode in the URL, or set HADOOP_CONF_DIR to the folder of hdfs-site.xml; it says: {words}"
     return words
 
 
@@ -141,9 +146,10 @@ def list_names(path: str) -> list[str]:
         entries = with_retries(path, lambda: fs.ls(stripped, detail=False))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)
-    own = stripped.rsplit("/", 1)[-1]
-    return sorted(name for name in names if name and not (name == own and len(entries) == 1 and not is_local(fs)))
+    here = is_local(fs)
+    # A remote file lists itself, and a folder that some tool made is an object without content named like the folder.
+    names = (str(entry).rstrip("/") for entry in entries)
+    return sorted({name.rsplit("/", 1)[-1] for name in names if here or name != stripped} - {""})
 
 
 def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
@@ -151,12 +157,26 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     found: dict[str, dict[str, Any]] = {}
-    for name, info in with_retries(path, lambda: fs.find(stripped, detail=True)).items():
+    for name, info in with_retries(path, lambda: find_details(fs, stripped)).items():
         relative = name[len(stripped) :].lstrip("/")
         hidden = any(part.startswith(("_", ".")) and "=" not in part for part in relative.split("/"))
         if relative and not hidden and relative.endswith(suffix):
             found[relative] = info
     return found
+
+
+def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, Any]]:
+    """Every file below a folder, or the file itself, as the file system spells it → fsspec's details.
+
+    Objects that stand for folders (`folder/`, without content, as consoles of stores make them) are no files.
+
+    Args:
+        options: of fsspec's `find`.
+    """
+    found = fs.find(stripped, detail=True, **options)
+    if isinstance(found, list):  # adlfs answers so for one file
+        found = {str(name): fs.info(name) for name in found}
+    return {name: info for name, info in found.items() if not name.endswith("/")}
 
 
 def read_bytes(path: str, last: int | None = None) -> bytes:
@@ -192,6 +212,9 @@ def write_bytes(path: str, data: bytes, exclusive: bool = False) -> bool:
         return with_retries(path, lambda: write_local(stripped, data, exclusive))
     if exclusive:
         return _create(path, fs, stripped, data)
+    if "hdfs" in fs.protocol:
+        replace_by_rename(path, fs, stripped, data)
+        return True
     with_retries(path, lambda: fs.pipe_file(stripped, data, mode="overwrite"))
     return True
 
@@ -199,36 +222,23 @@ def write_bytes(path: str, data: bytes, exclusive: bool = False) -> bool:
 def _create(path: str, fs: Any, stripped: str, data: bytes) -> bool:
     """Put if absent, or rename onto a missing name where the file system has no such write (HDFS)."""
     try:
-        with_retries(path, lambda: fs.pipe_file(stripped, data, mode="create"))
+        if not writes_in_place(fs):
+            with contextlib.suppress(ValueError, NotImplementedError):
+                with_retries(path, lambda: fs.pipe_file(stripped, data, mode="create"))
+                return True
+        create_by_rename(path, fs, stripped, data)
         return True
     except FileExistsError:
         # A PUT whose answer was lost is sent again by the client and then meets itself.
         return read_bytes(path) == data
-    except (ValueError, NotImplementedError):
-        return _create_by_rename(path, fs, stripped, data)
-
-
-def _create_by_rename(path: str, fs: Any, stripped: str, data: bytes) -> bool:
-    """Whether a rename fails onto a name that exists is what `storage.probe` finds out before anybody relies on it."""
-    temporary = f"{stripped.rpartition('/')[0]}/.{stripped.rpartition('/')[2]}.{uuid.uuid4().hex}.tmp"
-    with_retries(path, lambda: fs.pipe_file(temporary, data, mode="overwrite"))
-    try:
-        fs.mv(temporary, stripped)
-    except Exception as error:
-        if not is_storage_error(error):
-            raise
-        with contextlib.suppress(FileNotFoundError):
-            fs.rm_file(temporary)
-        if not exists(path):
-            raise StorageError(f"{path}: {format_storage_error(error)}") from error
-        return read_bytes(path) == data
-    return True
 
 
 def exclusive_by(folder: str) -> Literal["put", "link", "open", "rename"]:
     """How files are created exclusively in a folder: by "link", "open", "put" or "rename"."""
     fs, stripped = open_fs(folder)
     name = f"{stripped}/{uuid.uuid4().hex}"
+    if writes_in_place(fs):
+        return "rename"
     if not is_local(fs):
         try:
             with_retries(folder, lambda: fs.pipe_file(name, b"", mode="create"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,14 +19,16 @@ from fsspec.utils import glob_translate
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import is_local, open_fs
-from uniner_dist.storage.retries import format_storage_error, is_storage_error
+from uniner_dist.storage.filesystem import find_details, is_local, open_fs
+from uniner_dist.storage.retries import format_storage_error, is_storage_error, with_retries
 from uniner_dist.storage.table_formats import refuse_tables
 from uniner_dist.storage.table_version import TableVersion
 
 #: Endings that make a file part of a corpus.
 SUFFIXES = (".parquet", ".parq", ".pq")
 _MAGIC = b"PAR1"
+#: Beginnings of files that are read at the same time.
+_READERS = 32
 #: Files that are named in a message about many.
 SHOWN = 3
 
@@ -98,7 +101,8 @@ def list_corpus(path: str) -> Listing:
     base = _base(path)
     found = _find(path, fs, stripped)
     visible = [name for name in found.files if _is_visible(name[len(base) :])]
-    files = sorted(name for name in visible if name.lower().endswith(SUFFIXES) or _is_unnamed_parquet(fs, name))
+    unnamed = _unnamed_parquet(fs, {name: found.files[name][0] for name in visible})
+    files = sorted(name for name in visible if name.lower().endswith(SUFFIXES) or name in unnamed)
     # A folder is listed whole, so its own marks are seen there; the folders above it are not.
     refuse_tables(path, fs, [without_wildcards(stripped) if is_glob(path) else stripped], found.seen, files)
     passed_over = sorted({*visible}.difference(files))
@@ -188,11 +192,21 @@ def _partition_names(relative: str) -> tuple[str, ...]:
     return tuple(unquote(folder.split("=", 1)[0]) for folder in folders if "=" in folder)
 
 
-def _is_unnamed_parquet(fs: Any, name: str) -> bool:
-    """Whether a file without an ending begins like Parquet."""
-    if "." in name.rsplit("/", 1)[-1]:
-        return False
-    return bool(fs.cat_file(name, start=0, end=len(_MAGIC)) == _MAGIC)
+def _unnamed_parquet(fs: Any, sizes: Mapping[str, int]) -> frozenset[str]:
+    """Those files without an ending that begin like Parquet.
+
+    Args:
+        sizes: of each file, in bytes; empty ones are not read: object stores refuse a range of nothing.
+    """
+    unnamed = [name for name, size in sizes.items() if size and "." not in name.rsplit("/", 1)[-1]]
+    if not unnamed:
+        return frozenset()
+
+    def begins(name: str) -> bool:
+        return bool(with_retries(name, lambda: fs.cat_file(name, start=0, end=len(_MAGIC))) == _MAGIC)
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        return frozenset(name for name, found in zip(unnamed, readers.map(begins, unnamed), strict=True) if found)
 
 
 def _find(path: str, fs: Any, stripped: str) -> _Found:
@@ -204,7 +218,7 @@ def _find(path: str, fs: Any, stripped: str) -> _Found:
             return _find_matching(fs, stripped)
         if not fs.exists(stripped):
             raise ConfigError(f"corpus {path}: is not there")
-        infos = fs.find(stripped, detail=True)
+        infos = find_details(fs, stripped)
         return _Found(_stamps(infos), list(infos))
     except PermissionError as error:
         raise ConfigError(f"corpus {path}: may not be read: {error}") from error
@@ -217,11 +231,11 @@ def _find(path: str, fs: Any, stripped: str) -> _Found:
 def _find_matching(fs: Any, pattern: str) -> _Found:
     """Files of a remote file system that match, and those below folders that match."""
     root = without_wildcards(pattern)
-    seen = dict(fs.find(root, maxdepth=_depth(pattern, root), withdirs=True, detail=True))
+    seen = find_details(fs, root, maxdepth=_depth(pattern, root), withdirs=True)
     matches = re.compile(glob_translate(pattern)).match
     files = {name: info for name, info in seen.items() if info["type"] == "file" and matches(name)}
     for folder in [name for name, info in seen.items() if info["type"] != "file" and matches(name)]:
-        files |= fs.find(folder, detail=True)
+        files |= find_details(fs, folder)
     return _Found(_stamps(files), [*seen, *files])
 
 
@@ -235,7 +249,7 @@ def _stamps(infos: dict[str, dict[str, Any]]) -> dict[str, tuple[int, str]]:
 
 
 def _version(info: dict[str, Any]) -> str:
-    for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated"):
+    for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "modification_time"):
         if info.get(key):
             return str(info[key])
     return ""

@@ -59,7 +59,17 @@ def with_retries(path: str, call: Callable[[], T]) -> T:
 
 def is_storage_error(error: Exception) -> bool:
     """Whether an exception comes from storage or from a library that speaks to it."""
+    if isinstance(error, RuntimeError):  # what the library of HDFS raises has no type of its own
+        return _raised_by(error) == "hdfs_native"
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _LIBRARIES
+
+
+def _raised_by(error: Exception) -> str:
+    """The package whose code threw an exception."""
+    trace, name = error.__traceback__, ""
+    while trace is not None:
+        name, trace = str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_next
+    return name.split(".")[0]
 
 
 def format_storage_error(error: Exception) -> str:
