@@ -31,6 +31,10 @@ from tests.support.google_login import google_login
 from tests.support.hdfs import hdfs
 from uniner_dist.storage import retries
 
+# gcsfs reads it when it is imported, by whichever test; without it, it asks the emulator for the kind of each bucket,
+# in vain and for most of a minute.
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
 AZURITE = "azurite@3.37.0"
 CLOUDS = ("s3", "gs", "abfs")
 
@@ -86,7 +90,6 @@ def _google() -> Iterator[Cloud]:
             headers={"Content-Type": "application/json"},
         )
         urllib.request.urlopen(create, timeout=30).close()
-        # Without the last one gcsfs asks the emulator for the kind of each bucket, in vain and for most of a minute.
         environment = {
             "STORAGE_EMULATOR_HOST": proxy.url,
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",

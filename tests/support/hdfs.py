@@ -23,28 +23,8 @@ import pytest
 PYSPARK = "pyspark==2.4.8"
 #: Beginnings of the jars' names that the two servers need.
 _JARS = (
-    *(
-        "hadoop-",
-        "jetty-",
-        "commons-",
-        "guava-",
-        "log4j-",
-        "slf4j-",
-        "protobuf-",
-        "netty-",
-        "htrace-",
-        "javax.servlet-",
-    ),
-    *(
-        "javax.servlet-",
-        "jsp-api-",
-        "xmlenc-",
-        "xercesImpl-",
-        "leveldbjni-",
-        "jackson-core-asl-",
-        "jackson-mapper-asl-",
-        "xml-apis-",
-    ),
+    *("hadoop-", "jetty-", "jersey-", "javax.", "commons-", "guava-", "log4j-", "slf4j-", "protobuf-", "netty-"),
+    *("htrace-", "jsp-api-", "xmlenc-", "xercesImpl-", "leveldbjni-", "jackson-core-asl-", "jackson-mapper-asl-"),
 )
 _SERVERS = "org.apache.hadoop.hdfs.server"
 #: What Hadoop 2.7 reaches into and newer Javas keep closed.
@@ -108,13 +88,16 @@ def _wait(url: str, servers: list[subprocess.Popen[bytes]]) -> None:
 
     port = int(url.rsplit(":", 1)[1])
     deadline = time.monotonic() + _PATIENCE_S
+    words = "nobody listens"
     while True:
         assert [server.poll() for server in servers] == [None, None], "a server of HDFS ended"
-        assert time.monotonic() < deadline, "HDFS does not take files"
-        with contextlib.suppress(OSError, StorageError):
+        assert time.monotonic() < deadline, f"HDFS does not take files: {words}"
+        try:
             socket.create_connection(("127.0.0.1", port), 1).close()
             write_bytes(f"{url}/ready", b"1")
             return remove(f"{url}/ready")
+        except (OSError, StorageError) as error:
+            words = str(error)
         time.sleep(1)
 
 

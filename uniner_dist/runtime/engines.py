@@ -20,12 +20,9 @@ EXTRAS: Final[Mapping[str, tuple[str, str]]] = {
     "s3fs": ("paths that begin with s3://", "s3"),
     "gcsfs": ("paths that begin with gs://", "gcs"),
     "adlfs": ("paths that begin with abfs://", "azure"),
-<<<<<<< HEAD
     "deltalake": ("corpora that are Delta tables", "tables"),
     "pyiceberg": ("corpora that are Iceberg tables", "tables"),
-=======
     "hdfs_native": ("paths that begin with hdfs://", "hdfs"),
->>>>>>> 79b9838 (HDFS by hdfs-native, tried on a real one; a corpus on object stores is listed alike on each, folders' objects aside; logins of the tests' servers are enforced)
     "matplotlib": ("pictures of scores", "plot"),
     "spacy": ("the export format spacy", "export"),
     "datasets": ("the export format hf", "export"),

@@ -31,6 +31,9 @@ from uniner_dist.storage.table_names import is_table_name
 #: Delete and the C1 controls, and marks that change the direction of what follows.
 _CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
+#: As many as threads that read footers.
+_CONNECTIONS = 32
+
 T = TypeVar("T")
 
 
@@ -53,7 +56,7 @@ def open_fs(path: str) -> tuple[Any, str]:
         if path.startswith("hdfs://"):
             require("hdfs_native")  # without it fsspec goes through libhdfs, which cannot replace a file in one step
             require_namenode(path)
-        fs, stripped = fsspec.core.url_to_fs(path)
+        fs, stripped = fsspec.core.url_to_fs(path, **_options(path))
     except (ImportError, ValueError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
         extra = missing_extra(getattr(cause, "name", None) or "")
@@ -63,6 +66,14 @@ def open_fs(path: str) -> tuple[Any, str]:
             raise
         raise ConfigError(f"{path}: {_connection_words(path, error)}") from error
     return fs, stripped.rstrip("/") or stripped
+
+
+def _options(path: str) -> dict[str, Any]:
+    """What a client is told that has no say of the user's: S3's sends ten requests at the same time, others all."""
+    scheme = path.partition("://")[0]
+    if scheme not in ("s3", "s3a") or "config_kwargs" in fsspec.config.conf.get(scheme, {}):
+        return {}
+    return {"config_kwargs": {"max_pool_connections": _CONNECTIONS}}
 
 
 def _connection_words(path: str, error: Exception) -> str:
