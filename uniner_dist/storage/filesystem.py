@@ -248,9 +248,9 @@ def exclusive_by(folder: str) -> Literal["put", "link", "open", "rename"]:
     """How files are created exclusively in a folder: by "link", "open", "put" or "rename"."""
     fs, stripped = open_fs(folder)
     name = f"{stripped}/{uuid.uuid4().hex}"
-    if writes_in_place(fs):
-        return "rename"
     if not is_local(fs):
+        if writes_in_place(fs):
+            return "rename"
         try:
             with_retries(folder, lambda: fs.pipe_file(name, b"", mode="create"))
         except (ValueError, NotImplementedError):
