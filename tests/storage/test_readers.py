@@ -27,10 +27,11 @@ def _version(number: int) -> bytes:
     return bytes(buffer.getvalue())
 
 
-def _publish(output: str, staged: str, versions: int, done: threading.Event) -> None:
-    """One version after the other, each in two files."""
+def _publish(output: str, staged: str, versions: int, begun: threading.Semaphore, done: threading.Event) -> None:
+    """One version after the other, each while a read that has just begun goes on."""
     try:
         for number in range(1, versions + 1):
+            begun.acquire(timeout=60)
             add = {f"part-{number}.parquet": f"{staged}/{number}.parquet"}
             write_bytes(f"{staged}/{number}.parquet", _version(number))
             apply(
@@ -58,12 +59,13 @@ def _read(output: str) -> list[dict[str, Any]] | None:
 def _read_on(output: str, staged: str, versions: int, check: Callable[[list[dict[str, Any]]], None]) -> set[int]:
     """Read until the last version is published; returns the versions that were seen."""
     write_bytes(f"{output}/{FOLDER}/part-0.parquet", _version(0))
-    done, seen = threading.Event(), set[int]()
-    publisher = threading.Thread(target=_publish, args=(output, staged, versions, done))
+    begun, done, seen = threading.Semaphore(0), threading.Event(), set[int]()
+    publisher = threading.Thread(target=_publish, args=(output, staged, versions, begun, done))
     publisher.start()
     last = False
     while not last:
         last = done.is_set()
+        begun.release()
         rows = _read(output)
         if rows is not None:
             check(rows)
@@ -78,7 +80,7 @@ def test_on_a_local_disk_every_read_is_of_one_version(tmp_path: Path) -> None:
         assert sorted(row["doc_id"] for row in rows) == IDS
         assert len({row["version"] for row in rows}) == 1
 
-    assert len(_read_on(f"{tmp_path}/out", f"{tmp_path}/staged", 300, check)) > 1
+    assert len(_read_on(f"{tmp_path}/out", f"{tmp_path}/staged", 100, check)) > 1
 
 
 def test_on_object_storage_no_read_misses_a_document(s3: FlakyProxy, tmp_path: Path) -> None:
@@ -88,7 +90,7 @@ def test_on_object_storage_no_read_misses_a_document(s3: FlakyProxy, tmp_path: P
         assert max(versions) - min(versions) <= 1
         assert len(rows) == len(IDS) * len(versions)
 
-    assert len(_read_on("s3://bucket/out-of-readers", f"{tmp_path}/staged", 30, check)) > 1
+    assert len(_read_on("s3://bucket/out-of-readers", f"{tmp_path}/staged", 20, check)) > 1
 
 
 @pytest.mark.parametrize("missing", ["the new file comes first", "the old file goes first"])

@@ -326,10 +326,16 @@ def _write_quarantine(spark: Any, run: Run, rows: Any, summary: Mapping[str, Any
     keys = {doc: passage_id(text) for doc, text in _documents(run)[0].items()}
     table = [
         {"doc_id": row["doc_id"], "passage_id": keys.get(row["doc_id"], ""), "ask": asks[row["entity_type"]]}
-        | {"text": REFUSED, "outcome": row["outcome"], "error": "refused", "raw_output": None}
+        | {
+            "entity_type": row["entity_type"],
+            "text": REFUSED,
+            "outcome": row["outcome"],
+            "error": "refused",
+            "raw_output": None,
+        }
         for row in failed
     ]
-    names = ("doc_id", "passage_id", "ask", "text", "outcome", "error", "raw_output")
+    names = ("doc_id", "entity_type", "passage_id", "ask", "text", "outcome", "error", "raw_output")
     remove(run.layout.quarantine)
     schema = pa.schema([(name, pa.string()) for name in names])
     _write(pa.Table.from_pylist(table, schema), join(run.layout.quarantine, "part-0.parquet"))

@@ -10,6 +10,7 @@ are replaced as `tests.support.recorded_spark` says; local disk and an object st
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -254,13 +255,14 @@ class Sweeper:
 
 def warm_up(folder: Path) -> None:
     """Do everything once in this process, so that those that are forked find it imported and remembered."""
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
         for remote in (False, True):
             world = World(folder / f"warm-{remote}", remote)
             for step in (MON, _gated, _export, _compact, _forget, _prune):
                 arguments = step(world)
                 code = play(world, arguments) if arguments else 0
-                assert code == 0, arguments
+                assert code == 0, said.getvalue()[-3000:]
 
 
 def _chosen(step: int) -> Callable[[int], Sequence[int]]:

@@ -11,18 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import typer
 
 from tests.support import recorded_spark
 from tests.support.finished_run import traces
 from tests.support.mutations import RAISED, Recorder
 from tests.support.object_store import ObjectStore
 from uniner_dist.cli import app as command_line
-from uniner_dist.cli.app import app, main
+from uniner_dist.cli.app import main
+from uniner_dist.cli.logging_options import command_of
 from uniner_dist.core.hashing import TEXT_DIGITS, passage_id
 from uniner_dist.storage import lease as leases
 from uniner_dist.storage.filesystem import find_files, join, read_bytes
@@ -173,12 +172,6 @@ def in_child(act: Callable[[], int], log: Path) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-@lru_cache(maxsize=1)
-def _command_line() -> Any:
-    """The parsed form of all commands, which takes longer to make than some commands take."""
-    return typer.main.get_command(app)
-
-
 def play(world: World, arguments: list[str], recorder: Recorder | None = None) -> int:
     """Run a command of the command line in this process; returns its exit code."""
     leases.BEAT_S = 3600.0  # no heartbeat in between
@@ -187,5 +180,9 @@ def play(world: World, arguments: list[str], recorder: Recorder | None = None) -
     ObjectStore.install(world.place / "objects", recorder.change if recorder is not None else None)
     if recorder is not None:
         recorder.install()
-    vars(command_line)["app"] = lambda args, standalone_mode: _command_line().main(args)
+    vars(command_line)["command_of"] = _remembered
     return main(arguments)
+
+
+#: All commands in their parsed form, which takes longer to make than some of them take.
+_remembered = lru_cache(maxsize=1)(command_of)

@@ -30,7 +30,7 @@ from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.maintenance.recount import recount
 from uniner_dist.maintenance.same_documents import Target, find_documents
 from uniner_dist.maintenance.scope import Scope, find_scope
-from uniner_dist.reporting.html import write_page
+from uniner_dist.reporting.report import write_page_if_possible
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.answer_store import (
     list_stores,
@@ -229,7 +229,7 @@ def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], check: Chec
         erasure.places += erase_in_folder(run.layout.occurrences, column, target.array)
         recount(run)
     for run in (run for run in runs if exists(run.layout.report)):
-        write_page(run, read_record(run.layout.report, Report))
+        write_page_if_possible(run, read_record(run.layout.report, Report))
     return erasure
 
 

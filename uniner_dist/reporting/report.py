@@ -108,9 +108,14 @@ def write_report(run: Run, report: dict[str, Any]) -> None:
 
     The rows are published by now, so a page that cannot be made is a warning.
     """
+    write_json(run.layout.report, report)
+    write_page_if_possible(run, report)
+
+
+def write_page_if_possible(run: Run, report: dict[str, Any]) -> None:
+    """Write `report.html`; what hinders it hinders nothing else, and is said."""
     from uniner_dist.reporting.html import write_page
 
-    write_json(run.layout.report, report)
     try:
         write_page(run, report)
     except Exception as error:
