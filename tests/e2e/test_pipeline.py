@@ -92,7 +92,7 @@ def test_a_start_that_finds_everything_answered_says_how_much_was_kept(job: Job,
     assert done["shards_kept_from_earlier_starts"] == report["prompts"]["shards"]
     assert [attempt["prompts"] for attempt in report["attempts"]] == [48, 0]
     page = Path(report["workdir"], "report.html").read_text(encoding="utf-8")
-    assert f"Run {report['run_id']}" in page
+    assert f"run {report['run_id']}</title>" in page
     assert "Not shown, because" not in page
     assert job() == report
     assert "is finished" in job.said[-1]  # type: ignore[attr-defined]

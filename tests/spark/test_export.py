@@ -95,7 +95,7 @@ def test_a_sample_and_chosen_types_and_what_an_export_replaces(
     assert not list(folder.glob("*.conll")), "an export is replaced as a whole"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("precious")
-    with pytest.raises(ConfigError, match=r"--to .*mine: already holds something else \(notes.txt"):
+    with pytest.raises(ConfigError, match=r"--output .*mine: already holds something else \(notes.txt"):
         _export(output, tmp_path / "mine", "jsonl")
     with pytest.raises(ConfigError, match="--types pet: not in the annotations, which have person, PLACE"):
         _export(output, tmp_path / "new", "jsonl", types="pet")

@@ -65,7 +65,7 @@ def _forget(world: World) -> list[str]:
 
 
 def _export(world: World) -> list[str]:
-    return ["export", "--annotations", world.output, "--to", world.export, "--format", "jsonl"]
+    return ["export", "--annotations", world.output, "--output", world.export, "--format", "jsonl"]
 
 
 def _stage(name: str) -> Step:

@@ -94,10 +94,10 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "export": (
         _QUALITY,
         [
-            ("For spaCy", "uniner-dist export --annotations annotations/ --to docs/ --format spacy --language en"),
+            ("For spaCy", "uniner-dist export --annotations annotations/ --output docs/ --format spacy --language en"),
             (
                 "A sample to correct by hand in Label Studio",
-                "uniner-dist export --annotations annotations/ --to tasks/ --format labelstudio --sample 200",
+                "uniner-dist export --annotations annotations/ --output tasks/ --format labelstudio --sample 200",
             ),
         ],
     ),
@@ -122,7 +122,10 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
             )
         ],
     ),
-    "provenance": (_QUALITY, [("What made a row", "uniner-dist provenance --output annotations/ --run 0a1b2c3d4e5f")]),
+    "provenance": (
+        _QUALITY,
+        [("What made a row", "uniner-dist provenance --annotations annotations/ --run 0a1b2c3d4e5f")],
+    ),
     "status": (
         _KEEPING,
         [("From anywhere, while it runs or after", "uniner-dist status --workdir annotations.work --watch")],

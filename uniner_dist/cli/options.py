@@ -24,6 +24,9 @@ def _option(panel: str, metavar: str | None, help_: str, *names: str, **further:
 Corpus = Annotated[str | None, _option(_INPUT, "PATH", "Parquet file, folder, glob or Hive dataset. [required]")]
 IdColumn = Annotated[str | None, _option(_INPUT, "NAME", "Column of the document ids. [default: doc_id]")]
 TextColumn = Annotated[str | None, _option(_INPUT, "NAME", "Column of the texts. [default: text]")]
+Keep = Annotated[
+    str | None, _option(_INPUT, "NAME,…", "Further columns to carry into the annotations. [default: none]", "--keep")
+]
 TypesOption = Annotated[
     str | None,
     _option(_INPUT, "NAME,…", "person,location or LABEL=phrase,… or @FILE.yaml. [required]", "--types"),
@@ -107,6 +110,7 @@ def _run_options(
     types: TypesOption = None,
     id_column: IdColumn = None,
     text_column: TextColumn = None,
+    keep: Keep = None,
     output: Output = None,
     partition_by: PartitionBy = None,
     workdir: Workdir = None,
@@ -126,6 +130,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "corpus": "corpus.path",
     "id_column": "corpus.id_column",
     "text_column": "corpus.text_column",
+    "keep": "corpus.keep_columns",
     "output": "output.path",
     "partition_by": "output.partition_by",
     "types": "types",

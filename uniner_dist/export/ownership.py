@@ -93,13 +93,13 @@ def check_folder(folder: str, *, replace: bool) -> None:
     if not exists(manifest) or read_control(manifest, ExportManifest) is None:
         others = sorted(find_files(folder))
         if others:
-            raise ConfigError(f"--to {folder}: already holds something else ({', '.join(others[:_EXAMPLES])} …)")
+            raise ConfigError(f"--output {folder}: already holds something else ({', '.join(others[:_EXAMPLES])} …)")
         return
     changed = [] if replace else list(changed_files(folder))
     if changed:
         named = ", ".join(changed[:_EXAMPLES]) + " …" * (len(changed) > _EXAMPLES)
         raise ConfigError(
-            f"--to {folder}: {len(changed):,} files were changed or added since they were exported ({named}); export "
+            f"--output {folder}: {len(changed):,} files were changed or added since they were exported ({named}); export "
             "into another folder, or give --replace to lose them"
         )
 
@@ -124,17 +124,17 @@ def clear_folder(folder: str) -> None:
     """
     linked = [name for name in list_names(folder) if is_link(join(folder, name))]
     if linked:
-        raise ConfigError(f"--to {folder}: {linked[0]} in it is a link, which no export has; nothing was removed")
+        raise ConfigError(f"--output {folder}: {linked[0]} in it is a link, which no export has; nothing was removed")
     found = set(find_files(folder)) if exists(folder) else set[str]()
     for path in sorted(found - {MANIFEST}):
         if has_form(EXPORTED_FILE, path):
-            require_inside(join(folder, path), folder, f"--to {folder}")
+            require_inside(join(folder, path), folder, f"--output {folder}")
             remove(join(folder, path))
     if exists(join(folder, LISTS)):
-        require_inside(join(folder, LISTS), folder, f"--to {folder}")
+        require_inside(join(folder, LISTS), folder, f"--output {folder}")
         remove(join(folder, LISTS))
     if MANIFEST in found:
-        require_inside(join(folder, MANIFEST), folder, f"--to {folder}")
+        require_inside(join(folder, MANIFEST), folder, f"--output {folder}")
         remove(join(folder, MANIFEST))
 
 

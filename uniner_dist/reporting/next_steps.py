@@ -32,7 +32,7 @@ def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
     quoted = shlex.quote(output)
     steps.append(("Score against answers of your own", f"uniner-dist evaluate --annotations {quoted} --gold GOLD"))
-    sample = f"uniner-dist export --annotations {quoted} --to to-correct --format labelstudio --sample 200"
+    sample = f"uniner-dist export --annotations {quoted} --output to-correct --format labelstudio --sample 200"
     steps.append(("Correct a sample by hand", sample))
     return steps
 

@@ -17,7 +17,9 @@ def export(
     annotations: Annotated[str, typer.Option(help="Published annotations.")],
     to: Annotated[
         str,
-        typer.Option(help="Folder for the files: new, empty, or an export in which nobody has worked."),
+        typer.Option(
+            "--output", "--to", help="Folder for the files: new, empty, or an export in which nobody has worked."
+        ),
     ],
     format: Annotated[
         str, typer.Option(help="conll, spacy, labelstudio, hf, brat or jsonl.", autocompletion=complete_format)

@@ -49,7 +49,7 @@ def diff(
 
 @app.command()
 def provenance(
-    output: Annotated[str, typer.Option(help="Published annotations.")],
+    output: Annotated[str, typer.Option("--annotations", "--output", help="Published annotations.")],
     run: Annotated[str | None, typer.Option(help="Only this run, such as the run_id of a row.")] = None,
 ) -> None:
     """Where an output's rows come from, as JSON: each run's model, revision, template, fingerprint, engine, licence."""
