@@ -99,8 +99,8 @@ def check_folder(folder: str, *, replace: bool) -> None:
     if changed:
         named = ", ".join(changed[:_EXAMPLES]) + " …" * (len(changed) > _EXAMPLES)
         raise ConfigError(
-            f"--output {folder}: {len(changed):,} files were changed or added since they were exported ({named}); export "
-            "into another folder, or give --replace to lose them"
+            f"--output {folder}: {len(changed):,} files were changed or added since they were exported ({named}); "
+            "export into another folder, or give --replace to lose them"
         )
 
 
