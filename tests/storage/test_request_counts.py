@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,11 +17,12 @@ from uniner_dist.completions.replica import Replica
 from uniner_dist.completions.work import WorkItem
 from uniner_dist.storage.shards import read_shards
 
-#: Prompts: listed and read. Completions: looked for (a HEAD or its like, then a listing) and written. Cells: written.
+#: Of one shard. Prompts: listed and read. Completions: looked for (two requests where there are none, one of gcsfs)
+#: and written. Cells of the store: written.
 EXPECTED = {
     "s3": {"LIST": 2, "GET": 1, "HEAD": 1, "PUT": 2},
-    "gs": {"LIST": 2, "GET": 1, "HEAD": 1, "PUT": 2},
-    "abfs": {"LIST": 2, "GET": 1, "HEAD": 1, "PUT": 2},
+    "gs": {"LIST": 1, "GET": 2, "PUT": 2},
+    "abfs": {"LIST": 1, "GET": 2, "HEAD": 1, "PUT": 2},
 }
 
 
@@ -36,11 +36,10 @@ def test_the_completions_of_a_shard_cost_few_requests(store: Cloud, tmp_path: Pa
     """A replica without its actor: reading, answering and committing are the same."""
     run = make_run_in(tmp_path, [texts(10, seed) for seed in range(4)], TYPES, workdir=f"{store.url}/counted")
     names = read_shards(run.layout).column("shard").to_pylist()
-    seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    seen: Counter[str] = Counter()
 
     def count(method: str, path: str) -> None:
-        if shard := re.search(r"\d{5}-\d{4}", path):
-            seen[shard[0]][kind(method, path)] += 1
+        seen[kind(method, path)] += 1
 
     replica = Replica(replica_spec(run))
     replica.start()
@@ -49,5 +48,5 @@ def test_the_completions_of_a_shard_cost_few_requests(store: Cloud, tmp_path: Pa
         replica.complete(WorkItem(name))
     store.proxy.plan = lambda method, path: None
     replica.stop()
-    assert seen == dict.fromkeys(names, EXPECTED[store.scheme])
+    assert seen == {name: len(names) * count for name, count in EXPECTED[store.scheme].items()}
     assert_answers(run)
