@@ -8,6 +8,7 @@ does with the file, destructive steps included, is watched by an audit hook.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import os
 import shutil
@@ -25,10 +26,11 @@ from hypothesis import strategies as st
 
 from tests.support.audited import audited, content
 from uniner_dist.annotations.journal import finish_begun
+from uniner_dist.completions.retry import read_retry
 from uniner_dist.config.loading import load_config
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import UninerError
-from uniner_dist.export.ownership import check_folder, clear_folder, write_files
+from uniner_dist.export.ownership import changed_files, check_folder, clear_folder, write_files
 from uniner_dist.gate.sample import read_sample
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.preflight import open_run
@@ -37,23 +39,30 @@ from uniner_dist.run.registry import stores_of
 from uniner_dist.run.run import Run, load_run
 from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.answer_store import live_files, sweep
+from uniner_dist.storage.attempts import COUNTED, count_files, counted_files
 from uniner_dist.storage.commit import always
 from uniner_dist.storage.control_files import (
     AnnotationsSummary,
     Plan,
+    ProbedStorages,
     Progress,
     PromptsSummary,
     Report,
     Verdict,
+    read_control,
     read_record,
 )
 from uniner_dist.storage.erased import read_erased
 from uniner_dist.storage.lease import current_holder, last_worked
 from uniner_dist.storage.marker import read_marker_version
-from uniner_dist.storage.place_layout import OutputLayout, StoreLayout
+from uniner_dist.storage.place_layout import OutputLayout, StoreLayout, WorkdirLayout
+from uniner_dist.storage.shards import read_prompts, read_shards, reopen_unanswered, verified_shards
 
 RUN = "a" * 12
 FILE = f"part-{RUN}-00000.parquet"
+SHARD = "00000-0000"
+PROMPT = {"passage_id": "1" * 32, "text": "Ada", "entity_type": "person"}
+EXPORTED = b"{}\n"
 CELLS = f"{RUN}-00000-0000-{'b' * 12}.parquet"
 
 
@@ -144,15 +153,17 @@ def _furnish(house: House) -> None:
         house.neighbour / "export.json": b"{}",
         house.neighbour / CELLS: b"cells",
         Path(house.store.cells) / CELLS: b"cells",
-        Path(layout.prompts) / "shard=00000-0000" / "part-0.parquet": b"prompts",
+        Path(layout.prompts) / f"shard={SHARD}" / "part-0.parquet": _as_parquet([PROMPT]),
+        Path(layout.splits) / "part-0.parquet": b"split",
+        house.neighbour / f"shard={SHARD}" / "part-0.parquet": _as_parquet([PROMPT]),
     }.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    write_files(str(house.export), "part-00000-00000", [("part-00000-00000.jsonl", b"{}\n")])
+    write_files(str(house.export), "part-00000-00000", [("part-00000-00000.jsonl", EXPORTED)])
     for kind in KINDS.values():
         for path, value in kind.good(house).items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(value))
+            path.write_bytes(kind.encode(value))
 
 
 # -- kinds of control files: what a good one says, and what is done with it --------------------------------------------
@@ -160,11 +171,12 @@ def _furnish(house: House) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of control file."""
+    """One kind of control file; `encode` makes the bytes of any value of it."""
 
     path: Callable[[House], Path]
     value: Callable[[House], Any]
     use: Callable[[House], object]
+    encode: Callable[[Any], bytes] = lambda value: json.dumps(value).encode()
 
     def good(self, house: House) -> dict[Path, Any]:
         """File → value."""
@@ -220,6 +232,39 @@ def _run_file(name: str) -> Callable[[House], Path]:
 def _record(name: str, model: Any, value: Any) -> Kind:
     path = _run_file(name)
     return Kind(path, lambda house: value, lambda house: read_record(str(path(house)), model))
+
+
+def _as_parquet(value: Any) -> bytes:
+    """Rows as a Parquet file; what is no table, or one of mixed types, as a table of strings."""
+    buffer = pa.BufferOutputStream()
+    rows = value if isinstance(value, list) else [value]
+    try:
+        table = pa.Table.from_pylist([row if isinstance(row, dict) else {"shard": row} for row in rows])
+    except (pa.ArrowException, OverflowError, ValueError):
+        table = pa.table({"shard": [json.dumps(row) for row in rows], "prompts": pa.nulls(len(rows), pa.int64())})
+    pq.write_table(table, buffer)
+    return bytes(buffer.getvalue())
+
+
+def _shards(house: House) -> object:
+    """What the completions stage does with the manifest: shards are read, verified, taken back and removed."""
+    layout = house.run.layout
+    table = read_shards(layout)
+    counts = dict(zip(table["shard"].to_pylist(), table["prompts"].to_pylist(), strict=True))
+    verified_shards(layout, counts, house.run.fingerprint)
+    reopen_unanswered(layout, counts)
+    return [read_prompts(layout, shard).num_rows for shard in counts]
+
+
+def _as_lines(value: Any) -> bytes:
+    lines = value if isinstance(value, list) else [value]
+    return "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines).encode("utf-8", "replace")
+
+
+def _counted(house: House) -> object:
+    folder = house.run.layout.splits
+    count_files(folder, counted_files(folder))
+    return None
 
 
 _ANNOTATIONS = {"rows": 1, "failed": 0, "documents": 1, "outcomes": {"found": 1}, "by_type": {"person": {"found": 1}}}
@@ -291,6 +336,31 @@ KINDS: dict[str, Kind] = {
         lambda house: Path(house.run.layout.attempts) / "1700000000.000.json",
         lambda house: {"begun": 1.0, "ended": 2.0, "prompts": 3, "engines": ["vllm 1"]},
         lambda house: read_starts(house.run.layout),
+    ),
+    "shards": Kind(
+        _run_file("shards.parquet"),
+        lambda house: [{"shard": SHARD, "prompts": 1, "asked": 1, "passages": 1, "estimated_tokens": 9}],
+        _shards,
+        _as_parquet,
+    ),
+    "retry": Kind(
+        lambda house: Path(house.run.layout.retry),
+        lambda house: {"published": 1, "reopened": True},
+        lambda house: read_retry(house.run),
+    ),
+    "counted files": Kind(
+        lambda house: Path(house.run.layout.splits) / COUNTED, lambda house: {"files": ["part-0.parquet"]}, _counted
+    ),
+    "storages": Kind(
+        lambda house: Path(WorkdirLayout(str(house.workdir)).storage),
+        lambda house: {"storages": {"file": {"exclusive": "link", "weaker": ["it is slow"]}}},
+        lambda house: read_control(WorkdirLayout(str(house.workdir)).storage, ProbedStorages),
+    ),
+    "list of an export": Kind(
+        lambda house: house.export / "_export" / "part-00000-00000.sha256",
+        lambda house: [f"{hashlib.sha256(EXPORTED).hexdigest()}  part-00000-00000.jsonl"],
+        lambda house: (list(changed_files(str(house.export))), _export(house)),
+        _as_lines,
     ),
     "prompts": _record(
         "prompts.json",
@@ -390,9 +460,9 @@ def _mutated(good: Any, mutation: Mutation) -> Any:
     return value[0] if value else None
 
 
-def _bytes(value: Any, house: House) -> bytes:
+def _bytes(value: Any, house: House, kind: Kind) -> bytes:
     text = json.dumps(value, ensure_ascii=True)
-    return text.replace("NEIGHBOUR", str(house.neighbour)).replace("HOUSE", str(house.root)).encode()
+    return kind.encode(json.loads(text.replace("NEIGHBOUR", str(house.neighbour)).replace("HOUSE", str(house.root))))
 
 
 def _check(build: Callable[[], House], kind: Kind, make: Callable[[House], bytes]) -> None:
@@ -430,14 +500,14 @@ def test_a_good_control_file_is_read(build: Callable[[], House], name: str) -> N
 
 
 def _any_json(build: Callable[[], House], name: str, value: Any) -> None:
-    _check(build, KINDS[name], lambda house: _bytes(value, house))
+    _check(build, KINDS[name], lambda house: _bytes(value, house, KINDS[name]))
 
 
 def _any_mutation(build: Callable[[], House], name: str, mutation: Mutation, cut: int | None) -> None:
     kind = KINDS[name]
 
     def make(house: House) -> bytes:
-        data = _bytes(_mutated(kind.value(house), mutation), house)
+        data = _bytes(_mutated(kind.value(house), mutation), house, kind)
         return data if cut is None else data[: cut % (len(data) + 1)]
 
     _check(build, kind, make)

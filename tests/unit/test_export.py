@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.support.evaluation_data import entity
 from tests.support.published import marker_of, published
-from uniner_dist.cli.export import ExportOptions, _corpora, run_export
+from uniner_dist.cli.export import ExportOptions, _corpora, _longest, run_export
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.export import writing
@@ -488,3 +488,10 @@ def test_texts_come_from_every_corpus_named_the_latest_first() -> None:
     given = replace(options, corpus="/mine", text_column="words")
     assert _corpora(given, marker) == [("/mine", "words")]
     assert _corpora(replace(options, corpus="/c"), marker) == [("/c", "body")]
+
+
+def test_texts_are_as_long_as_any_run_of_the_output_took_them() -> None:
+    marker = marker_of(a=published("/c", 1, max_text_bytes=200 << 20), b=published("/d", 2))
+    assert _longest(marker, 64 << 20) == 200 << 20
+    assert _longest(marker, 300 << 20) == 300 << 20
+    assert _longest(None, 64 << 20) == 64 << 20

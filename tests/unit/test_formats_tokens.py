@@ -170,6 +170,16 @@ def test_conllu_words_of_a_multiword_token_are_its_surface(tmp_path: Path, name:
     assert "tags in MISC under NE" in said[0]
 
 
+def test_conllu_words_that_are_letters_of_their_token_are_parts_of_it(tmp_path: Path) -> None:
+    rows = ["1-2\tAnna's", "1\tAnna", "2\t's", "3-4\tcannot", "3\tcan", "4\tnot", "5-6\tzum", "5\tzu", "6\tdem"]
+    tags = ["_", "B-PER", "O", "_", "O", "B-X", "_", "O", "B-Y"]
+    misc = ["_" if tag == "_" else f"NER={tag}" for tag in tags]
+    lines = ["\t".join([row, *"_" * 7, one]) for row, one in zip(rows, misc, strict=True)]
+    documents, _ = read_file(tmp_path, "a.conllu", "# sent_id = 1\n" + "\n".join(lines) + "\n\n")
+    assert documents[0].text == "Anna's cannot zum"
+    assert found_in(documents[0]) == {"PER": [(0, 4, "Anna")], "X": [(10, 13, "not")], "Y": [(14, 17, "zum")]}
+
+
 def test_conllu_plus_says_which_column_holds_the_tags(tmp_path: Path) -> None:
     content = "# global.columns = ID FORM UPOS NER\n# sent_id = s1\n1\tAda\tPROPN\tB-PER\n2\tsaw\tVERB\t_\n\n"
     documents, said = read_file(tmp_path, "a.conllup", content)

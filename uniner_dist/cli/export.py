@@ -57,7 +57,7 @@ def run_export(
     chosen, folder = get_format(options.format), absolute(options.to)
     marker = read_marker(options.annotations)
     parsed = load_sections(config, overrides)
-    source = _source(options, marker, parsed.corpus.max_text_bytes)
+    source = _source(options, marker, _longest(marker, parsed.corpus.max_text_bytes))
     if not options.comments and options.format != "conll":
         raise ConfigError(f"--no-comments: {options.format} files have no comments; only conll has")
     check_folder(folder, replace=options.replace)
@@ -148,6 +148,11 @@ def _source(options: ExportOptions, marker: Marker | None, longest: int) -> Any:
         options.sample,
         longest,
     )
+
+
+def _longest(marker: Marker | None, given: int) -> int:
+    """Bytes of the longest text that any run of the output can have annotated."""
+    return max([given, *(entry.max_text_bytes or 0 for entry in _entries(marker))])
 
 
 def _corpora(options: ExportOptions, marker: Marker | None) -> list[tuple[str, str]]:

@@ -8,12 +8,12 @@ asked, then publishes. What was published since the journal began tells that onl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from uniner_dist.completions.manifest import read_manifest
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import exists, read_json, remove, write_json
+from uniner_dist.storage.control_files import RetryState, read_control, write_control
+from uniner_dist.storage.filesystem import exists, remove
 from uniner_dist.storage.shards import reopen_unanswered
 
 
@@ -34,8 +34,8 @@ def read_retry(run: Run) -> Retry | None:
     """The retry that is being done, None when there is none."""
     if not exists(run.layout.retry):
         return None
-    stored: dict[str, Any] = read_json(run.layout.retry)
-    return Retry(int(stored["published"]), bool(stored["reopened"])) if "published" in stored else None
+    stored = read_control(run.layout.retry, RetryState)
+    return None if stored.published is None else Retry(stored.published, stored.reopened)
 
 
 def begin_retry(run: Run, published: int) -> Retry:
@@ -45,7 +45,7 @@ def begin_retry(run: Run, published: int) -> Retry:
         published: how often the run has been published.
     """
     retry = Retry(published)
-    write_json(run.layout.retry, asdict(retry))
+    write_control(run.layout.retry, RetryState(published=published))
     return retry
 
 
@@ -57,7 +57,7 @@ def reopen(run: Run, retry: Retry, check: Callable[[], None] = lambda: None) -> 
     """
     reopened = len(reopen_unanswered(run.layout, (shard.name for shard in read_manifest(run)), check))
     check()
-    write_json(run.layout.retry, asdict(Retry(retry.published, reopened=True)))
+    write_control(run.layout.retry, RetryState(published=retry.published, reopened=True))
     return reopened
 
 

@@ -62,7 +62,7 @@ def has_documents(folder: str, salt: str, doc_ids: Iterable[str]) -> bool:
     wanted = {hash_document(salt, doc_id) for doc_id in doc_ids}
     names = [name for name in list_names(join(folder, LISTS)) if name.endswith(_DOCUMENTS)]
     with ThreadPoolExecutor(_READERS) as pool:
-        lists = pool.map(lambda name: read_bytes(join(folder, LISTS, name)).decode().split(), names)
+        lists = pool.map(lambda name: read_bytes(join(folder, LISTS, name)).decode(errors="replace").split(), names)
         return any(not wanted.isdisjoint(listed) for listed in lists)
 
 
@@ -76,6 +76,7 @@ def keep_only(folder: str, names: Collection[str]) -> None:
     for listed in lists:
         if listed.removesuffix(_FILES) not in names:
             for path, _ in _listed(folder, listed):
+                require_inside(join(folder, path), folder, join(folder, LISTS, listed))
                 remove(join(folder, path))
             remove(join(folder, LISTS, listed.removesuffix(_FILES) + _DOCUMENTS))
             remove(join(folder, LISTS, listed))
@@ -140,7 +141,7 @@ def clear_folder(folder: str) -> None:
 
 def _listed(folder: str, name: str) -> list[tuple[str, str]]:
     """Files of a list, and their hashes; what has no form of an export's file is none."""
-    lines = read_bytes(join(folder, LISTS, name)).decode().splitlines()
+    lines = read_bytes(join(folder, LISTS, name)).decode(errors="replace").splitlines()
     pairs = (line.partition("  ") for line in lines)
     return [(path, digest) for digest, _, path in pairs if has_form(EXPORTED_FILE, path)]
 

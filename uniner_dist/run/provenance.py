@@ -37,6 +37,7 @@ def describe(run: Run) -> dict[str, Any]:
         "engines": engines(run),
         "licence": model.licence(config),
         "asks": run.config.questions.by_label(),
+        "max_text_bytes": run.config.corpus.max_text_bytes,
         "version": __version__,
     }
 

@@ -70,7 +70,9 @@ def read_shards(layout: RunLayout) -> pa.Table:
     names, (prompts, asked, passages) = table["shard"], (table[name] for name in ("prompts", "asked", "passages"))
     sane = pc.match_substring_regex(names, f"^{SHARD}$"), pc.greater_equal(asked, 0), pc.greater(passages, 0)
     fits = pc.less_equal(asked, prompts), pc.less_equal(passages, prompts)
-    if not all(pc.all(column, min_count=0).as_py() for column in (*sane, *fits)):
+    if any(column.null_count for column in table.columns) or not all(
+        pc.all(column, min_count=0).as_py() for column in (*sane, *fits)
+    ):
         raise ControlFileError(f"{layout.shards}: names shards that are none of ours, or impossible counts")
     return table
 
@@ -220,7 +222,8 @@ class ForeignFileError(StageError):
 
 def _stamp(metadata: dict[bytes, bytes] | None) -> dict[str, str]:
     pairs = (metadata or {}).items()
-    return {key.removeprefix(_PREFIX).decode(): value.decode() for key, value in pairs if key.startswith(_PREFIX)}
+    ours = ((key.removeprefix(_PREFIX), value) for key, value in pairs if key.startswith(_PREFIX))
+    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in ours}
 
 
 def _from_parquet(data: bytes) -> pa.Table:

@@ -1,6 +1,7 @@
 """CoNLL-U and CoNLL-U Plus, as the library `conllu` reads them: tags in MISC (`NE=B-PER`) or in a named column.
 
-Words of a multiword token are mentions of its surface form, empty nodes are none of the text's words. `# text` is the
+Words of a multiword token are mentions of its surface form, or of their part of it where they are its letters in order
+(`Anna` `'s`); empty nodes are none of the text's words. `# text` is the
 text of a sentence where its tokens are in it; else `SpaceAfter=No` says where no space is.
 """
 
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby, pairwise
+from operator import itemgetter
 from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
@@ -51,6 +54,19 @@ class _Sentence:
                     written.append(token)
                 owners.append(len(written) - 1)
         return written, owners
+
+    def word_spans(self, spans: Sequence[Span]) -> list[Span]:
+        """Where each word is, given where each of `surfaces` is."""
+        written, owners = self.surfaces()
+        found: list[Span] = []
+        for owner, group in groupby(zip(owners, self.words, strict=True), key=itemgetter(0)):
+            start, end = spans[owner]
+            forms = [word["form"] for _, word in group]
+            if "".join(forms) == written[owner]["form"]:
+                found += pairwise(accumulate(map(len, forms), initial=start))
+            else:
+                found += [(start, end)] * len(forms)
+        return found
 
 
 def is_conllu(content: str) -> bool:
@@ -151,16 +167,15 @@ def _tag(word: Any, source: Source) -> str:
 
 
 def _add_sentence(document: GoldDocument, sentence: _Sentence, source: Source, path: str, notes: ReadingNotes) -> None:
-    written, owners = sentence.surfaces()
-    text, spans = _text(sentence, written, notes)
+    text, spans = _text(sentence, sentence.surfaces()[0], notes)
     begin = len(document.text) + bool(document.text)
     document.text += ("\n" if document.text else "") + text
-    placed = [(start + begin, end + begin) for start, end in spans]
+    placed = [(start + begin, end + begin) for start, end in sentence.word_spans(spans)]
     try:
         mentions = read_tags(_tag(word, source) for word in sentence.words)
     except ValueError as error:
         raise ConfigError(f"gold {path}, lines {sentence.line} and after: {error}") from error
-    add_mentions(document, placed, [(name, owners[first], owners[behind - 1] + 1) for name, first, behind in mentions])
+    add_mentions(document, placed, mentions)
 
 
 def _text(sentence: _Sentence, written: Sequence[Any], notes: ReadingNotes) -> tuple[str, list[Span]]:

@@ -34,7 +34,7 @@ from uniner_dist.storage.control_files.records import (
     Report,
     Verdict,
 )
-from uniner_dist.storage.control_files.runs import LatestRun, PinnedRun
+from uniner_dist.storage.control_files.runs import LatestRun, PinnedRun, RetryState
 from uniner_dist.storage.control_files.storages import ProbedStorage, ProbedStorages
 from uniner_dist.storage.control_files.store import CountedFiles, Registered, Salt, StoreManifest
 
@@ -64,6 +64,7 @@ __all__ = [
     "PublishedRun",
     "Registered",
     "Report",
+    "RetryState",
     "Salt",
     "StoreManifest",
     "Verdict",

@@ -76,6 +76,8 @@ StoredSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_s
 #: The folder that a corpus's partition columns count from; empty for the root of a store.
 StoredBase = Annotated[str, AfterValidator(_source)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+#: Words that are shown: they cannot steer a terminal.
+Words = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 #: A file below a folder, compared with a listing of it before anything is opened.
 RelativePath = Annotated[

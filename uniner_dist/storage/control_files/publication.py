@@ -37,6 +37,7 @@ class PublishedRun(ControlFile):
         corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see `run.standing.Claim`.
         touched: runs of which it replaced or removed rows; None in markers of earlier releases.
         met: runs that had rows of its documents, those of `touched` among them.
+        max_text_bytes: of the longest text that it took; None in markers of earlier releases.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -73,6 +74,7 @@ class PublishedRun(ControlFile):
     engines: tuple[str, ...] = ()
     licence: str = ""
     asks: dict[str, str] = Field(default_factory=dict)
+    max_text_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
     version: str = "unknown"
 
 

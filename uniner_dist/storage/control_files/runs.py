@@ -37,6 +37,18 @@ class PinnedRun(ControlFile):
     config: dict[str, Any]
 
 
+class RetryState(ControlFile):
+    """How far the retry of a run has come (`completions.retry`).
+
+    Attributes:
+        published: how often the run had been published when it began; None in files of earlier releases.
+        reopened: whether all shards with unanswered prompts are open.
+    """
+
+    published: Count | None = None
+    reopened: bool = False
+
+
 class LatestRun(ControlFile):
     """The run of a workdir that was opened last."""
 

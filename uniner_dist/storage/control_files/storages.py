@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from uniner_dist.storage.control_files.forms import Name
+from uniner_dist.storage.control_files.forms import Name, Words
 from uniner_dist.storage.control_files.reading import ControlFile
 
 
@@ -19,7 +19,7 @@ class ProbedStorage(ControlFile):
     """
 
     exclusive: Literal["put", "link", "open", "rename"]
-    weaker: tuple[str, ...] = ()
+    weaker: tuple[Words, ...] = ()
 
 
 class ProbedStorages(ControlFile):
