@@ -34,6 +34,7 @@ from uniner_dist.export.ownership import (
 )
 from uniner_dist.formats import tokens
 from uniner_dist.formats.annotated_document import Document, Mention, without_overlaps
+from uniner_dist.formats.conll import writing as conll
 from uniner_dist.formats.gold_document import GoldDocument
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.sources import read_source, source_format
@@ -73,6 +74,22 @@ def hostile() -> list[Document]:
         Document("cut", "Ada ", [answer("person", entity("Ada ", 0), outcome="truncated"), answer("Ort/a")]),
         Document("plain", "Nothing here", [answer(label) for label in LABELS]),
     ]
+
+
+ROWS = pa.schema(
+    [
+        *[(name, pa.string()) for name in ("id", "text", "carried", "entity_type", "outcome")],
+        ("rank", pa.int32()),
+        ("score", pa.float32()),
+        ("entities", pa.list_(ENTITY)),
+    ]
+)
+
+
+def as_rows(doc_id: str, text: str | None, answers: Sequence[Any]) -> list[dict[str, Any]]:
+    """What Spark hands to a task of one document."""
+    texts = [] if text is None else [{"id": doc_id, "text": text, "rank": 0, "carried": ""}]
+    return [*({"id": doc_id, **answer} for answer in answers), *texts]
 
 
 def spans(answers: dict[str, list[Any]]) -> dict[str, list[tuple[int, int, str]]]:
@@ -156,6 +173,16 @@ def test_tags_and_sentences_keep_mentions_whole() -> None:
     found = tokenize(text, borders_of(mentions))
     assert tag_bio(found, mentions) == ["B-a", "I-a", "I-a", "O", "O", "O", "B-b", "O", "O"]
     assert [list(sentence) for sentence in sentences(text, found, mentions)] == [[0, 1, 2, 3, 4, 5], [6, 7, 8]]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(st.sampled_from("aB7 .!'\n\t\r"), min_size=1, max_size=30), _PLACES)
+def test_lines_of_plain_texts_are_those_of_all_texts(text: str, drawn: list[tuple[int, int, str]]) -> None:
+    mentions = [
+        Mention(label, at, at + size, text[at : at + size]) for at, size, label in drawn if at + size <= len(text)
+    ]
+    kept = without_overlaps(mentions)
+    assert list(conll._plain_sentences(text, kept)) == list(conll._sentences(text, kept))
 
 
 # -- formats that our readers read back ------------------------------------------------------------------------------
@@ -345,12 +372,10 @@ def test_label_studios_own_library_accepts_tasks_and_interface(tmp_path: Path) -
 
 def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "_DOCUMENTS", 2)
-    entities = pa.field("entities", pa.list_(ENTITY))
-    fields = [("entity_type", pa.string()), ("outcome", pa.string()), ("score", pa.float32()), entities]
-    schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("answers", pa.list_(pa.struct(fields)))])
-    rows: list[dict[str, Any]] = [{"id": d.doc_id, "text": d.text, "answers": d.answers[::-1]} for d in hostile()]
-    rows += [{**rows[0], "id": "gone", "text": None}, {**rows[0], "id": "edited", "text": "another"}]
-    batches = pa.Table.from_pylist(rows, schema).to_batches(max_chunksize=3)
+    rows = [row for document in hostile() for row in as_rows(document.doc_id, document.text, document.answers[::-1])]
+    answers = hostile()[0].answers
+    rows += [*as_rows("gone", None, answers), *as_rows("edited", "another", answers), *as_rows("unasked", "text", ())]
+    batches = pa.Table.from_pylist(rows, ROWS).to_batches(max_chunksize=3)
     write_task = writing.DocumentWriter(str(tmp_path), "jsonl", SETTINGS)
     [counted] = [batch.to_pylist()[0] for batch in write_task(iter(batches))]
     assert (counted["documents"], counted["files"], counted["without_text"], counted["text_changed"]) == (5, 3, 1, 1)
@@ -360,7 +385,7 @@ def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, m
     assert [re.sub("-[0-9a-f]{8}$", "", stem) for stem in stems] == [f"part-00000-0000{n}" for n in range(3)]
     first = json.loads((tmp_path / f"{stems[0]}.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert [answer["entity_type"] for answer in first["annotations"]] == list(LABELS)
-    twice = pa.Table.from_pylist([{"id": "a", "text": "a", "answers": [answer("person")] * 2}], schema).to_batches()
+    twice = pa.Table.from_pylist(as_rows("a", "a", [answer("person")] * 2), ROWS).to_batches()
     with pytest.raises(ConfigError, match="document a: an entity type stands more than once"):
         list(write_task(iter(twice)))
 

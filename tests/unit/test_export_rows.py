@@ -1,45 +1,72 @@
-"""Rows of Arrow batches are those that Arrow makes; an export's tokens are cut where mentions begin and end."""
+"""Rows become the documents that a plain loop makes; an export's tokens are cut where mentions begin and end."""
 
 from __future__ import annotations
+
+import hashlib
+from itertools import groupby
+from typing import Any
 
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniner_dist.export.rows import rows_of
+from uniner_dist.export.rows import documents
 from uniner_dist.formats.annotated_document import Mention, without_overlaps
 from uniner_dist.formats.tokens import tokenize
 from uniner_dist.schemas import ENTITY
 
-_ANSWER = pa.struct(
+_SCHEMA = pa.schema(
     [
+        ("id", pa.int64()),
         ("entity_type", pa.string()),
         ("outcome", pa.string()),
         ("score", pa.float32()),
         ("entities", pa.list_(ENTITY)),
+        ("rank", pa.int32()),
+        ("carried", pa.string()),
+        ("text", pa.string()),
     ]
 )
-_SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string()), ("answers", pa.list_(_ANSWER))])
+_ANSWER_COLUMNS = ("entity_type", "outcome", "score", "entities")
 _ENTITY = {"text": "Ada", "start": 0, "end": 3, "match": "exact", "score": None}
-_ANSWERS = st.lists(
-    st.builds(
-        dict,
-        entity_type=st.sampled_from(["a", "b"]),
-        outcome=st.sampled_from(["found", "none"]),
-        score=st.sampled_from([None, 0.5]),
-        entities=st.lists(st.just(_ENTITY), max_size=2),
-    ),
-    max_size=4,
+_ANSWERS = st.builds(
+    dict,
+    id=st.integers(0, 3),
+    entity_type=st.sampled_from(["a", "b", "c"]),
+    outcome=st.sampled_from(["found", "none"]),
+    score=st.sampled_from([None, 0.5]),
+    entities=st.lists(st.just(_ENTITY), max_size=2),
 )
+_TEXTS = st.builds(
+    dict,
+    id=st.integers(0, 3),
+    rank=st.integers(0, 1),
+    carried=st.sampled_from(["", "{}"]),
+    text=st.sampled_from(["Ada", "Bob", ""]),
+)
+_ORDER = {"c": 0, "a": 1, "b": 2}
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([None, "Ada"]), _ANSWERS), min_size=1, max_size=5))
-@settings(max_examples=50, derandomize=True, deadline=None)
-def test_rows_are_those_that_arrow_makes(rows: list[tuple[int, str | None, list[object]]]) -> None:
-    values = [dict(zip(_SCHEMA.names, row, strict=True)) for row in rows]
-    batch = pa.RecordBatch.from_pylist(values, schema=_SCHEMA)
-    for part in (batch, batch.slice(1)):
-        assert [dict(zip(_SCHEMA.names, row, strict=True)) for row in rows_of(part)] == part.to_pylist()
+def _slow(rows: list[dict[str, Any]]) -> list[tuple[Any, str | None, list[Any]]]:
+    found = []
+    for doc_id, group in groupby(rows, key=lambda row: row["id"]):
+        mine = list(group)
+        answers = [{name: row[name] for name in _ANSWER_COLUMNS} for row in mine if row.get("text") is None]
+        texts = [row for row in mine if row.get("text") is not None]
+        texts.sort(key=lambda r: (r["rank"], r["carried"], hashlib.sha256(r["text"].encode()).hexdigest()))
+        if answers:
+            answers.sort(key=lambda answer: _ORDER[answer["entity_type"]])
+            found.append((doc_id, texts[0]["text"] if texts else None, answers))
+    return found
+
+
+@given(st.lists(_ANSWERS | _TEXTS, max_size=16), st.integers(1, 5))
+@settings(max_examples=100, derandomize=True, deadline=None)
+def test_documents_are_those_of_a_plain_loop(rows: list[dict[str, Any]], size: int) -> None:
+    rows.sort(key=lambda row: row["id"])
+    table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+    found = list(documents(table.to_batches(max_chunksize=size), _ORDER))
+    assert [(one.doc_id, one.text, one.answers) for one in found] == _slow(rows)
 
 
 @given(st.text("ab _\x1c,.é\u0301 ", max_size=12), st.sets(st.integers(0, 12), max_size=4))

@@ -32,7 +32,12 @@ _SECTION_PASSAGES: Final = 16
 #: Tokens that a text may take more when tokenised bare than in a prompt, or less.
 _BARE_SLACK: Final = 8
 
-SENTENCE_END: Final = re.compile(r"(?:(?<![.!?…])[.!?…]++[\"'”’»)\]]*+\s++|[。！？｡][”’」』）]*+\s*+|\r?\n\s*+)")
+#: Punctuation that ends a sentence and the white space behind it, or a line's end. It begins with one set of characters
+#: that Python's `re` looks for much faster than for alternatives.
+SENTENCE_END: Final = re.compile(
+    r"[.!?…。！？｡\r\n]"
+    r"(?:(?<=[.!?…])(?<![.!?…]{2})[.!?…]*+[\"'”’»)\]]*+\s++|(?<=[。！？｡])[”’」』）]*+\s*+|(?<=\n)\s*+|(?<=\r)\n\s*+)"
+)
 _WHITE_SPACE: Final = re.compile(r"\s++")
 
 

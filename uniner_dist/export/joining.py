@@ -31,8 +31,9 @@ from uniner_dist.storage.listing import is_glob, list_corpus
 from uniner_dist.storage.reading import plan_reading
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
-#: Documents that a task is handed at a time: each may be megabytes long.
-_DOCUMENTS_PER_BATCH = "64"
+#: Documents that a task is handed at a time, and bytes where Spark knows of such a limit: each may be megabytes long.
+_DOCUMENTS_PER_BATCH = 64
+_BYTES_PER_BATCH = 64 << 20
 _ANSWER = ("entity_type", "outcome", "score", "entities")
 
 
@@ -95,22 +96,26 @@ def write_documents(
         ConfigError: a dataset is not there, lacks a column, or a document cannot stand in this format.
         StageError: Spark or storage failed.
     """
-    with (
-        stage(spark, "export"),
-        settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": _DOCUMENTS_PER_BATCH}),
-    ):
+    batches = {
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(_DOCUMENTS_PER_BATCH * (len(chosen.labels) + 1)),
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(_BYTES_PER_BATCH),
+    }
+    with stage(spark, "export"), settings(spark, batches):
         describe(spark, f"write {name} files")
-        documents = _documents(spark, source)
+        rows = _rows(spark, source)
         fields = [StructField(counter, LongType()) for counter in COUNTERS]
         schema = StructType([*fields, StructField("parts", ArrayType(StringType()))])
-        done = map_in_arrow(documents, DocumentWriter(folder, name, chosen, salt), schema).collect()  # one row per task
+        done = map_in_arrow(rows, DocumentWriter(folder, name, chosen, salt), schema).collect()  # one row per task
     parts = sorted(part for row in done for part in row["parts"])
     keep_only(folder, parts)
     return {counter: sum(row[counter] for row in done) for counter in COUNTERS}, parts
 
 
-def _documents(spark: SparkSession, source: Source) -> DataFrame:
-    """`id`, `text`, `answers` of every document of the annotations; `text` is null where no corpus has it."""
+def _rows(spark: SparkSession, source: Source) -> DataFrame:
+    """Answers, and texts of the corpora, as `export.rows` takes them: rows of one `id` follow each other.
+
+    One shuffle and one sort: lists made by an aggregation would be sorted before the shuffle and after it.
+    """
     answers = _read_annotations(spark, source)
     if source.types is not None:
         answers = answers.where(F.col("entity_type").isin(list(source.types)))
@@ -119,11 +124,7 @@ def _documents(spark: SparkSession, source: Source) -> DataFrame:
         order = [F.xxhash64("id"), F.col("id")]
         ids = answers.select("id").distinct().orderBy(*order).limit(source.sample)
         answers, texts = (rows.join(F.broadcast(ids), "id", "left_semi") for rows in (answers, texts))
-    both = answers.select("id", F.struct(*_ANSWER).alias("answer")).unionByName(texts, allowMissingColumns=True)
-    grouped = both.groupBy("id").agg(
-        F.collect_list("answer").alias("answers"), F.min("candidate").getField("text").alias("text")
-    )
-    return grouped.where(F.size("answers") > 0).sortWithinPartitions("id").select("id", "text", "answers")
+    return answers.unionByName(texts, allowMissingColumns=True).repartition("id").sortWithinPartitions("id")
 
 
 def _read_annotations(spark: SparkSession, source: Source) -> DataFrame:
@@ -143,17 +144,18 @@ def _read_annotations(spark: SparkSession, source: Source) -> DataFrame:
 
 
 def _read_texts(spark: SparkSession, source: Source, rank: int) -> DataFrame:
-    """`id`, `candidate`: the least candidate of an id is the row whose text was annotated (see `find_repeats`)."""
+    """`id`, `rank`, `carried`, `text`.
+
+    The first row of an id by rank, what is carried and the text's hash is the one that was annotated (`find_repeats`).
+    """
     path, text_column = source.corpora[rank]
     snapshot = take_snapshot(path)
     names = _corpus_columns(path, snapshot, source, text_column)
     rows = read_planned(spark, snapshot, plan_reading(snapshot, names), names, source.longest)
     doc_id, *carried, text = (F.col(f"c{i}").alias(name) for i, name in enumerate(names))
-    keys = F.to_json(F.struct(doc_id, *carried)).alias("carried")
-    candidate = F.struct(
-        F.lit(rank).alias("rank"), keys, F.sha2(text.cast("binary"), 256).alias("hash"), text.alias("text")
-    )
-    return rows.where(is_usable_text(text)).select(doc_id.alias("id"), candidate.alias("candidate"))
+    keys = F.to_json(F.struct(doc_id, *carried)) if carried else F.lit("")  # of one id, ids alone are alike
+    usable = rows.where(is_usable_text(text) & doc_id.isNotNull())
+    return usable.select(doc_id.alias("id"), F.lit(rank).alias("rank"), keys.alias("carried"), text.alias("text"))
 
 
 def _corpus_columns(path: str, snapshot: Snapshot, source: Source, text_column: str) -> list[str]:

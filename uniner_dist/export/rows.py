@@ -1,54 +1,152 @@
-"""Arrow batches of documents as rows, column by column: Arrow itself makes objects of nested structs slowly."""
+"""Rows of answers and of texts, sorted by document, become documents, column by column: Arrow makes objects slowly.
+
+Enters: Arrow batches with a row for each answer (`entity_type`, `outcome`, `score`, `entities`) and one for each text
+that a corpus has for an id (`rank`, `carried`, `text`); rows of one id follow each other. Leaves: id, text and answers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 Answer = dict[str, Any]
+_Numbers = npt.NDArray[np.int64]
 
 
-def rows_of(batch: pa.RecordBatch) -> Iterator[tuple[Any, str | None, list[Answer]]]:
-    """Id, text and answers of each row, as `batch.to_pylist()` has them; a null list is an empty one.
+@dataclass
+class Rows:
+    """Rows of one document.
 
-    Answers without mentions and without a confidence are most of them: equal ones are one object.
+    Attributes:
+        doc_id: as it is stored.
+        answers: in the order of the types.
+        text: of the best candidate; None without any.
+        place: what decides between candidates, the least first.
     """
-    column = batch.column("answers")
-    answers = _answers(column.flatten())
-    return zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), _split(answers, column), strict=True)
+
+    doc_id: Any
+    answers: list[Answer] = field(default_factory=list)
+    text: str | None = None
+    place: tuple[int, str] = (0, "")
+
+    def add_text(self, text: str, place: tuple[int, str]) -> None:
+        """Take the text of a row of a corpus if that is the row that was annotated (see `find_repeats`)."""
+        if self.text is None or place < self.place or (place == self.place and _hash(text) < _hash(self.text)):
+            self.text, self.place = text, place
 
 
-def _answers(structs: pa.StructArray) -> list[Answer]:
+def documents(batches: Iterable[pa.RecordBatch], order: Mapping[str, int]) -> Iterator[Rows]:
+    """The rows of each document that has an answer.
+
+    Args:
+        order: entity type → its place among the answers of a document.
+    """
+    held: Rows | None = None
+    for batch in batches:
+        for rows in _groups(batch, order):
+            if held is not None and _is_same(held.doc_id, rows.doc_id):
+                held.answers = sorted(held.answers + rows.answers, key=lambda answer: order[answer["entity_type"]])
+                if rows.text is not None:
+                    held.add_text(rows.text, rows.place)
+                continue
+            if held is not None and held.answers:
+                yield held
+            held = rows
+    if held is not None and held.answers:
+        yield held
+
+
+def _groups(batch: pa.RecordBatch, order: Mapping[str, int]) -> Iterator[Rows]:
+    """The documents of a batch, of which the first and the last may have rows in others."""
+    if not batch.num_rows:
+        return
+    ids = batch.column("id").dictionary_encode()
+    # Ids are numbered as they come, so numbers ascend.
+    values, numbers = _values(ids.dictionary), ids.indices.to_numpy()
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+    has_text = batch.column("text").is_valid().to_numpy(zero_copy_only=False)
+    answers = iter(_answers(batch, order, np.flatnonzero(~has_text), numbers))
+    texts, candidates = _texts(batch), np.add.reduceat(has_text.astype(np.int64), starts)
+    sizes = np.diff(starts, append=batch.num_rows) - candidates
+    for number, size, count in zip(numbers[starts].tolist(), sizes.tolist(), candidates.tolist(), strict=True):
+        rows = Rows(values[number], list(islice(answers, size)))
+        for text, place in islice(texts, count):
+            rows.add_text(text, place)
+        yield rows
+
+
+def _texts(batch: pa.RecordBatch) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Text and place of each row that has a text."""
+    texts, ranks, carried = (_values(batch.column(name).drop_null()) for name in ("text", "rank", "carried"))
+    return zip(texts, zip(ranks, carried, strict=True), strict=True)
+
+
+def _answers(batch: pa.RecordBatch, order: Mapping[str, int], rows: _Numbers, documents: _Numbers) -> list[Answer]:
+    """The answers, by document and then by type.
+
+    Most have neither mentions nor a confidence: equal ones of those are one object.
+
+    Args:
+        rows: those that are answers.
+        documents: ascending number of the document of each row.
+    """
+    types, outcomes = (batch.column(name).dictionary_encode() for name in ("entity_type", "outcome"))
+    names, words = types.dictionary.to_pylist(), outcomes.dictionary.to_pylist()
+    kinds, found = (column.indices.fill_null(0).to_numpy() for column in (types, outcomes))
+    plain = [_answer(name, word, None, []) for name in names for word in words]
+    rows = rows[np.lexsort((np.array([order[name] for name in names], dtype=np.int64)[kinds[rows]], documents[rows]))]
+    special = _special_answers(batch)
+    codes = kinds[rows] * len(words) + found[rows]
+    answers = [plain[code] for code in codes.tolist()]
+    for place in np.flatnonzero(np.isin(rows, list(special))).tolist() if special else ():
+        score, entities = special[int(rows[place])]
+        answers[place] = {**answers[place], "score": score, "entities": entities}
+    return answers
+
+
+def _special_answers(batch: pa.RecordBatch) -> dict[int, tuple[float | None, list[dict[str, Any]]]]:
+    """Confidence and mentions of the rows that have any, by row."""
+    column, scores = batch.column("entities"), batch.column("score")
+    sizes = column.value_lengths().fill_null(0).to_numpy()
+    mentions = _structs(column.flatten())
+    rows = np.flatnonzero((sizes > 0) | scores.is_valid().to_numpy(zero_copy_only=False))
+    values = _values(scores.take(pa.array(rows)))
+    return {
+        row: (score, list(islice(mentions, size)))
+        for row, size, score in zip(rows.tolist(), sizes[rows].tolist(), values, strict=True)
+    }
+
+
+def _answer(entity_type: str, outcome: str, score: float | None, entities: list[dict[str, Any]]) -> Answer:
+    return {"entity_type": entity_type, "outcome": outcome, "score": score, "entities": entities}
+
+
+def _structs(structs: pa.StructArray) -> Iterator[dict[str, Any]]:
     names = [structs.type.field(number).name for number in range(structs.type.num_fields)]
-    columns = dict(zip(names, structs.flatten(), strict=True))
-    nested = columns.pop("entities")
-    entities = _split(_structs(nested.flatten()), nested)
-    empty: dict[tuple[Any, ...], Answer] = {}
-    found = []
-    for *values, mentions in zip(*(column.to_pylist() for column in columns.values()), entities, strict=True):
-        key = tuple(values)
-        answer = empty.get(key) if not mentions else None
-        if answer is None:
-            answer = {**dict(zip(columns, values, strict=True)), "entities": mentions}
-            if not mentions:
-                empty[key] = answer
-        found.append(answer)
-    return found
+    return (dict(zip(names, values, strict=True)) for values in zip(*map(_values, structs.flatten()), strict=True))
 
 
-def _structs(structs: pa.StructArray) -> list[dict[str, Any]]:
-    names = [structs.type.field(number).name for number in range(structs.type.num_fields)]
-    return [
-        dict(zip(names, values, strict=True))
-        for values in zip(*(c.to_pylist() for c in structs.flatten()), strict=True)
-    ]
+def _values(column: pa.Array) -> list[Any]:
+    """`column.to_pylist()`, sooner for the types of most columns."""
+    if column.null_count == len(column):
+        return [None] * len(column)
+    is_text = pa.types.is_string(column.type)
+    if is_text or (column.null_count == 0 and column.type in (pa.int32(), pa.float32())):
+        return column.to_numpy(zero_copy_only=not is_text).tolist()
+    return column.to_pylist()
 
 
-def _split(items: list[Any], lists: pa.Array) -> Iterator[list[Any]]:
-    """The items of a column of lists, flattened, list by list."""
-    begin = 0
-    for count in lists.value_lengths().fill_null(0).to_pylist():
-        yield items[begin : begin + count]
-        begin += count
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two ids are equal; NaN is equal to itself, as for Spark."""
+    return bool(one == other or (one != one and other != other))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

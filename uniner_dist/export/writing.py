@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.export import rows
 from uniner_dist.export.ownership import list_documents, write_files
-from uniner_dist.export.rows import rows_of
 from uniner_dist.formats.annotated_document import Document
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import FORMATS, count
@@ -42,7 +42,7 @@ COUNTERS: Final = (
 
 
 class DocumentWriter:
-    """The function that Spark runs over Arrow batches of (`id`, `text`, `answers`); yields its counters
+    """The function that Spark runs over the batches that `export.rows` takes; yields its counters
     and, as `parts`, the stems of its files.
 
     Args:
@@ -72,16 +72,14 @@ class DocumentWriter:
     def _documents(self, batches: Iterator[pa.RecordBatch], counted: Counter[str]) -> Iterator[Document]:
         """Those that can be exported; the others are only counted."""
         order = {label: number for number, label in enumerate(self._settings.labels)}
-        for batch in batches:
-            for doc_id, text, found in rows_of(batch):
-                answers = sorted(found, key=lambda answer: order[answer["entity_type"]])
-                document = Document(str(doc_id), text or "", answers)
-                if text is None:
-                    counted["without_text"] += 1
-                elif not document.is_as_annotated():
-                    counted["text_changed"] += 1
-                else:
-                    yield document
+        for found in rows.documents(batches, order):
+            document = Document(str(found.doc_id), found.text or "", found.answers)
+            if found.text is None:
+                counted["without_text"] += 1
+            elif not document.is_as_annotated():
+                counted["text_changed"] += 1
+            else:
+                yield document
 
     def _write(self, documents: list[Document], number: int, attempt: str, counted: Counter[str]) -> str:
         """Write some documents; returns the stem of their files."""
@@ -92,13 +90,14 @@ class DocumentWriter:
         chosen = FORMATS[self._name]
         list_documents(self._folder, stem, self._salt, (document.doc_id for document in documents))
         counted["files"] += write_files(self._folder, stem, chosen.files(documents, stem, self._settings))
+        counted["documents"] += len(documents)
         for document in documents:
             _check_repeats(document)
-            counted.update(documents=1, **count(document, chosen, self._settings))
+            for name, lost in count(document, chosen, self._settings).items():
+                counted[name] += lost
         return stem
 
 
 def _check_repeats(document: Document) -> None:
-    names: list[Any] = [answer["entity_type"] for answer in document.answers]
-    if len(set(names)) < len(names):
+    if len({answer["entity_type"] for answer in document.answers}) < len(document.answers):
         raise ConfigError(f"document {document.doc_id}: an entity type stands more than once in the annotations")

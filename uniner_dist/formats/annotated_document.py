@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from uniner_dist.core.outcomes import Outcome
 
@@ -18,8 +19,7 @@ from uniner_dist.core.outcomes import Outcome
 ANSWERED = (Outcome.FOUND.value, Outcome.NONE.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
+class Mention(NamedTuple):
     """One mention that stands in the text: `document.text[start:end] == text`, in code points."""
 
     label: str
@@ -43,26 +43,34 @@ class Document:
     doc_id: str
     text: str
     answers: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
+    _found: list[Mapping[str, Any]] = field(init=False, repr=False, compare=False)
+    _mentions: list[Mention] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found = [answer for answer in self.answers if answer["entities"]]  # few of many
+        mentions = [
+            Mention(answer["entity_type"], e["start"], e["end"], e["text"], e["match"], e["score"])
+            for answer in found
+            for e in answer["entities"]
+            if e["start"] is not None
+        ]
+        object.__setattr__(self, "_found", found)
+        object.__setattr__(self, "_mentions", sorted(mentions, key=attrgetter("start", "end")))
 
     def mentions(self) -> list[Mention]:
         """Every mention that has a place, by (start, end) and then in the order of the types."""
         return self._mentions
 
     @cached_property
-    def _mentions(self) -> list[Mention]:
-        found = [
-            Mention(answer["entity_type"], e["start"], e["end"], e["text"], e["match"], e["score"])
-            for answer in self.answers
-            for e in answer["entities"]
-            if e["start"] is not None
-        ]
-        return sorted(found, key=lambda mention: (mention.start, mention.end))
+    def flat_mentions(self) -> list[Mention]:
+        """Of `mentions` those that stay where no two may overlap."""
+        return without_overlaps(self._mentions)
 
     def absent(self) -> list[dict[str, str]]:
         """Mentions that stand nowhere in the text: `label`, `text`."""
         return [
             {"label": answer["entity_type"], "text": entity["text"]}
-            for answer in self.answers
+            for answer in self._found
             for entity in answer["entities"]
             if entity["start"] is None
         ]
@@ -77,12 +85,12 @@ class Document:
 
     def is_as_annotated(self) -> bool:
         """Whether every mention stands in the text where it should."""
-        return all(self.text[mention.start : mention.end] == mention.text for mention in self.mentions())
+        return all(self.text[mention.start : mention.end] == mention.text for mention in self._mentions)
 
 
 def without_overlaps(mentions: Iterable[Mention]) -> list[Mention]:
     """The mentions that stay where no two may overlap: longest first, then earliest, then in the order of the types."""
-    mentions = sorted(mentions, key=lambda mention: mention.start)
+    mentions = sorted(mentions, key=attrgetter("start"))
     if all(one.end <= other.start for one, other in pairwise(mentions)):
         return mentions
     chosen: list[Mention] = []

@@ -18,6 +18,7 @@ from uniner_dist.formats.annotated_document import Mention
 
 #: Underscores join words, and are characters of their own elsewhere, as `core.characters.cuts_word` has it.
 _ASCII_TOKEN: Final = re.compile(r"[^\W_]+(?:_+[^\W_]+)*|_|[^\w\s]", re.ASCII)
+_PLAIN_TOKEN: Final = re.compile(r"\w+|[^\w\s]", re.ASCII)
 _ODD: Final = re.compile(r"[\x1c-\x1f]")
 _CHUNK: Final = re.compile(r"\S+")
 
@@ -41,6 +42,16 @@ def tokenize(text: str, borders: Iterable[int] = ()) -> list[Span]:
         points = [start, *inside, end]
         tokens += pairwise(points)
     return tokens
+
+
+def is_plain(text: str) -> bool:
+    """Whether the tokens of a text are those of its parts, wherever these are cut: ASCII without underscores."""
+    return text.isascii() and "_" not in text and not _ODD.search(text)
+
+
+def plain_tokens(text: str, start: int, end: int) -> list[str]:
+    """The tokens of a part of such a text, as strings."""
+    return _PLAIN_TOKEN.findall(text, start, end)
 
 
 def borders_of(mentions: Iterable[Mention]) -> set[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.formats.annotated_document import Document, without_overlaps
+from uniner_dist.formats.annotated_document import Document
 from uniner_dist.formats.brat import writing as brat
 from uniner_dist.formats.conll import writing as conll
 from uniner_dist.formats.huggingface import writing as huggingface
@@ -77,7 +77,7 @@ def count(document: Document, chosen: Format, settings: ExportSettings | None = 
     """What a format keeps and loses of a document."""
     mentions = document.mentions()
     absent = len(document.absent())
-    overlapping = len(mentions) - len(without_overlaps(mentions)) if chosen.flat or chosen.partly_flat else 0
+    overlapping = len(mentions) - len(document.flat_mentions) if chosen.flat or chosen.partly_flat else 0
     detailed = sum(mention.score is not None or mention.match != "exact" for mention in mentions)
     bare = settings is not None and not settings.comments
     return {

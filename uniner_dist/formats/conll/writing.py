@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
 
+from uniner_dist.core.split import SENTENCE_END
 from uniner_dist.errors import ConfigError
-from uniner_dist.formats.annotated_document import Document, without_overlaps
+from uniner_dist.formats.annotated_document import Document, Mention
 from uniner_dist.formats.conll.lines import ID_COMMENT, TEXT_COMMENT, TYPES_COMMENT
 from uniner_dist.formats.settings import ExportSettings
-from uniner_dist.formats.tokens import borders_of, sentences, tag_bio, tokenize
+from uniner_dist.formats.tokens import borders_of, is_plain, plain_tokens, sentences, tag_bio, tokenize
 
-_LINE_BREAK = re.compile(r"[\r\n\t]")
+_LINE_BREAK: Final = re.compile(r"[\r\n\t]")
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:
@@ -29,32 +32,74 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
     Raises:
         ConfigError: a type that cannot stand in one line.
     """
-    yield f"{stem}.conll", "".join(_block(document, settings.comments) for document in documents).encode()
+    labels = {mention.label for document in documents for mention in document.flat_mentions}
+    written = {label: _written_label(label, settings.comments) for label in labels}
+    renamed = any(label != name for label, name in written.items())
+    yield (
+        f"{stem}.conll",
+        "".join(_block(one, settings.comments, written if renamed else {}) for one in documents).encode(),
+    )
 
 
-def _block(document: Document, comments: bool) -> str:
-    text, mentions = document.text, without_overlaps(document.mentions())
-    for label in {mention.label for mention in mentions}:
-        _check_one_line(label)
-    if not comments:
-        mentions = [replace(mention, label=joined_label(mention.label)) for mention in mentions]
+def _block(document: Document, comments: bool, written: Mapping[str, str]) -> str:
+    text, mentions = document.text, document.flat_mentions
+    if written:
+        mentions = [mention._replace(label=written[mention.label]) for mention in mentions]
+    find_sentences = _plain_sentences if is_plain(text) else _sentences
+    lines = [_comments(document)] if comments else []
+    for sentence in find_sentences(text, mentions):
+        lines += [sentence, "\n"]
+    return "".join(lines)
+
+
+def _sentences(text: str, mentions: Sequence[Mention]) -> Iterator[str]:
+    """The lines of each sentence that has any."""
     tokens = tokenize(text, borders_of(mentions))
-    tagged = [f"{text[start:end]}\t{tag}" for (start, end), tag in zip(tokens, tag_bio(tokens, mentions), strict=True)]
-    lines = _comments(document) if comments else []
+    tags = tag_bio(tokens, mentions)
+    tagged = [f"{text[start:end]}\t{tag}\n" for (start, end), tag in zip(tokens, tags, strict=True)]
     for sentence in sentences(text, tokens, mentions):
-        lines += tagged[sentence.start : sentence.stop]
-        lines.append("")
-    lines.append("")
-    return "\n".join(lines)
+        yield "".join(tagged[sentence.start : sentence.stop])
 
 
-def _comments(document: Document) -> list[str]:
-    return [
-        f"# id = {'_'.join(document.doc_id.split()) or '_'}",
-        f"# {ID_COMMENT} = {json.dumps(document.doc_id, ensure_ascii=False)}",
-        f"# {TYPES_COMMENT} = {json.dumps(document.answered_types(), ensure_ascii=False)}",
-        f"# {TEXT_COMMENT} = {json.dumps(document.text, ensure_ascii=False)}",
-    ]
+def _plain_sentences(text: str, mentions: Sequence[Mention]) -> Iterator[str]:
+    """The same for a text of which parts can be cut into tokens one by one; a third of the time."""
+    lines: list[str] = []
+    number = at = 0
+    for end in (*[match.end() for match in SENTENCE_END.finditer(text)], len(text)):
+        while number < len(mentions) and mentions[number].start < end:
+            label, start, behind, *_ = mentions[number]
+            lines += _outside(text, at, start)
+            tokens = plain_tokens(text, start, behind)
+            lines += [f"{token}\tB-{label}\n" for token in tokens[:1]]
+            lines += [f"{token}\tI-{label}\n" for token in tokens[1:]]
+            number, at = number + 1, behind
+        if at > end:  # a sentence never ends inside of a mention
+            continue
+        lines += _outside(text, at, end)
+        at = end
+        if lines:
+            yield "".join(lines)
+            lines = []
+
+
+def _outside(text: str, start: int, end: int) -> list[str]:
+    """Lines of what is no mention."""
+    tokens = plain_tokens(text, start, end)
+    return ["\tO\n".join(tokens), "\tO\n"] if tokens else tokens
+
+
+def _comments(document: Document) -> str:
+    return (
+        f"# id = {'_'.join(document.doc_id.split()) or '_'}\n"
+        f"# {ID_COMMENT} = {_to_json(document.doc_id)}\n"
+        f"# {TYPES_COMMENT} = {_types_as_json(tuple(document.answered_types()))}\n"
+        f"# {TEXT_COMMENT} = {_to_json(document.text)}\n"
+    )
+
+
+@lru_cache
+def _types_as_json(types: tuple[str, ...]) -> str:
+    return _to_json(types)
 
 
 def joined_label(label: str) -> str:
@@ -62,8 +107,14 @@ def joined_label(label: str) -> str:
     return "_".join(label.split())
 
 
-def _check_one_line(label: str) -> None:
+def _written_label(label: str, comments: bool) -> str:
+    """A type as it is written into files with or without comments.
+
+    Raises:
+        ConfigError: it cannot stand in one line.
+    """
     if label != label.strip() or _LINE_BREAK.search(label):
         raise ConfigError(
             f"--format conll: the type {label!r} cannot be written to a CoNLL file; choose another format"
         )
+    return label if comments else joined_label(label)

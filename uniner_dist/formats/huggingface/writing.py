@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from uniner_dist.formats.annotated_document import Document, without_overlaps
+from uniner_dist.formats.annotated_document import Document
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.tokens import borders_of, tag_bio, tokenize
 
@@ -85,7 +85,7 @@ def tag_names(settings: ExportSettings) -> list[str]:
 
 
 def _row(document: Document, numbers: Mapping[str, int]) -> dict[str, Any]:
-    mentions = without_overlaps(document.mentions())
+    mentions = document.flat_mentions
     tokens = tokenize(document.text, borders_of(mentions))
     return {
         "doc_id": document.doc_id,

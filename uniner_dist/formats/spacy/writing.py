@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from uniner_dist.formats.annotated_document import Document, Mention, without_overlaps
+from uniner_dist.formats.annotated_document import Document, Mention
 from uniner_dist.formats.settings import ExportSettings
 
 #: Where spaCy's span categoriser looks by default.
@@ -45,7 +45,7 @@ def _doc(nlp: Any, document: Document) -> Any:
     words, spaces = _words(nlp.tokenizer(document.text), mentions)
     doc = Doc(nlp.vocab, words=words, spaces=spaces)
     doc.spans[SPANS_KEY] = [_span(doc, mention) for mention in mentions]
-    doc.set_ents([_span(doc, mention) for mention in without_overlaps(mentions)])
+    doc.set_ents([_span(doc, mention) for mention in document.flat_mentions])
     doc.user_data["doc_id"] = document.doc_id
     doc.user_data["annotations"] = list(document.answers)
     return doc
