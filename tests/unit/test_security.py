@@ -15,6 +15,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from tests.support.audited import content
+from tests.support.finished_run import finished_run
 from uniner_dist import demo
 from uniner_dist.cli.app import main
 from uniner_dist.config.caller import OWNED, Caller
@@ -26,6 +28,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.export.ownership import check_folder, clear_folder
 from uniner_dist.formats.conll.lines import read_lines
 from uniner_dist.formats.pubtator import is_pubtator
+from uniner_dist.maintenance.prune import prune
 from uniner_dist.model import load_tokenizer_json
 from uniner_dist.pipeline.check_places import check_secrets
 from uniner_dist.pipeline.preflight import open_run
@@ -236,6 +239,22 @@ def test_an_export_json_put_beside_foreign_files_gives_none_of_them_away(tmp_pat
         check_folder(str(tmp_path), replace=False)
     clear_folder(str(tmp_path))
     assert (tmp_path / "thesis.docx").read_bytes() == b"years of work"
+
+
+@pytest.mark.parametrize("linked", ["runs", "the run", "its prompts"])
+def test_pruning_never_goes_through_a_link(tmp_path: Path, linked: str) -> None:
+    run, neighbour = finished_run(tmp_path / "house"), tmp_path / "neighbour"
+    root = Path(run.layout.root)
+    place = {"runs": root.parent, "the run": root, "its prompts": root / "prompts"}[linked]
+    place.rename(neighbour)
+    place.symlink_to(neighbour)
+    before = content(neighbour)
+    if linked == "the run":
+        assert prune(run.layout.workdir, 0.0) == [], "a link is no run"
+    else:
+        with pytest.raises(ConfigError, match=rf"{place}: is a link"):
+            prune(run.layout.workdir, 0.0)
+    assert content(neighbour) == before
 
 
 def test_a_store_that_is_a_link_needs_the_callers_word(tmp_path: Path) -> None:
