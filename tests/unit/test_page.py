@@ -105,6 +105,8 @@ def test_starts_are_drawn_one_behind_the_other_and_prompts_are_conserved() -> No
     assert charts.timeline([{}, {"history": {"points": []}}]) is None
     assert "replica 3 on node n: loaded in 7 s" in charts.replicas(line)
     assert 'class="start"' in charts.throughput(line)
+    hostile = [{"history": second | {"replicas": [life | {"number": "<script>", "node": "</title><script>"}]}}]
+    assert "<script>" not in charts.replicas(charts.timeline(hostile) or line)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_hostile_text_stays_text_and_the_page_needs_no_network() -> None:
     assert not {name for name in parsed.attributes if name.startswith("on") or name == "src"}
     assert all(link.startswith("#") for link in parsed.attributes["href"])
     assert not re.search(r"https?:|url\(|@import", page)
-    assert "default-src 'none'" in page
+    assert "default-src 'none'; form-action 'none'; base-uri 'none'" in page
     assert page.count("&lt;script&gt;") >= 15
     assert "49" not in parsed.text, "templates in data are not evaluated"
     assert not {"\u202e", "\x1b"} & set(page)

@@ -19,6 +19,7 @@ from tests.support.audited import content
 from tests.support.finished_run import finished_run
 from uniner_dist import demo
 from uniner_dist.cli.app import main
+from uniner_dist.completions.launch import replica_environment
 from uniner_dist.config.caller import OWNED, Caller
 from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config, ModelConfig
@@ -239,6 +240,37 @@ def test_an_export_json_put_beside_foreign_files_gives_none_of_them_away(tmp_pat
         check_folder(str(tmp_path), replace=False)
     clear_folder(str(tmp_path))
     assert (tmp_path / "thesis.docx").read_bytes() == b"years of work"
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("ray", "address", "ray://elsewhere.example:10001"),
+        ("spark", "master", "spark://elsewhere.example:7077"),
+        ("spark", "conf", {"spark.driver.extraClassPath": "/tmp/evil.jar"}),
+        ("engine", "extra", {"worker_cls": "evil.Worker"}),
+        ("model", "trust_remote_code", True),
+        ("prompts", "passage_tokens", 64),
+        ("model", "max_tokens", 1),
+        ("corpus", "path", "/etc"),
+    ],
+)
+def test_a_pinned_configuration_that_somebody_changed_runs_nothing(
+    tmp_path: Path, section: str, key: str, value: Any
+) -> None:
+    run = open_run(config(tmp_path))
+    pinned = json.loads(Path(run.layout.config).read_text())
+    pinned["config"][section][key] = value
+    Path(run.layout.config).write_text(json.dumps(pinned))
+    with pytest.raises(ConfigError, match=re.escape(run.layout.config)):
+        load_run(run.layout.workdir, run.id, Caller.of(), OWNED)
+
+
+def test_replicas_load_no_plugin_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLLM_PLUGINS", raising=False)
+    assert replica_environment(config(tmp_path))["VLLM_PLUGINS"] == "", "none; without the variable vLLM takes all"
+    monkeypatch.setenv("VLLM_PLUGINS", "asked_for")
+    assert replica_environment(config(tmp_path))["VLLM_PLUGINS"] == "asked_for"
 
 
 @pytest.mark.parametrize("linked", ["runs", "the run", "its prompts"])
