@@ -33,7 +33,7 @@ _ANSWERS = st.builds(
     dict,
     id=st.integers(0, 3),
     entity_type=st.sampled_from(["a", "b", "c"]),
-    outcome=st.sampled_from(["found", "none"]),
+    outcome=st.sampled_from(["found", "none", None]),
     score=st.sampled_from([None, 0.5]),
     entities=st.lists(st.just(_ENTITY), max_size=2),
 )

@@ -97,11 +97,12 @@ def _answers(batch: pa.RecordBatch, order: Mapping[str, int], rows: _Numbers, do
         rows: those that are answers.
         documents: ascending number of the document of each row.
     """
-    types, outcomes = (batch.column(name).dictionary_encode() for name in ("entity_type", "outcome"))
+    types, outcomes = (batch.column(name).dictionary_encode("encode") for name in ("entity_type", "outcome"))
     names, words = types.dictionary.to_pylist(), outcomes.dictionary.to_pylist()
-    kinds, found = (column.indices.fill_null(0).to_numpy() for column in (types, outcomes))
+    kinds, found = types.indices.to_numpy(), outcomes.indices.to_numpy()
     plain = [_answer(name, word, None, []) for name in names for word in words]
-    rows = rows[np.lexsort((np.array([order[name] for name in names], dtype=np.int64)[kinds[rows]], documents[rows]))]
+    ranks = np.array([-1 if name is None else order[name] for name in names], dtype=np.int64)  # rows of texts have none
+    rows = rows[np.lexsort((ranks[kinds[rows]], documents[rows]))]
     special = _special_answers(batch)
     codes = kinds[rows] * len(words) + found[rows]
     answers = [plain[code] for code in codes.tolist()]
