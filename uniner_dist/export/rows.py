@@ -139,9 +139,9 @@ def _values(column: pa.Array) -> list[Any]:
     if column.null_count == len(column):
         return [None] * len(column)
     is_text = pa.types.is_string(column.type)
-    if is_text or (column.null_count == 0 and column.type in (pa.int32(), pa.float32())):
-        return column.to_numpy(zero_copy_only=not is_text).tolist()
-    return column.to_pylist()
+    is_quick = is_text or (column.null_count == 0 and column.type in (pa.int32(), pa.float32()))
+    found: list[Any] = column.to_numpy(zero_copy_only=not is_text).tolist() if is_quick else column.to_pylist()
+    return found
 
 
 def _is_same(one: Any, other: Any) -> bool:
