@@ -32,12 +32,15 @@ from uniner_dist.formats.pubtator import is_pubtator
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.model import load_tokenizer_json
 from uniner_dist.pipeline.check_places import check_secrets
+from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.terminal import highlight
 from uniner_dist.run.run import load_run
 from uniner_dist.spark.session import local_settings
+from uniner_dist.storage import footers
 from uniner_dist.storage.filesystem import json_text, open_fs
+from uniner_dist.storage.snapshot import take_snapshot
 
 HOSTILE = "Anna\x1b[2J\x1b]0;owned\x07 met\r\nBob\u202e\x00"
 
@@ -271,6 +274,14 @@ def test_replicas_load_no_plugin_of_another_package(tmp_path: Path, monkeypatch:
     assert replica_environment(config(tmp_path))["VLLM_PLUGINS"] == "", "none; without the variable vLLM takes all"
     monkeypatch.setenv("VLLM_PLUGINS", "asked_for")
     assert replica_environment(config(tmp_path))["VLLM_PLUGINS"] == "asked_for"
+
+
+def test_the_driver_reads_nothing_of_a_row_group_of_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = config(tmp_path).corpus
+    snapshot = take_snapshot(corpus.path)
+    assert first_texts(corpus, snapshot) == ["x"]
+    monkeypatch.setattr(footers, "LARGE_BYTES", 10)
+    assert first_texts(corpus, snapshot) == []
 
 
 @pytest.mark.parametrize("linked", ["runs", "the run", "its prompts"])

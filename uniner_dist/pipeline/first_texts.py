@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from uniner_dist.config.schema import CorpusConfig
 from uniner_dist.errors import ConfigError, StageError
+from uniner_dist.storage import footers
 from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.retries import is_storage_error
@@ -23,7 +24,10 @@ def first_texts(corpus: CorpusConfig, snapshot: Snapshot) -> list[str]:
             values = next(rows_of(snapshot, [corpus.text_column])).column(0).slice(0, _TEXTS).to_pylist()
         else:
             with open_fs(corpus.path)[0].open(snapshot.files[0], "rb") as stream:
-                batches = pq.ParquetFile(stream).iter_batches(batch_size=_TEXTS, columns=[corpus.text_column])
+                file = pq.ParquetFile(stream)
+                if file.metadata.row_group(0).total_byte_size > footers.LARGE_BYTES:
+                    return []  # may have a row of gigabytes, which only tasks read
+                batches = file.iter_batches(batch_size=_TEXTS, columns=[corpus.text_column])
                 values = next(batches).column(0).to_pylist()
     except (pa.ArrowException, ConfigError, StageError, ValueError, IndexError, StopIteration, UnicodeDecodeError):
         return []
