@@ -148,11 +148,13 @@ def _publish(run: Run, usable: dict[str, str]) -> None:
 
 def _export(run: Run, usable: dict[str, str], folder: Path) -> None:
     label = run.config.types[0].label
-    answers = [{"entity_type": label, "outcome": "none", "score": None, "entities": []}]
-    rows = [{"id": doc, "text": text, "answers": answers} for doc, text in usable.items()]
-    fields = [("entity_type", pa.string()), ("outcome", pa.string()), ("score", pa.float32())]
-    kind = pa.list_(pa.struct([*fields, pa.field("entities", pa.list_(ENTITY))]))
-    schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("answers", kind)])
+    rows: list[dict[str, object]] = []
+    for doc, text in sorted(usable.items()):
+        rows.append({"id": doc, "entity_type": label, "outcome": "none", "entities": []})
+        rows.append({"id": doc, "text": text, "rank": 0, "carried": ""})
+    strings = [(name, pa.string()) for name in ("id", "entity_type", "outcome", "text", "carried")]
+    further = [("score", pa.float32()), ("entities", pa.list_(ENTITY)), ("rank", pa.int64())]
+    schema = pa.schema([*strings, *further])
     settings = ExportSettings((label,), ("m",), (), "en", True)
     register_export(run.config.output.path, str(folder))
     manifest = {"dataset": "uniner-dist export", "format": "brat", "salt": "5a17"}

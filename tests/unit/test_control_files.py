@@ -236,12 +236,16 @@ def _record(name: str, model: Any, value: Any) -> Kind:
 
 def _as_parquet(value: Any) -> bytes:
     """Rows as a Parquet file; what is no table, or one of mixed types, as a table of strings."""
-    buffer = pa.BufferOutputStream()
     rows = value if isinstance(value, list) else [value]
     try:
-        table = pa.Table.from_pylist([row if isinstance(row, dict) else {"shard": row} for row in rows])
+        return _written(pa.Table.from_pylist([row if isinstance(row, dict) else {"shard": row} for row in rows]))
     except (pa.ArrowException, OverflowError, ValueError):
-        table = pa.table({"shard": [json.dumps(row) for row in rows], "prompts": pa.nulls(len(rows), pa.int64())})
+        nothing = pa.nulls(len(rows), pa.int64())
+        return _written(pa.table({"shard": [json.dumps(row) for row in rows], "prompts": nothing}))
+
+
+def _written(table: pa.Table) -> bytes:
+    buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer)
     return bytes(buffer.getvalue())
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import StageError
 from uniner_dist.schemas import COMPLETIONS, PROMPTS, SCHEMA_VERSION, SHARDS
 from uniner_dist.storage.control_files import ControlFileError
@@ -65,8 +66,8 @@ def read_shards(layout: RunLayout) -> pa.Table:
     data = read_bytes(layout.shards)
     try:
         table = _from_parquet(data).select(SHARDS.names).cast(SHARDS)
-    except (pa.ArrowException, KeyError, OSError) as error:
-        raise ControlFileError(f"{layout.shards}: is damaged or not ours ({error})") from None
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise ControlFileError(f"{layout.shards}: is damaged or not ours ({visible(str(error))})") from None
     names, (prompts, asked, passages) = table["shard"], (table[name] for name in ("prompts", "asked", "passages"))
     sane = pc.match_substring_regex(names, f"^{SHARD}$"), pc.greater_equal(asked, 0), pc.greater(passages, 0)
     fits = pc.less_equal(asked, prompts), pc.less_equal(passages, prompts)
