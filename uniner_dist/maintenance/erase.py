@@ -9,7 +9,7 @@ neither Spark nor Ray; holds ids and positions of rows of the documents in quest
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -119,12 +119,12 @@ def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
             stack.enter_context(hold(part))
         wanted, others = find_documents(runs, named)
         check()
-        _remember(scope, wanted, named)
+        entries = _remember(scope, wanted, named)
         sampled = 0
         for target in wanted:
-            sampled += forget_in_gates(target.run, sorted(target.ids), partial(_forget_in_gate, parts, check))
+            sampled += forget_in_gates(target.run, sorted(target.ids), partial(_forget_in_gate, parts, entries, check))
         exports = _forget_in_exports(wanted, check)
-        erasure = _forget(wanted, parts, check)
+        erasure = _forget(wanted, parts, entries, check)
     for mark in marks:
         remove(mark)
     erasure.sampled, erasure.others, erasure.exports = sampled, others, tuple(exports.removed)
@@ -148,14 +148,16 @@ def _name(ids: Sequence[str]) -> str:
     return digest({"documents": sorted(set(ids))}, 12)
 
 
-def _forget_in_gate(parts: Sequence[StoreLayout], check: Check, workdir: str, ids: Sequence[str]) -> Erasure:
+def _forget_in_gate(
+    parts: Sequence[StoreLayout], entries: Collection[str], check: Check, workdir: str, ids: Sequence[str]
+) -> Erasure:
     """Erase documents from a quality gate's own workdir; the stores are held already."""
     targets = [Target(run, frozenset(ids), texts={}) for run in _load_runs(workdir)]
-    return _forget(targets, parts, check)
+    return _forget(targets, parts, entries, check)
 
 
-def _remember(scope: Scope, targets: Sequence[Target], ids: Sequence[str]) -> None:
-    """Put documents on the lists, with every text that any run knew them by.
+def _remember(scope: Scope, targets: Sequence[Target], ids: Sequence[str]) -> frozenset[str]:
+    """Put documents on the lists, with every text that any run knew them by; returns the names of the new entries.
 
     A document that no run ever had is only on the list of the workdir that was named: elsewhere its id may be somebody
     else's.
@@ -165,10 +167,11 @@ def _remember(scope: Scope, targets: Sequence[Target], ids: Sequence[str]) -> No
         for doc_id, hashes in target.texts.items():
             texts[doc_id] |= hashes
     known = {doc_id: hashes for doc_id, hashes in texts.items() if hashes}
-    remember(WorkdirLayout(scope.workdirs[0]).erased, texts)
+    entries = [remember(WorkdirLayout(scope.workdirs[0]).erased, texts)]
     places = [WorkdirLayout(place).erased for place in scope.workdirs[1:]]
-    for folder in [*places, *(StoreLayout(store, "").erased for store in scope.stores)]:
-        remember(folder, known)
+    places += [StoreLayout(store, "").erased for store in scope.stores]
+    entries += [remember(folder, known) for folder in places]
+    return frozenset(entry for entry in entries if entry is not None)
 
 
 def _load_other_runs(scope: Scope) -> dict[str, list[Run]]:
@@ -196,7 +199,7 @@ def _load_runs(workdir: str) -> Iterator[Run]:
             yield run
 
 
-def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], check: Check) -> Erasure:
+def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], entries: Collection[str], check: Check) -> Erasure:
     erasure = Erasure()
     runs = [target.run for target in targets]
     for run in runs:
@@ -227,7 +230,7 @@ def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], check: Chec
         run = target.run
         column = ["document", run.config.corpus.id_column]
         erasure.places += erase_in_folder(run.layout.occurrences, column, target.array)
-        recount(run)
+        recount(run, entries)
     for run in (run for run in runs if exists(run.layout.report)):
         write_page_if_possible(run, read_record(run.layout.report, Report))
     return erasure

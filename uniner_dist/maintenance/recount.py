@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeVar
 
 import pyarrow.compute as pc
@@ -29,13 +30,17 @@ def open_dataset(path: str) -> pads.Dataset:
     return pads.dataset([join(stripped, name) for name in counted_files(path)], filesystem=fs, format="parquet")
 
 
-def recount(run: Run) -> None:
-    """Let the summary of stage 1 say what is there."""
+def recount(run: Run, entries: Collection[str]) -> None:
+    """Let the summary of stage 1 say what is there.
+
+    Args:
+        entries: of the lists of erased documents, that this erasure has made.
+    """
     layout = run.layout
     if not exists(layout.prompts_summary):
         return None
     if not exists(layout.shards):
-        return _note_erasures(run)
+        return _note_erasures(run, entries)
     summary, shards = read_record(layout.prompts_summary, PromptsSummary), read_shards(layout)
     places, first = open_dataset(layout.occurrences), pads.field("passage") == 0
     reasons = open_dataset(layout.rejects).to_table(columns=["reason"], use_threads=False)["reason"]
@@ -56,10 +61,15 @@ def recount(run: Run) -> None:
         "estimated_tokens": int(pc.sum(shards["estimated_tokens"]).as_py() or 0),
     }
     write_json(layout.prompts_summary, summary | {"rows": summary["documents"] + summary["rejected"]})
-    return _note_erasures(run)
+    return _note_erasures(run, entries)
 
 
-def _note_erasures(run: Run) -> None:
-    """Let the summary of stage 1 say that the run is without the documents on the lists."""
+def _note_erasures(run: Run, entries: Collection[str]) -> None:
+    """Let the summary of stage 1 say that the run is without the documents on the lists.
+
+    Not if the lists changed between its stage 1 and this erasure, such as by documents that may come back since: such a
+    run is planned anew, as without this erasure.
+    """
     summary = read_record(run.layout.prompts_summary, PromptsSummary)
-    write_json(run.layout.prompts_summary, summary | {"erased": erased_state(run.erased_lists)})
+    if str(summary.get("erased", "")) == erased_state(run.erased_lists, but=entries):
+        write_json(run.layout.prompts_summary, summary | {"erased": erased_state(run.erased_lists)})

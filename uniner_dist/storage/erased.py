@@ -70,14 +70,18 @@ def read_erased(folder: str) -> ErasedList | None:
     return ErasedList(read_control(join(folder, _SALT), Salt).salt, texts)
 
 
-def erased_state(folders: Iterable[str]) -> str:
-    """Hash over what lists hold; another one when a document was put on one or taken off; empty for empty lists."""
-    names = [name for folder in folders for name in _entries(folder)]
+def erased_state(folders: Iterable[str], but: Collection[str] = ()) -> str:
+    """Hash over what lists hold; another one when a document was put on one or taken off; empty for empty lists.
+
+    Args:
+        but: entries to leave out, as `remember` names them: for what lists held before.
+    """
+    names = [name for folder in folders for name in _entries(folder) if name not in but]
     return digest({"lists": sorted(names)}) if names else ""
 
 
-def remember(folder: str, texts: Mapping[str, Collection[str]]) -> None:
-    """Put documents on the list.
+def remember(folder: str, texts: Mapping[str, Collection[str]]) -> str | None:
+    """Put documents on the list; returns the name of the new entry, None if all of them were on it.
 
     Args:
         texts: ids of documents → hashes of the texts that they were known by.
@@ -91,8 +95,11 @@ def remember(folder: str, texts: Mapping[str, Collection[str]]) -> None:
     known = read_erased(folder)
     new = {key: found for key, found in entries.items() if known is None or set(found) - set(known.texts.get(key, ()))}
     new |= {key: found for key, found in entries.items() if known is None or key not in known.texts}
-    if new:
-        write_json(join(folder, f"{uuid.uuid4().hex}.json"), new)
+    if not new:
+        return None
+    name = f"{uuid.uuid4().hex}.json"
+    write_json(join(folder, name), new)
+    return name
 
 
 def take_off(folder: str, doc_ids: Iterable[str]) -> int:
