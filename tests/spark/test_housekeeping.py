@@ -226,10 +226,12 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     run_export(ExportOptions(half.config.output.path, str(corpus.folder / "export"), "brat"), (), [], silent)
     write_card(corpus.spark, second)
     places = [place for place in corpus.folder.iterdir() if place.is_dir() and place.name != "corpus"]
-    assert {"export", *(f"out.{end}" for end in ("card", "exports", "lease"))} <= {place.name for place in places}
+    assert {"export", *(f"annotations.{end}" for end in ("card", "exports", "lease"))} <= {
+        place.name for place in places
+    }
     words = ["Zoltan", "Xanadu", *gone]
     assert len({line.split(": ")[1] for place in places for line in trace_of(place, words)}) == len(words)
-    assert "Zoltan" in Path(second.layout.report_page).read_text(), "the page quotes documents"
+    assert "Garbled" in Path(second.layout.report_page).read_text(), "the page quotes documents"
 
     with hold(half.layout), pytest.raises(RunHeldError, match="works on it"):
         run_forget(half.layout.workdir, ["gone-1"], None, silent)

@@ -95,7 +95,7 @@ def install(mended: Callable[[], bool] = lambda: True) -> None:
     _put(card, _of_output=lambda spark, run: _statistics(run))
     _put(compaction, _write=_compact)
     _put(joining, find_labels=lambda spark, source, known: tuple(known))
-    _put(joining, _documents=lambda spark, source: source, map_in_arrow=_export)
+    _put(joining, _rows=lambda spark, source: source, map_in_arrow=_export)
     _put(before_bulk, corpus_texts=_corpus_texts, sample_ids=_sample_ids, unchanged=_unchanged)
     _put(before_publish, _staged_rows=_staged_rows)
 
@@ -416,10 +416,13 @@ def _export(source: Any, writer: Any, schema: Any) -> Any:
         for row in _read(join(source.annotations, file)):
             kept = {name: row[name] for name in ("outcome", "score", "entities")}
             answers.setdefault(row["doc_id"], []).append({"entity_type": label, **kept})
-    rows = [{"id": doc, "text": texts.get(doc), "answers": found} for doc, found in sorted(answers.items())]
-    fields = [("entity_type", pa.string()), ("outcome", pa.string()), ("score", pa.float32())]
-    kind = pa.list_(pa.struct([*fields, pa.field("entities", pa.list_(ENTITY))]))
-    batches = pa.Table.from_pylist(rows, pa.schema([("id", pa.string()), ("text", pa.string()), ("answers", kind)]))
+    rows: list[dict[str, Any]] = []
+    for doc, found in sorted(answers.items()):
+        rows += [{"id": doc, **answer} for answer in found]
+        rows += [{"id": doc, "text": texts[doc], "rank": 0, "carried": ""}] if doc in texts else []
+    strings = [(name, pa.string()) for name in ("id", "entity_type", "outcome", "text", "carried")]
+    further = [("score", pa.float32()), ("entities", pa.list_(ENTITY)), ("rank", pa.int64())]
+    batches = pa.Table.from_pylist(rows, pa.schema([*strings, *further]))
     done = [row for batch in writer(iter(batches.to_batches())) for row in batch.to_pylist()]
     return SimpleNamespace(collect=lambda: done)
 

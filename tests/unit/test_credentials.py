@@ -16,7 +16,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPO
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process without credentials, whatever this one has."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_", "FSSPEC_", "STORAGE_"))]:
+    known = ("AWS_", "AZURE_", "GOOGLE_", "FSSPEC_", "STORAGE_")
+    for name in {name for name in os.environ if name.startswith(known)} | set(of_this_process()):
         monkeypatch.delenv(name)
     for name in KEYS:
         monkeypatch.setenv(name, "removed afterwards")
