@@ -56,7 +56,7 @@ def work(store: Cloud) -> list[Row]:
     for number in range(FILES):
         name = f"day={number % 5}/{number:06}" + (".parquet" if number % 2 else "_0")
         write_bytes(f"{store.url}/corpus/{name}", buffer.getvalue())
-    shards = [f"{store.url}/work/{number:05}.parquet" for number in range(SHARDS)]
+    shards = [f"{store.url}/shards/{number:05}.parquet" for number in range(SHARDS)]
     store.proxy.latency_s = LATENCY_S
     rows: list[Row] = []
     found: list[Listing] = []
@@ -76,7 +76,7 @@ def work(store: Cloud) -> list[Row]:
     for step, call in steps.items():
         with measured(store, step, rows):
             call()
-    assert (len(find_files(f"{store.url}/work")), exists(f"{store.url}/corpus")) == (SHARDS, False)
+    assert (len(find_files(f"{store.url}/shards")), exists(f"{store.url}/corpus")) == (SHARDS, False)
     return rows
 
 

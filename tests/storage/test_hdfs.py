@@ -97,12 +97,12 @@ def test_a_corpus_is_listed_and_a_rewritten_file_is_another_version(root: str, t
 
 @slow
 def test_hdfs_is_found_fit_with_what_it_lacks(root: str, caplog: pytest.LogCaptureFixture) -> None:
-    check_storages(f"{root}/work", [f"{root}/work"])
-    [found] = read_json(f"{root}/work/storage.json")["storages"].values()
+    check_storages(f"{root}/workdir", [f"{root}/workdir"])
+    [found] = read_json(f"{root}/workdir/storage.json")["storages"].values()
     assert found["exclusive"] == "rename"
     assert "it has no exclusive create" in caplog.text
-    assert list_names(f"{root}/work") == ["storage.json"]
-    assert [finding.level for finding in check_place(Place("--workdir", f"{root}/work", True))] == ["ok", "ok"]
+    assert list_names(f"{root}/workdir") == ["storage.json"]
+    assert [finding.level for finding in check_place(Place("--workdir", f"{root}/workdir", True))] == ["ok", "ok"]
 
 
 @slow
