@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,8 @@ from tests.support.evaluation_data import annotation, entity, write_annotations
 from tests.support.finished_run import finished_run
 from tests.support.report_page import report
 from uniner_dist.cli.app import main
-from uniner_dist.cli.status import resume_command
-from uniner_dist.config.loading import load_config
+from uniner_dist.cli.resuming import resume_command
+from uniner_dist.config.loading import load_config, validate_tree
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import view
@@ -38,13 +39,23 @@ def test_status_tells_what_each_run_is_about_and_how_it_is_resumed(
     assert facts["at_work"] is False
 
 
-def test_the_command_that_resumes_opens_the_same_run(run: Run) -> None:
+@pytest.mark.parametrize(
+    "settings", [{}, {"model": {"max_tokens": 77}, "prompts": {"min_shards": 3}, "run": {"scores": True}}]
+)
+def test_the_command_that_resumes_opens_the_same_run(run: Run, settings: dict[str, dict[str, Any]]) -> None:
+    tree = run.config.model_dump(mode="json")
+    run = open_run(
+        validate_tree({key: {**tree[key], **settings[key]} if key in settings else tree[key] for key in tree})
+    )
     _, _, *arguments = shlex.split(resume_command(run))
-    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    pairs = list(zip(arguments[::2], arguments[1::2], strict=True))
+    overrides = [value for name, value in pairs if name == "--set"]
+    assert len(overrides) == sum(len(section) for section in settings.values())
+    given = {name: value for name, value in pairs if name != "--set"}
     paths = {"--corpus": "corpus.path", "--output": "output.path", "--types": "types", "--workdir": "workdir"}
     paths |= {"--id-column": "corpus.id_column", "--text-column": "corpus.text_column", "--model": "model.name"}
     assert set(given) == set(paths)
-    again = open_run(load_config(None, [], {paths[name]: value for name, value in given.items()}))
+    again = open_run(load_config(None, overrides, {paths[name]: value for name, value in given.items()}))
     assert again.id == run.id
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,6 +11,7 @@ from rich.live import Live
 from rich.padding import Padding
 from rich.text import Text
 
+from uniner_dist.cli.resuming import resume_command
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
@@ -78,18 +78,6 @@ def _facts(run: Run) -> dict[str, Any]:
         "progress": _progress(run),
         "report": run.layout.report if finished else None,
     }
-
-
-def resume_command(run: Run) -> str:
-    """The command that resumes a run; settings of files and `--set` are to be given again."""
-    config = run.config
-    types = ",".join(one.label if one.label == one.ask else f"{one.label}={one.ask}" for one in config.types)
-    options = [
-        ("--corpus", config.corpus.path), ("--output", config.output.path), ("--types", types),
-        ("--workdir", run.layout.workdir), ("--id-column", config.corpus.id_column),
-        ("--text-column", config.corpus.text_column), ("--model", config.model.name),
-    ]  # fmt: skip
-    return " ".join(["uniner-dist annotate", *(f"{name} {shlex.quote(value)}" for name, value in options)])
 
 
 def _runs(workdir: str, run_id: str | None) -> list[Run]:

@@ -28,7 +28,10 @@ def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         steps.append(("Ask those again that an engine refused or died of", again))
     if outcomes.get("truncated"):
         steps.append(
-            ("Answers were cut off: the same annotate command with more room asks everything again", _longer(report))
+            (
+                "Answers were cut off: with this the same annotate command has more room, and asks everything again",
+                _longer(report),
+            )
         )
     quoted = shlex.quote(output)
     steps.append(("Score against answers of your own", f"uniner-dist evaluate --annotations {quoted} --gold GOLD"))
@@ -40,7 +43,7 @@ def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _longer(report: Mapping[str, Any]) -> str:
     words = str(report["provenance"].get("decoding", "")).split()
     now = next((int(word) for word in words if word.isdigit()), 256)
-    return f"uniner-dist annotate … --set model.max_tokens={2 * now}"
+    return f"--set model.max_tokens={2 * now}"
 
 
 def _head(folder: str) -> str:

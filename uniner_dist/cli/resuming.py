@@ -1,0 +1,54 @@
+"""The command that resumes a run, made of what the run has pinned."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from uniner_dist.config.loading import validate_tree
+from uniner_dist.run.run import Run
+from uniner_dist.storage.filesystem import join
+
+
+def resume_command(run: Run) -> str:
+    """The command, with every setting that is not its default.
+
+    Addresses of clusters, Spark's properties and arguments of the engine are the caller's and pinned by no run: they
+    are to be given again.
+    """
+    config = run.config
+    types = ",".join(one.label if one.label == one.ask else f"{one.label}={one.ask}" for one in config.types)
+    corpus = {
+        "path": config.corpus.path,
+        "id_column": config.corpus.id_column,
+        "text_column": config.corpus.text_column,
+    }
+    plain = {
+        "corpus": corpus,
+        "output": {"path": config.output.path},
+        "types": types,
+        "workdir": run.layout.workdir,
+        "store": join(run.layout.workdir, "store"),
+        "model": {"name": config.model.name},
+    }
+    options = {
+        "--corpus": config.corpus.path, "--id-column": config.corpus.id_column,
+        "--text-column": config.corpus.text_column, "--output": config.output.path, "--types": types,
+        "--workdir": run.layout.workdir, "--model": config.model.name,
+    }  # fmt: skip
+    defaults = dict(_leaves(validate_tree(plain).model_dump(mode="json")))
+    own = _leaves(config.model_dump(mode="json"))
+    further = [("--set", f"{key}={json.dumps(value)}") for key, value in own if defaults.get(key) != value]
+    return " ".join(
+        ["uniner-dist annotate", *(f"{name} {shlex.quote(value)}" for name, value in (*options.items(), *further))]
+    )
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        elif f"{above}{key}" not in ("types", "workdir"):
+            yield f"{above}{key}", value
