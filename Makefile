@@ -33,7 +33,7 @@ SITE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE NOTICE docs c
 
 .PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit coverage \
 	check-vllm install-check lint package lock \
-	lock-airflow lock-gpu lock-hashes images pin-images check-images sbom audit clean chaos sweep mutants histories bench train
+	lock-airflow lock-gpu lock-hashes images pin-images check-images sbom audit clean chaos findings sweep mutants histories bench train
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -116,6 +116,9 @@ docs: $(READY) ## Build the documentation site into build/site; a warning, such 
 
 chaos: $(READY) ## Kill random parts of the main job 200 times, some rounds with two runs on one output (an hour)
 	@$(BIN)/python -m tests.support.storm --kills 200
+
+findings: ## What libraries of the field do that their users do not expect, each in an environment of its own (a quarter of an hour)
+	@for script in findings/*.sh; do echo "$$script"; bash "$$script" || exit 1; done
 
 sweep: $(READY) ## Kill every command at every change of the storage, and let two meet at each (an hour or more)
 	@$(BIN)/python -m tests.support.sweep

@@ -117,6 +117,14 @@ def test_of_many_processes_one_creates_a_file(root: str) -> None:
 
 
 @slow
+def test_a_process_that_has_used_hdfs_can_still_start_others(root: str) -> None:
+    write_bytes(f"{root}/forked/a", b"1")
+    # As Ray starts its servers: with something to do between fork and exec, Python forks, and the hooks of forks run.
+    started = subprocess.Popen([sys.executable, "-c", "print(1)"], stdout=subprocess.PIPE, preexec_fn=lambda: None)
+    assert started.communicate(timeout=60)[0] == b"1\n"
+    assert read_bytes(f"{root}/forked/a") == b"1"
+
+
 def test_one_process_holds_a_lease_and_its_marker_is_its_own(root: str) -> None:
     output = f"{root}/leased/out"
     write_marker(output, marker_of(a=published()))

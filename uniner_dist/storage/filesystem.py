@@ -36,6 +36,10 @@ _CONNECTIONS = 32
 
 T = TypeVar("T")
 
+#: Clients of HDFS, which are never let go: fsspec empties its cache in a forked child, as Ray's start is one for a
+#: moment, and there hdfs-native waits for ever for the threads of its parent (fsspec 2026.9.0, hdfs-native 0.14.7).
+_KEPT: dict[int, Any] = {}
+
 
 def open_fs(path: str) -> tuple[Any, str]:
     """The file system of a path or URL, and the path as that file system spells it.
@@ -65,6 +69,8 @@ def open_fs(path: str) -> tuple[Any, str]:
         if not is_storage_error(error):
             raise
         raise ConfigError(f"{path}: {_connection_words(path, error)}") from error
+    if "hdfs" in fs.protocol:
+        _KEPT[id(fs)] = fs
     return fs, stripped.rstrip("/") or stripped
 
 
