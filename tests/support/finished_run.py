@@ -13,7 +13,7 @@ from tests.support.published import published
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.core.differences import Cell
 from uniner_dist.core.hashing import passage_id
-from uniner_dist.export.registry import register_export
+from uniner_dist.export.registry import register_export, source_of
 from uniner_dist.export.writing import DocumentWriter
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.gate.sample import Sample, Source, update_sample
@@ -157,7 +157,8 @@ def _export(run: Run, usable: dict[str, str], folder: Path) -> None:
     schema = pa.schema([*strings, *further])
     settings = ExportSettings((label,), ("m",), (), "en", True)
     register_export(run.config.output.path, str(folder))
-    manifest = {"dataset": "uniner-dist export", "format": "brat", "salt": "5a17"}
+    source = source_of(run.config.output.path, "5a17")
+    manifest = {"dataset": "uniner-dist export", "format": "brat", "salt": "5a17", "source": source}
     write_json(str(folder / "export.json"), manifest | {"complete": False})
     writer = DocumentWriter(str(folder), "brat", settings, "5a17")
     done = [row for batch in writer(iter(pa.Table.from_pylist(rows, schema).to_batches())) for row in batch.to_pylist()]

@@ -30,12 +30,15 @@ from uniner_dist.completions.retry import read_retry
 from uniner_dist.config.loading import load_config
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import UninerError
-from uniner_dist.export.ownership import changed_files, check_folder, clear_folder, write_files
+from uniner_dist.export.ownership import changed_files, check_folder, clear_folder, has_documents, write_files
 from uniner_dist.gate.sample import read_sample
+from uniner_dist.maintenance.erase import Erasure
+from uniner_dist.maintenance.erase_exports import forget_in_exports
+from uniner_dist.maintenance.erase_gate import forget_in_gates
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.run.corpus_snapshot import run_snapshot
-from uniner_dist.run.registry import stores_of
+from uniner_dist.run.registry import stores_of, workdirs_of
 from uniner_dist.run.run import Run, load_run
 from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.answer_store import live_files, sweep
@@ -53,6 +56,7 @@ from uniner_dist.storage.control_files import (
     read_record,
 )
 from uniner_dist.storage.erased import read_erased
+from uniner_dist.storage.layout import GateLayout
 from uniner_dist.storage.lease import current_holder, last_worked
 from uniner_dist.storage.marker import read_marker_version
 from uniner_dist.storage.place_layout import OutputLayout, StoreLayout, WorkdirLayout
@@ -171,12 +175,17 @@ def _furnish(house: House) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of control file; `encode` makes the bytes of any value of it."""
+    """One kind of control file; `encode` makes the bytes of any value of it.
+
+    Attributes:
+        may_look: what may be read of the neighbour, as the file may name any folder for that.
+    """
 
     path: Callable[[House], Path]
     value: Callable[[House], Any]
     use: Callable[[House], object]
     encode: Callable[[Any], bytes] = lambda value: json.dumps(value).encode()
+    may_look: tuple[str, ...] = ()
 
     def good(self, house: House) -> dict[Path, Any]:
         """File → value."""
@@ -265,6 +274,10 @@ def _as_lines(value: Any) -> bytes:
     return "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines).encode("utf-8", "replace")
 
 
+def _gate(house: House) -> GateLayout:
+    return GateLayout(f"{house.run.layout.gates}/{'f' * 12}")
+
+
 def _counted(house: House) -> object:
     folder = house.run.layout.splits
     count_files(folder, counted_files(folder))
@@ -309,6 +322,28 @@ KINDS: dict[str, Kind] = {
         lambda house: house.export / "export.json",
         lambda house: {"dataset": "uniner-dist export", "format": "jsonl", "complete": True},
         _export,
+    ),
+    "documents of an export": Kind(
+        lambda house: house.export / "_export" / "part-00000-00000.documents",
+        lambda house: "4" * 32,
+        lambda house: has_documents(str(house.export), "salt", ["Ada"]),
+        lambda value: f"{value if isinstance(value, str) else json.dumps(value)}\n".encode("utf-8", "replace"),
+    ),
+    "registered export": Kind(
+        lambda house: Path(OutputLayout(str(house.output)).exports) / f"{'d' * 32}.json",
+        lambda house: {"path": str(house.export)},
+        lambda house: forget_in_exports(str(house.output), ["Ada"], always),
+        may_look=("", "export.json"),
+    ),
+    "registered workdir": Kind(
+        lambda house: Path(StoreLayout(str(house.workdir / "store"), "").workdirs) / f"{'d' * 32}.json",
+        lambda house: {"path": str(house.workdir)},
+        lambda house: workdirs_of(str(house.workdir / "store")),
+    ),
+    "verdict that an erasure looks into": Kind(
+        lambda house: Path(_gate(house).verdict),
+        lambda house: {"gold": None, "drift": None, "sample": 0, "in_corpus": ["gold:1"]},
+        lambda house: forget_in_gates(house.run, ["1"], lambda *_: Erasure()),
     ),
     "sample": Kind(
         lambda house: Path(OutputLayout(str(house.output)).sample),
@@ -486,7 +521,9 @@ def _check(build: Callable[[], House], kind: Kind, make: Callable[[House], bytes
             raise AssertionError(f"not one of our errors: {error!r}") from error
     theirs = os.path.realpath(house.neighbour)
     ours = tuple(f"{os.path.realpath(place)}" for place in (house.output, house.workdir, house.export))
-    assert not [one for one in (*touched.read, *touched.changed) if one == theirs or one.startswith(theirs + "/")]
+    allowed = {os.path.join(theirs, name).rstrip("/") for name in kind.may_look}
+    looked = (*(touched.read - allowed), *touched.changed)
+    assert not [one for one in looked if one == theirs or one.startswith(theirs + "/")]
     assert not [one for one in touched.changed if not one.startswith(ours) and not one.startswith("/dev/")]
     assert content(house.neighbour) == before
 

@@ -13,7 +13,7 @@ from uniner_dist.cli.evaluation import names_of
 from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
 from uniner_dist.export.ownership import MANIFEST, check_folder, clear_folder, write_files
-from uniner_dist.export.registry import register_export
+from uniner_dist.export.registry import register_export, source_of
 from uniner_dist.formats.conll.writing import joined_label
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
@@ -68,18 +68,20 @@ def run_export(
     with spark_session(parsed, quick=size < QUICK_BYTES) as spark:
         settings = _settings(options, marker, find_labels(spark, source, _known_labels(marker)))
         joined = _joined_labels(settings)
+        salt = secrets.token_hex(16)
         manifest: dict[str, Any] = {
             "dataset": "uniner-dist export",
             "format": options.format,
             "annotations": options.annotations,
-            "salt": secrets.token_hex(16),
+            "salt": salt,
+            "source": source_of(options.annotations, salt),
         }
         check_folder(folder, replace=options.replace)  # again: Spark took its time
         if marker is not None:
             _register(options.annotations, folder, say)
         clear_folder(folder)
         write_json(join(folder, MANIFEST), manifest | {"complete": False})
-        counted, parts = write_documents(spark, source, folder, options.format, settings, manifest["salt"])
+        counted, parts = write_documents(spark, source, folder, options.format, settings, salt)
     if not counted["documents"]:
         clear_folder(folder)
         raise ConfigError(_nothing(options, source, counted))

@@ -14,10 +14,11 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.containment import is_link, require_inside
-from uniner_dist.storage.control_files import ExportManifest, read_control
-from uniner_dist.storage.control_files.forms import EXPORTED_FILE, has_form
+from uniner_dist.storage.control_files import ControlFileError, ExportManifest, read_control
+from uniner_dist.storage.control_files.forms import EXPORTED_FILE, EXPORTED_STEM, HASH, has_form
 from uniner_dist.storage.erased import hash_document
 from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_bytes, remove, write_bytes
 
@@ -58,12 +59,30 @@ def list_documents(folder: str, name: str, salt: str, doc_ids: Iterable[str]) ->
 
 
 def has_documents(folder: str, salt: str, doc_ids: Iterable[str]) -> bool:
-    """Whether an export has, or was about to get, any of some documents."""
+    """Whether an export has, or was about to get, any of some documents.
+
+    Raises:
+        ControlFileError: a list of documents is damaged, or gone, so that nobody can tell.
+    """
     wanted = {hash_document(salt, doc_id) for doc_id in doc_ids}
-    names = [name for name in list_names(join(folder, LISTS)) if name.endswith(_DOCUMENTS)]
+    stems = [name.removesuffix(_FILES) for name in list_names(join(folder, LISTS)) if name.endswith(_FILES)]
+    names = {f"{stem}{_DOCUMENTS}" for stem in stems if has_form(EXPORTED_STEM, stem)}
+    names |= {name for name in list_names(join(folder, LISTS)) if name.endswith(_DOCUMENTS)}
     with ThreadPoolExecutor(_READERS) as pool:
-        lists = pool.map(lambda name: read_bytes(join(folder, LISTS, name)).decode(errors="replace").split(), names)
-        return any(not wanted.isdisjoint(listed) for listed in lists)
+        lists = pool.map(lambda name: _documents(join(folder, LISTS, name)), sorted(names))
+        found = [not wanted.isdisjoint(listed) for listed in lists]  # all of them are looked at: each may be damaged
+        return any(found)
+
+
+def _documents(path: str) -> list[str]:
+    """The hashes of a list of documents."""
+    try:
+        listed = read_bytes(path).decode("ascii", "replace").split("\n")
+    except FileNotFoundError:
+        raise ControlFileError(f"{visible(path)}: is gone; nobody can tell which documents are in its files") from None
+    if listed.pop() or not all(has_form(HASH, one) for one in listed):
+        raise ControlFileError(f"{visible(path)}: is damaged or not ours; nothing was done with it")
+    return listed
 
 
 def keep_only(folder: str, names: Collection[str]) -> None:

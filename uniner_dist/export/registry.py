@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.storage.control_files import Registered, read_control
+from uniner_dist.storage.erased import hash_document
 from uniner_dist.storage.filesystem import absolute, join, list_names, real_path, remove, write_json
 from uniner_dist.storage.place_layout import OutputLayout
 
@@ -28,6 +29,11 @@ def drop_export(output: str, folder: str) -> None:
 def entry_of_export(output: str, folder: str) -> str:
     """The file by which an output knows an export."""
     return join(_folder(output), f"{digest({'path': real_path(folder)})}.json")
+
+
+def source_of(output: str, salt: str) -> str:
+    """How the manifest of an export says which output it was made of, without its path."""
+    return hash_document(salt, real_path(absolute(output)))
 
 
 def _folder(output: str) -> str:

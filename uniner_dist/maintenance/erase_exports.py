@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.export.ownership import MANIFEST, changed_files, clear_folder, has_documents
-from uniner_dist.export.registry import drop_export, entry_of_export, exports_of
+from uniner_dist.export.registry import drop_export, entry_of_export, exports_of, source_of
 from uniner_dist.storage.commit import Check
 from uniner_dist.storage.control_files import ExportManifest, read_control
 from uniner_dist.storage.filesystem import exists, join, remove_if_empty
@@ -45,17 +45,21 @@ def forget_in_exports(output: str, doc_ids: Collection[str], check: Check) -> Er
 
 
 def _forget(output: str, folder: str, doc_ids: Collection[str], found: ErasedExports) -> None:
+    entry = entry_of_export(output, folder)
     if not exists(folder):
         if exists(folder.rpartition("/")[0]) or "://" in folder:  # somebody has removed it
             drop_export(output, folder)
         else:
-            entry = entry_of_export(output, folder)
             found.left.append(f"export {folder} is not there (if it is gone for good, remove {entry})")
         return
     if not exists(join(folder, MANIFEST)):  # another thing by now, or it was taken away already
         return
     manifest = read_control(join(folder, MANIFEST), ExportManifest)
-    if not manifest.complete:
+    if manifest.source != source_of(output, manifest.salt):
+        # Whoever may write beside an output can name any folder there, but cannot make its manifest agree.
+        entries = entry.rpartition("/")[0]
+        found.left.append(f"export {folder} does not say that it is of {output}; remove it, or its entry in {entries}")
+    elif not manifest.complete:
         found.left.append(f"export {folder} is being written, or was cut off; export again or remove it")
     elif has_documents(folder, manifest.salt, doc_ids):
         changed = next(changed_files(folder), None)

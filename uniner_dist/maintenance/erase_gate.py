@@ -14,8 +14,9 @@ import pyarrow as pa
 from uniner_dist.gate.figures import GOLD, SAMPLE
 from uniner_dist.gate.sample import forget_documents
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import Verdict, read_control
 from uniner_dist.storage.control_files.forms import GATE, has_form
-from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_json, remove
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove
 from uniner_dist.storage.layout import GateLayout
 from uniner_dist.storage.parquet_rows import find_rows
 
@@ -50,7 +51,7 @@ def forget_in_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequenc
 
 def _has_seen(place: GateLayout, names: Sequence[str]) -> bool:
     """Whether a gate was about one of the documents; its texts may be gone, its answers and figures are not."""
-    if set(names) & set(read_json(place.verdict)["in_corpus"]):
+    if set(names) & set(read_control(place.verdict, Verdict).in_corpus):
         return True
     wanted = pa.array(names, pa.string())
     files = [join(folder, file) for folder in (place.corpus, place.gold, place.annotations) for file in _files(folder)]

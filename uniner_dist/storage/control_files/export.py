@@ -12,6 +12,7 @@ class ExportManifest(ControlFile):
 
     Attributes:
         salt: goes before what the lists of documents hash; empty in exports of earlier releases, which have none.
+        source: salted hash of the output that it was made of: an erasure in another output leaves it alone.
         parts: names of the lists whose files count, in a complete export.
     """
 
@@ -19,4 +20,5 @@ class ExportManifest(ControlFile):
     format: str
     complete: bool
     salt: str = ""
+    source: str = ""
     parts: tuple[str, ...] = ()

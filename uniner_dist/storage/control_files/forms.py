@@ -17,6 +17,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 RUN_ID: Final = r"[0-9a-f]{12}"
 FINGERPRINT: Final = r"[0-9a-f]{16}"
+#: 128 bits: of a document, with or without its text.
+HASH: Final = r"[0-9a-f]{32}"
 #: The folder of a quality gate: a hash of what it asks.
 GATE: Final = RUN_ID
 #: See `prompts.packing.Packing.shard_name`; shards of earlier releases have no token and no attempt.
@@ -27,9 +29,11 @@ DATA_FILE: Final = r"part-[0-9A-Za-z][0-9A-Za-z._-]{0,200}\.parquet"
 PARQUET_FILE: Final = r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,250}\.parquet"
 #: A file of answers in a store: a shard's (see `answer_store.contribute`), or a compaction's.
 STORE_FILE: Final = rf"(?:{RUN_ID}-{SHARD}-[0-9a-f]{{12}}|compacted-[0-9]{{12}}-[0-9a-f]{{8}}-[0-9]{{5,9}})\.parquet"
+#: What the files of one task of an export begin with, and its lists are named by.
+EXPORTED_STEM: Final = r"part-[0-9]{5,9}-[0-9]{5,9}(?:-[0-9a-f]{8})?"
 #: A file of an export, relative to its folder (see the writers in `formats`).
 EXPORTED_FILE: Final = (
-    r"(?:data/)?part-[0-9]{5,9}-[0-9]{5,9}(?:-[0-9a-f]{8})?(?:\.(?:conll|spacy|json|jsonl|parquet)|/[^/]+\.(?:txt|ann))"
+    rf"(?:data/)?{EXPORTED_STEM}(?:\.(?:conll|spacy|json|jsonl|parquet)|/[^/]+\.(?:txt|ann))"
     r"|export\.json|README\.md|annotation\.conf|visual\.conf|labelling_interface\.xml"
 )
 #: The manifest of a change of a store, by its number; earlier releases named it by its time.
@@ -64,7 +68,7 @@ def _absolute(path: str) -> str:
 
 RunId = Annotated[str, StringConstraints(pattern=f"^{RUN_ID}$")]
 Fingerprint = Annotated[str, StringConstraints(pattern=f"^{FINGERPRINT}$")]
-Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")]
+Hash = Annotated[str, StringConstraints(pattern=f"^{HASH}$")]
 DataFileName = Annotated[str, StringConstraints(pattern=f"^{DATA_FILE}$")]
 ParquetName = Annotated[str, StringConstraints(pattern=f"^{PARQUET_FILE}$")]
 StoreFileName = Annotated[str, StringConstraints(pattern=f"^{STORE_FILE}$")]
