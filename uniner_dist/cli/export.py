@@ -18,6 +18,7 @@ from uniner_dist.formats.conll.writing import joined_label
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
 from uniner_dist.run.standing import covers
+from uniner_dist.storage.containment import lies_in
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import (
     absolute,
@@ -60,6 +61,9 @@ def run_export(
     source = _source(options, marker, _longest(marker, parsed.corpus.max_text_bytes))
     if not options.comments and options.format != "conll":
         raise ConfigError(f"--no-comments: {options.format} files have no comments; only conll has")
+    for what, path in (("--annotations", options.annotations), *(("--corpus", path) for path, _ in source.corpora)):
+        if lies_in(folder, path) or lies_in(path, folder):
+            raise ConfigError(f"--output {folder}: lies in {what} {path}, or contains it; choose a folder beside it")
     check_folder(folder, replace=options.replace)
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.gold_document import GoldDocument
 from uniner_dist.formats.sources import read_documents, source_format
+from uniner_dist.storage.containment import lies_in
 from uniner_dist.storage.filesystem import exists, find_files, join, read_bytes, write_bytes
 
 _FILE: Final = "part-0.parquet"
@@ -45,8 +46,10 @@ def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
 
 def write_gold(documents: Sequence[GoldDocument], corpus_out: str, gold_out: str) -> dict[str, Any]:
     """Write documents as corpus and gold; see `import_gold`."""
-    for folder in (corpus_out, gold_out):
+    for folder, other in ((corpus_out, gold_out), (gold_out, corpus_out)):
         _check_folder(folder)
+        if lies_in(folder, other):
+            raise ConfigError(f"{folder}: lies in {other}; choose two folders beside each other")
     corpus = {"doc_id": [document.doc_id for document in documents], "text": [document.text for document in documents]}
     answers = [(d.doc_id, name, entities) for d in documents for name, entities in d.answers.items()]
     gold = pa.table(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from uniner_dist.config.schema import Config
 from uniner_dist.config.schemes import scheme
 from uniner_dist.config.secrets import find_secrets
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import is_local, list_names, open_fs, real_path
+from uniner_dist.storage.containment import lies_in
+from uniner_dist.storage.filesystem import is_local, list_names, open_fs
 from uniner_dist.storage.place_layout import WorkdirLayout
+from uniner_dist.storage.snapshot import Snapshot
 
 
 def check_secrets(config: Config) -> None:
@@ -36,7 +37,6 @@ def check_places(config: Config) -> None:
         "--workdir": config.workdir_path,
         "--store": config.store_path,
     }
-    resolved = {option: _resolved(path) for option, path in places.items()}
     for inner, outer in (
         ("--output", "--corpus"),
         ("--workdir", "--corpus"),
@@ -50,7 +50,7 @@ def check_places(config: Config) -> None:
         ("--output", "--store"),
         ("--workdir", "--store"),
     ):
-        if resolved[inner].startswith(resolved[outer]):
+        if lies_in(places[inner], places[outer]):
             problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
     for option in ("--output", "--workdir", "--store"):
         try:
@@ -61,6 +61,23 @@ def check_places(config: Config) -> None:
         if is_local(fs) and not _writable(stripped):
             problems.append(f"{option} {places[option]}: may not be written")
     problems += root_of_storage(config.output.path) or _foreign_workdir(config.workdir_path)
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
+    """No file of the corpus lies in what runs write, by way of a pattern or of a link in the corpus."""
+    if snapshot.listing.plain:
+        return
+    fs = open_fs(config.corpus.path)[0]
+    folders = {file if is_local(fs) and os.path.islink(file) else os.path.dirname(file) for file in snapshot.files}
+    protocol = "" if is_local(fs) else f"{scheme(config.corpus.path)}://"
+    places = {"--output": config.output.path, "--workdir": config.workdir_path, "--store": config.store_path}
+    problems = [
+        f"--corpus {config.corpus.path}: takes in {inside[0]}, which lies inside {option} {path}"
+        for option, path in places.items()
+        if (inside := sorted(folder for folder in folders if lies_in(f"{protocol}{folder}", path)))
+    ]
     if problems:
         raise ConfigError(problems)
 
@@ -87,13 +104,6 @@ def _foreign_workdir(path: str) -> list[str]:
     if not names or ours & set(names):
         return []
     return [f"--workdir {path}: already holds something else ({names[0]}, …); choose a new folder"]
-
-
-def _resolved(path: str) -> str:
-    """An absolute path without symbolic links that ends in a slash; one of an unknown kind as it is."""
-    with contextlib.suppress(ConfigError):
-        path = real_path(path)
-    return path.rstrip("/") + "/"
 
 
 def _writable(path: str) -> bool:

@@ -17,7 +17,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.model.check import check_model
 from uniner_dist.pipeline.check_columns import check_columns
 from uniner_dist.pipeline.check_output import check_labels, check_output
-from uniner_dist.pipeline.check_places import check_places, check_secrets
+from uniner_dist.pipeline.check_places import check_corpus_files, check_places, check_secrets
 from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.prompts.budget import MIN_PASSAGE_TOKENS, passage_budget
 from uniner_dist.run.corpus_snapshot import look_at_corpus, pin_corpus
@@ -65,6 +65,7 @@ def check(config: Config) -> Snapshot:
     except ConfigError as error:
         problems += error.problems
     if snapshot is not None:
+        looks.append(partial(check_corpus_files, config, snapshot))
         looks.append(partial(check_output, config, snapshot, reading))
     looks.append(partial(_check_model, config, texts))
     for look in looks:

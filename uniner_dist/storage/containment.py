@@ -1,20 +1,39 @@
-"""Asserts, where files are moved or removed, that a path really lies in the folder that it has to be in.
+"""Which place a path is, and in which folder it lies: wherever two paths are compared, it is done here.
 
-For a path of this machine links are resolved first; objects have none. What is asserted here was checked before, when
-the path was read: this is the second lock.
+For a path of this machine links are resolved first; objects have none. Where files are moved or removed, it is asserted
+that a path really lies in the folder that it has to be in: that was checked before, when the path was read, and this is
+the second lock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from uniner_dist.config.schemes import same_kind
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import is_local, open_fs
+from uniner_dist.storage.filesystem import is_local, open_fs, real_path
 
 
 class OutsideError(ConfigError):
     """A path leads out of the folder that it has to be in; nothing was done with it."""
+
+
+def is_same_place(one: str, other: str) -> bool:
+    """Whether two paths, with links resolved, are the same."""
+    return _resolved(one) == _resolved(other)
+
+
+def lies_in(path: str, folder: str) -> bool:
+    """Whether a path, with links resolved, is a folder or lies below it; where none may be a link, see `is_inside`."""
+    return _resolved(path).startswith(_resolved(folder))
+
+
+def _resolved(path: str) -> str:
+    """An absolute path without symbolic links that ends in a slash; one of an unknown kind as it is."""
+    with contextlib.suppress(ConfigError):
+        path = real_path(path)
+    return path.rstrip("/") + "/"
 
 
 def require_inside(path: str, folder: str, named_by: str) -> None:
