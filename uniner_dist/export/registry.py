@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from uniner_dist.core.hashing import digest
+from uniner_dist.storage.containment import require_no_link
 from uniner_dist.storage.control_files import Registered, read_control
 from uniner_dist.storage.erased import hash_document
 from uniner_dist.storage.filesystem import absolute, join, list_names, real_path, remove, write_json
@@ -11,6 +12,7 @@ from uniner_dist.storage.place_layout import OutputLayout
 
 def register_export(output: str, folder: str) -> None:
     """Let an output know of an export before any file of it is written."""
+    require_no_link(_folder(output))
     write_json(entry_of_export(output, folder), {"path": real_path(folder)})
 
 

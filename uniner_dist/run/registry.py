@@ -7,7 +7,7 @@ workdir. One small file for each pair, which nothing ever changes.
 from __future__ import annotations
 
 from uniner_dist.core.hashing import digest
-from uniner_dist.storage.containment import is_same_place
+from uniner_dist.storage.containment import is_same_place, require_no_link
 from uniner_dist.storage.control_files import Registered, read_control
 from uniner_dist.storage.filesystem import exists, join, list_names, write_json
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
@@ -18,6 +18,7 @@ def register(workdir: str, store: str) -> None:
     # The store first: a run that is killed in between has put nothing into it, and its workdir misses no store then.
     for folder, value in ((_workdirs(store), workdir), (WorkdirLayout(workdir).stores, store)):
         path = _entry(folder, value)
+        require_no_link(folder)
         if not exists(path):
             write_json(path, {"path": value}, exclusive=True)
 

@@ -21,7 +21,7 @@ from uniner_dist.core.hashing import digest
 from uniner_dist.errors import StageError
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
 from uniner_dist.storage.attempts import new_attempt
-from uniner_dist.storage.containment import is_link
+from uniner_dist.storage.containment import require_no_link
 from uniner_dist.storage.control_files import StoreManifest, read_control, write_control
 from uniner_dist.storage.control_files.forms import FINGERPRINT, MANIFEST_FILE, STORE_FILE, has_form
 from uniner_dist.storage.filesystem import join, list_names, remove, write_bytes
@@ -60,6 +60,8 @@ def contribute(layout: StoreLayout, run_id: str, shard: str, completions: pa.Tab
         return False
     # The digest keeps apart what a shard answered at first and, reopened, later.
     name = f"{run_id}-{shard}-{checksum(cells)[:12]}.parquet"
+    for folder in (layout.root, layout.cells):
+        require_no_link(folder)
     write_bytes(join(layout.cells, name), encode_cells(cells))
     return True
 
@@ -140,9 +142,8 @@ def _sequence(name: str) -> int:
 
 
 def list_stores(store: str) -> list[StoreLayout]:
-    """The store's parts: one per fingerprint."""
-    named = [StoreLayout(store, name) for name in list_names(store) if has_form(FINGERPRINT, name)]
-    return [part for part in named if not (is_link(part.root) or is_link(part.cells) or is_link(part.manifests))]
+    """The store's parts: one per fingerprint; one that is a link is refused when its lease is taken."""
+    return [StoreLayout(store, name) for name in list_names(store) if has_form(FINGERPRINT, name)]
 
 
 def compacted_name(stem: str, number: int) -> str:

@@ -63,6 +63,16 @@ def is_inside(path: str, folder: str) -> bool:
     return not is_local(fs) or os.path.realpath(inner) == os.path.join(os.path.realpath(outer), *relative)
 
 
+def require_no_link(path: str) -> None:
+    """Make sure that a folder of ours is not a link, through which other folders would be written to.
+
+    Raises:
+        OutsideError: it is.
+    """
+    if is_link(path):
+        raise OutsideError(f"{path[:300]}: is a link, which none of our folders is; nothing was changed")
+
+
 def is_link(path: str) -> bool:
     """Whether a path of this machine is a symbolic link; other storage has none."""
     fs, stripped = open_fs(path)

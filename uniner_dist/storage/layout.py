@@ -57,6 +57,11 @@ class RunLayout:
         """The lease of the run."""
         return join(self.root, "holders")
 
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """What is no link to somewhere else, as far as a lease is concerned."""
+        return (join(self.workdir, "runs"), self.root, self.holders)
+
     # -- stage 1 -----------------------------------------------------------------------------------------------------
 
     @property

@@ -30,6 +30,7 @@ from typing import Protocol
 import psutil
 
 from uniner_dist.errors import RunHeldError
+from uniner_dist.storage.containment import require_no_link
 from uniner_dist.storage.control_files import Beat, Claim, ControlFileError, End, read_control, write_control
 from uniner_dist.storage.filesystem import join, list_names, read_bytes, remove
 from uniner_dist.storage.generations import REACHABLE, highest_believed
@@ -58,6 +59,10 @@ class Held(Protocol):
     @property
     def holders(self) -> str:
         """Folder of the lease."""
+
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """What is no link to somewhere else: whoever holds the lease writes and removes there."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,7 @@ def hold(
 
     Raises:
         RunHeldError: a living process holds it; the message says which.
+        OutsideError: one of its folders is a link.
     """
     lease = _take(place, on_lost, time.monotonic() + wait_s, upkeep)
     try:
@@ -187,6 +193,8 @@ def last_worked(place: Held) -> float:
 
 
 def _take(place: Held, on_lost: Callable[[], None], deadline: float, upkeep: bool) -> Lease:
+    for folder in place.own_folders:
+        require_no_link(folder)
     while True:
         state = _look(place)
         if not state.generation or state.ended or _is_dead(place, state.generation):

@@ -73,6 +73,11 @@ class WorkdirLayout:
         """Files of outputs without the rows of erased documents, and the journals of that, while it is done."""
         return join(self.workdir, "forgetting-files")
 
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """What is no link to somewhere else; the workdir itself and its store may be links."""
+        return (self.holders, self.runs, self.erasures, self.erased, self.stores, self.rewritten)
+
 
 @dataclass(frozen=True)
 class OutputLayout:
@@ -109,6 +114,11 @@ class OutputLayout:
     def exports(self) -> str:
         """Every folder that its rows were exported to, one JSON each."""
         return self._beside("exports")
+
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """What is no link to somewhere else; the output itself may be one."""
+        return (*(self._beside(ending) for ending in ("lease", "gate", "card")), self.exports, self.holders)
 
     def workplace(self, token: str) -> str:
         """Where the new content of one folder is built: on the output's device as a rule."""
@@ -159,3 +169,8 @@ class StoreLayout:
     def workdirs(self) -> str:
         """Every workdir whose runs ever used the store, one JSON each."""
         return join(self.store, "_workdirs")
+
+    @property
+    def own_folders(self) -> tuple[str, ...]:
+        """What is no link to somewhere else; the store itself may be one."""
+        return (self.root, self.cells, self.manifests, self.holders, self.erased, self.workdirs)
