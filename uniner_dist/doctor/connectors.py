@@ -27,6 +27,12 @@ def check_connectors(paths: Iterable[str]) -> list[Finding]:
     return [finding for scheme in schemes if scheme in CONNECTORS for finding in _check(scheme)]
 
 
+def lacks_client(path: str) -> bool:
+    """Whether a path's scheme needs a Python package that is not installed, as `check_connectors` says once."""
+    scheme = path.partition("://")[0] if "://" in path else ""
+    return scheme in CONNECTORS and not is_installed(CONNECTORS[scheme][0])
+
+
 def _check(scheme: str) -> list[Finding]:
     package, jar = CONNECTORS[scheme]
     subject = f"{scheme}://"

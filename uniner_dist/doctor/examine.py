@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from uniner_dist.config.schema import ModelConfig
-from uniner_dist.doctor.connectors import check_connectors
+from uniner_dist.doctor.connectors import check_connectors, lacks_client
 from uniner_dist.doctor.finding import Finding, problem, warning
 from uniner_dist.doctor.gpus import check_gpus
 from uniner_dist.doctor.models import check_model
@@ -48,6 +48,7 @@ class Subject:
 def examine(subject: Subject, budget_s: float = BUDGET_S) -> list[Finding]:
     """Findings of all checks, in the order of the report, without secrets."""
     paths = [place.path for place in subject.places]
+    places = [place for place in subject.places if not lacks_client(place.path)]
     here = subject.ray_address == "local"
     checks: list[tuple[str, str, Check]] = [
         ("Python", "Python", check_python),
@@ -58,7 +59,7 @@ def examine(subject: Subject, budget_s: float = BUDGET_S) -> list[Finding]:
         ("GPUs", "GPUs", partial(check_gpus, subject.gpus_per_replica if here else 0)),
         ("Model", subject.model.name, partial(check_model, subject.model)),
         ("Storage", "connectors", partial(check_connectors, paths)),
-        *(("Storage", f"{place.option} {place.path}", partial(check_place, place)) for place in subject.places),
+        *(("Storage", f"{place.option} {place.path}", partial(check_place, place)) for place in places),
     ]
     return [_redacted(finding) for finding in _all_at_once(checks, budget_s)]
 

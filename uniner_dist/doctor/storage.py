@@ -46,7 +46,7 @@ def check_place(place: Place) -> list[Finding]:
     except UninerError as error:
         return [problem(_AREA, subject, _first_line(error), "see docs/operations.md#storage")]
     except Exception as error:  # clients of object stores raise kinds of their own
-        found = f"{type(error).__name__}: {_first_line(error)}"
+        found = _words(error)
         return [problem(_AREA, subject, found, "check credentials, endpoint and that the bucket or folder is there")]
 
 
@@ -97,6 +97,13 @@ def _nearest(fs: Any, path: str) -> str:
     while not fs.isdir(path):
         path = path.rpartition("/")[0] or "/"
     return path
+
+
+def _words(error: Exception) -> str:
+    """What the system says, or else what a client says and what it calls that."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be used: {error.strerror}"
+    return f"{type(error).__name__}: {_first_line(error)}"
 
 
 def _first_line(error: Exception) -> str:
