@@ -99,7 +99,7 @@ def spans(answers: dict[str, list[Any]]) -> dict[str, list[tuple[int, int, str]]
 def placed(document: Document, mentions: Sequence[Mention] | None = None) -> dict[str, list[tuple[int, int, str]]]:
     """What gold should say about a document: its answered types, and the mentions that have a place."""
     kept = document.mentions() if mentions is None else mentions
-    found: dict[str, list[tuple[int, int, str]]] = {name: [] for name in document.answered_types()}
+    found: dict[str, list[tuple[int, int, str]]] = {name: [] for name in document.answered.types}
     for mention in kept:
         found.setdefault(mention.label, []).append((mention.start, mention.end, mention.text))
     return {name: sorted(values) for name, values in found.items()}
@@ -205,7 +205,7 @@ def test_an_export_read_back_as_gold_has_lost_nothing_that_it_can_carry(name: st
         if name == "brat":  # knows no difference between an empty answer and none
             expected = {label: expected.get(label, []) for label in LABELS}
         if name == "jsonl":
-            expected = {a: found for a, found in expected.items() if a in document.answered_types()}
+            expected = {a: found for a, found in expected.items() if a in document.answered.types}
         assert spans(gold.answers) == expected
 
 
@@ -386,7 +386,7 @@ def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, m
     first = json.loads((tmp_path / f"{stems[0]}.jsonl").read_text(encoding="utf-8").splitlines()[0])
     assert [answer["entity_type"] for answer in first["annotations"]] == list(LABELS)
     twice = pa.Table.from_pylist(as_rows("a", "a", [answer("person")] * 2), ROWS).to_batches()
-    with pytest.raises(ConfigError, match="document a: an entity type stands more than once"):
+    with pytest.raises(ConfigError, match="document a: an entity type is more than once"):
         list(write_task(iter(twice)))
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from uniner_dist.export.joining import batch_limits
 from uniner_dist.export.rows import documents
 from uniner_dist.formats.annotated_document import Mention, without_overlaps
 from uniner_dist.formats.tokens import tokenize
+from uniner_dist.runtime.garbage import rare_collections
 from uniner_dist.schemas import ENTITY
 
 _SCHEMA = pa.schema(
@@ -84,3 +88,20 @@ def test_mentions_that_do_not_overlap_all_stay_in_order() -> None:
     assert without_overlaps(apart) == apart[::-1]
     nested = [Mention("a", 0, 3, "Ada"), Mention("b", 0, 7, "Ada Bob"), Mention("c", 7, 8, ".")]
     assert without_overlaps(nested) == nested[1:]
+
+
+@pytest.mark.parametrize(
+    ("longest", "rows", "measured"), [(0, "4096", False), (1 << 14, "4096", False), (1 << 16, "1024", False),
+                                      (1 << 20, "512", True), (1 << 28, "512", True)]
+)  # fmt: skip
+def test_batches_of_long_texts_are_smaller_and_measured(longest: int, rows: str, measured: bool) -> None:
+    limits = batch_limits(longest)
+    assert limits["spark.sql.execution.arrow.maxRecordsPerBatch"] == rows
+    assert (int(limits["spark.sql.execution.arrow.maxBytesPerBatch"]) == 64 << 20) == measured
+
+
+def test_collections_are_rare_for_a_while_only() -> None:
+    before = gc.get_threshold()
+    with rare_collections():
+        assert gc.get_threshold()[0] > before[0]
+    assert gc.get_threshold() == before

@@ -25,15 +25,17 @@ from uniner_dist.prompts.corpus import is_usable_text
 from uniner_dist.schemas import ENTITY
 from uniner_dist.spark.datasets import map_in_arrow, read_table
 from uniner_dist.spark.planned import read_planned
-from uniner_dist.spark.stage import describe, settings, stage
+from uniner_dist.spark.stage import LISTS_IN_ARROW, describe, settings, stage
 from uniner_dist.spark.types import column, spark_type
 from uniner_dist.storage.listing import is_glob, list_corpus
 from uniner_dist.storage.reading import plan_reading
 from uniner_dist.storage.snapshot import Snapshot, take_snapshot
 
-#: Documents that a task is handed at a time, and bytes where Spark knows of such a limit: each may be megabytes long.
-_DOCUMENTS_PER_BATCH = 64
+#: Rows, and bytes of texts, that a task is handed at a time.
+_ROWS_PER_BATCH = 4096
 _BYTES_PER_BATCH = 64 << 20
+#: Below so many rows a batch Spark is to measure it instead, after each row, which takes longer than to make it.
+_FEW_ROWS = 512
 _ANSWER = ("entity_type", "outcome", "score", "entities")
 
 
@@ -96,10 +98,9 @@ def write_documents(
         ConfigError: a dataset is not there, lacks a column, or a document cannot stand in this format.
         StageError: Spark or storage failed.
     """
-    batches = {
-        "spark.sql.execution.arrow.maxRecordsPerBatch": str(_DOCUMENTS_PER_BATCH * (len(chosen.labels) + 1)),
-        "spark.sql.execution.arrow.maxBytesPerBatch": str(_BYTES_PER_BATCH),
-    }
+    with stage(spark, "export"):
+        describe(spark, "find the longest text")
+        batches = batch_limits(_longest_text(spark, source))
     with stage(spark, "export"), settings(spark, batches):
         describe(spark, f"write {name} files")
         rows = _rows(spark, source)
@@ -109,6 +110,26 @@ def write_documents(
     parts = sorted(part for row in done for part in row["parts"])
     keep_only(folder, parts)
     return {counter: sum(row[counter] for row in done) for counter in COUNTERS}, parts
+
+
+def batch_limits(longest: int) -> dict[str, str]:
+    """Spark's settings for the batches of a task, none of which is to hold much more than `_BYTES_PER_BATCH`.
+
+    Args:
+        longest: bytes of the longest text.
+    """
+    rows = min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // max(longest, 1))
+    limit = (
+        {"spark.sql.execution.arrow.maxBytesPerBatch": str(_BYTES_PER_BATCH)} if rows < _FEW_ROWS else LISTS_IN_ARROW
+    )
+    return {"spark.sql.execution.arrow.maxRecordsPerBatch": str(max(rows, _FEW_ROWS)), **limit}
+
+
+def _longest_text(spark: SparkSession, source: Source) -> int:
+    """Bytes of the longest text of the corpora."""
+    texts = (_read_texts(spark, source, rank) for rank in range(len(source.corpora)))
+    found = [rows.agg(F.max(F.octet_length("text"))).collect()[0][0] for rows in texts]  # one number
+    return max(length or 0 for length in found)
 
 
 def _rows(spark: SparkSession, source: Source) -> DataFrame:

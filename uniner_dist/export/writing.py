@@ -17,6 +17,7 @@ from uniner_dist.export.ownership import list_documents, write_files
 from uniner_dist.formats.annotated_document import Document
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import FORMATS, count
+from uniner_dist.runtime.garbage import rare_collections
 from uniner_dist.storage.attempts import new_attempt
 
 #: A file is closed at so many documents, or at so many characters of text.
@@ -55,6 +56,11 @@ class DocumentWriter:
         self._folder, self._name, self._settings, self._salt = folder, name, settings, salt
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with rare_collections():
+            yield self._write_all(batches)
+
+    def _write_all(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch:
+        """All documents of a task; returns the counters and stems."""
         counted: Counter[str] = Counter()
         held: list[Document] = []
         attempt, parts, characters = new_attempt(), list[str](), 0
@@ -67,7 +73,7 @@ class DocumentWriter:
         if held:
             parts.append(self._write(held, len(parts), attempt, counted))
         counters = {name: pa.array([counted[name]], pa.int64()) for name in COUNTERS}
-        yield pa.RecordBatch.from_pydict({**counters, "parts": pa.array([parts], pa.list_(pa.string()))})
+        return pa.RecordBatch.from_pydict({**counters, "parts": pa.array([parts], pa.list_(pa.string()))})
 
     def _documents(self, batches: Iterator[pa.RecordBatch], counted: Counter[str]) -> Iterator[Document]:
         """Those that can be exported; the others are only counted."""
@@ -92,12 +98,8 @@ class DocumentWriter:
         counted["files"] += write_files(self._folder, stem, chosen.files(documents, stem, self._settings))
         counted["documents"] += len(documents)
         for document in documents:
-            _check_repeats(document)
+            if document.answered.is_repeated:
+                raise ConfigError(f"document {document.doc_id}: an entity type is more than once in the annotations")
             for name, lost in count(document, chosen, self._settings).items():
                 counted[name] += lost
         return stem
-
-
-def _check_repeats(document: Document) -> None:
-    if len({answer["entity_type"] for answer in document.answers}) < len(document.answers):
-        raise ConfigError(f"document {document.doc_id}: an entity type stands more than once in the annotations")

@@ -8,15 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from uniner_dist.core.outcomes import Outcome
 
 #: Outcomes of questions that were answered.
 ANSWERED = (Outcome.FOUND.value, Outcome.NONE.value)
+
+
+class Answered(NamedTuple):
+    """What answers of the same types and outcomes have in common, whatever was found.
+
+    Attributes:
+        types: whose question was answered.
+        failures: type → outcome, of the questions that have no answer.
+        is_repeated: whether a type is there more than once.
+    """
+
+    types: tuple[str, ...]
+    failures: Mapping[str, str]
+    is_repeated: bool
+
+
+@lru_cache(maxsize=4096)
+def _answered(questions: tuple[tuple[str, str], ...]) -> Answered:
+    """Of (type, outcome) each; few are different in a corpus."""
+    types = tuple(name for name, outcome in questions if outcome in ANSWERED)
+    failures = {name: outcome for name, outcome in questions if outcome not in ANSWERED}
+    return Answered(types, failures, len({name for name, _ in questions}) < len(questions))
+
+
+_QUESTION = itemgetter("entity_type", "outcome")
 
 
 class Mention(NamedTuple):
@@ -75,13 +100,10 @@ class Document:
             if entity["start"] is None
         ]
 
-    def answered_types(self) -> list[str]:
+    @cached_property
+    def answered(self) -> Answered:
         """Types whose question was answered: for them, and for no others, no mention means that there is none."""
-        return [answer["entity_type"] for answer in self.answers if answer["outcome"] in ANSWERED]
-
-    def failures(self) -> dict[str, str]:
-        """Type → outcome, of the questions that have no answer."""
-        return {a["entity_type"]: a["outcome"] for a in self.answers if a["outcome"] not in ANSWERED}
+        return _answered(tuple(map(_QUESTION, self.answers)))
 
     def is_as_annotated(self) -> bool:
         """Whether every mention stands in the text where it should."""

@@ -87,7 +87,7 @@ def count(document: Document, chosen: Format, settings: ExportSettings | None = 
         "absent_left_out": 0 if chosen.keeps_absent else absent,
         "overlaps_not_flat": overlapping if chosen.partly_flat else 0,
         "details_left_out": 0 if chosen.keeps_details else detailed,
-        "unanswered_left_out": 0 if chosen.keeps_unanswered else len(document.failures()),
+        "unanswered_left_out": 0 if chosen.keeps_unanswered else len(document.answered.failures),
         "ids_left_out": int(bare),
         "empty_left_out": int(bare and not document.text.strip()),
     }

@@ -92,7 +92,7 @@ def _comments(document: Document) -> str:
     return (
         f"# id = {'_'.join(document.doc_id.split()) or '_'}\n"
         f"# {ID_COMMENT} = {_to_json(document.doc_id)}\n"
-        f"# {TYPES_COMMENT} = {_types_as_json(tuple(document.answered_types()))}\n"
+        f"# {TYPES_COMMENT} = {_types_as_json(document.answered.types)}\n"
         f"# {TEXT_COMMENT} = {_to_json(document.text)}\n"
     )
 

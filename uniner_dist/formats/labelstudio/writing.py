@@ -35,8 +35,8 @@ def _task(document: Document, settings: ExportSettings) -> dict[str, Any]:
     data: dict[str, Any] = {
         "doc_id": document.doc_id,
         "text": document.text,
-        "entity_types": document.answered_types(),
-        "failures": document.failures(),
+        "entity_types": list(document.answered.types),
+        "failures": dict(document.answered.failures),
         "absent": document.absent(),
     }
     result = [_region(number, mention) for number, mention in enumerate(document.mentions(), 1)]

@@ -1,0 +1,23 @@
+"""How often Python looks for objects that only refer to each other."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+#: Objects that are new and alive before Python looks: thousands of documents, which refer to nothing in a circle, are
+#: otherwise walked through again and again (a quarter of the CPU time of an export).
+_OBJECTS: Final = 1_000_000
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Look for circles of objects a thousand times more rarely, for a while; everything else is freed as always."""
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
