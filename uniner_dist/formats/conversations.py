@@ -15,7 +15,9 @@ from typing import Any, Final
 from uniner_dist.core.parse import official_items
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.gold_document import GoldDocument
+from uniner_dist.formats.shapes import fields, items, text
 
+_SHAPE: Final = fields({"conversations": items(fields({"value": text}))})
 _TEXT: Final = "Text: "
 _QUESTION: Final = re.compile(r"What describes (.*) in the text\?", re.DOTALL)
 
@@ -32,11 +34,11 @@ def read_conversations(content: str, stem: str, path: str = "") -> list[GoldDocu
     """
     documents: list[GoldDocument] = []
     latest: dict[str, GoldDocument] = {}
-    for text, entity_type, answer in _questions(content, path):
-        document = latest.get(text)
+    for passage, entity_type, answer in _questions(content, path):
+        document = latest.get(passage)
         if document is None or entity_type in document.answers:
-            document = GoldDocument(f"{stem}-{len(documents)}", text, says_types=True)
-            latest[text] = document
+            document = GoldDocument(f"{stem}-{len(documents)}", passage, says_types=True)
+            latest[passage] = document
             documents.append(document)
         document.answers[entity_type] = read_answer(answer)
     return documents
@@ -67,8 +69,9 @@ def _questions(content: str, path: str) -> Iterator[tuple[str, str, str]]:
         raise ConfigError(f"gold {path}: must be a list of conversations")
     for number, conversation in enumerate(conversations):
         try:
+            _SHAPE(conversation, "")
             yield from _turns(conversation)
-        except (KeyError, TypeError, ValueError) as error:
+        except ValueError as error:
             raise ConfigError(f"gold {path}: conversation {number} is not of the authors' form: {error}") from error
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.formats import shapes
 from uniner_dist.formats.conll.columns import is_header
 from uniner_dist.formats.tagging import is_tag
 
@@ -17,6 +18,8 @@ from uniner_dist.formats.tagging import is_tag
 ID_COMMENT: Final = "uniner_id"
 TEXT_COMMENT: Final = "uniner_text"
 TYPES_COMMENT: Final = "uniner_types"
+
+_SHAPES: Final = {ID_COMMENT: shapes.name, TEXT_COMMENT: shapes.text, TYPES_COMMENT: shapes.items(shapes.text)}
 
 _DOCUMENT_START: Final = "-DOCSTART-"
 #: `# newdoc id = NAME`, `# id = NAME`, and HIPE's `# hipe2022:document_id = NAME`; `# newdoc` alone is a border too.
@@ -161,8 +164,12 @@ def _add_comment(document: DocumentLines, name: str, value: str, place: str) -> 
         parsed = json.loads(value)
     except ValueError as error:
         raise ConfigError(f"gold {place}: {name} is no JSON ({error})") from error
+    try:
+        _SHAPES[name](parsed, name)
+    except ValueError as error:
+        raise ConfigError(f"gold {place}: {error}") from error
     if name == ID_COMMENT:
-        document.doc_id = parsed
+        document.doc_id = str(parsed)
     elif name == TEXT_COMMENT:
         document.text = parsed
     else:

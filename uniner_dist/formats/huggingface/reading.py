@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -43,7 +43,7 @@ def read_dataset(files: Mapping[str, str], folder: str, notes: ReadingNotes) -> 
         if columns is None:
             there = ", ".join(table.column_names)
             raise ConfigError(f"gold {path}: has no tokens and ner_tags; columns there: {there}")
-        names = _names_in(table.schema.metadata, columns[1]) or beside.get(columns[1])
+        names = _names_in(table.schema.metadata, columns[1], path) or beside.get(columns[1])
         documents += read_rows(_rows(table, path), stem, path, notes, names)
     return documents
 
@@ -70,25 +70,44 @@ def _rows(table: pa.Table, path: str) -> Iterator[tuple[str, Any]]:
             number += 1
 
 
-def _names_in(metadata: Mapping[bytes, bytes] | None, column: str) -> list[str] | None:
+def _names_in(metadata: Mapping[bytes, bytes] | None, column: str, path: str) -> list[str] | None:
     if not metadata or _METADATA not in metadata:
         return None
-    features = json.loads(metadata[_METADATA]).get("info", {}).get("features") or {}
-    return _class_names(features.get(column))
+    info = _parsed(json.loads, metadata[_METADATA], f"{path}, metadata").get("info")
+    features = info.get("features") if isinstance(info, Mapping) else None
+    return _class_names(features.get(column)) if isinstance(features, Mapping) else None
 
 
 def _names_beside(folder: str) -> dict[str, list[str]]:
     """Column → names of its classes, from `dataset_info.json` or the card in the data set's folder."""
     features: Any = {}
-    if exists(join(folder, "dataset_info.json")):
-        features = json.loads(read_bytes(join(folder, "dataset_info.json"))).get("features") or {}
-    elif exists(join(folder, "README.md")):
-        match = _FRONT.match(read_bytes(join(folder, "README.md")).decode("utf-8-sig", errors="replace"))
-        info = (yaml.safe_load(match[1]) or {}).get("dataset_info", {}) if match else {}
+    about, card = join(folder, "dataset_info.json"), join(folder, "README.md")
+    if exists(about):
+        features = _parsed(json.loads, read_bytes(about), about).get("features")
+    elif exists(card):
+        match = _FRONT.match(read_bytes(card).decode("utf-8-sig", errors="replace"))
+        info = _parsed(yaml.safe_load, match[1], card).get("dataset_info") if match else {}
         info = info[0] if isinstance(info, list) and info else info
-        features = {one["name"]: one for one in info.get("features", ())} if isinstance(info, Mapping) else {}
+        said = info.get("features") if isinstance(info, Mapping) else None
+        listed = said if isinstance(said, list) else []
+        features = {one["name"]: one for one in listed if isinstance(one, Mapping) and isinstance(one.get("name"), str)}
+    if not isinstance(features, Mapping):
+        return {}
     found = {column: _class_names(feature) for column, feature in features.items()}
     return {column: names for column, names in found.items() if names}
+
+
+def _parsed(parse: Callable[[Any], Any], content: bytes | str, where: str) -> Mapping[str, Any]:
+    """An object in JSON or YAML; nothing says names where it is none.
+
+    Raises:
+        ConfigError: it cannot be parsed.
+    """
+    try:
+        found = parse(content)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"gold {where}: cannot be read ({error})") from error
+    return found if isinstance(found, Mapping) else {}
 
 
 def _class_names(feature: Any) -> list[str] | None:
@@ -101,5 +120,6 @@ def _class_names(feature: Any) -> list[str] | None:
     if isinstance(names, list):
         return [str(name) for name in names]
     if isinstance(names, Mapping):
-        return [str(names[key]) for key in sorted(names, key=int)]
+        numbers = sorted((int(key), str(name)) for key, name in names.items() if str(key).isdecimal())
+        return [name for _, name in numbers] if [number for number, _ in numbers] == list(range(len(names))) else None
     return next((found for found in map(_class_names, feature.values()) if found), None)

@@ -10,6 +10,14 @@ from uniner_dist.core.outcomes import Outcome
 from uniner_dist.formats.coordinates import place_claims
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 from uniner_dist.formats.json_rows.row import JsonRow
+from uniner_dist.formats.shapes import fields, items, maybe, name, text, whole
+
+_PLACE = {"start": maybe(whole), "end": maybe(whole), "match": maybe(text)}
+#: What was answered to a question.
+ANSWER_SHAPE = fields(
+    {"entity_type": text, "entities": items(fields({"text": text}, _PLACE))}, {"outcome": maybe(text)}
+)
+OWN_SHAPE = fields({"doc_id": name, "text": text, "annotations": items(ANSWER_SHAPE)})
 
 
 def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
@@ -17,8 +25,8 @@ def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
 
     Entities have `text`, `start` and `end`, null where the mention has no place.
     """
-    text = row.values["text"]
-    document = GoldDocument(str(row.values["doc_id"]), text, says_types=True)
+    content = row.values["text"]
+    document = GoldDocument(str(row.values["doc_id"]), content, says_types=True)
     places: list[tuple[str, int]] = []
     claims = []
     for answer in row.values["annotations"]:
@@ -33,9 +41,9 @@ def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
             if entity.get("match") == "absent":
                 continue
             if entity.get("start") is not None:
-                claims.append(row.claim(entity["start"], entity["end"], entity["text"]))
+                claims.append(row.claim(entity["start"], entity.get("end"), entity["text"]))
                 places.append((label, len(found)))
             found.append({"text": entity["text"], "start": None, "end": None})
-    for (label, number), entity in zip(places, place_claims(text, claims, notes), strict=True):
+    for (label, number), entity in zip(places, place_claims(content, claims, notes), strict=True):
         document.answers[label][number] = entity
     return document

@@ -8,30 +8,59 @@ from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
-from uniner_dist.formats.json_rows.own_reading import read_own
+from uniner_dist.formats.json_rows.own_reading import OWN_SHAPE, read_own
 from uniner_dist.formats.json_rows.row import JsonRow
 from uniner_dist.formats.json_rows.tokens import (
+    GLINER_SHAPE,
+    own_dataset_shape,
     read_gliner,
     read_own_dataset,
     read_token_tags,
     token_columns,
+    token_shape,
     with_entities,
 )
-from uniner_dist.formats.json_rows.tools import is_doccano, is_prodigy, read_doccano, read_prodigy
-from uniner_dist.formats.spacy.json_reading import is_pair, is_spacy_row, pair_as_row, read_pair, read_spacy_row
+from uniner_dist.formats.json_rows.tools import (
+    PRODIGY_SHAPE,
+    doccano_shape,
+    is_doccano,
+    is_prodigy,
+    read_doccano,
+    read_prodigy,
+)
+from uniner_dist.formats.shapes import Shape, describe
+from uniner_dist.formats.spacy.json_reading import (
+    PAIR_SHAPE,
+    is_pair,
+    is_spacy_row,
+    pair_as_row,
+    read_pair,
+    read_spacy_row,
+    spacy_shape,
+)
 
 RowReader = Callable[[JsonRow, ReadingNotes], GoldDocument | None]
 
-#: What a row must look like, how it is read, and what it is called.
-_KINDS: Final[Sequence[tuple[Callable[[Mapping[str, Any]], bool], RowReader, str]]] = (
-    (lambda row: "annotations" in row and "doc_id" in row, read_own, "JSON lines of an export"),
-    (lambda row: token_columns(row) is not None and with_entities(row), read_own_dataset, "a data set of an export"),
-    (lambda row: "tokenized_text" in row and "ner" in row, read_gliner, "GLiNER"),
-    (lambda row: token_columns(row) is not None and "spans" not in row, read_token_tags, "token classification"),
-    (is_spacy_row, read_spacy_row, "spaCy"),
-    (lambda row: is_prodigy(row) and ("spans" in row or not is_doccano(row)), read_prodigy, "Prodigy"),
-    (is_doccano, read_doccano, "doccano"),
-    (lambda row: "pair" in row, read_pair, "spaCy's pairs of text and entities"),
+#: By which keys a row is known, what its values must be, how it is read, and what it is called.
+_KINDS: Final[Sequence[tuple[Callable[[Mapping[str, Any]], bool], Shape, RowReader, str]]] = (
+    (lambda row: "annotations" in row and "doc_id" in row, OWN_SHAPE, read_own, "JSON lines of an export"),
+    (
+        lambda row: token_columns(row) is not None and with_entities(row),
+        own_dataset_shape,
+        read_own_dataset,
+        "a data set of an export",
+    ),
+    (lambda row: "tokenized_text" in row and "ner" in row, GLINER_SHAPE, read_gliner, "GLiNER"),
+    (
+        lambda row: token_columns(row) is not None and "spans" not in row,
+        token_shape,
+        read_token_tags,
+        "token classification",
+    ),
+    (is_spacy_row, spacy_shape, read_spacy_row, "spaCy"),
+    (lambda row: is_prodigy(row) and ("spans" in row or not is_doccano(row)), PRODIGY_SHAPE, read_prodigy, "Prodigy"),
+    (is_doccano, doccano_shape, read_doccano, "doccano"),
+    (lambda row: "pair" in row, PAIR_SHAPE, read_pair, "spaCy's pairs of text and entities"),
 )
 
 
@@ -50,12 +79,12 @@ def read_jsonl(content: str, stem: str, path: str = "", notes: ReadingNotes | No
     return read_rows(rows(), stem, path, notes or ReadingNotes())
 
 
-def find_kind(values: Any) -> tuple[RowReader, str] | None:
-    """How a row is read, and what its kind is called; None: nothing that is known."""
+def find_kind(values: Any) -> tuple[Shape, RowReader, str] | None:
+    """What a row must look like, how it is read, and what its kind is called; None: nothing that is known."""
     if isinstance(values, Mapping):
-        for fits, reader, name in _KINDS:
+        for fits, shape, reader, name in _KINDS:
             if fits(values):
-                return reader, name
+                return shape, reader, name
     return None
 
 
@@ -76,31 +105,28 @@ def read_rows(
         ConfigError: a row of no known kind or of another one than the first, or a mention that is not where it says.
     """
     documents: list[GoldDocument] = []
-    kind: tuple[RowReader, str] | None = None
+    kind: tuple[Shape, RowReader, str] | None = None
     for number, (where, value) in enumerate(rows):
         values = pair_as_row(value) if is_pair(value) else value
         found = find_kind(values)
-        if found is None or (kind is not None and found[1] != kind[1]):
-            expected = f"the form of {kind[1]}" if kind else "a known form"
+        if found is None or (kind is not None and found[2] != kind[2]):
+            expected = f"the form of {kind[2]}" if kind else "a known form"
             raise ConfigError(f"gold {where}: is not of {expected}: {_keys(values)}")
         if kind is None:
             kind = found
-            notes.say(f"{path}: {kind[1]}")
+            notes.say(f"{path}: {kind[2]}")
         row = JsonRow(values, where, f"{stem}-{number}", tag_names)
         try:
-            document = kind[0](row, notes)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"gold {where}: is not of the form of {kind[1]}: {_words(error)}") from error
+            kind[0](values, "")
+            document = kind[1](row, notes)
+        except ConfigError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"gold {where}: is not of the form of {kind[2]}: {error}") from error
         if document is not None:
             documents.append(document)
     return documents
 
 
 def _keys(values: Any) -> str:
-    return f"keys {', '.join(map(str, values))}" if isinstance(values, Mapping) else f"a {type(values).__name__}"
-
-
-def _words(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return f"keys {', '.join(map(str, values))}" if isinstance(values, Mapping) else describe(values)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from uniner_dist.formats import shapes
 from uniner_dist.formats.coordinates import Claim, place_claims
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 
@@ -35,24 +36,23 @@ class JsonRow:
         for place in (self.values, meta if isinstance(meta, Mapping) else {}):
             for name in _IDS:
                 if place.get(name) is not None:
+                    shapes.name(place[name], name)
                     return str(place[name])
         return self.default_id
 
     def claim(self, start: Any, end: Any, said: Any = None) -> Claim:
         """A mention as the row has it."""
-        if isinstance(start, bool) or isinstance(end, bool):
-            raise TypeError(f"offsets {start} and {end} are no numbers")
+        shapes.whole(start, "start")
+        shapes.whole(end, "end")
         return Claim(int(start), int(end), said if isinstance(said, str) else None, self.where)
 
     def document(self, text: str, labelled: Sequence[tuple[str, Claim]], notes: ReadingNotes) -> GoldDocument:
         """A document with these mentions, each compared with the text."""
-        if not isinstance(text, str):
-            raise TypeError(f"its text is a {type(text).__name__}")
+        shapes.text(text, "text")
         document = GoldDocument(self.doc_id, text)
         entities = place_claims(text, [claim for _, claim in labelled], notes)
         for (label, _), entity in zip(labelled, entities, strict=True):
-            if not isinstance(label, str):
-                raise TypeError(f"its label {label!r} is no string")
+            shapes.text(label, "label")
             if entity not in document.answers.setdefault(label, []):
                 document.answers[label].append(entity)
         return document

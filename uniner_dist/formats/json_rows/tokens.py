@@ -8,13 +8,44 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from uniner_dist.formats import shapes
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 from uniner_dist.formats.json_rows.row import JsonRow
-from uniner_dist.formats.tagging import TokenMention, is_tag, read_tags
+from uniner_dist.formats.shapes import fields, items, maybe, text, text_or_number, whole
+from uniner_dist.formats.tagging import OUTSIDE, TokenMention, is_tag, read_tags
 from uniner_dist.formats.token_text import Span, add_mentions, align_tokens, join_tokens
 
 _TOKENS: Final = ("tokens", "words")
 _TAGS: Final = ("ner_tags", "ner", "tags", "labels", "ner_labels", "ner_tag")
+
+
+_NEGATIVES = {"ner_negatives": maybe(items(text)), "negatives": maybe(items(text))}
+GLINER_SHAPE = fields({"tokenized_text": items(text), "ner": items(shapes.row(whole, whole, text))}, _NEGATIVES)
+_ENTITY = fields({"entity_type": text, "text": text, "start": maybe(whole), "end": maybe(whole)})
+_OWN_DATASET = fields(
+    {"doc_id": shapes.name, "text": text, "entities": items(_ENTITY)}
+    | {"answers": items(fields({"entity_type": text, "outcome": text}))}
+)
+
+
+def token_shape(values: Any, place: str) -> None:
+    """A row of tokens and tags.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    tokens, tags = token_columns(values) or ("tokens", "ner_tags")
+    fields({tokens: items(text), tags: items(text_or_number)})(values, place)
+
+
+def own_dataset_shape(values: Any, place: str) -> None:
+    """A row of our export to Hugging Face.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    _OWN_DATASET(values, place)
+    token_shape(values, place)
 
 
 def token_columns(names: Any) -> tuple[str, str] | None:
@@ -28,13 +59,13 @@ def read_gliner(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     """`tokenized_text`, and `ner: [[first token, last token, label], …]`, both ends included."""
     tokens = row.values["tokenized_text"]
     mentions: list[TokenMention] = []
-    for first, last, label in row.values["ner"]:
+    for first, last, label in ((int(one), int(other), label) for one, other, label in row.values["ner"]):
         if not 0 <= first <= last < len(tokens):
             raise ValueError(f"tokens {first} to {last} are not in a text of {len(tokens)} tokens")
-        mentions.append((str(label), int(first), int(last) + 1))
+        mentions.append((label, first, last + 1))
     document = _document(row, tokens, notes)
-    for name in row.values.get("ner_negatives", row.values.get("negatives")) or ():
-        document[0].answers.setdefault(str(name), [])
+    for label in row.values.get("ner_negatives", row.values.get("negatives")) or ():
+        document[0].answers.setdefault(label, [])
     add_mentions(*document, mentions)
     return document[0]
 
@@ -48,8 +79,13 @@ def read_token_tags(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
         raise ValueError(f"{len(tokens):,} {columns[0]} and {len(tags):,} {columns[1]}")
     named = [_named(tag, row.tag_names, columns[1]) for tag in tags]
     document, spans = _document(row, tokens, notes)
-    bare = not all(map(is_tag, [*named, *(row.tag_names or ())]))
-    add_mentions(document, spans, read_tags(named, bare=bare, types=_types(row.tag_names)))
+    prefixed = next((tag for tag in [*named, *(row.tag_names or ())] if tag != OUTSIDE and is_tag(tag)), None)
+    bare = next((tag for tag in named if not is_tag(tag)), None)
+    if bare is not None and prefixed is not None:
+        raise ValueError(
+            f"{columns[1]} has {bare!r} beside {prefixed!r}: all types have a prefix (B-, I-), or none has"
+        )
+    add_mentions(document, spans, read_tags(named, bare=bare is not None, types=_types(row.tag_names)))
     return document
 
 
@@ -77,8 +113,8 @@ def _document(row: JsonRow, tokens: Sequence[str], notes: ReadingNotes) -> tuple
         if not isinstance(spans, int):
             return GoldDocument(row.doc_id, said), spans
         notes.count("rows have a text that is not that of their tokens; it is made of the tokens")
-    text, spans = join_tokens(tokens)
-    return GoldDocument(row.doc_id, text), spans
+    joined, spans = join_tokens(tokens)
+    return GoldDocument(row.doc_id, joined), spans
 
 
 def with_entities(values: Mapping[str, Any]) -> bool:

@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from uniner_dist.formats import shapes
 from uniner_dist.formats.coordinates import Claim
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 from uniner_dist.formats.json_rows.row import JsonRow
+from uniner_dist.formats.shapes import anything, fields, items, maybe, text, whole
+
+_NAMED = {"text": maybe(text), "answer": maybe(text)}
+PRODIGY_SHAPE = fields(
+    {"text": text},
+    {"answer": text, "spans": maybe(items(fields({"label": text, "start": whole, "end": whole}, _NAMED)))},
+)
+_RELATIONS = {"relations": maybe(items(anything))}
+
+
+def doccano_shape(values: Any, place: str) -> None:
+    """A document of doccano.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    key = next(name for name in _MARKS if name in values)
+    marks = {"text" if "text" in values else "data": text, key: maybe(items(_doccano_mark))}
+    fields(marks, _RELATIONS)(values, place)
+
+
+def _doccano_mark(value: Any, place: str) -> None:
+    if isinstance(value, list):
+        shapes.row(whole, whole, text)(value, place)
+    elif not isinstance(value, str):  # a label of the whole text, of which its reader says so
+        borders = (name if isinstance(value, Mapping) and name in value else f"{name}_offset" for name in _BORDERS)
+        fields({"label": text, **dict.fromkeys(borders, whole)}, {"text": maybe(text)})(value, place)
+
+
+_MARKS = ("label", "labels", "entities")
+_BORDERS = ("start", "end")
 
 
 def is_doccano(values: Any) -> bool:
     """A text with `label`, `labels` or `entities`."""
-    return ("text" in values or "data" in values) and any(name in values for name in ("label", "labels", "entities"))
+    return ("text" in values or "data" in values) and any(name in values for name in _MARKS)
 
 
 def read_doccano(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     """`label: [[start, end, label], …]`, or `entities: [{start_offset, end_offset, label}, …]` with relations."""
     values = row.values
-    key = next(name for name in ("label", "labels", "entities") if name in values)
+    key = next(name for name in _MARKS if name in values)
     if values.get("relations"):
         notes.count("relations are no mentions and are left out", len(values["relations"]))
     labelled = [_doccano_mention(row, one) for one in values[key] or ()]
@@ -30,7 +63,7 @@ def _doccano_mention(row: JsonRow, one: Any) -> tuple[str, Claim]:
     if isinstance(one, list):
         start, end, label = one
         return label, row.claim(start, end)
-    start, end = (one[name] if name in one else one[f"{name}_offset"] for name in ("start", "end"))
+    start, end = (one[name] if name in one else one[f"{name}_offset"] for name in _BORDERS)
     return one["label"], row.claim(start, end, one.get("text"))
 
 
@@ -45,6 +78,6 @@ def read_prodigy(row: JsonRow, notes: ReadingNotes) -> GoldDocument | None:
     if answer != "accept":
         notes.count(f"tasks were answered {answer} and are left out")
         return None
-    spans = [span for span in row.values.get("spans") or () if span.get("answer", "accept") == "accept"]
+    spans = [span for span in row.values.get("spans") or () if (span.get("answer") or "accept") == "accept"]
     labelled = [(span["label"], row.claim(span["start"], span["end"], span.get("text"))) for span in spans]
     return row.document(row.values["text"], labelled, notes)

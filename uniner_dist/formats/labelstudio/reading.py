@@ -15,10 +15,23 @@ from typing import Any, Final
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.coordinates import Claim, place_claims
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.shapes import anything, fields, items, maybe, name, text, whole
 
 #: Keys of a task's data that may name the document.
 _IDS: Final = ("doc_id", "id")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+|/data/\S+")
+_ANNOTATION: Final = fields(
+    {"result": items(fields({"type": text}, {"value": fields({}), "to_name": maybe(name)}))},
+    {"was_cancelled": anything},
+)
+_ANNOTATIONS: Final = maybe(items(_ANNOTATION))
+_TASK: Final = fields(
+    {"data": fields({}, {"doc_id": name, "id": name, "entity_types": items(text)})},
+    {"id": maybe(name), "annotations": _ANNOTATIONS, "completions": _ANNOTATIONS},
+)
+_BORDERS: Final = {"start": whole, "end": whole}
+_LABELS: Final = {"labels": maybe(items(text)), "hypertextlabels": maybe(items(text)), "text": maybe(text)}
+_VALUE: Final = fields(_BORDERS, _LABELS)
 #: Results that say nothing about where a mention is.
 _NO_REGIONS: Final = frozenset(
     {"choices", "relation", "textarea", "rating", "number", "taxonomy", "datetime", "ranker"}
@@ -49,9 +62,12 @@ def read_labelstudio(content: str, stem: str, path: str = "", notes: ReadingNote
         where = f"{path}: task {task.get('id', number) if isinstance(task, dict) else number}"
         try:
             task = _from_min(task) if _is_min(task) else task
+            _TASK(task, "")
             document = _document(task, f"{stem}-{task.get('id', number)}", where, notes)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(f"gold {where} is not of Label Studio's form: {error}") from error
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"gold {where}: is not of Label Studio's form: {error}") from error
         if document is not None:
             documents.append(document)
     if not documents:
@@ -110,11 +126,12 @@ def _regions(result: Sequence[Mapping[str, Any]], where: str, notes: ReadingNote
     A HyperText region counts if it has plain offsets: those into an HTML page's elements cannot be read.
     """
     regions = []
-    for one in result:
+    for number, one in enumerate(result):
         kind, value = str(one.get("type")), one.get("value", {})
         if kind in _NO_REGIONS:
             notes.count(f"results of type {kind} are no mentions and are left out")
         elif kind == "labels" or (kind == "hypertextlabels" and isinstance(value.get("start"), int)):
+            _VALUE(value, f"result[{number}].value")
             regions.append(one)
         else:
             raise ConfigError(f"gold {where}: regions of type {kind} cannot be read, only labels of a text")
@@ -125,7 +142,10 @@ def _regions(result: Sequence[Mapping[str, Any]], where: str, notes: ReadingNote
 
 def _labels(region: Mapping[str, Any]) -> list[str]:
     value = region["value"]
-    return list(value.get("labels") or value["hypertextlabels"])
+    labels: list[str] | None = value.get("labels") or value.get("hypertextlabels")
+    if not labels:
+        raise ValueError(f"the region at {value['start']} has no label")
+    return labels
 
 
 def _claim(value: Mapping[str, Any], where: str) -> Claim:

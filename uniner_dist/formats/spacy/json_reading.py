@@ -6,12 +6,31 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.formats import shapes
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.shapes import fields, items, maybe, text, whole
 from uniner_dist.formats.tagging import OUTSIDE, read_tags
 from uniner_dist.formats.token_text import add_mentions, align_tokens, join_tokens
 
 if TYPE_CHECKING:
     from uniner_dist.formats.json_rows.row import JsonRow
+
+
+PAIR_SHAPE = fields({"pair": shapes.row(text, fields({"entities": items(shapes.row(whole, whole, text))}))})
+_DOC_SHAPE = fields(
+    {"text": text, "ents": items(fields({"label": text, "start": whole, "end": whole}, {"text": maybe(text)}))}
+)
+_SENTENCE = fields({"tokens": items(fields({"orth": text}, {"ner": text}))})
+_PARAGRAPHS_SHAPE = fields({"paragraphs": items(fields({"sentences": items(_SENTENCE)}, {"raw": maybe(text)}))})
+
+
+def spacy_shape(values: Any, place: str) -> None:
+    """A document of version 3 or of version 2.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    (_PARAGRAPHS_SHAPE if "paragraphs" in values else _DOC_SHAPE)(values, place)
 
 
 def is_spacy_row(values: Mapping[str, Any]) -> bool:
@@ -44,8 +63,8 @@ def pair_as_row(pair: list[Any]) -> dict[str, Any]:
 
 def read_pair(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     """A text and the mentions with offsets in it."""
-    text, said = row.values["pair"]
-    return row.document(text, [(label, row.claim(start, end)) for start, end, label in said["entities"]], notes)
+    content, said = row.values["pair"]
+    return row.document(content, [(label, row.claim(start, end)) for start, end, label in said["entities"]], notes)
 
 
 def is_pair(item: Any) -> bool:
@@ -65,14 +84,14 @@ def _read_paragraphs(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     for paragraph in row.values["paragraphs"]:
         tokens = [token for sentence in paragraph["sentences"] for token in sentence["tokens"]]
         words = [token["orth"] for token in tokens]
-        text, spans = join_tokens(words)
+        content, spans = join_tokens(words)
         if isinstance(paragraph.get("raw"), str):
             found = align_tokens(paragraph["raw"], words)
             if isinstance(found, int):
                 raise ConfigError(f"gold {row.where}: the token {words[found]!r} is not the next one of its text `raw`")
-            text, spans = paragraph["raw"], found
+            content, spans = paragraph["raw"], found
         begin = len(document.text) + bool(document.text)
-        document.text += ("\n" if document.text else "") + text
+        document.text += ("\n" if document.text else "") + content
         tags = [token.get("ner", "-") for token in tokens]
         notes.count("tokens without an annotation ('-') are taken to be outside of mentions", tags.count("-"))
         mentions = read_tags(OUTSIDE if tag == "-" else tag for tag in tags)

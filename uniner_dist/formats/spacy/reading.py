@@ -7,6 +7,7 @@ from typing import Any
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.annotated_document import ANSWERED, Mention, without_overlaps
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
+from uniner_dist.formats.shapes import fields, items, text
 from uniner_dist.formats.spacy.writing import SPANS_KEY
 
 
@@ -43,6 +44,10 @@ def _document(doc: Any, default_id: str, where: str) -> GoldDocument:
     doc_id = data.get("doc_id")
     document = GoldDocument(default_id if doc_id is None else str(doc_id), doc.text)
     if "annotations" in data:
+        try:
+            items(fields({"entity_type": text, "outcome": text}))(data["annotations"], "user_data['annotations']")
+        except ValueError as error:
+            raise ConfigError(f"gold {where}: {error}") from error
         answered = [answer["entity_type"] for answer in data["annotations"] if answer["outcome"] in ANSWERED]
         document.answers = {name: [] for name in answered}
         document.says_types = True

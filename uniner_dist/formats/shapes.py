@@ -1,0 +1,111 @@
+"""What JSON of others must look like: the first value of another kind is named by its place, `spans[0].start`. Pure.
+
+A shape is a function of a value and its place that raises ValueError if the value has another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Shape = Callable[[Any, str], None]
+
+
+def anything(value: Any, place: str) -> None:
+    """Any value."""
+
+
+def text(value: Any, place: str) -> None:
+    """A string."""
+    _require(isinstance(value, str), value, place, "a string")
+
+
+def whole(value: Any, place: str) -> None:
+    """A whole number, `3.0` and `"3"` included, as other tools write them."""
+    fits = (
+        isinstance(value, int)
+        or (isinstance(value, float) and value.is_integer())
+        or (isinstance(value, str) and value.strip().isdecimal())
+    )
+    _require(fits and not isinstance(value, bool), value, place, "a whole number")
+
+
+def name(value: Any, place: str) -> None:
+    """A string or a number: an id."""
+    _require(isinstance(value, str | int | float) and not isinstance(value, bool), value, place, "a string or a number")
+
+
+def text_or_number(value: Any, place: str) -> None:
+    """A tag: its name or its number."""
+    _require(isinstance(value, str | int) and not isinstance(value, bool), value, place, "a string or a whole number")
+
+
+def maybe(shape: Shape) -> Shape:
+    """A value of this shape, or null."""
+
+    def check(value: Any, place: str) -> None:
+        if value is not None:
+            shape(value, place)
+
+    return check
+
+
+def items(shape: Shape) -> Shape:
+    """A list of values of one shape."""
+
+    def check(value: Any, place: str) -> None:
+        _require(isinstance(value, list | tuple), value, place, "a list")
+        for number, item in enumerate(value):
+            shape(item, f"{place}[{number}]")
+
+    return check
+
+
+def row(*shapes: Shape) -> Shape:
+    """A list with one value of each shape."""
+
+    def check(value: Any, place: str) -> None:
+        _require(isinstance(value, list | tuple), value, place, "a list")
+        if len(value) != len(shapes):
+            raise ValueError(f"{place} has {len(value)} items, not {len(shapes)}")
+        for number, (shape, item) in enumerate(zip(shapes, value, strict=True)):
+            shape(item, f"{place}[{number}]")
+
+    return check
+
+
+def fields(needed: Mapping[str, Shape], others: Mapping[str, Shape] | None = None) -> Shape:
+    """An object.
+
+    Args:
+        needed: keys that it must have.
+        others: keys that it may have; keys that are in neither may have any value.
+    """
+
+    def check(value: Any, place: str) -> None:
+        _require(isinstance(value, Mapping), value, place, "an object")
+        for key, shape in needed.items():
+            if key not in value:
+                raise ValueError(f"{place or 'it'} has no {key}")
+            shape(value[key], f"{place}.{key}" if place else key)
+        for key, shape in (others or {}).items():
+            if key in value:
+                shape(value[key], f"{place}.{key}" if place else key)
+
+    return check
+
+
+def _require(fits: bool, value: Any, place: str, expected: str) -> None:
+    if not fits:
+        raise ValueError(f"{place or 'it'} is {describe(value)}, not {expected}")
+
+
+def describe(value: Any) -> str:
+    """What kind of value this is, in JSON's words; a short one is shown."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    kinds = ((str, "a string"), (int | float, "a number"), (Mapping, "an object"), (list | tuple, "a list"))
+    kind = next((named for type_, named in kinds if isinstance(value, type_)), f"a {type(value).__name__}")
+    return f"{kind} ({value!r})" if isinstance(value, str | int | float) and len(repr(value)) <= 40 else kind
