@@ -61,7 +61,7 @@ def test_the_output_reads_in_pandas_and_duckdb(demo_output: tuple[Path, str]) ->
 
 def test_the_notebook_runs_from_top_to_bottom(demo_output: tuple[Path, str], tmp_path: Path) -> None:
     """Its cells, in order, over the demo's output, which is the same run and therefore finished."""
-    notebook = json.loads((ROOT / "notebooks/first_annotation.ipynb").read_text())
+    notebook = json.loads((ROOT / "notebooks/1_first_annotation.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     script = tmp_path / "notebook.py"
     script.write_text("\n".join(cells).replace("demo-output", str(demo_output[0])))

@@ -24,7 +24,7 @@ def test_outputs_are_stripped_and_the_readme_names_the_notebook(name: str) -> No
 @pytest.mark.vllm
 def test_the_notebook_for_an_own_corpus_runs_and_leaves_nothing_behind(tmp_path: Path) -> None:
     before = {process.pid for process in psutil.process_iter()}
-    notebook = run_notebook("own_corpus", tmp_path)
+    notebook = run_notebook("2_own_corpus", tmp_path)
     html = html_of(notebook)
     assert html.count("<mark") > 4
     assert "did you mean text_column='body'?" in str(notebook.cells)
