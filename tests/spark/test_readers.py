@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import polars
 import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
@@ -60,3 +61,10 @@ def test_every_line_of_the_page_reads_the_output_right(spark: SparkSession, outp
     finally:
         spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", before)
     assert len(blocks) == 6
+
+
+def test_polars_refuses_the_bare_folder_in_words_and_never_reads_it_wrong(output: str) -> None:
+    with pytest.raises(polars.exceptions.InvalidOperationError, match="different file extensions"):
+        polars.scan_parquet(output).collect()
+    hidden = polars.scan_parquet(output, hidden_file_prefix=(".", "_"), hive_schema={"day": polars.String})
+    assert hidden.collect().height == len(ROWS)

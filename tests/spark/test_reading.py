@@ -54,6 +54,11 @@ COLUMNS: dict[str, tuple[pa.Array, pa.Array, pa.Array]] = {
     ),
     "bytes": (pa.array([b"\xff\x00"]), pa.array([b"ab"], pa.binary(2)), pa.array([b""], pa.binary_view())),
     "truth": (pa.array([True]), pa.array([None], pa.bool_()), pa.array([False])),
+    "truth_in_bytes": (
+        pa.ExtensionArray.from_storage(pa.bool8(), pa.array([1], pa.int8())),
+        pa.ExtensionArray.from_storage(pa.bool8(), pa.array([0], pa.int8())),
+        pa.array([True]),
+    ),
     "lists": (
         pa.array([[1, None]], pa.list_(pa.int8())),
         pa.array([[]], pa.list_(pa.null())),

@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.parquet.encryption as encryption
 import pytest
 
 from uniner_dist.errors import ConfigError
@@ -48,6 +49,29 @@ def test_files_that_are_no_parquet_are_named_with_what_they_are(tmp_path: Path) 
         "mad": "is not a readable Parquet file",
     }.items():
         assert f"{name}.parquet: {words}" in said
+
+
+@pytest.mark.parametrize(("plain", "words"), [(False, "is encrypted"), (True, "has encrypted columns")])
+def test_a_file_with_encrypted_columns_is_refused_in_words(tmp_path: Path, plain: bool, words: str) -> None:
+    factory = encryption.CryptoFactory(lambda connection: _Keys())
+    wanted = encryption.EncryptionConfiguration("footer", column_keys={"key": ["text"]}, plaintext_footer=plain)
+    properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), wanted)
+    path = corpus(tmp_path / "c", good=TABLE)
+    with pq.ParquetWriter(f"{path}/secret.parquet", TABLE.schema, encryption_properties=properties) as writer:
+        writer.write_table(TABLE)
+    with pytest.raises(ConfigError, match=rf"secret\.parquet: {words}"):
+        take_snapshot(path, ["text"])
+
+
+#: Keys that are not wrapped at all.
+_Keys = type(
+    "_Keys",
+    (encryption.KmsClient,),
+    {
+        "wrap_key": lambda self, key, master: key.hex().encode(),
+        "unwrap_key": lambda self, wrapped, master: bytes.fromhex(wrapped.decode()),
+    },
+)
 
 
 def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import struct
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.storage.checksums import is_stale
 from uniner_dist.storage.filesystem import is_local, open_fs
 from uniner_dist.storage.listing import Listing, checksum_path, gone_words
 from uniner_dist.storage.nanoseconds import find_cut_off, nanosecond_leaves
@@ -156,6 +155,10 @@ class _UnreadableFileError(Exception):
     """What is wrong with a file, in words."""
 
 
+#: What follows a readable footer only in files with encrypted columns: a nonce and a tag (Parquet's encryption, 5.5).
+_SIGNATURE_BYTES = 28
+#: The type of pyarrow's that holds its values; Spark has none.
+_INT128 = pa.decimal256(39, 0)
 _Tail = Callable[[str, int, int], bytes]  # file, start, end
 
 
@@ -201,7 +204,7 @@ class _FooterReader:
         if self._local and not trait:
             if _has_foreign_name(file):
                 trait = Trait.NAME
-            elif checked and _is_stale(checksum_path(file), end, size):
+            elif checked and is_stale(checksum_path(file), end, size):
                 trait = Trait.CHECKSUM
         return int(metadata.num_rows), schema, trait
 
@@ -210,7 +213,7 @@ class _FooterReader:
         for parquet, arrow, number in self._recent:
             if arrow == stored and parquet.equals(metadata.schema):
                 return number
-        schema = FileSchema(_arrow_schema(metadata.schema), opaque)
+        schema = FileSchema(_arrow_schema(metadata.schema, opaque), opaque)
         with self._lock:
             number = next((i for i, known in enumerate(self.schemas) if known.same(schema)), len(self.schemas))
             if number == len(self.schemas):
@@ -264,6 +267,14 @@ def _read_end(tail: _Tail, file: str, size: int) -> bytes:
 
 def _parse(end: bytes) -> tuple[Any, bool]:
     """A footer, and whether what the writer noted about Arrow types was left aside."""
+    metadata, opaque = _parsed(end)
+    # Looking at an encrypted column would end the whole process (pyarrow 26: "terminate called").
+    if int.from_bytes(end[-8:-4], "little") - metadata.serialized_size == _SIGNATURE_BYTES:
+        raise _UnreadableFileError("has encrypted columns; decrypt it, or write the corpus without encryption")
+    return metadata, opaque
+
+
+def _parsed(end: bytes) -> tuple[Any, bool]:
     try:
         return pq.read_metadata(pa.BufferReader(end)), False
     except (pa.ArrowException, OSError) as error:
@@ -280,8 +291,11 @@ def without_arrow_schema(end: bytes) -> bytes:
     return end.replace(_ARROW_SCHEMA, b"ARROW:unread")
 
 
-def _arrow_schema(parquet: Any) -> pa.Schema:
-    """pyarrow's types, without metadata but that of INT96."""
+def _arrow_schema(parquet: Any, opaque: bool = False) -> pa.Schema:
+    """pyarrow's types, without metadata but that of INT96.
+
+    Where the writer's Arrow types are unknown, 16 bytes without a Parquet type are an integer of polars (Int128).
+    """
     try:
         schema = parquet.to_arrow_schema()
     except pa.ArrowException as error:
@@ -290,8 +304,14 @@ def _arrow_schema(parquet: Any) -> pa.Schema:
     leaves = [(top, parquet.column(i)) for i, top in enumerate(tops)]
     int96 = {top for top, leaf in leaves if leaf.physical_type == "INT96"}
     named = {top: _NOT_BYTES[name] for top, leaf in leaves for name in _type_names(leaf) if name in _NOT_BYTES}
+    if opaque:
+        named |= {top: _INT128 for top, leaf in leaves if _is_int128(leaf)}
     fields = [field.with_type(named.get(field.name, field.type)) for field in schema]
     return pa.schema([field.with_metadata({INT96: b"1"} if field.name in int96 else {}) for field in fields])
+
+
+def _is_int128(leaf: Any) -> bool:
+    return bool(leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" and leaf.length == 16 and leaf.logical_type.type == "NONE")
 
 
 def _type_names(leaf: Any) -> tuple[str, str]:
@@ -326,25 +346,3 @@ def _has_large_chunk(metadata: Any, leaves: Sequence[int]) -> bool:
 def _has_foreign_name(file: str) -> bool:
     """Whether Hadoop cannot spell a local file's name: it takes what is before a colon for a scheme."""
     return any(sign in file.rsplit("/", 1)[-1] for sign in ":\\")
-
-
-def _is_stale(checksum: str, end: bytes, size: int) -> bool:
-    """Whether Hadoop's checksum of a local file is that of another file, judging by size and by the file's end."""
-    try:
-        with open(checksum, "rb") as stream:
-            data = stream.read()
-    except OSError:
-        return False
-    if data[:4] != b"crc\0" or len(data) < 8:
-        return True
-    step = int.from_bytes(data[4:8], "big")
-    sums = data[8:]
-    if step <= 0 or len(sums) != 4 * -(-size // step):
-        return True
-    start = size - len(end)
-    first = -(-start // step)
-    for chunk in range(first, -(-size // step)):
-        piece = end[chunk * step - start : (chunk + 1) * step - start]
-        if struct.unpack(">I", sums[4 * chunk : 4 * chunk + 4])[0] != zlib.crc32(piece):
-            return True
-    return False
