@@ -66,5 +66,7 @@ def test_every_line_of_the_page_reads_the_output_right(spark: SparkSession, outp
 def test_polars_refuses_the_bare_folder_in_words_and_never_reads_it_wrong(output: str) -> None:
     with pytest.raises(polars.exceptions.InvalidOperationError, match="different file extensions"):
         polars.scan_parquet(output).collect()
-    hidden = polars.scan_parquet(output, hidden_file_prefix=(".", "_"), hive_schema={"day": polars.String})
+    hidden = polars.scan_parquet(
+        output, hidden_file_prefix=(".", "_"), hive_schema=dict.fromkeys(("day", "entity_type"), polars.String)
+    )
     assert hidden.collect().height == len(ROWS)
