@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.slow]
 
 #: Files of the run whose appearance says that tasks of a stage are at work on the executors, in order.
 MOMENTS = {
-    "prompts: long texts are split": "occurrences/_temporary",
+    "prompts: long texts are split": "occurrences/*/_temporary",
     "prompts: shards are written": "prompts/shard=*/part-0.parquet",
     "annotations: answers are read": "answers/part-*.parquet",
     "annotations: rows are written": "annotations/_temporary",

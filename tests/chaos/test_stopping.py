@@ -42,7 +42,7 @@ def stop(started: Start, number: int = signal.SIGTERM) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "moment"), [(signal.SIGTERM, "config.json"), (signal.SIGINT, "occurrences/_temporary")]
+    ("number", "moment"), [(signal.SIGTERM, "config.json"), (signal.SIGINT, "occurrences/*/_temporary")]
 )
 def test_a_stop_while_spark_makes_prompts(number: int, moment: str, corpus: Path, tmp_path: Path) -> None:
     started = Start(command(corpus, tmp_path / "out"), tmp_path / "out.work", tmp_path / "log")

@@ -111,7 +111,9 @@ class _Actor:
 class _Time:
     """What leases know as `time`: to sleep is to let the other one go on."""
 
-    monotonic, time, strftime, gmtime = time.monotonic, time.time, time.strftime, time.gmtime
+    CLOCK_BOOTTIME, CLOCK_MONOTONIC = time.CLOCK_BOOTTIME, time.CLOCK_MONOTONIC
+    clock_gettime, monotonic, strftime, gmtime = time.clock_gettime, time.monotonic, time.strftime, time.gmtime
+    time = time.time
 
     def __init__(self, sleep: Callable[[], None]) -> None:
         self._sleep = sleep

@@ -51,6 +51,7 @@ from uniner_dist.storage.attempts import count_files, count_written
 from uniner_dist.storage.erased import hash_document, hash_text, read_erased
 from uniner_dist.storage.filesystem import find_files, join, read_bytes, remove, write_bytes
 from uniner_dist.storage.shards import read_completions, read_prompts, read_shards, verified_shards
+from uniner_dist.storage.stage_files import counting, remove_until_now
 
 _DOCUMENT = pa.struct([("doc_id", pa.string())])
 #: A document whose text has this word is refused by the engine until `mended` says otherwise.
@@ -170,10 +171,9 @@ def _at_once(spark: _RunSession, *looks: Callable[[], Any]) -> list[Any]:
 
 def _write_rejects(spark: Any, run: Run, corpus: Any, survey: Survey, repeats: Any) -> dict[str, int]:
     rows = [{"doc_id": doc, "reason": reason} for doc, reason in _documents(run)[1].items() if reason != "erased"]
-    remove(run.layout.rejects)
     schema = pa.schema([("doc_id", pa.string()), ("reason", pa.string())])
-    _write(pa.Table.from_pylist(rows, schema), join(run.layout.rejects, "part-0.parquet"))
-    count_written(run.layout.rejects)
+    _write(pa.Table.from_pylist(rows, schema), join(run.layout.own(run.layout.rejects), "part-0.parquet"))
+    count_written(run.layout.own(run.layout.rejects))
     return dict(survey.rejects)
 
 
@@ -186,9 +186,8 @@ def _write_occurrences(spark: Any, run: Run, *others: Any) -> tuple[Any, Any]:
     whole = [(name, pa.int32()) for name in ("passage", "passages", "start", "estimated_tokens")]
     fields = [("document", _DOCUMENT), ("passage_id", pa.string()), *whole]
     schema = pa.schema([*fields, ("text", pa.string()), ("text_hash", pa.string())])
-    remove(run.layout.occurrences)
-    _write(pa.Table.from_pylist(rows, schema), join(run.layout.occurrences, "part-0.parquet"))
-    count_written(run.layout.occurrences)
+    _write(pa.Table.from_pylist(rows, schema), join(run.layout.own(run.layout.occurrences), "part-0.parquet"))
+    count_written(run.layout.own(run.layout.occurrences))
     return ANYTHING, ANYTHING
 
 
@@ -262,8 +261,9 @@ def _rows(run: Run) -> list[dict[str, Any]]:
         for row in read_completions(run.layout.completions_file(shard), shard, run.fingerprint).to_pylist():
             answers[row["passage_id"], row["entity_type"]] = row
     rows = []
-    for file in sorted(find_files(run.layout.occurrences, ".parquet")):
-        for place in _read(join(run.layout.occurrences, file)):
+    placed = counting(run.layout.occurrences)
+    for file in sorted(find_files(placed, ".parquet")):
+        for place in _read(join(placed, file)):
             key = place["passage_id"]
             for entity_type in run.config.types:
                 found = answers[key, entity_type.ask]
@@ -303,8 +303,9 @@ def _audit(staged: Any, places: Any, run: Run, prompts: Mapping[str, Any]) -> di
         for label, outcome in sorted(cells)
         if (own := [row["doc_id"] for row in rows if (row["entity_type"], row["outcome"]) == (label, outcome)])
     ]
-    files = sorted(find_files(run.layout.occurrences, ".parquet"))
-    documents = [row["document"]["doc_id"] for file in files for row in _read(join(run.layout.occurrences, file))]
+    placed = counting(run.layout.occurrences)
+    files = sorted(find_files(placed, ".parquet"))
+    documents = [row["document"]["doc_id"] for file in files for row in _read(join(placed, file))]
     labels = [entity_type.label for entity_type in run.config.types]
     problems = audit._problems(counts, [], labels, len(documents), _digest(documents), prompts)
     assert not problems, problems
@@ -336,17 +337,19 @@ def _write_quarantine(spark: Any, run: Run, rows: Any, summary: Mapping[str, Any
         for row in failed
     ]
     names = ("doc_id", "entity_type", "passage_id", "ask", "text", "outcome", "error", "raw_output")
-    remove(run.layout.quarantine)
+    remove_until_now(run.layout, run.layout.quarantine)
+    folder = run.layout.own(run.layout.quarantine)
     schema = pa.schema([(name, pa.string()) for name in names])
-    _write(pa.Table.from_pylist(table, schema), join(run.layout.quarantine, "part-0.parquet"))
-    count_files(run.layout.quarantine, ["part-0.parquet"])
+    _write(pa.Table.from_pylist(table, schema), join(folder, "part-0.parquet"))
+    count_files(folder, ["part-0.parquet"])
     return SimpleNamespace(count=lambda: len(table))
 
 
 def _carry_over(spark: Any, run: Run, ids: Any, folder: str, selection: Any) -> list[Carried]:
     """As `annotations.rewrite.carry_over` with its `_affected_rows`."""
-    files = sorted(find_files(run.layout.occurrences, ".parquet"))
-    places = [row for file in files for row in _read(join(run.layout.occurrences, file))]
+    placed = counting(run.layout.occurrences)
+    files = sorted(find_files(placed, ".parquet"))
+    places = [row for file in files for row in _read(join(placed, file))]
     own = {row["document"]["doc_id"]: row["passage_id"][:TEXT_DIGITS] for row in places}
     asked = {entity_type.label for entity_type in run.config.types}
     output, carried = run.config.output.path, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ from uniner_dist.storage.shards import (
     write_completions,
     write_shards,
 )
-from uniner_dist.storage.stage_files import is_whole, remove_shards, remove_until_now, token_of
+from uniner_dist.storage.stage_files import counting, is_whole, remove_shards, remove_until_now, token_of
 
 #: What Spark calls the files of one write.
 WRITE = "0d2c1f3e-1111-4222-8333-0123456789ab"
@@ -116,6 +117,29 @@ def test_who_was_replaced_removes_no_shard_of_the_successor(tmp_path: Path) -> N
     remove_shards(new)
     assert not is_whole(new)
     assert not Path(new.prompts).exists()
+
+
+def test_what_a_replaced_process_writes_late_counts_nowhere(tmp_path: Path) -> None:
+    old, new = (RunLayout(str(tmp_path), "a" * 12, token=token) for token in (1, 2))
+    rows = pa.table({"a": [1]})
+
+    def write(layout: RunLayout, folder: str) -> None:
+        Path(layout.own(folder)).mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, join(layout.own(folder), f"part-00000-{WRITE}-c000.parquet"))
+        count_written(layout.own(folder))
+
+    for folder in (old.occurrences, old.rejects, old.quarantine):
+        assert counting(folder) == folder, "nothing is there yet"
+        write(old, folder)
+        assert counting(folder) == old.own(folder)
+        os.makedirs(new.own(folder))
+        assert counting(folder) == old.own(folder), "the successor has not come to its end"
+        write(new, folder)
+        write(old, folder)
+        assert counting(folder) == new.own(folder)
+        remove_until_now(old, folder)
+        assert list_names(folder) == ["lease=000002"]
+        assert pq.read_table(folder)["a"].to_pylist() == [1]
 
 
 def test_a_run_of_an_earlier_release_is_read_and_removed(tmp_path: Path) -> None:

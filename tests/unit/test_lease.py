@@ -22,6 +22,7 @@ from uniner_dist.storage.control_files import ControlFile, write_control
 from uniner_dist.storage.filesystem import list_names, read_json, write_json
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import Held, current_holder, fence, hold, last_worked
+from uniner_dist.storage.liveness import is_gone_here
 from uniner_dist.storage.place_layout import OutputLayout, StoreLayout
 from uniner_dist.storage.retries import StorageError
 
@@ -191,9 +192,84 @@ def test_a_process_id_that_was_given_anew_is_not_the_holder(run: RunLayout, monk
     monkeypatch.setattr(leases, "STALE_S", 3600.0)
     with hold(run):
         claim = Path(run.holders, "000001.json")
-        claim.write_text(json.dumps(json.loads(claim.read_text()) | {"pid": os.getppid(), "started": 1.0}))
+        written = json.loads(claim.read_text())
+        claim.write_text(json.dumps(written | {"pid": os.getppid(), "ticks": 1}))
         with hold(run) as later:
             assert later.generation == 2
+        earlier = {name: value for name, value in written.items() if name != "ticks"} | {"started": 1.0}
+        Path(run.holders, "000003.json").write_text(json.dumps(earlier | {"pid": os.getppid()}))
+        with hold(run) as later:
+            assert later.generation == 4
+
+
+@pytest.mark.parametrize("what", ["its clock is set", "other users' processes are hidden"])
+def test_a_living_process_of_this_machine_is_not_followed(
+    what: str, run: RunLayout, other_process: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel reckons back when a process began from a clock, which may be set while the process works."""
+
+    def hidden(pid: int) -> psutil.Process:
+        raise psutil.NoSuchProcess(pid)
+
+    monkeypatch.setattr(leases, "STALE_S", 3600.0 if what == "its clock is set" else 0.3)
+    if what == "its clock is set":
+        claim = Path(run.holders, "000001.json")
+        claim.write_text(json.dumps(json.loads(claim.read_text()) | {"started": 1.0}))
+    else:
+        monkeypatch.setattr(psutil, "Process", hidden)
+        assert not is_gone_here(leases._read_claim(run, 1), ())
+        monkeypatch.undo()
+    with pytest.raises(RunHeldError, match=f"process {other_process.pid} on"), hold(run):
+        pass
+
+
+def test_a_watcher_that_was_suspended_looks_once_more(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It slept behind a look, for longer than a holder may be silent, and the holder has beaten meanwhile."""
+    write_json(f"{run.holders}/000001.json", {"host": "elsewhere", "pid": 1, "since": 0, "machine": "another"})
+    passed, beats = [0.0], iter([b"1", b"1"])
+
+    class Clock:
+        sleep = staticmethod(lambda seconds: None)
+        monotonic = staticmethod(lambda: passed[0])
+
+    def read_beat(place: Held, generation: int) -> bytes:
+        beat = next(beats, b"2")
+        passed[0] += 0.0 if beat == b"2" else 50.0
+        return beat
+
+    monkeypatch.setattr(leases, "STALE_S", 60.0)
+    monkeypatch.setattr(leases, "time", Clock)
+    monkeypatch.setattr(leases, "_read_beat", read_beat)
+    assert not leases._is_dead(run, 1)
+
+
+@pytest.mark.parametrize("lost", ["the claim's answer", "the end"])
+def test_who_lives_on_ends_a_lease_as_soon_as_storage_works(
+    lost: str, run: RunLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To others on its machine this process is alive, so that nobody would follow it."""
+    real: Any = vars(leases)["write_control"]
+    failing = [True]
+
+    def fails(path: str, value: ControlFile, exclusive: bool = False) -> bool:
+        if exclusive and lost == "the claim's answer":
+            real(path, value, exclusive)
+            raise StorageError(path)
+        if path.endswith("end.json") and failing[0]:
+            raise StorageError(path)
+        return bool(real(path, value, exclusive))
+
+    monkeypatch.setattr(leases, "write_control", fails)
+    if lost == "the end":
+        with hold(run):
+            pass
+    else:
+        with pytest.raises(StorageError), hold(run):
+            pass
+    assert "000001.end.json" not in list_names(run.holders)
+    failing[0] = False
+    while "000001.end.json" not in list_names(run.holders):
+        time.sleep(0.01)
 
 
 def test_who_was_followed_learns_it_at_the_next_check_and_by_its_own_heart(

@@ -25,6 +25,7 @@ from uniner_dist.storage.filesystem import write_bytes
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.place_layout import OutputLayout
+from uniner_dist.storage.stage_files import counting
 
 
 def write_card(spark: SparkSession, run: Run) -> str:
@@ -62,7 +63,7 @@ def _of_output(spark: SparkSession, run: Run) -> Statistics:
 
 def _read_output(spark: SparkSession, run: Run) -> DataFrame:
     id_column = run.config.corpus.id_column
-    places = read_table(spark, run.layout.occurrences)
+    places = read_table(spark, counting(run.layout.occurrences))
     document: Any = places.schema["document"].dataType
     entities = ArrayType(StructType([StructField("start", IntegerType())]))
     fields = [StructField(id_column, document[id_column].dataType), StructField("entities", entities)]

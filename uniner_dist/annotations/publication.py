@@ -48,6 +48,7 @@ from uniner_dist.storage.filesystem import exists, find_files, join, list_names,
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import MarkerVersion, read_marker_version
 from uniner_dist.storage.place_layout import OutputLayout
+from uniner_dist.storage.stage_files import counting
 
 
 def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = always) -> PublishedRun:
@@ -125,7 +126,7 @@ def new_marker(run: Run) -> Marker:
 
 def _types(spark: SparkSession, run: Run) -> dict[str, str]:
     """Spark's types of the id column and the carried ones, by name."""
-    document = read_table(spark, run.layout.occurrences).schema["document"].dataType
+    document = read_table(spark, counting(run.layout.occurrences)).schema["document"].dataType
     return {field.name: field.dataType.simpleString() for field in document.fields}  # type: ignore[attr-defined]
 
 
@@ -163,7 +164,7 @@ def _carry_over(spark: SparkSession, run: Run, marker: Marker) -> list[Carried]:
     removed = run.config.output.removed_documents
     selections = {"corpus": runs_over(marker, claim_of(run)), "keep": [], "all": None}
     remove(run.layout.rewritten)
-    places = read_table(spark, run.layout.occurrences)
+    places = read_table(spark, counting(run.layout.occurrences))
     doc_id = F.col("document").getField(run.config.corpus.id_column)
     text = F.substring(F.coalesce("text_hash", "passage_id"), 1, TEXT_DIGITS)
     ids = places.where("passage = 0").select(doc_id.alias("id"), text.alias("text_digest"))
@@ -196,7 +197,7 @@ def _renamed_like(entry: Carried) -> str:
 
 def _write_placeholder(spark: SparkSession, run: Run) -> str:
     """One file with all columns and no rows, so that a dataset without documents can still be read."""
-    places = read_table(spark, run.layout.occurrences)
+    places = read_table(spark, counting(run.layout.occurrences))
     schema: pa.Schema = arrow_schema(read_staged(spark, run, places).schema)
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)
@@ -206,7 +207,7 @@ def _write_placeholder(spark: SparkSession, run: Run) -> str:
 
 
 def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> PublishedRun:
-    summary = read_control(run.layout.annotations_summary, AnnotationsSummary)
+    summary = read_control(run.layout.staged, AnnotationsSummary)
     made = provenance.describe(run)
     return PublishedRun(
         **claim_of(run).entry(),

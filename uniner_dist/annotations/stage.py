@@ -30,10 +30,12 @@ from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, write_table
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import column, spark_schema
+from uniner_dist.storage.commit import Check, always
 from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_record
 from uniner_dist.storage.filesystem import exists, remove, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
+from uniner_dist.storage.stage_files import counting, remove_until_now
 
 #: Documents that one task turns into annotations: their exploded rows are sorted in its memory.
 _DOCUMENTS_PER_TASK = 250_000
@@ -45,11 +47,12 @@ _DOCUMENTS_WORTH_A_TASK = 50_000
 _FEW_FAILURES = 20_000
 
 
-def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dict[str, Any]:
+def write_annotations(spark: SparkSession, run: Run, again: bool = False, check: Check = always) -> dict[str, Any]:
     """Parse, locate, map back to documents, write and audit.
 
     Args:
         again: do so although the run is published (its quarantined cells were asked again).
+        check: called before the summary is replaced; raises when this process may not go on.
 
     Returns:
         Counts: `documents`, `types`, `rows`, `outcomes` (in all), `by_type` (label → outcome → rows), `mentions` (by
@@ -68,6 +71,7 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False) -> dic
     with stage(spark, "annotations"):
         remove(run.layout.published_by)
         summary = _write(spark, run, manifest)
+    check()
     write_json(summary_path, summary)
     write_json(run.layout.staged, summary)
     return summary
@@ -80,7 +84,7 @@ def _is_published(run: Run) -> bool:
 
 def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
     prompts_summary = read_record(run.layout.prompts_summary, PromptsSummary)
-    places = read_table(spark, run.layout.occurrences)
+    places = read_table(spark, counting(run.layout.occurrences))
     answers = _write_answers(spark, run, manifest.select(["shard"]).to_pylist())
     documents = whole_documents(places, answers)
     whole = prompts_summary["documents"] - prompts_summary["split_documents"]
@@ -166,5 +170,7 @@ def read_staged(spark: SparkSession, run: Run, places: DataFrame) -> DataFrame:
 def _write_quarantine(spark: SparkSession, run: Run, rows: DataFrame, summary: dict[str, Any]) -> DataFrame:
     """Write `quarantine/`, an empty one too."""
     describe(spark, "write quarantine")
-    write_rows(rows, run.layout.quarantine, empty=not summary["failed"])
-    return read_table(spark, run.layout.quarantine, rows.schema)
+    remove_until_now(run.layout, run.layout.quarantine)
+    path = run.layout.own(run.layout.quarantine)
+    write_rows(rows, path, empty=not summary["failed"])
+    return read_table(spark, path, rows.schema)

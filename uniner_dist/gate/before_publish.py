@@ -30,6 +30,7 @@ from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import column
 from uniner_dist.storage.filesystem import exists, remove, write_json
 from uniner_dist.storage.layout import GateLayout
+from uniner_dist.storage.stage_files import counting
 
 Say = Callable[[str], None]
 
@@ -118,7 +119,7 @@ def _measure_staged(spark: SparkSession, run: Run, place: GateLayout, figures: M
 def _staged_rows(spark: SparkSession, run: Run, doc_ids: Iterable[str]) -> list[Mapping[str, Any]]:
     """The staged annotations of a handful of documents."""
     describe(spark, "answers to the gate's documents")
-    places = read_table(spark, run.layout.occurrences)
+    places = read_table(spark, counting(run.layout.occurrences))
     staged: DataFrame = read_staged(spark, run, places)
     wanted = spark.createDataFrame([(one,) for one in doc_ids], "id string")
     doc_id = column(run.config.corpus.id_column).cast("string").alias("id")

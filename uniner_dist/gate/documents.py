@@ -18,6 +18,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe
 from uniner_dist.storage.control_files import PromptsSummary, read_control
+from uniner_dist.storage.stage_files import counting
 
 
 def corpus_texts(spark: SparkSession, run: Run, doc_ids: Collection[str]) -> dict[str, str]:
@@ -47,7 +48,7 @@ def unchanged(spark: SparkSession, run: Run, texts: Mapping[str, str]) -> list[s
 
 
 def _places(spark: SparkSession, run: Run) -> DataFrame:
-    return read_table(spark, run.layout.occurrences)
+    return read_table(spark, counting(run.layout.occurrences))
 
 
 def _id(run: Run) -> Column:

@@ -209,10 +209,11 @@ def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], entries: Co
     erasure.annotations += _forget_in_outputs(targets, check)
     for run in runs:  # also the ones without these documents: what they rewrote of an output has rows of all
         check()
-        for path in run.layout.between_stages:
+        for path in run.layout.between_stages:  # of every lease: it is made again, and nothing may be overlooked
+            check()
             remove(path)
         if not exists(run.layout.shards):
-            _begin_anew(run)
+            _begin_anew(run, check)
     passages = frozenset().union(*(find_passages(target.run, target.array) for target in targets))
     traces = [Trace(target, find_shared(target.run, target.array, passages)) for target in targets]
     alone = passages.difference(*(trace.shared for trace in traces))
@@ -270,7 +271,7 @@ def _forget_in_outputs(targets: Sequence[Target], check: Check) -> int:
     return rows
 
 
-def _begin_anew(run: Run) -> None:
+def _begin_anew(run: Run, check: Check) -> None:
     """A run in the middle of stage 1 may hold anything of its documents, and begins anew in any case.
 
     One that was pruned is not in the middle of it, and has nothing left but its occurrences, which say what it had.
@@ -278,4 +279,5 @@ def _begin_anew(run: Run) -> None:
     pruned = exists(run.layout.prompts_summary)
     for path in run.layout.of_stage_1:
         if not (pruned and path == run.layout.occurrences):
+            check()
             remove(path)

@@ -20,6 +20,7 @@ from uniner_dist.storage.filesystem import (
     write_json,
 )
 from uniner_dist.storage.shards import read_shards
+from uniner_dist.storage.stage_files import counting
 
 T = TypeVar("T")
 
@@ -42,8 +43,8 @@ def recount(run: Run, entries: Collection[str]) -> None:
     if not exists(layout.shards):
         return _note_erasures(run, entries)
     summary, shards = read_record(layout.prompts_summary, PromptsSummary), read_shards(layout)
-    places, first = open_dataset(layout.occurrences), pads.field("passage") == 0
-    reasons = open_dataset(layout.rejects).to_table(columns=["reason"], use_threads=False)["reason"]
+    places, first = open_dataset(counting(layout.occurrences)), pads.field("passage") == 0
+    reasons = open_dataset(counting(layout.rejects)).to_table(columns=["reason"], use_threads=False)["reason"]
     rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
     rejects |= {ERASED: summary["rejects"][ERASED]} if ERASED in summary["rejects"] else {}  # which are in no file
     prompts, asked = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked"))

@@ -31,7 +31,7 @@ from uniner_dist.storage.filesystem import exists, join, list_names, open_fs, re
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.parquet_rows import find_rows
 from uniner_dist.storage.shards import ForeignFileError, committed_shards, read_completions
-from uniner_dist.storage.stage_files import is_whole, remove_until_now
+from uniner_dist.storage.stage_files import counting, is_whole, remove_until_now
 
 Say = Callable[[str], None]
 
@@ -124,8 +124,9 @@ def _feed(run: Run, shard: str, path: str, own_only: bool) -> None:
 
 def _unanswered(run: Run) -> Iterator[pa.Table]:
     """`passage_id` and `ask` of prompts without an answer, file by file of the quarantine."""
-    for file in sorted(counted_files(run.layout.quarantine)):
-        fs, path = open_fs(join(run.layout.quarantine, file))
+    folder = counting(run.layout.quarantine)
+    for file in sorted(counted_files(folder)):
+        fs, path = open_fs(join(folder, file))
         with fs.open(path, "rb") as stream:
             rows = pq.ParquetFile(stream).read(columns=["passage_id", "ask", "raw_output"])
         yield rows.filter(pc.is_null(rows["raw_output"])).select(["passage_id", "ask"])

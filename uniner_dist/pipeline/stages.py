@@ -263,7 +263,7 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
         remove(run.layout.report)
     with _spark(run, "annotations") as spark:
         check()
-        summary = write_annotations(spark, run, again)
+        summary = write_annotations(spark, run, again, check)
         try:
             gate = check_staged(spark, run, say)
         except QualityGateError as error:
@@ -274,6 +274,7 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
         publication = publish(spark, run, again, check).model_dump(mode="json")
         publication["card"] = write_card(spark, run)
         close_gate(run)
+    check()
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
     prompts = read_record(run.layout.prompts_summary, PromptsSummary)
     report = build_report(run, prompts, read_attempts(run), summary, publication, gate)

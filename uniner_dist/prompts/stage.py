@@ -17,6 +17,7 @@ from uniner_dist import model
 from uniner_dist.core.outcomes import ERASED
 from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
+from uniner_dist.errors import StageError
 from uniner_dist.prompts import corpus as rows
 from uniner_dist.prompts.budget import PassageBudget, passage_budget
 from uniner_dist.prompts.packing import Packing, plan_packing
@@ -42,11 +43,12 @@ from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import store_state
 from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.commit import Check, always
+from uniner_dist.storage.conditional import Seen, read_version, swap
 from uniner_dist.storage.control_files import PromptsSummary, read_record
 from uniner_dist.storage.erased import erased_state
-from uniner_dist.storage.filesystem import exists, remove, write_json
+from uniner_dist.storage.filesystem import encode_json, exists
 from uniner_dist.storage.shards import write_shards
-from uniner_dist.storage.stage_files import remove_shards
+from uniner_dist.storage.stage_files import remove_shards, remove_until_now
 
 #: Text of long documents that one task splits; about half a minute of tokenising.
 _LONG_BYTES_PER_TASK = 32 << 20
@@ -75,12 +77,29 @@ def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[
         return summary
     with stage(spark, "prompts"):
         # Answers belong to the shards of a finished stage; those of a half-done one may be cut otherwise next time.
+        seen = read_version(run.layout.prompts_summary)
         check()
         remove_shards(run.layout)
-        return _write(spark, run, check)
+        for folder in (run.layout.occurrences, run.layout.rejects, run.layout.splits, run.layout.repeats):
+            remove_until_now(run.layout, folder)
+        summary, manifest = _write(spark, run)
+        check()
+        _commit(run, seen, summary, manifest)
+        for leftover in (run.layout.splits, run.layout.repeats):  # only served to get here, and hold texts
+            remove_until_now(run.layout, leftover)
+        return summary
 
 
-def _write(spark: SparkSession, run: Run, check: Check) -> dict[str, Any]:
+def _commit(run: Run, seen: Seen | None, summary: dict[str, Any], manifest: pa.Table) -> None:
+    """Write the summary, and last of all the manifest, unless another process has planned the run meanwhile."""
+    if not swap(run.layout.prompts_summary, seen, encode_json(summary)) or not write_shards(
+        run.layout, manifest, exclusive=True
+    ):
+        raise StageError(f"{run.layout.title}: was planned by another process meanwhile; start the same command again")
+
+
+def _write(spark: SparkSession, run: Run) -> tuple[dict[str, Any], pa.Table]:
+    """Write everything but the summary and the manifest, which are returned."""
     tokenizer_json = model.load_tokenizer_json(run.config.model)
     tokenizer = PromptTokenizer.from_json(tokenizer_json, get_template(run.config.model.template))
     budget = passage_budget(run.config, tokenizer)
@@ -110,15 +129,10 @@ def _write(spark: SparkSession, run: Run, check: Check) -> dict[str, Any]:
         spark, lambda: count_places(places), lambda: _write_shards(spark, run, passages, places, count, packing)
     )
     summary = summarise(totals, survey, rejects, manifest) | now
-    summary["occurrences_files"] = len(counted_files(run.layout.occurrences))
-    summary["rejects_files"] = len(counted_files(run.layout.rejects))
+    summary["occurrences_files"] = len(counted_files(run.layout.own(run.layout.occurrences)))
+    summary["rejects_files"] = len(counted_files(run.layout.own(run.layout.rejects)))
     check_corpus(run, summary, snapshot)
-    check()
-    write_json(run.layout.prompts_summary, summary)
-    write_shards(run.layout, manifest)
-    for leftover in (run.layout.splits, run.layout.repeats):  # only served to get here, and hold texts
-        remove(leftover)
-    return summary
+    return summary, manifest
 
 
 def _write_rejects(
@@ -131,7 +145,7 @@ def _write_rejects(
     if repeated:
         counts["duplicate_id"] = repeated
     rejected = rows.rejected(corpus, run, repeats)
-    write_rows(rejected, run.layout.rejects, empty=not counts.keys() - {ERASED})
+    write_rows(rejected, run.layout.own(run.layout.rejects), empty=not counts.keys() - {ERASED})
     return {reason: counts[reason] for reason in rows.REASONS if reason in counts}
 
 
@@ -151,7 +165,7 @@ def _write_occurrences(
     shared = spark.sparkContext.broadcast(tokenizer_json)
     splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, budget)
     wanted = max(2 * spark.sparkContext.defaultParallelism, ceil(survey.long_bytes / _LONG_BYTES_PER_TASK))
-    path = run.layout.splits
+    path = run.layout.own(run.layout.splits)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
         split = split_long(documents, splitter, budget.whole, min(survey.long_texts, wanted), path)
         places = _place(spark, run, with_keys(split.unionByName(whole)))  # the longest tasks first
@@ -161,8 +175,9 @@ def _write_occurrences(
 
 def _place(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
     places = occurrences(passages)
-    write_table(places, run.layout.occurrences)
-    return read_table(spark, run.layout.occurrences, places.schema)
+    path = run.layout.own(run.layout.occurrences)
+    write_table(places, path)
+    return read_table(spark, path, places.schema)
 
 
 def _plan(run: Run, passages: int, text_tokens: int, tokenizer: PromptTokenizer) -> Packing:

@@ -57,7 +57,7 @@ def keep_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame:
     """Rows to leave out because their id stands earlier, kept in a file: three passes over the corpus need them."""
     describe(spark, "find rows with repeated ids")
     repeats = rows.find_repeats(corpus, run)
-    path = run.layout.repeats
+    path = run.layout.own(run.layout.repeats)
     write_table(repeats, path)
     kept = read_table(spark, path, repeats.schema)
     return F.broadcast(kept) if kept.count() <= _BROADCAST_REPEATS else kept

@@ -22,6 +22,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.filesystem import exists, open_fs
 from uniner_dist.storage.shards import read_completions, read_prompts, read_shards
+from uniner_dist.storage.stage_files import counting
 
 _EXAMPLES: Final = 8
 _FAILURES: Final = 10
@@ -151,10 +152,11 @@ def _read_examples(run: Run, evidence: Evidence) -> None:
 
 def _documents_of(run: Run, passages: Sequence[str]) -> dict[str, str]:
     """Passage → a document that has it, where finding it means no long search."""
-    files = counted_files(run.layout.occurrences)
+    folder = counting(run.layout.occurrences)
+    files = counted_files(folder)
     if sum(int(info["size"]) for info in files.values()) > _SEARCHED_BYTES:
         return {}
-    fs, root = open_fs(run.layout.occurrences)
+    fs, root = open_fs(folder)
     found: dict[str, str] = {}
     for name in sorted(files):
         for batch in DataFile(fs, f"{root}/{name}", {}).batches(["passage_id", "document"]):
@@ -231,10 +233,11 @@ def _read_failures(run: Run, evidence: Evidence) -> None:
     """The worst of the first failures: those with the gravest outcome and the longest answers, of different types."""
     if not exists(run.layout.quarantine):
         return
-    fs, root = open_fs(run.layout.quarantine)
+    folder = counting(run.layout.quarantine)
+    fs, root = open_fs(folder)
     id_column = run.config.corpus.id_column
     rows: list[Mapping[str, Any]] = []
-    for name in sorted(counted_files(run.layout.quarantine)):
+    for name in sorted(counted_files(folder)):
         file = DataFile(fs, f"{root}/{name}", {})
         shown_id = id_column if id_column.lower() not in _TAKEN else f"document_{id_column}"
         for batch in file.batches([shown_id, *_FAILURE_COLUMNS]):

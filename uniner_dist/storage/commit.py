@@ -59,12 +59,13 @@ def apply(output: str, change: FolderChange, workplace: str, check: Check = alwa
     if set(change.add) <= present and present.isdisjoint(change.remove):
         return
     fs, path = open_fs(target)
-    if is_local(fs) and _exchange_folder(path, change, open_fs(workplace)[1], open_fs(output)[1]):
+    if is_local(fs) and _exchange_folder(path, change, open_fs(workplace)[1], open_fs(output)[1], check):
         return
     for name in sorted(set(change.add) - present):
+        check()
         copy_file(change.add[name], join(target, name))
-    check()
     for name in sorted(present.intersection(change.remove)):
+        check()
         with contextlib.suppress(FileNotFoundError):
             fs.rm_file(join(path, name))
     if is_local(fs):
@@ -89,7 +90,7 @@ def remove_workplaces(output: str, token: int) -> None:
             remove(join(parent, other))
 
 
-def _exchange_folder(path: str, change: FolderChange, workplace: str, output: str) -> bool:
+def _exchange_folder(path: str, change: FolderChange, workplace: str, output: str, check: Check) -> bool:
     """Build the folder's new content beside the output and swap; False, with nothing changed, where it cannot be."""
     present = set(os.listdir(path)) if os.path.isdir(path) else set()
     if any(os.path.isdir(os.path.join(path, name)) for name in present):
@@ -104,6 +105,7 @@ def _exchange_folder(path: str, change: FolderChange, workplace: str, output: st
         return False
     for name, source in change.add.items():
         _place(source, os.path.join(built, name))
+    check()  # what was built may have been copied from another device, for long
     os.makedirs(path, exist_ok=True)
     if not _exchange(built, path):
         return False

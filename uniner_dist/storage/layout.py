@@ -62,6 +62,14 @@ class RunLayout:
         """What is no link to somewhere else, as far as a lease is concerned."""
         return (join(self.workdir, "runs"), self.root, self.holders)
 
+    def own(self, folder: str) -> str:
+        """The part of a folder of the run that is written under this process's lease, and destroyed by it.
+
+        `storage.stage_files.counting` says which part of a folder counts. To readers of Parquet datasets that know
+        nothing of leases it is one more folder column.
+        """
+        return join(folder, f"lease={self.token:06d}")
+
     # -- stage 1 -----------------------------------------------------------------------------------------------------
 
     @property
@@ -251,6 +259,12 @@ class RunLayout:
         """What stage 1 makes again from its start, and what depends on it."""
         made = (self.prompts, self.completions, self.parts, self.rejects, self.occurrences, self.splits, self.repeats)
         return (*made, self.quarantine, self.retry, *self.between_stages)
+
+    @property
+    def by_lease(self) -> tuple[str, ...]:
+        """Folders whose entries bear the fencing token of the lease that wrote them (see `storage.stage_files`)."""
+        planned = (self.prompts, self.occurrences, self.rejects, self.splits, self.repeats)
+        return (*planned, self.completions, self.parts, self.publishing, self.quarantine)
 
     @property
     def payload(self) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ Whether a holder lives is never told by comparing clocks. On the holder's own ma
 it is watched: one whose beat does not change for `STALE_S` of the watcher's own monotonic clock is dead, and is
 followed by the next generation, which again only one process can create. A holder that wakes up later learns of it at
 its next beat, which asks the process to leave, or at its next `check`, which precedes everything that changes what
-others see. `check` renews the beat first, so that nobody can take over within `STALE_S` of it, unless this process is
-suspended once more.
+others see. `check` renews the beat first, so that nobody can take over within `STALE_S` of it, unless this process, or
+the one that watches it, is suspended just then.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from uniner_dist.storage.containment import require_no_link
 from uniner_dist.storage.control_files import Beat, Claim, ControlFileError, End, read_control, write_control
 from uniner_dist.storage.filesystem import join, list_names, read_bytes, remove
 from uniner_dist.storage.generations import REACHABLE, highest_believed
+from uniner_dist.storage.liveness import began_at, is_alive_here, is_gone_here, this_machine
 from uniner_dist.storage.retries import StorageError
 
 BEAT_S = 5.0
@@ -81,7 +82,7 @@ class Lease:
         self._place, self.generation, self._nonce, self._on_lost = place, generation, nonce, on_lost
         self._lost = threading.Event()
         self._done = threading.Event()
-        self._beats, self._beaten_s = 0, time.monotonic()
+        self._beats, self._beaten_s = 0, _now()
         _ours.add(nonce)
         self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
         self._thread.start()
@@ -97,7 +98,7 @@ class Lease:
         Raises:
             RunHeldError: somebody has.
         """
-        if not self.lost and time.monotonic() - self._beaten_s > BEAT_S:
+        if not self.lost and _now() - self._beaten_s > BEAT_S:
             self._beat()
         if self.lost or _look(self._place).generation != self.generation:
             self._lost.set()
@@ -116,9 +117,7 @@ class Lease:
         self._done.set()
         self._thread.join(timeout=BEAT_S)
         _ours.discard(self._nonce)
-        # A lease that cannot be ended is watched by the next one, and found dead.
-        with contextlib.suppress(StorageError):
-            write_control(_path(self._place, self.generation, "end"), End(nonce=self._nonce))
+        _end(self._place, self.generation, self._nonce)
 
     def _beat_on(self) -> None:
         while not self._done.wait(BEAT_S):
@@ -131,7 +130,7 @@ class Lease:
                 self._beat()
 
     def _beat(self) -> None:
-        begun = time.monotonic()
+        begun = _now()
         self._beats += 1
         write_control(_path(self._place, self.generation, "beat"), Beat(beats=self._beats, nonce=self._nonce))
         self._beaten_s = begun
@@ -177,7 +176,7 @@ def current_holder(place: Held) -> str | None:
     if not state.generation or state.ended:
         return None
     claim = _read_claim(place, state.generation)
-    return None if _is_gone_here(claim) else _describe(claim)
+    return None if is_gone_here(claim, _ours) else _describe(claim)
 
 
 def last_worked(place: Held) -> float:
@@ -217,7 +216,8 @@ def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool
         host=socket.gethostname(),
         pid=os.getpid(),
         started=psutil.Process().create_time(),
-        machine=_machine(),
+        ticks=began_at(os.getpid()),
+        machine=this_machine(),
         since=now,
         worked=last_worked(place) if upkeep else now,
         nonce=nonce,
@@ -230,9 +230,41 @@ def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool
             lease = Lease(place, generation, nonce, on_lost)
             _forget_old(place, state)
         return lease
+    except BaseException:
+        if lease is not None:
+            lease.release()
+        else:  # the claim may be there all the same, and this process may live on
+            _end_later(place, generation, nonce)
+        raise
     finally:
-        if lease is None:  # also where storage failed behind the claim: this process may live on, and holds nothing
+        if lease is None:
             _ours.discard(nonce)
+
+
+def _end(place: Held, generation: int, nonce: str) -> None:
+    """Say that the work under a claim is over.
+
+    To others on this machine a process that lives is alive: one that cannot say so now goes on trying.
+    """
+    try:
+        write_control(_path(place, generation, "end"), End(nonce=nonce))
+    except StorageError:
+        _end_later(place, generation, nonce)
+
+
+def _end_later(place: Held, generation: int, nonce: str) -> None:
+    """End a claim as soon as storage works again, if it is there and ours."""
+
+    def end() -> None:
+        while True:
+            time.sleep(BEAT_S)
+            with contextlib.suppress(StorageError):
+                claim = _read_claim(place, generation)
+                if claim is not None and claim.nonce == nonce:
+                    write_control(_path(place, generation, "end"), End(nonce=nonce))
+                return
+
+    threading.Thread(target=end, name="end of a lease", daemon=True).start()
 
 
 def _forget_old(place: Held, state: _State) -> None:
@@ -251,13 +283,15 @@ def _forget_old(place: Held, state: _State) -> None:
 def _is_dead(place: Held, generation: int) -> bool:
     """Whether a holder is gone: known at once on its own machine, else after watching it; False at a sign of life."""
     claim = _read_claim(place, generation)
-    if _is_gone_here(claim):
+    if is_gone_here(claim, _ours):
         return True
-    if _is_alive_here(claim):
+    if is_alive_here(claim):
         return False
     first, begun = _read_beat(place, generation), time.monotonic()
-    while time.monotonic() - begun < STALE_S:
+    while True:
         time.sleep(_LOOK_S)
+        # Told before the look: one who was suspended here looks once more.
+        last = time.monotonic() - begun >= STALE_S
         state = _look(place)
         if state.generation != generation:
             return False
@@ -265,39 +299,13 @@ def _is_dead(place: Held, generation: int) -> bool:
             return True
         if _read_beat(place, generation) != first:
             return False
-    return True
+        if last:
+            return True
 
 
-def _is_here(claim: Claim | None) -> bool:
-    """Whether a claim is of this machine; one that cannot be read is of none."""
-    if claim is None or not claim.machine:
-        return False
-    return (claim.machine, claim.host) == (_machine(), socket.gethostname())
-
-
-def _is_gone_here(claim: Claim | None) -> bool:
-    """Whether the process was one of this machine and is no more."""
-    if claim is None or not _is_here(claim):
-        return False
-    if claim.pid == os.getpid():
-        return claim.nonce not in _ours
-    try:
-        process = psutil.Process(claim.pid)
-        return bool(process.create_time() != claim.started or process.status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
-    except psutil.AccessDenied:
-        return False
-
-
-def _is_alive_here(claim: Claim | None) -> bool:
-    """Whether the process is one of this machine and not suspended."""
-    if claim is None or not _is_here(claim):
-        return False
-    try:
-        return bool(psutil.Process(claim.pid).status() != psutil.STATUS_STOPPED)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return False
+def _now() -> float:
+    """Seconds of a clock that nobody sets and that goes on while this machine is suspended, as those of watchers do."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -334,12 +342,3 @@ def _describe(claim: Claim | None) -> str:
         return "another process"
     since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(claim.since))
     return f"process {claim.pid} on {claim.host} (since {since})"
-
-
-def _machine() -> str:
-    """Where process ids mean the same: this boot of this machine, and this container; empty if the kernel is mute."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return f"{stream.read().strip()} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""

@@ -78,9 +78,9 @@ def read_shards(layout: RunLayout) -> pa.Table:
     return table
 
 
-def write_shards(layout: RunLayout, table: pa.Table) -> None:
-    """Commit stage 1."""
-    write_bytes(layout.shards, _to_parquet(table.select(SHARDS.names).cast(SHARDS)))
+def write_shards(layout: RunLayout, table: pa.Table, exclusive: bool = False) -> bool:
+    """Commit stage 1; False when `exclusive` and another process was first."""
+    return write_bytes(layout.shards, _to_parquet(table.select(SHARDS.names).cast(SHARDS)), exclusive)
 
 
 def write_completions(path: str, shard: str, fingerprint: str, table: pa.Table, exclusive: bool = True) -> bool:

@@ -1,8 +1,9 @@
 """What stage 1 has made in a run's folder: removing what is not of a later lease, and telling whether it is all there.
 
-Names of shards bear the fencing token of the lease under which they were written, and an attempt: a process that was
-replaced while it stood still knows no name that its successor gives. Occurrences and rejects are in one folder each,
-with a list of the files that count; should such a process remove its successor's, or a file be lost or cut short
+Names of shards bear the fencing token of the lease under which they were written, and an attempt. Occurrences, rejects
+and quarantine are in a folder of that token each (`RunLayout.own`) with a list of the files that count, which is
+written last: the folder of the latest lease that has a list counts. So a process that was replaced while it stood still
+knows no name that its successor gives, and what it writes later never counts. Should a file be lost or cut short
 otherwise, that is seen here, and the run is planned anew.
 """
 
@@ -11,14 +12,28 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-from uniner_dist.storage.attempts import is_sound
+from uniner_dist.storage.attempts import COUNTED, is_sound
 from uniner_dist.storage.control_files import PromptsSummary, read_control
-from uniner_dist.storage.filesystem import join, list_names, remove, remove_if_empty
+from uniner_dist.storage.filesystem import exists, join, list_names, remove, remove_if_empty
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import read_shards
 
 _REMOVERS = 16
 _TOKEN = re.compile(r".*-([0-9]{1,18})-[0-9a-f]{8}", re.ASCII)
+#: A folder of one lease, in a folder of the run's: `RunLayout.own`, or one of stage 3.
+_OF_LEASE = re.compile(r"(?:lease=)?([0-9]{6,18})", re.ASCII)
+
+
+def counting(folder: str) -> str:
+    """The part of a run's folder that counts: of the latest lease that came to its end there.
+
+    A folder of an earlier release, whose files are directly in it, counts as a whole.
+    """
+    parts = [(int(match[1]), name) for name in list_names(folder) if (match := _OF_LEASE.fullmatch(name))]
+    for _, name in sorted(parts, reverse=True):
+        if exists(join(folder, name, COUNTED)):
+            return join(folder, name)
+    return folder
 
 
 def token_of(shard: str) -> int:
@@ -35,18 +50,19 @@ def remove_shards(layout: RunLayout) -> None:
 
 def remove_until_now(layout: RunLayout, path: str) -> None:
     """Remove a file or folder of a run; of a folder whose entries bear fencing tokens, those of a later lease stay."""
-    if path not in (layout.prompts, layout.parts, layout.completions, layout.publishing):
+    if path not in layout.by_lease:
         remove(path)
         return
-    names = [name for name in list_names(path) if _token_of_entry(name) <= layout.token]
+    names = [name for name in list_names(path) if token_of_entry(name) <= layout.token]
     with ThreadPoolExecutor(_REMOVERS) as removers:
         list(removers.map(lambda name: remove(join(path, name)), names))
     remove_if_empty(path)
 
 
-def _token_of_entry(name: str) -> int:
-    """Of a shard's folder or file, or of a folder of stage 3."""
-    return int(name) if name.isdigit() else token_of(name.removeprefix("shard=").removesuffix(".parquet"))
+def token_of_entry(name: str) -> int:
+    """Fencing token in the name of a shard's folder or file, or of a folder of one lease; 0 without any."""
+    match = _OF_LEASE.fullmatch(name)
+    return int(match[1]) if match else token_of(name.removeprefix("shard=").removesuffix(".parquet"))
 
 
 def is_whole(layout: RunLayout) -> bool:
@@ -59,4 +75,4 @@ def is_whole(layout: RunLayout) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     expected = {layout.occurrences: summary.occurrences_files, layout.rejects: summary.rejects_files}
-    return all(is_sound(folder, files) for folder, files in expected.items() if files is not None)
+    return all(is_sound(counting(folder), files) for folder, files in expected.items() if files is not None)

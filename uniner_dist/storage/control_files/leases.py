@@ -17,7 +17,9 @@ class Claim(ControlFile):
 
     Attributes:
         pid: of a process; never 0 or negative, which would mean groups of processes.
-        started: when that process began, by its own machine's clock: process ids are given anew.
+        started: when that process began, by its own machine's clock, as earlier releases tell processes apart.
+        ticks: when that process began, in clock ticks since its machine was started: process ids are given anew, and a
+            clock may be set.
         machine: where process ids mean the same: this boot of this machine, and this container.
         worked: when the lease was last taken for work and not for maintenance.
     """
@@ -25,6 +27,7 @@ class Claim(ControlFile):
     host: _Words
     pid: Annotated[int, Field(ge=1, le=2**31 - 1)]
     started: Seconds = 0.0
+    ticks: Count | None = None
     machine: _Words = ""
     since: Seconds
     worked: Seconds | None = None
