@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.slow]
 MOMENTS = {
     "prompts: long texts are split": "occurrences/*/_temporary",
     "prompts: shards are written": "prompts/shard=*/part-0.parquet",
-    "annotations: answers are read": "answers/part-*.parquet",
-    "annotations: rows are written": "annotations/_temporary",
+    "annotations: answers are read": "publishing/*/answers/part-*.parquet",
+    "annotations: rows are written": "publishing/*/annotations/_temporary",
 }
 
 

@@ -3,7 +3,8 @@
 Local files: every call of Python's by which the file system is changed, and the exchange of two folders, is wrapped.
 Objects: `tests.support.object_store` reports its changes here. An audit hook sees what Python does to files below a
 folder, wrapped or not: a change that was not counted ends the process too. What no audit hook sees (a library in C) is
-found by comparing the files before and after with the paths that were counted (`Recorder.unseen`).
+found by comparing the files before and after with the paths that were counted (`Recorder.unseen`). A file that gets its
+last name before its content was handed to the disk is in `Recorder.unsynced`.
 
 Dying just before change N + 1 leaves the same files as dying just after change N, so that points are numbered once.
 """
@@ -40,7 +41,8 @@ class Recorder:
     def __init__(self, place: Path, at_change: AtChange) -> None:
         self._place, self._at_change = f"{place}{os.sep}", at_change
         self._lock, self._inside = threading.RLock(), threading.local()
-        self.count, self.paths = 0, list[str]()
+        self.count, self.paths, self.changes = 0, list[str](), list[str]()
+        self.unsynced, self._written, self._synced = list[str](), set[str](), set[int]()
 
     def install(self) -> None:
         """Wrap everything, for the rest of this process."""
@@ -60,7 +62,13 @@ class Recorder:
             done: int = self._counted("write", lambda: real_os_open(path, flags, *arguments, **options), (path,), {})
             return done
 
-        builtins.open, os.open = opened, os_opened
+        real_fsync = os.fsync
+
+        def fsync(fd: Any) -> None:
+            real_fsync(fd)
+            self._synced.add(os.stat(fd).st_ino)
+
+        builtins.open, os.open, os.fsync = opened, os_opened, fsync
         sys.addaudithook(self._audit)
 
     def change(self, what: str, act: Callable[[], Any], path: str) -> Any:
@@ -71,6 +79,7 @@ class Recorder:
             self._at_change(self.count, f"{what} {path}")
             self.count += 1
             self.paths.append(path)
+            self.changes.append(f"{what} {path}")
             self._inside.depth = True
             try:
                 return act()
@@ -95,6 +104,11 @@ class Recorder:
         if not inside:
             return act()
         self.paths += inside
+        named_now = what in ("replace", "rename", "link") and inside[0] in self._written and os.path.isfile(inside[0])
+        if named_now and os.stat(inside[0]).st_ino not in self._synced:
+            self.unsynced.append(inside[-1])
+        if what == "write":
+            self._written.update(inside)
         return self.change(what, act, inside[-1])
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:

@@ -12,7 +12,6 @@ import argparse
 import os
 import random
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.mutations import Recorder
-from tests.support.sweep import MEMORY, SWEPT, Step, make_template, warm_up
+from tests.support.sweep import IN_WORDS, SWEPT, Step, bring_to_end, each_on, make_template
 from tests.support.sweep_world import World, in_child, play
 from uniner_dist.storage import lease as leases
 
@@ -187,7 +186,7 @@ class Pairing:
             codes = play_pair(world, pair.one(world) or [], pair.other(world) or [], schedule, self._folder)
             result.schedules += 1
             result.codes.update(codes)
-            found = [f"ended with {code}" for code in codes if code not in (0, 2, 3, 6, 9)]
+            found = [f"ended with {code}" for code in codes if code not in IN_WORDS]
             found = found or self._settle(pair)
             result.violations += [f"{name}, {words}: {one}" for one in found]
         return result
@@ -210,24 +209,15 @@ class Pairing:
         ends = [pair.one(world) or [], pair.other(world) or [], *([pair.one(world) or []] if pair.erases else [])]
         ends += [world.forget] if pair.erases else []
         ends += [world.annotate("annotate", label) for label in pair.labels]
-        for arguments in ends:
-            code = in_child(lambda arguments=arguments: play(world, arguments), self._log)  # type: ignore[misc]
-            if code not in (0, 9 if arguments is not ends[-1] else 0):
-                return [f"{arguments[0]} ended with {code}: {self._log.read_text()[-700:]}"]
-        return world.problems(pair.labels, pair.erases)
+        return bring_to_end(world, ends, pair.labels, pair.erases, self._log, may_fail=9)
 
 
 def run_pairs(
     names: list[str], storages: list[str], step: int, drawn: int, seed: int
 ) -> Iterator[tuple[str, str, Meetings]]:
     """Play pairs; yields pair, storage and result."""
-    with tempfile.TemporaryDirectory(prefix="uniner-pairs-", dir=MEMORY) as folder:
-        warm_up(Path(folder))
-    for storage in storages:
-        for name in names:
-            with tempfile.TemporaryDirectory(prefix="uniner-pairs-", dir=MEMORY) as folder:
-                pairing = Pairing(Path(folder), storage == "objects")
-                yield name, storage, pairing.meet(name, PAIRS[name], step, drawn, seed)
+    for name, storage, folder in each_on(names, storages):
+        yield name, storage, Pairing(folder, storage == "objects").meet(name, PAIRS[name], step, drawn, seed)
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ import argparse
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,15 @@ from uniner_dist.cli.app import app
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 Step = Callable[[World], list[str] | None]
+#: Of the changes that a command makes, those to end before.
+Choice = Callable[[Sequence[str]], Sequence[int]]
+#: Changes by which other processes go: of journals, markers and manifests, and the exchange of a folder.
+_BY_THESE_OTHERS_GO = (
+    r"\.uniner_dist|publication|journal|staged|retry|renewed|export|prompts|manifests/[0-9]+|erased/[0-9a-f]+"
+)
+DECISIVE = re.compile(
+    rf"^exchange |^(replace|rename|link|put|delete|unlink) .*({_BY_THESE_OTHERS_GO})\.json$|shards\.parquet$"
+)
 
 
 def _corpus(texts: object) -> Step:
@@ -147,6 +157,10 @@ class Result:
     violations: list[str] = field(default_factory=list)
 
 
+#: Exit codes of a command that did its work or refused in words, as when another one has to be finished first.
+IN_WORDS = (0, 2, 3, 6, 9)
+
+
 def must(act: Callable[[], int], what: str, log: Path) -> None:
     """Do something in a process of its own, which must succeed."""
     code = in_child(act, log)
@@ -173,36 +187,36 @@ class Sweeper:
         self._world = World(folder / "world", remote)
         self._kept, self._log = folder, folder / "log"
 
-    def sweep(
-        self, name: str, swept: Swept, points: Callable[[int], Sequence[int]], follow_ups: Sequence[str], rotate: bool
-    ) -> Result:
+    def sweep(self, name: str, swept: Swept, points: Choice, follow_ups: Sequence[str], rotate: bool) -> Result:
         """One command.
 
         Args:
-            points: of so many, the ones to take.
+            points: of these changes, the ones to end before.
             rotate: take one follow-up at each point, one after the other, instead of all.
         """
         result, world = Result(), self._world
         template = make_template(world, swept, self._kept, self._log)
-        old, before = world.rows(), snapshot(world.place)
+        old, before, known = world.rows(), snapshot(world.place), world.answers()
         counted = self._kept / "counted"
 
         def count() -> int:
             recorder = Recorder(world.place, lambda number, what: None)
             code = play(world, swept.act(world) or [], recorder)
-            counted.write_text(json.dumps([recorder.count, recorder.unseen(before)]))
+            counted.write_text(json.dumps([recorder.changes, recorder.unseen(before), recorder.unsynced]))
             return code
 
         must(count, f"{name}, undisturbed", self._log)
-        result.points, unseen = json.loads(counted.read_text())
+        changes, unseen, unsynced = json.loads(counted.read_text())
+        result.points = len(changes)
         result.violations += [f"{name}: changed without being counted: {path}" for path in unseen]
+        result.violations += [f"{name}: had its name before it was on disk: {path}" for path in unsynced]
         new = world.rows()
-        for point in points(result.points):
+        for point in points(changes):
             template.copy_to(world.place)
             if self._kill(swept, point):
                 result.killed += 1
                 killed = world.copy_to(self._kept / "killed")
-                found = world.unfit(old, new)
+                found = [*world.unfit(old, new), *(f"lost the answer to {key}" for key in known - world.answers())]
                 result.violations += [f"{name} killed at {point}: {one}" for one in found]
                 chosen = [follow_ups[result.killed % len(follow_ups)]] if rotate else follow_ups
                 for follow_up in chosen:
@@ -239,18 +253,28 @@ class Sweeper:
         if follow_up == "other run":
             labels["place"] = None
         ends += [world.annotate("annotate", label) for label in labels]
-        for arguments in ends:
-            code = in_child(lambda arguments=arguments: play(world, arguments), self._log)  # type: ignore[misc]
-            if code:
-                return [*problems, f"{' '.join(arguments[:1])} ended with {code}: {self._log.read_text()[-700:]}"]
         erased = swept.erases or (follow_up == "forget" and not swept.restores)
-        return problems + world.problems(tuple(labels), erased)
+        return problems + bring_to_end(world, ends, tuple(labels), erased, self._log)
 
     def _may_refuse(self, arguments: list[str]) -> list[str]:
-        """A command that may be refused in words, as when another one has to be finished first."""
+        """A command that may be refused in words."""
         code = in_child(lambda: play(self._world, arguments), self._log)
-        fine = code in (0, 2, 3, 6, 9)
-        return [] if fine else [f"{arguments[0]} ended with {code}: {self._log.read_text()[-700:]}"]
+        return [] if code in IN_WORDS else [f"{arguments[0]} ended with {code}: {self._log.read_text()[-700:]}"]
+
+
+def bring_to_end(
+    world: World, commands: Sequence[list[str]], labels: tuple[str, ...], erased: bool, log: Path, may_fail: int = 0
+) -> list[str]:
+    """Play commands which must succeed, and say what does not hold then.
+
+    Args:
+        may_fail: exit code that all but the last of them may end with as well.
+    """
+    for number, arguments in enumerate(commands, 1):
+        code = in_child(lambda arguments=arguments: play(world, arguments), log)  # type: ignore[misc]
+        if code not in (0, may_fail if number < len(commands) else 0):
+            return [f"{arguments[0]} ended with {code}: {log.read_text()[-700:]}"]
+    return world.problems(labels, erased)
 
 
 def warm_up(folder: Path) -> None:
@@ -265,21 +289,32 @@ def warm_up(folder: Path) -> None:
                 assert code == 0, said.getvalue()[-3000:]
 
 
-def _chosen(step: int) -> Callable[[int], Sequence[int]]:
-    return lambda count: range(step // 2 % max(count, 1), count, step)
+def _chosen(step: int, decisive: bool) -> Choice:
+    def choose(changes: Sequence[str]) -> list[int]:
+        count = len(changes)
+        every = set(range(step // 2 % max(count, 1), count, step))
+        return sorted(every | {n for n in range(count) if decisive and DECISIVE.search(changes[n])})
+
+    return choose
 
 
-def run_sweep(
-    names: Sequence[str], storages: Sequence[str], step: int, follow_ups: Sequence[str], rotate: bool
-) -> Iterator[tuple[str, str, Result]]:
-    """Sweep commands on storages; yields command, storage and result."""
+def each_on(names: Sequence[str], storages: Sequence[str]) -> Iterator[tuple[str, str, Path]]:
+    """Every name with every storage and a folder of its own, once everything is warm."""
     with tempfile.TemporaryDirectory(prefix="uniner-sweep-", dir=MEMORY) as folder:
         warm_up(Path(folder))
     for storage in storages:
         for name in names:
             with tempfile.TemporaryDirectory(prefix="uniner-sweep-", dir=MEMORY) as folder:
-                sweeper = Sweeper(Path(folder), storage == "objects")
-                yield name, storage, sweeper.sweep(name, SWEPT[name], _chosen(step), follow_ups, rotate)
+                yield name, storage, Path(folder)
+
+
+def run_sweep(
+    names: Sequence[str], storages: Sequence[str], points: Choice, follow_ups: Sequence[str], rotate: bool
+) -> Iterator[tuple[str, str, Result]]:
+    """Sweep commands on storages; yields command, storage and result."""
+    for name, storage, folder in each_on(names, storages):
+        sweeper = Sweeper(folder, storage == "objects")
+        yield name, storage, sweeper.sweep(name, SWEPT[name], points, follow_ups, rotate)
 
 
 def render(results: Sequence[tuple[str, str, Result]], follow_ups: Sequence[str], seconds: float) -> str:
@@ -304,6 +339,7 @@ def main() -> int:
     """Command line of the sweep."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--step", type=int, default=1, help="every so many crash points one")
+    parser.add_argument("--decisive", action="store_true", help="and those before a change by which others go")
     parser.add_argument("--rotate", action="store_true", help="one follow-up at each point, in turn, instead of all")
     parser.add_argument("--commands", nargs="*", default=list(SWEPT))
     parser.add_argument("--storages", nargs="*", default=["local", "objects"])
@@ -314,7 +350,8 @@ def main() -> int:
     if missing:
         print(f"neither in SWEPT nor in NOT_SWEPT: {', '.join(sorted(missing))}", file=sys.stderr)
         return 1
-    for found in run_sweep(options.commands, options.storages, options.step, options.follow_ups, options.rotate):
+    points = _chosen(options.step, options.decisive)
+    for found in run_sweep(options.commands, options.storages, points, options.follow_ups, options.rotate):
         results.append(found)
         name, storage, result = found
         words = (

@@ -24,6 +24,7 @@ from uniner_dist.cli.app import main
 from uniner_dist.cli.logging_options import command_of
 from uniner_dist.core.hashing import TEXT_DIGITS, passage_id
 from uniner_dist.storage import lease as leases
+from uniner_dist.storage.answer_store import list_stores, live_files
 from uniner_dist.storage.filesystem import find_files, join, read_bytes
 
 Texts = Mapping[str, str | None]
@@ -124,6 +125,18 @@ class World:
             for row in pq.ParquetFile(data).read(use_threads=False).to_pylist():
                 found[row["doc_id"], label, row["text_digest"], row["run_id"]] += 1
         return found
+
+    def answers(self) -> set[tuple[str, str]]:
+        """Passages and types that the store answers, but for the texts of `GONE`."""
+        ObjectStore.install(self.place / "objects")
+        gone = {passage_id(texts[GONE] or "") for texts in (MONDAY, TUESDAY)}
+        keys: set[tuple[str, str]] = set()
+        for part in list_stores(join(self.workdir, "store")):
+            for name in live_files(part):
+                data = pa.BufferReader(read_bytes(join(part.cells, name)))
+                table = pq.ParquetFile(data).read(columns=["passage_id", "entity_type"], use_threads=False)
+                keys |= set(zip(table["passage_id"].to_pylist(), table["entity_type"].to_pylist(), strict=True))
+        return {key for key in keys if key[0] not in gone}
 
     def unfit(self, old: Rows, new: Rows) -> list[str]:
         """What a reader in the middle of a change may not find: neither the old nor the new version of a folder."""

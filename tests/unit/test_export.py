@@ -276,6 +276,7 @@ def test_an_export_in_which_people_worked_is_never_replaced(tmp_path: Path) -> N
     check_folder(folder, replace=True)
     write_files(folder, "part-0", [("part-00000-00000.conll", b"Ada\tB-PER\n")])  # a task that is tried again
     assert list(changed_files(folder)) == ["notes.txt", "part-00000-00000/a.ann"]
+    (tmp_path / "export/.part-00000-00000.conll.0123456789abcdef.tmp").write_bytes(b"Ada")  # of a task that was killed
     clear_folder(folder)
     assert [path.name for path in (tmp_path / "export").rglob("*.*")] == ["notes.txt"]
     with pytest.raises(ConfigError, match="already holds something else"):

@@ -20,7 +20,16 @@ from uniner_dist.storage.containment import is_link, require_inside
 from uniner_dist.storage.control_files import ControlFileError, ExportManifest, read_control
 from uniner_dist.storage.control_files.forms import EXPORTED_FILE, EXPORTED_STEM, HASH, has_form
 from uniner_dist.storage.erased import hash_document
-from uniner_dist.storage.filesystem import exists, find_files, join, list_names, read_bytes, remove, write_bytes
+from uniner_dist.storage.filesystem import (
+    exists,
+    find_files,
+    join,
+    list_names,
+    read_bytes,
+    remove,
+    remove_stale_temporary,
+    write_bytes,
+)
 
 #: Written first and last: says that a folder is an export of ours, and in the end what is in it.
 MANIFEST: Final = "export.json"
@@ -137,7 +146,9 @@ def changed_files(folder: str) -> Iterator[str]:
 
 
 def clear_folder(folder: str) -> None:
-    """Remove an export's files, then its lists, then its manifest; `check_folder` says whether that may be done.
+    """Remove an export's files, half written ones too, then its lists, then its manifest.
+
+    `check_folder` says whether that may be done.
 
     Raises:
         ConfigError: a file is a link to somewhere else.
@@ -145,7 +156,10 @@ def clear_folder(folder: str) -> None:
     linked = [name for name in list_names(folder) if is_link(join(folder, name))]
     if linked:
         raise ConfigError(f"--output {folder}: {linked[0]} in it is a link, which no export has; nothing was removed")
-    found = set(find_files(folder)) if exists(folder) else set[str]()
+    found = set[str]()
+    if exists(folder):
+        found = set(find_files(folder))
+        remove_stale_temporary(folder)
     for path in sorted(found - {MANIFEST}):
         if has_form(EXPORTED_FILE, path):
             require_inside(join(folder, path), folder, f"--output {folder}")
