@@ -104,6 +104,10 @@ class StandstillError(RuntimeError):
     """Requests are never answered."""
 
 
+class TooSmallError(ValueError):
+    """The cache cannot hold the longest request alone, for which vLLM does not start (`max_model_len`)."""
+
+
 class Worker:
     """Executes planned steps, in order, on the simulated cache."""
 
@@ -202,7 +206,11 @@ class Worker:
 
 
 def simulate(setting: Setting) -> Outcome:
-    """Ask everything, and compare answers and cache."""
+    """Ask everything, and compare answers and cache.
+
+    Raises:
+        TooSmallError: no scheduler could answer the longest request.
+    """
     seen = Outcome()
     try:
         _ask(setting, seen)
@@ -213,6 +221,10 @@ def simulate(setting: Setting) -> Outcome:
 
 def _ask(setting: Setting, seen: Outcome) -> None:
     scripts = _scripts(setting)
+    longest = max(len(script.prompt_ids) + len(script.answer) for script in scripts.values())
+    room = (setting.blocks - 1) * BLOCK  # the first block is vLLM's own
+    if longest + setting.asynchronous > room:
+        raise TooSmallError(f"a request of {longest} tokens does not fit in a cache of {room}")
     config, kv_config = _configs(setting)
     scheduler = _scheduler(setting, config, kv_config, seen)
     worker = Worker(config, kv_config, scripts, seen)
