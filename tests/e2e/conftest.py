@@ -75,7 +75,7 @@ def read_rows(output: Path) -> dict[tuple[Any, str], dict[str, Any]]:
     table = pads.dataset(output, format="parquet", partitioning="hive").to_table()
     rows = table.drop_columns(["run_id"]).to_pylist()
     found = {(row["doc_id"], row["entity_type"]): row for row in rows}
-    assert len(found) == len(rows), "a (document, type) stands more than once"
+    assert len(found) == len(rows), "a (document, type) occurs more than once"
     return found
 
 
@@ -108,5 +108,5 @@ def rows_on_store(path: str) -> dict[tuple[str, str], dict[str, Any]]:
     table = pads.dataset(stripped, format="parquet", partitioning="hive", filesystem=files).to_table()
     rows = table.drop_columns(["run_id"]).to_pylist()
     found = {(row["doc_id"], row["entity_type"]): row for row in rows}
-    assert len(found) == len(rows), "a (document, type) stands more than once"
+    assert len(found) == len(rows), "a (document, type) occurs more than once"
     return found

@@ -94,5 +94,5 @@ def test_runs_of_one_output_are_told_apart_and_wrong_options_named(
 def test_a_cell_that_stands_twice_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
     row = annotation("1", "person", [entity("Ada", 0)])
     path = write_annotations(tmp_path / "twice", [row, row])
-    with pytest.raises(ConfigError, match="document 1, type person stands more than once"):
+    with pytest.raises(ConfigError, match="document 1, type person occurs more than once"):
         compare(spark, Side(path), Side(path))

@@ -63,7 +63,7 @@ def test_one_shifted_passage_is_caught_and_nothing_is_published(spark: SparkSess
             row["start"] += row["document"]["doc_id"] == "long" and row["passage"] == 3
 
     rewrite(answered.layout.occurrences, shift)
-    with pytest.raises(AuditError, match=r"document 'long': the passage that starts at .* is not what stands there"):
+    with pytest.raises(AuditError, match=r"document 'long': the passage that starts at .* is not what is there"):
         write_annotations(spark, answered)
     assert not os.path.exists(answered.config.output.path)
 

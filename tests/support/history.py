@@ -353,7 +353,7 @@ class World:
         check_files(place)
         rows = read_annotations(place)
         found = {(row["doc_id"], row["entity_type"]): row for row in rows}
-        assert len(found) == len(rows), "a row stands twice"
+        assert len(found) == len(rows), "a row occurs twice"
         return found
 
     def order(self, output: str, run: str) -> int | None:

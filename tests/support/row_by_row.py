@@ -275,7 +275,7 @@ class Tally:
             self.without_gold += 1
             return
         if (row.doc_id, row.entity_type) in self._counts:
-            raise ConfigError(f"annotations: document {row.doc_id}, type {row.entity_type} stands more than once")
+            raise ConfigError(f"annotations: document {row.doc_id}, type {row.entity_type} occurs more than once")
         self._group_of_document.setdefault(row.doc_id, row.group)
         self._count(row, gold)
         self._judge_confidence(row, gold)

@@ -146,10 +146,10 @@ def test_unknown_columns_are_named_all_at_once_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (pd.DataFrame({"doc_id": [1, 1], "text": ["a", "b"]}), "1 stands more than once in 'doc_id'"),
+        (pd.DataFrame({"doc_id": [1, 1], "text": ["a", "b"]}), "1 occurs more than once in 'doc_id'"),
         (
             pd.DataFrame({"doc_id": [1, 2, 3, 1], "text": ["a", "b", "c", "d"]}),
-            "1 stands more than once",
+            "1 occurs more than once",
         ),  # in another piece
         (pd.DataFrame({"doc_id": ["a", None], "text": ["a", "b"]}), "1 rows have none in 'doc_id'"),
         (pd.DataFrame({"doc_id": [0.5], "text": ["a"]}), "ids are strings or integers"),
@@ -178,7 +178,7 @@ def test_everything_wrong_with_a_call_is_said_before_anything_is_loaded() -> Non
     with pytest.raises(ConfigError) as error:
         annotator.annotate(pd.DataFrame({"body": ["x"]}), ["person", "person"])
     assert "there is no column 'text'; choose from body" in str(error.value)
-    assert "label 'person' stands more than once" in str(error.value)
+    assert "label 'person' occurs more than once" in str(error.value)
     with pytest.raises(ConfigError, match="name at least one"):
         annotator.annotate("Ada", [])
     assert repr(annotator) == "<Annotator of uniner-dist-demo, not loaded>"

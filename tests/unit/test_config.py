@@ -63,7 +63,7 @@ def test_words_of_yaml_are_never_coerced_into_values(tmp_path: Path) -> None:
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("types:\n  PER: person\n  PER: people\n")
-    with pytest.raises(ConfigError, match="the key 'PER' stands twice"):
+    with pytest.raises(ConfigError, match="the key 'PER' occurs twice"):
         types_of(None, file=file)
 
 
@@ -150,7 +150,7 @@ def test_options_win_over_overrides_and_overrides_over_the_file(tmp_path: Path) 
 
 
 def test_labels_may_not_repeat_and_columns_may_not_collide() -> None:
-    with pytest.raises(ConfigError, match="label 'person' stands more than once"):
+    with pytest.raises(ConfigError, match="label 'person' occurs more than once"):
         validate_tree({**REQUIRED, "types": "person,person"})
     with pytest.raises(ConfigError, match="'entities' has the name of a column of the annotations"):
         validate_tree({**REQUIRED, "corpus": {"path": "/c", "id_column": "entities"}})

@@ -62,8 +62,8 @@ def altered(number: int, **values: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        (altered(1, start=20), "not what stands there|do not make up"),
-        (altered(1, start=18), "not what stands there"),
+        (altered(1, start=20), "not what is there|do not make up"),
+        (altered(1, start=18), "not what is there"),
         (altered(1, start=34), "leaves a gap"),
         (altered(1, text=TEXT[19:55]), "do not make up the text that was stored"),
         (altered(1, passage=2), r"its passages are \[0, 2\], not 2"),

@@ -247,14 +247,14 @@ def test_without_confidences_nothing_is_said_about_them(tmp_path: Path) -> None:
 def test_annotations_of_a_pair_that_stand_twice_are_refused(tmp_path: Path) -> None:
     rows = [annotation("1", "city", part="a"), annotation("1", "city", part="b")]
     gold = write_strings(tmp_path / "gold", [("1", "city", [])])
-    with pytest.raises(ConfigError, match="document 1, type city stands more than once"):
+    with pytest.raises(ConfigError, match="document 1, type city occurs more than once"):
         evaluate(write_annotations(tmp_path / "annotations", rows), gold)
 
 
 @pytest.mark.parametrize(
     ("gold", "message"),
     [
-        ([("1", "city", []), ("1", "city", ["Rome"])], "stands more than once"),
+        ([("1", "city", []), ("1", "city", ["Rome"])], "occurs more than once"),
         ([(None, "city", [])], "has no doc_id"),
         ([], "holds no rows"),
     ],

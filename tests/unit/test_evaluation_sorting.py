@@ -68,7 +68,7 @@ def test_spans_match_as_pair_by_pair_whatever_the_sorting(
 def test_a_pair_that_stands_twice_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: int) -> None:
     monkeypatch.setattr(gold_builder, "_TABLE", table)
     rows = [("1", "city", []), ("2", "city", []), ("2", "person", []), ("2", "city", [])]
-    with pytest.raises(ConfigError, match="document 2, type city stands more than once"):
+    with pytest.raises(ConfigError, match="document 2, type city occurs more than once"):
         read_gold(write_spans(tmp_path / "g", rows))
 
 

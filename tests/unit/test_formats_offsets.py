@@ -185,7 +185,7 @@ def test_every_tool_s_form_gives_the_same_mentions(tmp_path: Path, name: str, co
     [
         ({"doc_id": "d", "text": "In Rome", "annotations": [{"entity_type": "LOC", "entities": [
             {"text": "Rome", "start": 3, "end": 12}]}]}, "offsets 3 to 12 are not in the text of 7 characters"),
-        ({"doc_id": "d", "text": "x", "annotations": [{"entity_type": "L", "entities": []}] * 2}, "'L' stands twice"),
+        ({"doc_id": "d", "text": "x", "annotations": [{"entity_type": "L", "entities": []}] * 2}, "'L' occurs twice"),
         ({"id": 1, "text": "In Rome", "label": [[3, 12, "LOC"]]}, "offsets 3 to 12 are not in the text"),
         ({"id": 1, "text": "fine", "label": ["positive"]}, "one of the whole text"),
         ({"text": "In Rome", "spans": [{"start": 3, "end": 2, "label": "LOC"}]}, "offsets 3 to 2"),

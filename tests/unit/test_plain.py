@@ -87,7 +87,7 @@ def test_usual_answers_are_read_in_columns(offset: int) -> None:
         None,
         "[]",
         " [ ]",
-        '["London"]',  # stands twice
+        '["London"]',  # occurs twice
         '["1833", "1833"]',  # named twice
         '["east"]',  # cuts a word
         '["home"]',  # and here

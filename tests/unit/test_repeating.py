@@ -116,7 +116,7 @@ def test_a_retry_that_died_while_it_took_back_commits_takes_back_the_rest(
     with pytest.raises(_Killed):
         reopen(run, retry, check)
     assert committed_shards(run.layout) == {"00001-0000"}
-    assert read_retry(run) == retry, "it goes on with taking back, not with asking"
+    assert read_retry(run) == retry, "it resumes with taking back, not with asking"
     assert reopen(run, retry) == 1
     assert committed_shards(run.layout) == set()
     again = read_retry(run)

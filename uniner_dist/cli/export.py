@@ -113,7 +113,7 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
     ]
     losses = {
         "overlaps_left_out": "mentions left out because they overlap a longer one, or an earlier one as long",
-        "absent_left_out": "mentions left out because they stand nowhere in their text",
+        "absent_left_out": "mentions left out because they are nowhere in their text",
         "overlaps_not_flat": "mentions that overlap others are not in the tokens' tags (hf) or doc.ents (spacy)",
         "details_left_out": "mentions have a confidence or a way of matching that this format does not hold",
         "unanswered_left_out": "questions without an answer left out",

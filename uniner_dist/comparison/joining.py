@@ -63,7 +63,7 @@ def compare(
         strings, numbers, lists and mappings, ready for JSON.
 
     Raises:
-        ConfigError: something is not there or not readable, a run that is not in it, a cell that stands twice.
+        ConfigError: something is not there or not readable, a run that is not in it, a cell that occurs twice.
         StageError: Spark failed.
     """
     sides = dict(zip(_SIDES, (before, after), strict=True))
@@ -147,7 +147,7 @@ def count_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
     """The function that Spark runs over Arrow batches of `_cells`; yields the tally of its part.
 
     Raises:
-        ConfigError: a (document, entity type) stands twice on one side.
+        ConfigError: a (document, entity type) occurs twice on one side.
     """
     tally = Tally()
     for batch in batches:
@@ -167,7 +167,7 @@ def _check_repeats(batch: pa.RecordBatch) -> None:
     repeated = batch.filter(pc.greater(batch.column("repeats"), 1)).slice(0, 1).to_pylist()
     if repeated:
         raise ConfigError(
-            f"document {repeated[0]['id']}, type {repeated[0]['entity_type']} stands more than once on one side"
+            f"document {repeated[0]['id']}, type {repeated[0]['entity_type']} occurs more than once on one side"
         )
 
 

@@ -95,7 +95,7 @@ class Config(Section):
             return ["types: name at least one entity type (--types person,location)"]
         labels = [entity_type.label for entity_type in self.types]
         repeated = sorted({label for label in labels if labels.count(label) > 1})
-        return [f"types: label {label!r} stands more than once" for label in repeated]
+        return [f"types: label {label!r} occurs more than once" for label in repeated]
 
     def _column_problems(self) -> list[str]:
         reserved = {field.name.lower() for field in ANNOTATION_FIELDS}
@@ -109,5 +109,5 @@ class Config(Section):
             problems.append(f"corpus: {corpus.id_column!r} cannot be both id_column and text_column")
         partition_by = self.output.partition_by or ()
         if len(set(partition_by)) < len(partition_by):
-            problems.append("output.partition_by: a column stands more than once")
+            problems.append("output.partition_by: a column occurs more than once")
         return problems

@@ -28,7 +28,7 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
         repeated = next((key for key in keys if keys.count(key) > 1), None)
         if repeated is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated!r} stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated!r} occurs twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -47,7 +47,7 @@ def load_yaml(source: Any) -> Any:
     """Content of a YAML text or stream, unquoted scalars as `PlainScalar`.
 
     Raises:
-        yaml.YAMLError: no YAML, or a key that stands twice.
+        yaml.YAMLError: no YAML, or a key that occurs twice.
     """
     return yaml.load(source, _Loader)
 

@@ -53,7 +53,7 @@ def join_passages(parts: Sequence[tuple[int, str]]) -> str:
     joined = "".join(pieces)
     for start, text in parts:
         if not joined.startswith(text, start):
-            raise ValueError(f"the passage that starts at {start} is not what stands there")
+            raise ValueError(f"the passage that starts at {start} is not what is there")
     return joined
 
 

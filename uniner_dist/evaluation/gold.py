@@ -18,7 +18,7 @@ def read_gold(path: str, id_column: str = "doc_id", by: str | None = None) -> Go
     `end`; a null list is an empty one.
 
     Raises:
-        ConfigError: unreadable, columns missing, a null id or type, a pair that stands twice.
+        ConfigError: unreadable, columns missing, a null id or type, a pair that occurs twice.
     """
     kind = source_format(path)
     if kind is None:

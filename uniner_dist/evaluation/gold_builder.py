@@ -63,7 +63,7 @@ class GoldBuilder:
         """The gold, sorted.
 
         Raises:
-            ConfigError: no pair, or one that stands twice.
+            ConfigError: no pair, or one that occurs twice.
         """
         if not self._rows:
             raise ConfigError(f"gold {path}: holds no rows")
@@ -134,7 +134,7 @@ class GoldBuilder:
         if len(twice):
             number, kind = divmod(int(twice[0]), len(self.types))
             document, name = self.documents.strings[number], self.types.strings[kind]
-            raise ConfigError(f"gold {path}: document {document}, type {name} stands more than once")
+            raise ConfigError(f"gold {path}: document {document}, type {name} occurs more than once")
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class Tally:
             first = np.array(twice[:1])
             document = self._gold.documents.strings[int(self._gold.document_of(first)[0])]
             name = self._gold.types[int(self._gold.type_of(first)[0])]
-            raise ConfigError(f"annotations: document {document}, type {name} stands more than once")
+            raise ConfigError(f"annotations: document {document}, type {name} occurs more than once")
 
     def _note_groups(self, pair: Numbers, groups: pa.Array) -> None:
         if self._groups is None:

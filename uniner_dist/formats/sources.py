@@ -60,7 +60,7 @@ def read_documents(path: str, kind: str) -> tuple[list[GoldDocument], ReadingNot
         The documents, and how they were read.
 
     Raises:
-        ConfigError: unreadable, contradicting itself, or an id that stands twice; the message names file and line.
+        ConfigError: unreadable, contradicting itself, or an id that occurs twice; the message names file and line.
     """
     notes = ReadingNotes()
     if kind == BRAT:
@@ -143,7 +143,7 @@ def _check_ids(path: str, documents: Iterable[GoldDocument]) -> None:
     seen: set[str] = set()
     for document in documents:
         if document.doc_id in seen:
-            raise ConfigError(f"gold {path}: document id {document.doc_id!r} stands more than once")
+            raise ConfigError(f"gold {path}: document id {document.doc_id!r} occurs more than once")
         seen.add(document.doc_id)
 
 

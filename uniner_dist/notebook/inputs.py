@@ -147,7 +147,7 @@ def pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None
     """The data as tables of the id, text and kept columns, `rows` rows at a time; read only as far as it is asked for.
 
     Raises:
-        ConfigError: an id is missing or stands twice, or a column has a type that cannot be used.
+        ConfigError: an id is missing or occurs twice, or a column has a type that cannot be used.
     """
     first = 0
     seen: set[Any] = set()
@@ -259,7 +259,7 @@ def _check_ids(table: pa.Table, columns: Columns, seen: set[Any]) -> None:
     for value in ids.to_pylist():
         if value in seen:
             raise ConfigError(
-                f"id_column: {value!r} stands more than once in {name!r}; ids must be unique"
+                f"id_column: {value!r} occurs more than once in {name!r}; ids must be unique"
                 + ("" if columns.id == ID else " (leave id_column= out to have the rows numbered)")
             )
         seen.add(value)

@@ -143,7 +143,7 @@ def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:
 
 
 def has_repeated_ids(corpus: DataFrame, run: Run) -> bool:
-    """Whether any id stands twice; reads the id column alone."""
+    """Whether any id occurs twice; reads the id column alone."""
     doc_id = document_id(run).alias("id")
     repeated = corpus.select(doc_id).where("id IS NOT NULL").groupBy("id").count().where("count > 1")
     return bool(repeated.head(1))

@@ -2,7 +2,7 @@
 
 Files of plain Parquet are listed anew each time; as long as the listing is the same, so are the footers. Of a table
 the version is pinned: the newest one when a run is first started, unless the configuration names one. A run that was
-cut off goes on with its own.
+cut off resumes with its own.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def look_at_corpus(config: Config) -> Snapshot:
 def _go_on(run: Run, newest: TableVersion) -> Snapshot:
     """The version of a run that was cut off, though the table has a newer one now."""
     log.warning(
-        "run %s goes on with %s, which it was begun with; the table has %s now, which the next run reads",
+        "run %s resumes with %s, which it was begun with; the table has %s now, which the next run reads",
         run.id,
         run.corpus_words,
         newest.words,
@@ -109,7 +109,7 @@ def run_snapshot(run: Run) -> Snapshot:
     """
     listing = open_corpus(run.config.corpus.path, Wanted.of(run.config.corpus, run.corpus_version))
     if run.snapshot and run.snapshot != listing.digest:
-        changed = "its files changed" if listing.table is None else "the table was made anew"
+        changed = "its files changed" if listing.table is None else "the table was made again"
         raise StageError(
             f"corpus {run.config.corpus.path}: {changed} after run {run.id} was opened; start the same "
             "command again, without --run: it opens a run over the corpus as it is now"

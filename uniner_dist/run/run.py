@@ -229,7 +229,7 @@ def _build(config: Config, layout: RunLayout, identity: str, fingerprint: str, s
 
 
 def _opened_at(layout: RunLayout, snapshot: Snapshot) -> float:
-    """When the corpus was last found like this: now, unless a run goes on with an earlier version of a table."""
+    """When the corpus was last found like this: now, unless a run resumes with an earlier version of a table."""
     if snapshot.table is None or snapshot.table.newest or not exists(layout.config):
         return time.time()
     return read_control(layout.config, PinnedRun).opened_at

@@ -27,7 +27,7 @@ class TableVersion:
 
     Attributes:
         format: what kind of table it is.
-        table_id: the table's own UUID; a table that was made anew has another.
+        table_id: the table's own UUID; a table that was made again has another.
         version: number of a Delta version; of an Iceberg table the snapshot and the schema, as `snapshot.schema`.
         schema: the table's columns in their declared types, partition columns among them.
         stored_names: names in the files of columns that have another one there.
@@ -36,7 +36,7 @@ class TableVersion:
         values: of the columns that are not in the files, for each file; None for null.
         rows: of each file, where nobody need look at its footer; else None.
         rows_are_exact: whether it is known before reading how many rows are live.
-        newest: whether it is meant to be the present state of the corpus: not where a run goes on with an earlier one.
+        newest: whether it is meant to be the present state of the corpus: not where a run resumes with an earlier one.
         read_file: reads a live file where the format's own library does; None where pyarrow does, by the marks.
     """
 

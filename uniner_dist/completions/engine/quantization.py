@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.util import find_spec
@@ -25,6 +26,8 @@ from uniner_dist.model.cache import remember, remembered
 
 _FACTS = "quantizations"
 _TIMEOUT_S = 600
+#: Characters of vLLM's words that are shown: it lists every method that it knows.
+_LONGEST = 240
 
 
 def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environment: Mapping[str, str]) -> str | None:
@@ -91,10 +94,11 @@ def _ask(spec: EngineSpec) -> str | None:
 
 
 def _words(error: Exception) -> str:
-    """The message itself: pydantic wraps it into where and what it was given."""
+    """The message itself, and not all of a long list: pydantic wraps it into where and what it was given."""
     errors = getattr(error, "errors", None)
     messages = [str(one["msg"]).removeprefix("Value error, ") for one in errors()] if callable(errors) else []
-    return "; ".join(messages) or str(error) or type(error).__name__
+    words = "; ".join(messages) or str(error) or type(error).__name__
+    return textwrap.shorten(words, _LONGEST, placeholder=" …")
 
 
 def _main(fields: dict[str, Any]) -> None:

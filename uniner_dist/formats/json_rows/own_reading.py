@@ -35,7 +35,7 @@ def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
             notes.count("questions without an answer are no gold and are left out")
             continue
         if label in document.answers:
-            raise ValueError(f"the entity type {label!r} stands twice")
+            raise ValueError(f"the entity type {label!r} occurs twice")
         found = document.answers[label] = []
         for entity in answer["entities"]:
             if entity.get("match") == "absent":
