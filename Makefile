@@ -59,7 +59,7 @@ test-airflow: $(READY) $(AIRFLOW)/.ready ## Only the DAGs, in a real Airflow, wh
 	@$(BIN)/python -m pytest tests/airflow
 
 test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with the lowest Spark that is supported
-	@env -u SPARK_HOME PYTHONPATH=$(CURDIR)/$(SPARK35) $(BIN)/python -m pytest tests/spark
+	@env -u SPARK_HOME PYTHONPATH=$(CURDIR)/$(SPARK35) $(BIN)/python -m pytest -m "not slow" tests/spark
 
 test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
 	@$(BIN)/python -m pytest tests/notebooks
