@@ -96,7 +96,7 @@ def install(mended: Callable[[], bool] = lambda: True) -> None:
     _put(card, _of_output=lambda spark, run: _statistics(run))
     _put(compaction, _write=_compact)
     _put(joining, find_labels=lambda spark, source, known: tuple(known))
-    _put(joining, _rows=lambda spark, source: source, map_in_arrow=_export)
+    _put(joining, _rows=lambda spark, source: source, map_in_arrow=_export, _longest_text=lambda spark, source: 100)
     _put(before_bulk, corpus_texts=_corpus_texts, sample_ids=_sample_ids, unchanged=_unchanged)
     _put(before_publish, _staged_rows=_staged_rows)
 
