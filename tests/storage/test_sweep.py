@@ -41,6 +41,16 @@ def test_commands_killed_anywhere_are_finished_by_whatever_follows() -> None:
 
 
 @pytest.mark.timeout(1300)
+def test_commands_killed_before_what_others_go_by_are_finished() -> None:
+    commands = ("annotate, grown corpus", "forget", "compact")
+    options = ("--step", "1000", "--decisive", "--rotate", "--storages", "local")
+    rows = _run("sweep", *options, "--commands", *commands)
+    assert [row[0] for row in rows] == list(commands)
+    assert all(int(row[3]) > 1 for row in rows), "more than the one point of the step"
+    assert [row[-1] for row in rows] == ["0"] * len(commands)
+
+
+@pytest.mark.timeout(1300)
 def test_commands_that_meet_leave_what_one_after_the_other_would() -> None:
     for pair, storage, schedules, _, violations in _run("pairs", "--step", "120", "--drawn", "1"):
         assert int(schedules) > 0, (pair, storage)
