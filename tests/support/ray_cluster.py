@@ -83,8 +83,10 @@ def ray_head(bare_bin: Path) -> Iterator[Head]:
         places = f"127.0.0.1:{gcs}", f"ray://127.0.0.1:{client}", f"http://127.0.0.1:{dashboard}"
         yield Head(*places, bare_bin.parent / "tripped", folder)
     finally:
-        family = [*process.children(recursive=True), process]
-        process.terminate()
+        family = [process]
+        with suppress(psutil.NoSuchProcess):  # a head that did not start
+            family = [*process.children(recursive=True), process]
+            process.terminate()
         for one in psutil.wait_procs(family, timeout=15)[1]:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
