@@ -2,7 +2,7 @@
 
     python -m benchmarks.large_row [BYTES]
 
-Writes a corpus of some short texts and one of BYTES (default: 2 GiB - 4 KiB, about the most that Parquet holds) into a
+Writes a corpus of some short texts and one of BYTES (default: 2 GiB - 64 KiB; a page of Parquet holds no more than 2 GiB) into a
 temporary folder, and runs the first stage over it in this process. Needs 3 GB of disk and 12 GB of memory.
 """
 
@@ -84,4 +84,4 @@ def main(size: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2**31 - 4096)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2**31 - 65536)
