@@ -2,8 +2,8 @@
 
     python -m benchmarks.large_row [BYTES]
 
-Writes a corpus of some short texts and one of BYTES (default: 2 GiB - 64 KiB; a page of Parquet holds no more than 2 GiB) into a
-temporary folder, and runs the first stage over it in this process. Needs 3 GB of disk and 12 GB of memory.
+Writes a corpus of some short texts and one of BYTES into a temporary folder (default: 2 GiB - 64 KiB; a page of Parquet
+holds no more than 2 GiB), and runs the first stage over it in this process. Needs 3 GB of disk and 12 GB of memory.
 """
 
 from __future__ import annotations
