@@ -39,15 +39,21 @@ def output(tmp_path: Path) -> str:
     return f"{tmp_path}/world/out"
 
 
-def _plan(output: str, name: str, own: str, day: str = "x") -> RunLayout:
-    """A run that replaces one document: its own row, a file with the rest, and the journal."""
+def _plan(output: str, name: str, own: str, day: str = "x", listed: bool = True) -> RunLayout:
+    """A run that replaces one document: its own row, a file with the rest, and the journal.
+
+    Args:
+        listed: whether the marker lists it afterwards, unlike an erasure.
+    """
     layout = RunLayout(output.replace("/out", "/work"), run_id(name), token=1)
     rest = tuple(one for one in EVERYBODY if one != own)
     new = _put(f"{layout.staging}/new.parquet", (own,), run_id(name))
     carried = _put(f"{layout.rewritten}/rest.parquet", rest, run_id("o"))
     add = {f"day={day}/part-{name}-0.parquet": new, f"day={day}/part-{name}-1.parquet": carried}
     changes = changes_by_folder(add, [f"day={day}/part-o.parquet"])
-    write_control(layout.publication, Journal(run_id=run_id(name), changes=changes, entry=published(order=9)))
+    write_control(
+        layout.publication, Journal(run_id=run_id(name), changes=changes, entry=published(order=9) if listed else None)
+    )
     return layout
 
 
@@ -66,10 +72,14 @@ def _free() -> None:
     """Nobody has taken over."""
 
 
-def test_a_stale_journal_is_not_applied_over_a_newer_publication(output: str) -> None:
-    """a died between its journal and the marker; b published meanwhile, whose rest holds a's document as it was."""
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_stale_journal_is_not_applied_over_a_newer_publication(output: str, listed: bool) -> None:
+    """a died between its journal and the marker; b published meanwhile, whose rest holds a's document as it was.
+
+    An erasure is listed nowhere: but for its nonce the marker is then what it was.
+    """
     a, planned_for = _plan(output, "a", own="1"), _marker(output)
-    b = _plan(output, "b", own="2")
+    b = _plan(output, "b", own="2", listed=listed)
     carry_out(output, _marker(output), b.publication, b.workdir, "000001", _free)
     after_b = Counter({("1", "o"): 1, ("2", "b"): 1, ("3", "o"): 1, ("4", "o"): 1})
     assert _rows(output) == after_b

@@ -6,6 +6,7 @@ Hugging Face datasets would stumble over one that begins with `_`. Its form is `
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from uniner_dist.errors import StageError
@@ -44,9 +45,13 @@ def read_marker_version(output: str) -> MarkerVersion | None:
 def swap_marker(output: str, before: MarkerVersion, marker: Marker) -> MarkerVersion:
     """Replace the marker that was seen.
 
+    Each version has a nonce of its own: an erasure leaves the marker as it was otherwise, and a plan from before it
+    must not take it for the version that it knew, which S3's entity tags tell by the content.
+
     Raises:
         StageError: somebody else has replaced it meanwhile; nothing was changed.
     """
+    marker = marker.model_copy(update={"nonce": uuid.uuid4().hex})
     path, data = OutputLayout(output).marker, encode_control(marker)
     seen = read_version(path) if swap(path, before.seen, data) else None
     if seen is None or seen.data != data:

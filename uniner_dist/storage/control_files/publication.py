@@ -85,6 +85,7 @@ class Marker(ControlFile):
         placeholder: the file without rows that an empty dataset consists of.
         publishing: the journal of a change that was not finished yet.
         types: Spark's types of the id column and the carried ones, by name.
+        nonce: of this version of the marker.
     """
 
     dataset: Literal["uniner-dist annotations"] = "uniner-dist annotations"
@@ -96,6 +97,7 @@ class Marker(ControlFile):
     runs: dict[RunId, PublishedRun] = Field(default_factory=dict)
     placeholder: DataFileName | None = None
     publishing: JournalPath | None = None
+    nonce: Annotated[str, Field(max_length=64)] = ""
 
 
 class FolderChange(ControlFile):
