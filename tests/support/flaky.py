@@ -156,8 +156,12 @@ def flaky_s3() -> Iterator[FlakyProxy]:
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     try:
         connection = http.client.HTTPConnection(host, port, timeout=30)
-        connection.request("PUT", "/bucket")
-        assert connection.getresponse().status == 200
+        # moto keeps buckets for the life of the process: another suite's would be there still.
+        for method, path in (("POST", "/moto-api/reset"), ("PUT", "/bucket")):
+            connection.request(method, path)
+            answer = connection.getresponse()
+            assert answer.status == 200
+            answer.read()
         connection.close()
         yield proxy
     finally:
