@@ -56,7 +56,7 @@ test-clouds: $(READY) ## The whole job on S3, Google, Azure and HDFS servers on 
 		tests/storage/test_request_counts.py tests/e2e/test_clouds.py -m "slow or not slow"
 
 test-airflow: $(READY) $(AIRFLOW)/.ready ## Only the DAGs, in a real Airflow, which has an environment of its own
-	@$(BIN)/python -m pytest tests/airflow
+	@$(BIN)/python -m pytest tests/airflow -m "slow or not slow"
 
 test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with the lowest Spark that is supported
 	@env -u SPARK_HOME PYTHONPATH=$(CURDIR)/$(SPARK35) $(BIN)/python -m pytest -m "not slow" tests/spark

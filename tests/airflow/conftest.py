@@ -116,7 +116,7 @@ class Deployment:
 
     def finish(self, process: subprocess.Popen[bytes]) -> Ran:
         """Wait for the last day's end."""
-        assert process.wait(timeout=400) == 0, self.log[-4000:]
+        assert process.wait(timeout=1200) == 0, self.log[-4000:]
         lines = (self.root / "results.jsonl").read_text().splitlines()
         return Ran([json.loads(line) for line in lines], self.log)
 

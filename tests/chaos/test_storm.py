@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.storm import run_storm
 
-pytestmark = [pytest.mark.e2e, pytest.mark.chaos]
+pytestmark = [pytest.mark.e2e, pytest.mark.chaos, pytest.mark.slow]
 
 
 def test_a_job_killed_again_and_again_gives_the_rows_of_an_undisturbed_one(

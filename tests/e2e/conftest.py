@@ -42,7 +42,7 @@ def start(arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
     )
 
 
-def run(arguments: Sequence[str], code: int = 0, timeout_s: float = 400) -> str:
+def run(arguments: Sequence[str], code: int = 0, timeout_s: float = 1200) -> str:
     """Run a command to its end, assert its exit code, return its output."""
     process = start(arguments)
     output, _ = process.communicate(timeout=timeout_s)

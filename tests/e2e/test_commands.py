@@ -53,7 +53,7 @@ def accounted_starts(output: Path) -> int:
 
 
 def wait_for(process: subprocess.Popen[str], counted: Callable[[Path], int], output: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1200
     while time.monotonic() < deadline:
         if counted(output) >= count:
             return
@@ -121,7 +121,7 @@ def test_killed_outright_and_started_again_gives_the_same_rows(corpus: Path, und
     assert {"java", "raylet"} <= {member.name() for member in family}
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    _, alive = psutil.wait_procs(family, timeout=15)
+    _, alive = psutil.wait_procs(family, timeout=1200)
     assert [member.name() for member in alive] == [], "nothing of a killed command stays behind"
     assert not output.exists(), "nothing is visible before it is published"
     call(annotate(corpus, output, *SCRIPTED))
@@ -129,6 +129,7 @@ def test_killed_outright_and_started_again_gives_the_same_rows(corpus: Path, und
     assert report(output)["completions"]["shards_kept_from_earlier_starts"] >= 2
 
 
+@pytest.mark.slow
 def test_of_two_starts_one_works_and_one_that_stood_still_cannot_come_back(
     corpus: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -148,12 +149,12 @@ def test_of_two_starts_one_works_and_one_that_stood_still_cannot_come_back(
     wait_for(second, accounted_starts, output, 2)  # the replicas of the frozen one still commit what they had in hand
     wait_for(second, committed_shards, output, committed_shards(output) + 1)
     os.kill(first.pid, signal.SIGCONT)
-    words, _ = first.communicate(timeout=60)
+    words, _ = first.communicate(timeout=1200)
     assert first.returncode == 6, words
     assert f"was taken over by process {second.pid} on" in words
 
     os.kill(second.pid, signal.SIGTERM)
-    words, _ = second.communicate(timeout=120)
+    words, _ = second.communicate(timeout=1200)
     assert second.returncode == 75, words
     assert "the same command resumes" in words
     call(annotate(corpus, output, *SCRIPTED))

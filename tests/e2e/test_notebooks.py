@@ -29,7 +29,7 @@ def test_the_notebook_for_an_own_corpus_runs_and_leaves_nothing_behind(tmp_path:
     assert html.count("<mark") > 4
     assert "did you mean text_column='body'?" in str(notebook.cells)
     left = [p for p in psutil.process_iter() if p.pid not in before and _is_ours(p, tmp_path)]
-    _, alive = psutil.wait_procs(left, timeout=20)
+    _, alive = psutil.wait_procs(left, timeout=1200)
     assert [process.name() for process in alive] == []
 
 

@@ -121,7 +121,7 @@ def test_ray_runs_on_the_executors_of_the_same_cluster(
     assert read_rows(tmp_path / "out") == local_rows
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("scheme", CLOUDS)
 def test_three_jobs_on_two_clusters_share_nothing_but_the_storage(
     scheme: str,

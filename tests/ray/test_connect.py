@@ -19,7 +19,7 @@ def notebook() -> dict[str, Any]:
     # SPARK_TESTING: a free port instead of Spark Connect's own one.
     environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_TESTING": "1"}
     command = [sys.executable, "-m", "tests.support.connect"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     *shown, last = done.stdout.splitlines()
     return {**json.loads(last), "shown": "\n".join(shown), "said": done.stderr}

@@ -31,7 +31,7 @@ def run_engine(texts: Path, fields: dict[str, Any]) -> dict[str, Any]:
     options = {"corpus.path": "c", "output.path": "o", "types": "person"}
     env = {**os.environ, **replica_environment(load_config(None, options=options))}
     command = [sys.executable, "-m", "tests.support.engine_alone", str(texts), json.dumps(fields)]
-    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=1200)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

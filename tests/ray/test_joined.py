@@ -52,6 +52,7 @@ def test_replicas_get_this_project_from_the_driver(head: Head, make_run: MakeRun
     assert_answers(made)
 
 
+@pytest.mark.slow
 def test_ray_client_controls_the_replicas_as_well(head: Head, make_run: MakeRun) -> None:
     made = make_run([texts(20, seed) for seed in range(4)], TYPES, ray={"address": head.client})
     command = completions(made, head.client)

@@ -17,7 +17,7 @@ from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError, PoolError
 from uniner_dist.pipeline.engines import require_engines
 
-pytestmark = [pytest.mark.ray, pytest.mark.vllm, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.vllm, pytest.mark.timeout(2400)]
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 64, "version": "gemm", "zero_point": True}
 WORDS = r"torch\.float32 is not supported for quantization method awq\. Supported dtypes: "
 

@@ -24,7 +24,7 @@ def simulate(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """In a process of its own: vLLM keeps much that is global."""
     command = [sys.executable, "-m", "tests.support.scheduler_simulation", json.dumps(settings)]
     env = {**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "PYTHONHASHSEED": "0"}
-    done = subprocess.run(command, check=True, env=env, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, check=True, env=env, capture_output=True, text=True, timeout=1200)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(lines) == len(settings)
     return [json.loads(line) for line in lines]

@@ -26,6 +26,6 @@ except DrainedError as error:
 
 
 def test_sigterm_is_a_request_to_stop_after_the_cluster_is_gone() -> None:
-    done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("stopped by SIGTERM")

@@ -28,16 +28,14 @@ def test_results_come_in_order_and_jobs_have_the_names_of_their_stage(spark: Spa
 
 
 def test_first_failure_is_raised_and_the_others_do_not_run_to_their_end(spark: SparkSession) -> None:
-    def for_minutes(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        time.sleep(120)
+    def for_an_hour(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        time.sleep(3600)
         yield from batches
 
     def fail() -> None:
         time.sleep(1)
         raise StageError("the corpus is gone")
 
-    begun = time.monotonic()
     with pytest.raises(StageError, match="the corpus is gone"), stage(spark, "prompts"):
-        at_once(spark, lambda: spark.range(1).mapInArrow(for_minutes, "id long").collect(), fail)
-    assert time.monotonic() - begun < 60  # of 120: cancelled
+        at_once(spark, lambda: spark.range(1).mapInArrow(for_an_hour, "id long").collect(), fail)
     assert spark.range(5).count() == 5

@@ -27,7 +27,7 @@ def test_the_tasks_of_a_running_job_are_seen_under_its_name(spark: SparkSession,
     path = tmp_path / "progress.json"
 
     def wait_until_seen(numbers: Iterable[int]) -> Iterable[int]:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 1200
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         return numbers

@@ -32,7 +32,7 @@ def test_a_full_disk_fails_each_stage_in_words_and_the_job_resumes(tmp_path: Pat
     if reason is not None:
         pytest.skip(f"no file system can be mounted here: {reason}")
     command = [*UNSHARE, sys.executable, "-m", "tests.support.full_disk", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     seen = json.loads(done.stdout.splitlines()[-1])
     assert list(seen["failures"]) == list(MOMENTS)

@@ -31,7 +31,7 @@ def _publish(output: str, staged: str, versions: int, begun: threading.Semaphore
     """One version after the other, each while a read that has just begun goes on."""
     try:
         for number in range(1, versions + 1):
-            begun.acquire(timeout=60)
+            begun.acquire(timeout=1200)
             add = {f"part-{number}.parquet": f"{staged}/{number}.parquet"}
             write_bytes(f"{staged}/{number}.parquet", _version(number))
             apply(

@@ -89,7 +89,7 @@ def _google() -> Iterator[Cloud]:
             data=b'{"name": "bucket"}',
             headers={"Content-Type": "application/json"},
         )
-        urllib.request.urlopen(create, timeout=30).close()
+        urllib.request.urlopen(create, timeout=1200).close()
         environment = {
             "STORAGE_EMULATOR_HOST": proxy.url,
             "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
@@ -183,7 +183,7 @@ def _serving(command: list[str], port: int, **environment: str) -> Iterator[None
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=quiet, stderr=quiet)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 1200
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break

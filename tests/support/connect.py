@@ -44,7 +44,7 @@ def one_ray_for_two() -> list[list[int]]:
     for annotator in (first, second):
         assert annotator.annotate("Ada", {"x": "a"})[0]["outcome"] == "found"
         seen.append(raylets())
-    assert urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30).status == 200
+    assert urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=1200).status == 200
     first.close()
     assert second.annotate("Ann", {"x": "a"})[0]["outcome"] == "found"
     seen.append(raylets())

@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection(*self.server.backend, timeout=30)
+        connection = http.client.HTTPConnection(*self.server.backend, timeout=1200)
         dropped = ("expect", "transfer-encoding", "content-length", "connection")
         headers = {key: value for key, value in self.headers.items() if key.lower() not in dropped}
         connection.request(self.command, self.path, body=body, headers={**headers, "Content-Length": str(len(body))})
@@ -155,7 +155,7 @@ def flaky_s3() -> Iterator[FlakyProxy]:
     proxy = FlakyProxy((host, port))
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     try:
-        connection = http.client.HTTPConnection(host, port, timeout=30)
+        connection = http.client.HTTPConnection(host, port, timeout=1200)
         # moto keeps buckets for the life of the process: another suite's would be there still.
         for method, path in (("POST", "/moto-api/reset"), ("PUT", "/bucket")):
             connection.request(method, path)

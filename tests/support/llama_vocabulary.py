@@ -35,7 +35,7 @@ def _archive() -> Path:
         if not archive.is_file():
             with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
                 command = ["npm", "pack", "--silent", "--pack-destination", folder, _PACKAGE]
-                subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=120)
+                subprocess.run(command, check=True, capture_output=True, cwd=folder, timeout=1200)
                 next(Path(folder).glob("*.tgz")).rename(archive)
     return archive
 

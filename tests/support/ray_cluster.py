@@ -87,14 +87,14 @@ def ray_head(bare_bin: Path) -> Iterator[Head]:
         with suppress(psutil.NoSuchProcess):  # a head that did not start
             family = [*process.children(recursive=True), process]
             process.terminate()
-        for one in psutil.wait_procs(family, timeout=15)[1]:
+        for one in psutil.wait_procs(family, timeout=60)[1]:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_for(port: int, process: psutil.Popen, log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1200
     while True:
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -88,7 +88,7 @@ def _start(folder: Path, without: Collection[str], name: str, daemon: str, *argu
         return psutil.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
 
 
-def _wait_for_line(daemon: psutil.Popen, log: Path, pattern: str, seconds: float = 120) -> str:
+def _wait_for_line(daemon: psutil.Popen, log: Path, pattern: str, seconds: float = 1200) -> str:
     deadline = time.monotonic() + seconds
     while True:
         found = re.search(pattern, log.read_text(errors="replace"))
@@ -104,13 +104,13 @@ def _stop(cluster: StandaloneCluster) -> None:
     for process in family:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(family, timeout=10)
+    _, alive = psutil.wait_procs(family, timeout=60)
     for process in alive:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     for daemon in cluster.daemons:
         with suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
-            daemon.wait(timeout=10)
+            daemon.wait(timeout=60)
 
 
 def _line(process: psutil.Process) -> str:

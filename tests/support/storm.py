@@ -56,9 +56,9 @@ VICTIMS = {
     "gcs": ("gcs_server", 1),
 }
 #: A start that shows nothing new on storage for this long hangs.
-HANG_S = 240.0
+HANG_S = 1200.0
 #: Seconds that processes of an ended command may take to leave.
-ORPHAN_S = 40.0
+ORPHAN_S = 300.0
 
 
 @dataclass

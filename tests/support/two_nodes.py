@@ -62,7 +62,7 @@ def ready_nodes(pool: Pool) -> set[str]:
     return {slot.node for slot in pool.slots if slot.state in (ReplicaState.READY, ReplicaState.BUSY)}
 
 
-def wait_until(happened: Callable[[], bool], seconds: float = 90) -> None:
+def wait_until(happened: Callable[[], bool], seconds: float = 1200) -> None:
     """Wait for something that another thread or process does."""
     deadline = time.monotonic() + seconds
     while not happened() and time.monotonic() < deadline:
@@ -138,7 +138,6 @@ def head_dies(cluster: Cluster, folder: Path) -> dict[str, Any]:
         engine={"extra": {"slow_s": 0.05, "batch": 4}},
         ray={"address": cluster.address},
     )
-    begun = time.monotonic()
 
     def kill_head(pool: Pool) -> None:
         wait_until(lambda: len(committed_shards(run.layout)) >= 1)
@@ -147,7 +146,7 @@ def head_dies(cluster: Cluster, folder: Path) -> dict[str, Any]:
     try:
         complete(run, kill_head)
     except UninerError as error:
-        return {"error": str(error), "code": error.exit_code, "seconds": time.monotonic() - begun}
+        return {"error": str(error), "code": error.exit_code}
     return {"error": None}
 
 

@@ -14,12 +14,12 @@ def scrape(ray: Any) -> str:
     """What the agents of all nodes serve."""
     nodes = [node for node in ray.nodes() if node["Alive"]]
     urls = [f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics" for node in nodes]
-    return "".join(urllib.request.urlopen(url, timeout=10).read().decode() for url in urls)
+    return "".join(urllib.request.urlopen(url, timeout=1200).read().decode() for url in urls)
 
 
 def wait_for(ray: Any, is_there: Callable[[str], bool]) -> str:
     """Ray hands metrics on every ten seconds."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 1200
     while True:
         text = scrape(ray)
         if is_there(text):

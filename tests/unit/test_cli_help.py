@@ -58,7 +58,7 @@ COMP_WORDS=(uniner-dist annotate --set pool.repl) COMP_CWORD=3
 _uniner_dist_completion {program}
 echo "${{COMPREPLY[@]}}"
 """
-    found = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=True).stdout
+    found = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=1200, check=True).stdout
     assert found.splitlines() == [
         "complete -o default -F _uniner_dist_completion uniner-dist", "pool.replicas=",
     ]  # fmt: skip

@@ -34,7 +34,7 @@ def doctor(*options: str, code: int, environment: dict[str, str] | None = None, 
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
         check=False,
     )
     assert process.returncode == code, process.stdout + process.stderr

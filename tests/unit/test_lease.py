@@ -108,7 +108,7 @@ def test_a_suspended_process_is_followed_and_may_not_go_on(
         other_process.send_signal(signal.SIGCONT)
         assert other_process.stdin is not None
         other_process.stdin.close()
-        other_process.wait(timeout=60)
+        other_process.wait(timeout=1200)
         lease.check()
     assert "000001.end.json" in list_names(run.holders)
 
@@ -283,7 +283,7 @@ def test_who_was_followed_learns_it_at_the_next_check_and_by_its_own_heart(
         assert old.lost
     with hold(RunLayout(run.workdir, "s"), on_lost=told.set) as old:
         write_json(f"{run.workdir}/runs/s/holders/000002.json", {"host": "elsewhere", "pid": 1, "since": 0})
-        assert told.wait(timeout=30)
+        assert told.wait(timeout=1200)
         assert old.lost
 
 
@@ -346,10 +346,10 @@ def test_of_two_that_take_over_at_once_one_wins(run: RunLayout) -> None:
         try:
             with hold(run):
                 results.append("held")
-                leave.wait(timeout=30)
+                leave.wait(timeout=1200)
         except RunHeldError:
             results.append("refused")
-            leave.wait(timeout=30)
+            leave.wait(timeout=1200)
 
     threads = [threading.Thread(target=attempt) for _ in range(6)]
     for thread in threads:

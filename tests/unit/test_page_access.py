@@ -90,7 +90,7 @@ def _look(axe: str, page: str, folder: Path, *options: str) -> dict[str, Any]:
         [*browser, "--virtual-time-budget=20000", "--window-size=400,900", *options, "--dump-dom", file.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
     )
     [found] = re.findall(r"<pre>(\{.*\})</pre>", shown.stdout)
     result: dict[str, Any] = json.loads(html.unescape(found))

@@ -184,7 +184,7 @@ with LiveView({str(tmp_path / "spark.json")!r}) as spark:
     messages: list[tuple[str, dict[str, Any]]] = []
     try:
         reply = client.execute_interactive(
-            code, output_hook=lambda m: messages.append((m["msg_type"], m["content"])), timeout=60
+            code, output_hook=lambda m: messages.append((m["msg_type"], m["content"])), timeout=1200
         )
         assert reply["content"]["status"] == "ok", reply["content"]
     finally:

@@ -29,7 +29,7 @@ _ENGINES = "pyspark,py4j,ray,vllm,torch,transformers"
 def _codes(commands: list[list[str]], missing: str) -> tuple[list[int], str]:
     """Exit codes of commands that are given one after another where some packages are not, and what they said."""
     command = [sys.executable, "-c", _PROGRAM, missing, json.dumps(commands)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=1200)
     return json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
