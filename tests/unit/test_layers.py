@@ -29,6 +29,7 @@ LAYERS = (
     ("spark", "model"),
     ("storage",),
     ("config",),
+    ("triage",),
     ("core",),
     ("demo",),
     ("schemas", "runtime"),

@@ -1,0 +1,221 @@
+"""What triage skips and misses, with gold as the full run's answers: sizes, promise, speed; a table and a picture.
+
+    OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.triage --crossner DIR
+
+`DIR` holds one folder per domain with `train.txt`, `dev.txt` and `test.txt` in CoNLL's form (the folder `ner_data` of
+the authors' repository). Every text is asked for the types of all domains that are measured together. The bundled
+sample corpus, and a made-up one whose misses are all in a few passages, need no folder. Per corpus the classifier is
+learnt once, and 1,000 draws, of as many calibration cells as a run of a million passages takes, are judged by the
+oracle. The table replaces the one in `triage.md`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+
+from tests.support.triage_oracle import Drawn, OracleCorpus, draws, draws_of_many, synthetic_corpus
+from uniner_dist import demo
+from uniner_dist.triage.binomial import smallest_sample
+from uniner_dist.triage.bound import Promise
+from uniner_dist.triage.learning import learn
+from uniner_dist.triage.sizes import plan_sample
+
+HERE = Path(__file__).parent
+DOMAINS = ("politics", "science", "music", "literature", "ai", "conll2003")
+#: Texts of CoNLL-2003, whose 20,000 would outweigh the other five domains.
+_OF_NEWS = 3_000
+#: Passages of the run that is spoken of, of which the texts are a sample.
+_PASSAGES = 1_000_000
+_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A corpus with all answers: texts, and passages × types, whether the answer names anything."""
+
+    texts: list[str]
+    filled: npt.NDArray[np.bool_]
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came out for one corpus."""
+
+    corpus: Answered | None
+    oracle: OracleCorpus
+    drawn: list[Drawn]
+    learn_s: float
+    cells_per_s: float
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--crossner", help="folder with a folder per domain")
+    parser.add_argument("--seeds", type=int, default=1000, help="draws per corpus")
+    parser.add_argument("--bound", type=float, default=0.01, help="share that may be missed")
+    parser.add_argument("--output", default=str(HERE), help="folder of triage.md and its picture")
+    given = parser.parse_args(arguments)
+    promise = Promise(given.bound, 0.05, include_rare=True)
+    found: dict[str, Measured] = {}
+    for name, corpus in corpora(given.crossner):
+        found[name] = measure(corpus, promise, given.seeds)
+        print(row_of(name, found[name], promise), file=sys.stderr, flush=True)
+    made_up = synthetic_corpus(clustered=True)
+    drawn = list(draws(made_up, promise, 0.3, range(given.seeds)))
+    found["made up, misses in clusters"] = Measured(None, made_up, drawn, 0, 0)
+    output = Path(given.output)
+    put_table(output / "triage.md", table(found, promise))
+    first = next(iter(found.values()))
+    if first.corpus is not None:
+        draw(first, given.bound).savefig(output / "triage.png", dpi=130)
+
+
+def corpora(crossner: str | None) -> Iterator[tuple[str, Answered]]:
+    """The corpora by name, all domains together first."""
+    if crossner:
+        yield "CrossNER, six domains", read_domains(Path(crossner), DOMAINS)
+        for domain in DOMAINS[:-1]:
+            yield f"CrossNER, {domain}", read_domains(Path(crossner), [domain])
+    yield "sample corpus", read_sample()
+
+
+def read_domains(folder: Path, domains: Sequence[str]) -> Answered:
+    """Texts of some domains, in random order, with the types of all of them."""
+    texts = []
+    for domain in domains:
+        parts = ("test",) if domain == "conll2003" else ("train", "dev", "test")
+        own = [one for part in parts for one in _sentences(folder / domain / f"{part}.txt")]
+        texts += own[:_OF_NEWS] if domain == "conll2003" else own
+    return _shuffled(texts)
+
+
+def _sentences(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """Text and types of each sentence: a token and, last on its line, its tag."""
+    for paragraph in path.read_text(encoding="utf-8").split("\n\n"):
+        lines = [line.split() for line in paragraph.splitlines() if line.strip() and not line.startswith("-DOCSTART")]
+        if lines:
+            yield " ".join(line[0] for line in lines), {line[-1][2:] for line in lines if line[-1] != "O"}
+
+
+def read_sample() -> Answered:
+    """The bundled corpus and its gold answers."""
+    corpus, gold = pq.read_table(demo.corpus_path()), pq.read_table(demo.gold_path())
+    named: dict[object, set[str]] = {}
+    for row in gold.select(["doc_id", "entity_type", "entities"]).to_pylist():
+        named.setdefault(row["doc_id"], set()).update([row["entity_type"]] * bool(row["entities"]))
+    rows = corpus.select(["doc_id", "text"]).to_pylist()
+    return _shuffled([(row["text"], named[row["doc_id"]]) for row in rows if row["doc_id"] in named and row["text"]])
+
+
+def _shuffled(texts: list[tuple[str, set[str]]]) -> Answered:
+    order = np.random.default_rng(0).permutation(len(texts))
+    types = sorted(set().union(*(named for _, named in texts)))
+    filled = np.array([[name in texts[place][1] for name in types] for place in order])
+    return Answered([texts[place][0] for place in order], filled, tuple(types))
+
+
+def measure(corpus: Answered, promise: Promise, seeds: int) -> Measured:
+    """Learn once, then draw the calibration cells anew for each seed."""
+    passages, types = corpus.filled.shape
+    sample = plan_sample(_PASSAGES, types, _PASSAGES * types, promise, _FRACTION)
+    assert sample is not None
+    cells = round(sample.calibration * _PASSAGES * types)
+    first = min(round(sample.learning * _PASSAGES), passages // 2)
+    begun = time.process_time()
+    classifier = learn(corpus.texts[:first], corpus.filled[:first])
+    learn_s = time.process_time() - begun
+    begun = time.process_time()
+    scores = classifier.score(corpus.texts[first:])
+    score_s = time.process_time() - begun
+    oracle = OracleCorpus(scores, corpus.filled[first:], corpus.filled[:first])
+    return Measured(
+        corpus, oracle, list(draws_of_many(oracle, promise, cells, range(seeds))), learn_s, scores.size / score_s
+    )
+
+
+_HEAD = (
+    "| corpus | passages × types, learnt from | filled | skipped (5 % to 95 % of draws) | missed, mean | draws above "
+    "the bound | asked at least, by any proxy | learning, s | scoring, cells/s |\n|" + " --- |" * 9
+)
+
+
+def table(found: dict[str, Measured], promise: Promise) -> str:
+    """All corpora as a table in Markdown."""
+    return "\n".join([_HEAD, *(row_of(name, one, promise) for name, one in found.items())])
+
+
+def row_of(name: str, one: Measured, promise: Promise) -> str:
+    """One line of the table."""
+    skipped = np.array([drawn.skipped for drawn in one.drawn])
+    missed = np.array([drawn.missed for drawn in one.drawn])
+    passages, types = one.oracle.filled.shape
+    share = one.oracle.filled.mean()
+    low, high = np.quantile(skipped, [0.05, 0.95])
+    speed = f"{one.learn_s:.1f} | {one.cells_per_s:,.0f}" if one.corpus else " | "
+    learnt = len(one.oracle.learnt)
+    above = int((missed > promise.missed).sum())
+    return (
+        f"| {name} | {passages + learnt:,} × {types}, {learnt:,} | {share:.1%} | {skipped.mean():.0%} ({low:.0%} to "
+        f"{high:.0%}) | {missed.mean():.2%} | {above} of {len(missed):,} | "
+        f"{share * (1 - promise.missed):.1%} | {speed} |"
+    )
+
+
+def put_table(page: Path, text: str) -> None:
+    """Exchange the table between its marks."""
+    before = page.read_text(encoding="utf-8")
+    page.write_text(
+        re.sub(r"(?s)<!-- table -->.*<!-- end -->", f"<!-- table -->\n{text}\n<!-- end -->", before), encoding="utf-8"
+    )
+
+
+def draw(one: Measured, bound: float) -> Figure:
+    """Skipped against missed, of all cells and of each type, as the threshold rises; and what the draws gave."""
+    assert one.corpus is not None
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    scores, filled = one.oracle.scores, one.oracle.filled
+    for kind, label in enumerate(one.corpus.types):
+        if filled[:, kind].sum() >= smallest_sample(0.05, 0.05):
+            left.plot(*_curve(scores[:, kind], filled[:, kind]), color="#999999", lw=0.7, alpha=0.6)
+            left.annotate(label, _end(scores[:, kind], filled[:, kind]), fontsize=5, color="#555555")
+    left.plot(*_curve(scores.ravel(), filled.ravel()), color="#0072B2", lw=2, label="all types")
+    left.axvline(bound, color="#D55E00", ls="--", label=f"bound {bound:.0%}")
+    left.set(xlim=(0, 0.1), ylim=(0, 1), xlabel="missed, of what is filled", ylabel="skipped, of all cells")
+    left.set_title("As the threshold rises (grey: each type)")
+    left.legend(loc="lower right")
+    right.scatter([d.missed for d in one.drawn], [d.skipped for d in one.drawn], s=6, alpha=0.4, color="#0072B2")
+    right.axvline(bound, color="#D55E00", ls="--")
+    right.set(xlim=(0, 2 * bound), xlabel="missed, of what is filled", ylabel="skipped, of all cells")
+    right.set_title(f"{len(one.drawn):,} draws of the calibration cells")
+    return figure
+
+
+def _curve(
+    scores: npt.NDArray[np.float32], filled: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    order = np.argsort(scores)
+    return np.cumsum(filled[order]) / max(filled.sum(), 1), np.arange(1, len(order) + 1) / len(order)
+
+
+def _end(scores: npt.NDArray[np.float32], filled: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """Where a type's curve has missed 8 %."""
+    missed, skipped = _curve(scores, filled)
+    return 0.08, float(skipped[np.searchsorted(missed, 0.08)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Triage without engines: features, draws, exact binomials, the bound by fixed sequence, sizes, and the check."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import beta, binom
+
+from tests.support.triage_oracle import draws, synthetic_corpus
+from uniner_dist.core.hashing import passage_id
+from uniner_dist.triage.binomial import at_most, interval, misses_allowed, smallest_sample
+from uniner_dist.triage.bound import LEVELS, NEVER, Promise, find_bound, find_rare
+from uniner_dist.triage.check import Kept, judge
+from uniner_dist.triage.classifier import Classifier, value_of
+from uniner_dist.triage.draw import Draw
+from uniner_dist.triage.features import BITS, hash_texts
+from uniner_dist.triage.learning import learn
+from uniner_dist.triage.sizes import check_share, plan_sample
+
+_PROMISE = Promise(missed=0.01, missed_of_type=0.05)
+_LOOSE = Promise(missed=0.01, missed_of_type=0.05, include_rare=True)
+
+
+@pytest.mark.parametrize(("n", "p"), [(1, 0.5), (59, 0.05), (598, 0.005), (1693, 0.01), (40_000, 0.02)])
+def test_binomial_tails_are_those_of_scipy(n: int, p: float) -> None:
+    for k in (-1, 0, 1, round(n * p), n - 1, n):
+        assert at_most(k, n, p) == pytest.approx(binom.cdf(k, n, p), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [0, 1, 58, 59, 298, 299, 1692, 1693])
+@pytest.mark.parametrize("bound", [0.01, 0.05])
+def test_one_miss_more_than_allowed_is_too_likely(n: int, bound: float) -> None:
+    allowed = misses_allowed(n, bound, 0.05)
+    assert allowed < 0 or binom.cdf(allowed, n, bound) <= 0.05
+    assert allowed == n or binom.cdf(allowed + 1, n, bound) > 0.05
+
+
+def test_smallest_samples_are_those_of_the_formula() -> None:
+    assert [smallest_sample(b, 0.05) for b in (0.005, 0.01, 0.02, 0.05)] == [598, 299, 149, 59]
+    assert smallest_sample(0.01, 0.05, 10) == 1693
+    assert smallest_sample(0.05, 0.05 / 20) == math.ceil(math.log(0.05 / 20) / math.log1p(-0.05))
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 0), (0, 898), (3, 40), (40, 40), (17, 3600)])
+def test_intervals_are_those_of_clopper_and_pearson(k: int, n: int) -> None:
+    low, high = interval(k, n, 0.05)
+    assert low == pytest.approx(beta.ppf(0.05, k, n - k + 1) if k else 0.0, abs=1e-9)
+    assert high == pytest.approx(beta.ppf(0.95, k + 1, n - k) if k < n else 1.0, abs=1e-9)
+
+
+def test_a_bound_allows_what_the_binomial_allows() -> None:
+    scores = np.full(1693, 0.4, np.float32)
+    scores[:10] = 1e-4  # misses of all levels above
+    questions, filled = np.zeros(1693, np.int64), np.ones(1693, bool)
+    wide = Promise(missed=0.01, missed_of_type=0.05)
+    bound = find_bound(scores, questions, filled, [False], wide)
+    assert bound.missed == 10
+    assert 1e-4 < bound.thresholds[0] < 0.4
+    scores[10] = 1e-4
+    assert find_bound(scores, questions, filled, [False], wide).thresholds[0] < 1e-4
+
+
+def test_too_few_filled_cells_skip_nothing() -> None:
+    for count, skips in ((298, False), (299, True)):
+        scores, questions = np.full(count, 0.9, np.float32), np.zeros(count, np.int64)
+        bound = find_bound(scores, questions, np.ones(count, bool), [False], _PROMISE)
+        assert bound.skips is skips
+        assert bound.thresholds[0] == (LEVELS[-1] if skips else NEVER)
+
+
+def test_empty_calibration_cells_do_not_count() -> None:
+    scores, questions = np.full(5000, 1e-5, np.float32), np.zeros(5000, np.int64)
+    bound = find_bound(scores, questions, np.zeros(5000, bool), [False], _PROMISE)
+    assert (bound.filled, bound.skips) == (0, False)
+
+
+def test_a_question_with_misses_of_its_own_is_skipped_less() -> None:
+    rng = np.random.default_rng(3)
+    questions = np.repeat([0, 1], [20_000, 300])
+    scores = np.full(len(questions), 0.6, np.float32)
+    scores[20_000:20_060] = 0.01  # a fifth of the second question, 0.3 % of all
+    order = rng.permutation(len(questions))
+    bound = find_bound(scores[order], questions[order], np.ones(len(questions), bool), [False, False], _PROMISE)
+    assert bound.thresholds[0] == LEVELS[-1]
+    assert bound.thresholds[1] < 0.01
+
+
+def test_a_rare_question_is_asked_or_included_as_said() -> None:
+    learnt = np.zeros((1000, 3), bool)
+    learnt[:200, 0] = learnt[:2, 1] = True  # the third one never occurs
+    rare = find_rare(learnt, 4000, _PROMISE)
+    assert rare == (False, True, True)
+    scores, questions, filled = np.full(600, 0.9, np.float32), np.zeros(600, np.int64), np.ones(600, bool)
+    asked = find_bound(scores, questions, filled, rare, _PROMISE)
+    assert asked.thresholds == (LEVELS[-1], NEVER, NEVER)
+    included = find_bound(scores, questions, filled, rare, Promise(0.01, 0.05, include_rare=True))
+    assert included.thresholds == (LEVELS[-1],) * 3
+
+
+def test_draws_are_uniform_independent_and_repeatable() -> None:
+    ids = [passage_id(f"text {n}") for n in range(20_000)]
+    one, other = Draw("a"), Draw("b")
+    cells = one.cells(ids, ["person", "place"], "calibrate", 0.1)
+    assert np.array_equal(cells, one.cells(ids, ["person", "place"], "calibrate", 0.1))
+    assert np.array_equal(cells[:100], one.cells(ids[:100], ["person", "place"], "calibrate", 0.1))
+    again = other.cells(ids, ["person", "place"], "calibrate", 0.1)
+    passages = one.passages(ids, "learn", 0.1)
+    assert np.all(binom.cdf(cells.sum(axis=0), 20_000, 0.1) > 1e-6)
+    assert np.all(binom.sf(cells.sum(axis=0), 20_000, 0.1) > 1e-6)
+    for both in (cells[:, 0] & cells[:, 1], cells[:, 0] & again[:, 0], cells[:, 0] & passages):
+        assert 1e-6 < binom.cdf(both.sum(), 20_000, 0.01) < 1 - 1e-6
+    assert one.cells([], ["person"], "calibrate", 0.5).shape == (0, 1)
+    assert not one.passages(ids, "learn", 0).any()
+    assert one.passages(ids, "learn", 1).all()
+
+
+def test_features_of_a_text_do_not_depend_on_its_neighbours() -> None:
+    texts = ["Marie Curie worked in Paris.", "", "Zürich — 東京", " ", "a", "Marie Curie worked in Paris."]
+    together = hash_texts(texts)
+    assert len(together) == len(texts)
+    for place, text in enumerate(texts):
+        own = together.indices[together.offsets[place] : together.offsets[place + 1]]
+        assert np.array_equal(own, hash_texts([text]).indices)
+        assert len(own) == len(set(own.tolist())) > 0
+    assert together.indices.max() < 1 << BITS
+    shared = np.intersect1d(hash_texts(["Curie in Rome"]).indices, hash_texts(["Rome, Curie"]).indices)
+    assert len(shared) >= 2 * 2 + 1  # two words, as they are and in lower case
+
+
+def test_scores_are_those_of_the_logistic_regression() -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(1 << BITS, 3)).astype(np.float32)
+    classifier = Classifier(weights, np.array([0.5, -1, 2], np.float32))
+    texts = [" ".join(rng.choice(["alpha", "Beta", "ga mma", "δ"], size=n)) for n in rng.integers(0, 4000, 8)]
+    features = hash_texts(texts)
+    for place, row in enumerate(classifier.score(texts)):
+        own = features.indices[features.offsets[place] : features.offsets[place + 1]]
+        logits = weights[own].astype(np.float64).sum(axis=0) * value_of(features)[place] + classifier.intercepts
+        assert row == pytest.approx(1 / (1 + np.exp(-logits)), rel=1e-3, abs=1e-6)
+    assert classifier.score([]).shape == (0, 3)
+
+
+def test_what_is_learnt_tells_filled_cells_from_empty_ones() -> None:
+    rng = np.random.default_rng(1)
+    words = ["lamp", "river", "seven", "walked", "slowly", "under"]
+    there = rng.random(400) < 0.3
+    texts = [" ".join([*rng.choice(words, 8), *(["Paris"] if one else [])]) for one in there]
+    filled = np.stack([there, np.zeros(400, bool), np.ones(400, bool)], axis=1)
+    scores = learn(texts[:300], filled[:300]).score(texts[300:])
+    assert scores[there[300:], 0].min() > scores[~there[300:], 0].max()
+    assert scores[:, 1] == pytest.approx(0.5 / 301, rel=1e-3)
+    assert scores[:, 2] == pytest.approx(300.5 / 301, rel=1e-3)
+
+
+def test_samples_grow_with_the_run_and_end() -> None:
+    assert plan_sample(10, 5, 0, _PROMISE, 0.2) is None
+    assert plan_sample(100, 5, 500, _PROMISE, 0.2) is None
+    small, large = (plan_sample(n, 10, 10 * n, _PROMISE, 0.2) for n in (5_000, 10_000_000))
+    assert (small.learning, small.calibration) == (0.1, 0.1)
+    assert large.learning * 10_000_000 == pytest.approx(3_000)
+    assert large.calibration * 100_000_000 == pytest.approx(40_000)
+
+
+def test_a_check_is_as_large_as_the_rate_at_the_bound_needs() -> None:
+    share = check_share(0.2, 0.6, 10_000_000, _PROMISE)
+    assert share * 0.6 * 10_000_000 == pytest.approx(4 * 898)
+    assert check_share(0.2, 0.6, 1000, _PROMISE) == 0.05
+    assert check_share(0.0, 0.6, 1000, _PROMISE) == check_share(0.2, 0.0, 1000, _PROMISE) == 0.0
+
+
+def test_a_check_is_held_open_or_broken() -> None:
+    # 20,000 filled: 202 missed ones are the bound; 60,000 skipped cells have it at a rate of 0.34 %.
+    assert judge(0, 898, 60_000, 20_000, 0.01, 0.05).kept is Kept.HELD
+    assert judge(0, 300, 60_000, 20_000, 0.01, 0.05).kept is Kept.OPEN
+    assert judge(3, 898, 60_000, 20_000, 0.01, 0.05).kept is Kept.OPEN
+    broken = judge(30, 898, 60_000, 20_000, 0.01, 0.05)
+    assert broken.kept is Kept.BROKEN
+    assert broken.missed == pytest.approx(2004.5 / 22004.5, rel=1e-3)
+    assert broken.low < broken.missed < broken.high
+    assert judge(0, 0, 0, 50, 0.01, 0.05).kept is Kept.HELD
+    assert judge(0, 0, 10, 50, 0.01, 0.05).kept is Kept.OPEN
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_the_promise_is_broken_in_few_of_many_draws(clustered: bool) -> None:
+    broken = sum(one.missed > 0.01 for one in draws(synthetic_corpus(clustered), _LOOSE, 0.2, range(300)))
+    assert broken <= 26  # of 300 at 5 %, more have a probability of 0.4 %: binom.sf(26, 300, 0.05)
+
+
+def test_whole_passages_as_calibration_cells_would_break_it() -> None:
+    corpus = synthetic_corpus(clustered=True)
+    broken = sum(one.missed > 0.01 for one in draws(corpus, _LOOSE, 0.2, range(300), whole_passages=True))
+    assert broken > 45  # three times the promised 5 %

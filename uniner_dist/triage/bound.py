@@ -1,0 +1,125 @@
+"""How much may be skipped: Learn-then-Test (Angelopoulos et al., arXiv:2110.01052) by fixed sequence. Pure.
+
+Skip sets are nested in one threshold, whose levels are fixed before anything is drawn. From "skip nothing" upward a
+level passes while the misses among the filled calibration cells (those whose answer is not the empty list) are so few
+that a share above the bound would give them with probability delta at most; the first that fails ends it. Levels that
+pass are all true with probability 1 - delta, so the highest of them may be used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from uniner_dist.triage.binomial import misses_allowed, smallest_sample
+
+#: Thresholds on the probability that a cell is filled, from skipping next to nothing upward.
+LEVELS: npt.NDArray[np.float64] = np.geomspace(1e-6, 0.5, 300)
+#: A threshold under which no cell is.
+NEVER = -1.0
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What is promised of the cells that the run would ask, with probability `1 - delta` over the draw.
+
+    Attributes:
+        missed: the most that may be missed of all filled cells, as a share.
+        missed_of_type: the same of each question that is skipped at all; all of them hold together with `1 - delta`.
+        include_rare: skip also questions that too few answers name anything for to bound their own share.
+    """
+
+    missed: float
+    missed_of_type: float
+    delta: float = 0.05
+    include_rare: bool = False
+
+    def delta_of_type(self, questions: int) -> float:
+        """Level of one question's own bound."""
+        return self.delta / max(questions, 1)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What may be skipped.
+
+    Attributes:
+        thresholds: by question: cells of at most this probability are skipped; `NEVER` for a question that is asked.
+        filled: calibration cells that were not empty, of questions that may be skipped.
+        missed: how many of them would be skipped.
+        rare: questions that were found too seldom to bound their own share.
+    """
+
+    thresholds: tuple[float, ...]
+    filled: int
+    missed: int
+    rare: tuple[bool, ...]
+
+    @property
+    def skips(self) -> bool:
+        """Whether anything is skipped at all."""
+        return any(threshold > NEVER for threshold in self.thresholds)
+
+
+def find_rare(learnt: npt.NDArray[np.bool_], calibration_cells: int, promise: Promise) -> tuple[bool, ...]:
+    """Questions whose own share cannot be bounded, as far as the learning sample tells.
+
+    To be known before the calibration cells are looked at, or the skip sets would depend on them.
+
+    Args:
+        learnt: passages × questions of the learning sample, whether each is filled.
+        calibration_cells: how many cells of each question will be drawn, about.
+    """
+    needed = smallest_sample(promise.missed_of_type, promise.delta_of_type(learnt.shape[1]))
+    shares = learnt.mean(axis=0) if len(learnt) else np.zeros(learnt.shape[1])
+    return tuple(bool(share * calibration_cells < needed) for share in shares)
+
+
+def find_bound(
+    scores: npt.NDArray[np.float32],
+    questions: npt.NDArray[np.int64],
+    filled: npt.NDArray[np.bool_],
+    rare: Sequence[bool],
+    promise: Promise,
+) -> Bound:
+    """The highest thresholds that keep the promise.
+
+    Args:
+        scores: of each calibration cell, the probability that it is filled.
+        questions: the number of its question.
+        filled: whether it is.
+        rare: see `find_rare`.
+    """
+    asked = np.asarray(rare, dtype=bool) & (not promise.include_rare)
+    counted = filled & ~asked[questions]
+    misses, of = scores[counted].astype(np.float64), questions[counted]
+    threshold, missed = _highest(misses, promise.missed, promise.delta)
+    delta = promise.delta_of_type(len(rare))
+    thresholds = []
+    for question, is_rare in enumerate(rare):
+        if asked[question]:
+            own = NEVER
+        elif is_rare:
+            own = threshold
+        else:
+            own = min(threshold, _highest(misses[of == question], promise.missed_of_type, delta)[0])
+        thresholds.append(own)
+    return Bound(tuple(thresholds), int(counted.sum()), missed, tuple(map(bool, rare)))
+
+
+def _highest(misses: npt.NDArray[np.float64], bound: float, delta: float) -> tuple[float, int]:
+    """The highest level that passes, `NEVER` if none does, and the misses there.
+
+    Args:
+        misses: scores of the filled calibration cells.
+    """
+    allowed = misses_allowed(len(misses), bound, delta)
+    if allowed < 0:
+        return NEVER, 0
+    counts = np.searchsorted(np.sort(misses), LEVELS, side="right")
+    failed = np.flatnonzero(counts > allowed)
+    last = (int(failed[0]) if len(failed) else len(LEVELS)) - 1
+    return (float(LEVELS[last]), int(counts[last])) if last >= 0 else (NEVER, 0)

@@ -1,0 +1,54 @@
+"""The check: a random share of the skipped cells is asked all the same, and says whether the promise was kept. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from uniner_dist.triage.binomial import interval
+
+
+class Kept(StrEnum):
+    """What a check says of the promise."""
+
+    HELD = "held"  # the missed share is below the bound
+    BROKEN = "broken"  # it is above
+    OPEN = "open"  # too few cells were asked to tell
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found.
+
+    Attributes:
+        kept: the verdict.
+        missed: the estimated share of the filled cells that is missed.
+        low, high: ends of its interval, each of which is wrong with probability delta at most.
+    """
+
+    kept: Kept
+    missed: float
+    low: float
+    high: float
+
+
+def judge(hits: int, asked: int, skipped: int, filled: int, bound: float, delta: float) -> Checked:
+    """Judge a check.
+
+    Args:
+        hits: checked cells that were not empty.
+        asked: checked cells.
+        skipped: cells that stay skipped, of which the checked ones are a random sample.
+        filled: cells of the run that were asked, checked ones included, and are not empty.
+        bound: the share that may be missed.
+    """
+    ends = interval(hits, asked, delta)
+    low, high = (_share(rate * skipped, filled) for rate in ends)
+    missed = _share(hits / asked * skipped if asked else 0.0, filled)
+    if not skipped or high <= bound:
+        return Checked(Kept.HELD, missed, low if skipped else 0.0, high if skipped else 0.0)
+    return Checked(Kept.BROKEN if low > bound else Kept.OPEN, missed, low, high)
+
+
+def _share(missed: float, filled: int) -> float:
+    return missed / (missed + filled) if missed else 0.0
