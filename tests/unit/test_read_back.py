@@ -62,6 +62,7 @@ READERS: dict[str, dict[str, str]] = {
     "pipeline/first_texts.py": {"first_texts": ROWS},
     "pipeline/renewal.py": {"_unanswered": ROWS, "_are_known": ROWS},
     "prompts/stage.py": {"write_prompts": OWN},
+    "runtime/compat/vllm_sources.py": {"known_quantizations": LOCAL},
     "runtime/nvidia.py": {"driver_version": LOCAL, "_built_for": LOCAL},
     "spark/datasets.py": {"_read_schema": ROWS},
     "spark/gateway.py": {"_forward": LOCAL},

@@ -17,12 +17,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from pathlib import Path
 from typing import Any
 
+from uniner_dist.cluster.reachable import unreachable
 from uniner_dist.cluster.spawning import without_fork
 from uniner_dist.cluster.watch import ClusterWatch
 from uniner_dist.config.schema import RayConfig, SparkConfig
 from uniner_dist.errors import DrainedError, StageError
 from uniner_dist.runtime.orphans import marked
-from uniner_dist.runtime.signals import signal_handlers, uninterrupted
+from uniner_dist.runtime.signals import own_handlers, signal_handlers, uninterrupted
 
 #: Environment of a cluster of our own while it starts.
 _LOCAL: Mapping[str, str] = {
@@ -126,9 +127,13 @@ def _connect(ray: Any, config: RayConfig, address: str) -> None:
         options |= {"_metrics_export_port": config.metrics_port}
     elif _SUBMITTED not in os.environ and _PACKAGE.is_dir():
         options |= {"runtime_env": {"py_modules": [str(_PACKAGE)]}}
+    refused = unreachable(address)
+    if refused is not None:  # Ray itself would try for more than ten minutes
+        raise StageError(f"ray.address {refused}")
     try:
-        # Ray's own handlers print a stack trace at SIGTERM and end the process.
-        with uninterrupted(), signal_handlers(), without_fork():
+        # Ray's own handlers print a stack trace at SIGTERM and end the process. A cluster that was there before stays
+        # behind anyhow, and need not be joined first to be left.
+        with uninterrupted() if address == "local" else own_handlers(), signal_handlers(), without_fork():
             ray.init(address=address, **options)
     except DrainedError:
         raise

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from uniner_dist.config.section import Section
+
+#: A Ray cluster by its host and port, by Ray's own protocol or by that of Ray Client.
+RAY_HOST: Final = re.compile(r"^(?:ray://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/]+):(\d{1,5})$")
 
 
 class RayConfig(Section):
@@ -21,6 +25,16 @@ class RayConfig(Section):
         default_factory=dict,
         description='further arguments of ray.util.spark.setup_ray_cluster, for "spark": Ray on Spark\'s executors',
     )
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str) -> str:
+        if address not in ("local", "auto", "spark") and not RAY_HOST.match(address):
+            raise ValueError(
+                f'{address!r} is none of "local" (this machine), "auto" (the cluster of this machine), "spark", '
+                '"host:port" and "ray://host:port"'
+            )
+        return address
 
 
 class SparkConfig(Section):

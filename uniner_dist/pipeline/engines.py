@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+from uniner_dist.cluster.reachable import unreachable
 from uniner_dist.completions.engine.quantization import quantization_refusal
 from uniner_dist.completions.launch import engine_spec, replica_environment
 from uniner_dist.config.schema import Config
@@ -14,7 +16,11 @@ from uniner_dist.model.form import quantization_files, quantization_method
 from uniner_dist.model.source import open_source
 from uniner_dist.run.identity import precision
 from uniner_dist.runtime import nvidia
+from uniner_dist.runtime.compat.vllm_sources import known_quantizations
 from uniner_dist.runtime.engines import require, require_java
+
+#: Quantizations whose kernels take no float32 (`get_supported_act_dtypes` of each in vLLM's sources).
+_HALF_PRECISION: Final = frozenset({"fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "awq", "gptq"})
 
 
 def require_engines(config: Config, *parts: Literal["spark", "pool"]) -> None:
@@ -41,7 +47,14 @@ def _spark(config: Config) -> None:
 
 def _pool(config: Config) -> None:
     require("ray")
+    _check_quantization_name(config.model.quantization)
     if config.ray.address != "local":
+        refused = unreachable(config.ray.address)
+        if refused is not None:
+            raise ConfigError(
+                f"ray.address {refused}: start the cluster, or check host, port and firewall; --set ray.address=local "
+                "runs on this machine"
+            )
         return  # replicas run on other machines, which say themselves what they lack
     if config.engine.kind != "vllm":
         return
@@ -49,6 +62,16 @@ def _pool(config: Config) -> None:
     if config.pool.gpus_per_replica:
         _check_gpus(config.pool.gpus_per_replica)
     _check_quantization(config)
+
+
+def _check_quantization_name(name: str | None) -> None:
+    """A name that vLLM does not know is told before it is asked, wherever the replicas are to run."""
+    known = known_quantizations()
+    if name is None or not known or name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it knows {', '.join(known)}"
+    raise ConfigError(f"model.quantization: vLLM knows none that is called {name!r}; {hint}")
 
 
 def _check_quantization(config: Config) -> None:
@@ -60,6 +83,11 @@ def _check_quantization(config: Config) -> None:
     method = quantization_method(source, config.model.quantization)
     if method is None:
         return
+    if method.lower() in _HALF_PRECISION and precision(config) == "float32":
+        raise ConfigError(
+            f"{source.title}: vLLM runs weights that are quantized by {method} in bfloat16 or float16 only, and "
+            "model.dtype means float32 here: leave model.quantization out, or use --set model.dtype=bfloat16"
+        )
     refusal = quantization_refusal(engine_spec(config), quantization_files(source), replica_environment(config))
     if refusal:
         device = "GPUs" if config.pool.gpus_per_replica else "CPU"

@@ -21,7 +21,7 @@ from uniner_dist.pipeline.check_places import check_corpus_files, check_places, 
 from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.prompts.budget import MIN_PASSAGE_TOKENS, passage_budget
 from uniner_dist.run.corpus_snapshot import look_at_corpus, pin_corpus
-from uniner_dist.run.run import Run, pin_run
+from uniner_dist.run.run import Run, name_run, pin_run
 from uniner_dist.storage.listing import shown
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.retries import StorageError
@@ -30,8 +30,15 @@ from uniner_dist.storage.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 
-def open_run(config: Config) -> Run:
+def _nothing(run: Run) -> None:
+    """No further checks."""
+
+
+def open_run(config: Config, ready: Callable[[Run], None] = _nothing) -> Run:
     """Where a command begins: check the inputs, name the run, and pin its configuration and its corpus's footers.
+
+    Args:
+        ready: looks for what else the run needs, before its folder is made.
 
     Raises:
         ConfigError: every problem that can be seen without starting anything.
@@ -39,7 +46,9 @@ def open_run(config: Config) -> Run:
     with contextlib.suppress(ConfigError):  # which `check` reports with everything else
         config = config.model_copy(update={"model": model.pinned(config.model)})
     snapshot = check(config)
-    run = pin_run(config, snapshot)
+    run = name_run(config, snapshot)
+    ready(run)
+    pin_run(run)
     pin_corpus(run, snapshot)
     return run
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from uniner_dist.annotations.journal import is_half_published
@@ -54,10 +55,9 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
     Raises:
         UninerError: see `uniner_dist.errors`; its exit code tells what kind.
     """
-    run = open_run(config)
+    run = open_run(config, partial(_require_engines, pool is None))
     if is_published(run):
         return _finished(run, say)
-    require_engines(config, "spark", "pool")
     of = f" of {run.corpus_words}" if run.corpus_words else ""
     say(f"run {run.id}{of}: everything of it is in {run.layout.root}")
     with working_on(run) as (run, lease, stop):
@@ -73,6 +73,12 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
         else:
             _prompts_and_completions(run, lease, stop, say, pool)
         return run_annotations(run, lease, say)
+
+
+def _require_engines(cold: bool, run: Run) -> None:
+    """What a run that is not finished needs: Spark, and a pool unless a warm one answers."""
+    if not is_published(run):
+        require_engines(run.config, "spark", *(["pool"] if cold else []))
 
 
 def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say, warm: Pool | None) -> None:
@@ -225,6 +231,7 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
                 return read_record(run.layout.report, Report) if present else {}
             say(f"asking the unanswered prompts of {reopened:,} shards again")
         if not is_complete(run):
+            require_engines(run.config, "pool")
             with open_pool(run, stop) as pool:
                 _complete(run, pool, lease, stop, say)
         if present:

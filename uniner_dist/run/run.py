@@ -1,6 +1,6 @@
 """One run: a configuration, a corpus as found, and the folder that holds everything of it.
 
-`pin_run` names the run by what it would do, and pins the resolved configuration in its folder; commands begin with
+`name_run` names the run by what it would do, and `pin_run` pins its configuration in its folder; commands begin with
 `pipeline.preflight.open_run`, which checks first what can be checked without Spark, Ray or a GPU. The same command over
 the same corpus opens the same run and so resumes it; anything else is another run in another folder.
 """
@@ -89,8 +89,8 @@ class Run:
         return self.config.folders(self.corpus_partitions)
 
 
-def pin_run(config: Config, snapshot: Snapshot) -> Run:
-    """Name the run of a checked configuration over the corpus as it is now, and pin both.
+def name_run(config: Config, snapshot: Snapshot) -> Run:
+    """The run of a checked configuration over the corpus as it is now; nothing is written.
 
     Args:
         snapshot: the corpus's files, from the preflight.
@@ -99,13 +99,17 @@ def pin_run(config: Config, snapshot: Snapshot) -> Run:
     fingerprint = keys.fingerprint(config, identity)
     config = with_absolute_paths(config)
     run_id = keys.run_id(config, fingerprint, snapshot.digest)
-    run = _build(config, RunLayout(config.workdir_path, run_id), identity, fingerprint, snapshot)
+    return _build(config, RunLayout(config.workdir_path, run_id), identity, fingerprint, snapshot)
+
+
+def pin_run(run: Run) -> None:
+    """Write the configuration of a run into its folder, and the run into the list of its workdir."""
+    config = run.config
     _pin(run)
     register(config.workdir_path, config.store_path)
     if exists(run.layout.shards) and _latest(config.workdir_path) != run.id:
         write_json(run.layout.stale, {"since": run.opened_at})
-    write_control(WorkdirLayout(config.workdir_path).latest, LatestRun(run_id=run_id))
-    return run
+    write_control(WorkdirLayout(config.workdir_path).latest, LatestRun(run_id=run.id))
 
 
 def load_run(

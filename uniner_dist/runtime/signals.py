@@ -70,7 +70,7 @@ def uninterrupted() -> Iterator[None]:
         return
     request.postponed = True
     try:
-        with _nobody_else_listens():
+        with own_handlers():
             yield
     finally:
         request.postponed = False
@@ -80,7 +80,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _nobody_else_listens() -> Iterator[None]:
+def own_handlers() -> Iterator[None]:
     """Leave our handler of SIGTERM where it is: those that Ray puts there while it starts end the process at once.
 
     Not that of SIGINT: children that are to ignore it, such as Spark's JVM, say so by `signal.signal` after the fork.
