@@ -23,7 +23,6 @@ def unreachable(address: str) -> str | None:
     if named in ("", "auto"):
         found_here = address_of_this_machine() is not None
         return None if found_here else "auto: no Ray cluster runs on this machine, and RAY_ADDRESS is unset"
-        )
     found = RAY_HOST.match(named)
     if found is None:
         return None
