@@ -7,24 +7,70 @@ Importing this package needs neither Spark, Ray nor vLLM; each stage imports its
     annotator = ud.Annotator()
     annotations = annotator.annotate(texts, types=["person", "location"])
     ud.show(annotations)
+
+A whole corpus: `ud.annotate("corpus/", ["person", "location"], output="annotations/")`. The names in `__all__` are the
+public interface, which keeps its meaning within a minor version; everything else may change.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from uniner_dist._version import __version__
+from uniner_dist.errors import (
+    AuditError,
+    ConfigError,
+    DrainedError,
+    LimitError,
+    PoolError,
+    QualityGateError,
+    RunHeldError,
+    StageError,
+    ThresholdError,
+    UninerError,
+    UnreachableError,
+)
 
 if TYPE_CHECKING:
-    from uniner_dist.notebook import Annotations, Annotator, show
+    from uniner_dist.config.schema import Config
+    from uniner_dist.evaluation import evaluate
+    from uniner_dist.notebook import Annotations, Annotator, Plan, Report, annotate, plan, show
 
-__all__ = ["Annotations", "Annotator", "__version__", "show"]
+#: Public name → the module that it is imported from when it is first used.
+_PLACES = {
+    "Config": "uniner_dist.config.schema",
+    "evaluate": "uniner_dist.evaluation",
+    **dict.fromkeys(("Annotations", "Annotator", "Plan", "Report", "annotate", "plan", "show"), "uniner_dist.notebook"),
+}
+
+__all__ = [
+    "Annotations",
+    "Annotator",
+    "AuditError",
+    "Config",
+    "ConfigError",
+    "DrainedError",
+    "LimitError",
+    "Plan",
+    "PoolError",
+    "QualityGateError",
+    "Report",
+    "RunHeldError",
+    "StageError",
+    "ThresholdError",
+    "UninerError",
+    "UnreachableError",
+    "__version__",
+    "annotate",
+    "evaluate",
+    "plan",
+    "show",
+]
 
 
 def __getattr__(name: str) -> Any:
     """The public names, imported when they are first used."""
-    if name in ("Annotations", "Annotator", "show"):
-        from uniner_dist import notebook
-
-        return getattr(notebook, name)
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -78,7 +78,7 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
 def _require_engines(cold: bool, run: Run) -> None:
     """What a run that is not finished needs: Spark, and a pool unless a warm one answers."""
     if not is_published(run):
-        require_engines(run.config, "spark", *(["pool"] if cold else []))
+        require_engines(run.config, *(("spark", "pool") if cold else ("spark",)))
 
 
 def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say, warm: Pool | None) -> None:
