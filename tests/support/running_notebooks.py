@@ -19,6 +19,8 @@ _OF_THE_MOMENT = (
     (re.compile(r"\b(run|runs/)( ?)[0-9a-f]{12}\b"), r"\1\g<2>0123456789ab"),
     (re.compile(r"\b\d[\d,]*\.\d+ s\b"), "… s"),
     (re.compile(r"\b[\d,.]+ prompts/s"), "… prompts/s"),
+    (re.compile(r"(GPU hours</th><td>)[^<]*"), r"\1…"),
+    (re.compile(r"\A(Report|Plan)\(run_id=.*\)\Z", re.DOTALL), r"\1(…)"),
     (re.compile(r"0x[0-9a-f]{6,}"), "0x…"),
 )
 
@@ -51,7 +53,7 @@ def settle(notebook: Any, folder: Path) -> Any:
     places = {str(folder): "…", str(FOLDER.parent): "…", sys.prefix: "…", os.path.expanduser("~"): "~"}
     for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.execution_count, cell.metadata = number + 1, {}
-        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = number + 1
@@ -61,6 +63,12 @@ def settle(notebook: Any, folder: Path) -> Any:
                 output.data[kind] = _settled(value, places) if kind.startswith("text/") else value
     notebook.metadata.pop("widgets", None)
     return notebook
+
+
+def _is_noise(output: Any) -> bool:
+    """Standard error, and progress that is drawn while a job works and tells of this machine's speed."""
+    html = output.get("data", {}).get("text/html")
+    return output.get("name") == "stderr" or html == "" or "cost so far" in str(html)
 
 
 def _settled(text: str, places: dict[str, str]) -> str:

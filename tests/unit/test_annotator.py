@@ -190,7 +190,7 @@ def test_everything_wrong_with_a_call_is_said_before_anything_is_loaded() -> Non
     [
         ({"settings": {"pool.replica": 1}}, "did you mean 'replicas'?"),
         ({"model": "/no/such/folder"}, "no config.json there"),
-        ({"config": "no.yaml"}, "cannot be read"),
+        ({"config": "no.yaml"}, "is not there"),
         ({"settings": {"ray.address": "auto"}}, "give workdir="),
         ({"replicas": 0}, "must be at least 1"),
     ],

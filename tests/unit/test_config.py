@@ -91,7 +91,7 @@ def test_parentheses_do_not_split_types() -> None:
         ({"label": "PER", "question": "person"}, "a type has label and ask"),
         ([{"PER": "person", "LOC": "location"}], "write each type as an item of its own"),
         (" = person", "may be blank"),
-        ("@/nowhere.yaml", "@/nowhere.yaml: cannot be read"),
+        ("@/nowhere.yaml", "@/nowhere.yaml: is not there"),
         (12, "names no entity types"),
     ],
 )
@@ -159,7 +159,7 @@ def test_labels_may_not_repeat_and_columns_may_not_collide() -> None:
 
 
 def test_an_unreadable_file_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"--config /nowhere/x.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"--config /nowhere/x.yaml: is not there"):
         load_config("/nowhere/x.yaml")
 
 

@@ -46,4 +46,4 @@ def test_erasing_looking_and_evaluating_need_no_engine(tmp_path: Path) -> None:
 def test_what_asks_the_model_needs_no_spark(stage: str, tmp_path: Path) -> None:
     codes, said = _codes([[stage, "--workdir", str(tmp_path / "nowhere")]], "pyspark,py4j")
     assert codes == [2]
-    assert "runs there: none" in said
+    assert "there are no runs" in said

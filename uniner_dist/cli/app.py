@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Sequence
 from typing import Any, cast
@@ -23,6 +24,18 @@ GROUPS = (health, job, stages, keeping, quality, data, configuration)
 
 #: What Typer raises for a command line that it cannot read; it names only this one publicly.
 _UsageError: type[Exception] = cast(Any, typer.BadParameter.__base__)
+
+#: Words of the libraries that read a command line → plainer ones.
+_PLAINER = (
+    (re.compile(r"Input should be a valid integer.*", re.DOTALL), "it must be a whole number"),
+    (re.compile(r"Input should be a valid number.*", re.DOTALL), "it must be a number"),
+    (re.compile(r"Input should be a valid boolean.*", re.DOTALL), "it must be true or false"),
+    (
+        re.compile(r"^Got unexpected extra argument\(?s?\)? \((.*)\)", re.DOTALL),
+        r"\1: belongs to no option; lists have commas and no spaces, as in --types person,location; "
+        "quote what has spaces",
+    ),
+)
 
 add_examples(app)
 
@@ -55,6 +68,8 @@ def _refuse(error: Any) -> int:
         error.show()
         return int(error.exit_code)
     words = str(error.format_message()).replace("Value error, ", "").removesuffix(".")
+    for pattern, plainer in _PLAINER:
+        words = pattern.sub(plainer, words)
     words = words if words[1:2].isupper() else words[:1].lower() + words[1:]
     help_of = f"; see {error.ctx.command_path} -h" if error.ctx is not None else ""
     say(f"error: {' '.join(words.split())}{help_of}", logging.ERROR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from uniner_dist.cli.as_typed import named_as_typed
 from uniner_dist.cli.json_output import show
 from uniner_dist.comparison.joining import Side, compare
 from uniner_dist.comparison.show import print_comparison
@@ -25,7 +26,10 @@ def run_diff(
 ) -> None:
     """Compare, print, and write the JSON that was asked for."""
     settings = load_sections(config, overrides)
-    size = sum(list_corpus(side.path).total_bytes for side in (before, after))
+    size = 0
+    for option, side in (("--before", before), ("--after", after)):
+        with named_as_typed({"corpus": option}):
+            size += list_corpus(side.path).total_bytes
     with spark_session(settings, quick=size < QUICK_BYTES) as spark:
         comparison = compare(spark, before, after, by, id_column)
     show(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from uniner_dist.cli.as_typed import named_as_typed
 from uniner_dist.cli.json_output import show
 from uniner_dist.config.questions import parse_labels
 from uniner_dist.errors import ConfigError
@@ -28,7 +29,8 @@ def run_evaluate(
     """Score, print, and write the JSON and picture that were asked for."""
     if plot_path:
         check_plot_path(plot_path)
-    scores = evaluate(annotations, gold, id_column, by, names_of(types))
+    with named_as_typed({"annotations": "--annotations", "gold": "--gold"}):
+        scores = evaluate(annotations, gold, id_column, by, names_of(types))
     show(scores, lambda: print_scores(scores, SafeConsole()), json_path, lambda: say(f"scores: {json_path}"))
     if plot_path:
         plot_scores(scores, plot_path)

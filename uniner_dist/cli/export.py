@@ -22,6 +22,7 @@ from uniner_dist.storage.containment import lies_in
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import (
     absolute,
+    exists,
     join,
     write_json,
 )
@@ -168,7 +169,8 @@ def _corpora(options: ExportOptions, marker: Marker | None) -> list[tuple[str, s
         known = (entry.text_column for entry in entries if covers(entry.corpus, options.corpus))
         return [(options.corpus, options.text_column or next(known, None) or "text")]
     if not entries:
-        raise ConfigError(f"--annotations {options.annotations}: does not say what it was made of; give --corpus")
+        wrong = "does not say what it was made of; give --corpus" if exists(options.annotations) else "is not there"
+        raise ConfigError(f"--annotations {options.annotations}: {wrong}")
     found: dict[str, str] = {}
     for entry in entries:
         found.setdefault(entry.corpus, options.text_column or entry.text_column)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
+from uniner_dist.cli.as_typed import named_as_typed
 from uniner_dist.cli.examples import complete_setting
 from uniner_dist.config.caller import Caller, Owned
 from uniner_dist.config.loading import load_config
@@ -152,7 +153,9 @@ def opens_a_run(command: Callable[..., None]) -> Callable[..., None]:
 
     def opened(values: dict[str, Any], given: dict[str, Any]) -> None:
         options = {key: values[name] for name, key in _KEYS.items()}
-        command(load_config(values["config"] or (), values["overrides"] or (), options), **given)
+        typed = {key: f"--{name.replace('_', '-')}" for name, key in _KEYS.items() if values[name] is not None}
+        with named_as_typed(typed):
+            command(load_config(values["config"] or (), values["overrides"] or (), options), **given)
 
     return _with_options(_run_options, command, opened)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from uniner_dist.config.section import Section
 from uniner_dist.core.template import TEMPLATES
@@ -58,11 +58,12 @@ class PoolConfig(Section):
     backoff_s: float = Field(1.0, ge=0, description="first wait before a replica is replaced; doubles up to 60 s")
     drain_timeout_s: float = Field(60, ge=0, description="seconds for shards in flight to finish after SIGTERM")
 
-    @model_validator(mode="after")
-    def _check(self) -> PoolConfig:
-        if self.replicas != "auto" and self.replicas < 1:
-            raise ValueError(f'replicas is {self.replicas}; it must be at least 1, or "auto"')
-        return self
+    @field_validator("replicas")
+    @classmethod
+    def _check(cls, replicas: int | str) -> int | str:
+        if isinstance(replicas, int) and replicas < 1:
+            raise ValueError(f'must be at least 1, or "auto" (got {replicas})')
+        return replicas
 
 
 #: Arguments of vLLM's engine that are known to change speed only. Any other one in `engine.extra` may change answers,

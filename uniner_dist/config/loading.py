@@ -18,7 +18,7 @@ from uniner_dist.config.explaining import explain
 from uniner_dist.config.schema import Config
 from uniner_dist.config.schemes import check_scheme
 from uniner_dist.config.secrets import PASSWORD, SIGNED, is_secret_name, is_secret_text
-from uniner_dist.config.yaml_words import load_yaml, settle
+from uniner_dist.config.yaml_words import load_yaml, settle, yaml_problem
 from uniner_dist.errors import ConfigError
 
 #: Stands for corpus, output and types where a command needs other sections only.
@@ -93,8 +93,10 @@ def _read_yaml(file: str | Path) -> dict[str, Any]:
         check_scheme(str(file))
         with fsspec.open(str(file), "r", encoding="utf-8") as stream:
             tree = load_yaml(stream)
+    except FileNotFoundError:
+        raise ConfigError(f"--config {file}: is not there") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"--config {file}: cannot be read: {error}") from error
+        raise ConfigError(f"--config {file}: cannot be read: {yaml_problem(error)}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):

@@ -15,12 +15,13 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from uniner_dist.config.section import Section
-from uniner_dist.config.yaml_words import load_yaml, settle
+from uniner_dist.config.yaml_words import load_yaml, settle, yaml_problem
 
 _OPENING: Final = "([{（［｛"
 _CLOSING: Final = ")]}）］｝"
 _FILE: Final = re.compile(r"\S+\.(ya?ml|json|txt)", re.IGNORECASE)
 #: Semicolons between types, not inside of a phrase.
+_TABLES: Final = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl")
 _SEMICOLONS: Final = re.compile(r"^[^=]*;|;[^;=]+=")
 
 #: Keys that a list of types has elsewhere; here a single key is the label itself.
@@ -153,12 +154,16 @@ def _read(path: str) -> Any:
     """Content of a file of types: YAML with a list, a mapping, or a configuration with `types`; else a type a line."""
     import fsspec
 
+    if path.lower().endswith(_TABLES):
+        raise ValueError(f"@{path}: is a table; write one type a line into a text file, or a YAML list")
     try:
         with fsspec.open(path, "r", encoding="utf-8-sig") as stream:
             is_yaml = path.lower().endswith((".yaml", ".yml", ".json"))
             content = settle(load_yaml(stream), str) if is_yaml else _lines(stream.read())
+    except FileNotFoundError:
+        raise ValueError(f"@{path}: is not there") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"@{path}: cannot be read: {error}") from error
+        raise ValueError(f"@{path}: cannot be read: {yaml_problem(error)}") from error
     if isinstance(content, Mapping) and "types" in content:
         content = content["types"]
     if not content or (isinstance(content, str) and content.startswith("@")):

@@ -52,6 +52,14 @@ def load_yaml(source: Any) -> Any:
     return yaml.load(source, _Loader)
 
 
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a YAML file, and where in it, in one line."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join((getattr(error, "strerror", None) or str(error)).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join(str(getattr(error, 'problem', error)).split())}"
+
+
 def settle(value: Any, annotation: Any = Any) -> Any:
     """A tree whose plain scalars are what the fields they are for want: text, or what YAML takes them for.
 

@@ -154,8 +154,8 @@ def _estimate(value: Mapping[str, float] | None) -> Estimate | None:
 def _total(value: Estimate | None) -> str:
     if value is None:
         return "not known"
-    spread = "" if value.low == value.high else f" ({value.low:,.4g} to {value.high:,.4g})"
-    return f"{value.expected:,.4g}{spread}"
+    expected, low, high = (f"{n:,.0f}" if n >= 100 else f"{n:.3g}" for n in (value.expected, value.low, value.high))
+    return expected if low == high else f"{expected} ({low} to {high})"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -37,6 +37,7 @@ def check_places(config: Config) -> None:
         "--workdir": config.workdir_path,
         "--store": config.store_path,
     }
+    derived = {name for name, given in (("--workdir", config.workdir), ("--store", config.store)) if given is None}
     for inner, outer in (
         ("--output", "--corpus"),
         ("--workdir", "--corpus"),
@@ -50,7 +51,8 @@ def check_places(config: Config) -> None:
         ("--output", "--store"),
         ("--workdir", "--store"),
     ):
-        if lies_in(places[inner], places[outer]):
+        follows = inner in derived and f"--output {places['--output']}: lies inside {outer}" in " ".join(problems)
+        if lies_in(places[inner], places[outer]) and not follows:
             problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
     for option in ("--output", "--workdir", "--store"):
         try:

@@ -64,7 +64,7 @@ def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]
     """
     marker = read_marker(output)
     if marker is None:
-        raise ConfigError(f"--output {output}: no annotations of ours there")
+        raise ConfigError(f"--annotations {output}: no annotations of ours there")
     runs: Mapping[str, dict[str, Any]] = {name: entry.model_dump(mode="json") for name, entry in marker.runs.items()}
     if run_id is not None and run_id not in runs:
         raise ConfigError(f"--run {run_id}: not in {output}; runs there: {', '.join(runs) or 'none'}")

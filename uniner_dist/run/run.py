@@ -132,7 +132,11 @@ def load_run(
         run_id = _latest(workdir) or LATEST
     if run_id is None:
         if len(known) != 1:
-            found = ", ".join(known) if known else "none"
+            if not known:
+                raise ConfigError(
+                    f"--workdir {workdir}: there are no runs; `uniner-dist annotate` or `prompts` begins one"
+                )
+            found = ", ".join(known)
             raise ConfigError(f"--workdir {workdir}: name the run with --run; runs there: {found}")
         run_id = known[0]
     layout = RunLayout(workdir, run_id)

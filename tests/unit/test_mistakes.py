@@ -1,0 +1,91 @@
+"""Mistakes of a newcomer: each is told once, in a line that begins with `error:` and names what was typed.
+
+Nothing is started and nothing is written. What is typed is on the left, what is said on the right.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from uniner_dist import demo
+from uniner_dist.cli.app import main
+
+CORPUS = demo.corpus_path()
+JOB = ["annotate", "--corpus", CORPUS, "--output", "out"]
+PERSON = [*JOB, "--types", "person"]
+#: Words of libraries that nobody should meet.
+FOREIGN = re.compile(r"Traceback|pydantic|Errno|Input should|Exception|java\.|[a-z_]+Error\b")
+
+MISTAKES: list[tuple[list[str], str]] = [
+    (["anotate"], "no such command 'anotate'. Did you mean 'annotate', 'annotations'?; see uniner-dist -h"),
+    ([*JOB, "--types", "person", "location"], "location: belongs to no option; lists have commas and no spaces"),
+    ([*JOB, "--type", "person"], "no such option: --type (Possible options: --store, --types)"),
+    ([*JOB], "types: is required (--types person,location)"),
+    ([*JOB, "--types", ""], "--types: name at least one entity type"),
+    ([*JOB, "--types", "person,person"], "--types: label 'person' occurs more than once"),
+    ([*JOB, "--types", "types.txt"], "--types: 'types.txt' is the name of a file; write @types.txt"),
+    ([*JOB, "--types", "@none.yaml"], "--types: @none.yaml: is not there"),
+    ([*JOB, "--types", "@table.csv"], "--types: @table.csv: is a table; write one type a line into a text file"),
+    ([*JOB, "--types", "@broken.yaml"], "--types: @broken.yaml: cannot be read: line 2, column 4: expected ',' or ']'"),
+    (["annotate", "--corpus", "none", "--output", "out", "--types", "a"], "--corpus HERE/none: is not there"),
+    (["annotate", "--corpus", "table.csv", "--output", "out", "--types", "a"], "--corpus HERE/table.csv: no Parquet"),
+    ([*PERSON, "--id-column", "id"], "--id-column id: the corpus has no such column; it has: doc_id, text, domain"),
+    ([*PERSON, "--text-column", "Text"], "--text-column Text: the corpus has no such column; did you mean 'text'?"),
+    ([*PERSON, "--keep", "page"], "--keep page: the corpus has no such column"),
+    ([*PERSON, "--partition-by", "page"], "--partition-by page: the corpus has no such column"),
+    ([*PERSON[:4], "full", *PERSON[5:]], "--output full: already holds something else (x.txt, …); choose a new folder"),
+    ([*PERSON[:4], f"{CORPUS}/out", *PERSON[5:]], f"--output {CORPUS}/out: lies inside --corpus {CORPUS}"),
+    ([*PERSON, "--workdir", "full"], "--workdir full: already holds something else"),
+    ([*PERSON, "--config", "none.yaml"], "--config none.yaml: is not there"),
+    ([*PERSON, "--config", "broken.yaml"], "--config broken.yaml: cannot be read: line 2, column 4: expected"),
+    ([*PERSON, "--set", "pool.replica=2"], "pool.replica: unknown option; did you mean 'replicas'?"),
+    ([*PERSON, "--set", "pool.replicas=two"], "pool.replicas: 'two' is neither a whole number nor \"auto\""),
+    ([*PERSON, "--set", "pool.replicas=0"], 'pool.replicas: must be at least 1, or "auto" (got 0)'),
+    ([*PERSON, "--set", "replicas"], "--set replicas: write key=value, such as pool.replicas=2"),
+    ([*PERSON, "--set", "engine.gpu_memory_utilization=90"], "engine.gpu_memory_utilization: must be at most 1 (got"),
+    ([*PERSON, "--set", "model.dtype=bf16"], "model.dtype: 'bf16' is not"),
+    ([*PERSON, "--set", "model.template=alpaca"], "model: unknown template 'alpaca'; known: "),
+    ([*PERSON, "--max-prompts", "many"], "invalid value for '--max-prompts': it must be a whole number"),
+    ([*PERSON, "--max-gpu-hours", "-1"], "--max-gpu-hours: must be at least 0 (got -1.0)"),
+    ([*PERSON, "--model", "none"], "--model none: no config.json there, as there is no such folder"),
+    (["status"], "missing option '--workdir'; see uniner-dist status -h"),
+    (["status", "--workdir", "none"], "--workdir none: is not there"),
+    (
+        ["completions", "--workdir", "none"],
+        "--workdir HERE/none: there are no runs; `uniner-dist annotate` or `prompts`",
+    ),
+    (["evaluate", "--annotations", "none", "--gold", "none"], "--gold none: is not there"),
+    (["evaluate", "--annotations", CORPUS, "--gold", demo.gold_path()], f"--annotations {CORPUS}: has no column"),
+    (["export", "--annotations", "none", "--output", "e", "--format", "conll"], "--annotations none: is not there"),
+    (["export", "--annotations", CORPUS, "--output", "e", "--format", "x"], "--format x: unknown; one of conll, spacy"),
+    (["diff", "--before", "none", "--after", CORPUS], "--before none: is not there"),
+    (["provenance", "--annotations", CORPUS], f"--annotations {CORPUS}: no annotations of ours there"),
+    (["forget", "--workdir", "full", "--id", "a"], "--workdir HERE/full: there are no runs"),
+    (["report", "--workdir", "full"], "--workdir HERE/full: there are no runs"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x.txt").write_text("x")
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "broken.yaml").write_text("types: [person\nfoo")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("typed", "said"), MISTAKES, ids=lambda value: " ".join(value)[-40:] if value else "")
+def test_a_mistake_is_told_once_as_it_was_typed(
+    typed: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(folder.rglob("*"))
+    assert main(typed) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "asking for" not in line]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: " + said.replace("HERE", str(folder))), lines[0]
+    assert not FOREIGN.search(lines[0].replace(said, "")), lines[0]
+    assert sorted(folder.rglob("*")) == before
