@@ -30,7 +30,7 @@ def check_places(config: Config) -> None:
 
     Only the store may lie in the workdir, where it is by default.
     """
-    problems = []
+    problems: list[str] = []
     places = {
         "--corpus": config.corpus.path,
         "--output": config.output.path,
