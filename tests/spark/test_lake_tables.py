@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from pyspark.sql import SparkSession
 
 from tests.support import lake_tables
 from tests.support.answering import Corpus, Rows, answer, documents
+from uniner_dist.errors import ConfigError
 from uniner_dist.prompts.stage import write_prompts
+from uniner_dist.spark.catalog import place_of_table
 from uniner_dist.spark.planned import read_planned
 from uniner_dist.spark.stage import stage
 from uniner_dist.storage.marker import read_marker
@@ -86,3 +90,61 @@ def test_a_run_keeps_its_version_and_the_next_asks_what_changed(corpus: Corpus) 
     assert "d003" not in {row["doc_id"] for row in corpus.rows}
     DeltaTable(path).optimize.compact()
     assert not corpus.run(), "compaction changes no text"
+
+
+@pytest.fixture
+def in_catalog(spark: SparkSession, tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Makes tables in Spark's own catalog, of rows with a column `day` or of a folder; gives the corpus's name."""
+    made: list[str] = []
+
+    def make(name: str, using: str = "parquet", partition_by: str = "", folder: str = "") -> str:
+        made.append(name)
+        place = f"LOCATION 'file://{folder or tmp_path / name}'"
+        columns = "" if folder else "(doc_id STRING, text STRING, domain STRING)"
+        spark.sql(f"CREATE TABLE `{name}` {columns} USING {using} {partition_by} {place}")
+        return f"table:spark_catalog.default.`{name}`"
+
+    yield make
+    for name in made:
+        spark.sql(f"DROP TABLE IF EXISTS `{name}`")
+
+
+def test_a_name_in_sparks_catalog_is_the_table_that_it_has(
+    spark: SparkSession, tmp_path: Path, in_catalog: Callable[..., str]
+) -> None:
+    name = in_catalog("day_log", partition_by="PARTITIONED BY (domain)")
+    spark.sql("INSERT INTO `day_log` VALUES ('1', 'Ada met Babbage.', 'ai'), ('2', 'Eve.', NULL)")
+    assert place_of_table(name) == f"{tmp_path}/day_log"
+    found, _ = read(spark, place_of_table(name), ["doc_id", "text", "domain"])
+    assert found == sorted(tuple(row) for row in spark.table("`day_log`").collect())
+    (tmp_path / "day_log/domain=forgotten").mkdir()
+    shutil.copy(next((tmp_path / "day_log/domain=ai").glob("*.parquet")), tmp_path / "day_log/domain=forgotten")
+    with pytest.raises(ConfigError, match=r"partitions are not the folders of .*domain=forgotten"):
+        place_of_table(name)
+
+
+def test_what_sparks_catalog_has_and_is_not_read_is_refused(
+    spark: SparkSession, in_catalog: Callable[..., str]
+) -> None:
+    with pytest.raises(ConfigError, match=r"is a table of csv, which is not read here"):
+        place_of_table(in_catalog("lines", using="csv"))
+    with pytest.raises(ConfigError, match="Spark's catalog does not know it"):
+        place_of_table("table:spark_catalog.default.nowhere")
+    spark.sql("CREATE VIEW looks AS SELECT * FROM lines")
+    with pytest.raises(ConfigError, match="is a view"):
+        place_of_table("table:spark_catalog.default.looks")
+    spark.sql("DROP VIEW looks")
+    assert place_of_table("table:elsewhere.default.t") == "table:elsewhere.default.t", "is for pyiceberg to know"
+
+
+def test_a_run_over_a_name_in_sparks_catalog_sees_what_changed(
+    spark: SparkSession, corpus: Corpus, in_catalog: Callable[..., str]
+) -> None:
+    corpus.write(documents(range(8)))
+    name = in_catalog("docs", folder=str(corpus.folder / "corpus"))
+    spark.sql("MSCK REPAIR TABLE docs")
+    assert sum(corpus.run(**{"corpus.path": name}).values()) == 16
+    corpus.write(documents(range(2, 9)))
+    received = corpus.run(**{"corpus.path": name})
+    assert {text for text, _ in received} == {row["text"] for row in documents(range(8, 9)).values()}
+    assert corpus.rows == corpus.full()[0]

@@ -85,22 +85,23 @@ def iceberg(folder: Path, *numbers: int, **options: Any) -> Any:
     return table
 
 
-def delete_by_file(table: Any, places: list[int], equality: bool = False) -> None:
-    """Commit a delete file of a table's first data file: of positions, or of equal ids."""
+def delete_by_file(table: Any, places: list[int], equality: bool = False, vector: bool = False) -> None:
+    """Commit a delete file of a table's first data file: of positions, of equal ids, or a deletion vector."""
     data_file = next(iter(table.scan().plan_files())).file
-    path = f"{table.location()}/data/{uuid.uuid4()}-deletes.parquet"
+    path = f"{table.location()}/data/{uuid.uuid4()}-deletes.{'puffin' if vector else 'parquet'}"
     local = path.removeprefix("file://")
-    if equality:
-        content = pa.table({"doc_id": [str(place) for place in places]})
+    if vector:
+        Path(local).write_bytes(_puffin(data_file.file_path, places))
+    elif equality:
+        pq.write_table(pa.table({"doc_id": [str(place) for place in places]}), local)
     else:
         positions = pa.array(places, pa.int64())
-        content = pa.table({"file_path": [data_file.file_path] * len(places), "pos": positions})
-    pq.write_table(content, local)
+        pq.write_table(pa.table({"file_path": [data_file.file_path] * len(places), "pos": positions}), local)
     kind = DataFileContent.EQUALITY_DELETES if equality else DataFileContent.POSITION_DELETES
     deletes = DataFile.from_args(
         content=kind,
         file_path=path,
-        file_format=FileFormat.PARQUET,
+        file_format=FileFormat.PUFFIN if vector else FileFormat.PARQUET,
         partition=data_file.partition,
         record_count=len(places),
         file_size_in_bytes=Path(local).stat().st_size,
@@ -108,6 +109,23 @@ def delete_by_file(table: Any, places: list[int], equality: bool = False) -> Non
     )
     deletes.spec_id = 0
     _commit_deletes(table, deletes)
+
+
+def _puffin(data_file: str, places: list[int]) -> bytes:
+    """A Puffin file with one deletion vector."""
+    bitmap = bytes.fromhex("d1d33964") + BitMap64(places).serialize()
+    blob = struct.pack(">i", len(bitmap)) + bitmap + struct.pack(">I", zlib.crc32(bitmap))
+    about = {
+        "type": "deletion-vector-v1",
+        "fields": [2147483645],
+        "snapshot-id": -1,
+        "sequence-number": -1,
+        "offset": 4,
+        "length": len(blob),
+        "properties": {"referenced-data-file": data_file, "cardinality": str(len(places))},
+    }
+    footer = json.dumps({"blobs": [about], "properties": {}}).encode()
+    return b"PFA1" + blob + b"PFA1" + footer + struct.pack("<i", len(footer)) + bytes(4) + b"PFA1"
 
 
 def _commit_deletes(table: Any, deletes: DataFile) -> None:
@@ -143,3 +161,23 @@ def _commit_deletes(table: Any, deletes: DataFile) -> None:
 
     with table.transaction() as transaction:
         DeleteFiles(operation=Operation.OVERWRITE, transaction=transaction, io=table.io).commit()
+
+
+def rename_column(folder: str, old: str, new: str) -> None:
+    """Rename a column of a Delta table by column mapping, as engines do that have it: the files stay as they are."""
+    table, log = DeltaTable(folder), Path(folder, "_delta_log")
+    found = [
+        json.loads(line)["metaData"]
+        for file in sorted(log.glob("*.json"))
+        for line in file.read_text().splitlines()
+        if '"metaData"' in line
+    ]
+    schema = json.loads(found[-1]["schemaString"])
+    for number, field in enumerate(schema["fields"], 1):
+        field["metadata"] = {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": field["name"]}
+        field["name"] = new if field["name"] == old else field["name"]
+    mapping = {"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": str(len(schema["fields"]))}
+    by = [new if name == old else name for name in found[-1]["partitionColumns"]]
+    metadata = {**found[-1], "schemaString": json.dumps(schema), "configuration": mapping, "partitionColumns": by}
+    actions = [{"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}}, {"metaData": metadata}]
+    Path(log, f"{table.version() + 1:020}.json").write_text("\n".join(map(json.dumps, actions)) + "\n")

@@ -158,6 +158,13 @@ def test_position_deletes_are_applied_and_equality_deletes_refused(tmp_path: Pat
         look(table.metadata_location)
 
 
+def test_a_deletion_vector_of_an_iceberg_table_is_applied(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1, 2, 3, 4)
+    lake_tables.delete_by_file(table, [0, 2], vector=True)
+    assert [row["doc_id"] for row in read(table.metadata_location)] == ["2", "4"]
+    assert table.scan().to_arrow()["doc_id"].to_pylist() == ["2", "4"]
+
+
 def test_an_iceberg_folder_without_a_hint_is_no_guess(tmp_path: Path) -> None:
     table = lake_tables.iceberg(tmp_path, 1)
     folder = table.location().removeprefix("file://")
@@ -182,7 +189,7 @@ def test_a_catalog_of_pyiceberg_names_a_table(tmp_path: Path, monkeypatch: pytes
 def test_only_tables_have_versions(tmp_path: Path) -> None:
     lake_tables.delta(tmp_path / "t", 1)
     shutil.rmtree(tmp_path / "t/_delta_log")
-    with pytest.raises(ConfigError, match="is no table"):
+    with pytest.raises(ConfigError, match="has no versions"):
         open_corpus(str(tmp_path / "t"), Wanted(version=0))
 
 
@@ -200,3 +207,26 @@ def test_the_hash_of_a_table_is_that_of_its_version(tmp_path: Path, kind: str) -
         assert first.table is not None
         again, later = look(table.metadata_location, Wanted(pinned=first.table.version)), look(table.metadata_location)
     assert first.digest == again.digest != later.digest
+
+
+@pytest.mark.parametrize("old", ["text", "day"])
+def test_renamed_columns_of_a_delta_table_are_found(tmp_path: Path, old: str) -> None:
+    path = str(tmp_path / "t")
+    data = lake_tables.rows(1, 2).append_column("day", pa.array(["x", None]))
+    write_deltalake(path, data, partition_by=["day"])
+    lake_tables.rename_column(path, old, "renamed")
+    found = read(path)
+    assert found == by_deltalake(path)
+    assert [row["renamed"] for row in found] == data[old].to_pylist()
+
+
+@pytest.mark.slow
+def test_a_delta_table_of_ten_thousand_files_is_read_whole(tmp_path: Path) -> None:
+    numbers = range(10_000)
+    data = lake_tables.rows(*numbers).append_column("part", pa.array(numbers))
+    path = str(tmp_path / "t")
+    write_deltalake(path, data, partition_by=["part"])
+    DeltaTable(path).delete("part < 10")
+    snapshot = look(path)
+    assert (len(snapshot.files), sum(snapshot.rows)) == (9_990, 9_990)
+    assert read(path) == by_deltalake(path)

@@ -71,9 +71,9 @@ def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
     """No file of the corpus lies in what runs write, by way of a pattern or of a link in the corpus."""
     if snapshot.listing.plain:
         return
-    fs = open_fs(config.corpus.path)[0]
+    fs = open_fs(snapshot.path)[0]
     folders = {file if is_local(fs) and os.path.islink(file) else os.path.dirname(file) for file in snapshot.files}
-    protocol = "" if is_local(fs) else f"{scheme(config.corpus.path)}://"
+    protocol = "" if is_local(fs) else f"{scheme(snapshot.path)}://"
     places = {"--output": config.output.path, "--workdir": config.workdir_path, "--store": config.store_path}
     problems = [
         f"--corpus {config.corpus.path}: takes in {inside[0]}, which lies inside {option} {path}"

@@ -23,7 +23,7 @@ def first_texts(corpus: CorpusConfig, snapshot: Snapshot) -> list[str]:
         if snapshot.table is not None:
             values = next(rows_of(snapshot, [corpus.text_column])).column(0).slice(0, _TEXTS).to_pylist()
         else:
-            with open_fs(corpus.path)[0].open(snapshot.files[0], "rb") as stream:
+            with open_fs(snapshot.path)[0].open(snapshot.files[0], "rb") as stream:
                 file = pq.ParquetFile(stream)
                 if file.metadata.row_group(0).total_byte_size > footers.LARGE_BYTES:
                     return []  # may have a row of gigabytes, which only tasks read

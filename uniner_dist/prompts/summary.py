@@ -69,7 +69,7 @@ def check_corpus(run: Run, summary: Mapping[str, Any], before: Snapshot) -> None
     problems = []
     if summary["documents"] + summary["rejected"] != summary["rows"]:
         problems.append(f"documents and rejects do not add up to its rows ({summary})")
-    if before.table is None and list_corpus(run.config.corpus.path).digest != before.digest:
+    if before.table is None and list_corpus(before.path).digest != before.digest:
         problems.append("its files changed while they were read")
     if problems:
         raise StageError(f"corpus {run.config.corpus.path}: {' and '.join(problems)}; start the same command again")

@@ -25,6 +25,7 @@ from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.table_names import is_table_name
 
 #: As many as a page has hues; a terminal of 16 colours shows the later six by its nearest ones.
 _COLOURS = (
@@ -222,7 +223,7 @@ def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]
 
 def _texts(run: Run, id_column: str, text_column: str, chosen: list[Any]) -> dict[Any, str]:
     """Texts of some documents."""
-    if run.corpus_version is not None:
+    if run.corpus_version is not None or is_table_name(run.config.corpus.path):
         batches = rows_of(run_snapshot(run), [id_column, text_column])
         wanted = (batch.filter(pc.is_in(batch.column(0), pa.array(chosen, batch.column(0).type))) for batch in batches)
         return {row[id_column]: row[text_column] for batch in wanted for row in batch.to_pylist()}

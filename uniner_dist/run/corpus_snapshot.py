@@ -29,6 +29,7 @@ from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.place_layout import WorkdirLayout
 from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import Snapshot, footers_of, from_pinned, to_pinned, with_footers
+from uniner_dist.storage.table_names import is_table_name
 from uniner_dist.storage.table_version import TableVersion
 from uniner_dist.storage.tables.open import NEWEST, Wanted, open_corpus
 from uniner_dist.storage.tables.present import require_files
@@ -49,12 +50,21 @@ def look_at_corpus(config: Config) -> Snapshot:
         ConfigError: see `uniner_dist.storage.snapshot.take_snapshot`.
     """
     path, wanted = absolute(config.corpus.path), Wanted.of(config.corpus)
-    listing = open_corpus(path, wanted)
+    listing = open_corpus(_place(path, config), wanted)
     if listing.table is not None and wanted == NEWEST:
         begun = _unfinished(config)
         if begun is not None and begun.corpus_version != listing.table.version:
             return _go_on(begun, listing.table)
     return _with_footers(listing, corpus_columns(config, listing.partitions), _latest(config.workdir_path))
+
+
+def _place(path: str, config: Config) -> str:
+    """Where the corpus is stored: a table of one of Spark's catalogs is looked up there."""
+    if not is_table_name(path):
+        return path
+    from uniner_dist.spark.catalog import place_of_table
+
+    return place_of_table(path, config.spark)
 
 
 def _go_on(run: Run, newest: TableVersion) -> Snapshot:
@@ -107,7 +117,8 @@ def run_snapshot(run: Run) -> Snapshot:
     Raises:
         StageError: its files are not those that the run was opened with.
     """
-    listing = open_corpus(run.config.corpus.path, Wanted.of(run.config.corpus, run.corpus_version))
+    place = _place(run.config.corpus.path, run.config)
+    listing = open_corpus(place, Wanted.of(run.config.corpus, run.corpus_version))
     if run.snapshot and run.snapshot != listing.digest:
         changed = "its files changed" if listing.table is None else "the table was made again"
         raise StageError(

@@ -16,6 +16,12 @@ def is_table_name(path: str) -> bool:
     return path.startswith(TABLE)
 
 
+def name_parts(path: str) -> tuple[str, ...]:
+    """Catalog, schema and name of a table, as its name has them; parts with dots are in backquotes."""
+    found = re.findall(r"`((?:[^`]|``)+)`|([^.`]+)", path.removeprefix(TABLE))
+    return tuple(quoted.replace("``", "`") or plain for quoted, plain in found)
+
+
 def table_root(path: str) -> str:
     """The folder of a table whose metadata file is given; any other path as it is."""
     folder, _, _ = path.rpartition("/metadata/") if METADATA_FILE.search(path) else ("", "", "")

@@ -60,7 +60,7 @@ def open_corpus(path: str, wanted: Wanted = NEWEST) -> Listing:
         if not is_glob(path) and (metadata := _iceberg_metadata(path)):
             return open_iceberg_file(path, metadata, wanted.version, wanted.as_of, wanted.pinned)
     if wanted != NEWEST:
-        raise ConfigError(f"corpus {path}: is no table, so corpus.version and corpus.as_of say nothing; leave them out")
+        raise ConfigError(f"corpus {path}: is plain Parquet, which has no versions; leave corpus.version and as_of out")
     return list_corpus(path)
 
 

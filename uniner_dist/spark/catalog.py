@@ -1,0 +1,129 @@
+"""Tables by their names in Spark's own catalogs (Hive, Glue, Unity, REST, Hadoop): where each is stored.
+
+The catalog says where: the folder of a Delta table, the metadata file of an Iceberg table as it is now, the folder of a
+Parquet table. From there on the corpus is read as if that place had been given, at its pinned version.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from uniner_dist.config.schema import SparkConfig
+from uniner_dist.errors import ConfigError
+from uniner_dist.runtime.engines import is_installed
+from uniner_dist.storage.listing import list_corpus, shown
+from uniner_dist.storage.table_names import is_table_name, name_parts
+
+#: The catalog that every session of Spark has.
+_OWN = "spark_catalog"
+_CONF = "spark.sql.catalog."
+#: Parts of a description that say that a reader of the files would see what the table's readers do not.
+_HIDING = ("# Row Filter", "# Column Masks")
+
+
+class _Settings:
+    """What a session is started with."""
+
+    def __init__(self, spark: SparkConfig) -> None:
+        self.spark = spark
+
+
+def place_of_table(path: str, settings: SparkConfig | None = None) -> str:
+    """Where a table is stored that a catalog of Spark's names.
+
+    Args:
+        path: a corpus; only names of tables are looked up.
+        settings: of the session that is started, if none is there and the catalog is one of Spark's.
+
+    Returns:
+        A folder or metadata file; the path as it is where it is one, or where Spark has no such catalog.
+
+    Raises:
+        ConfigError: there is no such table, or it is none that can be read by its files.
+    """
+    if not is_table_name(path) or not is_installed("pyspark"):
+        return path
+    parts, settings = name_parts(path), settings or SparkConfig()
+    if len(parts) < 3 or not _may_have(parts[0], settings):
+        return path
+    from uniner_dist.spark.session import spark_session
+
+    with spark_session(_Settings(settings), quick=True) as spark:
+        if parts[0] != _OWN and spark.conf.get(_CONF + parts[0], None) is None:
+            return path
+        return _place(spark, path, ".".join(f"`{part.replace('`', '``')}`" for part in parts))
+
+
+def _may_have(catalog: str, settings: SparkConfig) -> bool:
+    """Whether a session is worth asking: one is there, or what it would be started with names the catalog."""
+    from pyspark import SparkContext
+
+    running = SparkContext._active_spark_context is not None or "PYSPARK_GATEWAY_PORT" in os.environ
+    if running or catalog == _OWN or _CONF + catalog in settings.conf:
+        return True
+    folders = [os.environ.get("SPARK_CONF_DIR"), os.path.join(os.environ.get("SPARK_HOME", ""), "conf")]
+    files = [Path(folder, "spark-defaults.conf") for folder in folders if folder]
+    named = re.compile(rf"^\s*{re.escape(_CONF + catalog)}[\s=:]", re.M)
+    return any(file.is_file() and named.search(file.read_text(errors="replace")) for file in files)
+
+
+def _place(spark: Any, path: str, name: str) -> str:
+    said = _described(spark, path, name)
+    hidden = next((part for part in _HIDING if part in said), None)
+    if hidden is not None:
+        raise ConfigError(f"corpus {path}: has a {hidden[2:].lower()}, which readers of its files would pass by")
+    if said.get("Type", "").upper() == "VIEW":
+        raise ConfigError(f"corpus {path}: is a view; give the table that it is of, or write its rows to one")
+    provider, location = said.get("Provider", "").lower(), _as_path(said.get("Location", ""))
+    if provider == "iceberg":
+        entries = spark.sql(f"SELECT file FROM {name}.metadata_log_entries ORDER BY timestamp DESC LIMIT 1").collect()
+        return _as_path(str(entries[0]["file"]))
+    if provider == "delta" and location:
+        return location
+    if provider == "parquet" or (provider == "hive" and "parquet" in said.get("InputFormat", "").lower()):
+        _require_all_partitions(spark, path, name, location)
+        return location
+    raise ConfigError(
+        f"corpus {path}: is a table of {provider or 'an unknown format'}, which is not read here; Delta, Iceberg and "
+        "Parquet are"
+    )
+
+
+def _described(spark: Any, path: str, name: str) -> dict[str, str]:
+    """What the catalog says of a table, without its columns."""
+    from pyspark.errors import PySparkException
+
+    try:
+        rows = [tuple(row)[:2] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()]
+    except PySparkException as error:
+        words = str(error).strip().splitlines()[0]
+        raise ConfigError(f"corpus {path}: Spark's catalog does not know it: {words}") from error
+    begin = next((i for i, (key, _) in enumerate(rows) if str(key).startswith("# Detailed Table")), 0)
+    parts = {key: "" for key, _ in rows[:begin] if str(key).startswith("#")}
+    return parts | {str(key): str(value or "") for key, value in rows[begin:]}
+
+
+def _require_all_partitions(spark: Any, path: str, name: str, location: str) -> None:
+    """Make sure that a Parquet table's folders are the partitions that its catalog knows, and the other way round."""
+    from pyspark.errors import PySparkException
+
+    try:
+        known = {str(row[0]) for row in spark.sql(f"SHOW PARTITIONS {name}").collect()}
+    except PySparkException:  # it is not partitioned
+        return
+    listing = list_corpus(location)
+    found = {file.rpartition("/")[0].lstrip("/") for file in listing.relative}
+    if known != found:
+        different = sorted(known ^ found)
+        raise ConfigError(
+            f"corpus {path}: the catalog's partitions are not the folders of {location} ({shown(different)}); repair "
+            "the table (MSCK REPAIR TABLE), or give a folder as the corpus"
+        )
+
+
+def _as_path(location: str) -> str:
+    """Java's spelling of a local path, `file:/x`, as every other path."""
+    return re.sub(r"^file:/+", "/", location)
