@@ -12,8 +12,9 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
-from tests.support import lake_tables
+from tests.support import lake_tables, output_tables
 from tests.support.answering import Corpus, Rows, answer, documents
+from uniner_dist.annotations.publication import publish
 from uniner_dist.errors import ConfigError
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.spark.catalog import place_of_table
@@ -22,6 +23,7 @@ from uniner_dist.spark.stage import stage
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.reading import plan_reading
 from uniner_dist.storage.snapshot import take_snapshot
+from uniner_dist.storage.tables.commit import TableFormat
 
 pytestmark = pytest.mark.spark
 
@@ -148,3 +150,22 @@ def test_a_run_over_a_name_in_sparks_catalog_sees_what_changed(
     received = corpus.run(**{"corpus.path": name})
     assert {text for text, _ in received} == {row["text"] for row in documents(range(8, 9)).values()}
     assert corpus.rows == corpus.full()[0]
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_an_output_as_a_table_is_one_commit_a_publication(corpus: Corpus, kind: TableFormat) -> None:
+    options = {"output.format": kind}
+    corpus.write(documents(range(8)))
+    corpus.run(**options)
+    path = corpus.folder / "annotations"
+    assert output_tables.rows(path, kind, without="run_id") == corpus.rows
+    assert output_tables.versions(path, kind) == 1
+
+    corpus.write(documents(range(2, 10), "Rosa"))
+    run = corpus.open(**options)
+    corpus.run(**options)
+    assert output_tables.rows(path, kind, without="run_id") == corpus.rows == corpus.full()[0]
+    publish(corpus.spark, run)
+    assert output_tables.versions(path, kind) == 2, "what is published changes nothing when it is started again"
+    with pytest.raises(ConfigError, match=rf"was begun with output\.format={kind}"):
+        corpus.open()

@@ -163,8 +163,12 @@ def _commit_deletes(table: Any, deletes: DataFile) -> None:
         DeleteFiles(operation=Operation.OVERWRITE, transaction=transaction, io=table.io).commit()
 
 
-def rename_column(folder: str, old: str, new: str) -> None:
-    """Rename a column of a Delta table by column mapping, as engines do that have it: the files stay as they are."""
+def rename_column(folder: str, old: str, new: str, inside: str = "") -> None:
+    """Rename a column of a Delta table by column mapping, as engines do that have it: the files stay as they are.
+
+    Args:
+        inside: put before the names of all fields of nested columns.
+    """
     table, log = DeltaTable(folder), Path(folder, "_delta_log")
     found = [
         json.loads(line)["metaData"]
@@ -176,8 +180,20 @@ def rename_column(folder: str, old: str, new: str) -> None:
     for number, field in enumerate(schema["fields"], 1):
         field["metadata"] = {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": field["name"]}
         field["name"] = new if field["name"] == old else field["name"]
+        _name_inside(field["type"], inside)
     mapping = {"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": str(len(schema["fields"]))}
     by = [new if name == old else name for name in found[-1]["partitionColumns"]]
     metadata = {**found[-1], "schemaString": json.dumps(schema), "configuration": mapping, "partitionColumns": by}
     actions = [{"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}}, {"metaData": metadata}]
     Path(log, f"{table.version() + 1:020}.json").write_text("\n".join(map(json.dumps, actions)) + "\n")
+
+
+def _name_inside(kind: Any, before: str) -> None:
+    """Give fields of a nested type their physical names and ids, and other names."""
+    if isinstance(kind, dict):
+        for part in ("elementType", "keyType", "valueType"):
+            _name_inside(kind.get(part), before)
+        for number, field in enumerate(kind.get("fields", []), 100):
+            field["metadata"] = {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": field["name"]}
+            field["name"] = before + field["name"]
+            _name_inside(field["type"], before)

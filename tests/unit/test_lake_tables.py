@@ -220,6 +220,19 @@ def test_renamed_columns_of_a_delta_table_are_found(tmp_path: Path, old: str) ->
     assert [row["renamed"] for row in found] == data[old].to_pylist()
 
 
+def test_nested_columns_are_read_where_their_fields_kept_their_names(tmp_path: Path) -> None:
+    nested = pa.array([[{"a": "x", "n": 1}], None])
+    for inside in ("", "re "):
+        path = str(tmp_path / f"t{inside}")
+        write_deltalake(path, lake_tables.rows(1, 2).append_column("items", nested))
+        lake_tables.rename_column(path, "items", "renamed", inside)
+        if inside:
+            with pytest.raises(ConfigError, match=r"renamed fields are not read \(column mapping\)"):
+                read(path)
+        else:
+            assert read(path) == by_deltalake(path)
+
+
 @pytest.mark.slow
 def test_a_delta_table_of_ten_thousand_files_is_read_whole(tmp_path: Path) -> None:
     numbers = range(10_000)

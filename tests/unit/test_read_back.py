@@ -64,6 +64,7 @@ READERS: dict[str, dict[str, str]] = {
     "prompts/stage.py": {"write_prompts": OWN},
     "runtime/compat/vllm_sources.py": {"known_quantizations": LOCAL},
     "runtime/nvidia.py": {"driver_version": LOCAL, "_built_for": LOCAL},
+    "spark/catalog.py": {"_may_have": LOCAL},
     "spark/datasets.py": {"_read_schema": ROWS},
     "spark/gateway.py": {"_forward": LOCAL},
     "storage/attempts.py": {"_is_whole": ROWS},
@@ -90,7 +91,9 @@ READERS: dict[str, dict[str, str]] = {
     },
     "storage/table_formats.py": {"is_iceberg": USER},
     "storage/tables/iceberg.py": {"open_iceberg_file": USER},
+    "storage/tables/iceberg_commit.py": {"_name_newest": OWN},
     "storage/tables/open.py": {"_iceberg_metadata": USER},
+    "storage/tables/output_table.py": {"footer": ROWS},
 }
 
 

@@ -15,11 +15,13 @@ from uniner_dist.errors import StageError
 from uniner_dist.run.run import load_run
 from uniner_dist.storage.commit import Check, apply, remove_workplaces
 from uniner_dist.storage.containment import require_inside
-from uniner_dist.storage.control_files import FolderChange, read_journal
-from uniner_dist.storage.filesystem import exists, remove
+from uniner_dist.storage.control_files import FolderChange, Journal, Marker, read_journal
+from uniner_dist.storage.filesystem import exists, join, remove
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.marker import MarkerVersion, next_order, read_marker, swap_marker
 from uniner_dist.storage.place_layout import OutputLayout
+from uniner_dist.storage.tables.commit import TableFormat, commit_files
+from uniner_dist.storage.tables.output_table import Change
 
 
 def is_half_published(layout: RunLayout) -> bool:
@@ -74,7 +76,10 @@ def _carry_out(output: str, before: MarkerVersion, path: str, workdir: str, toke
     for change in journal.changes:
         for source in change.add.values():
             require_inside(source, path.rpartition("/")[0], path)
-        apply(output, change, workplace, check)
+        if before.marker.table is None:
+            apply(output, change, workplace, check)
+    if before.marker.table is not None:
+        _carry_out_by_table(output, before.marker, before.marker.table, journal, workplace, check)
     remove(workplace)
     done: dict[str, Any] = {"placeholder": journal.placeholder, "publishing": None}
     if journal.entry is not None:
@@ -83,6 +88,23 @@ def _carry_out(output: str, before: MarkerVersion, path: str, workdir: str, toke
         done["runs"] = before.marker.runs | {journal.run_id: entry}
     check()
     return swap_marker(output, before, before.marker.model_copy(update=done))
+
+
+def _carry_out_by_table(
+    output: str, marker: Marker, table: TableFormat, journal: Journal, workplace: str, check: Check
+) -> None:
+    """Files come, then one commit of the table exchanges what is live, then files go: its readers miss nothing."""
+    for change in journal.changes:
+        apply(output, change.model_copy(update={"remove": ()}), workplace, check)
+    check()
+    added = [join(change.folder, name).lstrip("/") for change in journal.changes for name in change.add]
+    gone = [join(change.folder, name).lstrip("/") for change in journal.changes for name in change.remove]
+    empty = [name for name in (marker.placeholder, journal.placeholder) if name is not None]
+    times = journal.entry.times_published if journal.entry is not None else 0
+    transaction = (f"uniner-dist {journal.run_id}", times) if times else None
+    commit_files(output, table, marker.partition_by, Change(added, [*gone, *empty], transaction))
+    for change in journal.changes:
+        apply(output, change, workplace, check)
 
 
 def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> tuple[FolderChange, ...]:

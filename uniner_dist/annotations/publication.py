@@ -121,6 +121,7 @@ def new_marker(run: Run) -> Marker:
         id_column=run.config.corpus.id_column,
         partition_by=run.partition_by,
         carried=run.carried,
+        table=None if run.config.output.format == "parquet" else run.config.output.format,
     )
 
 

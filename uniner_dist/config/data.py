@@ -49,6 +49,10 @@ class OutputConfig(Section):
     """Where the annotations go."""
 
     path: str = Field(min_length=1, description="folder of the annotations dataset")
+    format: Literal["parquet", "delta", "iceberg"] = Field(
+        "parquet",
+        description="delta and iceberg keep a table over the output's files: each publication is one commit of it",
+    )
     partition_by: Names | None = Field(
         None, description="folder columns; default: the corpus's partition columns, then entity_type"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
+from uniner_dist.runtime.engines import require
 from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import list_names
 from uniner_dist.storage.hive import folder_name, is_folder_name
@@ -11,6 +12,7 @@ from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.place_layout import MARKER, is_unfinished_marker
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.snapshot import Snapshot
+from uniner_dist.storage.tables.commit import WRITTEN_BY, unfit_columns
 
 
 def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) -> None:
@@ -20,24 +22,48 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
         reading: types of the corpus's columns; None where these could not be told.
     """
     path = config.output.path
+    if config.output.format != "parquet":
+        require(WRITTEN_BY[config.output.format])
     names = [name for name in list_names(path) if name != MARKER and not is_unfinished_marker(name)]
     marker = read_marker(path)
     if names and marker is None:
         raise ConfigError(f"--output {path}: already holds something else ({names[0]}, …); choose a new folder")
+    problems = _unfit(config, snapshot, reading)
     if marker is None:
+        if problems:
+            raise ConfigError(problems)
         return
     wanted = {
         "id column": ((marker.id_column,), (config.corpus.id_column,)),
         "folder columns": (marker.partition_by, config.folders(snapshot.partitions)),
         "further columns": (marker.carried, config.carried(snapshot.partitions)),
     }
-    problems = _other_types(config, snapshot, reading, marker)
+    problems += _other_types(config, snapshot, reading, marker)
+    if (marker.table or "parquet") != config.output.format:
+        problems.append(
+            f"--output {path}: was begun with output.format={marker.table or 'parquet'}, which does not change; give "
+            "that, or choose another folder"
+        )
     for words, (theirs, ours) in wanted.items():
         if ours != theirs:
             shown = [", ".join(names) or "none" for names in (theirs, ours)]
             problems.append(f"--output {path}: its {words} are {shown[0]}, not {shown[1]}; choose another folder")
     if problems:
         raise ConfigError(problems)
+
+
+def _unfit(config: Config, snapshot: Snapshot, reading: Reading | None) -> list[str]:
+    """Columns of the corpus that go into the output and fit no table of its format."""
+    kind = config.output.format
+    if kind == "parquet" or reading is None:
+        return []
+    carried = [config.corpus.id_column, *config.carried(snapshot.partitions)]
+    fields = [field for field in reading.columns if field.name in carried]
+    return [
+        f"--output {config.output.path}: output.format={kind} cannot hold the column {unfit}; leave it out, or write "
+        "Parquet"
+        for unfit in unfit_columns(kind, fields)
+    ]
 
 
 def _other_types(config: Config, snapshot: Snapshot, reading: Reading | None, marker: Marker) -> list[str]:

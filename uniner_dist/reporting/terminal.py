@@ -24,7 +24,7 @@ from uniner_dist.reporting.highlight import Marked
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.storage.corpus_rows import rows_of
-from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.filesystem import find_files, join, open_fs
 from uniner_dist.storage.table_names import is_table_name
 
 #: As many as a page has hues; a terminal of 16 colours shows the later six by its nearest ones.
@@ -203,8 +203,10 @@ def _hidden(placed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:
     """(id, text, entities) of short documents that have mentions of different types."""
     id_column, text_column = run.config.corpus.id_column, run.config.corpus.text_column
-    fs, path = open_fs(run.config.output.path)
-    annotations = pads.dataset(path, filesystem=fs, format="parquet", partitioning="hive")
+    output = run.config.output.path
+    fs, path = open_fs(output)
+    files = [join(path, name) for name in sorted(find_files(output, ".parquet"))]
+    annotations = pads.dataset(files, filesystem=fs, format="parquet", partitioning="hive", partition_base_dir=path)
     rows = annotations.head(4000, columns=[id_column, "entity_type", "entities"], use_threads=False).to_pylist()
     by_document: dict[Any, list[dict[str, Any]]] = {}
     for row in rows:

@@ -187,9 +187,9 @@ class _Planner:
         except UnreadableTypeError as error:
             self.problems.append(f"corpus column {name}: {error}")
             return pa.null()
-        if is_nested(kind) and table.stored_names:
+        if name in table.renamed_inside:
             self.problems.append(
-                f"corpus column {name}: holds {kind}; nested columns are not read under column mapping"
+                f"corpus column {name}: holds {kind}; nested columns with renamed fields are not read (column mapping)"
             )
         found = {column.type for columns in stored.values() if (column := columns[index]) is not None}
         for other in sorted(map(str, (one for one in found if widened(kind, one) != kind))):

@@ -15,6 +15,7 @@ from typing import Any
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_local
+from uniner_dist.storage.place_layout import MARKER
 from uniner_dist.storage.retries import StorageError, with_retries
 
 _DELTA = ("Delta", "_delta_log")
@@ -50,12 +51,18 @@ def refuse_tables(path: str, fs: Any, places: Iterable[str], listed: Iterable[st
     """
     for place in places:
         for table in _tables_above(fs, os.path.realpath(place) if is_local(fs) else place):
-            raise ConfigError(_message(path, table))
+            if not _is_own(fs, table):
+                raise ConfigError(_message(path, table))
     inside = {table.root: table for table in _tables_among(fs, listed)}
     folders = {folder for file in files for folder in _folders_above(file)} if inside else set()
     for root in sorted(inside):
-        if root in folders:
+        if root in folders and not _is_own(fs, inside[root]):
             raise ConfigError(_message(path, inside[root]))
+
+
+def _is_own(fs: Any, table: TableFolder) -> bool:
+    """Whether a table is kept over an output of this program, whose files are the table's present."""
+    return table.format != _HUDI[0] and _is_there(fs, f"{table.root}/{MARKER}", "file")
 
 
 def _message(path: str, table: TableFolder) -> str:

@@ -31,6 +31,7 @@ class TableVersion:
         version: number of a Delta version; of an Iceberg table the snapshot and the schema, as `snapshot.schema`.
         schema: the table's columns in their declared types, partition columns among them.
         stored_names: names in the files of columns that have another one there.
+        renamed_inside: nested columns that have fields with other names in the files.
         deleted: how many rows of each file are deleted.
         marks: what a task has to know of each file beside its name: which rows are deleted, or the library's scan task.
         values: of the columns that are not in the files, for each file; None for null.
@@ -47,6 +48,7 @@ class TableVersion:
     deleted: tuple[int, ...]
     marks: tuple[bytes, ...]
     stored_names: Mapping[str, str] = field(default_factory=dict)
+    renamed_inside: frozenset[str] = frozenset()
     values: tuple[Mapping[str, str | None], ...] = ()
     rows: tuple[int, ...] | None = None
     rows_are_exact: bool = True

@@ -82,6 +82,7 @@ class Marker(ControlFile):
     """The marker of an output: what dataset it is, and which runs are wholly in it.
 
     Attributes:
+        table: the format of the table that is kept over the output's files, if one is.
         placeholder: the file without rows that an empty dataset consists of.
         publishing: the journal of a change that was not finished yet.
         types: Spark's types of the id column and the carried ones, by name.
@@ -95,6 +96,7 @@ class Marker(ControlFile):
     carried: tuple[Name, ...] = ()
     types: dict[Name, str] = Field(default_factory=dict)
     runs: dict[RunId, PublishedRun] = Field(default_factory=dict)
+    table: Literal["delta", "iceberg"] | None = None
     placeholder: DataFileName | None = None
     publishing: JournalPath | None = None
     nonce: Annotated[str, Field(max_length=64)] = ""

@@ -131,6 +131,7 @@ def _listing(root: str, table: Any) -> Listing:
             deleted=tuple(count for count, _ in marks),
             marks=tuple(mark for _, mark in marks),
             stored_names=stored_names,
+            renamed_inside=_renamed_inside(table),
         ),
     )
 
@@ -157,6 +158,21 @@ def _stored_names(root: str, table: Any, schema: pa.Schema) -> dict[str, str]:
     fields = json.loads(table.schema().to_json())["fields"]
     mapped = {field["name"]: field["metadata"].get(_PHYSICAL, field["name"]) for field in fields}
     return {name: stored for name, stored in mapped.items() if stored != name}
+
+
+def _renamed_inside(table: Any) -> frozenset[str]:
+    """Nested columns some of whose fields are called otherwise in the files (column mapping)."""
+    fields = json.loads(table.schema().to_json())["fields"]
+    return frozenset(field["name"] for field in fields if _has_renamed(field["type"]))
+
+
+def _has_renamed(kind: Any) -> bool:
+    if not isinstance(kind, dict):
+        return False
+    inner = [kind.get(part) for part in ("elementType", "keyType", "valueType")]
+    fields = kind.get("fields", [])
+    renamed = any(field.get("metadata", {}).get(_PHYSICAL, field["name"]) != field["name"] for field in fields)
+    return renamed or any(map(_has_renamed, [*inner, *(field["type"] for field in fields)]))
 
 
 def _deletion_vectors(root: str, table: Any, protocol: Any) -> Mapping[str, tuple[int, bytes]]:

@@ -15,7 +15,7 @@ from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.io.fsspec import FsspecInputFile, FsspecOutputFile
 from pyiceberg.io.pyarrow import ArrowScan
 
-from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.filesystem import is_local, open_fs
 
 
 class CorpusIO(FileIO):
@@ -29,6 +29,8 @@ class CorpusIO(FileIO):
     def new_output(self, location: str) -> OutputFile:
         """A file to write."""
         fs, path = open_fs(location)
+        if is_local(fs):
+            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         return FsspecOutputFile(location=path, fs=fs)
 
     def delete(self, location: str | InputFile | OutputFile) -> None:

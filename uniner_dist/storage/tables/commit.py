@@ -1,0 +1,80 @@
+"""An output as a table: one commit says which of its files are live, and is made once.
+
+The table lies in the output's own folder, over its own files; partition columns are its folders, as strings. Nothing is
+written but the table's log or metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import pyarrow as pa
+
+from uniner_dist.errors import StageError
+from uniner_dist.runtime.engines import require
+from uniner_dist.storage.filesystem import find_files
+from uniner_dist.storage.listing import shown
+from uniner_dist.storage.tables.output_table import Change, NewFile, OutputTable, footer
+
+#: Formats of a table that may be kept over an output.
+TableFormat = Literal["delta", "iceberg"]
+#: The package that writes each.
+WRITTEN_BY: Mapping[TableFormat, str] = {"delta": "deltalake", "iceberg": "pyiceberg"}
+
+
+def commit_files(output: str, table_format: TableFormat, partition_by: Sequence[str], change: Change) -> None:
+    """Make the table say that the output's files, without those that go, are live; nothing where it does already.
+
+    Raises:
+        StageError: another program has changed the table or its folder, or the commit failed.
+    """
+    require(WRITTEN_BY[table_format])
+    present = {name: int(info["size"]) for name, info in find_files(output, ".parquet").items()}
+    wanted = present.keys() - set(change.gone)
+    table = _open(output, table_format, partition_by, min(wanted) if wanted else None)
+    if table is None:
+        return
+    live = table.live()
+    foreign = (live - present.keys() - set(change.gone)) | (
+        present.keys() - live - set(change.added) - set(change.gone)
+    )
+    if foreign:
+        raise StageError(
+            f"{output}: the table was changed by another program ({shown(sorted(foreign))}); only this one may write "
+            "to it. Copy it elsewhere, and publish to another output"
+        )
+    added = [NewFile(name, present[name], int(footer(output, name).num_rows)) for name in sorted(wanted - live)]
+    if added or live - wanted:
+        table.commit(added, sorted(live - wanted), change.transaction)
+
+
+def unfit_columns(table_format: TableFormat, fields: Sequence[pa.Field]) -> list[str]:
+    """Columns whose types a table cannot hold: their names and types, for a message."""
+    unfit = []
+    for field in fields:
+        try:
+            if table_format == "delta":
+                from deltalake import Schema
+
+                Schema.from_arrow(pa.schema([field]))
+            else:
+                from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
+
+                _pyarrow_to_schema_without_ids(pa.schema([field]))
+        except Exception:  # each library has errors of its own for it
+            unfit.append(f"{field.name} ({field.type})")
+    return unfit
+
+
+def _open(
+    output: str, table_format: TableFormat, partition_by: Sequence[str], example: str | None
+) -> OutputTable | None:
+    """The table; a new one has the columns of the example, and None is there without one."""
+    if table_format == "delta":
+        from uniner_dist.storage.tables.delta_commit import open_delta_output
+
+        return open_delta_output(output, partition_by, example)
+    from uniner_dist.storage.tables.iceberg_commit import open_iceberg_output
+
+    return open_iceberg_output(output, partition_by, example)

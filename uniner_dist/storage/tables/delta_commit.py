@@ -1,0 +1,76 @@
+"""An output as a Delta table, written by `deltalake`: only the log, and the transaction of the run in it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from uniner_dist.errors import StageError
+from uniner_dist.storage.hive import partition_values
+from uniner_dist.storage.tables.delta import storage_options, table_uri
+from uniner_dist.storage.tables.output_table import NewFile, OutputTable, table_schema
+
+
+def open_delta_output(output: str, partition_by: Sequence[str], example: str | None) -> OutputTable | None:
+    """The Delta table of an output.
+
+    Args:
+        example: a file whose columns a new table has; without one no table is made.
+
+    Raises:
+        StageError: it cannot be read or made.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    uri, options = table_uri(output), storage_options()
+    try:
+        if not DeltaTable.is_deltatable(uri, options):
+            if example is None:
+                return None
+            schema = table_schema(output, example, partition_by)
+            DeltaTable.create(uri, schema=schema, partition_by=list(partition_by), storage_options=options)
+        return _DeltaOutput(output, DeltaTable(uri, storage_options=options), list(partition_by))
+    except (DeltaError, OSError, ValueError) as error:
+        raise StageError(f"{output}: the Delta table cannot be opened: {error}") from error
+
+
+class _DeltaOutput:
+    def __init__(self, output: str, table: Any, partition_by: list[str]) -> None:
+        self._output, self._table, self._partition_by = output, table, partition_by
+
+    def live(self) -> frozenset[str]:
+        """Its files, relative to the output."""
+        return frozenset(map(unquote, pa.table(self._table.get_add_actions(flatten=True))["path"].to_pylist()))
+
+    def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
+        """Exchange files in one commit."""
+        from deltalake import CommitProperties
+        from deltalake.exceptions import DeltaError
+        from deltalake.transaction import AddAction, RemoveAction, Transaction
+
+        now = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(
+                path=file.name,
+                size=file.size,
+                partition_values=partition_values(file.name),
+                modification_time=now,
+                data_change=True,
+                stats=json.dumps({"numRecords": file.rows}),
+            )
+            for file in added
+        ]
+        actions += [RemoveAction(name, True, now) for name in gone]
+        properties = CommitProperties(app_transactions=[Transaction(*transaction)] if transaction else None)
+        try:
+            self._table.create_write_transaction(
+                actions, "append", self._table.schema(), self._partition_by, commit_properties=properties
+            )
+        except (DeltaError, OSError, ValueError) as error:
+            raise StageError(f"{self._output}: the commit of the Delta table failed: {error}") from error

@@ -1,0 +1,153 @@
+"""An output as an Iceberg table, written by `pyiceberg`: manifests and metadata in its folder `_iceberg`.
+
+The folder is hidden to readers of Parquet, and is itself the table: metadata is named as that of tables without a
+catalog (`v3.metadata.json`, `version-hint.text`), so that readers of Iceberg find it by the folder.
+
+Only the holder of the output's lease writes. A version counts when its metadata file is there; the hint follows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pyiceberg.catalog.noop import NoopCatalog
+from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.partitioning import PartitionField, PartitionSpec
+from pyiceberg.schema import assign_fresh_schema_ids
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.metadata import new_table_metadata
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.table.update import update_table_metadata
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.typedef import Record
+
+from uniner_dist.errors import StageError
+from uniner_dist.storage.filesystem import exists, is_local, join, list_names, open_fs, read_bytes, write_bytes
+from uniner_dist.storage.hive import partition_values
+from uniner_dist.storage.tables.iceberg_files import CorpusIO
+from uniner_dist.storage.tables.output_table import NewFile, OutputTable, table_schema
+
+_VERSION = re.compile(r"v(\d+)\.metadata\.json")
+#: The table's folder in the output.
+_FOLDER = "_iceberg"
+#: Columns are found in the files by their names.
+_NAMES = "schema.name-mapping.default"
+
+
+def open_iceberg_output(output: str, partition_by: Sequence[str], example: str | None) -> OutputTable | None:
+    """The Iceberg table of an output.
+
+    Args:
+        example: a file whose columns a new table has; without one no table is made.
+
+    Raises:
+        StageError: it cannot be read or made.
+    """
+    fs, stripped = open_fs(output)
+    base = f"file://{stripped}" if is_local(fs) else output
+    folder = _Folder(join(base, _FOLDER))
+    if folder.version == 0:
+        if example is None:
+            return None
+        try:
+            _create(folder, output, partition_by, example)
+        except (ValueError, TypeError) as error:
+            raise StageError(f"{output}: its columns do not fit an Iceberg table: {error}") from error
+    return _IcebergOutput(base, list(partition_by), folder.load())
+
+
+def _create(folder: _Folder, output: str, partition_by: Sequence[str], example: str) -> None:
+    schema = assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(table_schema(output, example, partition_by)))
+    parts = [
+        PartitionField(schema.find_field(name).field_id, 1000 + place, IdentityTransform(), name)
+        for place, name in enumerate(partition_by)
+    ]
+    names = {_NAMES: schema.name_mapping.model_dump_json()}
+    folder.write(new_table_metadata(schema, PartitionSpec(*parts), UNSORTED_SORT_ORDER, folder.location, names))
+
+
+class _Folder(NoopCatalog):
+    """A table's folder as its catalog."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__("folder")
+        self.location, self._io = location, CorpusIO()
+        names = (_VERSION.fullmatch(name) for name in list_names(f"{location}/metadata"))
+        self.version = max((int(name[1]) for name in names if name), default=0)
+
+    def load(self) -> Table:
+        """The table at its newest version."""
+        self._name_newest()  # a process may have ended before it did
+        path = self._path(self.version)
+        metadata = FromInputFile.table_metadata(self._io.new_input(path))
+        return Table(("output",), metadata, path, self._io, self)
+
+    def write(self, metadata: Any) -> str:
+        """Make the next version."""
+        path = self._path(self.version + 1)
+        write_bytes(path, metadata.model_dump_json(exclude_none=True).encode())
+        self.version += 1
+        self._name_newest()
+        return path
+
+    def _name_newest(self) -> None:
+        hint, said = f"{self.location}/metadata/version-hint.text", str(self.version).encode()
+        if not exists(hint) or read_bytes(hint) != said:
+            write_bytes(hint, said)
+
+    def commit_table(
+        self, table: Table, requirements: tuple[Any, ...], updates: tuple[Any, ...]
+    ) -> CommitTableResponse:
+        """What pyiceberg calls to make a change."""
+        for requirement in requirements:
+            requirement.validate(table.metadata)
+        metadata = update_table_metadata(table.metadata, updates, False, table.metadata_location)
+        return CommitTableResponse(metadata=metadata, metadata_location=self.write(metadata))
+
+    def _path(self, version: int) -> str:
+        return f"{self.location}/metadata/v{version}.metadata.json"
+
+
+class _IcebergOutput:
+    def __init__(self, base: str, partition_by: list[str], table: Table) -> None:
+        self._base, self._partition_by, self._table = base, partition_by, table
+        self._files = {str(task.file.file_path)[len(base) + 1 :]: task.file for task in table.scan().plan_files()}
+
+    def live(self) -> frozenset[str]:
+        """Its files, relative to the output."""
+        return frozenset(self._files)
+
+    def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
+        """Exchange files in one snapshot; its properties `uniner-dist.run` and `.times` name who made it."""
+        properties = (
+            {"uniner-dist.run": transaction[0], "uniner-dist.times": str(transaction[1])} if transaction else {}
+        )
+        try:
+            with (
+                self._table.transaction() as change,
+                change.update_snapshot(snapshot_properties=properties).overwrite() as files,
+            ):
+                for file in added:
+                    files.append_data_file(self._data_file(file))
+                for name in gone:
+                    files.delete_data_file(self._files[name])
+        except (CommitFailedException, OSError, ValueError) as error:
+            raise StageError(f"{self._base}: the commit of the Iceberg table failed: {error}") from error
+
+    def _data_file(self, file: NewFile) -> DataFile:
+        values = partition_values(file.name)
+        made = DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=join(self._base, file.name),
+            file_format=FileFormat.PARQUET,
+            partition=Record(*(values.get(name) for name in self._partition_by)),
+            record_count=file.rows,
+            file_size_in_bytes=file.size,
+        )
+        made.spec_id = self._table.spec().spec_id
+        return made
