@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from deltalake import write_deltalake
 
 from benchmarks.spark_stages.workload import open_over, write_corpus
-from uniner_dist.pipeline.stages import silence_py4j
+from uniner_dist.pipeline.spark_for import silence_py4j
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.spark.session import QUICK_BYTES, spark_session
 

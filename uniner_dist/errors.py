@@ -82,6 +82,12 @@ class UnreachableError(UninerError):
     exit_code = 9
 
 
+class TriageBrokenError(UninerError):
+    """The check of a triage says that more was missed than was promised; nothing was published."""
+
+    exit_code = 10
+
+
 class DrainedError(UninerError):
     """Stopped on request (SIGTERM, Ctrl-C) with committed work kept; the same command resumes."""
 

@@ -25,7 +25,8 @@ SHARDS = pa.schema(
     [
         pa.field("shard", pa.string(), nullable=False),
         pa.field("prompts", pa.int64(), nullable=False),  # rows of the shard
-        pa.field("asked", pa.int64(), nullable=False),  # those whose answer was not in the store
+        pa.field("asked", pa.int64(), nullable=False),  # those whose answer was not in the store, and not skipped
+        pa.field("skipped", pa.int64()),  # those that triage has left out; null for none
         pa.field("passages", pa.int64(), nullable=False),
         pa.field("estimated_tokens", pa.int64(), nullable=False),  # of what is asked: each prefix once, each suffix
     ]
@@ -43,9 +44,10 @@ COMPLETIONS = pa.schema(
         pa.field("completion_tokens", pa.int32(), nullable=False),
         pa.field("logprobs", pa.list_(pa.float32())),  # of each generated token, only with --scores
         pa.field("tokens", pa.list_(pa.string())),  # text of each generated token, only with --scores
-        pa.field("error_kind", pa.string()),  # an Outcome that is a failure, when `output` is null
+        pa.field("error_kind", pa.string()),  # an Outcome that is a failure, or "skipped", when `output` is null
         pa.field("error", pa.string()),  # the reason, in words
         pa.field("reused", pa.bool_(), nullable=False),  # the answer came from the store and cost this run nothing
+        pa.field("score", pa.float32()),  # of a skipped prompt: the probability that its answer names something
     ]
 )
 
@@ -80,8 +82,9 @@ ANNOTATION_FIELDS: tuple[pa.Field, ...] = (
     pa.field("entities", pa.list_(pa.field("element", ENTITY, nullable=False)), nullable=False),
     pa.field("outcome", pa.string(), nullable=False),  # uniner_dist.core.outcomes.Outcome
     pa.field("repair", pa.string()),  # which parsing rule beyond the official parser was used; null when none
-    pa.field("score", pa.float32()),  # confidence of the answer as a whole, only with --scores
-    pa.field("raw_output", pa.string()),  # kept where parsing or locating was not clean
+    # Confidence of the answer as a whole, only with --scores; of a skipped one, the probability that it has mentions.
+    pa.field("score", pa.float32()),
+    pa.field("raw_output", pa.string()),  # kept where parsing or locating was not clean, or passages were skipped
     pa.field("text_digest", pa.string(), nullable=False),  # of the annotated text (core.hashing.text_digest)
     pa.field("run_id", pa.string(), nullable=False),
     pa.field("model", pa.string(), nullable=False),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.spark_stages.compare import compare, markdown
 from benchmarks.spark_stages.workload import LONG_WORDS, TYPES, open_over, write_corpus
-from uniner_dist.pipeline.stages import silence_py4j
+from uniner_dist.pipeline.spark_for import silence_py4j
 from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
 WARM_UP_PROMPTS, WARM_UPS = 100_000, 3

@@ -82,7 +82,7 @@ def install(mended: Callable[[], bool] = lambda: True) -> None:
     quiet: Callable[..., Any] = lambda *arguments, **options: nullcontext()  # noqa: E731
     for module in (stage_1, stage_3, publication, card, compaction, joining, before_bulk, before_publish):
         _put(module, stage=quiet, settings=quiet, describe=lambda *arguments: None, read_table=_nothing, F=ANYTHING)
-    _put(stages, _spark=_session, require_engines=lambda *names: None, open_pool=lambda *arguments: nullcontext())
+    _put(stages, spark_for=_session, require_engines=lambda *names: None, open_pool=lambda *arguments: nullcontext())
     _put(stages, complete_prompts=lambda run, pool, lease, view: _complete(run, mended()), ray_cluster=quiet)
     _put(session, spark_session=lambda *arguments, **options: nullcontext(ANYTHING))
     _put(exclusive, check_storages=lambda *arguments: None)  # which starts processes; it has tests of its own
@@ -191,7 +191,9 @@ def _write_occurrences(spark: Any, run: Run, *others: Any) -> tuple[Any, Any]:
     return ANYTHING, ANYTHING
 
 
-def _write_shards(spark: Any, run: Run, passages: Any, places: Any, count: int, packing: Any) -> pa.Table:
+def _write_shards(
+    spark: Any, run: Run, passages: Any, places: Any, count: int, packing: Any, selection: Any
+) -> pa.Table:
     asks = run.config.questions.asked
     texts = sorted({(passage_id(text), text) for text in _documents(run)[0].values()})
     if not texts:
@@ -209,7 +211,7 @@ def _write_shards(spark: Any, run: Run, passages: Any, places: Any, count: int, 
     columns = [pa.array([0] * len(texts), pa.int32()), *(pa.array(list(column)) for column in zip(*texts, strict=True))]
     answers = pa.array([sorted(cells[key], key=lambda one: one["ask"]) for key, _ in texts], kind)
     batch = pa.RecordBatch.from_arrays([*columns, answers], names=["bucket", "passage_id", "text", "cells"])
-    writer = ShardWriter(run.layout, run.fingerprint, asks, packing)
+    writer = ShardWriter(run.layout, run.fingerprint, asks, packing, selection)
     rows = [row for done in writer(iter([batch])) for row in done.to_pylist()]
     return pa.Table.from_pylist(sorted(rows, key=lambda row: row["shard"]), schema=SHARDS)
 

@@ -41,6 +41,7 @@ from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.registry import stores_of, workdirs_of
 from uniner_dist.run.run import Run, load_run
 from uniner_dist.run.starts import read_starts
+from uniner_dist.run.triage import read_bound, read_verdict
 from uniner_dist.storage.answer_store import live_files, sweep
 from uniner_dist.storage.attempts import COUNTED, count_files, counted_files
 from uniner_dist.storage.commit import always
@@ -288,7 +289,27 @@ _ANNOTATIONS = {"rows": 1, "failed": 0, "documents": 1, "outcomes": {"found": 1}
 _FIGURES = {"documents": 1, "f1": 0.5, "interval": [0.1, 0.9], "by_type": {"person": 0.5}}
 _NO_RUN = {"plan.json": "plan", "report.json": "report"}
 
+_BOUND = {
+    "salt": "5" * 16,
+    "classifier": "6" * 32,
+    "thresholds": [0.01],
+    "rare": [False],
+    **dict.fromkeys(("learning_passages", "calibration_cells", "filled", "missed", "sampled"), 3),
+    **dict.fromkeys(("sampled_filled", "cells"), 3),
+    "check": 0.05,
+}
+_VERDICT = {
+    "salt": "5" * 16,
+    "kept": "held",
+    **dict.fromkeys(("missed", "low", "high"), 0.001),
+    **dict.fromkeys(("skipped", "checked", "hits", "filled"), 3),
+}
+
 KINDS: dict[str, Kind] = {
+    "triage bound": Kind(_run_file("triage/bound.json"), lambda house: _BOUND, lambda house: read_bound(house.run)),
+    "triage verdict": Kind(
+        _run_file("triage/verdict.json"), lambda house: _VERDICT, lambda house: read_verdict(house.run)
+    ),
     "marker": Kind(lambda house: house.output / ".uniner_dist.json", _marker, _finish),
     "journal": Kind(lambda house: house.journal, _journal, _finish),
     "configuration": Kind(_run_file("config.json"), _pinned, lambda house: prune(str(house.workdir), 0.0)),

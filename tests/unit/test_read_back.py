@@ -31,6 +31,7 @@ OWN = "the bytes themselves: compared, hashed or copied, never understood"
 #: Room → function that opens files → what it reads.
 READERS: dict[str, dict[str, str]] = {
     "annotations/rewrite.py": {"_rewrite": ROWS},
+    "annotations/triage_check.py": {"count": ROWS},
     "cli/maintenance.py": {"_read_ids": USER},
     "cluster/on_spark.py": {"ray_on_spark": LOCAL},
     "completions/engine/scripted.py": {"add": LOCAL, "_is_first": LOCAL},
@@ -62,6 +63,7 @@ READERS: dict[str, dict[str, str]] = {
     "pipeline/first_texts.py": {"first_texts": ROWS},
     "pipeline/renewal.py": {"_unanswered": ROWS, "_are_known": ROWS},
     "prompts/stage.py": {"write_prompts": OWN},
+    "run/triage.py": {"read_classifier": "weights, which are those of the hash that the bound names"},
     "runtime/compat/vllm_sources.py": {"known_quantizations": LOCAL},
     "runtime/nvidia.py": {"driver_version": LOCAL, "_built_for": LOCAL},
     "spark/catalog.py": {"_may_have": LOCAL},

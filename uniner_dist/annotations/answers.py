@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.annotations.fast_path import read_plain
+from uniner_dist.annotations.filled import EMPTY_OUTPUTS
 from uniner_dist.core.confidence import score_answer
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.outcomes import Outcome
@@ -27,12 +28,9 @@ from uniner_dist.errors import AuditError, StageError
 from uniner_dist.schemas import ENTITY
 from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.shards import ForeignFileError, read_completions, read_prompts
+from uniner_dist.storage.shards import ForeignFileError, is_skipped, read_completions, read_prompts
 
 _CLEAN = frozenset({"exact"})
-
-#: How engines spell the empty list, behind a prompt that ends without a blank and behind one that does not.
-_EMPTY_OUTPUTS = (" []", "[]")
 
 #: The answer to one question about one passage or document. It always has entities and outcome; fields are nullable
 #: because pyarrow writes no null struct otherwise.
@@ -189,22 +187,24 @@ class AnswerReader:
         return answers.take(pa.array(rows.reshape(-1)))
 
     def _answer(self, shard: str, texts: pa.Array, passages: Sequence[str], completions: pa.Table) -> pa.StructArray:
-        """Read every completion: empty lists become null, plain ones are read in columns, the others one by one.
+        """Read every completion: empty lists become null, plain and skipped ones go in columns, others one by one.
 
         Args:
             texts: text of each passage.
             passages: the same in Python.
         """
-        rest = np.arange(completions.num_rows)
+        skipped = np.asarray(is_skipped(completions))
+        rest = np.flatnonzero(~skipped)
         places = np.full(completions.num_rows, -1)
-        read = []
+        places[skipped] = np.arange(len(places) - len(rest))
+        read = [_skipped(_whole(completions["score"].filter(pa.array(skipped))))]
         if not self._scores:
-            empty = pc.is_in(completions["output"], pa.array(_EMPTY_OUTPUTS))
-            rest = np.flatnonzero(~np.asarray(empty))
+            empty = np.asarray(pc.is_in(completions["output"], pa.array(EMPTY_OUTPUTS)))
+            rest = np.flatnonzero(~skipped & ~empty)
             outputs = _whole(completions["output"].take(pa.array(rest)))
             plain, entities = read_plain(texts, passages, rest // len(self._asks), outputs)
+            places[rest[plain]] = np.arange(len(plain)) + len(read[0])
             read.append(_found(entities))
-            places[rest[plain]] = np.arange(len(plain))
             rest = np.delete(rest, plain)
         places[rest] = np.arange(len(rest)) + sum(map(len, read))
         read.append(self._one_by_one(shard, passages, rest, completions.take(pa.array(rest))))
@@ -265,10 +265,19 @@ def _found(entities: pa.ListArray) -> pa.StructArray:
     return pa.StructArray.from_arrays(arrays, fields=list(ANSWER))
 
 
+def _skipped(scores: pa.Array) -> pa.StructArray:
+    """What was not asked, with the probability that there is something."""
+    count = len(scores)
+    nothing = pa.array([[]] * count, ANSWER.field("entities").type)
+    columns = {"entities": nothing, "outcome": pa.repeat(Outcome.SKIPPED.value, count), "score": scores}
+    arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in ANSWER]
+    return pa.StructArray.from_arrays(arrays, fields=list(ANSWER))
+
+
 def _failed_passages(answers: pa.StructArray, types: int) -> pa.Array:
     """For each passage, whether any of its answers is a failure."""
     outcomes = pc.struct_field(answers, "outcome")
-    good = pc.is_in(outcomes, pa.array([Outcome.FOUND.value, Outcome.NONE.value, None]))
+    good = pc.is_in(outcomes, pa.array([Outcome.FOUND.value, Outcome.NONE.value, Outcome.SKIPPED.value, None]))
     failed = ~np.asarray(good).reshape(-1, types)
     return pa.array(failed.any(axis=1))
 

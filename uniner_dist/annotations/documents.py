@@ -40,7 +40,7 @@ _BROADCAST_IDS = 200_000
 #: Column of a whole answer until it is taken apart: no column of the corpus may have the name of one of ours.
 _ANSWER = "entities"
 
-_GOOD = (Outcome.FOUND.value, Outcome.NONE.value)
+_GOOD = (Outcome.FOUND.value, Outcome.NONE.value, Outcome.SKIPPED.value)
 
 
 def whole_documents(places: DataFrame, answers: DataFrame) -> DataFrame:
@@ -132,7 +132,8 @@ def _merge_answers(
 ) -> Sequence[Entity]:
     """Append the merged answer to one question; returns its entities."""
     merged = merge_passages(text, [_passage_answer(start, answer) for start, answer in answers])
-    raw = [{"start": start, "output": a["raw_output"]} for start, a in answers if a["raw_output"] is not None]
+    told = [(start, a) for start, a in answers if a["raw_output"] is not None or a["outcome"] == Outcome.SKIPPED.value]
+    raw = [{"start": start, "output": answer["raw_output"]} for start, answer in told]  # null: was skipped
     errors = dict.fromkeys(answer["error"] for _, answer in answers if answer["error"] is not None)
     columns.add(
         merged.outcome.value,

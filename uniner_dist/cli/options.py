@@ -51,6 +51,12 @@ MaxPrompts = Annotated[int | None, _option(_LIMITS, "N", "Prompts the run may as
 MaxGpuHours = Annotated[
     float | None, _option(_LIMITS, "HOURS", "GPU hours the run may take in all; stops with exit code 8.")
 ]
+MaxMissed = Annotated[
+    float | None,
+    _option(
+        _LIMITS, "SHARE", "Leave out questions, missing so much of what is there at most (0.01). [default: ask all]"
+    ),
+]
 ConfigFiles = Annotated[
     list[str] | None,
     _option(_CONFIGURATION, "PATH", "YAML file, such as conf/local.yaml; repeatable, later ones win.", "--config"),
@@ -120,6 +126,7 @@ def _run_options(
     scores: Scores = None,
     max_prompts: MaxPrompts = None,
     max_gpu_hours: MaxGpuHours = None,
+    max_missed: MaxMissed = None,
     config: ConfigFiles = None,
     overrides: Set = None,
 ) -> None:
@@ -141,6 +148,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "scores": "run.scores",
     "max_prompts": "run.max_prompts",
     "max_gpu_hours": "run.max_gpu_hours",
+    "max_missed": "triage.max_missed",
 }
 
 

@@ -24,10 +24,12 @@ class Retry:
     Attributes:
         published: how often the run had been published when it began.
         reopened: whether all shards with unanswered prompts are open.
+        skipped: whether what triage has left out is asked, and not what has failed.
     """
 
     published: int
     reopened: bool = False
+    skipped: bool = False
 
 
 def read_retry(run: Run) -> Retry | None:
@@ -35,17 +37,18 @@ def read_retry(run: Run) -> Retry | None:
     if not exists(run.layout.retry):
         return None
     stored = read_control(run.layout.retry, RetryState)
-    return None if stored.published is None else Retry(stored.published, stored.reopened)
+    return None if stored.published is None else Retry(stored.published, stored.reopened, stored.skipped)
 
 
-def begin_retry(run: Run, published: int) -> Retry:
+def begin_retry(run: Run, published: int, skipped: bool = False) -> Retry:
     """Begin a retry.
 
     Args:
         published: how often the run has been published.
+        skipped: see `Retry`.
     """
-    retry = Retry(published)
-    write_control(run.layout.retry, RetryState(published=published))
+    retry = Retry(published, skipped=skipped)
+    write_control(run.layout.retry, RetryState(published=published, skipped=skipped))
     return retry
 
 
@@ -55,9 +58,10 @@ def reopen(run: Run, retry: Retry, check: Callable[[], None] = lambda: None) -> 
     Args:
         check: called before each shard; raises when this process may not go on.
     """
-    reopened = len(reopen_unanswered(run.layout, (shard.name for shard in read_manifest(run)), check))
+    shards = (shard.name for shard in read_manifest(run))
+    reopened = len(reopen_unanswered(run.layout, shards, check, retry.skipped))
     check()
-    write_control(run.layout.retry, RetryState(published=retry.published, reopened=True))
+    write_control(run.layout.retry, RetryState(published=retry.published, reopened=True, skipped=retry.skipped))
     return reopened
 
 

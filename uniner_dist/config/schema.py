@@ -15,6 +15,7 @@ from uniner_dist.config.data import CorpusConfig, GateConfig, OutputConfig, Prom
 from uniner_dist.config.questions import EntityType, Types
 from uniner_dist.config.running import PlanConfig, RayConfig, RunConfig, SparkConfig
 from uniner_dist.config.section import Section
+from uniner_dist.config.triage import TriageConfig
 from uniner_dist.core.questions import Questions
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -34,6 +35,7 @@ __all__ = [
     "RunConfig",
     "Section",
     "SparkConfig",
+    "TriageConfig",
     "Types",
 ]
 
@@ -56,6 +58,7 @@ class Config(Section):
     spark: SparkConfig = Field(default_factory=SparkConfig)
     run: RunConfig = Field(default_factory=RunConfig)
     gate: GateConfig = Field(default_factory=GateConfig)
+    triage: TriageConfig = Field(default_factory=TriageConfig)
     plan: PlanConfig = Field(default_factory=PlanConfig)
 
     @property

@@ -64,8 +64,9 @@ def merge_passages(text: str, parts: Sequence[PassageAnswer]) -> DocumentAnswer:
     border had cut (in a text without spaces), counts as absent. Of several with the same start and end the one with the
     stricter match is kept, with the highest score among them. An absent mention is kept once, and only if no string
     that is the same but for case and white space was located anywhere in the document. The outcome is the worst
-    failure, else found if anything was, else none. The score is the lowest of the passages' scores, None if any is
-    missing; repairs are joined by "+".
+    failure, else found if anything was, else skipped if any passage was, else none. The score is the lowest of the
+    answered passages' scores, None if any is missing; if the outcome is skipped, it is the highest of the probabilities
+    that a skipped passage has something; repairs are joined by "+".
 
     Args:
         text: the whole document.
@@ -85,13 +86,23 @@ def merge_passages(text: str, parts: Sequence[PassageAnswer]) -> DocumentAnswer:
     entities = [located[place] for place in sorted(located)]
     entities += [entity for text, entity in absent.items() if fold_mention(text) not in found]
     repairs = dict.fromkeys(name for part in parts if part.repair for name in part.repair.split("+"))
-    scores = [part.score for part in parts if part.score is not None]
+    outcome = worst([part.outcome for part in parts])
     return DocumentAnswer(
-        outcome=worst([part.outcome for part in parts]),
+        outcome=outcome,
         entities=tuple(entities),
         repair="+".join(repairs) or None,
-        score=min(scores) if len(scores) == len(parts) else None,
+        score=_score(outcome, parts),
     )
+
+
+def _score(outcome: Outcome, parts: Sequence[PassageAnswer]) -> float | None:
+    """Confidences of answers and probabilities of skipped passages are never compared."""
+    skips = outcome is Outcome.SKIPPED
+    scores = [part.score for part in parts if (part.outcome is Outcome.SKIPPED) == skips]
+    known = [score for score in scores if score is not None]
+    if not known or len(known) < len(scores):
+        return None
+    return max(known) if skips else min(known)
 
 
 def _shifted(entity: Entity, by: int, text: str) -> Entity:

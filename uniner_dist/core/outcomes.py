@@ -6,10 +6,11 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """Outcome of one cell. `FOUND` and `NONE` are answers, everything else is a named failure."""
+    """Outcome of one cell: `FOUND` and `NONE` are answers, `SKIPPED` was not asked, the others are named failures."""
 
     FOUND = "found"  # the answer lists at least one mention
     NONE = "none"  # the answer is an empty list
+    SKIPPED = "skipped"  # triage held it for empty, and it was not asked
     TRUNCATED = "truncated"  # cut off by max_tokens; the complete items are kept
     UNPARSEABLE = "unparseable"  # the answer is no list, and no unambiguous repair exists
     TOO_LONG = "too_long"  # the prompt does not fit the model's context
@@ -18,13 +19,19 @@ class Outcome(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        """True for everything but `FOUND` and `NONE`."""
-        return self not in _ANSWERS
+        """True where an answer was wanted and none, or only a part of one, was got."""
+        return self not in (*_ANSWERS, Outcome.SKIPPED)
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether this says what is in the text: not for failures, nor for what was not asked."""
+        return self in _ANSWERS
 
 
 _ANSWERS = (Outcome.FOUND, Outcome.NONE)
 
-#: Worst first: a document's outcome is the worst failure among its passages, else FOUND if any passage found something.
+#: Worst first: a document's outcome is the worst failure among its passages, else FOUND if any passage found something,
+#: else SKIPPED if any was not asked.
 SEVERITY: tuple[Outcome, ...] = (
     Outcome.KILLER,
     Outcome.ENGINE_ERROR,
@@ -32,6 +39,7 @@ SEVERITY: tuple[Outcome, ...] = (
     Outcome.UNPARSEABLE,
     Outcome.TRUNCATED,
     Outcome.FOUND,
+    Outcome.SKIPPED,
     Outcome.NONE,
 )
 

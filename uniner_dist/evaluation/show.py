@@ -81,7 +81,10 @@ def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
     console.print(shown(f"answers: {outcomes}"), soft_wrap=True)
     if scores["answered"]:
         left_out = f", their {pairs['failed_mentions']:,} mentions left out" * bool(pairs["failed_mentions"])
-        console.print(f"{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty{left_out};")
+        skipped = f"{pairs['skipped']:,} skipped, " if pairs.get("skipped") else ""
+        console.print(
+            f"{skipped}{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty{left_out};"
+        )
         console.print(
             f"official F1 of the other {pairs['answered']:,} pairs: {scores['answered']['official']['f1']:.3f}"
         )

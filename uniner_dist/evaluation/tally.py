@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from uniner_dist.core.outcomes import Outcome
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.active_pairs import ActivePairs
 from uniner_dist.evaluation.answered import Answered
@@ -29,6 +30,7 @@ from uniner_dist.evaluation.vocabulary import Numbers, Small, Vocabulary
 #: A gold pair without an annotation, among the outcomes.
 MISSING: Final = "missing"
 _NONE_OUTCOME: Final = "none"
+_SKIPPED: Final = Outcome.SKIPPED.value
 
 
 class Tally:
@@ -111,7 +113,8 @@ class Tally:
         whole = np.array([name in WHOLE for name in self._outcome_names.strings] + [False])
         unanswered = ~whole[self._outcome]
         outcomes, absent = self._outcomes.copy(), int(np.count_nonzero(missing))
-        failed = int(np.count_nonzero(unanswered)) - absent
+        skipped = outcomes[_SKIPPED]
+        failed = int(np.count_nonzero(unanswered)) - absent - skipped
         if absent:
             outcomes[MISSING] = absent
         pair, start, end, mention = self._answered.columns()
@@ -123,11 +126,12 @@ class Tally:
             "documents": gold.document_count,
             "pairs": {
                 "gold": gold.pairs,
-                "answered": gold.pairs - absent - failed,
+                "answered": gold.pairs - absent - failed - skipped,
                 "missing": absent,
                 "failed": failed,
                 "failed_mentions": self._failed_mentions,
                 "annotations_without_gold": self.without_gold,
+                **({"skipped": skipped} if skipped else {}),
             },
             "outcomes": dict(outcomes.most_common()),
             **divide(counts, gold, unanswered, self._group_names() if with_groups else None),

@@ -145,7 +145,7 @@ def own_config(run: Run, place: GateLayout, labels: Iterable[str]) -> Config:
     # Failures are part of what the gate judges: they must not end its run.
     tree["run"] |= {"max_failed_fraction": 1.0, "allow_rejects_fraction": 1.0}
     tree["run"] |= {"max_prompts": None, "max_gpu_hours": None}
-    tree["gate"] = {}
+    tree["gate"], tree["triage"] = {}, {}
     return validate_tree(tree)
 
 

@@ -21,6 +21,8 @@ from uniner_dist.storage.filesystem import exists, join, list_names, remove
 from uniner_dist.storage.parquet_rows import Positions, erase, find_rows
 from uniner_dist.storage.shards import (
     ForeignFileError,
+    is_open,
+    is_skipped,
     prompts_file,
     read_completions,
     read_shards,
@@ -111,10 +113,15 @@ def _recount(run: Run, row: dict[str, Any], prompts: int) -> dict[str, Any]:
     asked = prompts if row["asked"] == row["prompts"] else 0
     known = run.layout.known_file(row["shard"])
     if 0 < row["asked"] < row["prompts"] and exists(known):
-        reused = read_completions(known, row["shard"], run.fingerprint)["reused"]
-        asked = prompts - int(pc.sum(reused).as_py())
+        asked = int(pc.sum(is_open(read_completions(known, row["shard"], run.fingerprint)), min_count=0).as_py())
+    skipped = 0
+    if row["skipped"]:
+        answered = run.layout.completions_file(row["shard"])
+        table = read_completions(answered if exists(answered) else known, row["shard"], run.fingerprint)
+        skipped = int(pc.sum(is_skipped(table), min_count=0).as_py())
     return row | {
         "prompts": prompts,
+        "skipped": skipped,
         "asked": asked,
         "passages": prompts // (row["prompts"] // row["passages"]),
         "estimated_tokens": row["estimated_tokens"] * asked // max(row["asked"], 1),

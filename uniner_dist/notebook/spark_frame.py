@@ -12,7 +12,8 @@ from typing import Any
 from uniner_dist.errors import ConfigError
 from uniner_dist.notebook.inputs import Columns
 from uniner_dist.notebook.warm_pool import Warm
-from uniner_dist.pipeline.stages import annotate, silence_py4j
+from uniner_dist.pipeline.spark_for import silence_py4j
+from uniner_dist.pipeline.stages import annotate
 from uniner_dist.runtime.signals import StopRequest
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_table

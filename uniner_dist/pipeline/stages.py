@@ -6,9 +6,8 @@ are what the stage commands call; they share nothing but the run's folder.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -19,19 +18,22 @@ from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.retry import begin_retry, end_retry, read_retry, reopen
 from uniner_dist.completions.stage import check_limits, complete_prompts, is_complete, note_start, open_pool
 from uniner_dist.config.schema import Config
-from uniner_dist.errors import QualityGateError, StageError, ThresholdError
+from uniner_dist.errors import QualityGateError, StageError, ThresholdError, TriageBrokenError
 from uniner_dist.gate.verdict import has_passed
 from uniner_dist.pipeline.engines import require_engines
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.pipeline.renewal import can_be_mended, is_present, knows_other_erasures, renew
-from uniner_dist.reporting.live import LiveView, SparkWatch
+from uniner_dist.pipeline.spark_for import spark_for
+from uniner_dist.pipeline.triage import check_triage, is_sampling, learn_if_due, require_whole_plan
+from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report, stopped_report, write_report
+from uniner_dist.reporting.triage import plan_words
 from uniner_dist.run.earlier import usable_stores
 from uniner_dist.run.run import Run
 from uniner_dist.run.standing import claim_of, stands
-from uniner_dist.runtime.signals import StopRequest, uninterrupted
+from uniner_dist.runtime.signals import StopRequest
 from uniner_dist.storage.answer_store import is_empty
 from uniner_dist.storage.commit import always
 from uniner_dist.storage.control_files import Plan, PromptsSummary, Report, read_control, read_record
@@ -41,6 +43,9 @@ from uniner_dist.storage.marker import read_marker
 
 #: Up to this much corpus the replicas load while Spark works; beyond it GPUs would wait for Spark, not Spark for GPUs.
 _OVERLAP_BYTES = 256 * 2**20
+
+_NOTHING_UNANSWERED = "every prompt of this run has an answer; unparseable and cut-off answers would only come again"
+_NOTHING_SKIPPED = "no prompt of this run was skipped"
 
 Say = Callable[[str], None]
 
@@ -66,13 +71,19 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
             if is_published(run):
                 return report
         renew(run, say, lease.check)
-        if is_complete(run):
-            run_prompts(run, say, lease)
-            note_start(run)
-            run_gate(run, say)
-        else:
-            _prompts_and_completions(run, lease, stop, say, pool)
-        return run_annotations(run, lease, say)
+        while True:
+            if is_complete(run) and not is_sampling(run):
+                run_prompts(run, say, lease)
+                note_start(run)
+                run_gate(run, say)
+            else:
+                _prompts_and_completions(run, lease, stop, say, pool)
+            try:
+                return run_annotations(run, lease, say)
+            except TriageBrokenError as broken:
+                if run.config.triage.if_broken == "stop":
+                    raise
+                say(str(broken))
 
 
 def _require_engines(cold: bool, run: Run) -> None:
@@ -107,6 +118,12 @@ def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say
             warm.begin(run.layout, run.store)
         pool = warm or pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, lease, stop, say)
+        if is_sampling(run):
+            run_prompts(run, say, lease)
+            if not is_complete(run):
+                check_limits(run)
+                pool.begin(run.layout, run.store)
+                _complete(run, pool, lease, stop, say)
 
 
 def plan(config: Config, say: Say = print) -> dict[str, Any]:
@@ -127,14 +144,18 @@ def plan(config: Config, say: Say = print) -> dict[str, Any]:
 
 def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> dict[str, Any]:
     """Stage 1. Returns its summary; a stage that is done already only reports it."""
+    check = lease.check if lease is not None else always
+    learn_if_due(run, say, check)
     if exists(run.layout.shards):
         summary: dict[str, Any] = read_record(run.layout.prompts_summary, PromptsSummary)
     else:
         require_engines(run.config, "spark")
         from uniner_dist.prompts.stage import write_prompts
 
-        with _spark(run, "prompts") as spark:
-            summary = write_prompts(spark, run, lease.check if lease is not None else always)
+        with spark_for(run, "prompts") as spark:
+            summary = write_prompts(spark, run, check)
+        if is_sampling(run) and is_complete(run):  # the store has it all, or nothing was drawn
+            return run_prompts(run, say, lease)
     if not exists(run.layout.plan):  # also where an earlier start ended before it was written
         make_plan(run)
     rejected = sum(count for reason, count in summary["rejects"].items() if reason != "erased")
@@ -146,6 +167,8 @@ def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> dict[
         f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards, "
         f"{summary['prompts_known']:,} of them answered in the store"
     )
+    if summary.get("triage"):
+        say(f"triage: {plan_words(summary)}")
     limit = run.config.run.allow_rejects_fraction
     if rejected > limit * max(summary["rows"], 1):
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["rejects"].items())
@@ -168,7 +191,7 @@ def run_gate(run: Run, say: Say = print) -> None:
         raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
     from uniner_dist.gate.before_bulk import pass_gate
 
-    with _spark(run, "gate") as spark:
+    with spark_for(run, "gate") as spark:
         try:
             pass_gate(spark, run, lambda config: annotate(config, lambda line: say(f"gate: {line}")), say)
         except QualityGateError as error:
@@ -209,17 +232,21 @@ def _complete(run: Run, pool: Any, lease: Lease, stop: StopRequest, say: Say) ->
     return attempt
 
 
-def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
+def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[str, Any]:
     """Ask again what has no answer (refused prompts, killers) and publish the run anew. Returns the report.
 
     A run that is the past, or whose rows a later one has replaced, only feeds the store: the next start of `annotate`
     finds the answers there.
+
+    Args:
+        skipped: ask what triage has left out.
     """
+    require_whole_plan(run)
     with working_on(run) as (run, lease, stop):
         present = is_present(run)
         if present and read_retry(run) is None and is_half_published(run.layout):
             run_annotations(run, lease, say)
-        retry = read_retry(run) or begin_retry(run, times_published(run))
+        retry = read_retry(run) or begin_retry(run, times_published(run), skipped)
         if present and times_published(run) > retry.published:  # an earlier start came to its end but for these lines
             end_retry(run)
             return run_annotations(run, lease, say)
@@ -227,9 +254,9 @@ def retry_quarantine(run: Run, say: Say = print) -> dict[str, Any]:
             reopened = reopen(run, retry, lease.check)
             if not reopened and is_complete(run) and (is_published(run) or not present):
                 end_retry(run)
-                say("every prompt of this run has an answer; unparseable and cut-off answers would only come again")
+                say(_NOTHING_SKIPPED if retry.skipped else _NOTHING_UNANSWERED)
                 return read_record(run.layout.report, Report) if present else {}
-            say(f"asking the unanswered prompts of {reopened:,} shards again")
+            say(f"asking the {'skipped' if retry.skipped else 'unanswered'} prompts of {reopened:,} shards again")
         if not is_complete(run):
             require_engines(run.config, "pool")
             with open_pool(run, stop) as pool:
@@ -254,6 +281,7 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
     """
     if not again and is_published(run):
         return _finished(run, say)
+    require_whole_plan(run)
     require_engines(run.config, "spark")
     from uniner_dist.annotations.card import write_card
     from uniner_dist.annotations.publication import check_present, publish
@@ -268,8 +296,9 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
     check()
     if again:
         remove(run.layout.report)
-    with _spark(run, "annotations") as spark:
+    with spark_for(run, "annotations") as spark:
         check()
+        triage = check_triage(spark, run, check, say)
         summary = write_annotations(spark, run, again, check)
         try:
             gate = check_staged(spark, run, say)
@@ -284,35 +313,10 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
     check()
     say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
     prompts = read_record(run.layout.prompts_summary, PromptsSummary)
-    report = build_report(run, prompts, read_attempts(run), summary, publication, gate)
+    report = build_report(run, prompts, read_attempts(run), summary, publication, gate, triage)
     write_report(run, report)
     remove(run.layout.renewed)
     return report
-
-
-@contextmanager
-def _spark(run: Run, stage: str) -> Iterator[Any]:
-    """A session for one stage."""
-    from uniner_dist.spark.session import QUICK_BYTES, spark_session
-
-    silence_py4j()
-    with ExitStack() as stack:
-        with uninterrupted():
-            quick = run.corpus_bytes < QUICK_BYTES
-            session = stack.enter_context(spark_session(run.config, quick=quick))
-        stack.enter_context(SparkWatch(session, stage, run.layout.spark_progress))
-        yield session
-
-
-def silence_py4j() -> None:
-    """Py4j logs a stack trace for every call that a stop interrupts."""
-    logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
-    logging.getLogger().addFilter(_is_not_py4j)
-
-
-def _is_not_py4j(record: logging.LogRecord) -> bool:
-    """False for what py4j says to the root logger instead of its own."""
-    return record.msg != "Exception while sending command."
 
 
 def _finished(run: Run, say: Say) -> dict[str, Any]:

@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from uniner_dist.core.outcomes import Outcome
+from uniner_dist.prompts.selection import Selected
 from uniner_dist.run.earlier import usable_stores
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import CELLS, COMPLETIONS
@@ -99,20 +101,29 @@ class KnownAnswers:
             order = pc.sort_indices(self._cells.field("output")).to_numpy()[::-1]
         self._places[passages[order], questions[order]] = order
 
+    @classmethod
+    def nothing(cls, passages: int, asks: Sequence[str]) -> KnownAnswers:
+        """For passages of which the store knows nothing."""
+        kinds = {name: _COLUMNS[name].type for name in _ANSWER}
+        cell = pa.struct([pa.field("ask", pa.int32()), *(pa.field(name, kind) for name, kind in kinds.items())])
+        return cls(pa.nulls(passages, pa.list_(cell)), asks)
+
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
         """Passages × questions: what must be asked."""
         return self._places < 0
 
-    def completions(self, ids: pa.Array, passages: npt.NDArray[np.int64]) -> pa.Table:
+    def completions(self, ids: pa.Array, passages: npt.NDArray[np.int64], chosen: Selected) -> pa.Table:
         """Rows of `schemas.COMPLETIONS` for some passages, in the order of their prompts; null where to ask.
 
         Args:
             ids: their ids.
             passages: their numbers in this bucket.
+            chosen: what is asked of the passages of this bucket; the rest without an answer was skipped.
         """
         places = self._places[passages].reshape(-1)
         known = places >= 0
+        skipped = ~known & ~chosen.asked[passages].reshape(-1)
         found = self._cells.take(pa.array(places, mask=~known))
         columns = {name: _nothing(field, len(places)) for name, field in _COLUMNS.items()}
         columns |= {
@@ -122,6 +133,8 @@ class KnownAnswers:
             ),
             "cached_tokens": pa.array(np.zeros(len(places), dtype=np.int32)),
             "reused": pa.array(known),
+            "error_kind": pc.if_else(pa.array(skipped), Outcome.SKIPPED.value, pa.scalar(None, pa.string())),
+            "score": pa.array(chosen.scores[passages].reshape(-1), mask=~skipped),
         }
         columns |= {field.name: array for field, array in zip(found.type, found.flatten(), strict=True)}
         for name in ("prompt_tokens", "completion_tokens"):

@@ -25,6 +25,7 @@ from pyspark.sql import functions as F
 
 from uniner_dist.prompts.packing import Packing, cut_bucket
 from uniner_dist.prompts.reuse import KnownAnswers, with_cells
+from uniner_dist.prompts.selection import Everything, Flags, Selected, Selection
 from uniner_dist.schemas import PROMPTS, SCHEMA_VERSION, SHARDS
 from uniner_dist.spark.hash_partitioning import bucket_of, task_of
 from uniner_dist.storage.attempts import new_attempt
@@ -83,9 +84,18 @@ class ShardWriter:
         fingerprint: key of the answers.
         asks: the questions, in order.
         packing: how buckets are cut.
+        selection: which prompts are asked; all by default.
     """
 
-    def __init__(self, layout: RunLayout, fingerprint: str, asks: Sequence[str], packing: Packing) -> None:
+    def __init__(
+        self,
+        layout: RunLayout,
+        fingerprint: str,
+        asks: Sequence[str],
+        packing: Packing,
+        selection: Selection | None = None,
+    ) -> None:
+        self._selection = selection or Everything()
         self._layout = layout
         self._fingerprint = fingerprint
         self._asks = tuple(asks)
@@ -98,34 +108,55 @@ class ShardWriter:
 
     def _write_bucket(self, bucket: int, passages: pa.Table, by: str) -> Iterator[pa.RecordBatch]:
         text_bytes = pc.binary_length(passages["text"]).to_numpy().astype(np.int64)
-        everything = np.ones((passages.num_rows, len(self._asks)), dtype=bool)
-        answers = None
         if "cells" in passages.column_names:
             answers = KnownAnswers(passages["cells"].combine_chunks(), self._asks)
-        missing = answers.missing if answers else everything
-        size, tokens = self._packing.shard_tokens, self._packing.tokens(text_bytes, missing)
+        else:
+            answers = KnownAnswers.nothing(passages.num_rows, self._asks)
+        chosen = self._selection.select(passages, answers.missing)
+        skipped = answers.missing & ~chosen.asked
+        size, tokens = self._packing.shard_tokens, self._packing.tokens(text_bytes, chosen.asked)
         open_ones, known_ones = np.flatnonzero(tokens), np.flatnonzero(tokens == 0)
         for index, rows in _slices(open_ones, tokens, size, self._packing.min_shards):
             name = self._packing.shard_name(bucket, index, by)
             ids = self._write_prompts(name, passages.take(pa.array(rows)))
-            if answers and not missing[rows].all():
+            if not chosen.asked[rows].all():
                 path = self._layout.known_file(name)
-                write_completions(path, name, self._fingerprint, answers.completions(ids, rows), exclusive=False)
-            yield self._manifest_row(name, missing[rows], tokens[rows])
+                known = answers.completions(ids, rows, chosen)
+                write_completions(path, name, self._fingerprint, known, exclusive=False)
+            self._write_checks(name, ids, rows, chosen)
+            yield self._manifest_row(name, chosen.asked[rows], skipped[rows], tokens[rows])
+        if self._selection.is_partial:
+            return
+        everything = np.ones_like(chosen.asked)
         for index, rows in _slices(known_ones, self._packing.tokens(text_bytes, everything), size, 1):
             name = self._packing.shard_name(bucket, index, by, known=True)
             ids = self._write_prompts(name, passages.take(pa.array(rows)))
-            assert answers is not None
             path = self._layout.completions_file(name)
-            write_completions(path, name, self._fingerprint, answers.completions(ids, rows), exclusive=False)
-            yield self._manifest_row(name, missing[rows], tokens[rows])
+            known = answers.completions(ids, rows, chosen)
+            write_completions(path, name, self._fingerprint, known, exclusive=False)
+            yield self._manifest_row(name, chosen.asked[rows], skipped[rows], tokens[rows])
 
-    def _manifest_row(self, name: str, missing: npt.NDArray[np.bool_], tokens: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    def _write_checks(self, name: str, ids: pa.Array, rows: npt.NDArray[np.int64], chosen: Selected) -> None:
+        """Say which prompts of a shard are asked only to check, if any are."""
+        places = np.argwhere(chosen.checked[rows])
+        if not len(places):
+            return
+        columns = {
+            "passage_id": ids.take(pa.array(places[:, 0])),
+            "entity_type": pa.array(self._asks, pa.string()).take(pa.array(places[:, 1])),
+            "score": pa.array(chosen.scores[rows][tuple(places.T)], pa.float32()),
+        }
+        buffer = io.BytesIO()
+        pq.write_table(pa.table(columns), buffer, compression="zstd")
+        write_bytes(self._layout.check_file(name), buffer.getvalue())
+
+    def _manifest_row(self, name: str, asked: Flags, skipped: Flags, tokens: npt.NDArray[np.int64]) -> pa.RecordBatch:
         row = {
             "shard": name,
-            "prompts": missing.size,
-            "asked": int(missing.sum()),
-            "passages": len(missing),
+            "prompts": asked.size,
+            "asked": int(asked.sum()),
+            "skipped": int(skipped.sum()),
+            "passages": len(asked),
             "estimated_tokens": int(tokens.sum()),
         }
         return pa.RecordBatch.from_pylist([row], schema=SHARDS)

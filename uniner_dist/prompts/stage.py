@@ -30,9 +30,11 @@ from uniner_dist.prompts.passages import (
     with_keys,
 )
 from uniner_dist.prompts.reuse import JOIN_SETTINGS, read_cells
+from uniner_dist.prompts.selection import Selection
 from uniner_dist.prompts.shard_writer import ShardWriter, sorted_passages, thin_frequent
 from uniner_dist.prompts.summary import check_corpus, check_rows, count_places, summarise
 from uniner_dist.prompts.survey import Survey, expected_passages, keep_repeats, survey_corpus
+from uniner_dist.prompts.triage import plan_triage
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
@@ -125,10 +127,13 @@ def _write(spark: SparkSession, run: Run) -> tuple[dict[str, Any], pa.Table]:
     count = expected_passages(survey, budget)
     packing = _plan(run, count, survey.tokens, tokenizer)
     describe(spark, "write prompt shards")
+    triage, selection = plan_triage(spark, run, places)
     totals, manifest = at_once(
-        spark, lambda: count_places(places), lambda: _write_shards(spark, run, passages, places, count, packing)
+        spark,
+        lambda: count_places(places),
+        lambda: _write_shards(spark, run, passages, places, count, packing, selection),
     )
-    summary = summarise(totals, survey, rejects, manifest) | now
+    summary = summarise(totals, survey, rejects, manifest) | now | ({"triage": triage} if triage else {})
     summary["occurrences_files"] = len(counted_files(run.layout.own(run.layout.occurrences)))
     summary["rejects_files"] = len(counted_files(run.layout.own(run.layout.rejects)))
     check_corpus(run, summary, snapshot)
@@ -188,19 +193,26 @@ def _plan(run: Run, passages: int, text_tokens: int, tokenizer: PromptTokenizer)
 
 
 def _write_shards(
-    spark: SparkSession, run: Run, passages: DataFrame, places: DataFrame, count: int, packing: Packing
+    spark: SparkSession,
+    run: Run,
+    passages: DataFrame,
+    places: DataFrame,
+    count: int,
+    packing: Packing,
+    selection: Selection,
 ) -> pa.Table:
     """Write `prompts/`; returns the manifest.
 
     Args:
         count: about how many passages there are.
+        selection: which prompts are asked.
     """
     if not count:
         return SHARDS.empty_table()
     if count >= _MANY_PASSAGES:
         passages = thin_frequent(passages, places, count, rows.document_id(run))
     tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(packing.buckets / 4))
-    writer = ShardWriter(run.layout, run.fingerprint, run.config.questions.asked, packing)
+    writer = ShardWriter(run.layout, run.fingerprint, run.config.questions.asked, packing, selection)
     cells = read_cells(spark, run, run.config.questions.asked)
     with settings(spark, JOIN_SETTINGS):
         ordered = sorted_passages(passages, cells, packing, min(packing.buckets, tasks))

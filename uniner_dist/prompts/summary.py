@@ -47,8 +47,9 @@ def summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manife
         "passages": totals.passages,
         "unique_passages": sum(shards["passages"]),
         "prompts": sum(shards["prompts"]),
-        "prompts_known": sum(shards["prompts"]) - sum(shards["asked"]),
+        "prompts_known": sum(shards["prompts"]) - sum(shards["asked"]) - sum(shards["skipped"]),
         "prompts_to_ask": sum(shards["asked"]),
+        "prompts_skipped": sum(shards["skipped"]),
         "shards": manifest.num_rows,
         "estimated_tokens": sum(shards["estimated_tokens"]),
     }

@@ -203,7 +203,7 @@ def _count_folders(rows: pa.RecordBatch, names: Sequence[str], folders: dict[str
         folder = folders.setdefault(key, Folder())
         folder.rows += 1
         folder.mentions += count or 0
-        folder.failed += outcome not in ("found", "none")
+        folder.failed += outcome not in ("found", "none", "skipped")
 
 
 def _most_doubtful(rows: pa.RecordBatch, id_column: str, known: list[Doubtful]) -> list[Doubtful]:

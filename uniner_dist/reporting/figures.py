@@ -9,7 +9,7 @@ from typing import Any
 
 from uniner_dist.reporting.progress import duration
 
-_GOOD = ("found", "none")
+_GOOD = ("found", "none", "skipped")
 
 #: Why rows of a corpus were rejected, for who reads the page.
 REJECTED = {
@@ -36,6 +36,13 @@ def verdict(report: Mapping[str, Any]) -> tuple[str, str]:
     if failed:
         share = report["annotations"]["failed_fraction"]
         return "fair", f"Published; {failed:,} questions ({share:.2%}) have no complete answer"
+    skipped = report["annotations"]["outcomes"].get("skipped", 0)
+    if skipped:
+        kept = ((report.get("triage") or {}).get("verdict") or {}).get("kept", "open")
+        return (
+            "good" if kept == "held" else "fair",
+            f"Published; triage skipped {skipped:,} questions, its check: {kept}",
+        )
     return "good", "Published; every question has an answer"
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from uniner_dist import model
 from uniner_dist.core.estimate import Estimate, estimate_total, passage_tokens
@@ -23,7 +22,7 @@ from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.control_files import Attempt, PromptsSummary, read_control, read_record
 from uniner_dist.storage.filesystem import exists, write_json
-from uniner_dist.storage.shards import committed_shards, read_completions, read_prompts, read_shards
+from uniner_dist.storage.shards import committed_shards, is_open, read_completions, read_prompts, read_shards
 
 #: Passages that are tokenised, and shards that they are taken from. Shards are cut by hash, so the passages of any
 #: shard are a random sample of the corpus.
@@ -54,6 +53,8 @@ def make_plan(run: Run) -> dict[str, Any]:
         "prompts_known": summary["prompts_known"],
         "prompts_to_ask": summary["prompts_to_ask"],
         "prompts_answered": _answered(run),
+        "prompts_skipped": summary["prompts_skipped"],
+        "triage": summary["triage"],
         "shards": summary["shards"],
         "shards_to_ask": sum(asked > 0 for asked in read_shards(run.layout)["asked"].to_pylist()),
         "prompt_tokens": {name: round(value) for name, value in asdict(tokens).items()},
@@ -109,7 +110,7 @@ def _asked(run: Run, shard: str, rows: int) -> npt.NDArray[np.bool_]:
     if not exists(path):
         return np.ones(rows, dtype=bool)
     known = read_completions(path, shard, run.fingerprint, rows)
-    return np.asarray(pc.invert(known["reused"]))
+    return np.asarray(is_open(known))
 
 
 def replica_rate(run: Run) -> tuple[float | None, str]:

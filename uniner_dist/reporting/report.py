@@ -23,6 +23,7 @@ def build_report(
     annotations: dict[str, Any],
     publication: dict[str, Any],
     gate: dict[str, Any] | None = None,
+    triage: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Put the stages' summaries together.
 
@@ -32,9 +33,11 @@ def build_report(
         annotations: summary of stage 3.
         publication: what the publish step added and replaced.
         gate: figures of the quality gate, None without one.
+        triage: promise, plan, bound and verdict of triage, None without it.
     """
     passed = None if gate is None else _gate({"passed": True, **gate})
     stages = {"annotations": annotations, "publication": publication, "gate": passed}
+    stages |= {"triage": triage} if triage is not None else {}
     return _head(run, prompts, attempts) | stages | {"attempts": attempts}
 
 

@@ -21,6 +21,7 @@ from uniner_dist.core.characters import visible
 from uniner_dist.gate.verdict import before_words, published_words
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.highlight import Marked
+from uniner_dist.reporting.triage import plan_words, report_words
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.storage.corpus_rows import rows_of
@@ -56,6 +57,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
         later = [published_words(gate["published"])] if gate.get("published") else []
         for line in [*before_words(gate), *later]:
             console.print(Text(visible(f"quality gate: {line}")), soft_wrap=True)
+    for line in report_words(report):
+        console.print(Text(visible(f"triage: {line}")), soft_wrap=True)
     _print_place(console, "licence of the answers", str(report["model"]["licence"]))
     _print_place(console, "annotations", report["output"])
     _print_place(console, "their dataset card", report["publication"].get("card", "none"))
@@ -91,6 +94,8 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
     for name, value in rows.items():
         table.add_row(name, Text(visible(value)))
     console.print(table)
+    if plan.get("triage"):
+        console.print(Text(visible(f"triage: {plan_words(plan)}")), soft_wrap=True)
     sample = f"tokens: by the model's tokenizer on {plan['sampled_passages']:,} passages, with a 95 % interval"
     rate = visible(f"rate: {plan['rate_from']}; loading the model is not counted")
     console.print(Text(f"{sample}\n{rate}"), soft_wrap=True)

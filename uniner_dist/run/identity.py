@@ -75,4 +75,6 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
         "scores": config.run.scores,
         "engine": config.engine.kind,
     }
-    return digest(plan, 12)
+    # Left out while it is off, so that ids of runs without it stay.
+    triage = {"triage": config.triage.model_dump(exclude={"if_broken"})} if config.triage.is_on else {}
+    return digest(plan | triage, 12)

@@ -121,6 +121,34 @@ class RunLayout:
         """One folder per quality gate (`GateLayout`)."""
         return join(self.root, "gate")
 
+    @property
+    def triage(self) -> str:
+        """What triage has learnt, and its verdict."""
+        return join(self.root, "triage")
+
+    @property
+    def triage_bound(self) -> str:
+        """What may be left out, JSON; once it is there, the sample has been asked."""
+        return join(self.triage, "bound.json")
+
+    def triage_classifier(self, digest: str) -> str:
+        """Weights by which prompts are left out, named by their own hash."""
+        return join(self.triage, f"classifier-{digest}.parquet")
+
+    @property
+    def triage_verdict(self) -> str:
+        """What the check said, JSON."""
+        return join(self.triage, "verdict.json")
+
+    @property
+    def checks(self) -> str:
+        """Which prompts are asked only to check triage: one file for each shard with any."""
+        return join(self.root, "checks")
+
+    def check_file(self, shard: str) -> str:
+        """The checked prompts of a shard."""
+        return join(self.checks, f"{shard}.parquet")
+
     # -- stage 2 -----------------------------------------------------------------------------------------------------
 
     @property
@@ -258,13 +286,13 @@ class RunLayout:
     def of_stage_1(self) -> tuple[str, ...]:
         """What stage 1 makes again from its start, and what depends on it."""
         made = (self.prompts, self.completions, self.parts, self.rejects, self.occurrences, self.splits, self.repeats)
-        return (*made, self.quarantine, self.retry, *self.between_stages)
+        return (*made, self.checks, self.triage, self.quarantine, self.retry, *self.between_stages)
 
     @property
     def by_lease(self) -> tuple[str, ...]:
         """Folders whose entries bear the fencing token of the lease that wrote them (see `storage.stage_files`)."""
         planned = (self.prompts, self.occurrences, self.rejects, self.splits, self.repeats)
-        return (*planned, self.completions, self.parts, self.publishing, self.quarantine)
+        return (*planned, self.completions, self.parts, self.checks, self.publishing, self.quarantine)
 
     @property
     def payload(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uniner_dist.core.characters import visible
+from uniner_dist.core.outcomes import Outcome
 from uniner_dist.errors import StageError
 from uniner_dist.schemas import COMPLETIONS, PROMPTS, SCHEMA_VERSION, SHARDS
 from uniner_dist.storage.control_files import ControlFileError
@@ -65,11 +66,22 @@ def read_shards(layout: RunLayout) -> pa.Table:
     """
     data = read_bytes(layout.shards)
     try:
-        table = _from_parquet(data).select(SHARDS.names).cast(SHARDS)
+        table = _from_parquet(data)
+        if "skipped" not in table.column_names:  # of an earlier release
+            table = table.append_column("skipped", pa.nulls(table.num_rows, pa.int64()))
+        table = table.select(SHARDS.names).cast(SHARDS)
+        place = SHARDS.get_field_index("skipped")
+        table = table.set_column(place, SHARDS.field(place), pc.fill_null(table["skipped"], 0))
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise ControlFileError(f"{layout.shards}: is damaged or not ours ({visible(str(error))})") from None
-    names, (prompts, asked, passages) = table["shard"], (table[name] for name in ("prompts", "asked", "passages"))
-    sane = pc.match_substring_regex(names, f"^{SHARD}$"), pc.greater_equal(asked, 0), pc.greater(passages, 0)
+    names, asked = table["shard"], pc.add(table["asked"], table["skipped"])
+    prompts, passages = table["prompts"], table["passages"]
+    sane = (
+        pc.match_substring_regex(names, f"^{SHARD}$"),
+        pc.greater_equal(asked, table["skipped"]),
+        pc.greater(passages, 0),
+        pc.greater_equal(table["skipped"], 0),
+    )
     fits = pc.less_equal(asked, prompts), pc.less_equal(passages, prompts)
     if any(column.null_count for column in table.columns) or not all(
         pc.all(column, min_count=0).as_py() for column in (*sane, *fits)
@@ -90,13 +102,14 @@ def write_completions(path: str, shard: str, fingerprint: str, table: pa.Table, 
         path: the file to appear.
         table: columns of `schemas.COMPLETIONS`, in the order of the shard's prompts.
     """
-    table = table.select(COMPLETIONS.names).cast(COMPLETIONS)
+    table = _with_all_columns(table).cast(COMPLETIONS)
     stamp = {
         "schema_version": str(SCHEMA_VERSION),
         "shard": shard,
         "fingerprint": fingerprint,
         "rows": str(table.num_rows),
-        "unanswered": str(table.column("output").null_count),
+        "unanswered": str(pc.sum(is_open(table), min_count=0).as_py()),
+        "skipped": str(pc.sum(is_skipped(table), min_count=0).as_py()),
         "checksum": checksum(table),
     }
     metadata = {_PREFIX + key.encode(): value.encode() for key, value in stamp.items()}
@@ -125,7 +138,24 @@ def read_completions(path: str, shard: str, fingerprint: str, rows: int | None =
         wrong.append("checksum differs")
     if wrong:
         raise ForeignFileError(f"{path}: {'; '.join(wrong)}")
+    return _with_all_columns(table)
+
+
+def _with_all_columns(table: pa.Table) -> pa.Table:
+    """Columns of `schemas.COMPLETIONS`; without triage, and in earlier releases, there are no scores."""
+    if "score" not in table.column_names:
+        table = table.append_column("score", pa.nulls(table.num_rows, pa.float32()))
     return table.select(COMPLETIONS.names)
+
+
+def is_skipped(completions: pa.Table) -> pa.ChunkedArray:
+    """Which prompts of some completions triage has left out."""
+    return pc.fill_null(pc.equal(completions["error_kind"], Outcome.SKIPPED.value), False)
+
+
+def is_open(completions: pa.Table) -> pa.ChunkedArray:
+    """Which prompts are to be asked: they have no answer, and were not skipped."""
+    return pc.and_(pc.is_null(completions["output"]), pc.invert(is_skipped(completions)))
 
 
 def committed_shards(layout: RunLayout) -> set[str]:
@@ -155,27 +185,54 @@ def verified_shards(layout: RunLayout, prompts: Mapping[str, int], fingerprint: 
     return verified
 
 
-def reopen_unanswered(layout: RunLayout, shards: Iterable[str], check: Callable[[], None] = lambda: None) -> list[str]:
+def reopen_unanswered(
+    layout: RunLayout, shards: Iterable[str], check: Callable[[], None] = lambda: None, skipped: bool = False
+) -> list[str]:
     """Take back the commit of shards with unanswered prompts, keeping their answers so that only the rest is asked.
 
     A shard whose commit was taken back is not looked at again, so this may be cut off and done once more.
 
     Args:
         check: called before each shard; raises when this process may not go on.
+        skipped: take back those with prompts that triage has skipped, and have these asked.
 
     Returns:
         The shards taken back.
     """
+    wanted = "skipped" if skipped else "unanswered"
     present = sorted(committed_shards(layout) & set(shards))
     with ThreadPoolExecutor(_READERS) as readers:
         stamps = list(readers.map(lambda shard: read_stamp(layout.completions_file(shard)), present))
-    reopened = [shard for shard, stamp in zip(present, stamps, strict=True) if stamp.get("unanswered", "0") != "0"]
-    for shard in reopened:
+    reopened = [shard for shard, stamp in zip(present, stamps, strict=True) if stamp.get(wanted, "0") != "0"]
+    for shard, stamp in zip(present, stamps, strict=True):
+        if shard not in reopened:
+            continue
         check()
         remove(join(layout.parts, shard))
-        copy_file(layout.completions_file(shard), layout.known_file(shard))
+        if skipped:
+            _keep_but_skipped(layout, shard, stamp.get("fingerprint", ""))
+        else:
+            copy_file(layout.completions_file(shard), layout.known_file(shard))
         remove(layout.completions_file(shard))
     return reopened
+
+
+def any_skipped(layout: RunLayout, shards: Iterable[str]) -> bool:
+    """Whether any prompt of some committed shards was skipped."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        stamps = readers.map(lambda shard: read_stamp(layout.completions_file(shard)), shards)
+        return any(stamp.get("skipped", "0") != "0" for stamp in stamps)
+
+
+def _keep_but_skipped(layout: RunLayout, shard: str, fingerprint: str) -> None:
+    """The shard's answers are known, and what was skipped is open; so is what has failed."""
+    table = read_completions(layout.completions_file(shard), shard, fingerprint)
+    was = is_skipped(table)
+    for name in ("error_kind", "score"):
+        place = table.schema.get_field_index(name)
+        kept = pc.if_else(was, pa.scalar(None, table.schema.field(name).type), table[name])
+        table = table.set_column(place, table.schema.field(name), kept)
+    write_completions(layout.known_file(shard), shard, fingerprint, table, exclusive=False)
 
 
 def shards_with_known_answers(layout: RunLayout) -> frozenset[str]:

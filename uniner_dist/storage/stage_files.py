@@ -44,7 +44,7 @@ def token_of(shard: str) -> int:
 
 def remove_shards(layout: RunLayout) -> None:
     """Remove prompts, parts and completions of every shard, but for those of a later lease than this process holds."""
-    for folder in (layout.prompts, layout.parts, layout.completions):
+    for folder in (layout.prompts, layout.parts, layout.completions, layout.checks):
         remove_until_now(layout, folder)
 
 

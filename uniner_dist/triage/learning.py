@@ -35,6 +35,8 @@ def learn(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> Classifier:
         from sklearn.linear_model import LogisticRegression
     except ImportError:
         raise ConfigError("triage needs scikit-learn: pip install 'uniner-dist[triage]'") from None
+    if not len(texts):
+        return Classifier(np.zeros((1 << BITS, filled.shape[1]), np.float32), np.zeros(filled.shape[1], np.float32))
     features = hash_texts(texts)
     values = np.repeat(value_of(features), np.diff(features.offsets))
     matrix = csr_matrix((values, features.indices, features.offsets), shape=(len(texts), 1 << BITS))

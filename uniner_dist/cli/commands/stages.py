@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from uniner_dist.cli.options import MaxGpuHours, MaxPrompts, opens_a_run, works_on_a_run
 from uniner_dist.cli.root import app, say
@@ -11,6 +13,9 @@ from uniner_dist.config.schema import Config
 
 if TYPE_CHECKING:
     from uniner_dist.run.run import Run
+
+
+Skipped = Annotated[bool, typer.Option("--skipped", help="Ask what triage has left out instead.")]
 
 
 @app.command("prompts")
@@ -64,11 +69,11 @@ def publish_annotations(run: Run) -> None:
 
 @app.command()
 @works_on_a_run(*OWNED)
-def retry(run: Run) -> None:
+def retry(run: Run, skipped: Skipped = False) -> None:
     """Ask again what is in a run's quarantine without an answer (refused prompts, killers), and publish it again."""
     from uniner_dist.pipeline.stages import retry_quarantine
     from uniner_dist.reporting.terminal import print_report
 
-    report = retry_quarantine(run, say)
+    report = retry_quarantine(run, say, skipped)
     if report:
         print_report(report)

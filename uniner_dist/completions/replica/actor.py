@@ -14,7 +14,6 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from uniner_dist.completions.engine import Engine, create_engine, engine_version, engine_warning
 from uniner_dist.completions.replica.engine_loop import EngineLoop
@@ -30,7 +29,7 @@ from uniner_dist.core.tokens import PromptTokenizer, shared_tokens
 from uniner_dist.storage.credentials import adopt
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.place_layout import StoreLayout
-from uniner_dist.storage.shards import read_prompts
+from uniner_dist.storage.shards import is_open, read_prompts
 
 
 class Replica:
@@ -83,7 +82,7 @@ class Replica:
         if is_committed(spec, item, prompts.num_rows):
             return WorkResult(0, 0, 0, 0, {}, time.monotonic() - begun, written=False)
         known = known_answers(spec, item, prompts) if item.known else None
-        asked = prompts if known is None else prompts.filter(pc.is_null(known.column("output")))
+        asked = prompts if known is None else prompts.filter(is_open(known))
         answered = self._answer(asked)
         written = commit(spec, item, answered if known is None else fill_in(known, answered))
         return result_of(answered, time.monotonic() - begun, written)

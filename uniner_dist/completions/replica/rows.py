@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from uniner_dist.completions.engine import Answer
 from uniner_dist.completions.replica.protocol import WorkResult
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.schemas import COMPLETIONS
+from uniner_dist.storage.shards import is_open
 
 #: What names a completion within its fingerprint.
 KEYS = ("passage_id", "entity_type")
@@ -92,8 +92,8 @@ def poison_row(prompt: pa.Table) -> pa.Table:
 
 
 def fill_in(known: pa.Table, answered: pa.Table) -> pa.Table:
-    """`known` with its unanswered rows replaced, in order, by the rows of `answered`."""
-    unanswered = pc.is_null(known.column("output")).to_numpy()
+    """`known` with its open rows replaced, in order, by the rows of `answered`."""
+    unanswered = is_open(known).to_numpy()
     source = np.where(unanswered, known.num_rows + np.cumsum(unanswered) - 1, np.arange(known.num_rows))
     return pa.concat_tables([known.cast(COMPLETIONS), answered.cast(COMPLETIONS)]).take(pa.array(source))
 

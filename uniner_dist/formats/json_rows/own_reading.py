@@ -31,7 +31,7 @@ def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     claims = []
     for answer in row.values["annotations"]:
         label = answer["entity_type"]
-        if Outcome(answer.get("outcome") or Outcome.NONE).is_failure:
+        if not Outcome(answer.get("outcome") or Outcome.NONE).is_answer:
             notes.count("questions without an answer are no gold and are left out")
             continue
         if label in document.answers:

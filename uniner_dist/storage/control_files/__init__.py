@@ -37,6 +37,7 @@ from uniner_dist.storage.control_files.records import (
 from uniner_dist.storage.control_files.runs import LatestRun, PinnedRun, RetryState
 from uniner_dist.storage.control_files.storages import ProbedStorage, ProbedStorages
 from uniner_dist.storage.control_files.store import CountedFiles, Registered, Salt, StoreManifest
+from uniner_dist.storage.control_files.triage import TriageBound, TriageVerdict
 
 __all__ = [
     "AnnotationsSummary",
@@ -67,6 +68,8 @@ __all__ = [
     "RetryState",
     "Salt",
     "StoreManifest",
+    "TriageBound",
+    "TriageVerdict",
     "Verdict",
     "encode_control",
     "parse_control",

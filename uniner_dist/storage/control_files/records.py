@@ -5,7 +5,7 @@ Nothing in these files becomes a path or decides what is removed; keys of other 
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -41,6 +41,27 @@ class Attempt(Record):
     engines: tuple[str, ...] = ()
 
 
+class TriagePlan(Record):
+    """What of triage a plan of the run is.
+
+    Attributes:
+        phase: "sample": the plan has what is asked first; "bound": it has all but what is skipped; "all": it has all.
+        salt: of the draw.
+        learning, calibration: shares of passages and of cells that are asked first.
+        cells: prompts of the run without an answer.
+        why: why all is asked.
+    """
+
+    phase: Literal["sample", "bound", "all"]
+    salt: str = ""
+    learning: Share = 0.0
+    calibration: Share = 0.0
+    cells: Count = 0
+    skipped: Count = 0
+    checked: Count = 0
+    why: str | None = None
+
+
 class PromptsSummary(Record):
     """Counts of stage 1."""
 
@@ -53,10 +74,12 @@ class PromptsSummary(Record):
     prompts: Count
     prompts_known: Count
     prompts_to_ask: Count
+    prompts_skipped: Count = 0
     shards: Count
     whole_text_tokens: Count | None = None
     occurrences_files: Count | None = None
     rejects_files: Count | None = None
+    triage: TriagePlan | None = None
 
 
 class AnnotationsSummary(Record):

@@ -43,10 +43,12 @@ class RetryState(ControlFile):
     Attributes:
         published: how often the run had been published when it began; None in files of earlier releases.
         reopened: whether all shards with unanswered prompts are open.
+        skipped: whether what triage has left out is asked, and not what has failed.
     """
 
     published: Count | None = None
     reopened: bool = False
+    skipped: bool = False
 
 
 class LatestRun(ControlFile):

@@ -1,0 +1,248 @@
+"""Both plans of a run with triage, file by file, without Spark and Ray: what is asked, skipped, checked and kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from uniner_dist.annotations.answers import AnswerReader
+from uniner_dist.annotations.triage_check import CheckCounter
+from uniner_dist.completions.replica.rows import fill_in
+from uniner_dist.completions.stage import is_complete
+from uniner_dist.config.loading import validate_tree
+from uniner_dist.core.hashing import passage_id
+from uniner_dist.core.merge import PassageAnswer, merge_passages
+from uniner_dist.core.outcomes import Outcome
+from uniner_dist.core.spans import Entity
+from uniner_dist.errors import StageError
+from uniner_dist.pipeline.preflight import open_run
+from uniner_dist.pipeline.triage import is_sampling, learn_if_due, require_whole_plan
+from uniner_dist.prompts.packing import Packing
+from uniner_dist.prompts.selection import AllButSkipped, SampleOnly, Selection
+from uniner_dist.prompts.shard_writer import ShardWriter
+from uniner_dist.run.run import Run
+from uniner_dist.run.triage import read_bound, read_classifier
+from uniner_dist.schemas import COMPLETIONS, SHARDS
+from uniner_dist.storage.commit import always
+from uniner_dist.storage.filesystem import exists, list_names, write_json
+from uniner_dist.storage.shards import (
+    any_skipped,
+    committed_shards,
+    is_open,
+    read_completions,
+    read_prompts,
+    read_shards,
+    read_stamp,
+    reopen_unanswered,
+    write_completions,
+    write_shards,
+)
+from uniner_dist.triage.draw import Draw
+
+_ASKS = ("person", "place")
+_CELL = pa.struct(
+    [
+        *(pa.field(name, pa.string()) for name in ("output", "finish_reason")),
+        *(pa.field(name, pa.int32()) for name in ("ask", "prompt_tokens", "completion_tokens")),
+    ]
+)
+#: Answers so far, as a store has them.
+Known = dict[tuple[str, str], str]
+
+
+def _texts() -> list[str]:
+    """Every third names a person; no text names a place."""
+    return [f"Paula met Erik {i} times." if i % 3 == 0 else f"it rained on day {i}." for i in range(900)]
+
+
+def _answer(text: str, ask: str) -> str:
+    return ' ["Paula"]' if ask == "person" and "Paula" in text else " []"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    (tmp_path / "corpus").mkdir()
+    pq.write_table(pa.table({"doc_id": ["1"], "text": ["a"]}), tmp_path / "corpus/part-0.parquet")
+    tree = {"corpus": {"path": f"{tmp_path}/corpus"}, "output": {"path": f"{tmp_path}/out"}, "types": ",".join(_ASKS)}
+    triage = {"max_missed": 0.2, "max_missed_of_type": 0.2, "rare_types": "include"}
+    return open_run(validate_tree(tree | {"triage": triage})).under(1)
+
+
+def _plan(run: Run, selection: Selection, known: Known, facts: dict[str, object]) -> None:
+    """What stage 1 leaves."""
+    ids = sorted((passage_id(text), text) for text in _texts())
+    cells = [
+        [
+            {"ask": n, "output": known[one, ask], "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1}
+            for n, ask in enumerate(_ASKS)
+            if (one, ask) in known
+        ]
+        for one, _ in ids
+    ]
+    columns = {
+        "bucket": pa.array([0] * len(ids), pa.int32()),
+        "passage_id": pa.array([one for one, _ in ids]),
+        "text": pa.array([text for _, text in ids]),
+        "cells": pa.array(cells, pa.list_(_CELL)),
+    }
+    writer = ShardWriter(run.layout, run.fingerprint, _ASKS, Packing(1, 2_000, 2, 1, (1, 1)), selection)
+    rows = [row for one in writer(iter([pa.RecordBatch.from_pydict(columns)])) for row in one.to_pylist()]
+    counts = dict.fromkeys(("rows", "documents", "passages", "unique_passages", "prompts"), 900)
+    counts |= dict.fromkeys(("prompts_known", "prompts_to_ask", "shards"), 0)
+    write_json(run.layout.prompts_summary, counts | {"rejects": {}, "triage": facts})
+    write_shards(run.layout, pa.Table.from_pylist(rows, schema=SHARDS))
+
+
+def _complete(run: Run, known: Known) -> Counter[tuple[str, str]]:
+    """Answer what is open, as a replica does; returns what was asked."""
+    asked: Counter[tuple[str, str]] = Counter()
+    for shard in sorted(set(read_shards(run.layout)["shard"].to_pylist()) - committed_shards(run.layout)):
+        prompts, path = read_prompts(run.layout, shard), run.layout.known_file(shard)
+        before = read_completions(path, shard, run.fingerprint) if exists(path) else None
+        todo = (prompts if before is None else prompts.filter(is_open(before))).to_pylist()
+        rows = []
+        for row in todo:
+            known[row["passage_id"], row["entity_type"]] = output = _answer(row["text"], row["entity_type"])
+            asked[row["text"], row["entity_type"]] += 1
+            rows.append({name: row[name] for name in ("passage_id", "entity_type")} | _COUNTS | {"output": output})
+        table = pa.Table.from_pylist(rows, schema=COMPLETIONS)
+        table = table if before is None else fill_in(before, table)
+        write_completions(run.layout.completions_file(shard), shard, run.fingerprint, table)
+    return asked
+
+
+_COUNTS = {
+    "finish_reason": "stop",
+    "reused": False,
+    **dict.fromkeys(("prompt_tokens", "cached_tokens", "completion_tokens"), 1),
+}
+
+
+def _both_plans(run: Run, known: Known) -> Counter[tuple[str, str]]:
+    facts = {"phase": "sample", "salt": "s", "learning": 0.2, "calibration": 0.3, "cells": 1800}
+    _plan(run, SampleOnly(Draw("s"), _ASKS, 0.2, 0.3), known, facts)
+    asked = _complete(run, known)
+    learn_if_due(run, lambda _: None, always)
+    bound = read_bound(run)
+    assert bound is not None
+    classifier = read_classifier(run, bound)
+    rule = AllButSkipped(Draw("s"), _ASKS, lambda: classifier, bound.thresholds, bound.check)
+    _plan(run, rule, known, {"phase": "bound", "salt": "s", "cells": 1800})
+    return asked + _complete(run, known)
+
+
+def _answers(run: Run) -> Iterator[tuple[str, str, Any]]:
+    reader = AnswerReader(run.layout, run.fingerprint, run.config.questions, scores=False)
+    for shard in read_shards(run.layout)["shard"].to_pylist():
+        for row in reader.read(shard).to_pylist():
+            yield from ((row["passage_id"], ask, one) for ask, one in zip(_ASKS, row["answers"], strict=True))
+
+
+def test_every_prompt_is_asked_once_or_skipped_with_its_score(run: Run) -> None:
+    known: Known = {}
+    asked = _both_plans(run, known)
+    assert max(asked.values()) == 1
+    outcomes: Counter[str] = Counter()
+    texts = {passage_id(text): text for text in _texts()}
+    for one, ask, found in _answers(run):
+        outcome = "none" if found is None else str(found["outcome"])
+        outcomes[outcome] += 1
+        if outcome == "skipped":
+            assert (texts[one], ask) not in asked
+            assert 0 < found["score"] < 0.5
+            assert found["entities"] == []
+        else:
+            assert (outcome == "found") == ("Paula" in texts[one] and ask == "person")
+    assert outcomes["skipped"] + len(asked) == outcomes.total() == 1800
+    assert outcomes["skipped"] > 600
+    assert outcomes["found"] == 300
+    rows = read_shards(run.layout)
+    assert sum(rows["skipped"].to_pylist()) == outcomes["skipped"]
+    stamps = [read_stamp(run.layout.completions_file(shard)) for shard in rows["shard"].to_pylist()]
+    assert sum(int(stamp["skipped"]) for stamp in stamps) == outcomes["skipped"]
+    assert {stamp["unanswered"] for stamp in stamps} == {"0"}
+
+
+def test_the_check_counts_what_was_asked_only_for_it(run: Run) -> None:
+    asked = _both_plans(run, {})
+    bound = read_bound(run)
+    checked = frozenset(name.removesuffix(".parquet") for name in list_names(run.layout.checks))
+    counter = CheckCounter(run.layout, run.fingerprint, checked)
+    counts: Counter[str] = Counter()
+    for shard in read_shards(run.layout)["shard"].to_pylist():
+        counts.update(counter.count(shard))
+    assert counts["skipped"] == 1800 - len(asked)
+    assert counts["filled"] + bound.sampled_filled == 300
+    assert counts["hits"] == 0 < counts["checked"] <= 0.1 * counts["skipped"]
+    assert bound.sampled == len(asked) - sum(read_shards(run.layout)["asked"].to_pylist())
+
+
+def test_skipped_prompts_are_opened_again_and_nothing_else(run: Run) -> None:
+    known: Known = {}
+    asked = _both_plans(run, known)
+    shards = read_shards(run.layout)["shard"].to_pylist()
+    assert reopen_unanswered(run.layout, shards) == []
+    assert any_skipped(run.layout, shards)
+    assert reopen_unanswered(run.layout, shards, skipped=True)
+    later = _complete(run, known)
+    assert asked + later == Counter((text, ask) for text in _texts() for ask in _ASKS)
+    assert not any_skipped(run.layout, shards)
+
+
+def test_a_sample_is_learnt_from_once_wherever_a_start_ends(run: Run) -> None:
+    facts = {"phase": "sample", "salt": "s", "learning": 0.2, "calibration": 0.3, "cells": 1800}
+    _plan(run, SampleOnly(Draw("s"), _ASKS, 0.2, 0.3), {}, facts)
+    assert is_sampling(run)
+    learn_if_due(run, lambda _: None, always)
+    assert read_bound(run) is None, "not before all of it is answered"
+    with pytest.raises(StageError, match="only the sample"):
+        require_whole_plan(run)
+    _complete(run, {})
+
+    def stop() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        learn_if_due(run, lambda _: None, stop)
+    assert read_bound(run) is None
+
+    def stop_later() -> None:
+        if read_bound(run) is not None:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        learn_if_due(run, lambda _: None, stop_later)
+    bound = read_bound(run)
+    assert is_complete(run)
+    learn_if_due(run, lambda _: None, always)
+    assert read_bound(run) == bound
+    assert not exists(run.layout.shards)
+
+
+def test_passages_that_were_skipped_are_never_taken_for_empty() -> None:
+    ada = Entity("Ada", 0, 3, "exact", None)
+    parts = {
+        Outcome.FOUND: PassageAnswer(0, Outcome.FOUND, [ada], score=0.9),
+        Outcome.NONE: PassageAnswer(0, Outcome.NONE, [], score=0.8),
+        Outcome.SKIPPED: PassageAnswer(4, Outcome.SKIPPED, [], score=0.01),
+        Outcome.TRUNCATED: PassageAnswer(0, Outcome.TRUNCATED, [], score=0.7),
+    }
+    expected = {
+        (Outcome.FOUND, Outcome.SKIPPED): (Outcome.FOUND, 0.9),
+        (Outcome.NONE, Outcome.SKIPPED): (Outcome.SKIPPED, 0.01),
+        (Outcome.TRUNCATED, Outcome.SKIPPED): (Outcome.TRUNCATED, 0.7),
+        (Outcome.FOUND, Outcome.NONE): (Outcome.FOUND, 0.8),
+    }
+    for kinds, (outcome, score) in expected.items():
+        merged = merge_passages("Ada was there", [parts[kind] for kind in kinds])
+        assert (merged.outcome, merged.score) == (outcome, score)
+    two = [parts[Outcome.SKIPPED], PassageAnswer(9, Outcome.SKIPPED, [], score=0.03)]
+    assert merge_passages("Ada was there", two).score == 0.03
+    assert not Outcome.SKIPPED.is_failure
+    assert not Outcome.SKIPPED.is_answer

@@ -1,0 +1,43 @@
+"""What triage does and has found, in words. Pure; values in, words out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def plan_words(summary: Mapping[str, Any]) -> str:
+    """What of triage a plan is.
+
+    Args:
+        summary: of stage 1, of a run with triage.
+    """
+    plan, asked = summary["triage"], summary["prompts_to_ask"]
+    cells = max(plan["cells"], 1)
+    if plan["phase"] == "sample":
+        return f"a sample of {asked:,} of {cells:,} prompts ({asked / cells:.1%}) is asked first, to learn what to skip"
+    if plan["phase"] == "bound":
+        skipped = summary["prompts_skipped"]
+        return f"{skipped:,} of {cells:,} prompts ({skipped / cells:.1%}) are skipped, {asked:,} are asked now"
+    return f"everything is asked: {plan.get('why') or 'nothing may be skipped'}"
+
+
+def verdict_words(verdict: Mapping[str, Any], bound: float) -> str:
+    """What the check says."""
+    found = {"held": "was kept", "open": "was neither confirmed nor refuted", "broken": "was broken"}[verdict["kept"]]
+    return (
+        f"the promise to miss at most {bound:.2%} {found}: {verdict['hits']:,} of {verdict['checked']:,} checked "
+        f"prompts name something, so {verdict['missed']:.2%} were missed ({verdict['low']:.2%} to "
+        f"{verdict['high']:.2%}); {verdict['skipped']:,} prompts were skipped"
+    )
+
+
+def report_words(report: Mapping[str, Any]) -> list[str]:
+    """Lines about triage for a report; none without it."""
+    triage = report.get("triage")
+    if not triage:
+        return []
+    lines = [plan_words({**report["prompts"], "triage": triage["plan"]})]
+    if triage.get("verdict"):
+        lines.append(verdict_words(triage["verdict"], triage["promise"]["max_missed"]))
+    return lines
