@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,11 @@ from hypothesis import settings
 # A machine that is busy elsewhere is no failure.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+if os.environ.get("RECORD_MESSAGES"):
+    from tests.support.messages import record
+
+    record(Path(os.environ["RECORD_MESSAGES"]))
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,8 @@ def wait_until(happened: Callable[[], bool], started: Start) -> None:
 
 
 def stop(started: Start, number: int = signal.SIGTERM) -> None:
-    """Ask the command to stop, by Ctrl-C as a terminal does (everything in front gets it), and assert how it leaves."""
-    (os.killpg if number == signal.SIGINT else os.kill)(started.process.pid, number)
+    """Ask the command to stop as terminals, timeout and systemd do (its whole group gets it); assert how it leaves."""
+    os.killpg(started.process.pid, number)
     code = started.process.wait(timeout=1200)
     assert code == 75, started.output
     assert "the same command resumes" in started.output

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from uniner_dist.cluster.reachable import unreachable
-from uniner_dist.cluster.spawning import without_fork
+from uniner_dist.cluster.spawning import safe_spawning
 from uniner_dist.cluster.watch import ClusterWatch
 from uniner_dist.config.schema import RayConfig, SparkConfig
 from uniner_dist.errors import DrainedError, StageError
@@ -133,7 +133,7 @@ def _connect(ray: Any, config: RayConfig, address: str) -> None:
     try:
         # Ray's own handlers print a stack trace at SIGTERM and end the process. A cluster that was there before stays
         # behind anyhow, and need not be joined first to be left.
-        with uninterrupted() if address == "local" else own_handlers(), signal_handlers(), without_fork():
+        with uninterrupted() if address == "local" else own_handlers(), signal_handlers(), safe_spawning():
             ray.init(address=address, **options)
     except DrainedError:
         raise

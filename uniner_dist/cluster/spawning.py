@@ -1,9 +1,12 @@
-"""Ray's processes are started without a fork in the client of Spark Connect, whose threads are inside of gRPC.
+"""How Ray's processes are started: in a process group of their own, and without a fork beside Spark Connect.
+
+A signal to the command's whole group (timeout, systemd, a terminal) would otherwise end Ray's daemons before the
+command has let its replicas finish; the command ends them itself, and `runtime.orphans` what a killed command leaves.
 
 Ray has Python run a function between fork and exec. In a forked child gRPC's handlers run as well, and while another
-thread is inside of gRPC the child aborts: 7 of 300 times beside an idle session, and Ray starts a dozen processes.
-Without such a function Python uses vfork, which runs no handlers. What Ray's function does is done otherwise: SIGINT is
-blocked in this thread, which the child inherits, and `runtime.orphans` ends what this process leaves behind.
+thread is inside of gRPC, as the client of Spark Connect has, the child aborts: 7 of 300 times beside an idle session,
+and Ray starts a dozen processes. Without such a function Python uses vfork, which runs no handlers. What Ray's function
+does is done otherwise: SIGINT is blocked in this thread, which the child inherits.
 """
 
 from __future__ import annotations
@@ -18,16 +21,19 @@ _CLIENT = "pyspark.sql.connect.client"
 
 
 @contextmanager
-def without_fork() -> Iterator[None]:
-    """Processes that Ray starts in this block start safely beside Spark Connect; without it, nothing is changed."""
+def safe_spawning() -> Iterator[None]:
+    """Processes that Ray starts in this block, and theirs, get no signals of this process's group."""
     from ray._private import services
 
     popen: Any = getattr(services, "ConsolePopen", None)
-    if popen is None or _CLIENT not in sys.modules:
+    if popen is None:
         yield
         return
 
     def spawn(*args: Any, **options: Any) -> Any:
+        options["process_group"] = 0
+        if _CLIENT not in sys.modules:
+            return popen(*args, **options)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return popen(*args, **{**options, "preexec_fn": None})

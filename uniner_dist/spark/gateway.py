@@ -33,7 +33,8 @@ def start_java(conf: SparkConf) -> None:
     started = False
     launch: Any = launch_gateway
     try:
-        gateway = launch(conf, {"stderr": writing})
+        # A signal to this process's whole group (timeout, systemd) is for this process to answer.
+        gateway = launch(conf, {"stderr": writing, "process_group": 0})
         started = True
     finally:
         os.close(writing)
