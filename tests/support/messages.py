@@ -98,7 +98,7 @@ def record(file: Path) -> None:
         made = kind.__init__
 
         def init(self: UninerError, *args: object, **named: object) -> None:
-            made(self, *args, **named)  # type: ignore[arg-type]
+            made(self, *args, **named)
             if type(self).__init__ is init:
                 problems = self.problems if isinstance(self, ConfigError | QualityGateError) else [str(self)]
                 with file.open("a", encoding="utf-8") as stream:

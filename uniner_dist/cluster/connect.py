@@ -13,17 +13,19 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from uniner_dist.cluster.reachable import unreachable
-from uniner_dist.cluster.spawning import safe_spawning
 from uniner_dist.cluster.watch import ClusterWatch
 from uniner_dist.config.schema import RayConfig, SparkConfig
 from uniner_dist.errors import DrainedError, StageError
+from uniner_dist.runtime.compat.ray_internals import environment_read_again
+from uniner_dist.runtime.compat.ray_processes import safe_spawning
+from uniner_dist.runtime.compat.signal_handlers import own_handlers
 from uniner_dist.runtime.orphans import marked
-from uniner_dist.runtime.signals import own_handlers, signal_handlers, uninterrupted
+from uniner_dist.runtime.signals import signal_handlers, uninterrupted
 
 #: Environment of a cluster of our own while it starts.
 _LOCAL: Mapping[str, str] = {
@@ -63,7 +65,7 @@ def ray_cluster(config: RayConfig, spark: SparkConfig | None = None) -> Iterator
             if ray.is_initialized():
                 yield ray
                 return
-            around.enter_context(_environment_read_again(alone=local))
+            around.enter_context(environment_read_again(alone=local))
             address = around.enter_context(_on_spark(config, spark)) if config.address == "spark" else config.address
             watch = ClusterWatch(address)
             try:
@@ -82,30 +84,6 @@ def _on_spark(config: RayConfig, spark: SparkConfig | None) -> AbstractContextMa
     from uniner_dist.cluster.on_spark import ray_on_spark
 
     return ray_on_spark(spark or SparkConfig(), config.spark)
-
-
-@contextmanager
-def _environment_read_again(alone: bool) -> Iterator[None]:
-    """Let Ray see its mode, token and range of now: it reads them when it is imported, perhaps long ago by the user.
-
-    Args:
-        alone: whether the cluster is one of ours, on loopback.
-    """
-    from ray._private import ray_constants
-
-    with suppress(ImportError, AttributeError):  # internals of Ray that it uses for this itself
-        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
-
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
-    if not alone or not hasattr(ray_constants, "ENABLE_RAY_CLUSTER"):
-        yield
-        return
-    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

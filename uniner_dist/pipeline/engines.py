@@ -16,6 +16,7 @@ from uniner_dist.model.form import quantization_files, quantization_method
 from uniner_dist.model.source import open_source
 from uniner_dist.run.identity import precision
 from uniner_dist.runtime import nvidia
+from uniner_dist.runtime.compat.spark_internals import context_of_this_process
 from uniner_dist.runtime.compat.vllm_sources import known_quantizations
 from uniner_dist.runtime.engines import require, require_java
 
@@ -112,8 +113,7 @@ def _check_gpus(wanted: int) -> None:
 
 def _session_is_running() -> bool:
     """Whether this process has a Spark session, and with it a JVM."""
-    pyspark = sys.modules.get("pyspark")
-    return pyspark is not None and pyspark.SparkContext._active_spark_context is not None
+    return "pyspark" in sys.modules and context_of_this_process() is not None
 
 
 _CHECKS: Final[Mapping[str, Callable[[Config], None]]] = {"spark": _spark, "pool": _pool}

@@ -18,6 +18,7 @@ from rich.live import Live
 from uniner_dist.core.characters import visible
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import State, line, view
+from uniner_dist.runtime.compat.spark_internals import java_of
 from uniner_dist.runtime.logs import draws, news, shows_news
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.retries import StorageError
@@ -138,7 +139,7 @@ class SparkWatch:
     """
 
     def __init__(self, spark: Any, stage: str, path: str) -> None:
-        self._context: Any = spark.sparkContext if hasattr(spark, "_jvm") else None
+        self._context: Any = spark.sparkContext if java_of(spark) is not None else None
         self._stage, self._path = stage, path
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spark-watch", daemon=True)

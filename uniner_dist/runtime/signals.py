@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from uniner_dist.errors import DrainedError
+from uniner_dist.runtime.compat.signal_handlers import own_handlers
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STOPPED = "stopped on request; committed work is kept, and the same command resumes from there"
@@ -77,24 +77,6 @@ def uninterrupted() -> Iterator[None]:
         request.listen()
     if request.requested and not request.draining:
         raise DrainedError(STOPPED)
-
-
-@contextmanager
-def own_handlers() -> Iterator[None]:
-    """Leave our handler of SIGTERM where it is: those that Ray puts there while it starts end the process at once.
-
-    Not that of SIGINT: children that are to ignore it, such as Spark's JVM, say so by `signal.signal` after the fork.
-    """
-    set_handler = signal.signal
-
-    def keep_ours(number: Any, handler: Any) -> Any:
-        return signal.getsignal(number) if number == signal.SIGTERM else set_handler(number, handler)
-
-    signal.signal = keep_ours  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        signal.signal = set_handler
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import ConfigError
+from uniner_dist.runtime.compat.spark_internals import context_of_this_process
 from uniner_dist.runtime.engines import is_installed
 from uniner_dist.storage.listing import list_corpus, shown
 from uniner_dist.storage.table_names import is_table_name, name_parts
@@ -59,9 +60,7 @@ def place_of_table(path: str, settings: SparkConfig | None = None) -> str:
 
 def _may_have(catalog: str, settings: SparkConfig) -> bool:
     """Whether a session is worth asking: one is there, or what it would be started with names the catalog."""
-    from pyspark import SparkContext
-
-    running = SparkContext._active_spark_context is not None or "PYSPARK_GATEWAY_PORT" in os.environ
+    running = context_of_this_process() is not None or "PYSPARK_GATEWAY_PORT" in os.environ
     if running or catalog == _OWN or _CONF + catalog in settings.conf:
         return True
     folders = [os.environ.get("SPARK_CONF_DIR"), os.path.join(os.environ.get("SPARK_HOME", ""), "conf")]

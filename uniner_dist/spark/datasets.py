@@ -23,6 +23,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from uniner_dist.errors import StageError
+from uniner_dist.runtime.compat.spark_internals import hadoop_configuration, java_of
 from uniner_dist.spark.dataset_tasks import COUNT, ArrowFunction, FileWriter, Kept, Written
 from uniner_dist.spark.paths import spark_glob, spark_path, write_path
 from uniner_dist.spark.task_errors import Sealed
@@ -52,12 +53,12 @@ def connector_path(spark: SparkSession, path: str) -> str | None:
         return None
     if scheme in ("", "file", "local"):
         return path
-    jvm = getattr(spark, "_jvm", None)
+    jvm = java_of(spark)
     if jvm is None:  # Spark Connect does not let anybody look
         return path
     for spelling in _SPELLINGS.get(scheme, (scheme,)):
         try:
-            hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+            hadoop = hadoop_configuration(spark)
             jvm.org.apache.hadoop.fs.FileSystem.getFileSystemClass(spelling, hadoop)
         except Exception as error:
             if type(error).__module__.split(".")[0] not in ("py4j", "pyspark"):

@@ -10,8 +10,10 @@ import os
 import threading
 from typing import Any
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf
 from pyspark.java_gateway import launch_gateway
+
+from uniner_dist.runtime.compat.spark_internals import has_gateway, use_gateway
 
 _NOISE = b"WARNING: Using incubator modules"
 
@@ -25,7 +27,7 @@ def start_java(conf: SparkConf) -> None:
     Raises:
         Exception: as pyspark raises it where Java does not start; what it printed has been passed on.
     """
-    if SparkContext._gateway is not None or "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_REMOTE" in os.environ:
+    if has_gateway() or "PYSPARK_GATEWAY_PORT" in os.environ or "SPARK_REMOTE" in os.environ:
         return
     reading, writing = os.pipe()
     forwarding = threading.Thread(target=_forward, args=(reading,), name="standard error of Java", daemon=True)
@@ -40,7 +42,7 @@ def start_java(conf: SparkConf) -> None:
         os.close(writing)
         if not started:
             forwarding.join(timeout=5)
-    SparkContext._ensure_initialized(gateway=gateway, conf=conf)
+    use_gateway(gateway, conf)
 
 
 def _forward(reading: int) -> None:

@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from pyspark import SparkConf, SparkContext
+from pyspark import SparkConf
 from pyspark.sql import SparkSession
 
 from uniner_dist.config.schema import SparkConfig
+from uniner_dist.runtime.compat.spark_internals import context_of_this_process
 from uniner_dist.runtime.orphans import marked
 from uniner_dist.spark.gateway import start_java
 
@@ -79,7 +80,7 @@ def _running() -> SparkSession | None:
     The "active" one belongs to a thread of the JVM, and a Ctrl-C that breaks a call of Spark's costs that thread.
     """
     active = SparkSession.getActiveSession()
-    if active is not None or SparkContext._active_spark_context is None:
+    if active is not None or context_of_this_process() is None:
         return active
     session: SparkSession = SparkSession.builder.getOrCreate()
     return session

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 
 def address_of_this_machine() -> str | None:
     """`host:port` of the cluster that `ray.init("auto")` would join; None where there is none.
@@ -15,3 +18,27 @@ def address_of_this_machine() -> str | None:
     except ConnectionError:
         return None
     return address
+
+
+@contextmanager
+def environment_read_again(alone: bool) -> Iterator[None]:
+    """Let Ray see its mode, token and range of now: it reads them when it is imported, perhaps long ago by the user.
+
+    Args:
+        alone: whether the cluster is one of ours, on loopback.
+    """
+    from ray._private import ray_constants
+
+    with suppress(ImportError, AttributeError):  # internals of Ray that it uses for this itself
+        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+
+        Config.initialize("")
+        AuthenticationTokenLoader.instance().reset_cache()
+    if not alone or not hasattr(ray_constants, "ENABLE_RAY_CLUSTER"):
+        yield
+        return
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before

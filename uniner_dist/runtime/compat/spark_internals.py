@@ -1,0 +1,37 @@
+"""What is used of pyspark's private attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def java_of(spark: Any) -> Any:
+    """Py4J's view of the session's Java process; None for a session of Spark Connect, which has none here."""
+    return getattr(spark, "_jvm", None)
+
+
+def hadoop_configuration(spark: Any) -> Any:
+    """Hadoop's configuration of a classic session, which says which connectors of storages there are."""
+    return spark.sparkContext._jsc.hadoopConfiguration()
+
+
+def context_of_this_process() -> Any:
+    """The running `SparkContext`; None where there is none. `getOrCreate` would start one."""
+    from pyspark import SparkContext
+
+    return SparkContext._active_spark_context
+
+
+def has_gateway() -> bool:
+    """Whether this process has a Java process already."""
+    from pyspark import SparkContext
+
+    return SparkContext._gateway is not None
+
+
+def use_gateway(gateway: Any, conf: Any) -> None:
+    """Let the next session of this process use a Java process that is started already."""
+    from pyspark import SparkContext
+
+    context: Any = SparkContext
+    context._ensure_initialized(gateway=gateway, conf=conf)
