@@ -61,7 +61,8 @@ test-airflow: $(READY) $(AIRFLOW)/.ready ## Only the DAGs, in a real Airflow, wh
 test-spark35: $(READY) $(SPARK35)/.ready ## The tests of the Spark stages with the lowest Spark that is supported
 	@env -u SPARK_HOME PYTHONPATH=$(CURDIR)/$(SPARK35) $(BIN)/python -m pytest -m "not slow" tests/spark
 
-test-notebooks: $(READY) ## Run every notebook from top to bottom (some minutes)
+# UPDATE_NOTEBOOKS=1 make test-notebooks stores what they show now, without times and places.
+test-notebooks: $(READY) ## Run every notebook from top to bottom, and compare what it shows with what is stored (some minutes)
 	@$(BIN)/python -m pytest tests/notebooks
 
 # Its Python files are read, none is imported, so a wheel for CUDA can be checked on any machine. Not a part of `make test`.

@@ -53,7 +53,7 @@ def settle(notebook: Any, folder: Path) -> Any:
     places = {str(folder): "…", str(FOLDER.parent): "…", sys.prefix: "…", os.path.expanduser("~"): "~"}
     for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type == "code"):
         cell.execution_count, cell.metadata = number + 1, {}
-        cell.outputs = [output for output in cell.outputs if not _is_noise(output)]
+        cell.outputs = _joined([output for output in cell.outputs if not _is_noise(output)])
         for output in cell.outputs:
             if "execution_count" in output:
                 output.execution_count = number + 1
@@ -63,6 +63,17 @@ def settle(notebook: Any, folder: Path) -> Any:
                 output.data[kind] = _settled(value, places) if kind.startswith("text/") else value
     notebook.metadata.pop("widgets", None)
     return notebook
+
+
+def _joined(outputs: list[Any]) -> list[Any]:
+    """Pieces of one stream that follow each other, which depend on the moment, as one output."""
+    joined: list[Any] = []
+    for output in outputs:
+        if joined and output.output_type == joined[-1].output_type == "stream" and output.name == joined[-1].name:
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 def _is_noise(output: Any) -> bool:
