@@ -2,8 +2,8 @@
 
     python -m benchmarks.table_prompts [ROWS] [REPEATS]
 
-The corpus is that of `benchmarks.spark_stages` without its long document, in 16 files; the Delta table has the same 16
-files' rows. Prints seconds of opening the run (which lists, and
+The corpus is that of `benchmarks.spark_stages` without its long document, in 16 files; the Delta table has the
+rows of the same 16 files. Prints seconds of opening the run (which lists, and
 reads footers or the log) and of the stage, of each repeat, and the ratio of the medians.
 """
 
@@ -24,7 +24,7 @@ from uniner_dist.pipeline.spark_for import silence_py4j
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
-ROWS, REPEATS, WARM_UP_ROWS = 1_000_000, 3, 50_000
+ROWS, REPEATS = 1_000_000, 5
 
 
 def write_table(corpus: Path, table: Path) -> None:
@@ -38,22 +38,20 @@ def main(rows: int = ROWS, repeats: int = REPEATS) -> None:
     silence_py4j()
     folder = Path(tempfile.mkdtemp())
     try:
-        for name, count in (("warm-up", WARM_UP_ROWS), ("measured", rows)):
-            write_corpus(folder / name / "Parquet", count, long_words=26)
-            write_table(folder / name / "Parquet", folder / name / "Delta")
-        run = open_over(folder / "measured/Parquet", folder / "none")
+        write_corpus(folder / "Parquet", rows, long_words=26)
+        write_table(folder / "Parquet", folder / "Delta")
+        run = open_over(folder / "Parquet", folder / "none")
         with spark_session(run.config, quick=run.corpus_bytes < QUICK_BYTES) as spark:
             seconds: dict[str, list[float]] = {"Parquet": [], "Delta": []}
-            for repeat in range(-1, repeats):
-                part = "measured" if repeat >= 0 else "warm-up"
+            for repeat in range(-2, repeats):  # the first two of each warm up
                 for kind in ("Parquet", "Delta") if repeat % 2 else ("Delta", "Parquet"):
                     begin = time.perf_counter()
-                    run = open_over(folder / part / kind, folder / "out" / kind)
+                    run = open_over(folder / kind, folder / "out" / kind)
                     opened = time.perf_counter()
                     summary = write_prompts(spark, run.under(1))
                     took = time.perf_counter() - begin
                     print(
-                        f"{part} {kind}: {took:.1f} s, {opened - begin:.1f} of them to open it; "
+                        f"{kind}: {took:.1f} s, {opened - begin:.1f} of them to open it; "
                         f"{summary['rows']:,} rows, {summary['prompts']:,} prompts",
                         flush=True,
                     )

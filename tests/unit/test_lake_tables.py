@@ -13,7 +13,10 @@ from deltalake import DeltaTable, write_deltalake
 from pyiceberg.types import StringType
 
 from tests.support import lake_tables
+from uniner_dist.config.loading import load_config
 from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.gold_slice import read_gold_slice
+from uniner_dist.formats.kinds import source_format
 from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.snapshot import Snapshot, footers_of, with_footers
 from uniner_dist.storage.table_version import deleted_rows, deletion_mark
@@ -243,3 +246,20 @@ def test_a_delta_table_of_ten_thousand_files_is_read_whole(tmp_path: Path) -> No
     snapshot = look(path)
     assert (len(snapshot.files), sum(snapshot.rows)) == (9_990, 9_990)
     assert read(path) == by_deltalake(path)
+
+
+def test_the_gate_s_gold_and_its_texts_may_be_tables(tmp_path: Path) -> None:
+    texts = lake_tables.delta(tmp_path / "texts", 1, 2)
+    DeltaTable(texts).delete("doc_id = '2'")
+    answers = {"doc_id": ["1", "2"], "entity_type": ["person"] * 2, "entities": [["Ada"], ["Ada"]]}
+    gold = lake_tables.catalog(tmp_path).create_table("ns.gold", schema=pa.table(answers).schema)
+    gold.append(pa.table(answers))
+    given = {"corpus.path": "-", "output.path": "-", "types": "person", "gate.min_f1": 0.1}
+    folder = gold.location().removeprefix("file://")
+    Path(folder, "metadata/version-hint.text").write_text(gold.metadata_location.rsplit("/", 1)[1])
+    config = load_config(None, [], given | {"gate.gold": folder, "gate.corpus": texts})
+    found = read_gold_slice(config)
+    assert found is not None
+    assert source_format(gold.metadata_location) is None, "no gold in JSON"
+    assert dict(found.texts) == {"1": "Ada met Babbage in 1."}, "a deleted row is not there"
+    assert {key: dict(cells) for key, cells in found.answers.items()} == {key: {"person": ["Ada"]} for key in "12"}

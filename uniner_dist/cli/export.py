@@ -18,6 +18,7 @@ from uniner_dist.formats.conll.writing import joined_label
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
 from uniner_dist.run.standing import covers
+from uniner_dist.spark.catalog import place_of_table
 from uniner_dist.storage.containment import lies_in
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import (
@@ -29,6 +30,7 @@ from uniner_dist.storage.filesystem import (
 from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.retries import StorageError
+from uniner_dist.storage.tables.open import open_corpus
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def run_export(
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
-    size = sum(list_corpus(path).total_bytes for path in (options.annotations, *(path for path, _ in source.corpora)))
+    corpora = [open_corpus(place_of_table(path)) for path, _ in source.corpora]
+    size = sum(listing.total_bytes for listing in (list_corpus(options.annotations), *corpora))
     with spark_session(parsed, quick=size < QUICK_BYTES) as spark:
         settings = _settings(options, marker, find_labels(spark, source, _known_labels(marker)))
         joined = _joined_labels(settings)

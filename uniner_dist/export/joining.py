@@ -23,6 +23,7 @@ from uniner_dist.export.writing import COUNTERS, DocumentWriter
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.prompts.corpus import is_usable_text
 from uniner_dist.schemas import ENTITY
+from uniner_dist.spark.catalog import place_of_table
 from uniner_dist.spark.datasets import map_in_arrow, read_table
 from uniner_dist.spark.planned import read_planned
 from uniner_dist.spark.stage import LISTS_IN_ARROW, describe, settings, stage
@@ -170,7 +171,7 @@ def _read_texts(spark: SparkSession, source: Source, rank: int) -> DataFrame:
     The first row of an id by rank, what is carried and the text's hash is the one that was annotated (`find_repeats`).
     """
     path, text_column = source.corpora[rank]
-    snapshot = take_snapshot(path)
+    snapshot = take_snapshot(place_of_table(path))
     names = _corpus_columns(path, snapshot, source, text_column)
     rows = read_planned(spark, snapshot, plan_reading(snapshot, names), names, source.longest)
     doc_id, *carried, text = (F.col(f"c{i}").alias(name) for i, name in enumerate(names))

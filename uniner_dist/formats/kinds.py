@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.json_rows.tokens import token_columns
 from uniner_dist.storage.filesystem import find_files, join, open_fs
+from uniner_dist.storage.table_names import METADATA_FILE, is_table_name
 
 #: Lines of tokens, and files that are told apart by their first lines: CoNLL-U, WebAnno TSV, PubTator.
 CONLL: Final = "conll"
@@ -47,16 +48,22 @@ _SNIFFED: Final = 4096
 
 
 def source_format(path: str) -> str | None:
-    """The format (`CONLL`, …) of a file, or of the files in a folder; None: it is Parquet, or nothing that is known.
+    """The format (`CONLL`, …) of a file, or of the files in a folder.
+
+    None: it is Parquet, a table, or nothing that is known.
 
     Raises:
         ConfigError: a folder with files of several formats.
     """
+    if is_table_name(path) or METADATA_FILE.search(path):
+        return None
     if is_file(path):
         if path.lower().endswith(".parquet"):
             return _parquet_format(path)
         return format_of_name(path) or _sniff(path)
     names = find_files(path)
+    if any(METADATA_FILE.search(name) for name in names):  # of an Iceberg table
+        return None
     formats = {format_of_name(name) for name in names} - {None}
     if BRAT in formats:
         formats -= {CONLL}  # brat's texts end in .txt

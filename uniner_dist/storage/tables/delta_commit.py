@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from uniner_dist.errors import StageError
+from uniner_dist.storage.filesystem import exists, join
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.tables.delta import storage_options, table_uri
 from uniner_dist.storage.tables.output_table import NewFile, OutputTable, table_schema
@@ -30,7 +31,7 @@ def open_delta_output(output: str, partition_by: Sequence[str], example: str | N
 
     uri, options = table_uri(output), storage_options()
     try:
-        if not DeltaTable.is_deltatable(uri, options):
+        if not exists(join(output, "_delta_log")):
             if example is None:
                 return None
             schema = table_schema(output, example, partition_by)

@@ -31,7 +31,7 @@ class CorpusIO(FileIO):
         fs, path = open_fs(location)
         if is_local(fs):
             fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-        return FsspecOutputFile(location=path, fs=fs)
+        return FsspecOutputFile(location=location, fs=fs)  # whole: manifests are named by it
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
         """Remove a file."""

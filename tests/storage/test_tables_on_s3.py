@@ -1,0 +1,56 @@
+"""Delta and Iceberg tables on S3: each library's own client and ours find the usual credentials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from pyiceberg.catalog.sql import SqlCatalog
+
+from tests.support import lake_tables
+from tests.support.flaky import FlakyProxy
+from uniner_dist.storage.corpus_rows import rows_of
+from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.snapshot import take_snapshot
+from uniner_dist.storage.tables.commit import TableFormat, commit_files
+from uniner_dist.storage.tables.delta import storage_options
+from uniner_dist.storage.tables.output_table import Change
+
+
+def ids(path: str) -> list[str]:
+    """Ids of a corpus's documents, in order."""
+    return sorted(value for batch in rows_of(take_snapshot(path), ["doc_id"]) for value in batch[0].to_pylist())
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_delta_table_on_s3_is_read() -> None:
+    path = "s3://bucket/delta"
+    write_deltalake(path, lake_tables.rows(1, 2, 3), storage_options=storage_options())
+    DeltaTable(path, storage_options=storage_options()).delete("doc_id = '2'")
+    assert ids(path) == ["1", "3"]
+
+
+def test_an_iceberg_table_on_s3_is_read(s3: FlakyProxy, tmp_path: Path) -> None:
+    catalog = SqlCatalog(
+        "c", uri=f"sqlite:///{tmp_path}/c.db", warehouse="s3://bucket/iceberg", **{"s3.endpoint": s3.url}
+    )
+    catalog.create_namespace("ns")
+    table = catalog.create_table("ns.t", schema=lake_tables.rows(1).schema)
+    table.append(lake_tables.rows(1, 2, 3))
+    table.delete("doc_id == '2'")
+    assert ids(table.metadata_location) == ["1", "3"]
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_an_output_on_s3_may_be_a_table(kind: TableFormat) -> None:
+    output = f"s3://bucket/output-{kind}"
+    for number in (1, 2):
+        name = f"entity_type=a%2Fb/part-{number}.parquet"
+        with open_fs(output)[0].open(f"{output}/{name}", "wb") as stream:
+            pq.write_table(pa.table({"doc_id": [str(number)], "text": ["Ada"]}), stream)
+        commit_files(output, kind, ["entity_type"], Change([name], (), ("uniner-dist r", number)))
+    assert ids(output if kind == "delta" else f"{output}/_iceberg") == ["1", "2"]
