@@ -187,12 +187,12 @@ class Sweeper:
         self._world = World(folder / "world", remote)
         self._kept, self._log = folder, folder / "log"
 
-    def sweep(self, name: str, swept: Swept, points: Choice, follow_ups: Sequence[str], rotate: bool) -> Result:
+    def sweep(self, name: str, swept: Swept, points: Choice, follow_ups: Sequence[str], turn: int | None) -> Result:
         """One command.
 
         Args:
             points: of these changes, the ones to end before.
-            rotate: take one follow-up at each point, one after the other, instead of all.
+            turn: take one follow-up at each point, one after the other from this one on, instead of all.
         """
         result, world = Result(), self._world
         template = make_template(world, swept, self._kept, self._log)
@@ -218,7 +218,7 @@ class Sweeper:
                 killed = world.copy_to(self._kept / "killed")
                 found = [*world.unfit(old, new), *(f"lost the answer to {key}" for key in known - world.answers())]
                 result.violations += [f"{name} killed at {point}: {one}" for one in found]
-                chosen = [follow_ups[result.killed % len(follow_ups)]] if rotate else follow_ups
+                chosen = follow_ups if turn is None else [follow_ups[(result.killed + turn) % len(follow_ups)]]
                 for follow_up in chosen:
                     killed.copy_to(world.place)
                     found = self._go_on(swept, follow_up)
@@ -309,12 +309,12 @@ def each_on(names: Sequence[str], storages: Sequence[str]) -> Iterator[tuple[str
 
 
 def run_sweep(
-    names: Sequence[str], storages: Sequence[str], points: Choice, follow_ups: Sequence[str], rotate: bool
+    names: Sequence[str], storages: Sequence[str], points: Choice, follow_ups: Sequence[str], turn: int | None
 ) -> Iterator[tuple[str, str, Result]]:
     """Sweep commands on storages; yields command, storage and result."""
     for name, storage, folder in each_on(names, storages):
         sweeper = Sweeper(folder, storage == "objects")
-        yield name, storage, sweeper.sweep(name, SWEPT[name], points, follow_ups, rotate)
+        yield name, storage, sweeper.sweep(name, SWEPT[name], points, follow_ups, turn)
 
 
 def render(results: Sequence[tuple[str, str, Result]], follow_ups: Sequence[str], seconds: float) -> str:
@@ -340,7 +340,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--step", type=int, default=1, help="every so many crash points one")
     parser.add_argument("--decisive", action="store_true", help="and those before a change by which others go")
-    parser.add_argument("--rotate", action="store_true", help="one follow-up at each point, in turn, instead of all")
+    parser.add_argument(
+        "--rotate",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="TURN",
+        help="one follow-up at each point, in turn, instead of all; turns 0 to 4 together are all",
+    )
     parser.add_argument("--commands", nargs="*", default=list(SWEPT))
     parser.add_argument("--storages", nargs="*", default=["local", "objects"])
     parser.add_argument("--follow-ups", nargs="*", default=list(FOLLOW_UPS))
