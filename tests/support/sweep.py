@@ -118,6 +118,9 @@ SWEPT: dict[str, Swept] = {
     "prune": Swept(_prune, (MON, _first, TUE, _first)),
     "forget": Swept(_forget, (MON, _first, _other, _export, TUE, _first), ("person", "place"), erases=True),
     "forget, restored": Swept(lambda world: [*world.forget, "--restore"], (MON, _first, _forget), restores=True),
+    "forget, pruned and restored": Swept(
+        lambda world: [*world.forget, "--restore"], (MON, _first, _forget, _prune), restores=True
+    ),
     "export": Swept(_export, (MON, _first)),
     "report": Swept(lambda world: world.keep("report"), (MON, _first)),
 }

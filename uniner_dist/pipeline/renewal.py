@@ -49,6 +49,9 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
         check: raises when this process may not go on.
     """
     if not exists(run.layout.shards) and not exists(run.layout.stale):
+        marker = read_marker(run.config.output.path)
+        if marker is not None and run.id in marker.runs:  # pruned; what it is planned as now may be more than it was
+            write_json(run.layout.renewed, {"at": time.time()})
         return
     past = exists(run.layout.stale) or not is_present(run) or knows_other_erasures(run)
     damaged = exists(run.layout.shards) and not is_whole(run.layout)
