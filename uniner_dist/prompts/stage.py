@@ -133,7 +133,7 @@ def _write(spark: SparkSession, run: Run) -> tuple[dict[str, Any], pa.Table]:
         lambda: count_places(places),
         lambda: _write_shards(spark, run, passages, places, count, packing, selection),
     )
-    summary = summarise(totals, survey, rejects, manifest) | now | ({"triage": triage} if triage else {})
+    summary = summarise(totals, survey, rejects, manifest) | now | {"triage": triage}
     summary["occurrences_files"] = len(counted_files(run.layout.own(run.layout.occurrences)))
     summary["rejects_files"] = len(counted_files(run.layout.own(run.layout.rejects)))
     check_corpus(run, summary, snapshot)
