@@ -139,6 +139,7 @@ def test_what_sparks_catalog_has_and_is_not_read_is_refused(
     assert place_of_table("table:elsewhere.default.t") == "table:elsewhere.default.t", "is for pyiceberg to know"
 
 
+@pytest.mark.slow
 def test_a_run_over_a_name_in_sparks_catalog_sees_what_changed(
     spark: SparkSession, corpus: Corpus, in_catalog: Callable[..., str]
 ) -> None:
@@ -152,6 +153,7 @@ def test_a_run_over_a_name_in_sparks_catalog_sees_what_changed(
     assert corpus.rows == corpus.full()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["delta", "iceberg"])
 def test_an_output_as_a_table_is_one_commit_a_publication(corpus: Corpus, kind: TableFormat) -> None:
     options = {"output.format": kind}
