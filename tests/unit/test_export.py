@@ -495,6 +495,8 @@ def test_wrong_options_are_named_before_spark_is_started(tmp_path: Path) -> None
             run_export(ExportOptions(**given), (), [], print)
 
     refused("--format docx: unknown; one of conll, spacy, labelstudio, hf, brat, jsonl", format="docx")
+    refused("none: is not there")
+    (tmp_path / "none").mkdir()
     refused("does not say what it was made of; give --corpus")
     refused("--sample 0: must be at least 1", sample=0)
     (tmp_path / "to").mkdir()
