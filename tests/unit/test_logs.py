@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -90,3 +92,17 @@ def test_a_command_line_that_cannot_be_read_is_one_line(
     error = capsys.readouterr().err
     assert error.startswith(words)
     assert error.count("\n") == 1
+
+
+def test_a_library_that_logs_to_the_root_doubles_no_line() -> None:
+    code = """
+import logging
+from uniner_dist.runtime import logs
+logs.configure()
+logging.warning("from elsewhere")
+logging.info("nobody asked")
+logs.news("error: ours", logging.ERROR)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=1200)
+    lines = done.stderr.splitlines()
+    assert [line.split(" ", 1)[-1] for line in lines] == ["from elsewhere", "ours"], lines

@@ -44,6 +44,19 @@ class _StandardError(logging.Handler):
         return text if is_plain else f"{at} {text}"
 
 
+class _OfOthers(_StandardError):
+    """What other libraries warn of, as Python shows it where nothing is configured.
+
+    With a handler there, a library that logs to the root logger (py4j does) does not make Python configure one of its
+    own, through which our lines would come a second time.
+    """
+
+    def __init__(self, form: Form) -> None:
+        super().__init__(form)
+        self.setLevel(logging.WARNING)
+        self.addFilter(lambda record: record.name.partition(".")[0] != _LOGGER.name)
+
+
 def configure(level: Level = "info", form: Form = "text") -> None:
     """Decide what is shown of the package's news, and how; the last call holds.
 
@@ -54,6 +67,11 @@ def configure(level: Level = "info", form: Form = "text") -> None:
     for handler in [one for one in _LOGGER.handlers if isinstance(one, _StandardError)]:
         _LOGGER.removeHandler(handler)
     _LOGGER.addHandler(_StandardError(form))
+    root = logging.getLogger()
+    for other in [one for one in root.handlers if isinstance(one, _OfOthers)]:
+        root.removeHandler(other)
+    if not root.handlers:
+        root.addHandler(_OfOthers(form))
     _LOGGER.setLevel(level.upper())
 
 
