@@ -24,8 +24,11 @@ from uniner_dist.runtime.engines import require, require_java
 _HALF_PRECISION: Final = frozenset({"fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel", "awq", "gptq"})
 
 
-def require_engines(config: Config, *parts: Literal["spark", "pool"]) -> None:
+def require_engines(config: Config, *parts: Literal["spark", "pool", "cluster"]) -> None:
     """Make sure that Spark and Java, or Ray and on a local cluster vLLM and the GPUs asked for, are on this machine.
+
+    Args:
+        parts: `cluster` stands for the Ray cluster itself, which a run needs only if it has something to ask.
 
     Raises:
         ConfigError: what is missing, and how to get it.
@@ -49,20 +52,22 @@ def _spark(config: Config) -> None:
 def _pool(config: Config) -> None:
     require("ray")
     _check_quantization_name(config.model.quantization)
-    if config.ray.address != "local":
-        refused = unreachable(config.ray.address)
-        if refused is not None:
-            raise ConfigError(
-                f"ray.address {refused}: start the cluster, or check host, port and firewall; --set ray.address=local "
-                "runs on this machine"
-            )
-        return  # replicas run on other machines, which say themselves what they lack
-    if config.engine.kind != "vllm":
-        return
+    if config.ray.address != "local" or config.engine.kind != "vllm":
+        return  # replicas on other machines say themselves what they lack
     require("vllm")
     if config.pool.gpus_per_replica:
         _check_gpus(config.pool.gpus_per_replica)
     _check_quantization(config)
+
+
+def _cluster(config: Config) -> None:
+    require("ray")
+    refused = unreachable(config.ray.address)
+    if refused is not None:
+        raise ConfigError(
+            f"ray.address {refused}: start the cluster, or check host, port and firewall; --set ray.address=local "
+            "runs on this machine"
+        )
 
 
 def _check_quantization_name(name: str | None) -> None:
@@ -116,4 +121,8 @@ def _session_is_running() -> bool:
     return "pyspark" in sys.modules and context_of_this_process() is not None
 
 
-_CHECKS: Final[Mapping[str, Callable[[Config], None]]] = {"spark": _spark, "pool": _pool}
+_CHECKS: Final[Mapping[str, Callable[[Config], None]]] = {
+    "spark": _spark,
+    "pool": _pool,
+    "cluster": _cluster,
+}

@@ -87,9 +87,15 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
 
 
 def _require_engines(cold: bool, run: Run) -> None:
-    """What a run that is not finished needs: Spark, and a pool unless a warm one answers."""
-    if not is_published(run):
-        require_engines(run.config, *(("spark", "pool") if cold else ("spark",)))
+    """What a run that is not finished needs: Spark, and a pool unless a warm one answers.
+
+    A store that holds answers may hold all of them; then no cluster is joined, and none need be there.
+    """
+    if is_published(run):
+        return
+    require_engines(run.config, "spark", *(("pool",) if cold else ()))
+    if cold and all(map(is_empty, usable_stores(run))):
+        require_engines(run.config, "cluster")
 
 
 def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say, warm: Pool | None) -> None:
@@ -212,7 +218,7 @@ def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
             say("completions: every shard is committed already")
             return {}
         check_limits(run)
-        require_engines(run.config, "pool")
+        require_engines(run.config, "pool", "cluster")
         with open_pool(run, stop) as pool:
             return _complete(run, pool, lease, stop, say)
 
@@ -258,7 +264,7 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[
                 return read_record(run.layout.report, Report) if present else {}
             say(f"asking the {'skipped' if retry.skipped else 'unanswered'} prompts of {reopened:,} shards again")
         if not is_complete(run):
-            require_engines(run.config, "pool")
+            require_engines(run.config, "pool", "cluster")
             with open_pool(run, stop) as pool:
                 _complete(run, pool, lease, stop, say)
         if present:
