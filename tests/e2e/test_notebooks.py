@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -16,7 +18,8 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 
 
 #: Where this machine would show itself.
-_HERE = re.compile(r"/work/|/root|/home/|/tmp/|/Users/|site-packages|127\.0\.0\.1|\b\d{4}-\d\d-\d\dT(?!00:00:00Z)")
+_PLACES = (str(FOLDER.parent), str(Path.home()), tempfile.gettempdir(), socket.gethostname(), "/home/", "/Users/")
+_HERE = re.compile("|".join(map(re.escape, _PLACES)) + r"|site-packages|127\.0\.0\.1|\b\d{4}-\d\d-\d\dT(?!00:00:00Z)")
 #: The modules of the package that a notebook may import, and from.
 _PUBLIC = {"uniner_dist", "uniner_dist.demo"}
 

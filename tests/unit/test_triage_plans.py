@@ -21,6 +21,7 @@ from uniner_dist.core.merge import PassageAnswer, merge_passages
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.spans import Entity
 from uniner_dist.errors import StageError
+from uniner_dist.maintenance.erase_shards import forget_in_shards
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.pipeline.triage import is_sampling, learn_if_due, require_whole_plan
 from uniner_dist.prompts.packing import Packing
@@ -181,6 +182,17 @@ def test_the_check_counts_what_was_asked_only_for_it(run: Run) -> None:
     assert counts["filled"] + bound.sampled_filled == 300
     assert counts["hits"] == 0 < counts["checked"] <= 0.1 * counts["skipped"]
     assert bound.sampled == len(asked) - sum(read_shards(run.layout)["asked"].to_pylist())
+
+
+def test_an_erasure_takes_passages_out_of_the_check_too(run: Run) -> None:
+    _both_plans(run, {})
+    files = [f"{run.layout.checks}/{name}" for name in list_names(run.layout.checks)]
+    marks = [one for file in files for one in pq.read_table(file)["passage_id"].to_pylist()]
+    gone = marks[0]
+    assert len(set(marks)) > 1
+    forget_in_shards(run, pa.array([gone]))
+    left = [one for file in files if exists(file) for one in pq.ParquetFile(file).read()["passage_id"].to_pylist()]
+    assert left == [one for one in marks if one != gone]
 
 
 def test_skipped_prompts_are_opened_again_and_nothing_else(run: Run) -> None:

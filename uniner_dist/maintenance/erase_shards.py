@@ -1,4 +1,4 @@
-"""Erasure in the shards of a run: prompts, completions, known answers and the manifest.
+"""Erasure in the shards of a run: prompts, completions, known answers, marks of triage's check, and the manifest.
 
 Enters: a run and ids of passages. Leaves: its shards without these passages, and a manifest that counts what is there.
 A shard's prompts are rewritten last, so that an erasure that was cut off finds it again.
@@ -73,7 +73,8 @@ def _find(file: str, passages: pa.Array) -> tuple[int, Positions]:
 def _remove_strays(run: Run, shards: Collection[str]) -> None:
     """Remove what is in no shard of the manifest."""
     layout = run.layout
-    counted = {layout.completions: {f"{shard}.parquet" for shard in shards}, layout.parts: set(shards)}
+    files = {f"{shard}.parquet" for shard in shards}
+    counted = {layout.completions: files, layout.checks: files, layout.parts: set(shards)}
     counted[layout.prompts] = {layout.prompts_folder(shard).rsplit("/", 1)[-1] for shard in shards}
     for folder, names in counted.items():
         for name in set(list_names(folder)) - names:
@@ -88,6 +89,11 @@ def _forget_answers(run: Run, shard: str, passages: pa.Array, gone: bool) -> Non
             remove(path)
         elif exists(path):
             _rewrite(path, shard, run.fingerprint, passages)
+    checks = run.layout.check_file(shard)
+    if gone:
+        remove(checks)
+    elif exists(checks) and len(places := _find(checks, passages)[1]):
+        erase(checks, places)
     folder = join(run.layout.parts, shard)
     for name in list_names(folder):  # ranges of a shard that is no longer the same
         if join(folder, name) != known:

@@ -142,14 +142,14 @@ def _open_skipped(run: Run, check: Callable[[], None]) -> None:
 
 def _find(run: Run, plan: TriagePlan) -> TriageBound:
     promise, draw, asks = promise_of(run), Draw(plan.salt), run.config.questions.asked
-    texts, learnt = _learning_sample(run, plan, draw)
+    learning = _learning_sample(run, plan, draw)
+    texts, learnt = learning.texts, learning.filled
     classifier = learn(texts, learnt)
     rare = find_rare(learnt, round(plan.calibration * plan.cells / len(asks)), promise)
     scores, questions, filled = _calibration_cells(run, plan, draw, classifier)
     bound = find_bound(scores, questions, filled, rare, promise)
     skipped = float((scores <= np.asarray(bound.thresholds)[questions]).mean()) if len(scores) else 0.0
     share = float(filled.mean()) if len(filled) else 0.0
-    sampled = [(int(shard.own.sum()), int((shard.own & shard.filled & shard.answered).sum())) for shard in _shards(run)]
     return TriageBound(
         salt=plan.salt,
         classifier=write_classifier(run, classifier),
@@ -159,22 +159,40 @@ def _find(run: Run, plan: TriagePlan) -> TriageBound:
         calibration_cells=len(scores),
         filled=bound.filled,
         missed=bound.missed,
-        sampled=sum(own for own, _ in sampled),
-        sampled_filled=sum(answered for _, answered in sampled),
+        sampled=learning.asked,
+        sampled_filled=learning.asked_filled,
         check=check_share(share, skipped, plan.cells, promise),
         cells=plan.cells,
     )
 
 
-def _learning_sample(run: Run, plan: TriagePlan, draw: Draw) -> tuple[list[str], Flags]:
-    """Texts and answers of the passages that are learnt from, in the order of their ids."""
+@dataclass(frozen=True)
+class _Learning:
+    """What is learnt from, in the order of the passages' ids, and counts of the whole sample.
+
+    Attributes:
+        filled: passages × questions.
+        asked: prompts that were asked for the sample.
+        asked_filled: those of them whose answer is in the store now and names something.
+    """
+
+    texts: list[str]
+    filled: Flags
+    asked: int
+    asked_filled: int
+
+
+def _learning_sample(run: Run, plan: TriagePlan, draw: Draw) -> _Learning:
     found: list[tuple[str, str, Flags]] = []
+    asked = asked_filled = 0
     for shard in _shards(run):
+        asked += int(shard.own.sum())
+        asked_filled += int((shard.own & shard.filled & shard.answered).sum())
         places = np.flatnonzero(draw.passages(shard.ids, LEARN, plan.learning))
         found += [(shard.ids[place], shard.texts[place], shard.filled[place]) for place in places]
     found.sort(key=lambda one: one[0])
     filled = np.array([row for _, _, row in found], dtype=bool).reshape(len(found), len(run.config.questions.asked))
-    return [text for _, text, _ in found], filled
+    return _Learning([text for _, text, _ in found], filled, asked, asked_filled)
 
 
 def _calibration_cells(
