@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from uniner_dist.cli.app import app
+from uniner_dist.cli.command import PANELS, documentation
 from uniner_dist.cli.examples import EXAMPLES, settings_of
 from uniner_dist.cli.logging_options import command_of
 from uniner_dist.config.loading import load_config
@@ -68,3 +69,52 @@ def test_every_option_of_the_configuration_can_be_completed() -> None:
     keys = dict(settings_of(Config))
     assert {"corpus.path", "pool.replicas", "engine.extra", "types", "workdir"} <= set(keys)
     assert all(keys.values()), "each has its description"
+
+
+ALL = [command for command in GROUP.commands.values() if not hasattr(command, "commands")]
+
+
+def test_every_option_is_in_a_panel_and_says_what_its_value_is() -> None:
+    for command in ALL:
+        context = command.make_context(command.name, [], resilient_parsing=True)
+        shown = [option for option in command.get_params(context) if not option.hidden]
+        panels = list(dict.fromkeys(option.rich_help_panel for option in shown))
+        assert panels == [panel for panel in (*PANELS, "Help") if panel in panels], command.name
+        for option in shown:
+            assert bool(option.metavar) != option.is_flag, (command.name, option.opts)
+            assert "Default" not in (option.help or "")
+
+
+def test_help_says_where_the_documentation_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    assert documentation() == docs.as_uri()
+    assert all(str(docs) in command.epilog for command in ALL)
+    url = "Documentation, https://uniner.example/docs"
+    monkeypatch.setattr("uniner_dist.cli.command.metadata", lambda name: Message(["Project-URL", url]))
+    assert documentation() == "https://uniner.example/docs"
+
+
+class Message(list[str]):
+    """Metadata of a package with one header."""
+
+    def get_all(self, name: str) -> list[str] | None:
+        return self[1:] if name == self[0] else None
+
+
+@pytest.mark.parametrize(
+    ("command", "typed", "read"),
+    [
+        ("export", ["--annotations", "a", "--to", "b", "--format=hf"], {"annotations": "a", "output": "b"}),
+        ("export", ["--annotations", "a", "--to=b", "--format=hf"], {"annotations": "a", "output": "b"}),
+        ("provenance", ["--output", "a"], {"annotations": "a"}),
+        ("diff", ["--before", "a", "--after", "b", "--json"], {"before": "a", "json": "-"}),
+        ("diff", ["--before", "a", "--json", "--after", "b"], {"after": "b", "json": "-"}),
+        ("diff", ["--before", "a", "--json", "-", "--after", "b"], {"after": "b", "json": "-"}),
+        ("evaluate", ["--json", "scores.json", "--gold", "g", "--annotations", "a"], {"json": "scores.json"}),
+        ("plan", ["--corpus", "c", "--json"], {"corpus": "c", "json": "-"}),
+        ("status", ["--workdir", "w", "--json"], {"workdir": "w", "json": True}),
+    ],
+)
+def test_old_spellings_and_json_without_a_file_are_read(command: str, typed: list[str], read: dict[str, Any]) -> None:
+    given = GROUP.commands[command].make_context(command, typed).params
+    assert {name: given[name] for name in read} == read

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
+from uniner_dist.cli.commands.configuration import file_schema
 from uniner_dist.config.loading import load_config, validate_tree
 from uniner_dist.config.schema import Config, EntityType, Section
 from uniner_dist.errors import ConfigError
@@ -232,3 +234,15 @@ def test_a_wrong_value_is_explained_in_the_words_of_whoever_wrote_it(override: s
     with pytest.raises(ConfigError) as error:
         load_config(None, [override], {"corpus.path": "/c", "output.path": "/o", "types": "person"})
     assert error.value.problems == [words]
+
+
+def test_the_schema_that_configuration_files_link_holds_for_them() -> None:
+    stored = json.loads((CONF / "schema.json").read_text())
+    assert stored == file_schema(), "uniner-dist config schema > conf/schema.json"
+    check = pytest.importorskip("jsonschema").Draft202012Validator(stored)
+    for name in ("local.yaml", "cluster.yaml", "types-everyday.yaml"):
+        text = (CONF / name).read_text()
+        assert text.startswith("# yaml-language-server: $schema=schema.json\n")
+        assert list(check.iter_errors(yaml.safe_load(text))) == []
+    wrong = list(check.iter_errors({"pool": {"replica": 2}, "engine": {"gpu_memory_utilization": 90}}))
+    assert [error.validator for error in wrong] == ["additionalProperties", "maximum"]

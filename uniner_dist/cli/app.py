@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import typer
 
+from uniner_dist.cli.command import add_examples
 from uniner_dist.cli.commands import configuration, data, health, job, keeping, quality, stages
-from uniner_dist.cli.examples import add_examples
 from uniner_dist.cli.logging_options import command_of
 from uniner_dist.cli.root import app, say
 from uniner_dist.errors import ConfigError, UninerError, format_error

@@ -6,8 +6,8 @@ Nothing here does anything; `uniner_dist.cli.app` applies it to its commands.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-import typer
 from pydantic import BaseModel
 
 from uniner_dist.config.schema import Config
@@ -16,8 +16,11 @@ _JOB, _STAGES, _QUALITY, _KEEPING = (
     "The main job",
     "Its stages, one by one",
     "Quality",
-    "Looking, exporting, keeping house",
+    "Looking at runs, keeping house",
 )
+
+#: The groups, in the order of the list of commands.
+GROUPS: Final = (_JOB, _STAGES, _QUALITY, _KEEPING)
 
 #: Command → its group in the list of commands, and examples: what for, and the command line.
 EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
@@ -140,16 +143,6 @@ EXAMPLES: dict[str, tuple[str, list[tuple[str, str]]]] = {
         ],
     ),
 }
-
-
-def add_examples(app: typer.Typer) -> None:
-    """Give every registered command its group and its examples."""
-    for command in app.registered_commands:
-        name = command.name or (command.callback.__name__ if command.callback else "")
-        if name in EXAMPLES:
-            command.rich_help_panel, examples = EXAMPLES[name]
-            lines = [f"[dim]{what}:[/dim]\n\n[bold]{line}[/bold]" for what, line in examples]
-            command.epilog = "\n\n".join(lines)
 
 
 def complete_setting(incomplete: str) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from uniner_dist.storage.filesystem import absolute, json_text, write_json
 STDOUT: Final = "-"
 
 #: What the help of such an option ends with.
-HELP: Final = "to this file as well; - is stdout, instead of the tables."
+HELP: Final = "as JSON instead of the tables; with PATH, write it there as well as the tables."
 
 
 def show(value: Any, tables: Callable[[], None], json_path: str | None, said: Callable[[], None] | None = None) -> None:

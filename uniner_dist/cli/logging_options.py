@@ -1,4 +1,4 @@
-"""Options of what is said on standard error; they may be given before the command or behind it."""
+"""Options of what is said on standard error; they may be given before the command or after it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from uniner_dist.cli.command import without_kinds
 from uniner_dist.runtime.logs import Form, Level, configure
 
 _PANEL: Final = "Logs"
@@ -18,6 +19,8 @@ def command_of(app: typer.Typer) -> Any:
     root.params.extend(_parameters(hidden=False))
     for command in _all_of(root):
         command.params.extend(_parameters(hidden=True))
+        without_kinds(command.params)
+    without_kinds(root.params)
     return root
 
 

@@ -10,75 +10,81 @@ from typing import Annotated, Any, Final, get_type_hints
 import typer
 
 from uniner_dist.cli.as_typed import named_as_typed
+from uniner_dist.cli.command import CONFIGURATION, INPUT, LIMITS, MODEL, OUTPUT
 from uniner_dist.cli.examples import complete_setting
 from uniner_dist.config.caller import Caller, Owned
 from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config
 
-_INPUT, _OUTPUT, _MODEL, _LIMITS, _CONFIGURATION = "Input", "Output", "Model", "Limits", "Configuration"
 
-
-def _option(panel: str, metavar: str | None, help_: str, *names: str, **further: Any) -> Any:
+def option(panel: str, metavar: str | None, help_: str, *names: str, **further: Any) -> Any:
+    """An option in a panel; a flag has no metavar."""
     return typer.Option(*names, help=help_.replace("[", r"\["), metavar=metavar, rich_help_panel=panel, **further)
 
 
-Corpus = Annotated[str | None, _option(_INPUT, "PATH", "Parquet file, folder, glob or Hive dataset. [required]")]
-IdColumn = Annotated[str | None, _option(_INPUT, "NAME", "Column of the document ids. [default: doc_id]")]
-TextColumn = Annotated[str | None, _option(_INPUT, "NAME", "Column of the texts. [default: text]")]
+Corpus = Annotated[str | None, option(INPUT, "PATH", "Parquet file, folder, glob or Hive dataset. [required]")]
+IdColumn = Annotated[str | None, option(INPUT, "NAME", "Column of the document ids. [default: doc_id]")]
+TextColumn = Annotated[str | None, option(INPUT, "NAME", "Column of the texts. [default: text]")]
 Keep = Annotated[
-    str | None, _option(_INPUT, "NAME,…", "Further columns to carry into the annotations. [default: none]", "--keep")
+    str | None, option(INPUT, "NAME,…", "Further columns to carry into the annotations. [default: none]", "--keep")
 ]
 TypesOption = Annotated[
     str | None,
-    _option(_INPUT, "NAME,…", "person,location or LABEL=phrase,… or @FILE.yaml. [required]", "--types"),
+    option(INPUT, "NAME,…", "person,location or LABEL=phrase,… or @FILE.yaml. [required]", "--types"),
 ]
 Output = Annotated[
-    str | None, _option(_OUTPUT, "PATH", "Folder for the annotations: new, empty, or annotations of ours. [required]")
+    str | None, option(OUTPUT, "PATH", "Folder for the annotations: new, empty, or annotations of ours. [required]")
 ]
 PartitionBy = Annotated[
-    str | None, _option(_OUTPUT, "NAME,…", "Folder columns. [default: the corpus's, then entity_type]")
+    str | None, option(OUTPUT, "NAME,…", "Folder columns. [default: the corpus's, then entity_type]")
 ]
-Workdir = Annotated[str | None, _option(_OUTPUT, "PATH", "Folder of runs. [default: OUTPUT.work]")]
+Workdir = Annotated[str | None, option(OUTPUT, "PATH", "Folder of runs. [default: OUTPUT.work]")]
 Store = Annotated[
-    str | None, _option(_OUTPUT, "PATH", "Answers to reuse, for several workdirs. [default: WORKDIR/store]")
+    str | None, option(OUTPUT, "PATH", "Answers to reuse, for several workdirs. [default: WORKDIR/store]")
 ]
 ModelOption = Annotated[
     str | None,
-    _option(_MODEL, "NAME", '"demo", a Hugging Face name, or a folder anywhere. [default: demo]', "--model"),
+    option(MODEL, "NAME", '"demo", a Hugging Face name, or a folder anywhere. [default: demo]', "--model"),
 ]
-Scores = Annotated[bool | None, _option(_MODEL, None, "Write confidences.", "--scores/--no-scores")]
-MaxPrompts = Annotated[int | None, _option(_LIMITS, "N", "Prompts the run may ask in all; stops with exit code 8.")]
+Scores = Annotated[bool | None, option(MODEL, None, "Write confidences. [default: no]", "--scores/--no-scores")]
+MaxPrompts = Annotated[
+    int | None, option(LIMITS, "N", "Prompts the run may ask in all; stops with exit code 8. [default: any]")
+]
 MaxGpuHours = Annotated[
-    float | None, _option(_LIMITS, "HOURS", "GPU hours the run may take in all; stops with exit code 8.")
+    float | None, option(LIMITS, "HOURS", "GPU hours the run may take in all; stops with exit code 8. [default: any]")
 ]
 MaxMissed = Annotated[
     float | None,
-    _option(
-        _LIMITS, "SHARE", "Leave out questions, missing so much of what is there at most (0.01). [default: ask all]"
-    ),
+    option(LIMITS, "SHARE", "Leave out questions, missing so much of what is there at most (0.01). [default: ask all]"),
 ]
 ConfigFiles = Annotated[
     list[str] | None,
-    _option(_CONFIGURATION, "PATH", "YAML file, such as conf/local.yaml; repeatable, later ones win.", "--config"),
+    option(CONFIGURATION, "PATH", "YAML file, such as conf/local.yaml; repeatable, later ones win.", "--config"),
 ]
 Set = Annotated[
     list[str] | None,
-    _option(
-        *(_CONFIGURATION, "KEY=VALUE", "Any option, such as pool.replicas=2; repeatable.", "--set"),
+    option(
+        *(CONFIGURATION, "KEY=VALUE", "Any option, such as pool.replicas=2; repeatable.", "--set"),
         autocompletion=complete_setting,
     ),
 ]
 TrustWorkdir = Annotated[
     bool,
-    typer.Option(
+    option(
+        CONFIGURATION,
+        None,
+        "Take cluster addresses, Spark's properties, arguments of the engine and the store from the run's folder.",
         "--trust-workdir",
-        help="Take cluster addresses, Spark's properties, arguments of the engine and the store from the run's folder.",
     ),
 ]
 RunName = Annotated[
-    str | None, typer.Option("--run", metavar="ID", help='Id of the run if the workdir holds several, or "latest".')
+    str | None, option(INPUT, "ID", 'Id of the run if the workdir holds several, or "latest".', "--run")
 ]
-WorkdirArgument = Annotated[str, typer.Option("--workdir", metavar="PATH", help="Folder of runs.")]
+WorkdirArgument = Annotated[str, option(INPUT, "PATH", "Folder of runs.", "--workdir")]
+Annotations = Annotated[str, option(INPUT, "PATH", "Published annotations.", "--annotations")]
+#: Of commands that look at runs.
+Json = Annotated[bool, option(OUTPUT, None, "Print JSON on stdout, for a machine.", "--json")]
+DryRun = Annotated[bool, option(LIMITS, None, "Say what would be done, and do nothing.", "--dry-run")]
 
 
 def _work_options(

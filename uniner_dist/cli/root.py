@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from uniner_dist._version import __version__
+from uniner_dist.cli.command import Group
 from uniner_dist.core.characters import visible
 from uniner_dist.runtime.logs import news
 
 app = typer.Typer(
     name="uniner-dist",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,8 +28,9 @@ app = typer.Typer(
         "4 an invariant does not hold, nothing published · 5 too many failures, nothing published · "
         "6 another process works on this run · 7 the quality gate stopped the run, nothing published · "
         "8 a limit is reached, a higher one resumes · 9 an erasure could not reach every place · "
+        "10 triage missed more than promised, nothing published · "
         "75 stopped on request, run again to resume.\n\n"
-        "`-v`, `-q`, `--log-level` and `--log-format` may also be given behind a command.\n\n"
+        "`-v`, `-q`, `--log-level` and `--log-format` may also be given after a command.\n\n"
         "On a new machine: `uniner-dist doctor`. Every option of the configuration: `uniner-dist config show`."
     ),
 )

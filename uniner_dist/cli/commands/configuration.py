@@ -7,6 +7,8 @@ from typing import Any
 import typer
 import yaml
 
+from uniner_dist.cli.command import Group
+from uniner_dist.cli.examples import GROUPS
 from uniner_dist.cli.options import ConfigFiles, Set
 from uniner_dist.cli.root import app, say
 from uniner_dist.config.loading import load_config, load_sections
@@ -15,8 +17,8 @@ from uniner_dist.config.secrets import without_secrets
 from uniner_dist.core.characters import visible
 from uniner_dist.storage.filesystem import json_text
 
-configuration = typer.Typer(no_args_is_help=True, help="Show, check and describe the configuration.")
-app.add_typer(configuration, name="config", rich_help_panel="Looking, exporting, keeping house")
+configuration = typer.Typer(cls=Group, no_args_is_help=True, help="Show, check and describe the configuration.")
+app.add_typer(configuration, name="config", rich_help_panel=GROUPS[-1])
 
 
 @configuration.command()

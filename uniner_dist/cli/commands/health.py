@@ -6,21 +6,22 @@ import os
 import sys
 from typing import Annotated
 
-import typer
-
-from uniner_dist.cli.options import ConfigFiles, ModelOption, Set
+from uniner_dist.cli.command import INPUT, OUTPUT
+from uniner_dist.cli.options import ConfigFiles, ModelOption, Set, option
 from uniner_dist.cli.root import app
 
 
 @app.command()
 def doctor(
     path: Annotated[
-        list[str] | None, typer.Option("--path", help="Storage to probe with a small file; may be repeated.")
+        list[str] | None, option(INPUT, "PATH", "Storage to probe with a small file; repeatable.", "--path")
     ] = None,
     model: ModelOption = None,
     config: ConfigFiles = None,
     overrides: Set = None,
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, for an issue or a machine.")] = False,
+    json: Annotated[
+        bool, option(OUTPUT, None, "Print everything as JSON, for an issue or a machine.", "--json")
+    ] = False,
 ) -> None:
     """Check this machine, the engines, the storage and the model: each line ok, a warning, or what to do."""
     from uniner_dist.cli.doctor import run_doctor

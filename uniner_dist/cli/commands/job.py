@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from uniner_dist.cli.command import OUTPUT
 from uniner_dist.cli.json_output import HELP, show
-from uniner_dist.cli.options import Set, asked_types, opens_a_run
+from uniner_dist.cli.options import Set, asked_types, opens_a_run, option
 from uniner_dist.cli.root import app, say
 from uniner_dist.config.schema import Config
 
 
 @app.command()
 def demo(
-    output: Annotated[str, typer.Option(help="Folder for the annotations.")] = "demo-output",
+    output: Annotated[str, option(OUTPUT, "PATH", "Folder for the annotations.")] = "demo-output",
     overrides: Set = None,
 ) -> None:
     """Annotate the shipped sample corpus with the shipped demonstration model, and show what came out."""
@@ -36,7 +35,7 @@ def annotate(config: Config) -> None:
 
 @app.command()
 @opens_a_run
-def plan(config: Config, json: Annotated[str | None, typer.Option(help=f"Write the plan {HELP}")] = None) -> None:
+def plan(config: Config, json: Annotated[str | None, option(OUTPUT, "PATH", f"Print the plan {HELP}")] = None) -> None:
     """What `annotate` with the same options would ask and cost: stage 1 is done for it, and no replica is started."""
     from uniner_dist.pipeline.stages import plan as make_plan
     from uniner_dist.reporting.terminal import print_plan

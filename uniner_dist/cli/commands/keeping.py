@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from uniner_dist.cli.options import RunName, WorkdirArgument
+from uniner_dist.cli.command import CONFIGURATION, INPUT, LIMITS, OUTPUT
+from uniner_dist.cli.options import DryRun, Json, RunName, WorkdirArgument, option
 from uniner_dist.cli.root import app, say
 from uniner_dist.errors import ConfigError
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for a machine.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
 @app.command()
@@ -19,7 +15,7 @@ def status(
     workdir: WorkdirArgument,
     run: RunName = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Look again every few seconds, as long as anybody works.")
+        bool, option(OUTPUT, None, "Look again every few seconds, as long as anybody works.", "--watch")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -44,10 +40,14 @@ def report(workdir: WorkdirArgument, run: RunName = None, json: Json = False) ->
 
 @app.command()
 def compact(
-    workdir: Annotated[str | None, typer.Option(help="Workdir whose own store is meant.")] = None,
-    store: Annotated[str | None, typer.Option(help="Store of answers.")] = None,
-    grace_hours: Annotated[float, typer.Option(help="Hours that replaced files stay for readers.")] = 24,
-    master: Annotated[str | None, typer.Option(help="Spark master, without spark-submit. Default: local[*].")] = None,
+    workdir: Annotated[
+        str | None, option(INPUT, "PATH", "Workdir whose own store is meant. [this or --store]", "--workdir")
+    ] = None,
+    store: Annotated[str | None, option(INPUT, "PATH", "Store of answers. [this or --workdir]", "--store")] = None,
+    grace_hours: Annotated[float, option(LIMITS, "HOURS", "How long replaced files stay for readers.")] = 24,
+    master: Annotated[
+        str | None, option(CONFIGURATION, "URL", "Spark master, without spark-submit. [default: local[*]]")
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Merge the many small files of a store of answers into few, while runs read and write it."""
@@ -59,7 +59,7 @@ def compact(
 @app.command()
 def prune(
     workdir: WorkdirArgument,
-    older_than_days: Annotated[float, typer.Option(help="Age of a run's last sign of life.")] = 30,
+    older_than_days: Annotated[float, option(LIMITS, "DAYS", "Age of a run's last sign of life.")] = 30,
     dry_run: DryRun = False,
 ) -> None:
     """Remove texts and answers of old runs; reports stay, and the store keeps answers from being asked again."""
@@ -71,10 +71,12 @@ def prune(
 @app.command()
 def forget(
     workdir: WorkdirArgument,
-    ids: Annotated[list[str] | None, typer.Option("--id", help="Id of a document; may be given again.")] = None,
-    file: Annotated[str | None, typer.Option("--ids", help="File with one id a line.")] = None,
+    ids: Annotated[
+        list[str] | None, option(INPUT, "ID", "Id of a document; repeatable. [this or --ids]", "--id")
+    ] = None,
+    file: Annotated[str | None, option(INPUT, "PATH", "File with one id a line. [this or --id]", "--ids")] = None,
     restore: Annotated[
-        bool, typer.Option("--restore", help="Let documents that were forgotten come back with the next run.")
+        bool, option(LIMITS, None, "Let documents that were forgotten come back with the next run.", "--restore")
     ] = False,
     dry_run: DryRun = False,
 ) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from uniner_dist.cli.command import INPUT, MODEL, OUTPUT
 from uniner_dist.cli.json_output import HELP
-from uniner_dist.cli.options import ConfigFiles, ModelOption, Set
+from uniner_dist.cli.options import Annotations, ConfigFiles, ModelOption, Set, option
 from uniner_dist.cli.root import app, say
 
 
 @app.command()
 def evaluate(
-    annotations: Annotated[str, typer.Option(help="Published annotations.")],
-    gold: Annotated[str, typer.Option(help="Parquet, CoNLL, JSON lines, brat, JSON of Label Studio or the authors.")],
-    by: Annotated[str | None, typer.Option(help="Column to score by as well, such as domain.")] = None,
-    types: Annotated[str | None, typer.Option(help="Score only these types of the gold: person,location.")] = None,
-    id_column: Annotated[str, typer.Option(help="Column of the document ids in both.")] = "doc_id",
-    json: Annotated[str | None, typer.Option(help=f"Write all scores and the worst errors {HELP}")] = None,
-    plot: Annotated[str | None, typer.Option(help="Write a picture: PNG, SVG or PDF.")] = None,
+    annotations: Annotations,
+    gold: Annotated[
+        str, option(INPUT, "PATH", "Parquet, CoNLL, JSON lines, brat, JSON of Label Studio or the authors.", "--gold")
+    ],
+    by: Annotated[str | None, option(INPUT, "NAME", "Column to score by as well, such as domain.")] = None,
+    types: Annotated[
+        str | None, option(INPUT, "NAME,…", "Types to score: person,location. [default: all of the gold]")
+    ] = None,
+    id_column: Annotated[str, option(INPUT, "NAME", "Column of the document ids in both.")] = "doc_id",
+    json: Annotated[str | None, option(OUTPUT, "PATH", f"Print all scores and the worst errors {HELP}")] = None,
+    plot: Annotated[str | None, option(OUTPUT, "PATH", "Write a picture: PNG, SVG or PDF.")] = None,
 ) -> None:
     """Score annotations against gold answers: the authors' metric, spans, confidence, the worst errors."""
     from uniner_dist.cli.evaluation import run_evaluate
@@ -29,13 +32,15 @@ def evaluate(
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Option(help="Published annotations.")],
-    after: Annotated[str, typer.Option(help="Published annotations, of another model, template or day.")],
-    before_run: Annotated[str | None, typer.Option(help="Only the rows of this run.")] = None,
-    after_run: Annotated[str | None, typer.Option(help="Only the rows of this run.")] = None,
-    by: Annotated[str | None, typer.Option(help="Column of AFTER to count by as well, such as domain.")] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column of the document ids, if not the datasets' own.")] = None,
-    json: Annotated[str | None, typer.Option(help=f"Write everything, with more examples, {HELP}")] = None,
+    before: Annotated[str, option(INPUT, "PATH", "Published annotations.")],
+    after: Annotated[str, option(INPUT, "PATH", "Published annotations, of another model, template or day.")],
+    before_run: Annotated[str | None, option(INPUT, "ID", "Run whose rows count. [default: all]")] = None,
+    after_run: Annotated[str | None, option(INPUT, "ID", "Run whose rows count. [default: all]")] = None,
+    by: Annotated[str | None, option(INPUT, "NAME", "Column of AFTER to count by as well, such as domain.")] = None,
+    id_column: Annotated[
+        str | None, option(INPUT, "NAME", "Column of the document ids. [default: the datasets' own]")
+    ] = None,
+    json: Annotated[str | None, option(OUTPUT, "PATH", f"Print everything, with more examples, {HELP}")] = None,
     config: ConfigFiles = None,
     overrides: Set = None,
 ) -> None:
@@ -49,25 +54,27 @@ def diff(
 
 @app.command()
 def provenance(
-    output: Annotated[str, typer.Option("--annotations", "--output", help="Published annotations.")],
-    run: Annotated[str | None, typer.Option(help="Only this run, such as the run_id of a row.")] = None,
+    annotations: Annotations,
+    run: Annotated[
+        str | None, option(INPUT, "ID", "Run to tell of, such as the run_id of a row. [default: all]")
+    ] = None,
 ) -> None:
     """Where an output's rows come from, as JSON: each run's model, revision, template, fingerprint, engine, licence."""
     from uniner_dist.run.provenance import look_up
     from uniner_dist.storage.filesystem import json_text
 
-    print(json_text(look_up(output, run)))
+    print(json_text(look_up(annotations, run)))
 
 
 @app.command()
 def benchmark(
-    data: Annotated[str, typer.Option(help="Folder with the authors' JSON files, or with corpus/ and gold/.")],
-    output: Annotated[str, typer.Option(help="Folder for annotations and scores of every data set.")],
+    data: Annotated[str, option(INPUT, "PATH", "Folder with the authors' JSON files, or with corpus/ and gold/.")],
+    output: Annotated[str, option(OUTPUT, "PATH", "Folder for annotations and scores of every data set.")],
     model: ModelOption = None,
     config: ConfigFiles = None,
     overrides: Set = None,
     templates: Annotated[
-        str | None, typer.Option(help="Prompt templates to compare, by name, with commas between them.")
+        str | None, option(MODEL, "NAME,…", "Prompt templates to compare. [default: the model's own]")
     ] = None,
 ) -> None:
     """The authors' table: annotate and score every data set of a folder with its own types."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from uniner_dist.cli.options import MaxGpuHours, MaxPrompts, opens_a_run, works_on_a_run
+from uniner_dist.cli.command import LIMITS
+from uniner_dist.cli.options import MaxGpuHours, MaxPrompts, opens_a_run, option, works_on_a_run
 from uniner_dist.cli.root import app, say
 from uniner_dist.config.caller import ENGINE, OWNED, RAY, REMOTE_CODE, SPARK, STORE
 from uniner_dist.config.schema import Config
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from uniner_dist.run.run import Run
 
 
-Skipped = Annotated[bool, typer.Option("--skipped", help="Ask what triage has left out instead.")]
+Skipped = Annotated[bool, option(LIMITS, None, "Ask what triage has left out instead.", "--skipped")]
 
 
 @app.command("prompts")

@@ -1,0 +1,105 @@
+"""How every command is read and helped: old spellings, `--json` without a file, options in panels, documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from uniner_dist.cli.examples import EXAMPLES, GROUPS
+
+#: Command → old spelling of an option → today's.
+OLD_SPELLINGS: Final[Mapping[str, Mapping[str, str]]] = {
+    "export": {"--to": "--output"},
+    "provenance": {"--output": "--annotations"},
+}
+_STDOUT: Final = "-"
+#: Panels of the help of a command, in their order; what is in none of them comes last.
+INPUT, OUTPUT, MODEL, LIMITS, CONFIGURATION = PANELS = ("Input", "Output", "Model", "Limits", "Configuration")
+
+
+def spelled_now(command: str, arguments: Sequence[str], json_takes_a_file: bool) -> Iterator[str]:
+    """The arguments of a command with today's names; `--json` without a file is standard output."""
+    names = OLD_SPELLINGS.get(command, {})
+    for place, argument in enumerate(arguments):
+        name, sign, value = argument.partition("=")
+        yield names.get(name, name) + sign + value if name in names else argument
+        following = arguments[place + 1] if place + 1 < len(arguments) else "--"
+        if argument == "--json" and json_takes_a_file and following.startswith("-") and following != _STDOUT:
+            yield _STDOUT
+
+
+def documentation() -> str | None:
+    """Where the documentation is: on the web if this release says so, else in the checkout that this is."""
+    try:
+        urls = metadata("uniner-dist").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        urls = []
+    published = dict(url.split(", ", 1) for url in urls).get("Documentation")
+    page = Path(__file__).parents[2] / "docs" / "tutorial.md"
+    return published or (page.parent.as_uri() if page.exists() else None)
+
+
+class Command(TyperCommand):
+    """A command as Typer makes it, with the above."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        takes_a_file = any("--json" in option.opts and not getattr(option, "is_flag", False) for option in self.params)
+        return super().parse_args(ctx, list(spelled_now(self.name or "", args, takes_a_file)))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return sorted(super().get_params(ctx), key=_place_of_panel)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _in_panel(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    """The list of commands, in the order in which a newcomer needs them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        panels = {name: str(getattr(self.commands[name], "rich_help_panel", None)) for name in self.commands}
+        places = {name: GROUPS.index(panel) if panel in GROUPS else len(GROUPS) for name, panel in panels.items()}
+        return sorted(super().list_commands(ctx), key=places.__getitem__)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        return _in_panel(super().get_help_option(ctx))
+
+
+def add_examples(app: typer.Typer) -> None:
+    """Give every registered command its group, its examples and the way to the documentation."""
+    place = documentation()
+    more = [f"[dim]Documentation:[/dim] {place}"] if place else []
+    for typer_app in (app, *(group.typer_instance for group in app.registered_groups if group.typer_instance)):
+        for command in typer_app.registered_commands:
+            name = command.name or (command.callback.__name__ if command.callback else "")
+            command.cls = Command
+            examples: list[tuple[str, str]] = []
+            if typer_app is app and name in EXAMPLES:
+                command.rich_help_panel, examples = EXAMPLES[name]
+            lines = [f"[dim]{what}:[/dim]\n\n[bold]{line}[/bold]" for what, line in examples]
+            command.epilog = "\n\n".join([*lines, *more])
+    app.info.epilog = "\n\n".join(more)
+
+
+def without_kinds(parameters: Sequence[Any]) -> None:
+    """Show no kind of value at options that take none."""
+    for option in parameters:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+
+
+def _place_of_panel(option: Any) -> int:
+    panel = getattr(option, "rich_help_panel", None)
+    return PANELS.index(panel) if panel in PANELS else len(PANELS)
+
+
+def _in_panel(option: Any) -> Any:
+    if option is not None:
+        without_kinds([option])
+        option.rich_help_panel = "Help"
+    return option
