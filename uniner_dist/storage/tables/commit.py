@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from uniner_dist.errors import StageError
 from uniner_dist.runtime.engines import require
-from uniner_dist.storage.filesystem import find_files
+from uniner_dist.storage.containment import require_no_link
+from uniner_dist.storage.filesystem import find_files, join
 from uniner_dist.storage.listing import shown
 from uniner_dist.storage.tables.output_table import Change, NewFile, OutputTable, footer
 
@@ -21,6 +22,8 @@ from uniner_dist.storage.tables.output_table import Change, NewFile, OutputTable
 TableFormat = Literal["delta", "iceberg"]
 #: The package that writes each.
 WRITTEN_BY: Mapping[TableFormat, str] = {"delta": "deltalake", "iceberg": "pyiceberg"}
+#: What is written to, below the output.
+_FOLDERS: Mapping[TableFormat, Sequence[str]] = {"delta": ("_delta_log",), "iceberg": ("_iceberg", "_iceberg/metadata")}
 
 
 def commit_files(output: str, table_format: TableFormat, partition_by: Sequence[str], change: Change) -> None:
@@ -28,6 +31,7 @@ def commit_files(output: str, table_format: TableFormat, partition_by: Sequence[
 
     Raises:
         StageError: another program has changed the table or its folder, or the commit failed.
+        OutsideError: the table's folder is a link, or its metadata name a file that is not in the output.
     """
     require(WRITTEN_BY[table_format])
     present = {name: int(info["size"]) for name, info in find_files(output, ".parquet").items()}
@@ -71,6 +75,8 @@ def _open(
     output: str, table_format: TableFormat, partition_by: Sequence[str], example: str | None
 ) -> OutputTable | None:
     """The table; a new one has the columns of the example, and None is there without one."""
+    for folder in _FOLDERS[table_format]:
+        require_no_link(join(output, folder))
     if table_format == "delta":
         from uniner_dist.storage.tables.delta_commit import open_delta_output
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import StageError
 from uniner_dist.storage.filesystem import exists, join
 from uniner_dist.storage.hive import partition_values
@@ -38,16 +39,19 @@ def open_delta_output(output: str, partition_by: Sequence[str], example: str | N
             DeltaTable.create(uri, schema=schema, partition_by=list(partition_by), storage_options=options)
         return _DeltaOutput(output, DeltaTable(uri, storage_options=options), list(partition_by))
     except (DeltaError, OSError, ValueError) as error:
-        raise StageError(f"{output}: the Delta table cannot be opened: {error}") from error
+        words = visible(str(error).strip().splitlines()[0])[:300]
+        raise StageError(f"{output}: the Delta table cannot be opened: {words}") from error
 
 
 class _DeltaOutput:
     def __init__(self, output: str, table: Any, partition_by: list[str]) -> None:
         self._output, self._table, self._partition_by = output, table, partition_by
+        paths: list[str] = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
+        self._live = frozenset(map(unquote, paths))
 
     def live(self) -> frozenset[str]:
         """Its files, relative to the output."""
-        return frozenset(map(unquote, pa.table(self._table.get_add_actions(flatten=True))["path"].to_pylist()))
+        return self._live
 
     def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
         """Exchange files in one commit."""

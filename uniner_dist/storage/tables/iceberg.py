@@ -36,7 +36,7 @@ def open_iceberg_file(
     from pydantic import ValidationError
     from pyiceberg.table.metadata import TableMetadataUtil
 
-    from uniner_dist.storage.tables.iceberg_files import CorpusIO
+    from uniner_dist.storage.tables.iceberg_files import TableIO
 
     fs, stripped = open_fs(metadata_file)
     data: bytes = with_retries(metadata_file, lambda: fs.cat_file(stripped))
@@ -46,7 +46,7 @@ def open_iceberg_file(
     except (ValueError, OSError, ValidationError) as error:
         words = str(error).strip().splitlines()[0]
         raise ConfigError(f"corpus {path}: {metadata_file} is no Iceberg metadata that can be read: {words}") from error
-    return _listing(path, metadata, CorpusIO(), version, as_of, pinned)
+    return _listing(path, metadata_file, metadata, TableIO(metadata_file), version, as_of, pinned)
 
 
 def open_iceberg_catalog(path: str, version: int | str | None, as_of: datetime | None, pinned: str | None) -> Listing:
@@ -56,7 +56,7 @@ def open_iceberg_catalog(path: str, version: int | str | None, as_of: datetime |
         ConfigError: no such catalog or table; see `_listing`.
     """
     table = load_table(path)
-    return _listing(path, table.metadata, table.io, version, as_of, pinned)
+    return _listing(path, table.metadata_location, table.metadata, table.io, version, as_of, pinned)
 
 
 def load_table(path: str) -> Any:
@@ -85,12 +85,18 @@ def load_table(path: str) -> Any:
 
 
 def _listing(
-    path: str, metadata: Any, io: Any, version: int | str | None, as_of: datetime | None, pinned: str | None
+    path: str,
+    named_by: str,
+    metadata: Any,
+    io: Any,
+    version: int | str | None,
+    as_of: datetime | None,
+    pinned: str | None,
 ) -> Listing:
     from pyiceberg.io.pyarrow import schema_to_pyarrow
     from pyiceberg.table import DataScan
 
-    from uniner_dist.storage.tables.iceberg_files import IcebergReader
+    from uniner_dist.storage.tables.iceberg_files import IcebergReader, require_same_kind
 
     snapshot, schema_id = _chosen(path, metadata, version, as_of, pinned)
     schema = next(one for one in metadata.schemas if one.schema_id == schema_id)
@@ -99,6 +105,8 @@ def _listing(
         _refuse_equality_deletes(path, snapshot, io)
         scan = DataScan(table_metadata=metadata, io=io, snapshot_id=snapshot.snapshot_id)
         tasks = sorted(scan.plan_files(), key=lambda task: str(task.file.file_path))
+    for task in tasks:
+        require_same_kind(str(task.file.file_path), named_by)
     kinds = {str(task.file.file_format).rpartition(".")[2].lower() for task in tasks} - {"parquet"}
     if kinds:
         raise ConfigError(f"corpus {path}: the Iceberg table has {', '.join(sorted(kinds))} files, which are not read")

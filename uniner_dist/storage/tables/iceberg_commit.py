@@ -4,16 +4,19 @@ The folder is hidden to readers of Parquet, and is itself the table: metadata is
 catalog (`v3.metadata.json`, `version-hint.text`), so that readers of Iceberg find it by the folder.
 
 Only the holder of the output's lease writes. A version counts when its metadata file is there; the hint follows.
+
+Who may write to the output can write metadata too. Their properties could have pyiceberg load code or write elsewhere,
+so that only ours are taken, and every file that they name has to lie in the output.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pyiceberg.catalog.noop import NoopCatalog
-from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionField, PartitionSpec
@@ -26,10 +29,11 @@ from pyiceberg.table.update import update_table_metadata
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 
-from uniner_dist.errors import StageError
+from uniner_dist.core.characters import visible
+from uniner_dist.errors import StageError, UninerError
 from uniner_dist.storage.filesystem import exists, is_local, join, list_names, open_fs, read_bytes, write_bytes
 from uniner_dist.storage.hive import partition_values
-from uniner_dist.storage.tables.iceberg_files import CorpusIO
+from uniner_dist.storage.tables.iceberg_files import TableIO
 from uniner_dist.storage.tables.output_table import NewFile, OutputTable, table_schema
 
 _VERSION = re.compile(r"v(\d+)\.metadata\.json")
@@ -50,15 +54,26 @@ def open_iceberg_output(output: str, partition_by: Sequence[str], example: str |
     """
     fs, stripped = open_fs(output)
     base = f"file://{stripped}" if is_local(fs) else output
-    folder = _Folder(join(base, _FOLDER))
+    folder = _Folder(join(base, _FOLDER), base)
     if folder.version == 0:
         if example is None:
             return None
-        try:
+        with _told_as(f"{output}: its columns do not fit an Iceberg table"):
             _create(folder, output, partition_by, example)
-        except (ValueError, TypeError) as error:
-            raise StageError(f"{output}: its columns do not fit an Iceberg table: {error}") from error
-    return _IcebergOutput(base, list(partition_by), folder.load())
+    with _told_as(f"{folder.newest}: is damaged or not ours; nothing was done with it"):
+        return _IcebergOutput(base, list(partition_by), folder.load())
+
+
+@contextmanager
+def _told_as(words: str) -> Iterator[None]:
+    """Errors of pyiceberg, pydantic and Avro, which are of many kinds, as one of ours."""
+    try:
+        yield
+    except UninerError:
+        raise
+    except Exception as error:
+        said = visible((str(error).strip() or type(error).__name__).splitlines()[0])[:300]
+        raise StageError(f"{words}: {said}") from error
 
 
 def _create(folder: _Folder, output: str, partition_by: Sequence[str], example: str) -> None:
@@ -74,17 +89,33 @@ def _create(folder: _Folder, output: str, partition_by: Sequence[str], example: 
 class _Folder(NoopCatalog):
     """A table's folder as its catalog."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, output: str) -> None:
         super().__init__("folder")
-        self.location, self._io = location, CorpusIO()
+        self.location, self._io = location, TableIO(f"{location}/metadata", inside=output)
         names = (_VERSION.fullmatch(name) for name in list_names(f"{location}/metadata"))
         self.version = max((int(name[1]) for name in names if name), default=0)
 
+    @property
+    def newest(self) -> str:
+        """The metadata of the newest version."""
+        return self._path(self.version)
+
     def load(self) -> Table:
-        """The table at its newest version."""
-        self._name_newest()  # a process may have ended before it did
-        path = self._path(self.version)
+        """The table at its newest version.
+
+        Raises:
+            StageError: its metadata has properties that this program does not write.
+        """
+        path = self.newest
         metadata = FromInputFile.table_metadata(self._io.new_input(path))
+        foreign = sorted(metadata.properties.keys() - {_NAMES})
+        if foreign or metadata.location != self.location:
+            words = f"properties {visible(', '.join(foreign))[:300]}" if foreign else "another folder"
+            raise StageError(
+                f"{path}: names {words}, which this program does not write, and only this one may write to the table; "
+                "nothing was done with it"
+            )
+        self._name_newest()  # a process may have ended before it did
         return Table(("output",), metadata, path, self._io, self)
 
     def write(self, metadata: Any) -> str:
@@ -116,7 +147,8 @@ class _Folder(NoopCatalog):
 class _IcebergOutput:
     def __init__(self, base: str, partition_by: list[str], table: Table) -> None:
         self._base, self._partition_by, self._table = base, partition_by, table
-        self._files = {str(task.file.file_path)[len(base) + 1 :]: task.file for task in table.scan().plan_files()}
+        live = {str(task.file.file_path): task.file for task in table.scan().plan_files()}
+        self._files = {path.removeprefix(f"{base}/"): file for path, file in live.items()}  # others stay foreign
 
     def live(self) -> frozenset[str]:
         """Its files, relative to the output."""
@@ -127,17 +159,15 @@ class _IcebergOutput:
         properties = (
             {"uniner-dist.run": transaction[0], "uniner-dist.times": str(transaction[1])} if transaction else {}
         )
-        try:
-            with (
-                self._table.transaction() as change,
-                change.update_snapshot(snapshot_properties=properties).overwrite() as files,
-            ):
-                for file in added:
-                    files.append_data_file(self._data_file(file))
-                for name in gone:
-                    files.delete_data_file(self._files[name])
-        except (CommitFailedException, OSError, ValueError) as error:
-            raise StageError(f"{self._base}: the commit of the Iceberg table failed: {error}") from error
+        with (
+            _told_as(f"{self._base}: the commit of the Iceberg table failed"),
+            self._table.transaction() as change,
+            change.update_snapshot(snapshot_properties=properties).overwrite() as files,
+        ):
+            for file in added:
+                files.append_data_file(self._data_file(file))
+            for name in gone:
+                files.delete_data_file(self._files[name])
 
     def _data_file(self, file: NewFile) -> DataFile:
         values = partition_values(file.name)

@@ -15,28 +15,61 @@ from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.io.fsspec import FsspecInputFile, FsspecOutputFile
 from pyiceberg.io.pyarrow import ArrowScan
 
+from uniner_dist.config.schemes import same_kind
+from uniner_dist.core.characters import visible
+from uniner_dist.storage.containment import OutsideError, require_inside
 from uniner_dist.storage.filesystem import is_local, open_fs
 
 
-class CorpusIO(FileIO):
-    """pyiceberg's access to files, by the same schemes and credentials as every other path."""
+class TableIO(FileIO):
+    """pyiceberg's access to files, by the same schemes and credentials as every other path.
+
+    A table's metadata names its other files by whole paths. Who may write there must not lead a reader to other
+    storage, nor the writer of an output out of it.
+
+    Args:
+        named_by: metadata of the table, or their folder: all files are on its kind of storage.
+        inside: a folder that they have to lie in, links resolved; None for a corpus, whose files may lie anywhere.
+    """
+
+    def __init__(self, named_by: str, inside: str | None = None) -> None:
+        super().__init__()
+        self._named_by, self._inside = named_by, inside
 
     def new_input(self, location: str) -> InputFile:
         """A file to read."""
-        fs, path = open_fs(location)
+        fs, path = self._open(location)
         return FsspecInputFile(location=path, fs=fs)
 
     def new_output(self, location: str) -> OutputFile:
         """A file to write."""
-        fs, path = open_fs(location)
+        fs, path = self._open(location)
         if is_local(fs):
             fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         return FsspecOutputFile(location=location, fs=fs)  # whole: manifests are named by it
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
         """Remove a file."""
-        fs, path = open_fs(location if isinstance(location, str) else location.location)
+        fs, path = self._open(location if isinstance(location, str) else location.location)
         fs.rm_file(path)
+
+    def _open(self, location: str) -> tuple[Any, str]:
+        require_same_kind(location, self._named_by)
+        if self._inside is not None:
+            require_inside(location, self._inside, self._named_by)
+        return open_fs(location)
+
+
+def require_same_kind(location: str, named_by: str) -> None:
+    """Make sure that a file is on the kind of storage of what names it.
+
+    Raises:
+        OutsideError: it is not.
+    """
+    if not same_kind(location, named_by):
+        raise OutsideError(
+            f"{named_by}: names a file on another kind of storage, {visible(location)[:300]}; it is not read"
+        )
 
 
 class IcebergReader:
