@@ -21,7 +21,7 @@ def complete(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, str],
     run = load_run(str(folder / "run"))
     tree = run.config.model_dump()
     for key, value in settings.items():
-        _put(tree, key, value)
+        _put(tree, key, value, [])
     run = replace(run, config=validate_tree(tree))
     for name in (run.layout.completions, run.layout.attempts, run.config.store_path):
         shutil.rmtree(name, ignore_errors=True)

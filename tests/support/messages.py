@@ -1,4 +1,4 @@
-"""Messages of errors: all that the sources can make, and the examples of them that tests have met.
+"""Messages for people: all errors, warnings and news that the sources can make, and an example of each.
 
 `RECORD_MESSAGES=FILE pytest tests/unit` appends the text of every error that is made to FILE, and
 `python -m tests.support.messages FILE` keeps one example of each message in `tests/support/messages.json`.
@@ -17,8 +17,16 @@ from uniner_dist.errors import ConfigError, QualityGateError, UninerError
 
 PACKAGE = Path(__file__).parents[2] / "uniner_dist"
 EXAMPLES = Path(__file__).with_suffix(".json")
-#: Functions that return or yield what is wrong, for another to raise.
+#: Functions that return or yield what is wrong, for another to raise, besides those that are called where one raises.
 _TELLERS = re.compile(r"problem|refus|unreachable|_wrong|why_")
+#: Functions that tell a person something.
+_SAYING = {"say", "_say", "news", "warning", "warn"}
+#: Functions that make a line of `doctor`: area, subject, what is there, what to do.
+_FINDING = {"Finding", "warning", "problem"}
+#: Errors on their way from a task of Spark to the driver, which no person reads.
+_SEALED = re.compile(r"uniner-dist-…")
+#: Places of values in texts of the logging module.
+_VALUE = re.compile(r"%[.\d]*[sdrfg]")
 
 
 def template_of(node: ast.expr) -> str | None:
@@ -40,19 +48,35 @@ def messages() -> dict[str, str]:
 
 def _messages_of(path: Path) -> Iterator[tuple[str, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in _sources(tree):
+    found = list(_sources(tree))
+    called = {_name(part) for node in found for part in ast.walk(node) if isinstance(part, ast.Call)}
+    for node in [*found, *_told_by(tree, called)]:
         for text in _strings(node):
             # Names and single words are parts of messages, or no messages.
-            if len(re.findall(r"[a-z]{2,}", text)) >= 3:
-                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", text
+            if len(re.findall(r"[a-z]{2,}", text)) >= 3 and not _SEALED.match(text):
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", _VALUE.sub("…", text)
+
+
+def _name(call: ast.Call) -> str:
+    return ast.unparse(call.func).rpartition(".")[2]
+
+
+def _told_by(tree: ast.AST, called: set[str]) -> Iterator[ast.expr]:
+    """What functions return that are called for a message, or are named for it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and (node.name in called or _TELLERS.search(node.name)):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Return | ast.Yield) and part.value is not None:
+                    yield part.value
 
 
 def _sources(tree: ast.AST) -> Iterator[ast.expr]:
     """Expressions that a message is made by."""
     for node in ast.walk(tree):
-        call = node.exc if isinstance(node, ast.Raise) else None
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id.endswith("Error"):
-            yield from call.args[:1]
+        if isinstance(node, ast.Call) and _name(node) in _FINDING and len(node.args) > 2:
+            yield from node.args[2:]
+        elif isinstance(node, ast.Call) and (_name(node).endswith("Error") or _name(node) in _SAYING):
+            yield from node.args[:1]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "append":
             if "problems" in ast.unparse(node.func.value):
                 yield from node.args
@@ -60,10 +84,6 @@ def _sources(tree: ast.AST) -> Iterator[ast.expr]:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if node.value is not None and ast.unparse(target) == "problems":
                 yield node.value
-        elif isinstance(node, ast.FunctionDef) and _TELLERS.search(node.name):
-            for part in ast.walk(node):
-                if isinstance(part, ast.Return | ast.Yield) and part.value is not None:
-                    yield part.value
 
 
 def _strings(node: ast.expr) -> Iterator[str]:

@@ -225,7 +225,7 @@ def test_variables_of_the_environment_are_over_files_and_under_options(
         ("model.dtype=int8", 'model.dtype: \'int8\' is not "auto", "float32", "bfloat16" or "float16"'),
         ("engine.in_process=maybe", "engine.in_process: 'maybe' is not true or false"),
         ("prompts.shard_tokens=1.5", "prompts.shard_tokens: 1.5 is not a whole number"),
-        ("pool=5", "pool: 5 is not a mapping of options"),
+        ("pool=5", "pool: 5 is not a mapping of options; write pool.replicas or the like"),
         ("corpus.text_column=", "corpus.text_column: None is not text"),
         ("spark.conf={a: 1}", "spark.conf.a: 1 is not text"),
     ],

@@ -65,6 +65,45 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["provenance", "--annotations", CORPUS], f"--annotations {CORPUS}: no annotations of ours there"),
     (["forget", "--workdir", "full", "--id", "a"], "--workdir HERE/full: there are no runs"),
     (["report", "--workdir", "full"], "--workdir HERE/full: there are no runs"),
+    (
+        [*JOB, "--types", "person:location"],
+        "--types: 'person:location': types are separated by commas, and a label",
+    ),
+    ([*JOB, "--types", "person|location"], "--types: 'person|location': types are separated by commas"),
+    ([*JOB, "--types", "@keys.yaml"], "--types: @keys.yaml: unknown key 'type'; did you mean 'types'?"),
+    ([*JOB, "--types", "@items.yaml"], "--types: @items.yaml: {'lable': 'PER', 'ask': 'person'}: unknown key 'lable';"),
+    ([*PERSON, "--config", "corpus.yaml"], "corpus: 'a.parquet' is no mapping of options; write corpus.path by its"),
+    ([*PERSON, "--set", "model=demo"], "model: 'demo' is not a mapping of options; write model.name or the"),
+    ([*PERSON, "--set", "replicas=2"], "replicas: unknown option; did you mean 'pool.replicas'?"),
+    ([*PERSON, "--set", "corpus.text=body"], "corpus.text: unknown option; did you mean 'text_column'?"),
+    ([*PERSON, "--set", "spark.master=locall"], "spark.master: 'locall' is none of \"local[*]\" (this machine), "),
+    (
+        [*PERSON[:4], "s3:/bucket/a", *PERSON[5:]],
+        "--output s3:/bucket/a: is the path of a folder called 's3:'; write",
+    ),
+    ([*PERSON[:4], "ftp://a/b", *PERSON[5:]], "--output ftp://a/b: storage of the kind 'ftp' is not taken; known: "),
+    ([*PERSON[:4], "table.csv", *PERSON[5:]], "--output table.csv: is a file; name a folder"),
+    ([*PERSON[:4], CORPUS, *PERSON[5:]], f"--output {CORPUS}: is --corpus itself; choose another place"),
+    ([*PERSON, "--workdir", "out"], "--workdir out: is --output itself; choose another place"),
+    ([*PERSON, "--workdir", CORPUS], f"--workdir {CORPUS}: is --corpus itself; choose another place"),
+    (["evaluate", "--annotations", CORPUS, "--gold", CORPUS], f"--gold {CORPUS}: is what --annotations names"),
+    (["evaluate", "--annotations", "a", "--gold", "b", "--json", "full"], "--json full: is a folder; name a file"),
+    (
+        ["diff", "--before", CORPUS, "--after", CORPUS],
+        f"--before {CORPUS}: has no column entity_type, outcome",
+    ),
+    (["export", "--annotations", CORPUS, "--output", "e", "--format", "hf", "--corpus", "no"], "--corpus no: is not"),
+    (["provenance", "--annotations", "none"], "--annotations none: is not there"),
+    (["forget", "--workdir", "runs.work", "--ids", "none.txt"], "--ids none.txt: is not there"),
+    (["forget", "--workdir", "runs.work", "--ids", "empty.txt"], "--ids empty.txt: names no document; write one id"),
+    (["prune", "--workdir", "runs.work", "--older-than-days", "-1"], "--older-than-days -1: must be at least 0"),
+    (["compact"], "--workdir or --store: give one of them"),
+    (["compact", "--store", "full", "--grace-hours", "-1"], "--grace-hours -1: must be at least 0"),
+    (["status", "--workdir", "runs"], "--workdir runs: there are no runs; did you mean runs.work?"),
+    (
+        ["benchmark", "--data", "full", "--output", "b", "--templates", "x"],
+        "--templates x: unknown prompt template 'x'",
+    ),
 ]
 
 
@@ -75,6 +114,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "full" / "x.txt").write_text("x")
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     (tmp_path / "broken.yaml").write_text("types: [person\nfoo")
+    (tmp_path / "keys.yaml").write_text("type: [person]\n")
+    (tmp_path / "items.yaml").write_text("- {lable: PER, ask: person}\n")
+    (tmp_path / "corpus.yaml").write_text("corpus: a.parquet\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs.work/runs/0123456789ab").mkdir(parents=True)
     return tmp_path
 
 

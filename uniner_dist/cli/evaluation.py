@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from uniner_dist.cli.as_typed import named_as_typed
-from uniner_dist.cli.json_output import show
+from uniner_dist.cli.json_output import check_json_path, show
 from uniner_dist.config.questions import parse_labels
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.benchmark import print_benchmark, run_benchmark
@@ -14,6 +15,9 @@ from uniner_dist.evaluation.plot import check_plot_path, plot_scores
 from uniner_dist.evaluation.show import print_scores
 from uniner_dist.evaluation.templates import compare_templates, print_templates
 from uniner_dist.reporting.console import SafeConsole
+from uniner_dist.storage.containment import is_same_place
+from uniner_dist.storage.filesystem import exists
+from uniner_dist.storage.marker import read_marker
 
 
 def run_evaluate(
@@ -29,12 +33,27 @@ def run_evaluate(
     """Score, print, and write the JSON and picture that were asked for."""
     if plot_path:
         check_plot_path(plot_path)
-    with named_as_typed({"annotations": "--annotations", "gold": "--gold"}):
+    check_json_path(json_path)
+    if is_same_place(annotations, gold) and exists(gold):
+        raise ConfigError(f"--gold {gold}: is what --annotations names; gold is what people say")
+    with named_as_typed({"annotations": "--annotations", "gold": "--gold"}), _told_when_swapped(annotations, gold):
         scores = evaluate(annotations, gold, id_column, by, names_of(types))
     show(scores, lambda: print_scores(scores, SafeConsole()), json_path, lambda: say(f"scores: {json_path}"))
     if plot_path:
         plot_scores(scores, plot_path)
         say(f"picture: {plot_path}")
+
+
+@contextmanager
+def _told_when_swapped(annotations: str, gold: str) -> Iterator[None]:
+    """Ask about the two options where only the gold is an output of ours and something is wrong."""
+    try:
+        yield
+    except ConfigError as error:
+        if exists(annotations) and read_marker(annotations) is None and exists(gold) and read_marker(gold) is not None:
+            swapped = f"gold {gold}: is an output of `annotate`; are --annotations and --gold the wrong way round?"
+            raise ConfigError(swapped) from error
+        raise
 
 
 def names_of(types: str | None) -> list[str] | None:

@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from uniner_dist._version import __version__
+from uniner_dist.cli.as_typed import named_as_typed
 from uniner_dist.cli.evaluation import names_of
 from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
@@ -68,10 +69,12 @@ def run_export(
         if lies_in(folder, path) or lies_in(path, folder):
             raise ConfigError(f"--output {folder}: lies in {what} {path}, or contains it; choose a folder beside it")
     check_folder(folder, replace=options.replace)
+    _check_types(source, marker)
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
-    corpora = [open_corpus(place_of_table(path)) for path, _ in source.corpora]
+    with named_as_typed({"corpus": "--corpus"} if options.corpus else {}):
+        corpora = [open_corpus(place_of_table(path)) for path, _ in source.corpora]
     size = sum(listing.total_bytes for listing in (list_corpus(options.annotations), *corpora))
     with spark_session(parsed, quick=size < QUICK_BYTES) as spark:
         settings = _settings(options, marker, find_labels(spark, source, _known_labels(marker)))
@@ -187,6 +190,14 @@ def _entries(marker: Marker | None) -> list[PublishedRun]:
 
 def _known_labels(marker: Marker | None) -> list[str]:
     return list(dict.fromkeys(label for entry in _entries(marker) for label in entry.types))
+
+
+def _check_types(source: Any, marker: Marker | None) -> None:
+    """Before Spark: types that no run of the output asked for."""
+    known = _known_labels(marker)
+    missing = [name for name in source.types or () if known and name not in known]
+    if missing:
+        raise ConfigError(f"--types {', '.join(missing)}: not in the annotations, which have {', '.join(known)}")
 
 
 def _settings(options: ExportOptions, marker: Marker | None, labels: tuple[str, ...]) -> ExportSettings:

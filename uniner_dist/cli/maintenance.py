@@ -11,10 +11,11 @@ from uniner_dist.maintenance.erase import Erasure, forget, restore
 from uniner_dist.maintenance.preview import preview_forget, preview_prune
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.exclusive import holding
-from uniner_dist.run.run import list_runs
+from uniner_dist.run.run import list_runs, no_runs
 from uniner_dist.storage.answer_store import list_stores
 from uniner_dist.storage.filesystem import absolute, join, read_bytes
 from uniner_dist.storage.place_layout import WorkdirLayout
+from uniner_dist.storage.retries import format_storage_error
 
 Say = Callable[[str], None]
 
@@ -38,7 +39,9 @@ def run_compact(
     from uniner_dist.spark.session import spark_session
 
     if (workdir is None) == (store is None):
-        raise ConfigError("give either --store or --workdir")
+        raise ConfigError("--workdir or --store: give one of them")
+    if grace_hours < 0:
+        raise ConfigError(f"--grace-hours {grace_hours:g}: must be at least 0")
     place = absolute(store or join(str(workdir), "store"))
     parts = list_stores(place)
     if not parts:
@@ -60,6 +63,8 @@ def run_compact(
 
 def run_prune(workdir: str, older_than_days: float, say: Say, dry_run: bool = False) -> None:
     """Take texts and answers from runs that are older; with `dry_run`, only say which these are."""
+    if older_than_days < 0:
+        raise ConfigError(f"--older-than-days {older_than_days:g}: must be at least 0")
     workdir = _workdir(workdir)
     if dry_run:
         found = preview_prune(workdir, older_than_days * 86400)
@@ -135,6 +140,8 @@ def run_restore(workdir: str, ids: Sequence[str], file: str | None, say: Say) ->
 
 def _named(ids: Sequence[str], file: str | None) -> list[str]:
     named = [*ids, *(_read_ids(file) if file else ())]
+    if not named and file:
+        raise ConfigError(f"--ids {file}: names no document; write one id a line")
     if not named:
         raise ConfigError("--id or --ids: name at least one document")
     return named
@@ -143,13 +150,17 @@ def _named(ids: Sequence[str], file: str | None) -> list[str]:
 def _workdir(path: str) -> str:
     path = absolute(path)
     if not list_runs(path):
-        raise ConfigError(f"--workdir {path}: there are no runs")
+        raise ConfigError(no_runs(path))
     return path
 
 
 def _read_ids(file: str) -> list[str]:
     try:
         text = read_bytes(absolute(file)).decode()
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--ids {file}: cannot be read: {error}") from error
+    except FileNotFoundError:
+        raise ConfigError(f"--ids {file}: is not there") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--ids {file}: is not UTF-8 text, one id a line ({error.reason} at {error.start})") from None
+    except OSError as error:
+        raise ConfigError(f"--ids {file}: cannot be read: {format_storage_error(error)}") from error
     return [line.removesuffix("\r") for line in text.split("\n") if line.strip()]

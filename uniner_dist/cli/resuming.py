@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from uniner_dist.config.loading import validate_tree
+from uniner_dist.config.questions import parse_types
+from uniner_dist.config.schema import Config
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import join
 
@@ -19,7 +21,7 @@ def resume_command(run: Run) -> str:
     are to be given again.
     """
     config = run.config
-    types = ",".join(one.label if one.label == one.ask else f"{one.label}={one.ask}" for one in config.types)
+    types = _types_of(config)
     corpus = {
         "path": config.corpus.path,
         "id_column": config.corpus.id_column,
@@ -28,22 +30,34 @@ def resume_command(run: Run) -> str:
     plain = {
         "corpus": corpus,
         "output": {"path": config.output.path},
-        "types": types,
+        "types": types or config.types,
         "workdir": run.layout.workdir,
         "store": join(run.layout.workdir, "store"),
         "model": {"name": config.model.name},
     }
     options = {
         "--corpus": config.corpus.path, "--id-column": config.corpus.id_column,
-        "--text-column": config.corpus.text_column, "--output": config.output.path, "--types": types,
-        "--workdir": run.layout.workdir, "--model": config.model.name,
+        "--text-column": config.corpus.text_column, "--output": config.output.path,
+        **({"--types": types} if types else {}), "--workdir": run.layout.workdir, "--model": config.model.name,
     }  # fmt: skip
     defaults = dict(_leaves(validate_tree(plain).model_dump(mode="json")))
     own = _leaves(config.model_dump(mode="json"))
     further = [("--set", f"{key}={json.dumps(value)}") for key, value in own if defaults.get(key) != value]
+    if types is None:
+        asked = json.dumps([one.model_dump() for one in config.types], ensure_ascii=False)
+        further.append(("--set", f"types={asked}"))
     return " ".join(
         ["uniner-dist annotate", *(f"{name} {shlex.quote(value)}" for name, value in (*options.items(), *further))]
     )
+
+
+def _types_of(config: Config) -> str | None:
+    """`--types`; None where a label or a phrase has signs that such a list cannot hold."""
+    types = ",".join(one.label if one.label == one.ask else f"{one.label}={one.ask}" for one in config.types)
+    try:
+        return types if tuple(parse_types(types)) == config.types else None
+    except ValueError:
+        return None
 
 
 def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import cost, duration, view
-from uniner_dist.run.run import Run, list_runs, load_run
+from uniner_dist.run.run import Run, list_runs, load_run, no_runs
 from uniner_dist.storage.control_files import Progress, Report, read_control, read_record
 from uniner_dist.storage.filesystem import absolute, exists, json_text
 from uniner_dist.storage.lease import current_holder
@@ -84,6 +84,8 @@ def _runs(workdir: str, run_id: str | None) -> list[Run]:
     ids = [run_id] if run_id else list_runs(absolute(workdir))
     if not ids and not exists(workdir):
         raise ConfigError(f"--workdir {workdir}: is not there")
+    if not ids and list_runs(f"{absolute(workdir)}.work"):
+        raise ConfigError(no_runs(workdir))
     return sorted((load_run(workdir, name) for name in ids), key=lambda run: run.opened_at)
 
 

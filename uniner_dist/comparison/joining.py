@@ -20,7 +20,7 @@ from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, S
 from uniner_dist.comparison.tally import BUCKETS, COUNTERS, EXAMPLES, NO_GROUP, TALLY, Tally
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError
-from uniner_dist.evaluation.rows import check_columns, list_dataset
+from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.task_errors import Sealed
@@ -83,12 +83,8 @@ def compare(
 
 def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column: str | None) -> DataFrame:
     """`id`, `entity_type`, `group`, `outcome`, `entities` of one side."""
-    marker = read_marker(side.path)
-    _check_run(f"--{name}", side, marker)
-    key = id_column or (marker.id_column if marker else "doc_id")
-    file = list_dataset(f"--{name}", side.path)[0]
-    wanted = (key, "entity_type", *_CELL, *(("run_id",) if side.run else ()), *((by,) if by else ()))
-    check_columns(f"--{name}", side.path, file, wanted)
+    file, wanted = _checked(name, side, by, id_column)
+    key = wanted[0]
     found = {field.name: spark_type(field.type) for field in file.schema} | dict.fromkeys(file.folders, StringType())
     types = found | {"entity_type": StringType(), "entities": _ENTITIES}
     schema = StructType([StructField(column_name, types[column_name]) for column_name in dict.fromkeys(wanted)])
@@ -98,6 +94,27 @@ def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column:
         rows = rows.where(F.col("run_id") == side.run)
     group = F.coalesce(column(by).cast("string"), F.lit(NO_GROUP)) if by else F.lit(None).cast("string")
     return rows.select(column(key).cast("string").alias("id"), "entity_type", group.alias("group"), *_CELL)
+
+
+def check_sides(before: Side, after: Side, by: str | None = None, id_column: str | None = None) -> None:
+    """What `compare` needs of both sides, without Spark.
+
+    Raises:
+        ConfigError: something is not there, or lacks a column or the run that was named.
+    """
+    _checked("before", before, None, id_column)
+    _checked("after", after, by, id_column)
+
+
+def _checked(name: str, side: Side, by: str | None, id_column: str | None) -> tuple[DataFile, tuple[str, ...]]:
+    """A file of a side, and the columns to read, that of the ids first."""
+    marker = read_marker(side.path)
+    _check_run(f"--{name}", side, marker)
+    key = id_column or (marker.id_column if marker else "doc_id")
+    file = list_dataset(f"--{name}", side.path)[0]
+    wanted = (key, "entity_type", *_CELL, *(("run_id",) if side.run else ()), *((by,) if by else ()))
+    check_columns(f"--{name}", side.path, file, wanted)
+    return file, wanted
 
 
 def _check_run(option: str, side: Side, marker: Marker | None) -> None:

@@ -53,9 +53,7 @@ def _sentence(path: tuple[str | int, ...], items: Sequence[Any], root: type[Base
     if item["type"] == "missing":
         return f"{where}: is required{_HINTS.get(where, '')}"
     if item["type"] == "extra_forbidden":
-        known = _known_keys(root, path[:-1])
-        near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        return f"{where}: unknown option; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}")
+        return f"{where}: unknown option; {_near(str(path[-1]), _known_keys(root, path[:-1]), root)}"
     if item["type"] == "value_error":
         message = str(item["msg"]).removeprefix("Value error, ")
         return f"{where}: {message}" if where else message
@@ -63,8 +61,20 @@ def _sentence(path: tuple[str | int, ...], items: Sequence[Any], root: type[Base
     if item["type"] in _BOUNDS:
         return f"{where}: {_BOUNDS[item['type']].format(**item['ctx'])} (got {shown})"
     wanted = list(dict.fromkeys(_wanted(item) for item in items))
+    if item["type"] == "model_type":
+        return f"{where}: {shown} is not a mapping of options; write {where}.{_known_keys(root, path)[0]} or the like"
     verdict = f"is not {wanted[0]}" if len(wanted) == 1 else f"is neither {' nor '.join(wanted)}"
     return f"{where}: {shown} {verdict}"
+
+
+def _near(name: str, known: Sequence[str], root: type[BaseModel]) -> str:
+    """What may have been meant: an option that is spelled nearly so, begins so, or is called so in another section."""
+    near = difflib.get_close_matches(name, known, n=1) or [key for key in known if key.startswith(name)][:1]
+    sections = {key: _known_keys(root, [key]) for key in root.model_fields}
+    elsewhere = [f"{section}.{name}" for section, keys in sections.items() if name in keys]
+    if near or elsewhere:
+        return f"did you mean {(near or elsewhere)[0]!r}?"
+    return f"known: {', '.join(known)}"
 
 
 def _shown(where: str, value: Any) -> str:

@@ -66,7 +66,7 @@ def _load(tree: dict[str, Any], files: Files, overrides: Sequence[str], options:
             problems.append(f"--set {given}: write key=value, such as pool.replicas=2")
     for key, value in (options or {}).items():
         if value is not None:
-            _put(tree, key, value)
+            _put(tree, key, value, problems)
     try:
         config = validate_tree(tree)
     except ConfigError as error:
@@ -124,7 +124,7 @@ def _key_of(variable: str) -> str | None:
 
 def _put_yaml(tree: dict[str, Any], key: str, value: str, name: str, sign: str, problems: list[str]) -> None:
     try:
-        _put(tree, key, load_yaml(value))
+        _put(tree, key, load_yaml(value), problems)
     except yaml.YAMLError as error:
         if is_secret_name(key) or is_secret_text(value):
             problems.append(f"{name}{sign}…: the value is not YAML")
@@ -132,11 +132,13 @@ def _put_yaml(tree: dict[str, Any], key: str, value: str, name: str, sign: str, 
             problems.append(f"{name}{sign}{value}: the value is not YAML ({' '.join(str(error).split())})")
 
 
-def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+def _put(tree: dict[str, Any], dotted: str, value: Any, problems: list[str]) -> None:
     """Set `tree["a"]["b"] = value` for `"a.b"`, making the mappings in between."""
     *parents, last = dotted.split(".")
     for parent in parents:
         below = tree.get(parent)
+        if below is not None and not isinstance(below, Mapping):
+            problems.append(f"{parent}: {str(below)!r} is no mapping of options; write {dotted} by its whole name")
         tree[parent] = dict(below) if isinstance(below, Mapping) else {}
         tree = tree[parent]
     tree[last] = value

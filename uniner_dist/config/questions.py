@@ -23,6 +23,8 @@ _FILE: Final = re.compile(r"\S+\.(ya?ml|json|txt)", re.IGNORECASE)
 #: Semicolons between types, not inside of a phrase.
 _TABLES: Final = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl")
 _SEMICOLONS: Final = re.compile(r"^[^=]*;|;[^;=]+=")
+#: What people write between types, or between a label and its phrase, in other tools.
+_OTHER_SIGNS: Final = re.compile(r"[:|]")
 
 #: Keys that a list of types has elsewhere; here a single key is the label itself.
 _KEYS_OF_OTHERS: Final = frozenset(("name", "type", "entity", "entity_type", "description", "question"))
@@ -50,11 +52,14 @@ def parse_types(value: Any) -> list[EntityType]:
         return [value]
     if isinstance(value, str):
         if value.strip().startswith("@"):
-            return parse_types(_read(value.strip()[1:]))
+            return _from_file(value.strip()[1:])
         return [_from_text(item) for item in split_types(value)]
     if isinstance(value, Mapping):
         if set(value) & set(EntityType.model_fields):
             return [_from_mapping(value)]
+        near = difflib.get_close_matches("types", map(str, value), n=1)
+        if near and not isinstance(value[near[0]], str):
+            raise ValueError(f"unknown key {near[0]!r}; did you mean 'types'?")
         return [_pair(label, ask) for label, ask in value.items()]
     if isinstance(value, Iterable) and not isinstance(value, bytes):
         return [_from_item(item) for item in value]
@@ -90,6 +95,14 @@ def split_types(text: str) -> list[str]:
     return [part.strip() for part in [*parts, text[begin:]] if part.strip()]
 
 
+def _from_file(path: str) -> list[EntityType]:
+    content = _read(path)
+    try:
+        return parse_types(content)
+    except ValueError as error:
+        raise ValueError(f"@{path}: {error}") from None
+
+
 def _from_item(item: Any) -> EntityType:
     if isinstance(item, EntityType):
         return item
@@ -109,6 +122,11 @@ def _from_text(text: str) -> EntityType:
         raise ValueError(
             f"{text!r}: types are separated by commas, and a file is named as @PATH; a type that is called so is "
             f"written with its phrase, as in {text}=phrase"
+        )
+    if not sign and (found := _OTHER_SIGNS.search(label)):
+        raise ValueError(
+            f"{text!r}: types are separated by commas, and a label by = from its phrase; a type with {found[0]} in its "
+            f"name is written with its phrase, as in {text}=phrase"
         )
     if label[:1] in ("[", "{"):
         raise ValueError(f"{text!r}: write names without brackets, as in person,location")

@@ -37,11 +37,24 @@ class RayConfig(Section):
         return address
 
 
+#: Spark's own spellings of a cluster.
+_MASTER = re.compile(r"(local(\[.+\]|-cluster\[.+\])?|yarn|databricks.*|(spark|k8s|mesos|sc)://.+)$")
+
+
 class SparkConfig(Section):
     """Spark session of stages 1 and 3. Under spark-submit the cluster's own settings win."""
 
     master: str = Field("local[*]", description="master when started without spark-submit")
     conf: dict[str, str] = Field(default_factory=dict, description="further Spark properties")
+
+    @field_validator("master")
+    @classmethod
+    def _check_master(cls, master: str) -> str:
+        if not _MASTER.match(master):
+            raise ValueError(
+                f'{master!r} is none of "local[*]" (this machine), "spark://host:port", "yarn" and "k8s://https://host"'
+            )
+        return master
 
 
 class RunConfig(Section):

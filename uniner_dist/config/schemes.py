@@ -38,6 +38,10 @@ def check_scheme(path: str) -> None:
     """
     if "::" in path:
         raise ValueError("chains of file systems (::) are not taken")
+    begin, sign, rest = path.partition(":")
+    if sign and "://" not in path and begin in {name for group in SCHEMES for name in group}:
+        slashes = ":///" if begin in ("file", "local", "memory", "hdfs") else "://"
+        raise ValueError(f"is the path of a folder called '{begin}:'; write {begin}{slashes}{rest.lstrip('/')}")
     kind, known = scheme(path), [name for group in SCHEMES for name in group]
     more = [name.strip() for name in os.environ.get(MORE, "").split(",") if name.strip()]
     if kind not in known and kind not in more:

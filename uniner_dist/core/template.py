@@ -102,7 +102,7 @@ def get_template(name: str) -> Template:
         return TEMPLATES[name]
     except KeyError:
         known = ", ".join(sorted(TEMPLATES))
-        raise ConfigError(f"unknown prompt template {name!r}; known templates: {known}") from None
+        raise ConfigError(f"unknown prompt template {name!r}; known: {known}") from None
 
 
 def build_prompt(text: str, entity_type: str, template: str = DEFAULT_TEMPLATE) -> str:

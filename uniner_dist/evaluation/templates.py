@@ -40,7 +40,10 @@ def compare_templates(
         ConfigError: an unknown template, or one named twice.
     """
     for name in templates:
-        get_template(name)
+        try:
+            get_template(name)
+        except ConfigError as error:
+            raise ConfigError(f"--templates {name}: {error.problems[0]}") from None
     if len(set(templates)) < len(templates):
         raise ConfigError(f"--templates {','.join(templates)}: a template is named twice")
     tables = {

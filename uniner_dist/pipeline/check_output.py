@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.runtime.engines import require
+from uniner_dist.storage.containment import lies_in
 from uniner_dist.storage.control_files import Marker
-from uniner_dist.storage.filesystem import list_names
+from uniner_dist.storage.filesystem import is_local, list_names, open_fs
 from uniner_dist.storage.hive import folder_name, is_folder_name
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.place_layout import MARKER, is_unfinished_marker
@@ -26,6 +29,8 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
         require(WRITTEN_BY[config.output.format])
     names = [name for name in list_names(path) if name != MARKER and not is_unfinished_marker(name)]
     marker = read_marker(path)
+    if names and marker is None and _is_told(config):
+        return
     if names and marker is None:
         raise ConfigError(f"--output {path}: already holds something else ({names[0]}, …); choose a new folder")
     problems = _unfit(config, snapshot, reading)
@@ -47,9 +52,18 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
     for words, (theirs, ours) in wanted.items():
         if ours != theirs:
             shown = [", ".join(names) or "none" for names in (theirs, ours)]
-            problems.append(f"--output {path}: its {words} are {shown[0]}, not {shown[1]}; choose another folder")
+            verb = "is" if words == "id column" else "are"
+            problems.append(f"--output {path}: its {words} {verb} {shown[0]}, not {shown[1]}; choose another folder")
     if problems:
         raise ConfigError(problems)
+
+
+def _is_told(config: Config) -> bool:
+    """Whether `check_places` says already that this is no place for an output."""
+    output, others = config.output.path, (config.corpus.path, config.workdir_path)
+    fs, stripped = open_fs(output)
+    is_file = is_local(fs) and os.path.isfile(stripped)
+    return is_file or any(lies_in(output, other) or lies_in(other, output) for other in others)
 
 
 def _unfit(config: Config, snapshot: Snapshot, reading: Reading | None) -> list[str]:

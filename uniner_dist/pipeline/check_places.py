@@ -8,7 +8,7 @@ from uniner_dist.config.schema import Config
 from uniner_dist.config.schemes import scheme
 from uniner_dist.config.secrets import find_secrets
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.containment import lies_in
+from uniner_dist.storage.containment import is_same_place, lies_in
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs
 from uniner_dist.storage.place_layout import WorkdirLayout
 from uniner_dist.storage.snapshot import Snapshot
@@ -37,7 +37,10 @@ def check_places(config: Config) -> None:
         "--workdir": config.workdir_path,
         "--store": config.store_path,
     }
-    derived = {name for name, given in (("--workdir", config.workdir), ("--store", config.store)) if given is None}
+    bases = {"--workdir": "--output", "--store": "--workdir"}
+    given = {"--workdir": config.workdir, "--store": config.store}
+    derived = {name: bases[name] for name, path in given.items() if path is None}
+    wrong: set[tuple[str, str]] = set()
     for inner, outer in (
         ("--output", "--corpus"),
         ("--workdir", "--corpus"),
@@ -51,18 +54,29 @@ def check_places(config: Config) -> None:
         ("--output", "--store"),
         ("--workdir", "--store"),
     ):
-        follows = inner in derived and f"--output {places['--output']}: lies inside {outer}" in " ".join(problems)
-        if lies_in(places[inner], places[outer]) and not follows:
+        if (outer, inner) in wrong or not lies_in(places[inner], places[outer]):
+            continue
+        wrong.add((inner, outer))
+        if (derived.get(inner), outer) in wrong or derived.get(inner) == outer:
+            continue  # told of the place that it is in
+        if is_same_place(places[inner], places[outer]):
+            problems.append(f"{inner} {places[inner]}: is {outer} itself; choose another place")
+        else:
             problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
     for option in ("--output", "--workdir", "--store"):
         try:
             fs, stripped = open_fs(places[option])
         except ConfigError as error:
-            problems += [f"{option} {problem}" for problem in error.problems]
+            if option not in derived:
+                problems += [f"{option} {problem}" for problem in error.problems]
             continue
-        if is_local(fs) and not _writable(stripped):
+        if is_local(fs) and os.path.isfile(stripped):
+            problems.append(f"{option} {places[option]}: is a file; name a folder")
+        elif is_local(fs) and option not in derived and not _writable(stripped):
             problems.append(f"{option} {places[option]}: may not be written")
-    problems += root_of_storage(config.output.path) or _foreign_workdir(config.workdir_path)
+    problems += root_of_storage(config.output.path)
+    if not any(problem.startswith(("--output ", f"--workdir {config.workdir_path}: ")) for problem in problems):
+        problems += _foreign_workdir(config.workdir_path)
     if problems:
         raise ConfigError(problems)
 

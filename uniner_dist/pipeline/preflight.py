@@ -85,9 +85,15 @@ def check(config: Config) -> Snapshot:
         except StorageError as error:
             problems.append(str(error))
     if problems or snapshot is None or reading is None:
-        raise ConfigError(problems)
+        raise ConfigError(_once(problems))
     _warn(snapshot, reading)
     return snapshot
+
+
+def _once(problems: list[str]) -> list[str]:
+    """Without what another one says as well, under the option that was typed."""
+    told = dict.fromkeys(problems)
+    return [problem for problem in told if not any(other != problem and other.endswith(problem) for other in told)]
 
 
 def _warn(snapshot: Snapshot, reading: Reading) -> None:

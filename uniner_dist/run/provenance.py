@@ -14,6 +14,7 @@ from uniner_dist._version import __version__
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.run import Run
 from uniner_dist.run.starts import read_starts
+from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.marker import read_marker
 
 
@@ -64,7 +65,8 @@ def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]
     """
     marker = read_marker(output)
     if marker is None:
-        raise ConfigError(f"--annotations {output}: no annotations of ours there")
+        wrong = "no annotations of ours there" if exists(output) else "is not there"
+        raise ConfigError(f"--annotations {output}: {wrong}")
     runs: Mapping[str, dict[str, Any]] = {name: entry.model_dump(mode="json") for name, entry in marker.runs.items()}
     if run_id is not None and run_id not in runs:
         raise ConfigError(f"--run {run_id}: not in {output}; runs there: {', '.join(runs) or 'none'}")

@@ -133,9 +133,7 @@ def load_run(
     if run_id is None:
         if len(known) != 1:
             if not known:
-                raise ConfigError(
-                    f"--workdir {workdir}: there are no runs; `uniner-dist annotate` or `prompts` begins one"
-                )
+                raise ConfigError(no_runs(workdir))
             found = ", ".join(known)
             raise ConfigError(f"--workdir {workdir}: name the run with --run; runs there: {found}")
         run_id = known[0]
@@ -208,6 +206,13 @@ def list_runs(workdir: str) -> list[str]:
     """Ids of the runs in a workdir: folders named like one, and no links."""
     folder = WorkdirLayout(workdir).runs
     return [name for name in list_names(folder) if has_form(RUN_ID, name) and not is_link(join(folder, name))]
+
+
+def no_runs(workdir: str) -> str:
+    """That a folder has no runs, and what may have been meant: the output's name is the workdir's without an end."""
+    meant = f"{workdir.rstrip('/')}.work"
+    hint = f"did you mean {meant}?" if list_runs(meant) else "`uniner-dist annotate` or `prompts` begins one"
+    return f"--workdir {workdir}: there are no runs; {hint}"
 
 
 def _latest(workdir: str) -> str | None:

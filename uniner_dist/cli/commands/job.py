@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from uniner_dist.cli.command import OUTPUT
-from uniner_dist.cli.json_output import HELP, show
+from uniner_dist.cli.json_output import HELP, check_json_path, show
 from uniner_dist.cli.options import Set, asked_types, opens_a_run, option
 from uniner_dist.cli.root import app, say
 from uniner_dist.config.schema import Config
@@ -40,6 +40,7 @@ def plan(config: Config, json: Annotated[str | None, option(OUTPUT, "PATH", f"Pr
     from uniner_dist.pipeline.stages import plan as make_plan
     from uniner_dist.reporting.terminal import print_plan
 
+    check_json_path(json)
     say(asked_types(config))
     made = make_plan(config, say)
     show(made, lambda: print_plan(made), json)
