@@ -9,16 +9,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 
 from tests.ray.conftest import make_run_in
 from tests.support.scripted import complete
 from uniner_dist.cli import status
 from uniner_dist.cli.app import main
+from uniner_dist.cli.resuming import resume_command
 from uniner_dist.completions.snapshot import Snapshots, Totals
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import ReplicaState
 from uniner_dist.config.loading import load_config
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.progress import duration, line, view
 from uniner_dist.run.run import Run
@@ -174,6 +176,7 @@ def test_in_a_notebook_one_output_of_the_cell_is_replaced(tmp_path: Path) -> Non
     manager = pytest.importorskip("jupyter_client.manager")
     kernel, client = manager.start_new_kernel(kernel_name="python3")
     code = f"""
+from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.live import LiveView
 with LiveView({str(tmp_path / "progress.json")!r}) as shown:
     for deaths in (1, 2, 3):
@@ -213,7 +216,7 @@ def run(tmp_path: Path) -> Run:
 def look(run: Run, width: int = 80) -> str:
     shown, at_work = status.status(run.layout.workdir, None)
     assert at_work == bool(current_holder(run.layout))
-    return printed(shown, width)
+    return printed(Group(*shown), width)
 
 
 def test_status_shows_what_is_being_done_and_after_a_crash_what_was(run: Run) -> None:
@@ -228,10 +231,17 @@ def test_status_shows_what_is_being_done_and_after_a_crash_what_was(run: Run) ->
         assert max(len(row) for row in text.splitlines()) <= 80
     text = look(run)
     assert f"{run.id}  stopped in completions" in text
-    assert "nobody works on it; the same command resumes it" in text
+    assert "nobody works on it; this resumes it" in text
     assert "12,345,678 of 41,807,000 prompts" in text
     assert "left" not in text
     assert "busy" not in text
+
+
+def test_the_command_that_resumes_is_one_line_in_a_narrow_terminal(run: Run) -> None:
+    out = io.StringIO()
+    status.print_status(run.layout.workdir, None, console=SafeConsole(file=out, force_terminal=True, width=50))
+    assert resume_command(run) in out.getvalue().splitlines()
+    assert len(resume_command(run)) > 100
 
 
 def test_status_shows_the_spark_stage_when_that_is_the_latest_news(run: Run) -> None:

@@ -38,24 +38,29 @@ def print_status(workdir: str, run_id: str | None, watch: bool = False, console:
     """
     console = console or SafeConsole()
     shown, at_work = status(workdir, run_id)
-    if not watch:
-        console.print(shown)
-        return
-    with Live(shown, console=console, auto_refresh=False) as live:
-        live.refresh()
-        while at_work:
-            time.sleep(_LOOK_S)
-            shown, at_work = status(workdir, run_id)
-            live.update(shown, refresh=True)
+    if watch and at_work:
+        with Live(Group(*shown), console=console, auto_refresh=False, transient=True) as live:
+            live.refresh()
+            while at_work:
+                time.sleep(_LOOK_S)
+                shown, at_work = status(workdir, run_id)
+                live.update(Group(*shown), refresh=True)
+    for part in shown:
+        # A command is to be copied: one line, however narrow the terminal.
+        console.print(part, soft_wrap=isinstance(part, _Command))
 
 
-def status(workdir: str, run_id: str | None) -> tuple[RenderableType, bool]:
+class _Command(Text):
+    """A command to copy."""
+
+
+def status(workdir: str, run_id: str | None) -> tuple[list[RenderableType], bool]:
     """What to print, and whether anybody works on any of the runs."""
     runs = _runs(workdir, run_id)
     if not runs:
-        return Text(f"no runs in {workdir}"), False
+        return [Text(f"no runs in {workdir}")], False
     looks = [_look(run, len(runs) > 1 and run is runs[-1]) for run in runs]
-    return Group(*(part for shown, _ in looks for part in shown)), any(at_work for _, at_work in looks)
+    return [part for shown, _ in looks for part in shown], any(at_work for _, at_work in looks)
 
 
 def print_json(workdir: str, run_id: str | None) -> None:
@@ -118,13 +123,17 @@ def _state_of(run: Run) -> tuple[list[RenderableType], bool]:
         return [head], False
     words, style = (f"at work on {state}", "green") if holder else (f"stopped in {state}", "yellow")
     head.append(f"  {words}", style=style)
-    lines = [Text(f"by {visible(holder)}")] if holder else [Text("nobody works on it; the same command resumes it:")]
-    if not holder:
-        lines.append(Text(visible(resume_command(run)), no_wrap=True, overflow="ignore"))
+    body: list[RenderableType] = []
+    if holder:
+        body.append(Text(f"by {visible(holder)}"))
     if progress:
-        lines.append(Text(f"last news {duration(max(time.time() - progress['at'], 0))} ago"))
-    body: list[RenderableType] = [view(_as_seen(progress, holder is not None))] if progress else []
-    return [head, *(Padding(part, (0, 0, 0, 2), expand=False) for part in (*lines, *body))], holder is not None
+        body.append(Text(f"last news {duration(max(time.time() - progress['at'], 0))} ago"))
+        body.append(view(_as_seen(progress, holder is not None)))
+    if not holder:
+        body.append(Text("nobody works on it; this resumes it:"))
+    indented: list[RenderableType] = [Padding(part, (0, 0, 0, 2), expand=False) for part in body]
+    resume = [] if holder else [_Command(visible(resume_command(run)))]
+    return [head, *indented, *resume], holder is not None
 
 
 def _progress(run: Run) -> dict[str, Any] | None:
@@ -141,6 +150,7 @@ def _as_seen(state: Mapping[str, Any], at_work: bool) -> dict[str, Any]:
 def _summary(report: Mapping[str, Any]) -> str:
     annotations, done = report["annotations"], report["completions"]
     rows = f"{annotations['rows']:,} annotations, {annotations['failed']:,} without an answer" if annotations else ""
-    spent = cost({"gpu_hours": done.get("gpu_hours")})
+    money = ((report.get("plan") or {}).get("money") or {}).get("actual")
+    spent = cost({"gpu_hours": done.get("gpu_hours"), "gpus": report.get("gpus", 1), "cost": money})
     parts = [rows, f"{done['prompts']:,} prompts asked", *(words.removeprefix("cost so far: ") for words in spent)]
     return " · ".join([str(report["written_at"]), *(part for part in parts if part)])

@@ -79,6 +79,7 @@ class Snapshots:
             "start_failures": summary.start_failures,
             "failures": dict(summary.failures),
             "prefix_hit_rate": round(summary.cached_tokens / max(summary.prompt_tokens, 1), 3),
+            "gpus": self._config.pool.gpus_per_replica,
             "gpu_hours": round(hours, 4),
             "cost": None if price is None else round(hours * price, 2),
         }

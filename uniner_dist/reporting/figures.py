@@ -7,7 +7,7 @@ from calendar import timegm
 from collections.abc import Mapping
 from typing import Any
 
-from uniner_dist.reporting.progress import duration
+from uniner_dist.reporting.progress import counted, duration, rate
 
 _GOOD = ("found", "none", "skipped")
 
@@ -35,13 +35,16 @@ def verdict(report: Mapping[str, Any]) -> tuple[str, str]:
     failed = report["annotations"].get("failed", 0)
     if failed:
         share = report["annotations"]["failed_fraction"]
-        return "fair", f"Published; {failed:,} questions ({share:.2%}) have no complete answer"
+        return (
+            "fair",
+            f"Published; {counted(failed, 'question')} ({share:.2%}) without a complete answer",
+        )
     skipped = report["annotations"]["outcomes"].get("skipped", 0)
     if skipped:
         kept = ((report.get("triage") or {}).get("verdict") or {}).get("kept", "open")
         return (
             "good" if kept == "held" else "fair",
-            f"Published; triage skipped {skipped:,} questions, its check: {kept}",
+            f"Published; triage skipped {counted(skipped, 'question')}, its check: {kept}",
         )
     return "good", "Published; every question has an answer"
 
@@ -88,7 +91,7 @@ def quality_tiles(report: Mapping[str, Any]) -> list[Tile]:
         found.append(("F1 on gold", f"{gold['f1']:.2f}", f"{spread} {gold['documents']:,} documents"))
     elif (report.get("gate") or {}).get("f1") is not None:  # as a version before wrote it
         found.append(("F1 on gold", f"{report['gate']['f1']:.2f}", f"on {report['gate']['documents']:,} documents"))
-    dropped = _counted(sum(prompts["rejects"].values()), "row")
+    dropped = counted(sum(prompts["rejects"].values()), "row")
     found.append(("documents", f"{prompts['documents']:,}", f"{dropped} rejected"))
     if annotations is None:
         return found
@@ -96,7 +99,7 @@ def quality_tiles(report: Mapping[str, Any]) -> list[Tile]:
     found.append(("mentions", f"{mentions:,}", f"in {annotations['outcomes'].get('found', 0):,} annotations"))
     found.append(("not in their text", _share(absent, mentions), f"{absent:,} mentions without offsets"))
     failed = annotations.get("failed", 0)
-    found.append(("no complete answer", _share(failed, annotations["rows"]), f"{_counted(failed, 'question')}"))
+    found.append(("no complete answer", _share(failed, annotations["rows"]), f"{counted(failed, 'question')}"))
     return found
 
 
@@ -117,12 +120,12 @@ def work_tiles(report: Mapping[str, Any]) -> list[Tile]:
     found.append(("prompts asked", f"{done['prompts']:,}", asked))
     if done["prompts_per_s"]:
         tokens = (done["prompt_tokens"] + done["completion_tokens"]) / done["answering_seconds"]
-        work = ", ".join(_counted(done[f"{word}s"], word) for word in ("replica", "start", "death"))
+        work = ", ".join(counted(done[f"{word}s"], word) for word in ("replica", "start", "death"))
         found.append(("answering", duration(done["answering_seconds"]), work))
-        found.append(("prompts/s", f"{done['prompts_per_s']:,.0f}", f"{tokens:,.0f} tokens/s while answering"))
+        figure, unit = rate(done["prompts_per_s"]).split(" ")
+        found.append((unit, figure, f"{tokens:,.0f} tokens/s while answering"))
         found.append(("prefix cache", f"{done['prefix_hit_rate']:.0%}", "of prompt tokens"))
-    found.append(("cost", *cost_of(report)))
-    return found
+    return [*found, *_cost(report)]
 
 
 def elapsed_s(report: Mapping[str, Any]) -> float | None:
@@ -147,21 +150,15 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.1%}" if whole else "–"
 
 
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}" + "s" * (count != 1)
-
-
-def cost_of(report: Mapping[str, Any]) -> tuple[str, str]:
-    """(figure, where it comes from)."""
+def _cost(report: Mapping[str, Any]) -> list[Tile]:
+    """What was paid: money where a price is known, else GPU hours; nothing where no GPU was used."""
     hours = report["completions"].get("gpu_hours", 0)
     money = ((report.get("plan") or {}).get("money") or {}).get("actual")
-    if not hours:
-        return "none", "no replica was started"
-    if money is not None:
-        return f"{money:,.2f}", f"{hours:,.3g} GPU hours at the given price"
-    if report.get("gpus") == 0:
-        return duration(hours * 3600), "of replicas on CPUs; no price is given"
-    return f"{hours:,.3g} GPU h", "no price is given (plan.price_per_gpu_hour)"
+    if money is not None and hours:
+        return [("cost", f"{money:,.2f}", f"{hours:,.3g} GPU hours at the given price")]
+    if hours and report.get("gpus") != 0:
+        return [("GPU hours", f"{hours:,.3g}", "no price is given (plan.price_per_gpu_hour)")]
+    return []
 
 
 def outcome_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:

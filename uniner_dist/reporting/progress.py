@@ -82,7 +82,7 @@ def _speed(state: State) -> list[str]:
     tokens = [f"{state['tokens_per_s']:,.0f} tokens/s"] if state.get("tokens_per_s") else []
     # Engines say how much was cached when a shard is done.
     hits = [f"{state['prefix_hit_rate']:.0%} prefix cache"] if state["prefix_hit_rate"] else []
-    return [f"{state['prompts_per_s']:,.0f} prompts/s", *tokens, *hits]
+    return [rate(state["prompts_per_s"]), *tokens, *hits]
 
 
 def _replicas(state: State) -> list[str]:
@@ -98,12 +98,21 @@ def _losses(state: State) -> list[str]:
 
 
 def cost(state: State) -> list[str]:
-    """GPU hours, and money where its price is known, of all starts so far."""
-    hours = state.get("gpu_hours")
-    if hours is None:
+    """What all starts so far cost: GPU hours, and money at a known price; nothing for CPUs without a price."""
+    hours, money = state.get("gpu_hours"), state.get("cost")
+    if hours is None or (not state.get("gpus", 1) and money is None):
         return []
-    money = f" = {state['cost']:,.2f}" if state.get("cost") is not None else ""
-    return [f"cost so far: {hours:,.3g} GPU hours{money}"]
+    return [f"cost so far: {hours:,.3g} GPU hours" + (f" = {money:,.2f}" if money is not None else "")]
+
+
+def rate(per_s: float) -> str:
+    """Such as `1,234 prompts/s`, and `0.43 prompts/s` of a slow model."""
+    return f"{per_s:,.0f} prompts/s" if per_s >= 10 else f"{per_s:.2g} prompts/s"
+
+
+def counted(count: int, word: str) -> str:
+    """`1 replica`, `2 replicas`."""
+    return f"{count:,} {word}" + "s" * (count != 1)
 
 
 def duration(seconds: float) -> str:

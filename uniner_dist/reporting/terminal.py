@@ -21,6 +21,7 @@ from uniner_dist.core.characters import visible
 from uniner_dist.gate.verdict import before_words, published_words
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.highlight import Marked
+from uniner_dist.reporting.progress import counted, rate
 from uniner_dist.reporting.triage import plan_words, report_words
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
@@ -49,8 +50,8 @@ def print_report(report: Mapping[str, Any], console: Console | None = None) -> N
     if done["prompts"]:
         console.print(
             f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s from the first replica's readiness on: "
-            f"{done['prompts_per_s']:,.0f} prompts/s,"
-            f" {done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, {done['replicas']} replica(s)"
+            f"{rate(done['prompts_per_s'])}, {done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, "
+            f"{counted(done['replicas'], 'replica')}"
         )
     gate = report.get("gate")
     if gate:
