@@ -413,8 +413,8 @@ def _compact(spark: Any, layout: Any, names: list[str], buckets: int) -> list[di
 def _export(source: Any, writer: Any, schema: Any) -> Any:
     """The documents of an output with their texts, through the function of the export's tasks."""
     texts: dict[str, str] = {}
-    for path, column in reversed(source.corpora):
-        texts |= {row["doc_id"]: row[column] for row in _corpus(path)}
+    for given in reversed(source.corpora):
+        texts |= {row["doc_id"]: row[given.text_column] for row in _corpus(given.path)}
     answers: dict[str, list[dict[str, Any]]] = {}
     for file in sorted(find_files(source.annotations, ".parquet")):
         label = file.split("/")[0].partition("=")[2]

@@ -14,14 +14,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 import uniner_dist as ud
+from tests.support import lake_tables
 from uniner_dist import demo
 from uniner_dist.config.schema import RayConfig
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.notebook import warm_pool as warm
 from uniner_dist.notebook.display import marked_documents
-from uniner_dist.notebook.inputs import Kind, column_names, kind_of, pieces, resolve_columns
+from uniner_dist.notebook.inputs import Kind, as_arrow, column_names, kind_of, pieces, resolve_columns
 from uniner_dist.notebook.results import to_input_kind
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -320,3 +322,22 @@ def test_only_what_breaks_because_of_a_stop_is_a_keyboard_interrupt() -> None:
     with pytest.raises(StageError, match="a disk is full"):
         call(False, "a disk is full")
     annotator.close()
+
+
+def test_a_delta_or_iceberg_table_is_read_at_the_version_that_is_held(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1, 2, 3)
+    write_deltalake(path, lake_tables.rows(4), mode="append")
+    held = lake_tables.iceberg(tmp_path / "warehouse", 1, 2, 3)
+    held.delete("doc_id == '2'")
+    for data, ids in ((DeltaTable(path, version=0), "123"), (DeltaTable(path), "1234"), (held, "13")):
+        assert kind_of(data) is Kind.LAKE
+        assert column_names(data, Kind.LAKE) == ["doc_id", "text"]
+        found = read(data)
+        assert sorted(found["doc_id"].to_pylist()) == list(ids)
+        assert set(found["text"].to_pylist()) == {f"Ada met Babbage in {n}." for n in ids}
+        assert read(data, limit=1).num_rows == 1
+        assert as_arrow(data).num_rows == len(ids)
+    assert read(held.scan("doc_id == '3'"))["doc_id"].to_pylist() == ["3"]
+    with pytest.raises(ConfigError, match="the rows of a Delta or Iceberg table have no order to number"):
+        resolve_columns(held.scan(selected_fields=("text",)), Kind.LAKE, None, None, ())
+    assert to_input_kind(ANNOTATIONS.empty_table(), held, Kind.LAKE, []) == ANNOTATIONS.empty_table()

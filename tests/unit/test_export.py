@@ -14,12 +14,15 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import lake_tables
 from tests.support.evaluation_data import entity
 from tests.support.published import marker_of, published
-from uniner_dist.cli.export import ExportOptions, _corpora, _longest, run_export
+from uniner_dist.cli.export import ExportOptions, _longest, run_export
+from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.export import writing
@@ -32,6 +35,7 @@ from uniner_dist.export.ownership import (
     list_documents,
     write_files,
 )
+from uniner_dist.export.texts import TextSource, text_sources
 from uniner_dist.formats import tokens
 from uniner_dist.formats.annotated_document import Document, Mention, without_overlaps
 from uniner_dist.formats.conll import writing as conll
@@ -41,6 +45,7 @@ from uniner_dist.formats.sources import read_source, source_format
 from uniner_dist.formats.tokens import borders_of, sentences, tag_bio, tokenize
 from uniner_dist.formats.writers import FORMATS, count, get_format
 from uniner_dist.schemas import ENTITY
+from uniner_dist.storage.tables.open import Wanted
 
 LABELS = ("person", "musical artist", "Ort|a", "Ort/a")
 SETTINGS = ExportSettings(LABELS, ("a model",), ("CC BY-NC 4.0",))
@@ -511,11 +516,27 @@ def test_texts_come_from_every_corpus_named_the_latest_first() -> None:
         c=published("/c", 3, text_column="body"),
         d=published("/other", 4, text_column="content"),
     )
-    options = ExportOptions("/annotations", "/to", "jsonl")
-    assert _corpora(options, marker) == [("/other", "content"), ("/c", "body")]
-    given = replace(options, corpus="/mine", text_column="words")
-    assert _corpora(given, marker) == [("/mine", "words")]
-    assert _corpora(replace(options, corpus="/c"), marker) == [("/c", "body")]
+    plain = load_sections(None).corpus
+    sources = text_sources("/annotations", marker, None, None, plain)
+    assert sources == [TextSource("/other", "content"), TextSource("/c", "body")]
+    assert text_sources("/annotations", marker, "/mine", "words", plain) == [TextSource("/mine", "words")]
+    assert text_sources("/annotations", marker, "/c", None, plain) == [TextSource("/c", "body")]
+
+
+def test_texts_of_a_table_are_those_of_the_version_that_was_annotated(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1, 2)
+    marker = marker_of(a=published(path, 1, corpus_pinned="7"), b=published(path, 2, corpus_pinned="0"))
+    plain = load_sections(None).corpus
+    pinned = TextSource(path, "text", Wanted(pinned="0"))
+    assert text_sources("/annotations", marker, None, None, plain) == [pinned]
+    assert text_sources("/annotations", marker, path, None, plain) == [pinned]
+    asked = load_sections(None, ["corpus.version=1"]).corpus
+    assert text_sources("/annotations", marker, None, None, asked) == [TextSource(path, "text", Wanted(version=1))]
+    DeltaTable(path).delete("doc_id = '2'")
+    assert sum(pinned.snapshot().rows) == 2
+    DeltaTable(path).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    with pytest.raises(ConfigError, match=r"was vacuumed.*the version that was annotated; `--set corpus\.version="):
+        pinned.listing()
 
 
 def test_texts_are_as_long_as_any_run_of_the_output_took_them() -> None:

@@ -11,27 +11,21 @@ from typing import Any
 from uniner_dist._version import __version__
 from uniner_dist.cli.as_typed import named_as_typed
 from uniner_dist.cli.evaluation import names_of
+from uniner_dist.config.data import CorpusConfig
 from uniner_dist.config.loading import load_sections
 from uniner_dist.errors import ConfigError
 from uniner_dist.export.ownership import MANIFEST, check_folder, clear_folder, write_files
 from uniner_dist.export.registry import register_export, source_of
+from uniner_dist.export.texts import text_sources
 from uniner_dist.formats.conll.writing import joined_label
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.formats.writers import get_format
-from uniner_dist.run.standing import covers
-from uniner_dist.spark.catalog import place_of_table
 from uniner_dist.storage.containment import lies_in
 from uniner_dist.storage.control_files import Marker, PublishedRun
-from uniner_dist.storage.filesystem import (
-    absolute,
-    exists,
-    join,
-    write_json,
-)
+from uniner_dist.storage.filesystem import absolute, join, write_json
 from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.retries import StorageError
-from uniner_dist.storage.tables.open import open_corpus
 
 
 @dataclass(frozen=True)
@@ -62,10 +56,10 @@ def run_export(
     chosen, folder = get_format(options.format), absolute(options.to)
     marker = read_marker(options.annotations)
     parsed = load_sections(config, overrides)
-    source = _source(options, marker, _longest(marker, parsed.corpus.max_text_bytes))
+    source = _source(options, marker, parsed.corpus)
     if not options.comments and options.format != "conll":
         raise ConfigError(f"--no-comments: {options.format} files have no comments; only conll has")
-    for what, path in (("--annotations", options.annotations), *(("--corpus", path) for path, _ in source.corpora)):
+    for what, path in (("--annotations", options.annotations), *(("--corpus", texts.path) for texts in source.corpora)):
         if lies_in(folder, path) or lies_in(path, folder):
             raise ConfigError(f"--output {folder}: lies in {what} {path}, or contains it; choose a folder beside it")
     check_folder(folder, replace=options.replace)
@@ -74,7 +68,7 @@ def run_export(
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
     with named_as_typed({"corpus": "--corpus"} if options.corpus else {}):
-        corpora = [open_corpus(place_of_table(path)) for path, _ in source.corpora]
+        corpora = [texts.listing() for texts in source.corpora]
     size = sum(listing.total_bytes for listing in (list_corpus(options.annotations), *corpora))
     with spark_session(parsed, quick=size < QUICK_BYTES) as spark:
         settings = _settings(options, marker, find_labels(spark, source, _known_labels(marker)))
@@ -146,7 +140,7 @@ def _register(annotations: str, folder: str, say: Callable[[str], None]) -> None
         say(f"`uniner-dist forget` will not know of this export: {error}")
 
 
-def _source(options: ExportOptions, marker: Marker | None, longest: int) -> Any:
+def _source(options: ExportOptions, marker: Marker | None, corpus: CorpusConfig) -> Any:
     from uniner_dist.export.joining import Source
 
     if options.sample is not None and options.sample < 1:
@@ -154,34 +148,18 @@ def _source(options: ExportOptions, marker: Marker | None, longest: int) -> Any:
     types = names_of(options.types) if options.types else None
     return Source(
         options.annotations,
-        _corpora(options, marker),
+        text_sources(options.annotations, marker, options.corpus, options.text_column, corpus),
         options.id_column or (marker.id_column if marker else "doc_id"),
         marker.carried if marker else (),
         types,
         options.sample,
-        longest,
+        _longest(marker, corpus.max_text_bytes),
     )
 
 
 def _longest(marker: Marker | None, given: int) -> int:
     """Bytes of the longest text that any run of the output can have annotated."""
     return max([given, *(entry.max_text_bytes or 0 for entry in _entries(marker))])
-
-
-def _corpora(options: ExportOptions, marker: Marker | None) -> list[tuple[str, str]]:
-    """Where the texts are: as given, else every corpus that the output was made of, the latest first."""
-    entries = sorted(_entries(marker), key=lambda entry: -entry.order)
-    if options.corpus:
-        known = (entry.text_column for entry in entries if covers(entry.corpus, options.corpus))
-        return [(options.corpus, options.text_column or next(known, None) or "text")]
-    if not entries:
-        wrong = "does not say what it was made of; give --corpus" if exists(options.annotations) else "is not there"
-        raise ConfigError(f"--annotations {options.annotations}: {wrong}")
-    found: dict[str, str] = {}
-    for entry in entries:
-        found.setdefault(entry.corpus, options.text_column or entry.text_column)
-    inner = {path for path in found for other in found if other != path and covers(other, path)}
-    return [(path, text) for path, text in found.items() if path not in inner]
 
 
 def _entries(marker: Marker | None) -> list[PublishedRun]:
@@ -222,7 +200,7 @@ def _joined_labels(settings: ExportSettings) -> int:
 
 
 def _nothing(options: ExportOptions, source: Any, counted: Mapping[str, int]) -> str:
-    where = ", ".join(path for path, _ in source.corpora)
+    where = ", ".join(texts.path for texts in source.corpora)
     if counted["without_text"] or counted["text_changed"]:
         return (
             f"--corpus {where}: has the annotated text of no document ({counted['without_text']:,} ids are not there, "

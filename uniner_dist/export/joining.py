@@ -19,18 +19,18 @@ from pyspark.sql.types import ArrayType, LongType, StringType, StructField, Stru
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.rows import TableFile, check_columns, list_dataset
 from uniner_dist.export.ownership import keep_only
+from uniner_dist.export.texts import TextSource
 from uniner_dist.export.writing import COUNTERS, DocumentWriter
 from uniner_dist.formats.settings import ExportSettings
 from uniner_dist.prompts.corpus import is_usable_text
 from uniner_dist.schemas import ENTITY
-from uniner_dist.spark.catalog import place_of_table
 from uniner_dist.spark.datasets import map_in_arrow, read_table
 from uniner_dist.spark.planned import read_planned
 from uniner_dist.spark.stage import LISTS_IN_ARROW, describe, settings, stage
 from uniner_dist.spark.types import column, spark_type
 from uniner_dist.storage.listing import is_glob, list_corpus
 from uniner_dist.storage.reading import plan_reading
-from uniner_dist.storage.snapshot import Snapshot, take_snapshot
+from uniner_dist.storage.snapshot import Snapshot
 
 #: Rows, and bytes of texts, that a task is handed at a time.
 _ROWS_PER_BATCH = 4096
@@ -46,7 +46,7 @@ class Source:
 
     Args:
         annotations: path of the output.
-        corpora: (path, name of the text column), those that count more first.
+        corpora: where the texts are, those that count more first.
         id_column: of both.
         carried: further columns by which rows of a corpus with the same id were told apart.
         types: only these; None for all.
@@ -55,7 +55,7 @@ class Source:
     """
 
     annotations: str
-    corpora: Sequence[tuple[str, str]]
+    corpora: Sequence[TextSource]
     id_column: str
     carried: Sequence[str] = ()
     types: Sequence[str] | None = None
@@ -170,9 +170,9 @@ def _read_texts(spark: SparkSession, source: Source, rank: int) -> DataFrame:
 
     The first row of an id by rank, what is carried and the text's hash is the one that was annotated (`find_repeats`).
     """
-    path, text_column = source.corpora[rank]
-    snapshot = take_snapshot(place_of_table(path))
-    names = _corpus_columns(path, snapshot, source, text_column)
+    texts = source.corpora[rank]
+    snapshot = texts.snapshot()
+    names = _corpus_columns(texts.path, snapshot, source, texts.text_column)
     rows = read_planned(spark, snapshot, plan_reading(snapshot, names), names, source.longest)
     doc_id, *carried, text = (F.col(f"c{i}").alias(name) for i, name in enumerate(names))
     keys = F.to_json(F.struct(doc_id, *carried)) if carried else F.lit("")  # of one id, ids alone are alike

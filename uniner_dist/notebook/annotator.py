@@ -95,10 +95,10 @@ class Annotator:
 
         Args:
             data: a string, strings (list, iterable, pandas Series, Arrow array), a pandas DataFrame, an Arrow table, a
-                Hugging Face dataset, or a Spark DataFrame. None, NaN and NA are missing texts. A whole DataFrame of a
-                classic Spark session goes through the stages of the main job and comes back reading the workdir;
-                everything else goes through this process's memory, also a Spark
-                DataFrame with `limit`, and one of Spark Connect.
+                Hugging Face dataset, a `DeltaTable`, a table or scan of pyiceberg, or a Spark DataFrame. None, NaN and
+                NA are missing texts. A whole DataFrame of a classic Spark session goes through the stages of the main
+                job and comes back reading the workdir; everything else goes through this process's memory, also a
+                Spark DataFrame with `limit`, and one of Spark Connect.
             types: what to look for: ["person", "location"], "PER=person,ORG=company or institution", or
                 {label: phrase or definition}.
             id_column: column of ids, unique strings or integers. Default: `doc_id` if there is one; else rows are

@@ -149,7 +149,7 @@ def _pick(data: Any, kind: Kind, id: str, ids: Sequence[Any], names: Sequence[st
     """Some columns of the rows with these ids, in the order of the data."""
     if kind is Kind.PANDAS:
         return pa.Table.from_pandas(data.loc[data[id].isin(list(ids)), list(names)], preserve_index=False)
-    if kind in (Kind.ARROW, Kind.HUGGINGFACE):
+    if kind in (Kind.ARROW, Kind.LAKE, Kind.HUGGINGFACE):
         table = _in_memory(data, kind)
         return table.filter(pc.is_in(table[id], pa.array(ids, table.schema.field(id).type))).select(list(names))
     quoted = ["`" + name.replace("`", "``") + "`" for name in names]

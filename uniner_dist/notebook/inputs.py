@@ -1,4 +1,4 @@
-"""Whatever a notebook holds, as Arrow tables: strings, pandas and Spark DataFrames, Arrow, Hugging Face data sets.
+"""Whatever a notebook holds, as Arrow tables: strings, DataFrames, Arrow, Hugging Face data sets, Delta and Iceberg.
 
 The user's data and the names of columns are turned into tables of id, text and kept columns, with ids that are there
 and unique. Nothing is imported that the data did not bring along.
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from uniner_dist.config.schema import CorpusConfig
 from uniner_dist.errors import ConfigError
+from uniner_dist.notebook.lake_inputs import is_lake_table, lake_columns, lake_pieces, lake_table
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 #: Names of the id and the text column where nobody says otherwise.
@@ -32,6 +33,7 @@ class Kind(Enum):
     PANDAS = "a pandas DataFrame"
     ARROW = "an Arrow table"
     HUGGINGFACE = "a Hugging Face dataset"
+    LAKE = "a Delta or Iceberg table"
     SPARK = "a Spark DataFrame"
     CONNECT = "a Spark Connect DataFrame"
 
@@ -65,6 +67,8 @@ def kind_of(data: Any) -> Kind:
         return Kind.CONNECT if ".connect." in module else Kind.SPARK
     if module.split(".")[0] == "pandas":
         return Kind.PANDAS if hasattr(data, "columns") else Kind.STRINGS
+    if is_lake_table(data):
+        return Kind.LAKE
     if isinstance(data, (pa.Table, pa.RecordBatch)):
         return Kind.ARROW
     if hasattr(data, "__arrow_c_stream__"):  # a table, or a single column such as a Series of polars
@@ -73,7 +77,7 @@ def kind_of(data: Any) -> Kind:
         return Kind.STRINGS
     raise ConfigError(
         f"data: cannot annotate a {type(data).__name__}; give a string, a list of strings, a pandas or Spark "
-        "DataFrame, an Arrow table, or a Hugging Face dataset"
+        "DataFrame, an Arrow, Delta or Iceberg table, or a Hugging Face dataset"
     )
 
 
@@ -112,8 +116,8 @@ def resolve_columns(data: Any, kind: Kind, id: str | None, text: str | None, kee
     wanted = {"text_column": [columns.text], "id_column": [id] if id else [], "keep_columns": columns.keep}
     looked = [unknown_column(argument, name, names) for argument, group in wanted.items() for name in group]
     problems = [problem for problem in looked if problem]
-    if id is None and kind in (Kind.SPARK, Kind.CONNECT):
-        problems.append("id_column: name the column of ids; the rows of a Spark DataFrame have no order to number")
+    if id is None and kind in (Kind.SPARK, Kind.CONNECT, Kind.LAKE):
+        problems.append(f"id_column: name the column of ids; the rows of {kind.value} have no order to number")
     problems += [
         f"{argument}: column {name!r} has the name of a column of the annotations; rename it"
         for argument, name in [("id_column", columns.id_name), *(("keep_columns", name) for name in columns.keep)]
@@ -138,6 +142,8 @@ def column_names(data: Any, kind: Kind) -> list[str]:
     """Names of the data's columns."""
     if kind is Kind.ARROW:
         return list(as_arrow(data).schema.names)
+    if kind is Kind.LAKE:
+        return lake_columns(data)
     if kind is Kind.HUGGINGFACE:
         return list(data.column_names or next(iter(data), {}))  # a stream may not know its columns
     return [str(name) for name in data.columns]
@@ -151,7 +157,7 @@ def pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None
     """
     first = 0
     seen: set[Any] = set()
-    for table in _raw_pieces(data, kind, columns, rows, limit):
+    for table in map(_without_views, _raw_pieces(data, kind, columns, rows, limit)):
         if columns.id is None:
             table = table.add_column(0, ID, pa.array(range(first, first + table.num_rows), pa.int64()))
         first += table.num_rows
@@ -177,8 +183,16 @@ def _raw_pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int |
                 yield whole.slice(start, length)
     elif kind is Kind.HUGGINGFACE:
         yield from _from_dataset(data, names, rows, limit)
+    elif kind is Kind.LAKE:
+        yield from lake_pieces(data, names, rows, limit)
     else:
         yield from _from_spark(data, names, rows, limit)
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """Strings in the layout that everything here knows; deltalake and polars give another one."""
+    fields = [field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(fields))
 
 
 def _strings(data: Any) -> Iterable[Any]:
@@ -244,6 +258,8 @@ def _to_arrow(convert: Any, names: str) -> Any:
 
 def as_arrow(data: Any) -> pa.Table:
     """An Arrow table of anything that offers one."""
+    if is_lake_table(data):
+        return lake_table(data)
     return data if isinstance(data, pa.Table) else pa.table(data)
 
 

@@ -35,7 +35,8 @@ def annotate(
 
     Args:
         data: path of the corpus: a Parquet file, folder, glob or Hive dataset, or a table, on any storage. Or strings,
-            a pandas, Arrow, polars, Hugging Face or Spark table, which is written to `OUTPUT.corpus` first.
+            a pandas, Arrow, polars, Hugging Face or Spark table, a `DeltaTable` or a table of pyiceberg, which is
+            written to `OUTPUT.corpus` first.
         types: ["person", "location"], "PER=person,ORG=company or institution", or {label: phrase or definition}.
         output: folder for the annotations: new, empty, or annotations of ours.
         id_column: column of unique ids; default: `doc_id`. Rows of data that is held here are numbered without one.

@@ -38,7 +38,7 @@ def to_input_kind(annotations: pa.Table, data: Any, kind: Kind, texts: Sequence[
         return Annotations(annotations.to_pylist(), texts)
     if kind is Kind.PANDAS:
         return annotations.to_pandas(integer_object_nulls=True)  # else offsets beside an absent one become floats
-    if kind is Kind.ARROW:
+    if kind in (Kind.ARROW, Kind.LAKE):
         return annotations
     if kind is Kind.HUGGINGFACE:
         from datasets import Dataset

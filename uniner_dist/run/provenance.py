@@ -25,7 +25,7 @@ def describe(run: Run) -> dict[str, Any]:
     """
     config = run.config.model
     # Said of tables alone: the files of a folder have no version.
-    corpus = {"corpus_version": run.corpus_words} if run.corpus_words else {}
+    corpus = {"corpus_version": run.corpus_words, "corpus_pinned": run.corpus_version} if run.corpus_words else {}
     return corpus | {
         "model": run.model_name,
         "model_identity": run.model_identity,

@@ -23,6 +23,8 @@ HASH: Final = r"[0-9a-f]{32}"
 GATE: Final = RUN_ID
 #: See `prompts.packing.Packing.shard_name`; shards of earlier releases have no token and no attempt.
 SHARD: Final = r"[0-9]{5,9}-(?:known-)?[0-9]{4,9}(?:-[0-9]{1,18}-[0-9a-f]{8})?"
+#: A version of a table as a run pins it: of Delta a number, of Iceberg `snapshot.schema`.
+VERSION: Final = r"[0-9]{1,20}(?:\.[0-9]{1,9})?"
 #: A data file of an output; every name that a publication or an erasure gives begins so.
 DATA_FILE: Final = r"part-[0-9A-Za-z][0-9A-Za-z._-]{0,200}\.parquet"
 #: Any visible Parquet file of one folder, such as one that goes from an output.
@@ -71,6 +73,7 @@ Fingerprint = Annotated[str, StringConstraints(pattern=f"^{FINGERPRINT}$")]
 Hash = Annotated[str, StringConstraints(pattern=f"^{HASH}$")]
 DataFileName = Annotated[str, StringConstraints(pattern=f"^{DATA_FILE}$")]
 ParquetName = Annotated[str, StringConstraints(pattern=f"^{PARQUET_FILE}$")]
+PinnedVersion = Annotated[str, StringConstraints(pattern=f"^{VERSION}$")]
 StoreFileName = Annotated[str, StringConstraints(pattern=f"^{STORE_FILE}$")]
 JournalPath = Annotated[str, AfterValidator(_absolute), StringConstraints(pattern=f"^{JOURNAL}$")]
 #: An absolute path or URL of a kind that is allowed, which does not climb.

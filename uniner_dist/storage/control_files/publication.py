@@ -14,6 +14,7 @@ from uniner_dist.storage.control_files.forms import (
     JournalPath,
     Name,
     ParquetName,
+    PinnedVersion,
     RunId,
     Seconds,
     StoredPath,
@@ -32,6 +33,7 @@ class PublishedRun(ControlFile):
         corpus: path of the corpus.
         types: labels.
         corpus_version: of a table, in words.
+        corpus_pinned: the same as the run keeps it, see `storage.table_version.TableVersion`.
         order: number of the publication among those of the output.
         times_published: so often the same run has published.
         corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see `run.standing.Claim`.
@@ -49,6 +51,7 @@ class PublishedRun(ControlFile):
     published_at: str = ""
     text_column: Name = "text"
     corpus_version: str | None = None
+    corpus_pinned: PinnedVersion | None = None
     corpus_real: StoredSource | None = None
     corpus_state: str = ""
     opened_at: Seconds = 0.0

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import StringConstraints
-
-from uniner_dist.storage.control_files.forms import Count, Fingerprint, Name, RunId, Seconds, StoredBase, StoredSource
+from uniner_dist.storage.control_files.forms import (
+    Count,
+    Fingerprint,
+    Name,
+    PinnedVersion,
+    RunId,
+    Seconds,
+    StoredBase,
+    StoredSource,
+)
 from uniner_dist.storage.control_files.reading import ControlFile
 
 
@@ -33,7 +40,7 @@ class PinnedRun(ControlFile):
     corpus_bytes: Count
     corpus_partitions: tuple[Name, ...]
     corpus_table: Literal["Delta", "Iceberg"] | None = None
-    corpus_version: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}(\.[0-9]{1,9})?$")] | None = None
+    corpus_version: PinnedVersion | None = None
     config: dict[str, Any]
 
 
