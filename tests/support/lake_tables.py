@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat, ManifestEntry, ManifestEntryStatus
+from pyiceberg.typedef import Record
 from pyroaring import BitMap64
 
 _DELTA_MAGIC = 1681511377
@@ -161,6 +162,47 @@ def _commit_deletes(table: Any, deletes: DataFile) -> None:
 
     with table.transaction() as transaction:
         DeleteFiles(operation=Operation.OVERWRITE, transaction=transaction, io=table.io).commit()
+
+
+def need_features(folder: str, reader: list[str], writer: list[str]) -> None:
+    """Commit a protocol with these features to a Delta table."""
+    log, version = Path(folder, "_delta_log"), DeltaTable(folder).version() + 1
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": reader, "writerFeatures": writer}
+    Path(log, f"{version:020}.json").write_text(json.dumps({"protocol": protocol}) + "\n")
+
+
+def with_fields(table: Any, *fields: dict[str, Any]) -> str:
+    """Further metadata of an Iceberg table, of format version 3, whose current schema has more fields; its path."""
+    path = Path(table.metadata_location.removeprefix("file://"))
+    metadata = json.loads(path.read_text())
+    schema = dict(metadata["schemas"][0])
+    schema |= {"schema-id": 1, "fields": [*schema["fields"], *fields]}
+    last = fields[-1]["id"]
+    metadata |= {"format-version": 3, "next-row-id": 0, "current-schema-id": 1, "last-column-id": last}
+    metadata["schemas"].append(schema)
+    made = path.with_name("made.metadata.json")
+    made.write_text(json.dumps(metadata))
+    return str(made)
+
+
+def add_file(table: Any, data: pa.Table, *partition: Any, **options: Any) -> None:
+    """Append a data file without field ids to an Iceberg table, with these partition values."""
+    path = Path(table.location().removeprefix("file://"), f"data/{uuid.uuid4()}.parquet")
+    pq.write_table(data, path)
+    made = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=f"file://{path}",
+        file_format=FileFormat.PARQUET,
+        partition=Record(*partition),
+        record_count=len(data),
+        file_size_in_bytes=path.stat().st_size,
+        **options,
+    )
+    made.spec_id = table.spec().spec_id
+    with table.transaction() as change:
+        change.set_properties({"schema.name-mapping.default": table.schema().name_mapping.model_dump_json()})
+        with change.update_snapshot().fast_append() as files:
+            files.append_data_file(made)
 
 
 def rename_column(folder: str, old: str, new: str, inside: str = "") -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from pyiceberg.table import StaticTable
+from pyiceberg.transforms import BucketTransform, IdentityTransform, TruncateTransform
 from pyiceberg.types import StringType
 
 from tests.support import lake_tables
@@ -128,9 +131,23 @@ def test_what_needs_a_feature_that_is_not_known_is_refused_by_name(tmp_path: Pat
     path = lake_tables.delta(tmp_path / "t", 1)
     lake_tables.mark_deleted(path, [0])
     log = Path(path, "_delta_log", f"{1:020}.json")
-    log.write_text(log.read_text().replace('["deletionVectors"]', '["deletionVectors", "variantType"]'))
-    with pytest.raises(ConfigError, match="variantType"):
+    log.write_text(log.read_text().replace('["deletionVectors"]', '["deletionVectors", "variantShredding"]'))
+    with pytest.raises(ConfigError, match="needs variantShredding, which is not read here"):
         look(path)
+
+
+@pytest.mark.parametrize("feature", ["timestampNtz", "v2Checkpoint", "variantType", "deletionVectors"])
+def test_features_that_change_no_other_column_are_read(tmp_path: Path, feature: str) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1, 2)
+    lake_tables.need_features(path, [feature], [feature, "rowTracking", "domainMetadata", "clustering"])
+    assert read(path) == by_deltalake(path)
+    assert len(read(path)) == 2
+
+
+def test_an_empty_partition_value_is_null_as_the_protocol_says(tmp_path: Path) -> None:
+    path = str(tmp_path / "t")
+    write_deltalake(path, lake_tables.rows(1, 2).append_column("day", pa.array(["", "x"])), partition_by=["day"])
+    assert [row["day"] for row in read(path)] == [None, "x"]
 
 
 def test_an_iceberg_table_gives_its_live_rows_at_any_snapshot(tmp_path: Path) -> None:
@@ -166,6 +183,60 @@ def test_a_deletion_vector_of_an_iceberg_table_is_applied(tmp_path: Path) -> Non
     lake_tables.delete_by_file(table, [0, 2], vector=True)
     assert [row["doc_id"] for row in read(table.metadata_location)] == ["2", "4"]
     assert table.scan().to_arrow()["doc_id"].to_pylist() == ["2", "4"]
+
+
+def test_initial_defaults_of_an_iceberg_table_are_read(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1, 2)
+    path = lake_tables.with_fields(
+        table,
+        {"id": 3, "name": "lang", "required": False, "type": "string", "initial-default": "en", "write-default": "de"},
+        {"id": 4, "name": "n", "required": True, "type": "long", "initial-default": 7, "write-default": 9},
+    )
+    assert read(path) == _sorted(StaticTable.from_metadata(path).scan().to_arrow().to_pylist())
+    assert [(row["lang"], row["n"]) for row in read(path)] == [("en", 7)] * 2
+
+
+def test_what_pyiceberg_does_not_know_is_refused_by_name(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1)
+    path = lake_tables.with_fields(table, {"id": 3, "name": "v", "required": False, "type": "variant"})
+    with pytest.raises(ConfigError, match=r"Unsupported field type: 'variant'$"):
+        look(path)
+    lake_tables.add_file(table, lake_tables.rows(2), key_metadata=b"key")
+    with pytest.raises(ConfigError, match="has encrypted files"):
+        look(table.metadata_location)
+
+
+def test_partition_specs_may_change_and_their_transforms_are_no_columns(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1)
+    transforms = {"bucket": BucketTransform(4), "short": TruncateTransform(3), "text": IdentityTransform()}
+    for number, (name, transform) in enumerate(transforms.items(), 2):
+        with table.update_spec() as spec:
+            spec.add_field("text", transform, name)
+        data = lake_tables.rows(number)
+        lake_tables.add_file(table, data, *[3, "Ada", data["text"][0].as_py()][: number - 1])
+    assert look(table.metadata_location).partitions == ("text",)
+    with table.update_spec() as spec:
+        spec.remove_field("text")
+    lake_tables.add_file(table, lake_tables.rows(5), 3, "Ada")
+    snapshots = table.metadata.snapshots
+    table.manage_snapshots().create_branch(snapshots[0].snapshot_id, "old").create_tag(
+        snapshots[2].snapshot_id, "v1"
+    ).commit()
+    assert read(table.metadata_location) == _sorted(table.scan().to_arrow().to_pylist())
+    assert [row["doc_id"] for row in read(table.metadata_location)] == ["1", "2", "3", "4", "5"]
+    assert look(table.metadata_location).partitions == ()
+    for name, count in {"old": 1, "v1": 3}.items():
+        assert len(read(table.metadata_location, Wanted(version=name))) == count
+
+
+def test_migrated_files_without_field_ids_are_read_by_name(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1)
+    pq.write_table(lake_tables.rows(5, 6), tmp_path / "migrated.parquet")
+    table.add_files([f"file://{tmp_path}/migrated.parquet"])
+    with table.update_schema() as schema:
+        schema.rename_column("text", "body")
+    assert read(table.metadata_location) == _sorted(table.scan().to_arrow().to_pylist())
+    assert [row["body"][-2:] for row in read(table.metadata_location)] == ["1.", "5.", "6."]
 
 
 def test_an_iceberg_folder_without_a_hint_is_no_guess(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ _KNOWN: Final = frozenset(
         "typeWidening",
         "typeWidening-preview",
         "v2Checkpoint",
+        "variantType",
+        "variantType-preview",
         "vacuumProtocolCheck",
     }
 )

@@ -33,7 +33,7 @@ def open_iceberg_file(
         ConfigError: the file cannot be read; see `_listing`.
     """
     require("pyiceberg")
-    from pydantic import ValidationError
+    from pyiceberg.exceptions import ValidationError
     from pyiceberg.table.metadata import TableMetadataUtil
 
     from uniner_dist.storage.tables.iceberg_files import TableIO
@@ -44,9 +44,17 @@ def open_iceberg_file(
         text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
         metadata = TableMetadataUtil.parse_raw(text.decode())
     except (ValueError, OSError, ValidationError) as error:
-        words = str(error).strip().splitlines()[0]
-        raise ConfigError(f"corpus {path}: {metadata_file} is no Iceberg metadata that can be read: {words}") from error
+        raise ConfigError(
+            f"corpus {path}: {metadata_file} is no Iceberg metadata that can be read: {_reason(error)}"
+        ) from error
     return _listing(path, metadata_file, metadata, TableIO(metadata_file), version, as_of, pinned)
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with metadata, in one line: pydantic says where in one, and what in the next."""
+    lines = [line.partition(" [type=")[0].strip() for line in str(error).strip().splitlines()]
+    found = [line for line in lines if line.startswith("Value error, ")]
+    return found[0].removeprefix("Value error, ") if found else ": ".join(lines[:3])
 
 
 def open_iceberg_catalog(path: str, version: int | str | None, as_of: datetime | None, pinned: str | None) -> Listing:
@@ -110,6 +118,8 @@ def _listing(
     kinds = {str(task.file.file_format).rpartition(".")[2].lower() for task in tasks} - {"parquet"}
     if kinds:
         raise ConfigError(f"corpus {path}: the Iceberg table has {', '.join(sorted(kinds))} files, which are not read")
+    if any(task.file.key_metadata for task in tasks):
+        raise ConfigError(f"corpus {path}: the Iceberg table has encrypted files, which are not read here")
     partitions = _identity_columns(metadata, schema)
     number = snapshot.snapshot_id if snapshot is not None else 0
     reader = IcebergReader(_without_history(metadata), io, schema)
