@@ -309,7 +309,7 @@ def check_places(name: str, text: str, entities: Sequence[Entity]) -> None:
         else:
             true = 0 <= entity.start < entity.end and text[entity.start : entity.end] == entity.text
         if not true:
-            raise AuditError(f"{name}: {entity.text!r} does not stand at {entity.start}:{entity.end} of its text")
+            raise AuditError(f"{name}: {entity.text!r} is not at {entity.start}:{entity.end} of its text")
 
 
 def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:

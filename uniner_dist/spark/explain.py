@@ -20,7 +20,7 @@ def explain(error: Exception, name: str) -> UninerError:
     module = re.search(r"ModuleNotFoundError: No module named '([^']+)'", text)
     if "conflicting directory structures" in text.lower():
         return StageError(
-            f"{name}: below the corpus's path stand the partition folders of several datasets; give the folder of one"
+            f"{name}: the corpus's path has the partition folders of several datasets below it; give the folder of one"
         )
     if module:
         return StageError(
