@@ -37,7 +37,7 @@ KUBERAY = {
         "headGroupSpec": True,
         "workerGroupSpecs": False,
     },
-    "AutoscalerOptions": {"idleTimeoutSeconds": False, "securityContext": False},
+    "AutoscalerOptions": {"idleTimeoutSeconds": False, "securityContext": False, "resources": False},
     "HeadGroupSpec": {"rayStartParams": False, "template": True},
     "WorkerGroupSpec": {
         "groupName": True,

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from uniner_dist.config.schema import GateConfig
+from uniner_dist.core.characters import visible
 from uniner_dist.core.hashing import digest
 from uniner_dist.evaluation.gold_slice import GoldSlice, read_gold_slice
 from uniner_dist.run.run import Run
@@ -65,7 +66,7 @@ def judge(gate: GateConfig, figures: Mapping[str, Any]) -> list[str]:
     if gold and gate.min_f1 is not None and gold["f1"] < gate.min_f1:
         low, high = gold["interval"]
         worst = sorted(gold["by_type"].items(), key=lambda item: item[1])[:_WORST]
-        shown = ", ".join(f"{label} {f1:.3f}" for label, f1 in worst)
+        shown = ", ".join(f"{visible(label)} {f1:.3f}" for label, f1 in worst)
         problems.append(
             f"F1 on {gold['documents']:,} gold documents is {gold['f1']:.3f} (95 %: {low:.3f}–{high:.3f}), below "
             f"gate.min_f1={gate.min_f1:g}; lowest: {shown}"

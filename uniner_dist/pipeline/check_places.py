@@ -9,6 +9,7 @@ from uniner_dist.config.schemes import scheme
 from uniner_dist.config.secrets import find_secrets
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.containment import is_same_place, lies_in
+from uniner_dist.storage.control_files.forms import has_controls
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs
 from uniner_dist.storage.place_layout import WorkdirLayout
 from uniner_dist.storage.snapshot import Snapshot
@@ -63,6 +64,7 @@ def check_places(config: Config) -> None:
             problems.append(f"{inner} {places[inner]}: is {outer} itself; choose another place")
         else:
             problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
+    problems += [f"{name} {path}: has control characters" for name, path in places.items() if has_controls(path)]
     for option in ("--output", "--workdir", "--store"):
         try:
             fs, stripped = open_fs(places[option])

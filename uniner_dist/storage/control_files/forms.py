@@ -53,8 +53,13 @@ def has_form(form: str, name: str) -> bool:
     return re.fullmatch(form, name, re.ASCII) is not None
 
 
+def has_controls(path: str) -> bool:
+    """Whether a path has characters that no path in a control file may have."""
+    return _CONTROL.search(path) is not None
+
+
 def _source(path: str) -> str:
-    if len(path) > _MAX_PATH or _CONTROL.search(path):
+    if len(path) > _MAX_PATH or has_controls(path):
         raise ValueError("is too long for a path, or has control characters")
     check_scheme(path)
     if ".." in path.split("/"):
