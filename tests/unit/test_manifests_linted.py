@@ -7,6 +7,7 @@ manifests in which that was put.
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ class Container:
     own: Mapping[str, Any]
 
 
+@functools.cache
 def documents() -> Documents:
     """Every manifest but the configuration of the jobs."""
     files = sorted(set(FOLDER.glob("*.yaml")) - {FOLDER / "job.yaml", FOLDER / "kustomization.yaml"})
