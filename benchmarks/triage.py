@@ -38,6 +38,8 @@ _OF_NEWS = 3_000
 #: Passages of the run that is spoken of, of which the texts are a sample.
 _PASSAGES = 1_000_000
 _FRACTION = 0.2
+#: Height of a type's name in the picture, as a share of its axis.
+_LABEL_HEIGHT = 0.02
 
 
 @dataclass(frozen=True)
@@ -188,10 +190,14 @@ def draw(one: Measured, bound: float) -> Figure:
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     scores, filled = one.oracle.scores, one.oracle.filled
+    named: list[float] = []
     for kind, label in enumerate(one.corpus.types):
         if filled[:, kind].sum() >= smallest_sample(0.05, 0.05):
             left.plot(*_curve(scores[:, kind], filled[:, kind]), color="#999999", lw=0.7, alpha=0.6)
-            left.annotate(label, _end(scores[:, kind], filled[:, kind]), fontsize=5, color="#555555")
+            place = _end(scores[:, kind], filled[:, kind])
+            if all(abs(place[1] - other) > _LABEL_HEIGHT for other in named):  # where curves crowd, some have no name
+                left.annotate(label, place, fontsize=5, color="#555555")
+                named.append(place[1])
     left.plot(*_curve(scores.ravel(), filled.ravel()), color="#0072B2", lw=2, label="all types")
     left.axvline(bound, color="#D55E00", ls="--", label=f"bound {bound:.0%}")
     left.set(xlim=(0, 0.1), ylim=(0, 1), xlabel="missed, of what is filled", ylabel="skipped, of all cells")

@@ -14,11 +14,11 @@ from tests.support.evaluation_data import annotation, entity, write_annotations
 from tests.support.finished_run import finished_run
 from tests.support.report_page import report
 from uniner_dist.cli.app import main
-from uniner_dist.cli.resuming import resume_command
 from uniner_dist.config.loading import load_config, validate_tree
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import view
+from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import write_json
 

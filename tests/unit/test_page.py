@@ -26,7 +26,7 @@ from uniner_dist.reporting import charts
 from uniner_dist.reporting.earlier import compare_reports
 from uniner_dist.reporting.evidence import Evidence, Folder, _count_folders, gather
 from uniner_dist.reporting.figures import REJECTED, checks, quality_tiles, rejected, verdict, work_tiles
-from uniner_dist.reporting.html import render
+from uniner_dist.reporting.html import _few_lines, render
 from uniner_dist.reporting.next_steps import next_steps
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
@@ -329,6 +329,18 @@ def test_steps_fit_what_happened_and_can_be_pasted(tmp_path: Path) -> None:
     calm = report(annotations=None, publication=None)
     calm["prompts"]["rejects"] = {}
     assert next_steps(calm) == []
+
+
+def test_more_room_for_answers_is_the_whole_command() -> None:
+    steps = dict(next_steps(report(command="uniner-dist annotate --corpus c --output o")))
+    assert "uniner-dist annotate --corpus c --output o --set model.max_tokens=512" in steps.values()
+
+
+def test_what_a_model_repeats_is_shown_once_in_a_few_lines() -> None:
+    shown = _few_lines('["Kreiford Kings", "' + "IAfter" * 90 + '"]')
+    assert shown == '["Kreiford Kings", "IAfter ×90 "]'
+    assert _few_lines("a b\n" * 3 + "end") == "a b\na b\na b…"
+    assert len(_few_lines("".join(map(str, range(10_000))))) <= 151
 
 
 def test_a_page_says_what_the_run_before_had() -> None:

@@ -15,7 +15,6 @@ from tests.ray.conftest import make_run_in
 from tests.support.scripted import complete
 from uniner_dist.cli import status
 from uniner_dist.cli.app import main
-from uniner_dist.cli.resuming import resume_command
 from uniner_dist.completions.snapshot import Snapshots, Totals
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import ReplicaState
@@ -23,6 +22,7 @@ from uniner_dist.config.loading import load_config
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.progress import duration, line, view
+from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import read_json, write_json
 from uniner_dist.storage.lease import current_holder, hold

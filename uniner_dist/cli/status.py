@@ -11,12 +11,12 @@ from rich.live import Live
 from rich.padding import Padding
 from rich.text import Text
 
-from uniner_dist.cli.resuming import resume_command
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import cost, duration, view
+from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run, list_runs, load_run, no_runs
 from uniner_dist.storage.control_files import Progress, Report, read_control, read_record
 from uniner_dist.storage.filesystem import absolute, exists, json_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,8 @@ from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import write_bytes
 
 _SHOWN_CHARS = 420
+#: Something that is repeated at least six times, and characters of an answer in which that is looked for.
+_REPEATED, _LOOKED_AT = re.compile(r"(\S.{1,40}?)\1{5,}", re.DOTALL), 2000
 #: Starts of the completions stage whose events are listed, and events of each.
 _STARTS, _EVENTS = 5, 40
 
@@ -84,9 +87,9 @@ def _shown(value: Any, limit: int = 0) -> str:
     return text if not limit or len(text) <= limit else f"{text[:limit]}…"
 
 
-def _few_lines(value: Any, lines: int = 3, limit: int = 300) -> str:
-    """`_shown`, of at most so many lines."""
-    text = _shown(value)
+def _few_lines(value: Any, lines: int = 3, limit: int = 150) -> str:
+    """`_shown`, of at most so many lines, narrow screens included; what is repeated is there once, with its count."""
+    text = _REPEATED.sub(lambda found: f"{found[1]} ×{len(found[0]) // len(found[1])} ", _shown(value, _LOOKED_AT))
     cut = "\n".join(text.split("\n")[:lines])[:limit]
     return cut if cut == text else f"{cut}…"
 

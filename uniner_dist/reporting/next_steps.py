@@ -29,7 +29,7 @@ def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     if outcomes.get("truncated"):
         steps.append(
             (
-                "Answers were cut off: with this the same annotate command has more room, and asks everything again",
+                "Answers were cut off: this gives them more room, and asks everything again",
                 _longer(report),
             )
         )
@@ -43,7 +43,8 @@ def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _longer(report: Mapping[str, Any]) -> str:
     words = str(report["provenance"].get("decoding", "")).split()
     now = next((int(word) for word in words if word.isdigit()), 256)
-    return f"--set model.max_tokens={2 * now}"
+    command = report.get("command") or "uniner-dist annotate …"  # as a version before wrote reports
+    return f"{command} --set model.max_tokens={2 * now}"
 
 
 def _head(folder: str) -> str:

@@ -11,6 +11,7 @@ from uniner_dist._version import __version__
 from uniner_dist.errors import QualityGateError
 from uniner_dist.reporting.plan import compare
 from uniner_dist.run import provenance
+from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import Plan, read_record
 from uniner_dist.storage.filesystem import exists, write_json
@@ -67,6 +68,7 @@ def _head(run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]]) -> 
         "gpus": run.config.pool.gpus_per_replica,
         "output": run.config.output.path,
         "workdir": run.layout.root,
+        "command": resume_command(run),
         "model": {
             "name": run.model_name,
             "identity": run.model_identity,
