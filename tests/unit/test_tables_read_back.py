@@ -25,8 +25,9 @@ from tests.unit.test_control_files import _CUTS, _FEW, _JSON, _MUTATIONS, Mutati
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError, StageError, UninerError
 from uniner_dist.storage.tables.commit import commit_files
+from uniner_dist.storage.tables.iceberg_commit import open_iceberg_output
 from uniner_dist.storage.tables.open import open_corpus
-from uniner_dist.storage.tables.output_table import Change
+from uniner_dist.storage.tables.output_table import Change, NewFile
 
 Kind = Literal["delta", "iceberg"]
 #: File that a table consists of → the format.
@@ -230,3 +231,17 @@ def test_a_corpus_of_iceberg_names_no_file_on_another_kind_of_storage(build: Cal
     _put(outputs, name, metadata)
     with pytest.raises(ConfigError, match=rf"{name}: names a file on another kind of storage, memory://elsewhere"):
         open_corpus(str(corpus))
+
+
+def test_a_data_file_elsewhere_is_read_neither_as_corpus_nor_as_output(
+    build: Callable[[], Outputs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = build().output("iceberg")
+    table = open_iceberg_output(str(output), ["entity_type"], None)
+    assert table is not None
+    monkeypatch.setattr(table, "_base", "memory://elsewhere")
+    table.commit([NewFile("entity_type=person/part-9.parquet", 1, 1)], [], None)
+    with pytest.raises(ConfigError, match="names a file on another kind of storage, memory://elsewhere"):
+        open_corpus(str(output / "_iceberg"))
+    with pytest.raises(StageError, match=r"changed by another program \(memory://elsewhere"):
+        _commit(output, "iceberg", _write(output, 2), ())
