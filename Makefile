@@ -33,7 +33,7 @@ SITE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE NOTICE docs c
 
 .PHONY: help setup demo test test-clouds test-airflow test-slow test-spark35 test-notebooks docs unit coverage \
 	check-vllm install-check lint package lock \
-	lock-airflow lock-gpu lock-hashes images pin-images check-images sbom audit clean chaos findings sweep mutants histories bench train
+	lock-airflow lock-gpu lock-hashes images pin-images check-images sbom audit clean chaos findings sweep mutants histories corpora bench train
 
 help: ## List the commands
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 15
@@ -134,6 +134,12 @@ histories: SEED ?= 1
 histories: $(READY) ## Compare histories of 20 commands with full runs after each command (hours)
 	@HISTORIES=$(HISTORIES) STEPS=20 $(BIN)/python -m pytest tests/spark/test_histories.py --hypothesis-seed=$(SEED) \
 		--timeout 0
+
+# Another seed draws other corpora: make corpora CORPORA=100 SEED=7.
+corpora: CORPORA ?= 300
+corpora: SEED ?= 1
+corpora: $(READY) ## Compare how random Parquet corpora are read, by Spark and by its tasks, with pyarrow and DuckDB (half an hour)
+	@CORPORA=$(CORPORA) SEED=$(SEED) $(BIN)/python -m pytest tests/spark/test_parquet_corpora.py -m slow
 
 bench: $(READY) ## Compare speed with plain vLLM and ray.data.llm: make bench BENCH="--prompts 50000" (some minutes)
 	@$(BIN)/python -m benchmarks.throughput $(BENCH)

@@ -16,6 +16,7 @@ import pytest
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage import footers
 from uniner_dist.storage.footers import Trait
+from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.reading import plan_reading
 from uniner_dist.storage.snapshot import from_pinned, take_snapshot, to_pinned
 
@@ -197,3 +198,26 @@ def test_a_name_that_a_file_has_twice_is_refused_if_it_is_asked_for(tmp_path: Pa
         plan_reading(snapshot, ["id", "x"])
     assert len(caught.value.problems) == 1
     assert plan_reading(snapshot, ["id"]).rows == 1
+
+
+def test_patterns_may_have_alternatives_and_any_depth(tmp_path: Path) -> None:
+    for name in ("a/1.parquet", "b/2.parquet", "b/deep/3.parquet", "c/4.parquet", "_b/5.parquet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(TABLE, tmp_path / name)
+    for pattern, wanted in {
+        "{a,c}/*.parquet": "14",
+        "{a,{b,c}}": "1234",
+        "{a,b}/**/*.parquet": "123",
+        "?/{1,3,5}.parquet": "1",
+        "**/{2,5}.parquet": "2",
+    }.items():
+        assert "".join(Path(file).stem for file in list_corpus(f"{tmp_path}/{pattern}").files) == wanted, pattern
+    with pytest.raises(ConfigError, match=r"\*\* is for whole folders"):
+        list_corpus(f"{tmp_path}/**.parquet")
+
+
+def test_a_name_that_means_two_columns_is_refused_naming_both(tmp_path: Path) -> None:
+    path = corpus(tmp_path / "c", a=pa.table({"id": [1], "Text": ["a"], "text": ["b"]}))
+    assert plan_reading(take_snapshot(path), ["id", "Text", "text"]).rows == 1
+    with pytest.raises(ConfigError, match=r"TEXT: Text and text differ from it in case alone.*a\.parquet"):
+        plan_reading(take_snapshot(path), ["id", "TEXT"])

@@ -1,4 +1,7 @@
-"""What the footers of some files say of the values of one column, where its types differ between files."""
+"""What some files hold of one column, where its types differ between files.
+
+Footers say it of most columns. Where a writer left no statistics, or the column consists of others, it is read.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from uniner_dist.errors import StageError
 from uniner_dist.storage.filesystem import open_fs
-from uniner_dist.storage.footers import REMOTE_THREADS, leaves_of
+from uniner_dist.storage.footers import REMOTE_THREADS, leaves_of, without_arrow_schema
 from uniner_dist.storage.retries import with_retries
+
+_ROWS = 1 << 12
 
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What a footer says of a column's values.
+    """What a file holds of a column.
 
     Attributes:
-        all_null: whether it holds nothing but nulls.
-        largest: the largest magnitude of its integers, None if that is not known.
+        all_null: whether it is nothing but nulls.
+        largest: the largest magnitude of its integers, None if it has none.
     """
 
     all_null: bool
@@ -28,28 +36,71 @@ class ColumnFacts:
 
 
 def column_facts(path: str, files: Iterable[str], name: str) -> list[ColumnFacts]:
-    """Look at some files again, of a column whose types differ between files."""
+    """Look at some files again, of a column whose types differ between files.
+
+    Raises:
+        StageError: one cannot be read.
+    """
     fs, _ = open_fs(path)
 
     def read(file: str) -> ColumnFacts:
-        with with_retries(file, lambda: fs.open(file, "rb")) as stream:
-            return _facts(pq.read_metadata(stream), name)
+        try:
+            with with_retries(file, lambda: fs.open(file, "rb")) as stream:
+                source = _open(stream)
+                spelled = _spelled(source.schema_arrow.names, name)
+                found = _of_footer(source.metadata, spelled)
+                return _of_values(source, spelled) if found is None else found
+        except (pa.ArrowException, EOFError, OSError) as error:
+            words = str(error).strip().splitlines()[0]
+            raise StageError(f"{file} cannot be read ({words}); repair or remove this file and start again") from error
 
     with ThreadPoolExecutor(REMOTE_THREADS) as pool:
         return list(pool.map(read, files))
 
 
-def _facts(metadata: Any, name: str) -> ColumnFacts:
-    leaves = leaves_of(metadata.schema, [name])
-    nulls, values, largest, known = 0, 0, 0, len(leaves) == 1
+def _open(stream: Any) -> Any:
+    try:
+        return pq.ParquetFile(stream)
+    except pa.ArrowException:  # it notes Arrow types that are unknown
+        stream.seek(0)
+        return pq.ParquetFile(pa.BufferReader(without_arrow_schema(stream.read())))
+
+
+def _spelled(names: list[str], name: str) -> str:
+    return name if name in names else next(other for other in names if other.lower() == name.lower())
+
+
+def _of_footer(metadata: Any, name: str) -> ColumnFacts | None:
+    """What the statistics say, None if that is not enough."""
+    parquet = metadata.schema
+    leaves = [leaf for leaf in leaves_of(parquet, [name]) if f"{parquet.column(leaf).path}.".startswith(f"{name}.")]
+    if len(leaves) != 1 or parquet.column(leaves[0]).max_definition_level > 1:
+        return None
+    largest, all_null = -1, True
     for group in range(metadata.num_row_groups):
-        for leaf in leaves:
-            chunk = metadata.row_group(group).column(leaf)
-            statistics = chunk.statistics
-            values += chunk.num_values
-            nulls += statistics.null_count if statistics is not None and statistics.has_null_count else 0
-            if statistics is not None and statistics.has_min_max and isinstance(statistics.min, int):
-                largest = max(largest, abs(statistics.min), abs(statistics.max))
-            elif statistics is None or not statistics.has_null_count or statistics.null_count < chunk.num_values:
-                known = False
-    return ColumnFacts(all_null=nulls == values, largest=largest if known else None)
+        chunk = metadata.row_group(group).column(leaves[0])
+        statistics = chunk.statistics
+        if statistics is None or not statistics.has_null_count:
+            return None
+        if statistics.null_count == chunk.num_values:
+            continue
+        all_null = False
+        if not statistics.has_min_max:
+            return None
+        if isinstance(statistics.min, int):
+            largest = max(largest, abs(statistics.min), abs(statistics.max))
+    return ColumnFacts(all_null, largest if largest >= 0 else None)
+
+
+def _of_values(source: Any, name: str) -> ColumnFacts:
+    largest, all_null = -1, True
+    for batch in source.iter_batches(_ROWS, columns=[name]):
+        values = batch.column(batch.schema.get_field_index(name))
+        if values.null_count == len(values):
+            continue
+        all_null = False
+        if not pa.types.is_integer(values.type):
+            break
+        ends = pc.min_max(values).as_py()
+        largest = max(largest, abs(ends["min"]), abs(ends["max"]))
+    return ColumnFacts(all_null, largest if largest >= 0 else None)

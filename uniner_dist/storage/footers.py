@@ -240,11 +240,8 @@ class _FooterReader:
             )
 
     def _trait(self, metadata: Any, leaves: Sequence[int]) -> Trait:
-        if not metadata.num_row_groups:
-            return Trait.NONE
-        group = metadata.row_group(0)
-        for leaf in leaves:
-            chunk = group.column(leaf)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        for chunk in (group.column(leaf) for group in groups for leaf in leaves):
             if chunk.compression in _UNREADABLE_CODECS:
                 raise _UnreadableFileError(f"is compressed by {chunk.compression}; write it with another compression")
             if chunk.compression in _CODECS_OF_PYARROW or not _ENCODINGS_OF_PYARROW.isdisjoint(chunk.encodings):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +27,8 @@ from uniner_dist.storage.table_version import TableVersion
 #: Endings that make a file part of a corpus.
 SUFFIXES = (".parquet", ".parq", ".pq")
 _MAGIC = b"PAR1"
+#: Alternatives of a part of a pattern, as Spark knows them: `{2024,2025}`.
+_BRACES = re.compile(r"\{([^{}/]*,[^{}/]*)\}")
 #: Beginnings of files that are read at the same time.
 _READERS = 32
 #: Files that are named in a message about many.
@@ -148,7 +150,7 @@ def _checked(fs: Any, files: Iterable[str], seen: Iterable[str]) -> frozenset[st
 
 def is_glob(path: str) -> bool:
     """Whether the path holds a wildcard."""
-    return any(sign in path for sign in "*?[")
+    return any(sign in path for sign in "*?[") or _BRACES.search(path) is not None
 
 
 def without_wildcards(path: str) -> str:
@@ -232,11 +234,27 @@ def _find_matching(fs: Any, pattern: str) -> _Found:
     """Files of a remote file system that match, and those below folders that match."""
     root = without_wildcards(pattern)
     seen = find_details(fs, root, maxdepth=_depth(pattern, root), withdirs=True)
-    matches = re.compile(glob_translate(pattern)).match
+    matches = _matcher(pattern)
     files = {name: info for name, info in seen.items() if info["type"] == "file" and matches(name)}
     for folder in [name for name, info in seen.items() if info["type"] != "file" and matches(name)]:
         files |= find_details(fs, folder)
     return _Found(_stamps(files), [*seen, *files])
+
+
+def _matcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    try:
+        return re.compile("|".join(glob_translate(one) for one in _alternatives(pattern))).match
+    except ValueError as error:
+        raise ConfigError(f"corpus {pattern}: ** is for whole folders, as in FOLDER/**/*.parquet ({error})") from error
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Patterns without braces."""
+    found = _BRACES.search(pattern)
+    if found is None:
+        return [pattern]
+    before, after = pattern[: found.start()], pattern[found.end() :]
+    return [one for choice in found[1].split(",") for one in _alternatives(before + choice + after)]
 
 
 def _depth(pattern: str, root: str) -> int | None:
@@ -267,7 +285,7 @@ def _find_local(path: str, place: str) -> _Found:
         return _found(entries, entries)
     root = without_wildcards(place)
     entries = list(_walk(root, _depth(place, root))) if os.path.isdir(root) else []
-    matches = re.compile(glob_translate(place)).match
+    matches = _matcher(place)
     chosen = [entry for entry in entries if matches(entry[0])]
     below = [inner for entry in chosen if entry[1] for inner in _walk(entry[0])]
     return _found([*chosen, *below], [*entries, *below])

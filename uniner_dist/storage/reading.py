@@ -133,7 +133,7 @@ class _Planner:
         for name in self.names:
             spelled = spelling(schema.schema.names, self._stored_name(name))
             if spelled is None:
-                found.append(None)
+                found.append(self._not_there(name, schema, place))
                 continue
             kept = schema.schema.field(schema.schema.names.index(spelled))
             int96 = INT96 in (kept.metadata or {})
@@ -150,6 +150,17 @@ class _Planner:
             found.append(StoredColumn(spelled, kind, free and is_read_by_spark(kept.type, int96)))
         return tuple(found)
 
+    def _not_there(self, name: str, schema: FileSchema, place: int) -> StoredColumn | None:
+        """None for a column that a file lacks; one of nulls, and a problem, where several could be meant."""
+        alike = [other for other in schema.schema.names if other.lower() == self._stored_name(name).lower()]
+        if not alike:
+            return None
+        self.problems.append(
+            f"corpus column {name}: {' and '.join(alike)} differ from it in case alone; name one of them "
+            f"(in {self.snapshot.files[place]})"
+        )
+        return StoredColumn(alike[0], pa.null(), False)
+
     def _unify(
         self, index: int, name: str, stored: Mapping[int, tuple[StoredColumn | None, ...]], places: Sequence[int]
     ) -> pa.DataType:
@@ -158,7 +169,7 @@ class _Planner:
             return self._declared(index, name, stored)
         having = {number: columns[index] for number, columns in stored.items()}
         types = {number: column.type for number, column in having.items() if column is not None}
-        if not types:
+        if not types and not any(spelling(schema.schema.names, name) for schema in self.snapshot.schemas):
             self.problems.append(f"corpus column {name}: none of the files has it")
             return pa.null()
         lacking = [place for place in places if having[self.snapshot.schema_of[place]] is None]
