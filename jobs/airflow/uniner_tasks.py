@@ -57,12 +57,14 @@ def setting(name: str) -> str:
 
 #: Where the work of one interval stands. Its own folder, so that `--run latest` is this interval's run.
 WORKDIR = ["--workdir", f"{setting('workdir')}/{PARTITION}"]
+#: What is annotated: one partition of a folder of Parquet, or a whole table, which has versions instead.
+CORPUS = "{{ var.json.uniner_dist.get('table') or var.json.uniner_dist.corpus ~ '/day=' ~ (data_interval_start | ds) }}"
 #: What the job is to do; the rest (types, model, pool, thresholds) stands in the configuration file.
 PLAN = [
     "--config",
     setting("config"),
     "--corpus",
-    f"{setting('corpus')}/{PARTITION}",
+    CORPUS,
     "--output",
     setting("output"),
     *WORKDIR,

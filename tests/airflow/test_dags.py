@@ -9,14 +9,18 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
-from tests.airflow.conftest import Deployment, Ran
+from tests.airflow.conftest import ROOT, Deployment, Ran
+from tests.e2e.conftest import read_rows
 
 pytestmark = [pytest.mark.e2e]
 
@@ -140,6 +144,33 @@ def test_only_what_uses_gpus_waits_for_them(one_task: Ran, three_tasks: Ran) -> 
         "completions": "uniner_gpu",
         "annotations": "default_pool",
     }
+
+
+@pytest.mark.slow
+def test_all_tasks_of_an_interval_read_one_version_of_a_table(airflow_home: Deployment) -> None:
+    table, work = str(airflow_home.root / "notes"), airflow_home.work("2026-04-01")
+
+    def documents(*numbers: int) -> pa.Table:
+        return pa.table({"doc_id": [f"t{n}" for n in numbers], "text": [f"Paula met Erik {n} times." for n in numbers]})
+
+    write_deltalake(table, documents(*range(20)))
+    airflow_home.configure(engine__kind="scripted")
+    variable = {"python": sys.executable, "jobs": str(ROOT / "jobs"), "config": str(airflow_home.root / "job.yaml")}
+    variable |= {"table": table, "output": f"{table}.annotations", "workdir": str(work.parent)}
+    variable["completions"] = f"{sys.executable} {ROOT}/jobs/completions.py"
+    env = {"AIRFLOW_VAR_UNINER_DIST": json.dumps(variable)}
+    process = airflow_home.start("uniner_three_tasks", "2026-04-01", **env)
+    wait_until(lambda: any(work.glob("runs/*/config.json")), process, airflow_home)
+    DeltaTable(table).delete("doc_id = 't3'")
+    write_deltalake(table, documents(20, 21), mode="append")
+    ran = airflow_home.finish(process)
+    assert ran.states == [("2026-04-01", "success")]
+    rows = read_rows(Path(f"{table}.annotations"))
+    assert {doc_id for doc_id, _ in rows} == {f"t{n}" for n in range(20)}
+    again = airflow_home.run("uniner_three_tasks", "2026-04-02", **env)
+    assert again.states == [("2026-04-02", "success")]
+    rows = read_rows(Path(f"{table}.annotations"))
+    assert {doc_id for doc_id, _ in rows} == {f"t{n}" for n in range(22)} - {"t3"}
 
 
 def test_a_missing_connection_is_refused_and_not_taken_for_yarn(airflow_home: Deployment) -> None:

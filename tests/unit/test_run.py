@@ -302,6 +302,16 @@ def test_one_corpus_under_several_names_is_one_run(tree: dict[str, Any], tmp_pat
     assert claim_of(linked).has_same_documents(claim_of(usual))
 
 
+def test_a_table_of_a_catalog_is_no_place_to_write_to(tree: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as told:
+        open_run(changed(tree, "output.path", "table:lake.ns.out"))
+    assert told.value.problems == [
+        "--output table:lake.ns.out: names a table of a catalog, into which nothing is written; name a folder, and "
+        "output.format=delta or iceberg to keep a table over it"
+    ]
+    assert not Path("table:lake.ns.out.work").exists()
+
+
 @pytest.mark.parametrize(
     "output", ["s3://bucket", "s3://bucket/", "gs://b", "abfs://c@account.dfs.net/", "hdfs://name:8020"]
 )

@@ -13,6 +13,7 @@ from uniner_dist.storage.control_files.forms import has_controls
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs
 from uniner_dist.storage.place_layout import WorkdirLayout
 from uniner_dist.storage.snapshot import Snapshot
+from uniner_dist.storage.table_names import is_table_name
 
 
 def check_secrets(config: Config) -> None:
@@ -66,6 +67,9 @@ def check_places(config: Config) -> None:
             problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
     problems += [f"{name} {path}: has control characters" for name, path in places.items() if has_controls(path)]
     for option in ("--output", "--workdir", "--store"):
+        if is_table_name(places[option]):
+            problems += [_a_table(option, places[option])] if option not in derived else []
+            continue
         try:
             fs, stripped = open_fs(places[option])
         except ConfigError as error:
@@ -81,6 +85,12 @@ def check_places(config: Config) -> None:
         problems += _foreign_workdir(config.workdir_path)
     if problems:
         raise ConfigError(problems)
+
+
+def _a_table(option: str, name: str) -> str:
+    """Why the name of a table is no place to write to."""
+    instead = ", and output.format=delta or iceberg to keep a table over it" if option == "--output" else ""
+    return f"{option} {name}: names a table of a catalog, into which nothing is written; name a folder{instead}"
 
 
 def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
