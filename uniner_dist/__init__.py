@@ -31,6 +31,7 @@ from uniner_dist.errors import (
 )
 
 if TYPE_CHECKING:
+    from uniner_dist import demo
     from uniner_dist.config.schema import Config
     from uniner_dist.evaluation import evaluate
     from uniner_dist.notebook import Annotations, Annotator, Plan, Report, annotate, plan, show
@@ -61,6 +62,7 @@ __all__ = [
     "UnreachableError",
     "__version__",
     "annotate",
+    "demo",
     "evaluate",
     "plan",
     "show",
@@ -69,6 +71,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """The public names, imported when they are first used."""
+    if name == "demo":  # the sample corpus, its gold and the demonstration model
+        return import_module("uniner_dist.demo")
     if name in _PLACES:
         return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,7 +21,7 @@ ODD = re.compile(
 )
 LONGEST = 420
 #: Messages of the latest changes, whose examples may come with the next.
-FRESH = 5
+FRESH = 10
 
 MESSAGES = messages()
 WITH_EXAMPLES: dict[str, str] = json.loads(EXAMPLES.read_text(encoding="utf-8"))
