@@ -39,7 +39,9 @@ from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.run.run import Run, load_run
 from uniner_dist.storage import credentials
-from uniner_dist.storage.control_files import ControlFileError, Marker, parse_control, read_journal
+from uniner_dist.storage.commit import apply
+from uniner_dist.storage.containment import OutsideError, is_inside
+from uniner_dist.storage.control_files import ControlFileError, FolderChange, Marker, parse_control, read_journal
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.shards import read_shards
 
@@ -218,6 +220,32 @@ def test_what_a_workdir_says_is_taken_by_explicit_word_alone(
     assert getattr(getattr(looking.config, section), key) != value
     taken = load_run(run.layout.workdir, run.id, Caller.of(trusts_workdir=True), OWNED)
     assert getattr(getattr(taken.config, section), key) == value
+
+
+@pytest.mark.parametrize("what", ["fingerprint", "workdir"])
+def test_a_run_that_is_not_what_its_folder_says_is_refused(tmp_path: Path, finished: Run, what: str) -> None:
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished.layout.workdir, workdir)
+    path = workdir / "runs" / finished.id / "config.json"
+    if what == "fingerprint":
+        text = path.read_text().replace(finished.layout.workdir, str(workdir))
+        path.write_text(json.dumps(json.loads(text) | {"fingerprint": "0" * 16}))
+    with pytest.raises(ControlFileError, match=rf"{path}: is not this run's .*its {what} is"):
+        load_run(str(workdir), finished.id)
+
+
+@pytest.mark.parametrize("path", ["w/../x", "w/./x", "w//x", "w", "wx/y", "w/.."])
+def test_objects_lie_in_a_folder_by_their_whole_names(path: str) -> None:
+    assert is_inside("memory://w/x/y", "memory://w")
+    assert not is_inside(f"memory://{path}", "memory://w")
+
+
+def test_a_change_is_not_built_in_a_folder_that_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "neighbour").mkdir()
+    (tmp_path / "workplace").symlink_to(tmp_path / "neighbour")
+    with pytest.raises(OutsideError, match="workplace: is a link"):
+        apply(f"{tmp_path}/out", FolderChange(folder=""), f"{tmp_path}/workplace")
 
 
 def test_pruning_leaves_alone_what_is_no_run_by_name_and_content(tmp_path: Path) -> None:
