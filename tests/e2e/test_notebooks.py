@@ -49,6 +49,7 @@ def test_the_notebook_shows_outputs_that_tell_nothing_of_a_machine(name: str) ->
     assert not [output for output in outputs if output.output_type == "error"]
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.vllm
 def test_the_notebook_for_an_own_corpus_runs_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ def test_too_many_failures_publish_nothing_and_name_the_commonest_reason(job: Jo
     assert report["annotations"]["outcomes"]["unparseable"] > report["annotations"]["outcomes"]["engine_error"] > 0
 
 
+@pytest.mark.slow
 def test_a_retry_that_dies_at_any_point_is_ended_by_the_next_one(job: Job, tmp_path: Path) -> None:
     job(**{"engine.extra": {"refuse": "Oslo@person", "kill": "Note 7"}})
     broken = read_rows(tmp_path / "out")

@@ -43,6 +43,7 @@ def test_a_part_that_fails_or_takes_too_long_is_told_and_the_others_go_on(tmp_pa
         main([*TINY[:-4], *broken, "--types", "5"])
 
 
+@pytest.mark.slow
 @pytest.mark.vllm
 def test_the_benchmark_for_gpus_runs_on_cpu_and_all_ways_answer_the_same(tmp_path: Path) -> None:
     report = tmp_path / "report.json"

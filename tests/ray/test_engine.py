@@ -36,27 +36,44 @@ def run_engine(texts: Path, fields: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_a_tail_is_computed_once_and_no_answer_changes(tmp_path: Path) -> None:
-    texts = tmp_path / "texts.json"
+#: No tails, no copies shared, no guessing: what everything else is compared with.
+PLAIN = {"prefix_tails": False, "deep_copies": True, "extra": {"speculative_config": None}}
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """45 passages. A text again is a hit to the last whole block, and its tail may be in no slot any more."""
     short = sentences(40)
+    path = tmp_path / "texts.json"
     long = " ".join(short[:6])
-    # A text again is a hit to the last whole block, and its tail may be in no slot any more.
-    texts.write_text(json.dumps([*short, "", "A", long, short[0], long + " Again."]))
-    plain = {"prefix_tails": False, "deep_copies": True, "extra": {"speculative_config": None}}
-    ways = [plain, {}, PRESSED, {"scores": True}, {"scores": True, **plain}]
+    path.write_text(json.dumps([*short, "", "A", long, short[0], long + " Again."]))
+    return path
+
+
+def run_engines(texts: Path, ways: list[dict[str, Any]]) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(2) as threads:
-        off, on, pressed, scored, scored_off = threads.map(lambda fields: run_engine(texts, fields), ways)
+        return list(threads.map(lambda fields: run_engine(texts, fields), ways))
+
+
+def test_a_tail_is_computed_once_and_no_answer_changes(texts: Path) -> None:
+    off, on, pressed = run_engines(texts, [PLAIN, {}, PRESSED])
     assert on["answers"] == off["answers"]
     assert pressed["answers"] == off["answers"]
     # What a question costs beyond the shared tokens: the end of a turn, the question and the type.
     assert on["computed"] < 0.6 * off["computed"]
     assert pressed["computed"] > on["computed"]
-    for one, other in zip(scored["answers"], scored_off["answers"], strict=True):
-        assert one == pytest.approx(other, abs=1e-4)
     assert len(on["answers"]) == 45 * len(TYPES)
     assert off["slot_bytes"] is None
     # 32 tokens, 6 layers, keys and values of 6 heads of 32 float32 numbers: what is taken off a GPU's memory for each.
     assert on["slot_bytes"] == pressed["slot_bytes"] == [32 * 6 * 2 * 6 * 32 * 4] * 2
+
+
+@pytest.mark.slow
+def test_tails_change_no_score(texts: Path) -> None:
+    scored, plain = run_engines(texts, [{"scores": True}, {"scores": True, **PLAIN}])
+    assert len(scored["answers"]) == 45 * len(TYPES)
+    for one, other in zip(scored["answers"], plain["answers"], strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
 
 
 def test_an_answer_ends_at_an_empty_list_only_if_it_is_its_first_token(tmp_path: Path) -> None:

@@ -182,6 +182,7 @@ def test_an_engine_without_memory_at_load_fails_the_job_in_its_words(ray: Any, m
         complete(run)
 
 
+@pytest.mark.slow
 def test_an_engine_process_uses_loopback_and_ends_with_its_replica(ray: Any, make_run: MakeRun) -> None:
     run = make_run([sentences(8)], TYPES, engine={**ENGINE, "in_process": False})
     with open_pool(run) as pool:
