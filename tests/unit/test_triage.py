@@ -11,12 +11,12 @@ from scipy.stats import beta, binom
 from tests.support.triage_oracle import draws, synthetic_corpus
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.triage.binomial import at_most, interval, misses_allowed, smallest_sample
-from uniner_dist.triage.bound import LEVELS, NEVER, Promise, find_bound, find_rare
+from uniner_dist.triage.bound import LEVELS, NEVER, Promise, find_bound, find_caps, find_rare
 from uniner_dist.triage.check import Kept, judge
 from uniner_dist.triage.classifier import Classifier, value_of
 from uniner_dist.triage.draw import Draw
 from uniner_dist.triage.features import BITS, hash_texts
-from uniner_dist.triage.learning import learn
+from uniner_dist.triage.learning import learn, score_unseen
 from uniner_dist.triage.sizes import check_share, plan_sample
 
 _PROMISE = Promise(missed=0.01, missed_of_type=0.05)
@@ -85,6 +85,43 @@ def test_a_question_with_misses_of_its_own_is_skipped_less() -> None:
     bound = find_bound(scores[order], questions[order], np.ones(len(questions), bool), [False, False], _PROMISE)
     assert bound.thresholds[0] == LEVELS[-1]
     assert bound.thresholds[1] < 0.01
+
+
+def test_caps_leave_what_may_be_missed_to_other_questions() -> None:
+    levels, filled = np.full((1000, 2), 0.9, np.float32), np.ones((1000, 2), bool)
+    levels[:, 1] = np.where(np.arange(1000) < 100, 0.01, 0.9)  # a tenth of the second question is hard to tell
+    caps = find_caps(levels, filled, [False, False], _PROMISE)
+    assert caps[0] == LEVELS[-1]
+    assert 0.009 < caps[1] < 0.01
+    questions, scores = np.repeat([0, 1], 5_000), np.repeat(levels.T, 5, axis=1).ravel()
+    every = np.ones(10_000, bool)
+    capped = find_bound(scores, questions, every, [False, False], _PROMISE, caps)
+    assert capped.thresholds == (LEVELS[-1], caps[1])
+    assert max(find_bound(scores, questions, every, [False, False], _PROMISE).thresholds) < 0.01
+
+
+def test_a_cap_lets_a_few_of_a_questions_own_be_missed() -> None:
+    scores, filled = np.full((1000, 1), 0.9, np.float32), np.ones((1000, 1), bool)
+    scores[:20] = 0.01  # 2 % of what is filled, of the 5 % that may be missed
+    assert find_caps(scores, filled, [False], _PROMISE) == (LEVELS[-1],)
+    scores[20] = 0.01
+    assert find_caps(scores, filled, [False], _PROMISE)[0] < 0.01
+    scores[:] = 1e-9
+    assert find_caps(scores, filled, [False], _PROMISE) == (NEVER,)
+    assert find_caps(scores, filled, [True], _PROMISE) == (LEVELS[-1],), (
+        "of a rare one only all questions' bound counts"
+    )
+
+
+def test_a_learning_sample_is_scored_by_what_has_not_seen_it() -> None:
+    words = ["lamp", "river", "seven", "walked", "slowly", "under", "kettle", "nine"]
+    rng = np.random.default_rng(4)
+    texts = [" ".join(rng.choice(words, 6)) for _ in range(90)]
+    filled = rng.random((90, 1)) < 0.5  # nothing can be learnt, only known by heart
+    own, unseen = learn(texts, filled).score(texts), score_unseen(texts, filled)
+    assert ((own > 0.5) == filled).mean() > 0.8
+    assert ((unseen > 0.5) == filled).mean() < 0.7
+    assert score_unseen(texts[:1], filled[:1]).tolist() == [[1]]
 
 
 def test_a_rare_question_is_asked_or_included_as_said() -> None:

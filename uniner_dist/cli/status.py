@@ -150,6 +150,8 @@ def _as_seen(state: Mapping[str, Any], at_work: bool) -> dict[str, Any]:
 def _summary(report: Mapping[str, Any]) -> str:
     annotations, done = report["annotations"], report["completions"]
     rows = f"{annotations['rows']:,} annotations, {annotations['failed']:,} without an answer" if annotations else ""
+    if annotations and annotations["outcomes"].get("skipped"):
+        rows += f", {annotations['outcomes']['skipped']:,} skipped by triage"
     money = ((report.get("plan") or {}).get("money") or {}).get("actual")
     spent = cost({"gpu_hours": done.get("gpu_hours"), "gpus": report.get("gpus", 1), "cost": money})
     parts = [rows, f"{done['prompts']:,} prompts asked", *(words.removeprefix("cost so far: ") for words in spent)]

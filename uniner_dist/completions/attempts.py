@@ -34,7 +34,7 @@ class Account:
             "shards": len(manifest),
             "shards_reused": len(committed),
             "prompts_reused": sum(shard.asked for shard in manifest if shard.name in committed),
-            "prompts_known": sum(shard.prompts - shard.asked for shard in manifest),
+            "prompts_known": sum(shard.prompts - shard.asked - shard.skipped for shard in manifest),
         }
 
     def values(self, summary: PoolSummary) -> dict[str, Any]:

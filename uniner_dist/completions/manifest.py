@@ -18,5 +18,5 @@ def read_manifest(run: Run) -> list[Shard]:
     if not exists(run.layout.shards):
         raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")
     table = read_shards(run.layout)
-    columns = (table.column(name).to_pylist() for name in ("shard", "prompts", "asked", "estimated_tokens"))
+    columns = (table.column(name).to_pylist() for name in ("shard", "prompts", "asked", "estimated_tokens", "skipped"))
     return [Shard(*row) for row in zip(*columns, strict=True)]

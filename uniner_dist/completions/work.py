@@ -26,12 +26,19 @@ class Loss(StrEnum):
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard as the manifest has it: its prompts, how many of them are asked, and estimated tokens of those."""
+    """A shard as the manifest has it.
+
+    Attributes:
+        asked: prompts without an answer in the store that are not skipped.
+        estimated_tokens: of those that are asked.
+        skipped: prompts that triage has left out.
+    """
 
     name: str
     prompts: int
     asked: int
     estimated_tokens: int
+    skipped: int = 0
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def recount(run: Run, entries: Collection[str]) -> None:
     reasons = open_dataset(counting(layout.rejects)).to_table(columns=["reason"], use_threads=False)["reason"]
     rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
     rejects |= {ERASED: summary["rejects"][ERASED]} if ERASED in summary["rejects"] else {}  # which are in no file
-    prompts, asked = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked"))
+    prompts, asked, skipped = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked", "skipped"))
     summary |= {
         "documents": places.count_rows(filter=first, use_threads=False),
         "rejects": {reason: rejects[reason] for reason in summary["rejects"] if reason in rejects},
@@ -56,7 +56,8 @@ def recount(run: Run, entries: Collection[str]) -> None:
         "passages": places.count_rows(use_threads=False),
         "unique_passages": int(pc.sum(shards["passages"]).as_py() or 0),
         "prompts": prompts,
-        "prompts_known": prompts - asked,
+        "prompts_known": prompts - asked - skipped,
+        "prompts_skipped": skipped,
         "prompts_to_ask": asked,
         "shards": shards.num_rows,
         "estimated_tokens": int(pc.sum(shards["estimated_tokens"]).as_py() or 0),

@@ -32,10 +32,10 @@ from uniner_dist.storage.shards import (
     read_shards,
     reopen_unanswered,
 )
-from uniner_dist.triage.bound import find_bound, find_rare
+from uniner_dist.triage.bound import find_bound, find_caps, find_rare
 from uniner_dist.triage.classifier import Classifier
 from uniner_dist.triage.draw import Draw
-from uniner_dist.triage.learning import learn
+from uniner_dist.triage.learning import learn, score_unseen
 from uniner_dist.triage.sizes import check_share
 
 Say = Callable[[str], None]
@@ -115,7 +115,9 @@ def check_triage(spark: Any, run: Run, check: Callable[[], None], say: Say) -> d
     if verdict is not None and verdict.kept == "broken":
         _open_skipped(run, check)
     described = {name: value.model_dump(mode="json") for name, value in _parts(bound, verdict)}
-    return {"promise": run.config.triage.model_dump(mode="json"), "plan": plan.model_dump(mode="json"), **described}
+    left_out = any_skipped(run.layout, read_shards(run.layout)["shard"].to_pylist())
+    facts = {"plan": plan.model_dump(mode="json"), "left_out": left_out}
+    return {"promise": run.config.triage.model_dump(mode="json"), **facts, **described}
 
 
 def _parts(bound: TriageBound | None, verdict: TriageVerdict | None) -> Iterator[tuple[str, ControlFile]]:
@@ -146,8 +148,9 @@ def _find(run: Run, plan: TriagePlan) -> TriageBound:
     texts, learnt = learning.texts, learning.filled
     classifier = learn(texts, learnt)
     rare = find_rare(learnt, round(plan.calibration * plan.cells / len(asks)), promise)
+    caps = find_caps(score_unseen(texts, learnt), learnt, rare, promise)
     scores, questions, filled = _calibration_cells(run, plan, draw, classifier)
-    bound = find_bound(scores, questions, filled, rare, promise)
+    bound = find_bound(scores, questions, filled, rare, promise, caps)
     skipped = float((scores <= np.asarray(bound.thresholds)[questions]).mean()) if len(scores) else 0.0
     share = float(filled.mean()) if len(filled) else 0.0
     return TriageBound(

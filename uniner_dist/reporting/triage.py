@@ -40,4 +40,6 @@ def report_words(report: Mapping[str, Any]) -> list[str]:
     lines = [plan_words({**report["prompts"], "triage": triage["plan"]})]
     if triage.get("verdict"):
         lines.append(verdict_words(triage["verdict"], triage["promise"]["max_missed"]))
+    if triage.get("left_out") is False and report["prompts"].get("prompts_skipped"):
+        lines.append("all that was skipped has been asked since: nothing is left out any more")
     return lines
