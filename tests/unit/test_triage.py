@@ -108,9 +108,14 @@ def test_a_cap_lets_a_few_of_a_questions_own_be_missed() -> None:
     assert find_caps(scores, filled, [False], _PROMISE)[0] < 0.01
     scores[:] = 1e-9
     assert find_caps(scores, filled, [False], _PROMISE) == (NEVER,)
-    assert find_caps(scores, filled, [True], _PROMISE) == (LEVELS[-1],), (
-        "of a rare one only all questions' bound counts"
-    )
+
+
+def test_a_rare_question_is_capped_where_a_fifth_of_it_is_missed() -> None:
+    scores, filled = np.full((1000, 1), 0.9, np.float32), np.ones((1000, 1), bool)
+    scores[:200] = 0.01
+    assert find_caps(scores, filled, [True], _PROMISE) == (LEVELS[-1],)
+    scores[200] = 0.01
+    assert find_caps(scores, filled, [True], _PROMISE)[0] < 0.01
 
 
 def test_a_learning_sample_is_scored_by_what_has_not_seen_it() -> None:

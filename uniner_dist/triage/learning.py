@@ -24,7 +24,7 @@ _C = 30.0
 
 
 #: Parts of the learning sample, each of which is scored by what was learnt from the others.
-_FOLDS = 2
+_FOLDS = 3
 
 
 def score_unseen(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
@@ -35,7 +35,7 @@ def score_unseen(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> npt.NDA
         filled: passages × questions, as for `learn`.
 
     Returns:
-        Passages × questions.
+        Passages × questions; 1 where there are too few passages.
     """
     scores = np.ones(filled.shape, np.float32)
     parts = np.arange(len(texts)) % _FOLDS
