@@ -6,13 +6,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas
 import polars
 import pyarrow as pa
 import pytest
+from datasets import load_dataset
 from pyspark.sql import SparkSession
 
 from tests.support.published import marker_of, published, write_marker
 from uniner_dist.spark.datasets import write_table
+from uniner_dist.storage.filesystem import copy_file, find_files
 
 pytestmark = pytest.mark.spark
 
@@ -29,10 +33,13 @@ ROWS = [
 @pytest.fixture(scope="module")
 def output(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
     """An output with folders that look like numbers, and one of null."""
-    folder = str(tmp_path_factory.mktemp("readers") / "annotations")
+    place = tmp_path_factory.mktemp("readers")
+    staged, folder = str(place / "staged"), str(place / "annotations")
     rows = spark.createDataFrame(ROWS, "doc_id string, day string, entity_type string")
-    write_table(rows.coalesce(1).sortWithinPartitions("day", "entity_type"), folder, ["day", "entity_type"])
-    write_marker(folder, marker_of(a=published()))
+    write_table(rows.coalesce(1).sortWithinPartitions("day", "entity_type"), staged, ["day", "entity_type"])
+    for file in find_files(staged, ".parquet"):  # as a publication does it
+        copy_file(f"{staged}/{file}", f"{folder}/{file}")
+    write_marker(folder, marker_of(a=published()).model_copy(update={"partition_by": ("day", "entity_type")}))
     return folder
 
 
@@ -63,10 +70,14 @@ def test_every_line_of_the_page_reads_the_output_right(spark: SparkSession, outp
     assert len(blocks) == 6
 
 
-def test_polars_refuses_the_bare_folder_in_words_and_never_reads_it_wrong(output: str) -> None:
-    with pytest.raises(polars.exceptions.InvalidOperationError, match="different file extensions"):
-        polars.scan_parquet(output).collect()
-    hidden = polars.scan_parquet(
-        output, hidden_file_prefix=(".", "_"), hive_schema=dict.fromkeys(("day", "entity_type"), polars.String)
-    )
-    assert hidden.collect().height == len(ROWS)
+def test_every_reader_takes_the_bare_folder(spark: SparkSession, output: str) -> None:
+    days = {"0501", "1e3", None}
+    assert spark.read.parquet(output).count() == len(ROWS)
+    by_polars = polars.read_parquet(output)
+    assert (by_polars.columns, by_polars.height) == (["doc_id", "day", "entity_type"], len(ROWS))
+    by_duckdb = duckdb.sql(f"SELECT DISTINCT day FROM '{output}/**/*.parquet'")
+    assert {row[0] for row in by_duckdb.fetchall()} == days
+    as_strings = polars.scan_parquet(output, hive_schema=dict.fromkeys(("day", "entity_type"), polars.String))
+    assert set(as_strings.collect()["day"]) == days
+    assert len(pandas.read_parquet(output, columns=["doc_id", "entity_type"])) == len(ROWS)
+    assert load_dataset("parquet", data_dir=output, cache_dir=f"{output}.cache")["train"].num_rows == len(ROWS)

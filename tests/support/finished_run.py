@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.support.published import published
+from tests.support.published import published, write_marker
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.core.differences import Cell
 from uniner_dist.core.hashing import passage_id
@@ -24,10 +24,9 @@ from uniner_dist.run.run import Run
 from uniner_dist.run.standing import claim_of
 from uniner_dist.schemas import ANNOTATION_FIELDS, COMPLETIONS, ENTITY, SHARDS
 from uniner_dist.storage.answer_store import contribute
-from uniner_dist.storage.control_files import Marker, write_control
+from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.erased import erased_state
 from uniner_dist.storage.filesystem import join, write_bytes, write_json
-from uniner_dist.storage.place_layout import OutputLayout
 from uniner_dist.storage.shards import read_prompts, write_completions, write_shards
 
 #: Of two of them the text is the same; one has no usable text.
@@ -140,7 +139,7 @@ def _publish(run: Run, usable: dict[str, str]) -> None:
     _write(table, f"{folder}/part-{run.id}-00000.parquet")
     entry = published(run.config.corpus.path, 1, label).model_copy(update=claim_of(run).entry())
     marker = Marker(id_column="doc_id", partition_by=("entity_type",), runs={run.id: entry})
-    write_control(OutputLayout(run.config.output.path).marker, marker)
+    write_marker(run.config.output.path, marker, table.schema)
     cells = {(doc, label): Cell("found", ((text.split()[0], 0, 1),)) for doc, text in usable.items()}
     pinned = Sample(usable, {label: Source("person", run.fingerprint, "m", run.id)}, cells)
     update_sample(run.config.output.path, lambda sample: pinned)

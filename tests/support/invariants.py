@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.storage.filesystem import read_json
-from uniner_dist.storage.place_layout import MARKER
+from uniner_dist.storage.place_layout import FLAT_MARKER, MARKER_FILE, MARKERS
 from uniner_dist.storage.shards import read_prompts, read_shards
 
 
@@ -52,12 +52,16 @@ def check_row(row: Mapping[str, Any], text: str) -> None:
 
 
 def check_files(output: str) -> None:
-    """Only whole Parquet files with the same columns, the marker, and the log or metadata of a table."""
+    """Only whole Parquet files with the same columns, the marker among them, and the log or metadata of a table."""
     schemas = set()
     for path in Path(output).rglob("*"):
         if {"_delta_log", "_iceberg"} & set(path.parts):  # of the table that may be kept over the output
             continue
-        if path.is_file() and path.name != MARKER:
+        if not MARKERS.isdisjoint(path.parts):
+            assert path.is_dir() or path.name in (MARKER_FILE, FLAT_MARKER), path
+            if path.is_file():
+                schemas.add(pq.read_schema(path).remove_metadata())
+        elif path.is_file():
             assert path.suffix == ".parquet", path
             assert path.name.startswith("part-"), path
             schemas.add(pq.read_schema(path).remove_metadata())

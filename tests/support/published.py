@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from uniner_dist.storage.control_files import Marker, PublishedRun, write_control
+import pyarrow as pa
+
+from uniner_dist.storage.control_files import Marker, PublishedRun
+from uniner_dist.storage.filesystem import write_bytes
+from uniner_dist.storage.marker_file import encode_marker
 from uniner_dist.storage.place_layout import OutputLayout
 
 
@@ -23,6 +27,11 @@ def marker_of(id_column: str = "doc_id", **runs: PublishedRun) -> Marker:
     return Marker(id_column=id_column, runs={run_id(name): entry for name, entry in runs.items()})
 
 
-def write_marker(output: str, marker: Marker) -> None:
-    """Let an output be a dataset of ours."""
-    write_control(OutputLayout(output).marker, marker)
+def write_marker(output: str, marker: Marker, columns: pa.Schema | None = None) -> None:
+    """Let an output be a dataset of ours.
+
+    Args:
+        columns: of its files; default: the id column.
+    """
+    columns = pa.schema([(marker.id_column, pa.string())]) if columns is None else columns
+    write_bytes(OutputLayout(output).marker(marker.partition_by), encode_marker(marker, columns))

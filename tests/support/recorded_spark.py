@@ -380,7 +380,8 @@ def _carry_over(spark: Any, run: Run, ids: Any, folder: str, selection: Any) -> 
 
 
 def _write_placeholder(spark: Any, run: Run) -> str:
-    schema = pa.schema([pa.field("doc_id", pa.string()), *ANNOTATION_FIELDS])
+    fields = [pa.field("doc_id", pa.string()), *ANNOTATION_FIELDS]
+    schema = pa.schema([field for field in fields if field.name not in run.partition_by])
     _write(schema.empty_table(), run.layout.placeholder)
     return run.layout.placeholder
 

@@ -68,6 +68,7 @@ FILE = f"part-{RUN}-00000.parquet"
 SHARD = "00000-0000"
 PROMPT = {"passage_id": "1" * 32, "text": "Ada", "entity_type": "person"}
 EXPORTED = b"{}\n"
+COLUMNS = pa.schema([("doc_id", pa.string())])
 CELLS = f"{RUN}-00000-0000-{'b' * 12}.parquet"
 
 
@@ -151,7 +152,7 @@ def _furnish(house: House) -> None:
     layout = house.run.layout
     for path, data in {
         house.output / "entity_type=person" / "part-old-00000.parquet": b"old",
-        house.journal.parent / "publishing/staging" / FILE: b"new",
+        house.journal.parent / "publishing/staging" / FILE: _written(COLUMNS.empty_table()),
         house.neighbour / "entity_type=person" / "part-old-00000.parquet": b"theirs",
         house.neighbour / "runs" / RUN / "config.json": b"{}",
         house.neighbour / "runs" / RUN / "publication.json": b"{}",
@@ -214,6 +215,16 @@ def _journal(house: House) -> dict[str, Any]:
 def _finish(house: House) -> object:
     before = read_marker_version(str(house.output))
     return before and finish_begun(str(house.output), before, house.run.layout.workdir, "000001", always)
+
+
+def _in_metadata(value: Any) -> bytes:
+    """A Parquet file without rows that holds a value as `storage.marker_file` does."""
+    return _written(COLUMNS.with_metadata({"uniner_dist": json.dumps(value)}).empty_table())
+
+
+def _finish_earlier(house: House) -> object:
+    shutil.rmtree(OutputLayout(str(house.output)).markers)
+    return _finish(house)
 
 
 def _pinned(house: House) -> Any:
@@ -310,7 +321,12 @@ KINDS: dict[str, Kind] = {
     "triage verdict": Kind(
         _run_file("triage/verdict.json"), lambda house: _VERDICT, lambda house: read_verdict(house.run)
     ),
-    "marker": Kind(lambda house: house.output / ".uniner_dist.json", _marker, _finish),
+    "marker": Kind(
+        lambda house: Path(OutputLayout(str(house.output)).marker(("entity_type",))), _marker, _finish, _in_metadata
+    ),
+    "marker of an earlier release": Kind(
+        lambda house: Path(OutputLayout(str(house.output)).earlier_marker), _marker, _finish_earlier
+    ),
     "journal": Kind(lambda house: house.journal, _journal, _finish),
     "configuration": Kind(_run_file("config.json"), _pinned, lambda house: prune(str(house.workdir), 0.0)),
     "latest": Kind(

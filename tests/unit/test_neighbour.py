@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.audited import content
 from tests.support.finished_run import finished_run
+from tests.support.published import write_marker
 from uniner_dist.annotations.journal import finish_begun
 from uniner_dist.cli.export import ExportOptions, run_export
 from uniner_dist.config.loading import load_config
@@ -25,7 +26,6 @@ from uniner_dist.run.run import Run
 from uniner_dist.storage.answer_store import sweep
 from uniner_dist.storage.commit import always
 from uniner_dist.storage.control_files import FolderChange, Journal, write_control
-from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import read_marker_version
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
@@ -107,7 +107,7 @@ def test_a_journal_does_not_move_what_is_behind_a_link(house: tuple[Path, Run], 
     entry = before.marker.runs[run.id]
     write_control(run.layout.publication, Journal(run_id=run.id, changes=(change,), placeholder=None, entry=entry))
     marker = before.marker.model_copy(update={"publishing": run.layout.publication})
-    write_json(f"{output}/.uniner_dist.json", marker.model_dump(mode="json", exclude_none=True))
+    write_marker(output, marker)
     begun = read_marker_version(output)
     assert begun is not None
     with pytest.raises(ConfigError, match="lies outside of"):

@@ -15,7 +15,7 @@ from tests.support.output_tables import newest, rows, versions
 from uniner_dist.errors import StageError
 from uniner_dist.storage.hive import folder_name
 from uniner_dist.storage.listing import list_corpus
-from uniner_dist.storage.place_layout import MARKER
+from uniner_dist.storage.place_layout import EARLIER_MARKER
 from uniner_dist.storage.tables.commit import commit_files, unfit_columns
 from uniner_dist.storage.tables.open import open_corpus
 from uniner_dist.storage.tables.output_table import Change
@@ -38,7 +38,7 @@ def write(output: Path, label: str | None, number: int) -> tuple[str, dict[str, 
 def test_a_commit_makes_the_files_of_an_output_live(tmp_path: Path, kind: Literal["delta", "iceberg"]) -> None:
     output = tmp_path / "out put"
     written = dict(write(output, label, number) for number, label in enumerate(LABELS))
-    (output / MARKER).write_text("{}")
+    (output / EARLIER_MARKER).write_text("{}")
     commit_files(str(output), kind, ["entity_type"], Change(written, (), ("uniner-dist r", 1)))
     assert rows(output, kind) == list(written.values())
     assert versions(output, kind) == 1

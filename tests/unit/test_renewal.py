@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from uniner_dist.schemas import SHARDS
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import exists, join, list_names, remove, write_bytes, write_json
+from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import prompts_file, write_completions, write_shards
 
 SHARD = "00000-0000"
@@ -146,4 +146,6 @@ def test_the_past_is_not_present_once_the_corpus_was_published_later(run: Run) -
     )
     _publish(run, **{"d" * 12: later})
     assert not is_present(run)
-    assert json.loads(Path(run.config.output.path, ".uniner_dist.json").read_text())["runs"][run.id]["order"] == 1
+    marker = read_marker(run.config.output.path)
+    assert marker is not None
+    assert marker.runs[run.id].order == 1

@@ -26,7 +26,7 @@ from uniner_dist.storage.commit import remove_workplaces
 from uniner_dist.storage.filesystem import exists, list_names, remove, write_bytes, write_json
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import hold
-from uniner_dist.storage.place_layout import MARKER, WorkdirLayout
+from uniner_dist.storage.place_layout import FLAT_MARKER, OutputLayout, WorkdirLayout
 from uniner_dist.storage.shards import committed_shards, prompts_file, read_prompts, read_shards, write_completions
 from uniner_dist.storage.shards import write_shards as really_write
 from uniner_dist.storage.snapshot import Snapshot
@@ -156,9 +156,11 @@ def test_a_prune_is_no_sign_that_the_run_was_worked_on(run: Run, monkeypatch: py
     assert prune(run.layout.workdir, 3600) == [run.id]
 
 
-def test_a_publication_killed_at_its_first_marker_goes_on(run: Run) -> None:
+@pytest.mark.parametrize("name", [FLAT_MARKER, OutputLayout("").marker(("day",)).lstrip("/"), ".uniner_dist.json"])
+def test_a_publication_killed_at_its_first_marker_goes_on(run: Run, name: str) -> None:
     output, snapshot = run.config.output.path, cast(Snapshot, None)  # which is looked at if there is a marker
-    unfinished = f"{output}/.{MARKER}.0123.tmp"
+    folder, _, name = f"{output}/{name}".rpartition("/")
+    unfinished = f"{folder}/.{name}.0123.tmp"
     write_bytes(unfinished, b"{")
     check_output(run.config, snapshot, None)
     remove_workplaces(output, token=1)

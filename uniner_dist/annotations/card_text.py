@@ -85,8 +85,8 @@ def render_card(name: str, marker: Marker, statistics: Statistics, languages: Se
         "## Statistics",
         _statistics(statistics),
         "## Where the rows come from",
-        "Every row names its run in `run_id`. `.uniner_dist.json` in the dataset's folder says all of this and more of "
-        "each run, and so does the footer of each of the run's files.",
+        "Every row names its run in `run_id`. The metadata of `marker.parquet` in the dataset's folder `.uniner_dist` "
+        "says all of this and more of each run, and so does the footer of each of the run's files.",
         *[_run(run_id, entry) for run_id, entry in runs.items()],
         "## Licence",
         _licences(runs),

@@ -11,14 +11,17 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from uniner_dist.errors import StageError
 from uniner_dist.run.run import load_run
 from uniner_dist.storage.commit import Check, apply, remove_workplaces
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import FolderChange, Journal, Marker, read_journal
-from uniner_dist.storage.filesystem import exists, join, remove
+from uniner_dist.storage.filesystem import exists, find_files, join, remove
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.marker import MarkerVersion, next_order, read_marker, swap_marker
+from uniner_dist.storage.marker_file import columns_of, placeholder_path
 from uniner_dist.storage.place_layout import OutputLayout
 from uniner_dist.storage.tables.commit import TableFormat, commit_files
 from uniner_dist.storage.tables.output_table import Change
@@ -66,7 +69,8 @@ def carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token
         StageError: the marker is not the one of the plan any more, or storage failed.
     """
     check()
-    named = swap_marker(output, before, before.marker.model_copy(update={"publishing": path}))
+    columns = _columns(output, before, read_journal(path, output, before.marker, workdir))
+    named = swap_marker(output, before, before.marker.model_copy(update={"publishing": path}), columns)
     return _carry_out(output, named, path, workdir, token, check)
 
 
@@ -86,8 +90,18 @@ def _carry_out(output: str, before: MarkerVersion, path: str, workdir: str, toke
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         entry = journal.entry.model_copy(update={"published_at": at, "order": next_order(before.marker)})
         done["runs"] = before.marker.runs | {journal.run_id: entry}
+    columns = _columns(output, before, journal) if before.columns is None else before.columns
     check()
-    return swap_marker(output, before, before.marker.model_copy(update=done))
+    return swap_marker(output, before, before.marker.model_copy(update=done), columns)
+
+
+def _columns(output: str, before: MarkerVersion, journal: Journal) -> pa.Schema:
+    """Columns of the output's files: as a publication writes them, else as the marker or any file has them."""
+    new = [source for change in journal.changes for source in change.add.values()]
+    if before.columns is not None and not (new and journal.entry is not None):
+        return before.columns
+    columns = columns_of(new[0] if new else join(output, min(find_files(output, ".parquet"))))
+    return pa.schema([column for column in columns if column.name not in before.marker.partition_by])
 
 
 def _carry_out_by_table(
@@ -99,7 +113,8 @@ def _carry_out_by_table(
     check()
     added = [join(change.folder, name).lstrip("/") for change in journal.changes for name in change.add]
     gone = [join(change.folder, name).lstrip("/") for change in journal.changes for name in change.remove]
-    empty = [name for name in (marker.placeholder, journal.placeholder) if name is not None]
+    names = [name for name in (marker.placeholder, journal.placeholder) if name is not None]
+    empty = [*names, *(placeholder_path(marker.partition_by, name) for name in names)]
     times = journal.entry.times_published if journal.entry is not None else 0
     transaction = (f"uniner-dist {journal.run_id}", times) if times else None
     commit_files(output, table, marker.partition_by, Change(added, [*gone, *empty], transaction))

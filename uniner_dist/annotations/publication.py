@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +48,7 @@ from uniner_dist.storage.control_files import (
 from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove, write_bytes
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import MarkerVersion, read_marker_version
+from uniner_dist.storage.marker_file import placeholder_path
 from uniner_dist.storage.place_layout import OutputLayout
 from uniner_dist.storage.stage_files import counting
 
@@ -76,7 +78,7 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
             lease.check()
 
         workdir, token = run.layout.workdir, f"{lease.generation:06d}"
-        before = read_marker_version(output) or MarkerVersion(new_marker(run), None)
+        before = read_marker_version(output) or MarkerVersion(new_marker(run))
         state = finish_begun(output, before, workdir, token, may_go_on)
         if exists(run.layout.staged) and (again or run.id not in state.marker.runs):
             remove(run.layout.publication)
@@ -86,8 +88,7 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
                 marker = state.marker.model_copy(update={"types": _types(spark, run)})
             may_go_on()
             write_control(run.layout.publication, plan)
-            before = MarkerVersion(marker, state.seen)
-            state = carry_out(output, before, run.layout.publication, workdir, token, may_go_on)
+            state = carry_out(output, replace(state, marker=marker), run.layout.publication, workdir, token, may_go_on)
         if run.id not in state.marker.runs:
             raise StageError(f"run {run.id}: nothing is staged; run the annotations stage again")
         may_go_on()
@@ -140,19 +141,22 @@ def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
     stem = run.id if times == 1 else f"{run.id}.{times}"  # a file of the output is never overwritten
     present = sorted(find_files(output, ".parquet"))
     describe(spark, "find rows to replace")
-    data = [file for file in present if file != marker.placeholder]
+    held = [file for file in present if file.rpartition("/")[2] == marker.placeholder]
+    data = [file for file in present if file not in held]
     met = _carry_over(spark, run, marker) if data else []
     _check_removed(run, met)
     carried = [entry for entry in met if entry.changed]
     add = {_renamed(file, f"{stem}-{i:05d}"): join(run.layout.staging, file) for i, file in enumerate(new)}
     add |= {_renamed_like(entry): entry.source for entry in carried if entry.source is not None}
-    gone = [entry.file for entry in carried]
-    placeholder = marker.placeholder
-    if placeholder and new:
-        gone, placeholder = [*gone, placeholder], None
-    elif not new and not placeholder and all(entry.source is None for entry in carried) and len(carried) == len(data):
+    gone, placeholder = [entry.file for entry in carried], None
+    if new or any(entry.source for entry in carried) or len(carried) < len(data):
+        gone += held
+    else:
         placeholder = f"part-{run.id}-empty.parquet"
-        add[placeholder] = _write_placeholder(spark, run)
+        file = placeholder_path(marker.partition_by, placeholder)
+        gone += [other for other in held if other != file]
+        if file not in held:
+            add[file] = _write_placeholder(spark, run)
     return Journal(
         run_id=run.id,
         changes=changes_by_folder(add, gone),
@@ -200,6 +204,7 @@ def _write_placeholder(spark: SparkSession, run: Run) -> str:
     """One file with all columns and no rows, so that a dataset without documents can still be read."""
     places = read_table(spark, counting(run.layout.occurrences))
     schema: pa.Schema = arrow_schema(read_staged(spark, run, places).schema)
+    schema = pa.schema([field for field in schema if field.name not in run.partition_by])
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)
     path = run.layout.placeholder

@@ -26,6 +26,7 @@ from uniner_dist.storage.filesystem import (
 )
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import read_marker, read_marker_version
+from uniner_dist.storage.marker_file import columns_of, placeholder_path
 from uniner_dist.storage.parquet_rows import Positions, find_rows, without_rows
 from uniner_dist.storage.place_layout import OutputLayout, WorkdirLayout
 
@@ -83,17 +84,14 @@ def _plan(output: str, marker: Marker, found: dict[str, Positions], folder: str)
     placeholder = marker.placeholder
     if not add and not placeholder and found.keys() == set(find_files(output, ".parquet")):
         placeholder = f"part-{nonce}-empty.parquet"
-        add[placeholder] = join(folder, placeholder)
-        write_bytes(add[placeholder], _empty(output, marker, next(iter(found))))
+        file = placeholder_path(marker.partition_by, placeholder)
+        add[file] = join(folder, placeholder)
+        write_bytes(add[file], _empty(output, next(iter(found))))
     return Journal(run_id=nonce, changes=changes_by_folder(add, list(found)), placeholder=placeholder)
 
 
-def _empty(output: str, marker: Marker, file: str) -> bytes:
-    """A file without rows that has all columns, those of the folders too."""
-    # Without metadata: Spark's own says that a file has no columns but the ones it had.
-    schema = pq.read_schema(io.BytesIO(read_bytes(join(output, file)))).remove_metadata()
-    for name in marker.partition_by:
-        schema = schema if name in schema.names else schema.append(pa.field(name, pa.string()))
+def _empty(output: str, file: str) -> bytes:
+    """A file without rows that has the columns of another."""
     buffer = io.BytesIO()
-    pq.write_table(schema.empty_table(), buffer)
+    pq.write_table(columns_of(join(output, file)).empty_table(), buffer)
     return buffer.getvalue()

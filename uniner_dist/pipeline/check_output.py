@@ -12,7 +12,7 @@ from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs
 from uniner_dist.storage.hive import folder_name, is_folder_name
 from uniner_dist.storage.marker import read_marker
-from uniner_dist.storage.place_layout import MARKER, is_unfinished_marker
+from uniner_dist.storage.place_layout import MARKERS, is_unfinished_marker
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.snapshot import Snapshot
 from uniner_dist.storage.tables.commit import WRITTEN_BY, unfit_columns
@@ -27,7 +27,7 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
     path = config.output.path
     if config.output.format != "parquet":
         require(WRITTEN_BY[config.output.format])
-    names = [name for name in list_names(path) if name != MARKER and not is_unfinished_marker(name)]
+    names = [name for name in list_names(path) if name not in MARKERS and not is_unfinished_marker(name)]
     marker = read_marker(path)
     if names and marker is None and _is_told(config):
         return

@@ -22,7 +22,15 @@ from collections.abc import Callable
 from uniner_dist.errors import StageError
 from uniner_dist.storage.containment import OutsideError, is_link, require_inside
 from uniner_dist.storage.control_files import FolderChange
-from uniner_dist.storage.filesystem import copy_file, is_local, join, list_names, open_fs, remove
+from uniner_dist.storage.filesystem import (
+    copy_file,
+    is_local,
+    join,
+    list_names,
+    open_fs,
+    remove,
+    remove_stale_temporary,
+)
 from uniner_dist.storage.place_layout import OutputLayout, is_unfinished_marker
 
 _AT_FDCWD = -100
@@ -82,6 +90,8 @@ def remove_workplaces(output: str, token: int) -> None:
         return  # nothing is built beside an output of an object store
     for unfinished in filter(is_unfinished_marker, list_names(output)):
         remove(join(output, unfinished))
+    if not is_link(OutputLayout(output).markers):
+        remove_stale_temporary(OutputLayout(output).markers)
     parent, _, name = output.rstrip("/").rpartition("/")
     begin = OutputLayout(name).workplace("")
     for other in list_names(parent):

@@ -1,18 +1,26 @@
 """The marker of an output folder: what dataset it is, which runs are wholly in it, and what that means for others.
 
-`.uniner_dist.json` is written last by a publish step. Readers of Parquet datasets skip names that begin with a dot;
-Hugging Face datasets would stumble over one that begins with `_`. Its form is `storage.control_files.Marker`.
+It is written last by a publish step, and stored as `storage.marker_file` says. Its form is
+`storage.control_files.Marker`. Earlier releases wrote it as JSON to `.uniner_dist.json`, which is still read; the next
+change of the output stores it anew and removes that file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
 
 from uniner_dist.errors import StageError
 from uniner_dist.storage.conditional import Seen, read_version, swap
-from uniner_dist.storage.control_files import Marker, encode_control, parse_control, read_control
+from uniner_dist.storage.containment import require_inside
+from uniner_dist.storage.control_files import Marker, parse_control
+from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.marker_file import encode_marker, marker_path, parse_marker
 from uniner_dist.storage.place_layout import OutputLayout
+from uniner_dist.storage.retries import with_retries
 
 
 def read_marker(output: str) -> Marker | None:
@@ -21,42 +29,67 @@ def read_marker(output: str) -> Marker | None:
     Raises:
         ControlFileError: what is there is no marker of ours.
     """
-    try:
-        return read_control(OutputLayout(output).marker, Marker)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    found = read_marker_version(output)
+    return found.marker if found is not None else None
 
 
 @dataclass(frozen=True)
 class MarkerVersion:
-    """A marker and the version of it that storage had; `seen` is None where there was none yet."""
+    """A marker and the version of it that storage had.
+
+    Attributes:
+        seen: None where there was none yet.
+        columns: of the dataset's files, but for its folders; None where that is not known yet.
+    """
 
     marker: Marker
-    seen: Seen | None
+    seen: Seen | None = None
+    columns: pa.Schema | None = None
 
 
 def read_marker_version(output: str) -> MarkerVersion | None:
     """The marker with its version, or None when the folder has none."""
-    path = OutputLayout(output).marker
-    seen = read_version(path)
-    return MarkerVersion(parse_control(path, seen.data, Marker), seen) if seen is not None else None
+    layout = OutputLayout(output)
+    for path in (marker_path(output), layout.flat_marker):
+        seen = read_version(path) if path is not None else None
+        if path is not None and seen is not None:
+            marker, columns = parse_marker(output, path, seen.data)
+            return MarkerVersion(marker, seen, columns)
+    seen = read_version(layout.earlier_marker)
+    return MarkerVersion(parse_control(layout.earlier_marker, seen.data, Marker), seen) if seen is not None else None
 
 
-def swap_marker(output: str, before: MarkerVersion, marker: Marker) -> MarkerVersion:
+def swap_marker(output: str, before: MarkerVersion, marker: Marker, columns: pa.Schema) -> MarkerVersion:
     """Replace the marker that was seen.
 
     Each version has a nonce of its own: an erasure leaves the marker as it was otherwise, and a plan from before it
     must not take it for the version that it knew, which S3's entity tags tell by the content.
 
+    Args:
+        columns: of the dataset's files, but for its folders.
+
     Raises:
         StageError: somebody else has replaced it meanwhile; nothing was changed.
     """
+    layout = OutputLayout(output)
     marker = marker.model_copy(update={"nonce": uuid.uuid4().hex})
-    path, data = OutputLayout(output).marker, encode_control(marker)
-    seen = read_version(path) if swap(path, before.seen, data) else None
+    path, data = layout.marker(marker.partition_by), encode_marker(marker, columns)
+    require_inside(path, output, f"the marker of {output}")
+    there = before.seen
+    if before.columns is None and there is not None:  # of an earlier release: the new one appears, the old one goes
+        now = read_version(layout.earlier_marker)
+        there = None if now is not None and now.version == there.version else there
+    seen = read_version(path) if swap(path, there, data) else None
     if seen is None or seen.data != data:
         raise StageError(f"{path}: was changed by another process meanwhile; start the same command again")
-    return MarkerVersion(marker, seen)
+    _remove_earlier(layout.earlier_marker)
+    return replace(before, marker=marker, seen=seen, columns=columns)
+
+
+def _remove_earlier(path: str) -> None:
+    fs, stripped = open_fs(path)
+    with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+        with_retries(path, lambda: fs.rm_file(stripped))
 
 
 def next_order(marker: Marker) -> int:

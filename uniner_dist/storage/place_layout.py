@@ -8,14 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from uniner_dist.storage.filesystem import join
+from uniner_dist.storage.hive import folder_name
 
-#: The marker of an output; readers of Parquet datasets skip names that begin with a dot.
-MARKER = ".uniner_dist.json"
+#: Folder of an output with its marker; most readers of Parquet datasets skip names that begin with a dot.
+MARKER_FOLDER = ".uniner_dist"
+#: The marker in the folders of null below it.
+MARKER_FILE = "marker.parquet"
+#: The marker of a dataset without folders, whose files are exchanged as one folder.
+FLAT_MARKER = ".uniner_dist.parquet"
+#: The marker that earlier releases wrote.
+EARLIER_MARKER = ".uniner_dist.json"
+#: What is in an output besides its data.
+MARKERS = frozenset({MARKER_FOLDER, FLAT_MARKER, EARLIER_MARKER})
 
 
 def is_unfinished_marker(name: str) -> bool:
     """Whether a file of an output is what a process that was killed while it wrote the marker has left."""
-    return name.startswith(f".{MARKER}.") and name.endswith(".tmp")
+    return name.endswith(".tmp") and name.startswith(
+        tuple(f".{it}." for it in (MARKER_FILE, FLAT_MARKER, EARLIER_MARKER))
+    )
 
 
 @dataclass(frozen=True)
@@ -91,9 +102,29 @@ class OutputLayout:
         return f"output {self.output}"
 
     @property
-    def marker(self) -> str:
-        """What dataset it is and which runs are in it, JSON."""
-        return join(self.output, MARKER)
+    def markers(self) -> str:
+        """The folder of the marker."""
+        return join(self.output, MARKER_FOLDER)
+
+    def marker(self, partition_by: tuple[str, ...]) -> str:
+        """What dataset it is and which runs are in it, see `storage.marker_file`.
+
+        Args:
+            partition_by: its folder columns.
+        """
+        if not partition_by:
+            return self.flat_marker
+        return join(self.markers, *(folder_name(column, "") for column in partition_by), MARKER_FILE)
+
+    @property
+    def flat_marker(self) -> str:
+        """The marker of an output without folder columns."""
+        return join(self.output, FLAT_MARKER)
+
+    @property
+    def earlier_marker(self) -> str:
+        """The marker that earlier releases wrote, JSON."""
+        return join(self.output, EARLIER_MARKER)
 
     @property
     def holders(self) -> str:
@@ -118,7 +149,12 @@ class OutputLayout:
     @property
     def own_folders(self) -> tuple[str, ...]:
         """What is no link to somewhere else; the output itself may be one."""
-        return (*(self._beside(ending) for ending in ("lease", "gate", "card")), self.exports, self.holders)
+        return (
+            self.markers,
+            *(self._beside(ending) for ending in ("lease", "gate", "card")),
+            self.exports,
+            self.holders,
+        )
 
     def workplace(self, token: str) -> str:
         """Where the new content of one folder is built: on the output's device as a rule."""

@@ -11,7 +11,7 @@ from uniner_dist.config.data import CorpusConfig
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import exists, join, list_names, open_fs, read_bytes
 from uniner_dist.storage.listing import Listing, is_glob, list_corpus
-from uniner_dist.storage.place_layout import MARKER
+from uniner_dist.storage.marker_file import is_output
 from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.table_formats import is_iceberg
 from uniner_dist.storage.table_names import METADATA_FILE, TABLE, is_table_name
@@ -56,7 +56,7 @@ def open_corpus(path: str, wanted: Wanted = NEWEST) -> Listing:
     if METADATA_FILE.search(path):
         return open_iceberg_file(path, path, wanted.version, wanted.as_of, wanted.pinned)
     with contextlib.suppress(StorageError):  # of which listing tells in its own words
-        is_table = not is_glob(path) and not exists(join(path, MARKER))  # an output's files are its table's present
+        is_table = not is_glob(path) and not is_output(path)  # an output's files are its table's present
         if is_table and exists(join(path, "_delta_log")):
             return open_delta(path, _delta_version(path, wanted), wanted.as_of)
         if is_table and (metadata := _iceberg_metadata(path)):
