@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.support.clouds import CLOUDS, Cloud, cloud, reachable
@@ -22,6 +23,7 @@ from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, r
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import read_marker, read_marker_version, swap_marker
+from uniner_dist.storage.marker_file import encode_marker
 from uniner_dist.storage.place_layout import OutputLayout
 from uniner_dist.storage.probe import check_storages
 
@@ -37,6 +39,7 @@ for _ in range(times):
             break
 """
 _TIMES = 6
+COLUMNS = pa.schema([("doc_id", pa.string())])
 
 
 @pytest.fixture(scope="module", params=["s3", *(pytest.param(name, marks=pytest.mark.slow) for name in CLOUDS[1:])])
@@ -111,10 +114,10 @@ def test_one_process_holds_a_lease_and_its_marker_is_its_own(store: Cloud) -> No
             pass
         before = read_marker_version(output)
         assert before is not None
-        after = swap_marker(output, before, before.marker.model_copy(update={"carried": ("x",)}))
+        after = swap_marker(output, before, before.marker.model_copy(update={"carried": ("x",)}), COLUMNS)
         with pytest.raises(StageError, match="was changed by another process"):
-            swap_marker(output, before, before.marker)
-        assert swap_marker(output, after, after.marker).marker.carried == ("x",)
+            swap_marker(output, before, before.marker, COLUMNS)
+        assert swap_marker(output, after, after.marker, COLUMNS).marker.carried == ("x",)
     with hold(OutputLayout(output)) as lease:
         assert lease.generation == 2
 
@@ -124,7 +127,7 @@ def test_a_local_workdir_publishes_to_a_bucket_and_is_finished_by_another(store:
     write_bytes(f"{output}/part-old.parquet", b"old")
     write_marker(output, marker_of(b=published()))
     source = f"{layout.staging}/part-new.parquet"
-    write_bytes(source, b"new")
+    write_bytes(source, encode_marker(marker_of(), COLUMNS))  # any Parquet
     changes = changes_by_folder({"part-new.parquet": source}, ["part-old.parquet"])
     write_control(layout.publication, Journal(run_id="a" * 12, changes=changes, entry=published(order=2)))
     before = read_marker_version(output)

@@ -36,6 +36,7 @@ from uniner_dist.storage.probe import check_storages
 from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import take_snapshot
 
+COLUMNS = pa.schema([("doc_id", pa.string())])
 #: Two servers start on a machine that may be busy.
 pytestmark = pytest.mark.timeout(1800)
 slow = pytest.mark.slow
@@ -134,10 +135,10 @@ def test_one_process_holds_a_lease_and_its_marker_is_its_own(root: str) -> None:
             pass
         before = read_marker_version(output)
         assert before is not None
-        after = swap_marker(output, before, before.marker.model_copy(update={"carried": ("x",)}))
+        after = swap_marker(output, before, before.marker.model_copy(update={"carried": ("x",)}), COLUMNS)
         assert after.marker.carried == ("x",)
         with pytest.raises(StageError, match="was changed by another process"):
-            swap_marker(output, before, before.marker)
+            swap_marker(output, before, before.marker, COLUMNS)
     path = f"{root}/leased/number"
     write_bytes(path, b"1")
     seen = read_version(path)
