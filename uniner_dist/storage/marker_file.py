@@ -99,7 +99,7 @@ def columns_of(file: str) -> pa.Schema:
 
 
 def placeholder_path(partition_by: Sequence[str], name: str) -> str:
-    """Where in an output the file is that an empty dataset consists of: pyarrow wants a value of every folder column."""
+    """Where in an output its file is while it has no rows: pyarrow wants a value of every folder column."""
     return "/".join([*(folder_name(column, "empty") for column in partition_by), name])
 
 

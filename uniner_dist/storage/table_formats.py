@@ -15,7 +15,7 @@ from typing import Any
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_local
-from uniner_dist.storage.place_layout import MARKER
+from uniner_dist.storage.place_layout import EARLIER_MARKER, FLAT_MARKER, MARKER_FOLDER
 from uniner_dist.storage.retries import StorageError, with_retries
 
 _DELTA = ("Delta", "_delta_log")
@@ -62,7 +62,8 @@ def refuse_tables(path: str, fs: Any, places: Iterable[str], listed: Iterable[st
 
 def _is_own(fs: Any, table: TableFolder) -> bool:
     """Whether a table is kept over an output of this program, whose files are the table's present."""
-    return table.format != _HUDI[0] and _is_there(fs, f"{table.root}/{MARKER}", "file")
+    markers = ((MARKER_FOLDER, "directory"), (FLAT_MARKER, "file"), (EARLIER_MARKER, "file"))
+    return table.format != _HUDI[0] and any(_is_there(fs, f"{table.root}/{name}", kind) for name, kind in markers)
 
 
 def _message(path: str, table: TableFolder) -> str:
