@@ -21,7 +21,7 @@ from uniner_dist.storage.shards import read_prompts, read_shards
 def read_annotations(output: str) -> list[dict[str, Any]]:
     """Every row of an output, partition columns as strings."""
     files = [path for path in sorted(Path(output).rglob("*.parquet")) if path.is_file()]
-    names = dict.fromkeys(part.split("=")[0] for f in files for part in f.relative_to(output).parts[:-1])
+    names = dict.fromkeys(part.split("=")[0] for f in files for part in f.relative_to(output).parts if "=" in part)
     partitioning = pads.partitioning(pa.schema([(name, pa.string()) for name in names]), flavor="hive")
     rows: list[dict[str, Any]] = (
         pads.dataset(output, format="parquet", partitioning=partitioning).to_table().to_pylist()
