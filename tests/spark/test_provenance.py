@@ -78,7 +78,7 @@ def test_rows_of_several_runs_lead_to_their_models_and_into_the_card(
     assert runs[first.id]["revision"].startswith("sha256:")
     assert {runs[first.id][name] for name in ("template", "licence")} == {"ie_as_qa", "see the model's card"}
 
-    for file in output.rglob("*.parquet"):
+    for file in output.rglob("part-*.parquet"):
         [run_id] = set(pq.ParquetFile(file).read(["run_id"])["run_id"].to_pylist())
         about = _file_says(file)
         assert about == {name: runs[run_id][name] for name in about}, "a file taken away from the output says the same"
