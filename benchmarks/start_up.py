@@ -14,26 +14,29 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+
 from uniner_dist.annotations.journal import finish_begun
 from uniner_dist.completions.retry import read_retry
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.run.run import Run
-from uniner_dist.storage.control_files import Marker, write_control
+from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import hold
-from uniner_dist.storage.marker import read_marker_version
+from uniner_dist.storage.marker import MarkerVersion, read_marker_version, swap_marker
 from uniner_dist.storage.place_layout import OutputLayout
 
 ROUNDS = 20
+COLUMNS = pa.schema([("doc_id", pa.string())])
 
 
 def _run(folder: str) -> Run:
     tree = {"corpus": {"path": f"{folder}/c"}, "output": {"path": f"{folder}/out"}, "types": "person"}
     config = validate_tree(tree)
     run = Run(config, RunLayout(config.workdir_path, "a" * 12), "f" * 16, "m", "m", "/c", 1, 1, ())
-    write_control(OutputLayout(config.output.path).marker, Marker(id_column="doc_id"))
+    swap_marker(config.output.path, MarkerVersion(marker := Marker(id_column="doc_id")), marker, COLUMNS)
     return run
 
 
