@@ -50,13 +50,15 @@ class MarkerVersion:
 def read_marker_version(output: str) -> MarkerVersion | None:
     """The marker with its version, or None when the folder has none."""
     layout = OutputLayout(output)
+    earlier = read_version(layout.earlier_marker)  # first: it goes only when the new one is there
     for path in (marker_path(output), layout.flat_marker):
         seen = read_version(path) if path is not None else None
         if path is not None and seen is not None:
             marker, columns = parse_marker(output, path, seen.data)
             return MarkerVersion(marker, seen, columns)
-    seen = read_version(layout.earlier_marker)
-    return MarkerVersion(parse_control(layout.earlier_marker, seen.data, Marker), seen) if seen is not None else None
+    if earlier is None:
+        return None
+    return MarkerVersion(parse_control(layout.earlier_marker, earlier.data, Marker), earlier)
 
 
 def swap_marker(output: str, before: MarkerVersion, marker: Marker, columns: pa.Schema) -> MarkerVersion:
