@@ -35,9 +35,7 @@ Step = Callable[[World], list[str] | None]
 #: Of the changes that a command makes, those to end before.
 Choice = Callable[[Sequence[str]], Sequence[int]]
 #: Changes by which other processes go: of journals, markers and manifests, and the exchange of a folder.
-_BY_THESE_OTHERS_GO = (
-    r"publication|journal|staged|retry|renewed|export|prompts|manifests/[0-9]+|erased/[0-9a-f]+"
-)
+_BY_THESE_OTHERS_GO = r"publication|journal|staged|retry|renewed|export|prompts|manifests/[0-9]+|erased/[0-9a-f]+"
 DECISIVE = re.compile(
     rf"^exchange |^(replace|rename|link|put|delete|unlink) .*({_BY_THESE_OTHERS_GO})\.json$|(marker|shards)\.parquet$"
 )
