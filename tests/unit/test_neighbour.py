@@ -37,6 +37,7 @@ FOLDERS = (
     *(f"out.work/runs/RUN/{name}" for name in ("holders", "prompts", "occurrences", "publishing", "gate")),
     *(f"out.work/store/FINGERPRINT{name}" for name in ("", "/cells", "/manifests", "/holders")),
     "out.work/store/_erased",
+    "out/.uniner_dist",
 )
 
 
