@@ -158,16 +158,17 @@ def test_a_prune_is_no_sign_that_the_run_was_worked_on(run: Run, monkeypatch: py
 
 @pytest.mark.parametrize("name", [FLAT_MARKER, OutputLayout("").marker(("day",)).lstrip("/"), ".uniner_dist.json"])
 def test_a_publication_killed_at_its_first_marker_goes_on(run: Run, name: str) -> None:
+    config = run.config.model_copy(update={"workdir": f"{run.config.output.path}.work"})
     output, snapshot = run.config.output.path, cast(Snapshot, None)  # which is looked at if there is a marker
     folder, _, name = f"{output}/{name}".rpartition("/")
     unfinished = f"{folder}/.{name}.0123.tmp"
     write_bytes(unfinished, b"{")
-    check_output(run.config, snapshot, None)
+    check_output(config, snapshot, None)
     remove_workplaces(output, token=1)
     assert not exists(unfinished)
     write_bytes(f"{output}/thesis.txt", b"")
     with pytest.raises(ConfigError, match="already holds something else"):
-        check_output(run.config, snapshot, None)
+        check_output(config, snapshot, None)
 
 
 def test_nothing_is_erased_beside_a_living_run(run: Run) -> None:
