@@ -46,5 +46,5 @@ def test_the_folders_of_two_datasets_are_no_corpus(
     rows = [{"doc_id": "1", "text": "Ada met Charles.", "domain": "a"}]
     for dataset in ("corpus", "gold"):
         write_corpus(tmp_path / "both" / dataset, rows, ["domain"])
-    with pytest.raises(StageError, match="folders of several datasets; give the folder of one"):
+    with pytest.raises(StageError, match="folders of several datasets below it; give the folder of one"):
         write_prompts(spark, make_run(str(tmp_path / "both")))
