@@ -148,6 +148,9 @@ def test_the_card_stands_beside_the_output() -> None:
 
 def test_a_run_is_looked_up_by_the_id_in_its_rows(tmp_path: Path) -> None:
     output = str(tmp_path / "out")
+    with pytest.raises(ConfigError, match="is not there"):
+        look_up(output)
+    Path(output).mkdir()
     with pytest.raises(ConfigError, match="no annotations of ours there"):
         look_up(output)
     older = entry(published_at="2025-01-01T00:00:00Z", revision="dead")
