@@ -59,6 +59,7 @@ def test_the_output_reads_in_pandas_and_duckdb(demo_output: tuple[Path, str]) ->
     assert dict(duckdb.sql(query).fetchall()) == expected
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(demo_output: tuple[Path, str], tmp_path: Path) -> None:
     """Its cells, in order, over the demo's output, which is the same run and therefore finished."""
     notebook = json.loads((ROOT / "notebooks/1_first_annotation.ipynb").read_text())

@@ -176,6 +176,7 @@ def test_a_killed_engine_process_ends_its_replica_and_changes_no_row(
     assert not alive, [process.cmdline() for process in alive]
 
 
+@pytest.mark.slow
 def test_an_engine_without_memory_at_load_fails_the_job_in_its_words(ray: Any, make_run: MakeRun) -> None:
     run = make_run([sentences(2)], TYPES, engine={**ENGINE, "kv_cache_gib": 100_000}, pool={"max_start_failures": 1})
     with pytest.raises(PoolError, match=r"no replica could start .1 tries.(.|\n)*(?i:memory)(.|\n)*GiB"):
