@@ -79,7 +79,7 @@ def _joined(outputs: list[Any]) -> list[Any]:
 def _is_noise(output: Any) -> bool:
     """Standard error, and progress that is drawn while a job works and tells of this machine's speed."""
     html = output.get("data", {}).get("text/html")
-    return output.get("name") == "stderr" or html == "" or "cost so far" in str(html)
+    return output.get("name") == "stderr" or html == "" or str(html).startswith("<pre style")
 
 
 def _settled(text: str, places: dict[str, str]) -> str:
