@@ -10,7 +10,7 @@ import yaml
 
 from uniner_dist.cli.commands.configuration import file_schema
 from uniner_dist.config.loading import load_config, validate_tree
-from uniner_dist.config.schema import Config, EntityType, Section
+from uniner_dist.config.schema import Config, EntityType, Section, SparkConfig
 from uniner_dist.errors import ConfigError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -246,3 +246,10 @@ def test_the_schema_that_configuration_files_link_holds_for_them() -> None:
         assert list(check.iter_errors(yaml.safe_load(text))) == []
     wrong = list(check.iter_errors({"pool": {"replica": 2}, "engine": {"gpu_memory_utilization": 90}}))
     assert [error.validator for error in wrong] == ["additionalProperties", "maximum"]
+
+
+@pytest.mark.parametrize(
+    "master", ["local", "local[2,3]", "yarn", "spark://a:7077,b:7077", "k8s://https://h:443", "armada://h"]
+)
+def test_every_cluster_that_spark_may_know_is_a_master(master: str) -> None:
+    assert SparkConfig(master=master).master == master

@@ -37,8 +37,8 @@ class RayConfig(Section):
         return address
 
 
-#: Spark's own spellings of a cluster.
-_MASTER = re.compile(r"(local(\[.+\]|-cluster\[.+\])?|yarn|databricks.*|(spark|k8s|mesos|sc)://.+)$")
+#: Spark's own spellings of a cluster, and URLs, as managers of clusters can be plugged in (`ExternalClusterManager`).
+_MASTER = re.compile(r"(local(\[.+\]|-cluster\[.+\])?|yarn|databricks.*|[a-z][a-z0-9+.-]*://.+)$")
 
 
 class SparkConfig(Section):
