@@ -52,7 +52,7 @@ def _remedy(path: str, text: str) -> str:
         return "Spark has no codec for its compression: write it with zstd or snappy"
     if "Crypto" in text or "ncrypted" in text:
         return "it is encrypted: write the corpus without encryption"
-    return "repair or remove this file"
+    return "it is damaged, or written as this Spark does not read it: write it again, or leave it out,"
 
 
 def _is_lasting(error: Exception, text: str) -> bool:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uniner_dist.errors import StageError
+from uniner_dist.storage.file_reader import unreadable
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.footers import REMOTE_THREADS, leaves_of, without_arrow_schema
 from uniner_dist.storage.retries import with_retries
@@ -51,8 +51,7 @@ def column_facts(path: str, files: Iterable[str], name: str) -> list[ColumnFacts
                 found = _of_footer(source.metadata, spelled)
                 return _of_values(source, spelled) if found is None else found
         except (pa.ArrowException, EOFError, OSError) as error:
-            words = str(error).strip().splitlines()[0]
-            raise StageError(f"{file} cannot be read ({words}); repair or remove this file and start again") from error
+            raise unreadable(file, error) from error
 
     with ThreadPoolExecutor(REMOTE_THREADS) as pool:
         return list(pool.map(read, files))

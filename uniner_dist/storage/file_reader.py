@@ -83,8 +83,7 @@ class FileReader:
             for batch, rows in source:
                 yield from pieces(self._batch(batch, file, folders, rows))
         except (pa.ArrowException, EOFError, OSError) as error:
-            words = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise StageError(f"{file} cannot be read ({words}); repair or remove this file and start again") from error
+            raise unreadable(file, error) from error
 
     def _by_pyarrow(self, file: str, mark: bytes) -> Iterator[tuple[pa.RecordBatch, Rows]]:
         """Batches of live rows, and their numbers in the file."""
@@ -125,6 +124,18 @@ class FileReader:
             names.append(f"c{i}")
         arrays += [pa.array([file] * count, pa.string()), pa.array(rows, pa.int64())]
         return pa.RecordBatch.from_arrays(arrays, names=[*names, "file", "row"])
+
+
+def unreadable(file: str, error: Exception) -> StageError:
+    """What to say of a file of which pyarrow reads the footer and not the values.
+
+    It need not be damaged: DuckDB 2.0, for example, has an encoding of integers that pyarrow 26 does not decode.
+    """
+    words = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return StageError(
+        f"{file} cannot be read ({words}): it is damaged, or written as pyarrow {pa.__version__} does not read it; "
+        "write it again, or leave it out, and start again"
+    )
 
 
 def _rows_per_batch(group: Any) -> int:
