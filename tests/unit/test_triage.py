@@ -15,7 +15,7 @@ from uniner_dist.triage.bound import LEVELS, NEVER, Promise, find_bound, find_ca
 from uniner_dist.triage.check import Kept, judge
 from uniner_dist.triage.classifier import Classifier, value_of
 from uniner_dist.triage.draw import Draw
-from uniner_dist.triage.features import BITS, hash_texts
+from uniner_dist.triage.features import BITS, NO_FEATURE, Features, hash_texts
 from uniner_dist.triage.learning import learn, score_unseen
 from uniner_dist.triage.sizes import check_share, plan_sample
 
@@ -158,28 +158,52 @@ def test_draws_are_uniform_independent_and_repeatable() -> None:
     assert one.passages(ids, "learn", 1).all()
 
 
+def _features_of(features: Features, place: int) -> list[set[int]]:
+    """Features of one text, by block, each of which is there once."""
+    found = []
+    for block in features.blocks:
+        own = block.indices[:, block.offsets[place] : block.offsets[place + 1]]
+        kept = [row[row != NO_FEATURE].tolist() for row in own]
+        assert all(len(row) == len(set(row)) for row in kept)
+        found.append(set().union(*kept))
+    return found
+
+
 def test_features_of_a_text_do_not_depend_on_its_neighbours() -> None:
-    texts = ["Marie Curie worked in Paris.", "", "Zürich — 東京", " ", "a", "Marie Curie worked in Paris."]
+    texts = ["Marie Curie worked in Paris.", "", "Zürich — 東京", " ", "a", "Marie Curie worked in Paris."] * 5
     together = hash_texts(texts)
     assert len(together) == len(texts)
+    sizes = together.sizes
     for place, text in enumerate(texts):
-        own = together.indices[together.offsets[place] : together.offsets[place + 1]]
-        assert np.array_equal(own, hash_texts([text]).indices)
-        assert len(own) == len(set(own.tolist())) > 0
-    assert together.indices.max() < 1 << BITS
-    shared = np.intersect1d(hash_texts(["Curie in Rome"]).indices, hash_texts(["Rome, Curie"]).indices)
-    assert len(shared) >= 2 * 2 + 1  # two words, as they are and in lower case
+        alone = hash_texts([text])
+        assert _features_of(together, place) == _features_of(alone, 0)
+        assert sizes[place] == alone.sizes[0]
+    assert all(block.indices.max() < 1 << BITS for block in together.blocks)
+    (_, one), (_, other) = (_features_of(hash_texts([text]), 0) for text in ("Curie in Rome", "Rome, Curie"))
+    assert len(one & other) == 2 * 2  # two words, as they are and in lower case
+
+
+def test_what_a_text_repeats_counts_once() -> None:
+    once, often = hash_texts(["to be or not"]), hash_texts(["to be or not to be or not to be or not"])
+    assert _features_of(once, 0)[1] < _features_of(often, 0)[1]
+    assert len(_features_of(often, 0)[1] - _features_of(once, 0)[1]) == 1  # "not to"
+    assert _features_of(hash_texts(["Not NOT not"]), 0)[1] > _features_of(hash_texts(["not not"]), 0)[1]
 
 
 def test_scores_are_those_of_the_logistic_regression() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(1 << BITS, 3)).astype(np.float32)
+    weights[NO_FEATURE] = 0
     classifier = Classifier(weights, np.array([0.5, -1, 2], np.float32))
     texts = [" ".join(rng.choice(["alpha", "Beta", "ga mma", "δ"], size=n)) for n in rng.integers(0, 4000, 8)]
+    texts += ["", "..", "one", *["some more"] * 300]
     features = hash_texts(texts)
-    for place, row in enumerate(classifier.score(texts)):
-        own = features.indices[features.offsets[place] : features.offsets[place + 1]]
-        logits = weights[own].astype(np.float64).sum(axis=0) * value_of(features)[place] + classifier.intercepts
+    values = value_of(features)
+    for place, row in enumerate(classifier.score(texts)[:11]):
+        logits = classifier.intercepts.astype(np.float64)
+        for block in features.blocks:
+            own = block.indices[:, block.offsets[place] : block.offsets[place + 1]].ravel()
+            logits += block.weight * values[place] * weights[own].astype(np.float64).sum(axis=0)
         assert row == pytest.approx(1 / (1 + np.exp(-logits)), rel=1e-3, abs=1e-6)
     assert classifier.score([]).shape == (0, 3)
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from uniner_dist.triage.features import Features, hash_texts
+from uniner_dist.triage.features import Block, Features, hash_texts
 
-#: Texts that are hashed together: some MB of intermediate arrays.
+#: Texts that are hashed together: arrays that stay in a core's cache.
 _TEXTS_AT_ONCE = 256
-#: Features whose weights are gathered together, for all questions: some MB.
-_FEATURES_AT_ONCE = 1 << 15
+#: Weights that are gathered together: some MB.
+_WEIGHTS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,29 @@ class Classifier:
         return np.concatenate([np.zeros((0, len(self.intercepts)), np.float32), *parts])
 
     def _score(self, features: Features) -> npt.NDArray[np.float32]:
-        sums = np.empty((len(features), len(self.intercepts)), np.float32)
-        row = 0
-        while row < len(features):  # as many texts as fit, one at least
-            end = int(np.searchsorted(features.offsets, features.offsets[row] + _FEATURES_AT_ONCE, side="right")) - 1
-            end = max(end, row + 1)
-            begin = features.offsets[row]
-            gathered = self.weights[features.indices[begin : features.offsets[end]]]
-            sums[row:end] = np.add.reduceat(gathered, features.offsets[row:end] - begin, axis=0)
-            row = end
+        sums = sum(block.weight * self._sums(block) for block in features.blocks)
         logits = np.clip(sums * value_of(features)[:, None] + self.intercepts, -60, 60)
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
+    def _sums(self, block: Block) -> npt.NDArray[np.float32]:
+        """Weights of all features of each text, added up: texts × questions."""
+        offsets, questions = block.offsets, len(self.intercepts)
+        sums = np.zeros((len(offsets) - 1, questions), np.float32)
+        row, at_once = 0, _WEIGHTS_AT_ONCE // max(questions, 1)
+        while row < len(sums):  # as many texts as fit, one at least
+            end = max(int(np.searchsorted(offsets, offsets[row] + at_once, side="right")) - 1, row + 1)
+            begin, places = offsets[row], slice(offsets[row], offsets[end])
+            some = np.flatnonzero(np.diff(offsets[row : end + 1])) + row  # a text may have no word
+            if len(some):
+                gathered = self.weights.take(block.indices[0, places], axis=0)
+                for kind in block.indices[1:]:
+                    gathered += self.weights.take(kind[places], axis=0)
+                sums[some] = np.add.reduceat(gathered, offsets[some] - begin, axis=0)
+            row = end
+        return sums
+
 
 def value_of(features: Features) -> npt.NDArray[np.float32]:
-    """What each feature of a text counts, so that long texts have no longer vectors than short ones."""
-    values: npt.NDArray[np.float32] = (1 / np.sqrt(np.diff(features.offsets))).astype(np.float32)
+    """What the features of each text are multiplied by, so that long texts have no longer vectors than short ones."""
+    values: npt.NDArray[np.float32] = (1 / np.sqrt(np.maximum(features.sizes, 1))).astype(np.float32)
     return values

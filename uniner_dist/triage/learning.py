@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.triage.classifier import Classifier, value_of
-from uniner_dist.triage.features import BITS, hash_texts
+from uniner_dist.triage.features import BITS, NO_FEATURE, hash_texts
 
 #: Strength of regularisation (scikit-learn's C), by cross-validation on CrossNER.
 _C = 30.0
@@ -57,17 +57,23 @@ def learn(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> Classifier:
         ConfigError: scikit-learn is not installed.
     """
     try:
-        from scipy.sparse import csr_matrix
+        from scipy.sparse import csr_matrix, diags
         from sklearn.linear_model import LogisticRegression
     except ImportError:
         raise ConfigError("triage needs scikit-learn: pip install 'uniner-dist[triage]'") from None
     if not len(texts):
         return Classifier(np.zeros((1 << BITS, filled.shape[1]), np.float32), np.zeros(filled.shape[1], np.float32))
     features = hash_texts(texts)
-    values = np.repeat(value_of(features), np.diff(features.offsets))
-    matrix = csr_matrix((values, features.indices, features.offsets), shape=(len(texts), 1 << BITS))
+    shape = (len(texts), 1 << BITS)
+    parts = [
+        csr_matrix((np.full(len(kind), block.weight, np.float32), kind, block.offsets), shape)
+        for block in features.blocks
+        for kind in block.indices
+    ]
+    matrix = diags(value_of(features)) @ sum(parts[1:], parts[0])
     # Only features that occur have weights; the others stay at zero.
-    seen = np.unique(features.indices)
+    seen = np.flatnonzero(np.diff(matrix.tocsc().indptr))
+    seen = seen[seen != NO_FEATURE]
     matrix = matrix[:, seen]
     weights = np.zeros((1 << BITS, filled.shape[1]), np.float32)
     intercepts = np.zeros(filled.shape[1], np.float32)
