@@ -21,7 +21,7 @@ class Classifier:
     """Weights of a logistic regression per question.
 
     Attributes:
-        weights: features × questions; a text's features count `1 / sqrt(n)` each, if it has n.
+        weights: features × questions; what they count is said by `value_of`. Of `NO_FEATURE` they are zero.
         intercepts: one per question.
     """
 
