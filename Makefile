@@ -144,7 +144,7 @@ corpora: $(READY) ## Compare how random Parquet corpora are read, by Spark and b
 bench: $(READY) ## Compare speed with plain vLLM and ray.data.llm: make bench BENCH="--prompts 50000" (some minutes)
 	@$(BIN)/python -m benchmarks.throughput $(BENCH)
 
-train: $(READY) ## Train the demonstration model anew into ./training-legs/model (four and a half hours on one core)
+train: $(READY) ## Train the demonstration model again into ./training-legs/model (four and a half hours on one core)
 	$(TRAIN) --output training-legs/a --minutes 70
 	$(TRAIN) --output training-legs/b --start-from training-legs/a --begin 0.7 --seed 7 --minutes 24
 	$(TRAIN) --output training-legs/c --start-from training-legs/b --begin 0.72 --seed 11 --minutes 20
@@ -160,14 +160,14 @@ clean: ## Remove .venv and what the demo wrote
 	rm -rf $(VENV) $(AUDIT) $(AIRFLOW) $(SPARK35) demo-output demo-output.card demo-output.work build dist
 
 # These need uv, and for `lock` a UV_FIND_LINKS or index that has torch's CPU build. CUDA siblings of torch are left out on purpose.
-lock: ## Resolve requirements.lock anew
+lock: ## Resolve requirements.lock again
 	$(COMPILE) pyproject.toml --universal --python-version 3.11 --extra cpu --extra dev --extra docs --extra export --extra s3 --extra gcs --extra azure --extra hdfs \
 		| grep -v "sys_platform == 'never'" > requirements.lock
 
-lock-airflow: ## Resolve Airflow's lock anew
+lock-airflow: ## Resolve Airflow's lock again
 	$(COMPILE) jobs/airflow/requirements.in --universal --python-version 3.11 -o jobs/airflow/requirements.lock
 
-lock-gpu: ## Resolve the lock of the GPU image anew; needs requirements.lock
+lock-gpu: ## Resolve the lock of the GPU image again; needs requirements.lock
 	( . conf/kubernetes/versions.env && echo "vllm==$$VLLM_VERSION" && grep -E '^($(SHARED))==' requirements.lock ) \
 		| $(COMPILE) pyproject.toml --extra gpu --extra s3 -c - --python-version 3.11 \
 		--python-platform x86_64-manylinux_2_28 --no-emit-package pyspark --no-emit-package py4j \
@@ -176,7 +176,7 @@ lock-gpu: ## Resolve the lock of the GPU image anew; needs requirements.lock
 # The same versions, each file by its SHA-256, for images and audits. A wheel of a find-links folder (torch's CPU build) is
 # hashed from the folder, since uv hashes what an index offers only.
 WHEELS ?= $(PIP_FIND_LINKS)
-lock-hashes: ## Resolve requirements-hashes.lock and the GPU image's anew; needs requirements.lock and requirements-gpu.lock
+lock-hashes: ## Resolve requirements-hashes.lock and the GPU image's again; needs requirements.lock and requirements-gpu.lock
 	$(COMPILE) requirements.lock --no-deps --universal --python-version 3.11 --generate-hashes \
 		| sed "s#^$(TORCH)\$$#$(TORCH) --hash=sha256:$$(sha256sum $(WHEELS)/torch-*-cp311-*x86_64.whl | cut -d' ' -f1)#" \
 		> requirements-hashes.lock
@@ -220,7 +220,7 @@ sbom: $(AUDIT)/.ready ## Write software bills of materials (CycloneDX) of both i
 		-o $(DIST)/uniner-dist-gpu.cdx.json
 	@ls -sh $(DIST)/*.cdx.json
 
-# Known advisories that do not concern us stand in audit-ignored.txt and are answered in docs/advisories.md. Exit status 1 of
+# Known advisories that do not concern us are in audit-ignored.txt and are answered in docs/advisories.md. Exit status 1 of
 # make's recipe: an advisory; 3: the service was not to be asked, which says nothing about the locks. No advisory calls vLLM's
 # build for CPUs by its name. AUDIT_DB is a folder of advisories in the OSV schema, for machines that reach no service.
 LOCKS := requirements-hashes.lock conf/kubernetes/requirements-gpu-hashes.lock jobs/airflow/requirements.lock

@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/confidence.py --crossner DIR
 
-`DIR` holds `corpus/` and `gold/`, one folder `domain=…` per data set. The table replaces the one in `confidence.md`,
+`DIR` holds `corpus/` and `gold/`, one folder `domain=…` per dataset. The table replaces the one in `confidence.md`,
 the pictures stand beside it. What was annotated before is not annotated again (`--work`).
 """
 
@@ -59,7 +59,7 @@ def score_sample(output: str, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def score_crossner(data: str, output: str, overrides: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Scores per data set: of all its types, and of those among them that the demonstration model was trained on."""
+    """Scores per dataset: of all its types, and of those among them that the demonstration model was trained on."""
     run_benchmark(data, output, overrides=overrides, say=say, annotate=annotate)
     scores: dict[str, dict[str, dict[str, Any]]] = {"all": {}, "known": {}}
     for dataset in find_datasets(data, output):

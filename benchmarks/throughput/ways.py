@@ -26,7 +26,7 @@ ENGINE: dict[str, Any] = {
     "dtype": "float32", "max_model_len": MAX_MODEL_LEN, "block_size": BLOCK_SIZE, "enforce_eager": True, "seed": 0,
     "enable_prefix_caching": True,
 }  # fmt: skip
-#: About as many prompts as a data set of the official evaluation has, for each of which it calls `generate` once.
+#: About as many prompts as a dataset of the official evaluation has, for each of which it calls `generate` once.
 OFFICIAL_CALL = 6000
 
 Answers = dict[str, str]
@@ -50,7 +50,7 @@ def read_strings(folder: Path, order: str) -> list[dict[str, str]]:
 
 
 def plain(folder: Path, order: str, settings: dict[str, Any], official: bool = False, as_ids: bool = False) -> Measured:
-    """`LLM.generate` over all prompts as strings at once; as the official scripts do it: a call per data set.
+    """`LLM.generate` over all prompts as strings at once; as the official scripts do it: a call per dataset.
 
     With `as_ids` it gets the very tokens that this project asks with, in the same order.
     """

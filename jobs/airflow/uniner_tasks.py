@@ -1,4 +1,4 @@
-"""What both DAGs are made of: where things stand, and tasks that tell a failure worth a retry from one that is not.
+"""What both DAGs are made of: where things are, and tasks that tell a failure worth a retry from one that is not.
 
 Enters: the Airflow Variable `uniner_dist` (see docs/airflow.md), read when a task starts and never when a DAG file is
 parsed. Leaves: operators. Needs Airflow and its Spark provider only: the job itself runs in its own environment, which
@@ -55,11 +55,11 @@ def setting(name: str) -> str:
     return "{{ var.json.uniner_dist.%s }}" % name  # noqa: UP031 - braces of an f-string would hide those of Jinja
 
 
-#: Where the work of one interval stands. Its own folder, so that `--run latest` is this interval's run.
+#: Where the work of one interval is. Its own folder, so that `--run latest` is this interval's run.
 WORKDIR = ["--workdir", f"{setting('workdir')}/{PARTITION}"]
 #: What is annotated: one partition of a folder of Parquet, or a whole table, which has versions instead.
 CORPUS = "{{ var.json.uniner_dist.get('table') or var.json.uniner_dist.corpus ~ '/day=' ~ (data_interval_start | ds) }}"
-#: What the job is to do; the rest (types, model, pool, thresholds) stands in the configuration file.
+#: What the job is to do; the rest (types, model, pool, thresholds) is in the configuration file.
 PLAN = [
     "--config",
     setting("config"),
@@ -142,7 +142,7 @@ def _judged(error: AirflowException, exit_code: int | None) -> AirflowException:
     if exit_code in (None, 0) or exit_code in WORTH_A_RETRY or exit_code < 0 or exit_code > 128:
         return error
     return AirflowFailException(
-        f"exit code {exit_code}: another try would end the same way; the job's own message stands above"
+        f"exit code {exit_code}: another try would end the same way; the job's own message is above"
     )
 
 

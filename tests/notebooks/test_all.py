@@ -1,6 +1,6 @@
 """Every notebook runs from top to bottom and shows what is stored (`make test-notebooks`).
 
-`make test` runs one of them. With UPDATE_NOTEBOOKS=1 the outputs are stored anew, without times and places.
+`make test` runs one of them. With UPDATE_NOTEBOOKS=1 the outputs are stored again, without times and places.
 """
 
 from __future__ import annotations

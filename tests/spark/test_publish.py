@@ -282,7 +282,7 @@ def test_nothing_is_published_when_too_many_cells_failed(
     complete(run, lambda text, ask: None if ask == "person" else "[]")
     with pytest.raises(
         ThresholdError,
-        match=r"rows failed, more than run\.max_failed_fraction=0\.05 allows.* 4 engine_error \('refused'\)",
+        match=r"annotations failed, more than run\.max_failed_fraction=0\.05 allows.* 4 engine_error \('refused'\)",
     ):
         write_annotations(spark, run)
     assert not os.path.exists(run.config.output.path)

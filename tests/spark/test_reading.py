@@ -166,7 +166,7 @@ def test_bytes_are_text_when_asked(spark: SparkSession, tmp_path: Path, reader: 
 def test_nanoseconds_that_would_be_cut_off_are_refused(spark: SparkSession, tmp_path: Path, reader: str) -> None:
     table = pa.table({"id": ["a"], "at": pa.array([1001], pa.timestamp("ns"))})
     pq.write_table(table, tmp_path / "a.parquet")
-    with pytest.raises(UninerError, match=r"a\.parquet: column at has timestamps that are no whole microseconds"):
+    with pytest.raises(UninerError, match=r"a\.parquet: column at has timestamps that are not whole microseconds"):
         read(spark, tmp_path / "a.parquet", ["id", "at"], tmp_path)
 
 

@@ -255,7 +255,7 @@ def test_showing_without_texts_says_what_to_give() -> None:
     table = pa.Table.from_pylist([annotation(1, "city")], schema=ANNOTATIONS)
     with pytest.raises(ConfigError, match=r"show\(annotations, corpus\)"):
         marked_documents(table)
-    with pytest.raises(ConfigError, match="these are no annotations"):
+    with pytest.raises(ConfigError, match="these are not annotations"):
         marked_documents(pd.DataFrame({"text": ["a"]}))
     assert column_names(table, Kind.ARROW)[0] == "doc_id"
 

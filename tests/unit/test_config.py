@@ -212,7 +212,7 @@ def test_variables_of_the_environment_are_over_files_and_under_options(
     assert (config.pool.replicas, config.workdir_path) == (3, "/of-the-environment")
     assert load_config(None, ["pool.replicas=4", "types=[x]"], paths).pool.replicas == 4
     monkeypatch.setenv("UNINER_DIST_POOL__REPLICA", "3")
-    with pytest.raises(ConfigError, match=r"pool\.replica: unknown option; did you mean 'replicas'"):
+    with pytest.raises(ConfigError, match=r"UNINER_DIST_POOL__REPLICA: unknown option; did you mean 'replicas'"):
         load_config(tmp_path / "job.yaml", (), paths)
 
 
@@ -226,7 +226,7 @@ def test_variables_of_the_environment_are_over_files_and_under_options(
         ("engine.in_process=maybe", "engine.in_process: 'maybe' is not true or false"),
         ("prompts.shard_tokens=1.5", "prompts.shard_tokens: 1.5 is not a whole number"),
         ("pool=5", "pool: 5 is not a mapping of options; write pool.replicas or the like"),
-        ("corpus.text_column=", "corpus.text_column: None is not text"),
+        ("corpus.text_column=", "corpus.text_column: has no value; give text"),
         ("spark.conf={a: 1}", "spark.conf.a: 1 is not text"),
     ],
 )

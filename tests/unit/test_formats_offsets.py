@@ -121,7 +121,7 @@ def test_label_studio_choices_are_counted_and_json_min_is_read(tmp_path: Path) -
     one = task("Ada", region(0, 3, "Ada"), {"choices": {"choices": ["sport"]}})
     [document], said = read_file(tmp_path, "p.json", json.dumps([one]))
     assert texts_of(document) == {"PER": ["Ada"]}
-    assert "1 results of type choices are no mentions and are left out" in said
+    assert "1 results of type choices are not mentions and are left out" in said
     small = {
         "id": 7,
         "text": "Ada",

@@ -97,9 +97,9 @@ def test_a_file_without_any_mention_is_not_one_of_chunks(tmp_path: Path) -> None
             "line 2: expected a token and a tag such as O, B-person or I-person in 2",
         ),
         ("Ada B-PER|LOC\nsaw O\n", "several types and one prefix"),
-        ("Ada B_PER\nByron I_PER\nsaw O\n", "column 2 holds 'B_PER', which is no type"),
-        ("Ada PER-B\nByron PER-I\nsaw O\n", "column 2 holds 'PER-B', which is no type"),
-        ("flu B\nvirus I\nsaw O\n", "column 2 holds 'B', which is no type; write tags such as B-person"),
+        ("Ada B_PER\nByron I_PER\nsaw O\n", "column 2 holds 'B_PER', which is not a type"),
+        ("Ada PER-B\nByron PER-I\nsaw O\n", "column 2 holds 'PER-B', which is not a type"),
+        ("flu B\nvirus I\nsaw O\n", "column 2 holds 'B', which is not a type; write tags such as B-person"),
     ],
 )
 def test_columns_that_prove_nothing_are_refused(tmp_path: Path, content: str, problem: str) -> None:

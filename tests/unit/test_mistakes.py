@@ -72,7 +72,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     ([*JOB, "--types", "person|location"], "--types: 'person|location': types are separated by commas"),
     ([*JOB, "--types", "@keys.yaml"], "--types: @keys.yaml: unknown key 'type'; did you mean 'types'?"),
     ([*JOB, "--types", "@items.yaml"], "--types: @items.yaml: {'lable': 'PER', 'ask': 'person'}: unknown key 'lable';"),
-    ([*PERSON, "--config", "corpus.yaml"], "corpus: 'a.parquet' is no mapping of options; write corpus.path by its"),
+    ([*PERSON, "--config", "corpus.yaml"], "corpus: 'a.parquet' is not a mapping of options; write corpus.path by its"),
     ([*PERSON, "--set", "model=demo"], "model: 'demo' is not a mapping of options; write model.name or the"),
     ([*PERSON, "--set", "replicas=2"], "replicas: unknown option; did you mean 'pool.replicas'?"),
     ([*PERSON, "--set", "corpus.text=body"], "corpus.text: unknown option; did you mean 'text_column'?"),
@@ -104,6 +104,40 @@ MISTAKES: list[tuple[list[str], str]] = [
         ["benchmark", "--data", "full", "--output", "b", "--templates", "x"],
         "--templates x: unknown prompt template 'x'",
     ),
+    (
+        [*JOB, "--types", "person", "--types", "location"],
+        "--types: is given 2 times; give it once, as in --types person,",
+    ),
+    (["annotate", "--corpus", "a", "--corpus=b", "--output", "out"], "--corpus: is given 2 times; give it once; see"),
+    ([*JOB, "--types", "“person”,“location”"], "--types: '“person”': write names without quotation marks, as in"),
+    ([*JOB, "--types", 'person,"company, Inc."'], "--types: '\"company': write names without quotation marks, as in"),
+    ([*JOB, "--types", "PER='person'"], "--types: \"PER='person'\": write names without quotation marks"),
+    ([*JOB, "--types", "@wide.txt"], "--types: @wide.txt: cannot be read: it is UTF-16; save it as UTF-8"),
+    ([*JOB, "--types", "@latin.txt"], "--types: @latin.txt: cannot be read: it is not UTF-8 (at byte 4)"),
+    ([*JOB, "--types", "@remark.txt"], "--types: @remark.txt: 'person # people': a comment is a line of its own"),
+    ([*JOB, "--types", "@full"], "--types: @full: cannot be read: it is a folder; name a file"),
+    (["annotate", "-corpus", CORPUS], "no such option: -corpus; did you mean --corpus?; see uniner-dist annotate -h"),
+    (["annotate", "—corpus", CORPUS], "—corpus: begins with a printed dash; write --corpus; see uniner-dist annotate"),
+    (["annotate", "-o", "out"], "no such option: -o; did you mean --output?; see uniner-dist annotate -h"),
+    (["--corpus", CORPUS], "--corpus: comes after a command, as in uniner-dist annotate --corpus; see uniner-dist -h"),
+    ([*PERSON, "--set", "pool.replicas", "2"], "--set pool.replicas: write key=value, such as pool.replicas=2; see"),
+    ([*PERSON, "--set", "=2"], "--set =2: write key=value, such as pool.replicas=2"),
+    ([*PERSON, "--set", "pool.replicas="], 'pool.replicas: has no value; give a whole number or "auto"'),
+    ([*PERSON, "--set", "model.max_tokens=5000"], "model: max_tokens is 5000, and must be smaller than max_model_len"),
+    ([*PERSON, "--config", "full"], "--config full: cannot be read: it is a folder; name a file"),
+    ([*PERSON, "--config", "table.csv"], "--config table.csv: must be a mapping of options, not a text"),
+    ([*PERSON, "--store", "full"], "--store full: already holds something else (x.txt, …); choose a new folder"),
+    (
+        [*PERSON, "--model", "UniNER-7B-all"],
+        "--model UniNER-7B-all: no config.json there, as there is no such folder; did",
+    ),
+    (
+        ["annotate", "--corpus", "https://a/b", "--output", "o", "--types", "a"],
+        "--corpus https://a/b: storage of the kind",
+    ),
+    (["forget", "--workdir", "runs.work", "--id", " "], "--id: is blank, and no document has a blank id"),
+    (["status", "--workdir", "table.csv"], "--workdir table.csv: is a file; name a folder"),
+    (["status", "--workdir", ""], "--workdir: must not be empty"),
 ]
 
 
@@ -118,6 +152,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "items.yaml").write_text("- {lable: PER, ask: person}\n")
     (tmp_path / "corpus.yaml").write_text("corpus: a.parquet\n")
     (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "wide.txt").write_bytes("person\nlocation\n".encode("utf-16"))
+    (tmp_path / "latin.txt").write_bytes("café\n".encode("latin-1"))
+    (tmp_path / "remark.txt").write_text("# who\nperson # people\n")
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs.work/runs/0123456789ab").mkdir(parents=True)
     return tmp_path
@@ -134,3 +171,17 @@ def test_a_mistake_is_told_once_as_it_was_typed(
     assert lines[0].startswith("error: " + said.replace("HERE", str(folder))), lines[0]
     assert not FOREIGN.search(lines[0].replace(said, "")), lines[0]
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_variable_of_the_environment_is_named_where_it_set_the_value(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNINER_DIST_POOL__REPLICAS", "two")
+    monkeypatch.setenv("UNINER_DIST_POL__REPLICAS", "2")
+    assert main(PERSON) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert "error: UNINER_DIST_POOL__REPLICAS: 'two' is neither a whole number nor \"auto\"" in lines
+    assert "error: UNINER_DIST_POL__REPLICAS: pol: unknown option; did you mean 'pool'?" in lines
+    monkeypatch.delenv("UNINER_DIST_POL__REPLICAS")
+    assert main([*PERSON, "--set", "pool.replicas=one"]) == 2
+    assert capsys.readouterr().err.startswith("error: pool.replicas: 'one' is neither")

@@ -77,7 +77,7 @@ WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "an adapter beside the weights": (
         "safetensors",
         lambda folder: shutil.copy(folder / "model.safetensors", folder / "adapter_model.safetensors"),
-        "LoRA adapter beside",
+        "LoRA adapter next to",
     ),
     "GGUF": ("safetensors", gguf, "GGUF"),
     "a shard of the index is missing": (
@@ -110,7 +110,7 @@ WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "added tokens that are none": (
         "safetensors",
         lambda folder: (folder / "added_tokens.json").write_text('{"[PAD]": "x"}'),
-        "no names and numbers",
+        "not names and numbers",
     ),
     "consolidated weights cut off beside whole ones": (
         "safetensors",
@@ -145,7 +145,7 @@ WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a PyTorch file cut off": ("bin", lambda f: cut(f / "pytorch_model-00001-of-00002.bin", 900), "is cut off"),
     "an empty shard": ("bin", lambda f: cut(f / "pytorch_model-00002-of-00002.bin", 0), "is empty"),
     "config.json cut off": ("safetensors", lambda f: cut(f / "config.json", 20), "config.json is cut off"),
-    "config.json a list": ("safetensors", lambda f: (f / "config.json").write_text("[]"), "no JSON object"),
+    "config.json a list": ("safetensors", lambda f: (f / "config.json").write_text("[]"), "not a JSON object"),
     "no config.json": ("safetensors", lambda f: (f / "config.json").unlink(), "no config.json there"),
     "config.json of nothing": ("safetensors", lambda f: (f / "config.json").write_text("{}"), "neither architectures"),
     "an encoder": ("safetensors", config(architectures=["BertForMaskedLM"], model_type="bert"), "writes texts"),

@@ -145,7 +145,7 @@ def test_an_export_lies_neither_in_the_output_nor_in_the_corpus(house: tuple[Pat
     output = run.config.output.path
     (tmp_path / "alias").symlink_to(output)
     for folder in (f"{output}/export", f"{tmp_path}/alias/export", f"{run.config.corpus.path}/export"):
-        with pytest.raises(ConfigError, match="choose a folder beside it"):
+        with pytest.raises(ConfigError, match="choose a folder next to it"):
             run_export(ExportOptions(output, folder, "jsonl"), (), [], print)
 
 

@@ -177,7 +177,7 @@ def test_the_page_shows_the_figures() -> None:
     parsed.feed(render(report(), evidence()))
     text = " ".join(parsed.text.split())
     for words in (
-        "Published; 1 question (12.50%) without a complete answer",
+        "Published; 1 annotation (12.50%) without a complete answer",
         "5 rows of the corpus = 4 documents + 1 rejected",
         "8 annotations = 4 documents × 2 types",
         "prompts/s 2 30 tokens/s while answering",
@@ -318,7 +318,7 @@ def test_steps_fit_what_happened_and_can_be_pasted(tmp_path: Path) -> None:
     one = report(workdir=f"{place}/runs/abc", output=f"{tmp_path}/a b")
     steps = dict(next_steps(one))
     assert not [words for words in steps if "refused" in words], "nothing was refused"
-    look = steps["Look at questions without a complete answer"].replace("python ", f"{sys.executable} ", 1)
+    look = steps["Look at prompts without a complete answer"].replace("python ", f"{sys.executable} ", 1)
     shown = subprocess.run(look, shell=True, capture_output=True, text=True, check=True)
     assert "[cut" in shown.stdout
     evaluate = shlex.split(steps["Score against answers of your own"])
@@ -348,7 +348,7 @@ def test_a_page_says_what_the_run_before_had() -> None:
     before["annotations"] = {**before["annotations"], "failed": 4}
     assert ("no complete answer", "50.0%", "12.5%") in compare_reports(report(), before)
     assert ("answers with mentions: b", "50.0%", "50.0%") in compare_reports(report(), before)
-    assert "Beside the run that this output took before, abc" in render(report(), Evidence(), before)
+    assert "Compared with the run that was published to this output before, abc" in render(report(), Evidence(), before)
     stopped = report(annotations=None)
     assert compare_reports(stopped, before) == [("documents", "4", "4")]
 

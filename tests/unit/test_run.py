@@ -317,7 +317,7 @@ def test_a_table_of_a_catalog_is_no_place_to_write_to(tree: dict[str, Any]) -> N
 )
 def test_an_output_at_the_root_of_a_bucket_is_refused(output: str) -> None:
     [problem] = root_of_storage(output)
-    assert "is the root of a bucket, and has no place beside it" in problem
+    assert "is the root of a bucket, and has no place next to it" in problem
     assert f"such as {output.rstrip('/')}/annotations" in problem
     for fits in (f"{output.rstrip('/')}/out", "/out", "memory://out", "file:///out"):
         assert root_of_storage(fits) == []

@@ -81,7 +81,7 @@ def check_threshold(run: Run, summary: Mapping[str, Any], quarantine: DataFrame)
         f"{row['count']} {row['outcome']}" + (f" ({row['error']!r})" * bool(row["error"])) for row in top
     )
     raise ThresholdError(
-        f"nothing was published: {summary['failed']} of {summary['rows']} rows failed, more than "
+        f"nothing was published: {summary['failed']} of {summary['rows']} annotations failed, more than "
         f"run.max_failed_fraction={limit:g} allows; commonest: {reasons}; all of them are in {run.layout.quarantine}"
     )
 

@@ -6,11 +6,9 @@ import logging
 import re
 import traceback
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-import typer
-
-from uniner_dist.cli.command import add_examples
+from uniner_dist.cli.command import UsageError, add_examples
 from uniner_dist.cli.commands import configuration, data, health, job, keeping, quality, stages
 from uniner_dist.cli.logging_options import command_of
 from uniner_dist.cli.root import app, say
@@ -21,9 +19,6 @@ __all__ = ["GROUPS", "app", "main"]
 
 #: Command groups, in the order in which `--help` lists their commands.
 GROUPS = (health, job, stages, keeping, quality, data, configuration)
-
-#: What Typer raises for a command line that it cannot read; it names only this one publicly.
-_UsageError: type[Exception] = cast(Any, typer.BadParameter.__base__)
 
 #: Words of the libraries that read a command line → plainer ones.
 _PLAINER = (
@@ -46,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments = list(arguments) if arguments is not None else None
         left = command_of(app)(args=arguments, prog_name="uniner-dist", standalone_mode=False)
         return left if isinstance(left, int) else 0  # of a command that left by `typer.Exit`
-    except _UsageError as error:
+    except UsageError as error:
         return _refuse(error)
     except UninerError as error:
         say(format_error(error), logging.ERROR)

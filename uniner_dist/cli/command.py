@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from uniner_dist.cli.examples import EXAMPLES, GROUPS
+from uniner_dist.cli.typed import dash_problem, letter_problem, repeat_problem, set_problem
+
+#: What Typer raises for a command line that it cannot read, publicly by names of its kinds only.
+UsageError: Final[Any] = typer.BadParameter.__base__
 
 #: Command → old spelling of an option → today's.
 OLD_SPELLINGS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -49,7 +54,21 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         takes_a_file = any("--json" in option.opts and not getattr(option, "is_flag", False) for option in self.params)
-        return super().parse_args(ctx, list(spelled_now(self.name or "", args, takes_a_file)))
+        arguments = list(spelled_now(self.name or "", args, takes_a_file))
+        options: list[Any] = list(self.params)
+        names = [name for option in options if not option.hidden for name in option.opts]
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, arguments)
+        problem = dash_problem(arguments, names) or _given_twice(options, arguments)
+        if problem is not None:
+            raise UsageError(problem, ctx)
+        try:
+            return super().parse_args(ctx, list(arguments))
+        except UsageError as error:
+            problem = problem_of(error, arguments, names)
+            if problem is None:
+                raise
+            raise UsageError(problem, ctx) from error
 
     def get_params(self, ctx: Any) -> list[Any]:
         return sorted(super().get_params(ctx), key=_place_of_panel)
@@ -58,8 +77,39 @@ class Command(TyperCommand):
         return _in_panel(super().get_help_option(ctx))
 
 
+def _given_twice(options: Sequence[Any], arguments: Sequence[str]) -> str | None:
+    """An option of one value that is given several."""
+    given: dict[str, list[str]] = {}
+    single = [option for option in options if not (option.multiple or option.is_flag or option.count)]
+    for option in single:
+        for name in option.opts:
+            values = [value for before, value in pairwise(arguments) if before == name]
+            values += [text.partition("=")[2] for text in arguments if text.startswith(f"{name}=")]
+            given.setdefault(option.opts[0], []).extend(values)
+    return repeat_problem(given, {option.opts[0]: str(option.metavar) for option in single})
+
+
+def problem_of(error: Any, arguments: Sequence[str], names: Sequence[str]) -> str | None:
+    """A plainer word for what a command line's parser says; None for its own."""
+    option = getattr(error, "option_name", None)
+    if option is not None:
+        return letter_problem(option, names)
+    return set_problem(arguments) if "unexpected extra argument" in str(error.message) else None
+
+
 class Group(TyperGroup):
     """The list of commands, in the order in which a newcomer needs them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, list(args))
+        except UsageError as error:
+            option = getattr(error, "option_name", "")
+            having = [name for name in self.list_commands(ctx) if _has_option(self.commands[name], option)]
+            if option and having:
+                first = "annotate" if "annotate" in having else having[0]
+                raise UsageError(f"{option}: comes after a command, as in uniner-dist {first} {option}", ctx) from None
+            raise
 
     def list_commands(self, ctx: Any) -> list[str]:
         panels = {name: str(getattr(self.commands[name], "rich_help_panel", None)) for name in self.commands}
@@ -91,6 +141,10 @@ def without_kinds(parameters: Sequence[Any]) -> None:
     for option in parameters:
         if getattr(option, "is_flag", False):
             option.metavar = ""
+
+
+def _has_option(command: Any, name: str) -> bool:
+    return any(name in option.opts for option in command.params)
 
 
 def _place_of_panel(option: Any) -> int:

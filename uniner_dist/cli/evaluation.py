@@ -77,7 +77,7 @@ def run_benchmark_command(
     templates: Sequence[str],
     say: Callable[[str], None],
 ) -> None:
-    """Annotate and score every data set of a folder, and print the table; of several templates, one that compares."""
+    """Annotate and score every dataset of a folder, and print the table; of several templates, one that compares."""
     from uniner_dist.pipeline.stages import annotate
 
     if templates:

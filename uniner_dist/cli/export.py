@@ -48,7 +48,7 @@ class ExportOptions:
 def run_export(
     options: ExportOptions, config: Sequence[str], overrides: Sequence[str], say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Export, and say what came out and what the format could not carry. Returns what stands in the manifest.
+    """Export, and say what came out and what the format could not carry. Returns what is in the manifest.
 
     Raises:
         ConfigError: wrong options, something that is not there, a folder that holds something else, no text at all.
@@ -61,7 +61,7 @@ def run_export(
         raise ConfigError(f"--no-comments: {options.format} files have no comments; only conll has")
     for what, path in (("--annotations", options.annotations), *(("--corpus", texts.path) for texts in source.corpora)):
         if lies_in(folder, path) or lies_in(path, folder):
-            raise ConfigError(f"--output {folder}: lies in {what} {path}, or contains it; choose a folder beside it")
+            raise ConfigError(f"--output {folder}: lies in {what} {path}, or contains it; choose a folder next to it")
     check_folder(folder, replace=options.replace)
     _check_types(source, marker)
     from uniner_dist.export.joining import find_labels, write_documents
@@ -117,7 +117,7 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
         "absent_left_out": "mentions left out because they are nowhere in their text",
         "overlaps_not_flat": "mentions that overlap others are not in the tokens' tags (hf) or doc.ents (spacy)",
         "details_left_out": "mentions have a confidence or a way of matching that this format does not hold",
-        "unanswered_left_out": "questions without an answer left out",
+        "unanswered_left_out": "annotations without an answer left out",
         "ids_left_out": "documents without their ids, texts and answered types (--no-comments): corrections of these "
         "files cannot be scored",
         "types_joined": "types are written with _ in place of white space, at which readers of such files split lines",

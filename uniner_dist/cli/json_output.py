@@ -1,4 +1,4 @@
-"""`--json` of commands that also print tables: a file beside them, or standard output instead of them."""
+"""`--json` of commands that also print tables: a file besides them, or standard output instead of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import absolute, is_local, json_text, open_fs, write_json
 
-#: Stands for standard output.
+#: Means standard output.
 STDOUT: Final = "-"
 
 #: What the help of such an option ends with.

@@ -139,6 +139,8 @@ def run_restore(workdir: str, ids: Sequence[str], file: str | None, say: Say) ->
 
 
 def _named(ids: Sequence[str], file: str | None) -> list[str]:
+    if any(not name.strip() for name in ids):
+        raise ConfigError("--id: is blank, and no document has a blank id")
     named = [*ids, *(_read_ids(file) if file else ())]
     if not named and file:
         raise ConfigError(f"--ids {file}: names no document; write one id a line")

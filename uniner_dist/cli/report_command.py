@@ -30,7 +30,7 @@ def _open(workdir: str, run_id: str | None) -> tuple[Run, dict[str, Any]]:
 
 
 def run_report(workdir: str, run_id: str | None) -> str:
-    """Write the page of a run from its report.json and what stands in its folder; returns its path.
+    """Write the page of a run from its report.json and what is in its folder; returns its path.
 
     Raises:
         ConfigError: no such run, or it has no report yet.

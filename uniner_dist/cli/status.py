@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any, Final
@@ -86,6 +87,10 @@ def _facts(run: Run) -> dict[str, Any]:
 
 
 def _runs(workdir: str, run_id: str | None) -> list[Run]:
+    if not workdir:
+        raise ConfigError("--workdir: must not be empty")
+    if os.path.isfile(workdir):
+        raise ConfigError(f"--workdir {workdir}: is a file; name a folder")
     ids = [run_id] if run_id else list_runs(absolute(workdir))
     if not ids and not exists(workdir):
         raise ConfigError(f"--workdir {workdir}: is not there")
@@ -95,7 +100,7 @@ def _runs(workdir: str, run_id: str | None) -> list[Run]:
 
 
 def run_state(run: Run) -> str:
-    """Where a run stands, from its files alone."""
+    """How far a run is, from its files alone."""
     if exists(run.layout.report):
         return "published" if read_control(run.layout.report, Report).publication else "stopped by its gate"
     if not exists(run.layout.shards):

@@ -31,7 +31,7 @@ def print_comparison(comparison: Mapping[str, Any], console: Console | None = No
     documents = comparison["documents"]
     console.print(
         f"{documents['both']:,} documents in both, {documents['only_before']:,} only before, "
-        f"{documents['only_after']:,} only after;\n{comparison['cells']:,} cells in both, "
+        f"{documents['only_after']:,} only after;\n{comparison['cells']:,} annotations in both, "
         f"{comparison['only_before']:,} only before, {comparison['only_after']:,} only after\n"
     )
     console.print(_rates(comparison))
@@ -45,15 +45,17 @@ def print_comparison(comparison: Mapping[str, Any], console: Console | None = No
 
 
 def _rates(comparison: Mapping[str, Any]) -> Table:
-    title = "Agreement: cells with the same answer, and F1 of the mentions"
-    table = new_table(title, "entity type", "cells", "same", "95 %", "F1", "95 %")
+    title = "Agreement: annotations that are the same, and F1 of the mentions"
+    table = new_table(title, "entity type", "annotations", "same", "95 %", "F1", "95 %")
     for name, figures in {**comparison["by_type"], "all": comparison}.items():
         table.add_row(shown(name), f"{figures['cells']:,}", *_figures(figures))
     return table
 
 
 def _by(by: str, groups: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = new_table(f"Agreement by {escape(visible(by))}", escape(visible(by)), "cells", "same", "95 %", "F1", "95 %")
+    table = new_table(
+        f"Agreement by {escape(visible(by))}", escape(visible(by)), "annotations", "same", "95 %", "F1", "95 %"
+    )
     for name, figures in groups.items():
         table.add_row(shown(name), f"{figures['cells']:,}", *_figures(figures))
     return table
@@ -69,7 +71,7 @@ def _figures(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _changes(by_type: Mapping[str, Mapping[str, Any]]) -> Table:
-    title = "Mentions of cells on both sides"
+    title = "Mentions of annotations on both sides"
     table = new_table(title, "entity type", "before", "after", "kept", "appeared", "vanished", "moved", "other borders")
     names = ("mentions_before", "mentions_after", "kept", *_KINDS)
     for entity_type, figures in by_type.items():
@@ -78,7 +80,7 @@ def _changes(by_type: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def _outcomes(outcomes: Mapping[str, int]) -> Table:
-    table = new_table("Changed outcomes", "before → after", "cells")
+    table = new_table("Changed outcomes", "before → after", "annotations")
     for kind, cells in sorted(outcomes.items(), key=lambda item: -item[1]):
         table.add_row(shown(kind), f"{cells:,}")
     return table

@@ -30,7 +30,9 @@ class ModelConfig(Section):
         if self.template not in TEMPLATES:
             raise ValueError(f"unknown template {self.template!r}; known: {', '.join(sorted(TEMPLATES))}")
         if self.max_tokens >= self.max_model_len:
-            raise ValueError("max_tokens must be smaller than max_model_len")
+            raise ValueError(
+                f"max_tokens is {self.max_tokens}, and must be smaller than max_model_len, {self.max_model_len}"
+            )
         return self
 
 

@@ -61,6 +61,8 @@ def _sentence(path: tuple[str | int, ...], items: Sequence[Any], root: type[Base
     if item["type"] in _BOUNDS:
         return f"{where}: {_BOUNDS[item['type']].format(**item['ctx'])} (got {shown})"
     wanted = list(dict.fromkeys(_wanted(item) for item in items))
+    if item["input"] is None:
+        return f"{where}: has no value; give {' or '.join(wanted)}"
     if item["type"] == "model_type":
         return f"{where}: {shown} is not a mapping of options; write {where}.{_known_keys(root, path)[0]} or the like"
     verdict = f"is not {wanted[0]}" if len(wanted) == 1 else f"is neither {' nor '.join(wanted)}"

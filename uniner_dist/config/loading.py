@@ -54,26 +54,40 @@ def _load(tree: dict[str, Any], files: Files, overrides: Sequence[str], options:
     for file in [files] if isinstance(files, str | Path) else files or ():
         tree = _merged(tree, _read_yaml(file))
     problems: list[str] = []
+    by_variable: dict[str, str] = {}
     for name, value in sorted(os.environ.items()):
         if key := _key_of(name):
+            by_variable[key] = name
             _put_yaml(tree, key, value, name, "=", problems)
     for override in overrides:
         key, sign, value = override.partition("=")
-        if sign:
+        if sign and key.strip():
+            by_variable.pop(key.strip(), None)
             _put_yaml(tree, key.strip(), value, f"--set {key}", sign, problems)
         else:
             given = "…" if is_secret_name(override) or is_secret_text(override) else override
             problems.append(f"--set {given}: write key=value, such as pool.replicas=2")
     for key, value in (options or {}).items():
         if value is not None:
+            by_variable.pop(key, None)
             _put(tree, key, value, problems)
     try:
         config = validate_tree(tree)
     except ConfigError as error:
-        raise ConfigError([*problems, *error.problems]) from None
+        raise ConfigError([*problems, *(_with_variable(problem, by_variable) for problem in error.problems)]) from None
     if problems:
         raise ConfigError(problems)
     return config
+
+
+def _with_variable(problem: str, by_variable: Mapping[str, str]) -> str:
+    """The problem, named by the variable of the environment that set the value."""
+    for key, variable in by_variable.items():
+        if problem.startswith(f"{key}: "):
+            return variable + problem[len(key) :]
+        if problem.startswith(f"{key.partition('.')[0]}: unknown option"):
+            return f"{variable}: {problem}"
+    return problem
 
 
 def validate_tree(tree: Mapping[str, Any]) -> Config:
@@ -100,7 +114,9 @@ def _read_yaml(file: str | Path) -> dict[str, Any]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError(f"--config {file}: must be a mapping of options, not a {type(tree).__name__}")
+        raise ConfigError(
+            f"--config {file}: must be a mapping of options, not a {'list' if isinstance(tree, list) else 'text'}"
+        )
     return tree
 
 
@@ -138,7 +154,7 @@ def _put(tree: dict[str, Any], dotted: str, value: Any, problems: list[str]) -> 
     for parent in parents:
         below = tree.get(parent)
         if below is not None and not isinstance(below, Mapping):
-            problems.append(f"{parent}: {str(below)!r} is no mapping of options; write {dotted} by its whole name")
+            problems.append(f"{parent}: {str(below)!r} is not a mapping of options; write {dotted} by its whole name")
         tree[parent] = dict(below) if isinstance(below, Mapping) else {}
         tree = tree[parent]
     tree[last] = value

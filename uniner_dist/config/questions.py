@@ -19,6 +19,8 @@ from uniner_dist.config.yaml_words import load_yaml, settle, yaml_problem
 
 _OPENING: Final = "([{（［｛"
 _CLOSING: Final = ")]}）］｝"
+#: Marks that no name or phrase begins with, those of word processors included.
+_QUOTES: Final = tuple('"“”„‟«»‘`')
 _FILE: Final = re.compile(r"\S+\.(ya?ml|json|txt)", re.IGNORECASE)
 #: Semicolons between types, not inside of a phrase.
 _TABLES: Final = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl")
@@ -128,6 +130,9 @@ def _from_text(text: str) -> EntityType:
             f"{text!r}: types are separated by commas, and a label by = from its phrase; a type with {found[0]} in its "
             f"name is written with its phrase, as in {text}=phrase"
         )
+    for name in (label, ask) if sign else (label,):
+        if name[:1] in _QUOTES or (name[:1] == "'" and name[1:].endswith("'")):
+            raise ValueError(f"{text!r}: write names without quotation marks, as in person,location")
     if label[:1] in ("[", "{"):
         raise ValueError(f"{text!r}: write names without brackets, as in person,location")
     return _pair(label, ask if sign else label)
@@ -177,11 +182,13 @@ def _read(path: str) -> Any:
     try:
         with fsspec.open(path, "r", encoding="utf-8-sig") as stream:
             is_yaml = path.lower().endswith((".yaml", ".yml", ".json"))
-            content = settle(load_yaml(stream), str) if is_yaml else _lines(stream.read())
+            content = settle(load_yaml(stream), str) if is_yaml else stream.read()
     except FileNotFoundError:
         raise ValueError(f"@{path}: is not there") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"@{path}: cannot be read: {yaml_problem(error)}") from error
+    if not is_yaml:
+        content = _lines(content, path)
     if isinstance(content, Mapping) and "types" in content:
         content = content["types"]
     if not content or (isinstance(content, str) and content.startswith("@")):
@@ -189,9 +196,12 @@ def _read(path: str) -> Any:
     return content
 
 
-def _lines(content: str) -> list[str]:
-    lines = (line.strip() for line in content.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+def _lines(content: str, path: str) -> list[str]:
+    lines = [line.strip() for line in content.splitlines() if not line.strip().startswith("#")]
+    for line in lines:
+        if re.search(r"\s#\s", line):
+            raise ValueError(f"@{path}: {line!r}: a comment is a line of its own")
+    return [line for line in lines if line]
 
 
 def _parse(value: Any) -> Sequence[EntityType] | None:

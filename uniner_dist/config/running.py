@@ -1,4 +1,4 @@
-"""Sections about running: the Ray and Spark clusters, what counts as success, and what a plan reckons with."""
+"""Sections about running: the Ray and Spark clusters, what counts as success, and what a plan calculates with."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RunConfig(Section):
         1.0,
         ge=0,
         le=1,
-        description="share of failed cells above which nothing is published; 1 publishes whatever came out, and "
+        description="share of failed annotations above which nothing is published; 1 publishes whatever came out, and "
         "conf/cluster.yaml says 0.05",
     )
     allow_rejects_fraction: float = Field(
@@ -89,7 +89,7 @@ class RunConfig(Section):
 
 
 class PlanConfig(Section):
-    """What `uniner-dist plan` reckons with."""
+    """What `uniner-dist plan` calculates with."""
 
     tokens_per_second: float | None = Field(
         None, gt=0, description="prompt tokens one replica answers per second, where no run of the workdir measured it"

@@ -46,7 +46,7 @@ class Config(Section):
     corpus: CorpusConfig
     output: OutputConfig
     types: Types = Field(description="entity types: names, label=phrase pairs, or label/ask mappings")
-    workdir: str | None = Field(None, description="folder of runs; default: the output path with .work behind it")
+    workdir: str | None = Field(None, description="folder of runs; default: the output path with .work appended")
     store: str | None = Field(
         None, description="answers to reuse, which several workdirs may share; default: the folder store in the workdir"
     )

@@ -6,6 +6,7 @@ put off until the field is known that the scalar is for. `null`, `~` and nothing
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Hashable, Mapping, Sequence
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -54,6 +55,11 @@ def load_yaml(source: Any) -> Any:
 
 def yaml_problem(error: Exception) -> str:
     """What is wrong with a YAML file, and where in it, in one line."""
+    if isinstance(error, UnicodeDecodeError):
+        is_wide = bytes(error.object[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        return "it is UTF-16; save it as UTF-8" if is_wide else f"it is not UTF-8 (at byte {error.start + 1})"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder; name a file"
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return " ".join((getattr(error, "strerror", None) or str(error)).split())

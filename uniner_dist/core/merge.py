@@ -47,7 +47,7 @@ def join_passages(parts: Sequence[tuple[int, str]]) -> str:
     pieces, length = [], 0
     for start, text in parts:
         if not 0 <= start <= length:
-            raise ValueError(f"the passage that starts at {start} leaves a gap behind {length}")
+            raise ValueError(f"the passage that starts at {start} leaves a gap after {length}")
         pieces.append(text[length - start :])
         length = max(length, start + len(text))
     joined = "".join(pieces)

@@ -1,6 +1,6 @@
 """How good answers are: the authors' metric from raw outputs, and span metrics where gold has offsets.
 
-Answers and gold enter, counts leave; counts add up over rows, so a large data set is scored by summing them in any
+Answers and gold enter, counts leave; counts add up over rows, so a large dataset is scored by summing them in any
 engine, and only the last step divides. Pure; no I/O.
 """
 

@@ -76,7 +76,7 @@ def _template(name: str, noun: str = "text", blank: str = "") -> Template:
 #: (github.com/universal-ner/universal-ner, `src/conversation.py` and `src/serve/hf.py`), which their inference and
 #: evaluation use. Their training differs in two ways (`src/train/fastchat/train/train.py` tokenises `ASSISTANT: ` by
 #: itself, so that a lone blank stands behind it; `src/train/fastchat/conversation.py` says "paragraph"): each is a
-#: choice by itself, and `ie_as_qa_train` is both. The paper (arXiv:2308.03279) also sketches a form with the data set's
+#: choice by itself, and `ie_as_qa_train` is both. The paper (arXiv:2308.03279) also sketches a form with the dataset's
 #: name before the text for its supervised runs; no published code or data fixes its exact bytes, so it is not offered
 #: here. A checkpoint with another prompt gets another entry.
 TEMPLATES: Mapping[str, Template] = MappingProxyType(

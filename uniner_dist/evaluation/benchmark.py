@@ -1,6 +1,6 @@
-"""The authors' benchmark table: every data set of a folder annotated and scored, one row each.
+"""The authors' benchmark table: every dataset of a folder annotated and scored, one row each.
 
-A folder of gold enters (the authors' JSON files, CoNLL files, or `corpus/` and `gold/` as Parquet); per data set a run
+A folder of gold enters (the authors' JSON files, CoNLL files, or `corpus/` and `gold/` as Parquet); per dataset a run
 with its own entity types, its annotations and its scores leave. Running it again resumes: finished runs are kept.
 """
 
@@ -66,12 +66,12 @@ def run_benchmark(
     annotate: Annotate,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Annotate and score every data set of a folder.
+    """Annotate and score every dataset of a folder.
 
     Args:
-        data: folder with JSON or CoNLL files, one per data set; or with `corpus/` and `gold/`, Parquet, both in
-            folders such as `domain=ai` (one data set each) or in none.
-        output: folder for `<data set>/annotations`, `<data set>/scores.json` and `scores.json` with the whole table.
+        data: folder with JSON or CoNLL files, one per dataset; or with `corpus/` and `gold/`, Parquet, both in
+            folders such as `domain=ai` (one dataset each) or in none.
+        output: folder for `<dataset>/annotations`, `<dataset>/scores.json` and `scores.json` with the whole table.
         model: as for `annotate`.
         config: YAML file, as for `annotate`.
         overrides: `key=value`, as for `annotate`.
@@ -99,7 +99,7 @@ def run_benchmark(
 
 
 def find_datasets(data: str, output: str) -> list[Dataset]:
-    """The data sets of a folder; JSON and CoNLL files are imported below `output` first.
+    """The datasets of a folder; JSON and CoNLL files are imported below `output` first.
 
     Raises:
         ConfigError: nothing of a known form there.
@@ -120,16 +120,16 @@ def find_datasets(data: str, output: str) -> list[Dataset]:
 
 
 def published_f1(name: str) -> tuple[float, float] | None:
-    """The authors' figures for a data set of that name (`CrossNER_AI`, `mit-movie`, `science`), or None."""
+    """The authors' figures for a dataset of that name (`CrossNER_AI`, `mit-movie`, `science`), or None."""
     bare = re.sub(r"^(crossner|mit)[-_ ]*", "", name.lower())
     return PUBLISHED.get(bare)
 
 
 def print_benchmark(table: Mapping[str, Any], console: Console | None = None) -> None:
-    """One row per data set, the authors' figures beside ours."""
+    """One row per dataset, the authors' figures beside ours."""
     console = console or Console()
     title = f"Benchmark of {escape(visible(table['model']))}: official scores"
-    shown = new_table(title, "data set", "prec.", "recall", "F1", "F1, 95 %", "failed", "type¹", "+sup¹")
+    shown = new_table(title, "dataset", "prec.", "recall", "F1", "F1, 95 %", "failed", "type¹", "+sup¹")
     for name, scores in table["datasets"].items():
         official = scores["official"]
         published = published_f1(name)
@@ -139,11 +139,11 @@ def print_benchmark(table: Mapping[str, Any], console: Console | None = None) ->
     shown.add_row("mean", "", "", f"{table['mean_f1']:.3f}", "", "", *_mean_published(list(table["datasets"])))
     console.print(shown)
     if any(published_f1(name) for name in table["datasets"]):
-        console.print(f"¹ F1 of {' and '.join(PUBLISHED_MODELS)} on the data set of that name, arXiv:2308.03279")
+        console.print(f"¹ F1 of {' and '.join(PUBLISHED_MODELS)} on the dataset of that name, arXiv:2308.03279")
 
 
 def _mean_published(names: Sequence[str]) -> list[str]:
-    """Means of the authors' figures, if there is one for each data set: means over others cannot be compared."""
+    """Means of the authors' figures, if there is one for each dataset: means over others cannot be compared."""
     published = [published_f1(name) for name in names]
     known = [figures for figures in published if figures is not None]
     if not known or len(known) < len(published):

@@ -49,7 +49,7 @@ def write_gold(documents: Sequence[GoldDocument], corpus_out: str, gold_out: str
     for folder, other in ((corpus_out, gold_out), (gold_out, corpus_out)):
         _check_folder(folder)
         if lies_in(folder, other):
-            raise ConfigError(f"{folder}: lies in {other}; choose two folders beside each other")
+            raise ConfigError(f"{folder}: lies in {other}; choose two folders next to each other")
     corpus = {"doc_id": [document.doc_id for document in documents], "text": [document.text for document in documents]}
     answers = [(d.doc_id, name, entities) for d in documents for name, entities in d.answers.items()]
     gold = pa.table(

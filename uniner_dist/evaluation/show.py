@@ -66,7 +66,7 @@ def interval(score: Mapping[str, Any], name: str = "f1") -> str:
 
 def _overall(scores: Mapping[str, Any]) -> Table:
     pairs = scores["pairs"]["gold"]
-    title = f"Scores against gold: {scores['documents']:,} documents, {pairs:,} (document, entity type) pairs"
+    title = f"Scores against gold: {scores['documents']:,} documents, {pairs:,} annotations"
     table = new_table(title, "metric", "prec.", "recall", "F1", "F1, 95 %", "right", "answered", "gold")
     for metric, name in _METRICS.items():
         score = scores[metric]
@@ -78,19 +78,20 @@ def _overall(scores: Mapping[str, Any]) -> Table:
 def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
     pairs = scores["pairs"]
     outcomes = ", ".join(f"{count:,} {name}" for name, count in scores["outcomes"].items())
-    console.print(shown(f"answers: {outcomes}"), soft_wrap=True)
+    console.print(shown(f"annotations: {outcomes}"), soft_wrap=True)
     if scores["answered"]:
         left_out = f", their {pairs['failed_mentions']:,} mentions left out" * bool(pairs["failed_mentions"])
         skipped = f"{pairs['skipped']:,} skipped, " if pairs.get("skipped") else ""
         console.print(
-            f"{skipped}{pairs['failed']:,} failed and {pairs['missing']:,} missing answers count as empty{left_out};"
+            f"{skipped}{pairs['failed']:,} failed and {pairs['missing']:,} missing annotations count as empty"
+            f"{left_out};"
         )
         console.print(
-            f"official F1 of the other {pairs['answered']:,} pairs: {scores['answered']['official']['f1']:.3f}"
+            f"official F1 of the other {pairs['answered']:,} annotations: {scores['answered']['official']['f1']:.3f}"
         )
     _print_reading(scores, console)
     if pairs["annotations_without_gold"]:
-        console.print(f"{pairs['annotations_without_gold']:,} annotations have no gold answer and are left out")
+        console.print(f"{pairs['annotations_without_gold']:,} annotations have no gold and are left out")
     console.print()
 
 

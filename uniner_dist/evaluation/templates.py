@@ -59,11 +59,11 @@ def compare_templates(
 
 
 def print_templates(comparison: Mapping[str, Any], console: Console | None = None) -> None:
-    """One row per data set, one column of F1 per template."""
+    """One row per dataset, one column of F1 per template."""
     console = console or Console()
     tables: Mapping[str, Mapping[str, Any]] = comparison["templates"]
     first = next(iter(tables.values()))
-    shown = new_table(f"Prompt templates for {escape(visible(first['model']))}: official F1", "data set", *tables)
+    shown = new_table(f"Prompt templates for {escape(visible(first['model']))}: official F1", "dataset", *tables)
     for name in first["datasets"]:
         shown.add_row(
             Text(visible(name)), *(f"{table['datasets'][name]['official']['f1']:.3f}" for table in tables.values())

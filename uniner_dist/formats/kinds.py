@@ -42,7 +42,7 @@ _NAMES: Final = {
     SPACY: "spaCy",
     DATASET: "Arrow",
 }
-#: Files about an export or a data set; they are none of its documents.
+#: Files about an export or a dataset; they are none of its documents.
 _BESIDE: Final = ("export.json", "README.md", "dataset_info.json", "dataset_dict.json", "state.json", "README.txt")
 _SNIFFED: Final = 4096
 
@@ -99,7 +99,7 @@ def format_of_name(name: str) -> str | None:
 
 
 def _parquet_format(path: str) -> str | None:
-    """Tokens and tags are a data set of Hugging Face; None: gold of ours, or nothing that is known."""
+    """Tokens and tags are a dataset of Hugging Face; None: gold of ours, or nothing that is known."""
     fs, stripped = open_fs(path)
     try:
         with fs.open(stripped, "rb") as stream:

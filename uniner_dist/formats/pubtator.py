@@ -46,9 +46,9 @@ def _document(first: int, lines: list[str], path: str, notes: ReadingNotes) -> G
             labels.append(cells[4].strip())
             claims.append(Claim(int(cells[1]), int(cells[2]), cells[3], f"{path}, line {number}"))
         elif len(cells) >= 3 and cells[0] == doc_id:
-            notes.count("relations are no mentions and are left out")
+            notes.count("relations are not mentions and are left out")
         else:
-            raise ConfigError(f"gold {path}, line {number}: is no line of PubTator: {line!r}")
+            raise ConfigError(f"gold {path}, line {number}: is not a line of PubTator: {line!r}")
     if doc_id is None:
         raise ConfigError(f"gold {path}, line {first}: expected a title such as 123|t|Title, got {lines[0]!r}")
     document = GoldDocument(doc_id, "\n".join(passages))

@@ -81,7 +81,7 @@ def _labels(tag: str, bare: bool, types: Collection[str]) -> list[tuple[str, str
     for part in split_labels(tag, types):
         match = TAG.fullmatch(part)
         if match is None:
-            raise ValueError(f"{tag!r} is no tag such as O, B-person or I-person")
+            raise ValueError(f"{tag!r} is not a tag such as O, B-person or I-person")
         if match[2] and "|" in match[2] and match[2] not in types:
             raise ValueError(f"{tag!r} has several types and one prefix; write B-{match[2].replace('|', '|B-')}")
         if match[1]:

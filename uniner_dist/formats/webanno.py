@@ -123,7 +123,7 @@ def _parse(content: str, path: str) -> _File:
                     f"gold {path}, line {number}: has {there} columns, but the layers of its head say {column}"
                 )
             if offsets is None or not _TOKEN.fullmatch(cells[0]):
-                raise ConfigError(f"gold {path}, line {number}: is no token of WebAnno TSV: {line!r}")
+                raise ConfigError(f"gold {path}, line {number}: is not a token of WebAnno TSV: {line!r}")
             if pending:
                 file.texts.append("\n".join(pending))
                 file.begins.append(int(offsets[1]))

@@ -35,7 +35,7 @@ class Format:
         partly_flat: there is a place for mentions that do not overlap, beside the one for all.
         keeps_absent: mentions that are nowhere in the text are kept too; otherwise they are lost, and counted.
         keeps_details: confidences and ways of matching are kept; otherwise mentions that have them are counted.
-        keeps_unanswered: questions without an answer are kept; otherwise they are lost, and counted.
+        keeps_unanswered: annotations without an answer are kept; otherwise they are lost, and counted.
         library: module that must be installed wherever the tasks run.
     """
 

@@ -56,7 +56,7 @@ def read_config(source: ModelSource) -> Mapping[str, Any]:
     except ValueError as error:
         raise ConfigError(f"{source.title}: config.json is cut off or no JSON ({error})") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"{source.title}: config.json is no JSON object")
+        raise ConfigError(f"{source.title}: config.json is not a JSON object")
     return value
 
 
@@ -109,7 +109,7 @@ def _architecture_problems(config: Mapping[str, Any]) -> Iterator[str]:
     elif config.get("is_encoder_decoder"):
         yield f"is an encoder-decoder ({', '.join(names) or kind}); a decoder that writes texts is needed"
     elif (names and all(_NO_GENERATION.fullmatch(str(name)) for name in names)) or (not names and kind in _ENCODERS):
-        yield f"is no model that writes texts ({', '.join(names) or kind}), such as LlamaForCausalLM"
+        yield f"is not a model that writes texts ({', '.join(names) or kind}), such as LlamaForCausalLM"
 
 
 def quantization_method(source: ModelSource, quantization: str | None = None) -> str | None:

@@ -19,6 +19,8 @@ from uniner_dist.model.file_hashes import sha256_of_files
 from uniner_dist.storage.filesystem import is_local, open_fs
 
 _HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
+#: The authors' models, the usual one first.
+_MODELS = tuple(f"Universal-NER/UniNER-7B-{kind}" for kind in ("all", "type", "type-sup", "definition"))
 
 
 class ModelSource(Protocol):
@@ -81,6 +83,13 @@ def is_hub_name(name: str) -> bool:
     return bool(_HUB_NAME.match(name)) and not os.path.isdir(name)
 
 
+def _meant(folder: str) -> str:
+    """What to give instead of a folder that is not there."""
+    name = folder.rstrip("/").rpartition("/")[2].casefold()
+    near = [model for model in _MODELS if name and name in model.casefold()]
+    return f"did you mean {near[0]}?" if near else "give a Hugging Face name or a folder in its format"
+
+
 class LocalFolder:
     """A folder of this machine."""
 
@@ -90,10 +99,7 @@ class LocalFolder:
         self._folder = Path(folder)
         self.title = title
         if not self._folder.is_dir():
-            raise ConfigError(
-                f"{title}: no config.json there, as there is no such folder; "
-                "give a Hugging Face name or a folder in its format"
-            )
+            raise ConfigError(f"{title}: no config.json there, as there is no such folder; {_meant(folder)}")
 
     def sizes(self) -> Mapping[str, int]:
         """Name → bytes; links are followed, dangling ones are left out."""

@@ -64,7 +64,7 @@ def decode_json(title: str, content: bytes) -> tuple[str, dict[str, Any]]:
     except ValueError as error:
         raise ConfigError(f"{title}: tokenizer.json is cut off or no JSON ({error})") from error
     if not isinstance(tree, dict) or "model" not in tree:
-        raise ConfigError(f"{title}: tokenizer.json is no tokenizer of the tokenizers library")
+        raise ConfigError(f"{title}: tokenizer.json is not a tokenizer of the tokenizers library")
     return text, tree
 
 
@@ -94,7 +94,7 @@ def llama_settings(files: TokenizerFiles) -> LlamaSettings:
         for number, token in (own.get("added_tokens_decoder") or {}).items():
             added.setdefault(str(token["content"] if isinstance(token, dict) else token), int(number))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ConfigError(f"{files.title}: the added tokens of its tokenizer are no names and numbers") from error
+        raise ConfigError(f"{files.title}: the added tokens of its tokenizer are not names and numbers") from error
     return LlamaSettings(
         legacy=own.get("legacy") is not False,
         add_bos=own.get("add_bos_token") is not False,
@@ -111,7 +111,7 @@ def _settings_file(title: str, name: str, content: bytes | None) -> Mapping[str,
     except ValueError as error:
         raise ConfigError(f"{title}: {name} is cut off or no JSON ({error})") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"{title}: {name} is no JSON object")
+        raise ConfigError(f"{title}: {name} is not a JSON object")
     return value
 
 

@@ -26,7 +26,7 @@ def weight_problems(source: ModelSource) -> list[str]:
     if adapters and len(adapters) == len(weights):
         return ["is a LoRA adapter, not a model; merge it into its base model first"]
     if adapters:
-        return [f"{adapters[0]} is a LoRA adapter beside the model's weights; merge it, or take it away"]
+        return [f"{adapters[0]} is a LoRA adapter next to the model's weights; merge it, or take it away"]
     broken = [problem for name in weights for problem in _broken(source, name)]
     missing = [] if source.is_partial else missing_weights(names, source.read)
     if missing == ["weights"]:

@@ -246,7 +246,9 @@ class Annotator:
         outcomes = annotations["outcome"]
         failed = outcomes.filter(pc.invert(pc.is_in(outcomes, pa.array(["found", "none"]))))
         if len(failed):
-            self._say(f"without a whole answer: {_counts(failed)} of {annotations.num_rows:,} rows; see `outcome`")
+            self._say(
+                f"without a complete answer: {_counts(failed)} of {annotations.num_rows:,} annotations; see `outcome`"
+            )
 
 
 def _counts(values: pa.ChunkedArray) -> str:

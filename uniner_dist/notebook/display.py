@@ -89,11 +89,11 @@ def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[
     """The id column, and the rows of enough documents to choose from."""
     kind = kind_of(annotations)
     if kind is Kind.STRINGS:
-        raise ConfigError("show: strings are no annotations; show what annotate() returned for them")
+        raise ConfigError("show: strings are not annotations; show what annotate() returned for them")
     names = column_names(annotations, kind)
     missing = [name for name in _SHOWN if name not in names]
     if missing:
-        raise ConfigError(f"show: these are no annotations, they have no column {', '.join(missing)}")
+        raise ConfigError(f"show: these are not annotations, they have no column {', '.join(missing)}")
     id = id or (ID if ID in names else next(name for name in names if name not in _OURS))
     problem = unknown_column("id_column", id, names)
     if problem:

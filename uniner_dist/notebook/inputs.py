@@ -1,4 +1,4 @@
-"""Whatever a notebook holds, as Arrow tables: strings, DataFrames, Arrow, Hugging Face data sets, Delta and Iceberg.
+"""Whatever a notebook holds, as Arrow tables: strings, DataFrames, Arrow, Hugging Face datasets, Delta and Iceberg.
 
 The user's data and the names of columns are turned into tables of id, text and kept columns, with ids that are there
 and unique. Nothing is imported that the data did not bring along.
@@ -210,7 +210,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _from_dataset(data: Any, names: Sequence[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-    """A data set of Hugging Face, or a stream of one, a piece at a time."""
+    """A dataset of Hugging Face, or a stream of one, a piece at a time."""
     if not hasattr(data, "__len__"):
         found = itertools.islice(data, limit)
         while batch := list(itertools.islice(found, rows)):

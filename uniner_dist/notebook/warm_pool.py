@@ -253,8 +253,8 @@ class Warm:
         while others and not _has_room(ray.available_resources(), config):
             if time.monotonic() > until:
                 raise ConfigError(
-                    f"no room for a replica beside those of {others} other annotator(s) of this process: close one of "
-                    "them (annotator.close()), or give them fewer replicas (replicas=1)"
+                    f"no room for another replica besides those of {others} other annotator(s) of this process: close "
+                    "one of them (annotator.close()), or give them fewer replicas (replicas=1)"
                 )
             time.sleep(0.2)
 

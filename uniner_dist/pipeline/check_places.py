@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from typing import Final
 
 from uniner_dist.config.schema import Config
 from uniner_dist.config.schemes import scheme
@@ -11,13 +13,16 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.storage.containment import is_same_place, lies_in
 from uniner_dist.storage.control_files.forms import has_controls
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs
-from uniner_dist.storage.place_layout import WorkdirLayout
+from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 from uniner_dist.storage.snapshot import Snapshot
 from uniner_dist.storage.table_names import is_table_name
 
+#: How the folder of a fingerprint is called in a store.
+_FINGERPRINT: Final = re.compile(r"[0-9a-f]{8,64}")
+
 
 def check_secrets(config: Config) -> None:
-    """The configuration is written into the run's folder, so no secret may stand in it; the value is not shown."""
+    """The configuration is written into the run's folder, so no secret may be in it; the value is not shown."""
     problems = [
         f"{place}: looks like a secret, which would be written into the run's folder; give it by an environment "
         "variable or the cluster's own configuration"
@@ -83,6 +88,8 @@ def check_places(config: Config) -> None:
     problems += root_of_storage(config.output.path)
     if not any(problem.startswith(("--output ", f"--workdir {config.workdir_path}: ")) for problem in problems):
         problems += _foreign_workdir(config.workdir_path)
+    if config.store is not None and not any(problem.startswith("--store ") for problem in problems):
+        problems += _foreign_store(config.store_path)
     if problems:
         raise ConfigError(problems)
 
@@ -116,7 +123,7 @@ def root_of_storage(output: str) -> list[str]:
     if sign or not beside or "://" not in output or scheme(output) in ("file", "local", "memory"):
         return []
     return [
-        f"--output {output}: is the root of a bucket, and has no place beside it for its lease and its card; choose a "
+        f"--output {output}: is the root of a bucket, and has no place next to it for its lease and its card; choose a "
         f"folder in it, such as {output.rstrip('/')}/annotations"
     ]
 
@@ -132,6 +139,20 @@ def _foreign_workdir(path: str) -> list[str]:
     if not names or ours & set(names):
         return []
     return [f"--workdir {path}: already holds something else ({names[0]}, …); choose a new folder"]
+
+
+def _foreign_store(path: str) -> list[str]:
+    """A store is new, empty, or one of ours."""
+    try:
+        names = list_names(path)
+    except ConfigError:
+        return []  # told already
+    layout = StoreLayout(path, "")
+    own = {folder.rsplit("/", 1)[-1] for folder in (layout.workdirs, layout.erased)}
+    foreign = [name for name in names if name not in own and not _FINGERPRINT.fullmatch(name)]
+    if not foreign or len(foreign) < len(names):
+        return []
+    return [f"--store {path}: already holds something else ({foreign[0]}, …); choose a new folder"]
 
 
 def _writable(path: str) -> bool:

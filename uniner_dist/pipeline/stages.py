@@ -317,7 +317,7 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
         publication["card"] = write_card(spark, run)
         close_gate(run)
     check()
-    say(f"annotations: {summary['rows']:,} rows published to {run.config.output.path}")
+    say(f"annotations: {summary['rows']:,} published to {run.config.output.path}")
     prompts = read_record(run.layout.prompts_summary, PromptsSummary)
     report = build_report(run, prompts, read_attempts(run), summary, publication, gate, triage)
     write_report(run, report)

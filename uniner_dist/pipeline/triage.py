@@ -90,7 +90,7 @@ def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
         write_control(run.layout.triage_bound, bound)
     allowed = sum(threshold >= 0 for threshold in bound.thresholds)
     say(
-        f"triage: learnt from {bound.learning_passages:,} passages; of {bound.filled:,} calibration cells that name "
+        f"triage: learnt from {bound.learning_passages:,} passages; of {bound.filled:,} calibration prompts that name "
         f"something {bound.missed:,} would be missed; {allowed:,} of {len(bound.thresholds):,} questions may be skipped"
     )
     check()

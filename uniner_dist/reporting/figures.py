@@ -37,16 +37,16 @@ def verdict(report: Mapping[str, Any]) -> tuple[str, str]:
         share = report["annotations"]["failed_fraction"]
         return (
             "fair",
-            f"Published; {counted(failed, 'question')} ({share:.2%}) without a complete answer",
+            f"Published; {counted(failed, 'annotation')} ({share:.2%}) without a complete answer",
         )
     skipped = report["annotations"]["outcomes"].get("skipped", 0)
     if skipped:
         kept = ((report.get("triage") or {}).get("verdict") or {}).get("kept", "open")
         return (
             "good" if kept == "held" else "fair",
-            f"Published; triage skipped {counted(skipped, 'question')}, its check: {kept}",
+            f"Published; triage skipped {counted(skipped, 'annotation')}, its check: {kept}",
         )
-    return "good", "Published; every question has an answer"
+    return "good", "Published; every annotation is complete"
 
 
 def checks(report: Mapping[str, Any]) -> list[tuple[bool, str]]:
@@ -99,7 +99,7 @@ def quality_tiles(report: Mapping[str, Any]) -> list[Tile]:
     found.append(("mentions", f"{mentions:,}", f"in {annotations['outcomes'].get('found', 0):,} annotations"))
     found.append(("not in their text", _share(absent, mentions), f"{absent:,} mentions without offsets"))
     failed = annotations.get("failed", 0)
-    found.append(("no complete answer", _share(failed, annotations["rows"]), f"{counted(failed, 'question')}"))
+    found.append(("no complete answer", _share(failed, annotations["rows"]), counted(failed, "annotation")))
     return found
 
 

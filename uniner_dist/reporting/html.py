@@ -54,13 +54,14 @@ def render(report: Mapping[str, Any], evidence: Evidence, last: Mapping[str, Any
     """
     labels = list((report.get("annotations") or {}).get("by_type") or report["provenance"]["asks"])
     hues = hues_of([*labels, *(e["label"] for document in evidence.examples for e in document.entities)])
-    line = charts.timeline(report["attempts"])
+    line, outcomes = charts.timeline(report["attempts"]), outcome_rows(report)
     page: str = _template().render(
         report=report,
         evidence=evidence,
         checks=checks(report),
         verdict=verdict(report),
-        outcomes=outcome_rows(report),
+        outcomes=outcomes,
+        outcome_columns=[(name, "n") for name, _ in outcomes[0]["counts"]] if outcomes else [],
         plan=plan_rows(report),
         quality=quality_tiles(report),
         work=work_tiles(report),

@@ -22,7 +22,7 @@ def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         return steps
     outcomes = annotations["outcomes"]
     if annotations.get("quarantined"):
-        steps.append(("Look at questions without a complete answer", _head(f"{report['workdir']}/quarantine")))
+        steps.append(("Look at prompts without a complete answer", _head(f"{report['workdir']}/quarantine")))
     if any(outcomes.get(name) for name in ("engine_error", "killer")):
         again = f"uniner-dist retry --workdir {shlex.quote(workdir)} --run {shlex.quote(run_id)}"
         steps.append(("Ask those again that an engine refused or died of", again))

@@ -49,7 +49,10 @@ def look_at_corpus(config: Config) -> Snapshot:
     Raises:
         ConfigError: see `uniner_dist.storage.snapshot.take_snapshot`.
     """
-    path, wanted = absolute(config.corpus.path), Wanted.of(config.corpus)
+    try:
+        path, wanted = absolute(config.corpus.path), Wanted.of(config.corpus)
+    except ConfigError as error:
+        raise ConfigError([f"corpus {problem}" for problem in error.problems]) from error
     listing = open_corpus(_place(path, config), wanted)
     if listing.table is not None and wanted == NEWEST:
         begun = _unfinished(config)

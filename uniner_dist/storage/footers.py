@@ -235,7 +235,7 @@ class _FooterReader:
             raise _UnreadableFileError(f"cannot be read: {str(error).strip().splitlines()[0]}") from error
         if path is not None:
             raise _UnreadableFileError(
-                f"column {path} has timestamps that are no whole microseconds, and their last digits would be lost; "
+                f"column {path} has timestamps that are not whole microseconds, and their last digits would be lost; "
                 "write it in microseconds, or as a number of nanoseconds"
             )
 

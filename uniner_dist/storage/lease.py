@@ -108,7 +108,7 @@ class Lease:
         """What to tell when this is somebody else's by now."""
         later = _describe(_read_claim(self._place, _look(self._place).generation))
         return RunHeldError(
-            f"{self._place.title}: was taken over by {later} while this process stood still; "
+            f"{self._place.title}: was taken over by {later} while this process did not run; "
             "nothing more is written here"
         )
 

@@ -86,7 +86,7 @@ def read_shards(layout: RunLayout) -> pa.Table:
     if any(column.null_count for column in table.columns) or not all(
         pc.all(column, min_count=0).as_py() for column in (*sane, *fits)
     ):
-        raise ControlFileError(f"{layout.shards}: names shards that are none of ours, or impossible counts")
+        raise ControlFileError(f"{layout.shards}: names shards that are not ours, or impossible counts")
     return table
 
 

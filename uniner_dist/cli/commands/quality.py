@@ -69,7 +69,7 @@ def provenance(
 @app.command()
 def benchmark(
     data: Annotated[str, option(INPUT, "PATH", "Folder with the authors' JSON files, or with corpus/ and gold/.")],
-    output: Annotated[str, option(OUTPUT, "PATH", "Folder for annotations and scores of every data set.")],
+    output: Annotated[str, option(OUTPUT, "PATH", "Folder for annotations and scores of every dataset.")],
     model: ModelOption = None,
     config: ConfigFiles = None,
     overrides: Set = None,
@@ -77,7 +77,7 @@ def benchmark(
         str | None, option(MODEL, "NAME,…", "Prompt templates to compare. [default: the model's own]")
     ] = None,
 ) -> None:
-    """The authors' table: annotate and score every data set of a folder with its own types."""
+    """The authors' table: annotate and score every dataset of a folder with its own types."""
     from uniner_dist.cli.evaluation import run_benchmark_command
 
     names = tuple(name.strip() for name in (templates or "").split(",") if name.strip())

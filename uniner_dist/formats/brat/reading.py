@@ -57,7 +57,7 @@ def read_brat(
         if line.startswith("T"):
             match = _TEXT_BOUND.fullmatch(line.rstrip("\r"))
             if match is None:
-                raise ConfigError(f"gold {path}, line {number}: is no text-bound annotation of brat's: {line!r}")
+                raise ConfigError(f"gold {path}, line {number}: is not a text-bound annotation of brat's: {line!r}")
             claims = _claims(text, match[2], match[3], f"{path}, line {number}", notes)
             found.append((labels.get(match[1], match[1]), claims[0]))
             pieces += claims[1:]

@@ -135,7 +135,7 @@ def _bare_columns(columns: Sequence[Sequence[str]]) -> tuple[int, ...]:
     for number in chosen:
         odd = sorted(value for value in set(columns[number]) - {OUTSIDE} if _OTHER_TAG.fullmatch(value))
         if odd and len(odd) == len(set(columns[number]) - {OUTSIDE}):
-            raise ValueError(f"column {number + 1} holds {odd[0]!r}, which is no type; write tags such as B-person")
+            raise ValueError(f"column {number + 1} holds {odd[0]!r}, which is not a type; write tags such as B-person")
     return tuple(chosen) if len(chosen) == 1 and (len(columns[0]) > fewest or len(found) == 1) else ()
 
 

@@ -163,7 +163,7 @@ def _add_comment(document: DocumentLines, name: str, value: str, place: str) -> 
     try:
         parsed = json.loads(value)
     except ValueError as error:
-        raise ConfigError(f"gold {place}: {name} is no JSON ({error})") from error
+        raise ConfigError(f"gold {place}: {name} is not JSON ({error})") from error
     try:
         _SHAPES[name](parsed, name)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Data sets of Hugging Face for token classification: Parquet or Arrow files with `tokens` and `ner_tags`.
+"""Datasets of Hugging Face for token classification: Parquet or Arrow files with `tokens` and `ner_tags`.
 
 The names of numbered tags are taken from the features: in the files' own metadata, in `dataset_info.json`, or in the
-head of the data set's card.
+head of the dataset's card.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def read_dataset(files: Mapping[str, str], folder: str, notes: ReadingNotes) -> 
     """Documents of Parquet or Arrow files: name without ending → path.
 
     Args:
-        folder: of the whole data set, where its description lies.
+        folder: of the whole dataset, where its description lies.
 
     Raises:
         ConfigError: unreadable, or tags are numbers whose names nothing says.
@@ -79,7 +79,7 @@ def _names_in(metadata: Mapping[bytes, bytes] | None, column: str, path: str) ->
 
 
 def _names_beside(folder: str) -> dict[str, list[str]]:
-    """Column → names of its classes, from `dataset_info.json` or the card in the data set's folder."""
+    """Column → names of its classes, from `dataset_info.json` or the card in the dataset's folder."""
     features: Any = {}
     about, card = join(folder, "dataset_info.json"), join(folder, "README.md")
     if exists(about):

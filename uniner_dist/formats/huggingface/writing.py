@@ -67,7 +67,7 @@ Annotated by machine ({", ".join(settings.models) or "unknown"}); licence of the
         ", ".join(settings.licences) or "unknown"
     }.
 
-`entities`: every mention, `text[start:end]` in code points, null where it stands nowhere in the text. `answers`: what
+`entities`: every mention, `text[start:end]` in code points, null where it is not in the text. `answers`: what
 became of each question; only `found` and `none` are answers. `tokens`, `ner_tags`: BIO tags; of mentions that overlap
 the longest is kept, of equally long ones the earliest.
 

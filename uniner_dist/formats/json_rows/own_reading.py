@@ -1,6 +1,6 @@
 """JSON lines as `uniner-dist export --format jsonl` writes them: one document a line, answers by type.
 
-Questions without an answer (`outcome` is a failure) are no gold and are left out, unless somebody has put mentions
+Questions without an answer (`outcome` is a failure) are not gold and are left out, unless somebody has put mentions
 there and removed the outcome. Nor are mentions that the model named and are nowhere in the text (`match` is absent).
 """
 
@@ -32,7 +32,7 @@ def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     for answer in row.values["annotations"]:
         label = answer["entity_type"]
         if not Outcome(answer.get("outcome") or Outcome.NONE).is_answer:
-            notes.count("questions without an answer are no gold and are left out")
+            notes.count("annotations without an answer are not gold and are left out")
             continue
         if label in document.answers:
             raise ValueError(f"the entity type {label!r} occurs twice")

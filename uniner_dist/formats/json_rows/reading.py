@@ -48,7 +48,7 @@ _KINDS: Final[Sequence[tuple[Callable[[Mapping[str, Any]], bool], Shape, RowRead
         lambda row: token_columns(row) is not None and with_entities(row),
         own_dataset_shape,
         read_own_dataset,
-        "a data set of an export",
+        "a dataset of an export",
     ),
     (lambda row: "tokenized_text" in row and "ner" in row, GLINER_SHAPE, read_gliner, "GLiNER"),
     (

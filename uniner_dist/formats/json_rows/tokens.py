@@ -1,4 +1,4 @@
-"""Rows of tokens: GLiNER's training data, and token classification as data sets of Hugging Face have it.
+"""Rows of tokens: GLiNER's training data, and token classification as datasets of Hugging Face have it.
 
 Their text is the tokens with a space between them, unless the row has one that they are in.
 """
@@ -71,7 +71,7 @@ def read_gliner(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
 
 
 def read_token_tags(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """`tokens` and `ner_tags`: names of tags, or numbers whose names the data set says."""
+    """`tokens` and `ner_tags`: names of tags, or numbers whose names the dataset says."""
     columns = token_columns(row.values)
     assert columns is not None
     tokens, tags = row.values[columns[0]], row.values[columns[1]]
@@ -83,7 +83,7 @@ def read_token_tags(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     bare = next((tag for tag in named if not is_tag(tag)), None)
     if bare is not None and prefixed is not None:
         raise ValueError(
-            f"{columns[1]} has {bare!r} beside {prefixed!r}: all types have a prefix (B-, I-), or none has"
+            f"{columns[1]} has {bare!r} next to {prefixed!r}: all types have a prefix (B-, I-), or none has"
         )
     add_mentions(document, spans, read_tags(named, bare=bare is not None, types=_types(row.tag_names)))
     return document
@@ -98,7 +98,7 @@ def _named(tag: Any, names: Sequence[str] | None, column: str) -> str:
         return tag
     if names is None:
         raise ValueError(
-            f"{column} holds numbers, and nothing says their names; keep the data set's features with it "
+            f"{column} holds numbers, and nothing says their names; keep the dataset's features with it "
             "(Parquet with its metadata, save_to_disk, dataset_info.json), or write the names"
         )
     if not 0 <= tag < len(names):

@@ -52,7 +52,7 @@ def read_doccano(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     values = row.values
     key = next(name for name in _MARKS if name in values)
     if values.get("relations"):
-        notes.count("relations are no mentions and are left out", len(values["relations"]))
+        notes.count("relations are not mentions and are left out", len(values["relations"]))
     labelled = [_doccano_mention(row, one) for one in values[key] or ()]
     return row.document(values["text"] if "text" in values else values["data"], labelled, notes)
 

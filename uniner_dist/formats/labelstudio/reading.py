@@ -129,7 +129,7 @@ def _regions(result: Sequence[Mapping[str, Any]], where: str, notes: ReadingNote
     for number, one in enumerate(result):
         kind, value = str(one.get("type")), one.get("value", {})
         if kind in _NO_REGIONS:
-            notes.count(f"results of type {kind} are no mentions and are left out")
+            notes.count(f"results of type {kind} are not mentions and are left out")
         elif kind == "labels" or (kind == "hypertextlabels" and isinstance(value.get("start"), int)):
             _VALUE(value, f"result[{number}].value")
             regions.append(one)

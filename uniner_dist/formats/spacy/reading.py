@@ -27,7 +27,7 @@ def read_docbin(content: bytes, stem: str, path: str, notes: ReadingNotes) -> li
     try:
         docs = list(DocBin().from_bytes(content).get_docs(spacy.blank("xx").vocab))
     except Exception as error:  # msgpack, zlib and spaCy each have their own
-        raise ConfigError(f"gold {path}: is no DocBin that this spaCy reads: {error}") from error
+        raise ConfigError(f"gold {path}: is not a DocBin that this spaCy reads: {error}") from error
     notes.say(f"{path}: spaCy DocBin")
     return [_document(doc, f"{stem}-{number}", f"{path}: document {number}") for number, doc in enumerate(docs)]
 

@@ -45,7 +45,7 @@ def open_iceberg_file(
         metadata = TableMetadataUtil.parse_raw(text.decode())
     except (ValueError, OSError, ValidationError) as error:
         raise ConfigError(
-            f"corpus {path}: {metadata_file} is no Iceberg metadata that can be read: {_reason(error)}"
+            f"corpus {path}: {metadata_file} is not Iceberg metadata that can be read: {_reason(error)}"
         ) from error
     return _listing(path, metadata_file, metadata, TableIO(metadata_file), version, as_of, pinned)
 
