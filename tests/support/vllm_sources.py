@@ -33,7 +33,7 @@ INTERFACES: Mapping[str, Mapping[str, Used]] = {
                 "enable_prefix_caching", "tensor_parallel_size", "disable_log_stats", "seed", "max_num_seqs",
                 "gpu_memory_utilization", "enforce_eager", "speculative_config", "kv_transfer_config",
             ),
-            {"create_engine_config": ("usage_context",)},
+            {"create_engine_config": ("usage_context",), "create_model_config": (), "create_load_config": ()},
         )
     },
     "sampling_params.py": {
@@ -64,10 +64,12 @@ INTERFACES: Mapping[str, Mapping[str, Used]] = {
         "CompletionOutput": Used(("token_ids", "logprobs", "finish_reason", "stop_reason")),
     },
     "config/kv_transfer.py": {"KVTransferConfig": Used(("kv_connector", "kv_connector_module_path", "kv_role"))},
+    "config/vllm.py": {"VllmConfig": Used((), {"get_quantization_config": ("model_config", "load_config")})},
+    "config/speculative.py": {"SpeculativeConfig": Used(("method", "model", "num_speculative_tokens"))},
     "config/cache.py": {"CacheConfig": Used(("block_size", "gpu_memory_utilization", "cache_dtype"))},
     "config/model.py": {
         "ModelConfig": Used(
-            (),
+            ("max_model_len",),
             {"get_num_layers": ("parallel_config",), "get_num_kv_heads": ("parallel_config",), "get_head_size": ()},
         )
     },
@@ -107,6 +109,12 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "v1/core/sched/scheduler.py": ("defer_block_free",),
     "config/vllm.py": ("expandable_segments:True",),
 }
+#: How vLLM's runner asks a proposer for guesses: positional arguments, and those by name.
+_RUNNER = "v1/worker/gpu_model_runner.py"
+_PROPOSE = (
+    ["sampled_token_ids", "self.input_batch.num_tokens_no_spec", "self.input_batch.token_ids_cpu"],
+    ["slot_mappings"],
+)
 _BASE = "distributed/kv_transfer/kv_connector/v1/base.py", "KVConnectorBase_V1"
 
 
@@ -148,7 +156,7 @@ class Sources:
         for path, expected in WORDS.items():
             text = self.text(path) or ""
             found += [f"{path}: no {words} any more" for words in expected if words not in text]
-        return [*found, *self._new_duties()]
+        return [*found, *self._new_duties(), *self._proposer_call()]
 
     def _new_duties(self) -> Iterator[str]:
         """Abstract methods of a KV connector that ours does not have."""
@@ -159,6 +167,27 @@ class Sources:
             abstract = any("abstractmethod" in ast.unparse(decorator) for decorator in function.decorator_list)
             if abstract and function.name not in known.exact:
                 yield f"{path}: {name}.{function.name} is abstract now, and PrefixTailConnector has none"
+
+    def _proposer_call(self) -> Iterator[str]:
+        """How the runner calls a proposer of one's own, if otherwise than ours takes it."""
+        module = ast.parse(self.text(_RUNNER) or "")
+        branches = (node for node in ast.walk(module) if isinstance(node, ast.If) and _is_custom_class(node.test))
+        inside = (inner for branch in branches for statement in branch.body for inner in ast.walk(statement))
+        calls = [node for node in inside if isinstance(node, ast.Call) and _called(node) == "propose"]
+        if not calls:
+            yield f"{_RUNNER}: no proposer of method custom_class is asked any more"
+        for call in calls:
+            passed = [ast.unparse(one) for one in call.args], [str(one.arg) for one in call.keywords]
+            if passed != _PROPOSE:
+                yield f"{_RUNNER}: a proposer is asked with {passed[0]} and {passed[1]} now"
+
+
+def _is_custom_class(test: ast.expr) -> bool:
+    return isinstance(test, ast.Compare) and ast.unparse(test).endswith(".method == 'custom_class'")
+
+
+def _called(call: ast.Call) -> str | None:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ray.util.spark.cluster_init import RayOnSparkStartHook
 
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import StageError
+from uniner_dist.runtime.compat.ray_internals import SPARK_CLUSTER_LOGGERS
 from uniner_dist.runtime.orphans import marked
 from uniner_dist.runtime.signals import signal_handlers, uninterrupted
 from uniner_dist.spark.session import spark_session
@@ -75,7 +76,7 @@ def ray_on_spark(spark: SparkConfig, options: Mapping[str, Any]) -> Iterator[str
     """
     os.environ.setdefault("RAY_ON_SPARK_START_HOOK", f"{__name__}.{NodeEnvironment.__name__}")
     os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
-    for talkative in ("ray.util.spark", "ray.autoscaler._private.spark.spark_job_server"):
+    for talkative in SPARK_CLUSTER_LOGGERS:
         logging.getLogger(talkative).setLevel(logging.ERROR)
     # Ray copies what `ray start` says of its head to our stdout, which carries results only; errors have it as well.
     with spark_session(_Session(spark)), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):

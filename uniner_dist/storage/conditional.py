@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from uniner_dist.runtime.compat.storage_internals import gcs_endpoint
 from uniner_dist.storage.filesystem import open_fs, read_bytes, write_bytes
 from uniner_dist.storage.retries import StorageError, format_storage_error, is_storage_error, with_retries
 
@@ -110,7 +111,7 @@ def _put_s3(fs: Any, path: str, data: bytes, version: str) -> None:
 
 def _put_gs(fs: Any, path: str, data: bytes, version: str) -> None:
     bucket, key, _ = fs.split_path(path)
-    target = f"{fs._location}/upload/storage/v1/b/{quote(bucket)}/o"
+    target = f"{gcs_endpoint(fs)}/upload/storage/v1/b/{quote(bucket)}/o"
     # In parts, as every client uploads: servers other than Google's overlook the condition of a plain upload.
     border = uuid.uuid4().hex
     about = f"--{border}\nContent-Type: application/json; charset=UTF-8\n\n{json.dumps({'name': key})}\n"

@@ -1,4 +1,4 @@
-"""What a replica needs of an engine, and which engine it gets. The only package that imports vllm (lazily)."""
+"""What a replica needs of an engine, and which engine it gets. vLLM is imported when one is loaded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 from uniner_dist.completions.engine.base import Answer, Engine, EngineSpec, PromptRefusedError
 from uniner_dist.runtime import nvidia, torch_build
+from uniner_dist.runtime.compat.vllm_engines import vllm_version
 
 __all__ = [
     "Answer",
@@ -34,20 +35,16 @@ def engine_version(kind: str) -> str:
     """Name and version of a loaded engine, such as `vllm 0.20.0`."""
     if kind == "scripted":
         return kind
-    import vllm
-
-    return f"vllm {vllm.__version__}"
+    return f"vllm {vllm_version()}"
 
 
 def engine_warning(kind: str) -> str | None:
     """What is to be said about a loaded engine's version, if anything."""
     if kind == "scripted":
         return None
-    import vllm
-
     from uniner_dist.completions.engine.vllm_support import untested
 
-    return untested(vllm.__version__)
+    return untested(vllm_version())
 
 
 def _check_build(spec: EngineSpec) -> None:

@@ -14,19 +14,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from uniner_dist.runtime.compat.vllm_proposers import ModelFreeProposer
+
 #: The most and the fewest last tokens that are looked for.
 _LONGEST, _SHORTEST = 3, 1
 
 
-class PromptLookup:
+class PromptLookup(ModelFreeProposer):
     """Guesses for every request of a step."""
-
-    def __init__(self, vllm_config: Any) -> None:
-        self._guesses: int = vllm_config.speculative_config.num_speculative_tokens
-        self._limit: int = vllm_config.model_config.max_model_len
-
-    def load_model(self, *arguments: Any, **named: Any) -> None:
-        """There is none."""
 
     def propose(
         self,

@@ -8,7 +8,8 @@ Questions wait the step or two in which the first one is computed. Keys and valu
 
 It is a KV connector, vLLM's interface for caches outside the engine: one instance in the scheduler decides, one in each
 worker copies. It reads `SHARED_TOKENS` of a request's `kv_transfer_params`: how many of its first tokens other requests
-share. Requests without it are left alone. vLLM imports this module; nothing else may, for it imports vllm.
+share. Requests without it are left alone. vLLM imports this module; nothing else may, for it imports vllm. What is read
+of vLLM's objects is read by `runtime.compat.vllm_connectors`.
 """
 
 from __future__ import annotations
@@ -17,11 +18,18 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vllm.distributed.kv_transfer.kv_connector.v1.base import KVConnectorBase_V1, KVConnectorMetadata
-from vllm.utils.torch_utils import kv_cache_dtype_str_to_dtype
-
 from uniner_dist.completions.engine.base import SHARED_TOKENS
 from uniner_dist.completions.engine.block_slots import BlockSlots, StepIndex
+from uniner_dist.runtime.compat.vllm_connectors import (
+    LocalConnector,
+    StepMetadata,
+    block_bytes,
+    block_ids,
+    computed_tokens,
+    first_prompt_tokens,
+    planned_tokens,
+    transfer_param,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +43,7 @@ _Key = tuple[int, ...]  # the shared tokens from the first one on: keys and valu
 
 
 @dataclass
-class TailCopies(KVConnectorMetadata):  # type: ignore[misc]
+class TailCopies(StepMetadata):
     """What a worker copies around one step."""
 
     before: list[tuple[int, list[int]]] = field(default_factory=list)  # a slot, and the blocks that get its contents
@@ -51,7 +59,7 @@ class _First:
     tokens: int  # computed when it does
 
 
-class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
+class PrefixTailConnector(LocalConnector):
     """Slots hold blocks; a slot is found by the tokens up to the end of the tail, and the least recently used goes."""
 
     _memory: BlockSlots  # in a worker
@@ -59,17 +67,10 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
 
     def __init__(self, vllm_config: Any, role: Any, kv_cache_config: Any) -> None:
         super().__init__(vllm_config, role, kv_cache_config)
-        self._block_size: int = vllm_config.cache_config.block_size
-        self._num_blocks: int = kv_cache_config.num_blocks
         self._num_slots = max(1, min(MOST_SLOTS, int(self._num_blocks * _SHARE_OF_CACHE)))
         self._slots: OrderedDict[_Key, int] = OrderedDict()
         self._firsts: dict[_Key, _First] = {}
         self._before: dict[int, list[int]] = {}
-
-    @property
-    def requires_kv_delivery(self) -> bool:
-        """No: what is lost is computed again."""
-        return False
 
     # -- in the scheduler ----------------------------------------------------------------------------------------
 
@@ -78,7 +79,7 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
         shared, tail = self._tail(request)
         if not tail:
             return 0, False
-        key = _key(request, shared)
+        key = first_prompt_tokens(request, shared)
         if key in self._firsts:
             return None, False
         return (tail if key in self._slots and num_computed_tokens == shared - tail else 0), False
@@ -88,7 +89,7 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
         shared, tail = self._tail(request)
         if not tail:
             return
-        key, own = _key(request, shared), blocks.get_block_ids()[0]
+        key, own = first_prompt_tokens(request, shared), block_ids(blocks)
         position = shared // self._block_size
         if num_external_tokens:
             self._slots.move_to_end(key)
@@ -101,8 +102,8 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
         copies = TailCopies(before=list(self._before.items()))
         self._before = {}
         for key, first in list(self._firsts.items()):
-            planned = scheduler_output.num_scheduled_tokens.get(first.request.request_id, 0)
-            if planned and first.request.num_computed_tokens + planned < first.tokens:
+            planned = planned_tokens(scheduler_output, first.request)
+            if planned and computed_tokens(first.request) + planned < first.tokens:
                 continue  # a long prompt, computed in several steps
             del self._firsts[key]
             if planned:
@@ -111,7 +112,7 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
 
     def _tail(self, request: Any) -> tuple[int, int]:
         """Shared tokens of a request, and how many of them stand behind the last whole block."""
-        shared = (request.kv_transfer_params or {}).get(SHARED_TOKENS, 0)
+        shared = transfer_param(request, SHARED_TOKENS)
         return shared, shared % self._block_size
 
     def _new_slot(self, key: _Key) -> int:
@@ -146,7 +147,7 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
 
     def _index(self) -> StepIndex | None:
         """The indices of this step, sent once for both directions; None when nothing is copied."""
-        copies = self._get_connector_metadata()
+        copies = self.step_metadata()
         if not copies.before and not copies.after:
             return None
         if self._indexed is None or self._indexed[0] is not copies:
@@ -154,21 +155,7 @@ class PrefixTailConnector(KVConnectorBase_V1):  # type: ignore[misc]
             self._indexed = copies, self._memory.index(loads, copies.after)
         return self._indexed[1]
 
-    def wait_for_layer_load(self, layer_name: str) -> None:
-        """Copies before a step are done when it begins."""
-
-    def save_kv_layer(self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any) -> None:
-        """Blocks are kept after a step, not layer by layer."""
-
 
 def slots_bytes(vllm_config: Any) -> int:
-    """Memory that slots take on each GPU at most, in bytes: keys and values of one block for each slot and layer."""
-    model, cache = vllm_config.model_config, vllm_config.cache_config
-    layers = model.get_num_layers(vllm_config.parallel_config)
-    width = model.get_num_kv_heads(vllm_config.parallel_config) * model.get_head_size()
-    number = kv_cache_dtype_str_to_dtype(cache.cache_dtype, model).itemsize
-    return int(MOST_SLOTS * cache.block_size * layers * 2 * width * number)
-
-
-def _key(request: Any, shared: int) -> _Key:
-    return tuple(request.prompt_token_ids[:shared])
+    """Memory that slots take on each GPU at most, in bytes."""
+    return MOST_SLOTS * block_bytes(vllm_config)

@@ -23,6 +23,7 @@ from uniner_dist.completions.engine.base import EngineSpec
 from uniner_dist.config.schema import ModelConfig
 from uniner_dist.core.hashing import digest
 from uniner_dist.model.cache import remember, remembered
+from uniner_dist.runtime.compat.vllm_engines import parsed_arguments, quantization_of
 
 _FACTS = "quantizations"
 _TIMEOUT_S = 600
@@ -79,15 +80,12 @@ def _key(spec: EngineSpec, files: Mapping[str, bytes]) -> str:
 
 def _ask(spec: EngineSpec) -> str | None:
     """What vLLM says of a configuration, as it makes one for an engine."""
-    from vllm import EngineArgs
-    from vllm.config import VllmConfig
-
     from uniner_dist.completions.engine.vllm_engine import engine_arguments
 
     # Neither a KV connector nor a proposer has to do with it, and both would be set up.
-    arguments = EngineArgs(**engine_arguments(replace(spec, prefix_tails=False)))
+    arguments = parsed_arguments(engine_arguments(replace(spec, prefix_tails=False)))
     try:
-        VllmConfig.get_quantization_config(arguments.create_model_config(), arguments.create_load_config())
+        quantization_of(arguments)
     except (ValueError, TypeError, ImportError, NotImplementedError, KeyError) as error:
         return _words(error)
     return None

@@ -12,18 +12,29 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from uniner_dist.completions.engine.base import SHARED_TOKENS, Answer, EngineSpec, PromptRefusedError
-from uniner_dist.completions.engine.vllm_support import check_speculation, no_prefix_tails
+from uniner_dist.completions.engine.vllm_support import LOOKUP, check_speculation, no_prefix_tails
 from uniner_dist.core.detokenize import AnswerDecoder
 from uniner_dist.model import load_tokenizer_json, resolve
 from uniner_dist.model.identity import check_unchanged
+from uniner_dist.runtime.compat.vllm_engines import (
+    connector_config,
+    greedy_params,
+    reserve_gpu_memory,
+    start_engine,
+    stop_engine,
+    unfinished_tokens,
+    vllm_version,
+)
+from uniner_dist.runtime.compat.vllm_proposers import proposer_config
 
 #: Prompts are short (about 120 tokens): on CrossNER prompts whole blocks of 128 hit 15 % of the tokens, of 32 hit 70 %.
 #: The CPU build accepts multiples of 32, CUDA kernels take 16.
 _BLOCK_SIZE = {"cpu": 32, "gpu": 16}
+_CONNECTOR_MODULE = "uniner_dist.completions.engine.prefix_tails"
 
 
 class VllmEngine:
@@ -33,40 +44,16 @@ class VllmEngine:
     _decoder: AnswerDecoder | None = None
 
     def __init__(self, spec: EngineSpec) -> None:
-        from vllm import EngineArgs, SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-        from vllm.usage.usage_lib import UsageContext
-        from vllm.v1.engine.llm_engine import LLMEngine
-
         self._spec, self._empty_list_ids = spec, frozenset(spec.empty_list_ids)
         self._prefix_tails = _shares_tails(spec)
         check_unchanged(spec.model, spec.model_identity)
-        # vLLM's batch sizes for offline work, as of its class `LLM`: with 70 GiB of memory and more 1,024 sequences and
-        # 16,384 tokens a step, on smaller GPUs 256 and 8,192, on CPU 256 and 4,096.
-        arguments = EngineArgs(**engine_arguments(spec))
-        config = arguments.create_engine_config(UsageContext.LLM_CLASS)
-        if self._prefix_tails and spec.gpus:
-            _make_room_for_slots(config)
-        self._engine = LLMEngine.from_vllm_config(
-            config,
-            usage_context=UsageContext.LLM_CLASS,
-            stat_loggers=_stat_loggers() if spec.metrics else None,
-            disable_log_stats=arguments.disable_log_stats,
-        )
-        shared: Mapping[str, Any] = {
-            "temperature": 0.0,
-            "max_tokens": spec.model.max_tokens,
-            "detokenize": False,
-            "output_kind": RequestOutputKind.FINAL_ONLY,
-            "logprobs": 0 if spec.scores else None,
-            # Else vLLM copies them deeply for each request: 0.038 ms instead of 0.001. All that it does to a copy of
-            # these is to note what ends a turn, which is the same for every request.
-            "skip_clone": True,
-        }
+        make_room = _make_room_for_slots if self._prefix_tails and spec.gpus else None
+        self._engine = start_engine(engine_arguments(spec), spec.metrics, make_room)
         # vLLM has no tokenizer here, so it does not know by itself what ends a turn.
         end_of_turn = [] if spec.eos_id is None else [spec.eos_id]
-        self._to_the_end = SamplingParams(**shared, stop_token_ids=end_of_turn)
-        self._params = SamplingParams(**shared, stop_token_ids=[*end_of_turn, *spec.empty_list_ids])
+        longest, scores = spec.model.max_tokens, spec.scores
+        self._to_the_end = greedy_params(longest, end_of_turn, scores)
+        self._params = greedy_params(longest, [*end_of_turn, *spec.empty_list_ids], scores)
         self._params_by_tail: dict[int, Any] = {}
 
     def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
@@ -115,12 +102,11 @@ class VllmEngine:
 
     def tokens(self) -> int:
         """Tokens of unfinished answers, as vLLM's front end has received them."""
-        states = list(self._engine.output_processor.request_states.values())
-        return sum(state.detokenizer.num_output_tokens() for state in states if state.detokenizer is not None)
+        return unfinished_tokens(self._engine)
 
     def close(self) -> None:
         """Shut the engine core down."""
-        self._engine.engine_core.shutdown()
+        stop_engine(self._engine)
 
 
 def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
@@ -147,15 +133,11 @@ def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
     else:
         # Compiling the model takes a C++ compiler, 40 s the first time and 8 s later, and gains 10-15 % afterwards.
         arguments["enforce_eager"] = True
-        arguments["speculative_config"] = {
-            "method": "custom_class",
-            "model": "uniner_dist.completions.engine.lookup.PromptLookup",
-            "num_speculative_tokens": 3,
-        }
+        arguments["speculative_config"] = proposer_config(LOOKUP, 3)
     if spec.max_num_seqs:
         arguments["max_num_seqs"] = spec.max_num_seqs
     if _shares_tails(spec):
-        arguments["kv_transfer_config"] = _prefix_tail_connector()
+        arguments["kv_transfer_config"] = connector_config("PrefixTailConnector", _CONNECTOR_MODULE)
     arguments |= spec.extra
     check_speculation(bool(spec.gpus), arguments)
     return arguments
@@ -167,12 +149,10 @@ def _shares_tails(spec: EngineSpec) -> bool:
     Raises:
         ValueError: they are asked for, and this vLLM or its environment does not allow them.
     """
-    import vllm
-
     wanted = not spec.gpus if spec.prefix_tails is None else spec.prefix_tails
     if not wanted or "kv_transfer_config" in spec.extra:
         return False
-    refusal = no_prefix_tails(vllm.__version__, bool(spec.gpus), os.environ)
+    refusal = no_prefix_tails(vllm_version(), bool(spec.gpus), os.environ)
     if refusal and spec.prefix_tails:
         raise ValueError(refusal)
     return refusal is None
@@ -180,32 +160,9 @@ def _shares_tails(spec: EngineSpec) -> bool:
 
 def _make_room_for_slots(config: Any) -> None:
     """The slots of prefix tails are on top of vLLM's cache, so they are taken off its share of the GPU's memory."""
-    from vllm.platforms import current_platform
-
     from uniner_dist.completions.engine.prefix_tails import slots_bytes
 
-    cache = config.cache_config
-    cache.gpu_memory_utilization -= slots_bytes(config) / current_platform.get_device_total_memory()
-
-
-def _prefix_tail_connector() -> Any:
-    from vllm.config import KVTransferConfig
-
-    return KVTransferConfig(
-        kv_connector="PrefixTailConnector",
-        kv_connector_module_path="uniner_dist.completions.engine.prefix_tails",
-        kv_role="kv_both",
-    )
-
-
-def _stat_loggers() -> list[Any]:
-    """vLLM's own metrics, by way of Ray's."""
-    from ray.util import metrics
-    from vllm.v1.metrics import ray_wrappers
-
-    # It looks for Ray's metrics and for Ray Serve in one try, and does without both where only Serve is missing.
-    ray_wrappers.ray_metrics = metrics
-    return [ray_wrappers.RayPrometheusStatLogger]
+    reserve_gpu_memory(config, slots_bytes(config))
 
 
 def _dtype(spec: EngineSpec) -> str:

@@ -11,7 +11,8 @@ TESTED: Final = ((0, 32), (0, 34))
 #: Before, a connector under asynchronous scheduling could stall when the cache was full: vLLM frees the blocks of a
 #: finished request a step later, and counted on them at once.
 _PREFIX_TAILS_FROM: Final = (0, 30)
-_LOOKUP: Final = "uniner_dist.completions.engine.lookup.PromptLookup"
+#: The proposer of engines on CPU.
+LOOKUP: Final = "uniner_dist.completions.engine.lookup.PromptLookup"
 
 
 def untested(version: str) -> str | None:
@@ -53,8 +54,8 @@ def check_speculation(on_gpu: bool, arguments: Mapping[str, Any]) -> None:
     Raises:
         ValueError: the arguments of the engine ask for it on a GPU.
     """
-    if on_gpu and (arguments.get("speculative_config") or {}).get("model") == _LOOKUP:
-        raise ValueError(f"engine.extra.speculative_config: {_LOOKUP} is for CPU engines; vLLM has its own for GPUs")
+    if on_gpu and (arguments.get("speculative_config") or {}).get("model") == LOOKUP:
+        raise ValueError(f"engine.extra.speculative_config: {LOOKUP} is for CPU engines; vLLM has its own for GPUs")
 
 
 def _release(version: str) -> tuple[int, int]:

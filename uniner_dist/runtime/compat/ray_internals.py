@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
+
+#: Loggers that tell each step of starting Ray on Spark's executors.
+SPARK_CLUSTER_LOGGERS: Final = ("ray.util.spark", "ray.autoscaler._private.spark.spark_job_server")
 
 
 def address_of_this_machine() -> str | None:

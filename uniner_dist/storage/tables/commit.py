@@ -12,6 +12,7 @@ from typing import Literal
 import pyarrow as pa
 
 from uniner_dist.errors import StageError
+from uniner_dist.runtime.compat.storage_internals import iceberg_schema
 from uniner_dist.runtime.engines import require
 from uniner_dist.storage.containment import require_no_link
 from uniner_dist.storage.filesystem import find_files, join
@@ -63,9 +64,7 @@ def unfit_columns(table_format: TableFormat, fields: Sequence[pa.Field]) -> list
 
                 Schema.from_arrow(pa.schema([field]))
             else:
-                from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
-
-                _pyarrow_to_schema_without_ids(pa.schema([field]))
+                iceberg_schema(pa.schema([field]))
         except Exception:  # each library has errors of its own for it
             unfit.append(f"{field.name} ({field.type})")
     return unfit

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from pyiceberg.catalog.noop import NoopCatalog
-from pyiceberg.io.pyarrow import _pyarrow_to_schema_without_ids
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import assign_fresh_schema_ids
@@ -31,6 +30,7 @@ from pyiceberg.typedef import Record
 
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import StageError, UninerError
+from uniner_dist.runtime.compat.storage_internals import iceberg_schema
 from uniner_dist.storage.filesystem import exists, is_local, join, list_names, open_fs, read_bytes, write_bytes
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.tables.iceberg_files import TableIO
@@ -77,7 +77,7 @@ def _told_as(words: str) -> Iterator[None]:
 
 
 def _create(folder: _Folder, output: str, partition_by: Sequence[str], example: str) -> None:
-    schema = assign_fresh_schema_ids(_pyarrow_to_schema_without_ids(table_schema(output, example, partition_by)))
+    schema = assign_fresh_schema_ids(iceberg_schema(table_schema(output, example, partition_by)))
     parts = [
         PartitionField(schema.find_field(name).field_id, 1000 + place, IdentityTransform(), name)
         for place, name in enumerate(partition_by)
