@@ -13,6 +13,7 @@ public interface, which keeps its meaning within a minor version; everything els
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from uniner_dist._version import __version__
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from uniner_dist.config.schema import Config
     from uniner_dist.evaluation import evaluate
     from uniner_dist.notebook import Annotations, Annotator, Plan, Report, annotate, plan, show
+    from uniner_dist.notebook.spark_ml import AnnotationTransformer
 
 #: Public name → the module that it is imported from when it is first used.
 _PLACES = {
+    "AnnotationTransformer": "uniner_dist.notebook.spark_ml",
     "Config": "uniner_dist.config.schema",
     "evaluate": "uniner_dist.evaluation",
     **dict.fromkeys(("Annotations", "Annotator", "Plan", "Report", "annotate", "plan", "show"), "uniner_dist.notebook"),
@@ -67,6 +70,9 @@ __all__ = [
     "plan",
     "show",
 ]
+
+if find_spec("pyspark"):  # its base class is Spark's
+    __all__ += ["AnnotationTransformer"]
 
 
 def __getattr__(name: str) -> Any:

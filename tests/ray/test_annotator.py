@@ -20,6 +20,7 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pytest
+from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import SparkSession
 
 import uniner_dist as ud
@@ -105,6 +106,41 @@ def test_a_whole_spark_dataframe_gets_the_same_rows_by_way_of_the_stages(annotat
     assert whole.columns == expected.column_names
     assert comparable([row.asDict(recursive=True) for row in whole.collect()]) == comparable(expected.to_pylist())
     assert annotator._warm.pool().slots[0].pid == replica, "the warm replica answered"
+
+
+def test_a_spark_pipeline_is_saved_loaded_and_publishes(ray: Any, spark: Any, tmp_path: Path) -> None:
+    """The stage of a pipeline that was written by Spark and read again, with another output given for the call."""
+    settings = {**SETTINGS, "pool.replicas": 1}
+    columns: dict[str, Any] = {"id_column": "key", "text_column": "body", "keep_columns": "src"}
+    stage = ud.AnnotationTransformer(types=TYPES, output=f"{tmp_path}/unused", settings=settings, **columns)
+    rows = spark.createDataFrame(frame(["Ada met Bob.", "nobody"]))
+    Pipeline(stages=[stage]).fit(rows).save(f"{tmp_path}/pipeline")
+    loaded = PipelineModel.load(f"{tmp_path}/pipeline")
+    [read] = loaded.stages
+    assert isinstance(read, ud.AnnotationTransformer)
+    assert read.uid == stage.uid
+    assert {param.name: value for param, value in read.extractParamMap().items()} == {
+        "types": TYPES,
+        "output": f"{tmp_path}/unused",
+        "settings": settings,
+        **columns,
+        "keep_columns": ["src"],
+    }
+    published = loaded.transform(rows, {read.output: f"{tmp_path}/out"})
+    assert not (tmp_path / "unused").exists()
+    assert published.inputFiles(), "it reads the published files"
+    found = {
+        (row["key"], row["src"], row["entity_type"]): [e["text"] for e in row["entities"]]
+        for row in published.collect()
+    }
+    assert found == {
+        ("k0", 0, "A-words"): ["Ada"],
+        ("k0", 0, "BC-words"): ["Bob"],
+        ("k1", 1, "A-words"): [],
+        ("k1", 1, "BC-words"): [],
+    }
+    with pytest.raises(ConfigError, match="output: is not set"):
+        ud.AnnotationTransformer(types="person").transform(rows)
 
 
 def test_a_session_that_has_lost_its_thread_is_used_and_stays(spark: Any) -> None:
