@@ -33,7 +33,7 @@ CONNECTION = "uniner_spark"
 WORTH_A_RETRY = frozenset({1, 3, 6, 75})
 
 #: Arguments of every DAG here.
-DAG_OPTIONS: dict[str, Any] = {
+DAG_OPTIONS: dict[str, object] = {
     # Not "@daily": its data intervals have no length.
     "schedule": CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
     "start_date": datetime(2026, 1, 1, tzinfo=UTC),

@@ -56,7 +56,7 @@ ANSWERS = pa.schema(
 )
 
 #: The answer that is the empty list, neither scored nor repaired.
-NOTHING: Mapping[str, Any] = {
+NOTHING: Mapping[str, object] = {
     "entities": [],
     "outcome": Outcome.NONE.value,
     "repair": None,

@@ -42,7 +42,7 @@ def check_committed(run: Run, manifest: pa.Table) -> None:
         )
 
 
-def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[str, Any]) -> dict[str, Any]:
+def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[str, object]) -> dict[str, object]:
     """Count what was written and check it.
 
     Args:

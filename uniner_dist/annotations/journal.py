@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import pyarrow as pa
 
@@ -85,7 +84,7 @@ def _carry_out(output: str, before: MarkerVersion, path: str, workdir: str, toke
     if before.marker.table is not None:
         _carry_out_by_table(output, before.marker, before.marker.table, journal, workplace, check)
     remove(workplace)
-    done: dict[str, Any] = {"placeholder": journal.placeholder, "publishing": None}
+    done: dict[str, object] = {"placeholder": journal.placeholder, "publishing": None}
     if journal.entry is not None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         entry = journal.entry.model_copy(update={"published_at": at, "order": next_order(before.marker)})

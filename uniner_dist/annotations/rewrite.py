@@ -158,7 +158,7 @@ class FileRewriter:
                 result = self._rewrite(relative_to(self._output, file.as_py()), rows.values.to_numpy(), attempt)
                 yield pa.RecordBatch.from_pylist([counted | result], schema=_CARRIED)
 
-    def _rewrite(self, file: str, rows: Sequence[int], attempt: str) -> dict[str, Any]:
+    def _rewrite(self, file: str, rows: Sequence[int], attempt: str) -> dict[str, object]:
         if not len(rows):
             return {"file": file, "carried": None, "kept": 0}
         data, kept = without_rows(read_bytes(join(self._output, file)), rows)

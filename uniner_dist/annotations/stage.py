@@ -103,7 +103,7 @@ def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
     return summary
 
 
-def _write_answers(spark: SparkSession, run: Run, shards: list[dict[str, Any]]) -> DataFrame:
+def _write_answers(spark: SparkSession, run: Run, shards: list[dict[str, object]]) -> DataFrame:
     """Read, parse and locate every shard in Python, once, and keep the result in a file."""
     describe(spark, "parse and locate")
     reader = AnswerReader(run.layout, run.fingerprint, run.config.questions, run.config.run.scores)
@@ -167,7 +167,7 @@ def read_staged(spark: SparkSession, run: Run, places: DataFrame) -> DataFrame:
     return read_table(spark, run.layout.staging, fields)
 
 
-def _write_quarantine(spark: SparkSession, run: Run, rows: DataFrame, summary: dict[str, Any]) -> DataFrame:
+def _write_quarantine(spark: SparkSession, run: Run, rows: DataFrame, summary: dict[str, object]) -> DataFrame:
     """Write `quarantine/`, an empty one too."""
     describe(spark, "write quarantine")
     remove_until_now(run.layout, run.layout.quarantine)

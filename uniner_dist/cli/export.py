@@ -47,7 +47,7 @@ class ExportOptions:
 
 def run_export(
     options: ExportOptions, config: Sequence[str], overrides: Sequence[str], say: Callable[[str], None]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Export, and say what came out and what the format could not carry. Returns what is in the manifest.
 
     Raises:
@@ -74,7 +74,7 @@ def run_export(
         settings = _settings(options, marker, find_labels(spark, source, _known_labels(marker)))
         joined = _joined_labels(settings)
         salt = secrets.token_hex(16)
-        manifest: dict[str, Any] = {
+        manifest: dict[str, object] = {
             "dataset": "uniner-dist export",
             "format": options.format,
             "annotations": options.annotations,

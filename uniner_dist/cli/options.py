@@ -175,7 +175,9 @@ def opens_a_run(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with_options(
-    signature: Callable[..., None], command: Callable[..., None], call: Callable[[dict[str, Any], dict[str, Any]], None]
+    signature: Callable[..., None],
+    command: Callable[..., None],
+    call: Callable[[dict[str, object], dict[str, object]], None],
 ) -> Callable[..., None]:
     """The command as Typer is to see it: the options of a signature, then its own; `call` gets the values of both."""
     shared, own = _parameters(signature), _parameters(command)[1:]

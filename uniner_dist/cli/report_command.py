@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jinja2 import UndefinedError
 
 from uniner_dist.errors import ConfigError
@@ -22,7 +20,7 @@ def find_report(workdir: str, run_id: str | None) -> str:
     return json_text(_open(workdir, run_id)[1])
 
 
-def _open(workdir: str, run_id: str | None) -> tuple[Run, dict[str, Any]]:
+def _open(workdir: str, run_id: str | None) -> tuple[Run, dict[str, object]]:
     run = load_run(workdir, run_id)
     if not exists(run.layout.report):
         raise ConfigError(f"--run {run.id}: is not finished, so it has no report yet; `uniner-dist status` shows it")

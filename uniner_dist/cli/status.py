@@ -69,7 +69,7 @@ def print_json(workdir: str, run_id: str | None) -> None:
     print(json_text([_facts(run) for run in _runs(workdir, run_id)]))
 
 
-def _facts(run: Run) -> dict[str, Any]:
+def _facts(run: Run) -> dict[str, object]:
     state, holder = run_state(run), current_holder(run.layout)
     finished = exists(run.layout.report)
     return {

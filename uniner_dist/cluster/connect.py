@@ -99,7 +99,7 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _connect(ray: Any, config: RayConfig, address: str) -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "uniner-dist"}
+    options: dict[str, object] = {"log_to_driver": False, "logging_level": logging.ERROR, "namespace": "uniner-dist"}
     if address == "local":
         options |= {"include_dashboard": False, "num_cpus": config.num_cpus, "_node_ip_address": "127.0.0.1"}
         options |= {"_metrics_export_port": config.metrics_port}

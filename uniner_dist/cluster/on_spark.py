@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import SparkSession
 from ray.util.spark import MAX_NUM_WORKER_NODES, setup_ray_cluster, shutdown_ray_cluster
@@ -27,7 +26,7 @@ from uniner_dist.runtime.signals import signal_handlers, uninterrupted
 from uniner_dist.spark.session import spark_session
 
 #: What we tell Ray unless told otherwise. No payload passes through the object store, so replicas get the memory.
-_DEFAULTS: Mapping[str, Any] = {
+_DEFAULTS: Mapping[str, object] = {
     "max_worker_nodes": MAX_NUM_WORKER_NODES,
     "object_store_memory_worker_node": 2**28,
     "object_store_memory_head_node": 2**28,
@@ -65,7 +64,7 @@ class _Session:
 
 
 @contextmanager
-def ray_on_spark(spark: SparkConfig, options: Mapping[str, Any]) -> Iterator[str]:
+def ray_on_spark(spark: SparkConfig, options: Mapping[str, object]) -> Iterator[str]:
     """Start the cluster; yields its `host:port`, and stops it when the block ends.
 
     Args:

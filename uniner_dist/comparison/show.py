@@ -101,10 +101,10 @@ def _words(mentions: Sequence[Any]) -> str:
     return "; ".join(words) + ("; …" if len(mentions) > _MENTIONS else "")
 
 
-def _pair(pair: Sequence[Mapping[str, Any]]) -> str:
+def _pair(pair: Sequence[Mapping[str, object]]) -> str:
     return f"{_one(pair[0])} → {_one(pair[1])}"
 
 
-def _one(mention: Mapping[str, Any]) -> str:
+def _one(mention: Mapping[str, object]) -> str:
     place = "nowhere" if mention["start"] is None else f"{mention['start']}–{mention['end']}"
     return f"{mention['text']} ({place})"

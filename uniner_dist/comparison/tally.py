@@ -106,7 +106,7 @@ class Tally:
 
     def to_arrow(self) -> pa.RecordBatch:
         """Everything as rows of `TALLY`."""
-        rows: list[dict[str, Any]] = []
+        rows: list[dict[str, object]] = []
         for (scope, name, bucket), numbers in self._counters.items():
             counts = dict(zip(COUNTERS, numbers, strict=True))
             rows.append({"scope": scope, "name": name, "bucket": bucket, "kind": "", "examples": [], **counts})
@@ -179,7 +179,7 @@ def _keys(entity_type: str, group: str | None, bucket: int) -> list[_Key]:
     return keys if group is None else [*keys, ("by", group, bucket)]
 
 
-def _shown(mention: Mention) -> dict[str, Any]:
+def _shown(mention: Mention) -> dict[str, object]:
     return {"text": mention[0], "start": mention[1], "end": mention[2]}
 
 

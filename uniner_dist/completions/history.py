@@ -61,7 +61,7 @@ class History:
             if life["number"] == number and life["ended_s"] is None:
                 life |= {"ended_s": round(time.time() - self.began_at, 2), "end": loss.value}
 
-    def _begin(self, slot: Any, now: float) -> dict[str, Any]:
+    def _begin(self, slot: Any, now: float) -> dict[str, object]:
         life = {
             "number": slot.number,
             "node": slot.node[:8],

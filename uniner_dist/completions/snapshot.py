@@ -41,7 +41,7 @@ class Observer(Protocol):
     def due(self) -> bool:
         """Whether `show` would do anything now; asked about five times a second."""
 
-    def show(self, state: Mapping[str, Any], final: bool = False) -> None:
+    def show(self, state: Mapping[str, object], final: bool = False) -> None:
         """Take a state, see `Snapshots.of`."""
 
 

@@ -110,7 +110,7 @@ class _News:
         if self.lease is not None and self.lease.lost:
             self.lease.check()
 
-    def finish(self, pool: Pool) -> dict[str, Any]:
+    def finish(self, pool: Pool) -> dict[str, object]:
         """The last of it; returns the start's counters."""
         attempt = self.account.values(pool.summary)
         if self.lease is None or not self.lease.lost:
@@ -123,7 +123,7 @@ class _News:
     def _measure(self, pool: Pool) -> None:
         self.metrics.update(self._state(pool), pool.summary, pool.finished_prompts)
 
-    def _state(self, pool: Pool) -> dict[str, Any]:
+    def _state(self, pool: Pool) -> dict[str, object]:
         return self.snapshots.of(pool, time.monotonic())
 
 

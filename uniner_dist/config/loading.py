@@ -44,9 +44,9 @@ def load_config(files: Files, overrides: Sequence[str] = (), options: Mapping[st
     return _load({}, files, overrides, options)
 
 
-def load_sections(files: Files, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Config:
+def load_sections(files: Files, overrides: Sequence[str] = (), options: Mapping[str, object] | None = None) -> Config:
     """`load_config` for commands that open no run: corpus, output and types may be missing, and are `UNSAID` then."""
-    beneath: dict[str, Any] = {"corpus": {"path": UNSAID}, "output": {"path": UNSAID}, "types": UNSAID}
+    beneath: dict[str, object] = {"corpus": {"path": UNSAID}, "output": {"path": UNSAID}, "types": UNSAID}
     return _load(beneath, files, overrides, options)
 
 
@@ -98,7 +98,7 @@ def validate_tree(tree: Mapping[str, Any]) -> Config:
         raise ConfigError(explain(error, Config)) from None
 
 
-def _read_yaml(file: str | Path) -> dict[str, Any]:
+def _read_yaml(file: str | Path) -> dict[str, object]:
     import fsspec
 
     if PASSWORD.search(str(file)) or SIGNED.search(str(file)):
@@ -120,7 +120,7 @@ def _read_yaml(file: str | Path) -> dict[str, Any]:
     return tree
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
     """Mappings laid over each other; `types` is one value, which the later file replaces."""
     merged = dict(below)
     for key, value in above.items():
@@ -138,7 +138,7 @@ def _key_of(variable: str) -> str | None:
     return name.lower().replace("__", ".") if "__" in name or name in _TOP_LEVEL else None
 
 
-def _put_yaml(tree: dict[str, Any], key: str, value: str, name: str, sign: str, problems: list[str]) -> None:
+def _put_yaml(tree: dict[str, object], key: str, value: str, name: str, sign: str, problems: list[str]) -> None:
     try:
         _put(tree, key, load_yaml(value), problems)
     except yaml.YAMLError as error:

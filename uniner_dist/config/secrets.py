@@ -63,12 +63,12 @@ def is_secret_text(text: str) -> bool:
     return any(is_secret_name(match[1]) and not _is_empty(match[2]) for match in _ASSIGNED.finditer(text))
 
 
-def find_secrets(tree: Mapping[str, Any]) -> list[str]:
+def find_secrets(tree: Mapping[str, object]) -> list[str]:
     """Dotted places of everything in a configuration that looks like a secret, in order."""
     return list(dict.fromkeys(_walk(tree, "", False)))
 
 
-def without_secrets(tree: Mapping[str, Any]) -> dict[str, Any]:
+def without_secrets(tree: Mapping[str, object]) -> dict[str, object]:
     """A configuration to be shown: `…` instead of everything that looks like a secret."""
     found = set(_walk(tree, "", False))
     return {key: _hide(value, str(key), found) for key, value in tree.items()}

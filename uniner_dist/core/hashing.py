@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 
 def passage_id(text: str) -> str:
@@ -25,7 +24,7 @@ def text_digest(text: str) -> str:
     return passage_id(text)[:TEXT_DIGITS]
 
 
-def digest(value: Mapping[str, Any], digits: int = 16) -> str:
+def digest(value: Mapping[str, object], digits: int = 16) -> str:
     """Hash of a JSON-like value, independent of key order."""
     canonical = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:digits]

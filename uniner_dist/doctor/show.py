@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
@@ -20,7 +20,7 @@ _MARKS: Final[Mapping[Level, tuple[str, str]]] = {
 }
 
 
-def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
+def as_json(findings: Sequence[Finding]) -> dict[str, object]:
     """For `--json`: how it is on the whole, and every finding."""
     return {"healthy": is_healthy(findings), "findings": [asdict(finding) for finding in findings]}
 

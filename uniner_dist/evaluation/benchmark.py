@@ -43,7 +43,7 @@ PUBLISHED_MODELS: Final = ("UniNER-7B-type", "UniNER-7B-type-sup")
 #: Failed answers count as empty, as in the authors' script, so they never stop a benchmark.
 _OWN_OVERRIDES: Final = ("run.max_failed_fraction=1.0",)
 
-Annotate = Callable[[Config, Callable[[str], None]], Mapping[str, Any]]
+Annotate = Callable[[Config, Callable[[str], None]], Mapping[str, object]]
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,6 @@ def _by_group(
     return {names[at].item(): (values[parts[at]], verdicts[parts[at]]) for at in np.argsort(first)}
 
 
-def _ranking(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> dict[str, Any]:
+def _ranking(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> dict[str, object]:
     verdicts = np.asarray(right, dtype=bool)
     return {"n": len(scores), "right": float(verdicts.mean()), "auc": rank_auc(scores, verdicts)}

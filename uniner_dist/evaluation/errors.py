@@ -45,7 +45,7 @@ def worst_errors(
     hit: npt.NDArray[np.bool_],
     spurious: Spurious,
     outcome_of: Callable[[int], str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """`pairs`, `documents`, `types` and `confusions`, each with the worst first; equal ones in the gold's order.
 
     Args:
@@ -104,7 +104,7 @@ def _pairs(
     wrong: tuple[Numbers, Numbers, Numbers],
     others: _OtherTypes,
     outcome_of: Callable[[int], str],
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     names = gold.mentions.strings
     for pair, count in _top(errors, WORST):
         pair_document, kind = divmod(int(gold.keys[pair]) if gold.keys is not None else pair, len(gold.types))
@@ -142,7 +142,9 @@ def _types(
     ]
 
 
-def _confusions(gold: Gold, pair: Numbers, normal: Numbers, text: Numbers, others: _OtherTypes) -> list[dict[str, Any]]:
+def _confusions(
+    gold: Gold, pair: Numbers, normal: Numbers, text: Numbers, others: _OtherTypes
+) -> list[dict[str, object]]:
     begin, end = others.ranges(pair, normal)
     counts = end - begin
     owner = np.repeat(np.arange(len(pair)), counts)
@@ -171,11 +173,11 @@ def _top(counts: Numbers, length: int) -> list[tuple[int, int]]:
     return [(int(number), int(counts[number])) for number in order]
 
 
-def _frequent(gold: Gold, group: npt.NDArray[Any], text: Numbers) -> dict[int, list[dict[str, Any]]]:
+def _frequent(gold: Gold, group: npt.NDArray[Any], text: Numbers) -> dict[int, list[dict[str, object]]]:
     """Group → its most frequent mentions; of equally frequent ones the first."""
     keys, first, counts = np.unique(group.astype(np.int64) << 32 | text, return_index=True, return_counts=True)
     order = np.lexsort((first, -counts, keys >> 32))
-    found: dict[int, list[dict[str, Any]]] = {}
+    found: dict[int, list[dict[str, object]]] = {}
     groups = (keys >> 32)[order]
     begins = np.flatnonzero(np.diff(groups, prepend=-1))
     for begin in begins.tolist():

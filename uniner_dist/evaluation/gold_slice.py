@@ -83,7 +83,7 @@ def _asked(
     return kept
 
 
-def _read_texts(config: Config, path: str, wanted: Mapping[str, Any]) -> dict[str, str]:
+def _read_texts(config: Config, path: str, wanted: Mapping[str, object]) -> dict[str, str]:
     ids = pa.array(wanted, pa.string())
     texts: dict[str, str | None] = {}
     for file in list_dataset("gate.corpus", path):

@@ -44,7 +44,7 @@ def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
     return {**write_gold(documents, corpus_out, gold_out), "read": notes.lines()}
 
 
-def write_gold(documents: Sequence[GoldDocument], corpus_out: str, gold_out: str) -> dict[str, Any]:
+def write_gold(documents: Sequence[GoldDocument], corpus_out: str, gold_out: str) -> dict[str, object]:
     """Write documents as corpus and gold; see `import_gold`."""
     for folder, other in ((corpus_out, gold_out), (gold_out, corpus_out)):
         _check_folder(folder)

@@ -35,7 +35,7 @@ def check_plot_path(path: str) -> None:
         raise ConfigError("--plot needs matplotlib: pip install matplotlib") from error
 
 
-def plot_scores(scores: Mapping[str, Any], path: str) -> None:
+def plot_scores(scores: Mapping[str, object], path: str) -> None:
     """Write the picture; the ending of the path says in which format.
 
     Raises:

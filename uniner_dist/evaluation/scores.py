@@ -146,9 +146,9 @@ def _of_documents(counts: CountTable, gold: Gold, documents: int) -> dict[str, A
     return _scores(table, np.zeros(len(table.pairs), dtype=np.int64), [documents])[0]
 
 
-def _scores(counts: CountTable, group: Numbers, sizes: Sequence[int]) -> list[dict[str, Any]]:
+def _scores(counts: CountTable, group: Numbers, sizes: Sequence[int]) -> list[dict[str, object]]:
     """Every metric of each group of documents (or pairs): of those in the table, and others without any mention."""
-    scores: list[dict[str, Any]] = [dict.fromkeys(METRICS) for _ in sizes]
+    scores: list[dict[str, object]] = [dict.fromkeys(METRICS) for _ in sizes]
     for metric, columns in counts.columns.items():
         for one, kinds in zip(scores, kinds_by(group, columns, sizes), strict=True):
             one[metric] = kinds.score()

@@ -153,7 +153,7 @@ class Tally:
             found["relaxed"] = (spans.relaxed, spans.predicted, spans.gold)
         return found
 
-    def _coordinates(self) -> dict[str, Any]:
+    def _coordinates(self) -> dict[str, object]:
         contradicting = self.coordinates.contradicting
         example = next(((self._gold.documents.strings[one], said) for one, said in contradicting.items()), None)
         return {

@@ -112,7 +112,7 @@ def _answers(batch: pa.RecordBatch, order: Mapping[str, int], rows: _Numbers, do
     return answers
 
 
-def _special_answers(batch: pa.RecordBatch) -> dict[int, tuple[float | None, list[dict[str, Any]]]]:
+def _special_answers(batch: pa.RecordBatch) -> dict[int, tuple[float | None, list[dict[str, object]]]]:
     """Confidence and mentions of the rows that have any, by row."""
     column, scores = batch.column("entities"), batch.column("score")
     sizes = column.value_lengths().fill_null(0).to_numpy()
@@ -125,11 +125,11 @@ def _special_answers(batch: pa.RecordBatch) -> dict[int, tuple[float | None, lis
     }
 
 
-def _answer(entity_type: str, outcome: str, score: float | None, entities: list[dict[str, Any]]) -> Answer:
+def _answer(entity_type: str, outcome: str, score: float | None, entities: list[dict[str, object]]) -> Answer:
     return {"entity_type": entity_type, "outcome": outcome, "score": score, "entities": entities}
 
 
-def _structs(structs: pa.StructArray) -> Iterator[dict[str, Any]]:
+def _structs(structs: pa.StructArray) -> Iterator[dict[str, object]]:
     names = [structs.type.field(number).name for number in range(structs.type.num_fields)]
     return (dict(zip(names, values, strict=True)) for values in zip(*map(_values, structs.flatten()), strict=True))
 

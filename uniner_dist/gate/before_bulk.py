@@ -29,11 +29,11 @@ from uniner_dist.storage.control_files import PromptsSummary, read_control
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.layout import GateLayout
 
-Annotate = Callable[[Config], Mapping[str, Any]]
+Annotate = Callable[[Config], Mapping[str, object]]
 Say = Callable[[str], None]
 
 
-def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> dict[str, Any]:
+def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> dict[str, object]:
     """Measure (or remember) and judge.
 
     Args:
@@ -62,7 +62,7 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> di
 
 def _measure(
     spark: SparkSession, run: Run, gold: GoldSlice | None, place: GateLayout, annotate: Annotate, say: Say
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Annotate the gate's documents and take all figures."""
     with stage(spark, "gate"):
         gold_texts = _gold_texts(spark, run, gold)
@@ -70,7 +70,7 @@ def _measure(
         sample_texts = _sample_texts(spark, run, pinned)
         known = [GOLD + one for one in _in_corpus(spark, run, gold_texts, gold is not None and not gold.texts)]
         known += [SAMPLE + one for one in _in_corpus(spark, run, sample_texts, pinned is None)]
-    figures: dict[str, Any] = {
+    figures: dict[str, object] = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "run_id": None,
         "gold": None,
@@ -157,7 +157,7 @@ def _score(run: Run, gold: GoldSlice, place: GateLayout) -> dict[str, Any]:
     return about | gold_figures(scores)
 
 
-def _drift(run: Run, pinned: Sample, place: GateLayout) -> dict[str, Any] | None:
+def _drift(run: Run, pinned: Sample, place: GateLayout) -> dict[str, object] | None:
     """The sample's answers against the pinned ones, for labels asked alike then and now by different models."""
     sources = sources_of(run)
     labels = [

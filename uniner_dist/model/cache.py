@@ -43,7 +43,7 @@ def write_cached(path: Path, value: Mapping[str, Any]) -> None:
         os.replace(temporary, path)
 
 
-def remember(name: str, facts: Mapping[str, Any]) -> None:
+def remember(name: str, facts: Mapping[str, object]) -> None:
     """Add to the small facts of one kind, which `remembered` gives; other processes may do so at the same time."""
     if not facts:
         return

@@ -31,7 +31,7 @@ def check_model(
     questions: Sequence[str] = (),
     texts: Sequence[str] = (),
     gpus: int = 0,
-    extra: Mapping[str, Any] | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> PromptTokenizer:
     """Look at a model's form and compare its tokenizer with sentencepiece, where the model has a `tokenizer.model`.
 

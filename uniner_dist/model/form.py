@@ -38,7 +38,7 @@ _LOADERS_OF_BIN = frozenset({"pt", "npcache"})
 QUANTIZATION_FILES: Final = ("hf_quant_config.json", "quant_config.json", "quantize_config.json")
 
 
-def read_config(source: ModelSource) -> Mapping[str, Any]:
+def read_config(source: ModelSource) -> Mapping[str, object]:
     """The model's `config.json`.
 
     Raises:
@@ -61,7 +61,7 @@ def read_config(source: ModelSource) -> Mapping[str, Any]:
 
 
 def check_form(
-    source: ModelSource, gpus: int = 0, quantization: str | None = None, extra: Mapping[str, Any] | None = None
+    source: ModelSource, gpus: int = 0, quantization: str | None = None, extra: Mapping[str, object] | None = None
 ) -> None:
     """Refuse what no engine can load.
 

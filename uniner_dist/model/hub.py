@@ -149,7 +149,7 @@ class HubModel:
         return "sha256:" + sha256_of_files([path])[path]
 
 
-def _ask_hub(name: str, commit: str) -> Mapping[str, Any] | None:
+def _ask_hub(name: str, commit: str) -> Mapping[str, object] | None:
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     if HF_HUB_OFFLINE:

@@ -7,7 +7,6 @@ can load. A hub name is resolved to its commit once, by `pinned`; everything lat
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from uniner_dist import demo
 from uniner_dist.config.schema import ModelConfig
@@ -91,7 +90,7 @@ def _content_digest(source: ModelSource, config: ModelConfig) -> str:
     settings = [name for name in _SETTINGS if name in names]
     if config.trust_remote_code:
         settings += sorted(name for name in names if name.endswith(".py"))
-    parts: dict[str, Any] = {
+    parts: dict[str, object] = {
         "weights": source.checksums(weights),
         "settings": {name: hashlib.sha256(source.read(name)).hexdigest() for name in settings},
         "tokenizer": load_tokenizer(source, config).digest,

@@ -56,7 +56,7 @@ def read_tokenizer_files(source: ModelSource) -> TokenizerFiles:
     return TokenizerFiles(source.title, *contents)
 
 
-def decode_json(title: str, content: bytes) -> tuple[str, dict[str, Any]]:
+def decode_json(title: str, content: bytes) -> tuple[str, dict[str, object]]:
     """A `tokenizer.json` as text and as a tree, if it is one."""
     try:
         text = content.decode()

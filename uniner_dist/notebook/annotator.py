@@ -60,7 +60,7 @@ class Annotator:
         scores: bool = False,
         workdir: str | None = None,
         config: str | None = None,
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
         say: Callable[[str], None] = print,
     ) -> None:
         given = {"model.name": model, "pool.replicas": replicas, "run.scores": scores or None}

@@ -65,7 +65,7 @@ def marked_documents(
         chosen = _first_ids(rows, id, limit)
         texts = _texts(annotations, corpus, id, text or TEXT, chosen)
     labels = list(dict.fromkeys(row["entity_type"] for row in rows))
-    entities: dict[Any, list[dict[str, Any]]] = {key: [] for key in chosen}
+    entities: dict[Any, list[dict[str, object]]] = {key: [] for key in chosen}
     for row in rows:
         if row[id] in entities:
             entities[row[id]] += [_placed(entity, row["entity_type"]) for entity in row["entities"]]
@@ -85,7 +85,7 @@ def _first_ids(rows: Sequence[dict[str, Any]], id: str, limit: int) -> list[Any]
     return list(dict.fromkeys([*with_mentions, *(row[id] for row in rows)]))[:limit]
 
 
-def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[dict[str, Any]]]:
+def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[dict[str, object]]]:
     """The id column, and the rows of enough documents to choose from."""
     kind = kind_of(annotations)
     if kind is Kind.STRINGS:

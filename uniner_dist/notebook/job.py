@@ -105,8 +105,8 @@ def _options(
     model: str | None,
     scores: bool,
     workdir: str | None,
-    settings: Mapping[str, Any] | None,
-) -> dict[str, Any]:
+    settings: Mapping[str, object] | None,
+) -> dict[str, object]:
     """Dotted key → value of what is given."""
     given = {
         "output.path": os.fspath(output),

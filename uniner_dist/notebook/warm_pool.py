@@ -37,9 +37,9 @@ from uniner_dist.storage.filesystem import absolute, join, remove
 from uniner_dist.storage.layout import RunLayout
 
 #: What suits a person who waits: a stop is not put off for long.
-_DEFAULTS: dict[str, Any] = {"pool.drain_timeout_s": 10, "corpus.path": "-", "output.path": "-", "types": "entity"}
+_DEFAULTS: dict[str, object] = {"pool.drain_timeout_s": 10, "corpus.path": "-", "output.path": "-", "types": "entity"}
 #: On a GPU, as in conf/cluster.yaml.
-_GPU_DEFAULTS: dict[str, Any] = {"pool.gpus_per_replica": 1, "pool.max_in_flight": 1024, "pool.replicas": "auto"}
+_GPU_DEFAULTS: dict[str, object] = {"pool.gpus_per_replica": 1, "pool.max_in_flight": 1024, "pool.replicas": "auto"}
 
 #: What a killed replica had is free again after so many seconds at most.
 _RELEASE_S = 5.0
@@ -112,10 +112,10 @@ class Warm:
     """
 
     def __init__(
-        self, options: dict[str, Any], file: str | None, workdir: str | None, say: Callable[[str], None]
+        self, options: dict[str, object], file: str | None, workdir: str | None, say: Callable[[str], None]
     ) -> None:
         self._options, self._file, self.say = options, file, say
-        self._gpu_options: dict[str, Any] = {}
+        self._gpu_options: dict[str, object] = {}
         self._commit: str | None = None
         self._numbers = itertools.count(1)
         self._stack: ExitStack | None = None

@@ -206,7 +206,7 @@ def run_gate(run: Run, say: Say = print) -> None:
             raise
 
 
-def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
+def run_completions(run: Run, say: Say = print) -> dict[str, object]:
     """Stage 2 alone."""
     if not has_passed(run):
         raise StageError(
@@ -223,7 +223,7 @@ def run_completions(run: Run, say: Say = print) -> dict[str, Any]:
             return _complete(run, pool, lease, stop, say)
 
 
-def _complete(run: Run, pool: Any, lease: Lease, stop: StopRequest, say: Say) -> dict[str, Any]:
+def _complete(run: Run, pool: Any, lease: Lease, stop: StopRequest, say: Say) -> dict[str, object]:
     stop.listen()
     stop.draining = True
     try:
@@ -279,7 +279,7 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[
         return report
 
 
-def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, again: bool = False) -> dict[str, Any]:
+def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, again: bool = False) -> dict[str, object]:
     """Stage 3: parse, locate, audit, publish, report. Returns the report.
 
     Args:
@@ -325,7 +325,7 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
     return report
 
 
-def _finished(run: Run, say: Say) -> dict[str, Any]:
+def _finished(run: Run, say: Say) -> dict[str, object]:
     say(f"run {run.id} is finished: {run.config.output.path} already holds its annotations; nothing to do")
     return read_record(run.layout.report, Report)
 

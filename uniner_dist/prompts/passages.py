@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -112,7 +111,7 @@ class LongTextSplitter:
         parts = split_passages(text, tokenizer, self._budget.passage, self._budget.overlap, self._budget.whole)
         count = len(parts)
         same = pa.array([0] * count, pa.int32())
-        columns: dict[str, Any] = {
+        columns: dict[str, object] = {
             "document": row.column("document").take(same),
             "passage": pa.array(range(count), pa.int32()),
             "passages": pa.array([count] * count, pa.int32()),

@@ -92,7 +92,7 @@ def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[
         return summary
 
 
-def _commit(run: Run, seen: Seen | None, summary: dict[str, Any], manifest: pa.Table) -> None:
+def _commit(run: Run, seen: Seen | None, summary: dict[str, object], manifest: pa.Table) -> None:
     """Write the summary, and last of all the manifest, unless another process has planned the run meanwhile."""
     if not swap(run.layout.prompts_summary, seen, encode_json(summary)) or not write_shards(
         run.layout, manifest, exclusive=True

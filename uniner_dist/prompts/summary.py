@@ -35,7 +35,7 @@ def count_places(places: DataFrame) -> Totals:
     return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0)
 
 
-def summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manifest: pa.Table) -> dict[str, Any]:
+def summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manifest: pa.Table) -> dict[str, object]:
     """The summary of stage 1 as it is stored (`control_files.PromptsSummary`)."""
     shards = manifest.to_pydict()
     return {

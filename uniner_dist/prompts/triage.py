@@ -6,8 +6,6 @@ then the sample's answers come from the store as any others do, and what may be 
 
 from __future__ import annotations
 
-from typing import Any
-
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -20,7 +18,7 @@ from uniner_dist.triage.draw import Draw
 from uniner_dist.triage.sizes import plan_sample
 
 
-def plan_triage(spark: SparkSession, run: Run, passages: DataFrame) -> tuple[dict[str, Any] | None, Selection]:
+def plan_triage(spark: SparkSession, run: Run, passages: DataFrame) -> tuple[dict[str, object] | None, Selection]:
     """Facts for the summary (`control_files.TriagePlan`), None without triage, and what is asked.
 
     Args:
@@ -31,7 +29,7 @@ def plan_triage(spark: SparkSession, run: Run, passages: DataFrame) -> tuple[dic
     asks = run.config.questions.asked
     bound = read_bound(run)
     if bound is not None:
-        facts: dict[str, Any] = {"phase": "bound", "salt": bound.salt, "cells": bound.cells}
+        facts: dict[str, object] = {"phase": "bound", "salt": bound.salt, "cells": bound.cells}
         if not bound.skips:
             why = "too few answers of the sample name something for any bound to hold"
             return facts | {"phase": "all", "why": why}, Everything()

@@ -8,7 +8,6 @@ fingerprints of then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from uniner_dist import model
 from uniner_dist.config.schema import SPEED_ARGUMENTS, Config, ModelConfig
@@ -42,7 +41,7 @@ def reusable_fingerprints(config: Config) -> tuple[str, ...]:
 
 def earlier_fingerprint(config: Config, identity: str) -> str:
     """The fingerprint as it was made when it covered neither ids nor all bytes of the weights."""
-    parts: dict[str, Any] = {
+    parts: dict[str, object] = {
         "model": identity,
         "dtype": precision(config),
         "quantization": config.model.quantization,

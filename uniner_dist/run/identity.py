@@ -37,7 +37,7 @@ def fingerprint(config: Config, model_identity: str) -> str:
     return digest(parts | ({"extra": extra} if extra else {}))
 
 
-def _corpus(config: Config) -> dict[str, Any]:
+def _corpus(config: Config) -> dict[str, object]:
     """The section without options that came later and say nothing, so that ids of earlier releases stay.
 
     Nor is it said how the version of a table was chosen: the snapshot says which it is.

@@ -74,7 +74,7 @@ def open_fs(path: str) -> tuple[Any, str]:
     return fs, stripped.rstrip("/") or stripped
 
 
-def _options(path: str) -> dict[str, Any]:
+def _options(path: str) -> dict[str, object]:
     """What a client is told that has no say of the user's: S3's sends ten requests at the same time, others all."""
     scheme = path.partition("://")[0]
     if scheme not in ("s3", "s3a") or "config_kwargs" in fsspec.config.conf.get(scheme, {}):
@@ -182,7 +182,7 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
     return found
 
 
-def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, Any]]:
+def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, object]]:
     """Every file below a folder, or the file itself, as the file system spells it → fsspec's details.
 
     Objects that stand for folders (`folder/`, without content, as consoles of stores make them) are no files.

@@ -266,7 +266,7 @@ def _stamps(infos: dict[str, dict[str, Any]]) -> dict[str, tuple[int, str]]:
     return {name: (int(info.get("size") or 0), _version(info)) for name, info in infos.items()}
 
 
-def _version(info: dict[str, Any]) -> str:
+def _version(info: dict[str, object]) -> str:
     for key in ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "modification_time"):
         if info.get(key):
             return str(info[key])

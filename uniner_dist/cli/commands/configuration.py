@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 import yaml
 
@@ -47,7 +45,7 @@ def schema() -> None:
     print(json_text(file_schema()))
 
 
-def file_schema() -> dict[str, Any]:
+def file_schema() -> dict[str, object]:
     """JSON schema of one file: any part of the tree, since the rest may be in another file or on the command line."""
     whole = Config.model_json_schema()
     for part in (whole, *whole.get("$defs", {}).values()):

@@ -52,7 +52,7 @@ def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environme
 
 def _ask_in_a_process(
     spec: EngineSpec, files: Mapping[str, bytes], environment: Mapping[str, str]
-) -> Mapping[str, Any] | None:
+) -> Mapping[str, object] | None:
     """`{"refusal": words or None}`; None where the process does not come to an answer."""
     with tempfile.TemporaryDirectory(prefix="uniner-dist-config-") as folder:
         for name, content in files.items():
@@ -64,7 +64,7 @@ def _ask_in_a_process(
             done = subprocess.run(
                 command, env=os.environ | environment, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
             )
-            answer: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+            answer: Mapping[str, object] = json.loads(done.stdout.splitlines()[-1])
         except (OSError, ValueError, IndexError, subprocess.TimeoutExpired):
             return None
     return answer

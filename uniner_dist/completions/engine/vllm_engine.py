@@ -109,10 +109,10 @@ class VllmEngine:
         stop_engine(self._engine)
 
 
-def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
+def engine_arguments(spec: EngineSpec) -> dict[str, object]:
     """Arguments of `vllm.EngineArgs`; what the user put into `engine.extra` wins."""
     device = "gpu" if spec.gpus else "cpu"
-    arguments: dict[str, Any] = {
+    arguments: dict[str, object] = {
         "model": resolve(spec.model),
         "revision": spec.model.revision,
         "dtype": _dtype(spec),

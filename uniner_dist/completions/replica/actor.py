@@ -45,7 +45,7 @@ class Replica:
         """What answers, once `start` has returned."""
         return self._loop.engine
 
-    def placement_info(self) -> dict[str, Any]:
+    def placement_info(self) -> dict[str, object]:
         """Node and process of this replica; answers as soon as the actor is placed."""
         import ray
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +48,7 @@ def completions_table(
     return table.combine_chunks()
 
 
-def _answered_row(answer: Answer, text: str, prompt_tokens: int, decoder: AnswerDecoder) -> dict[str, Any]:
+def _answered_row(answer: Answer, text: str, prompt_tokens: int, decoder: AnswerDecoder) -> dict[str, object]:
     """The columns of an answer, without its key; token texts only with scores."""
     return {
         "output": text,
@@ -63,7 +62,7 @@ def _answered_row(answer: Answer, text: str, prompt_tokens: int, decoder: Answer
     }
 
 
-def _refused_row(reason: str | None, prompt_tokens: int, too_long: bool) -> dict[str, Any]:
+def _refused_row(reason: str | None, prompt_tokens: int, too_long: bool) -> dict[str, object]:
     """The columns of a prompt that the engine refused, without its key."""
     kind = Outcome.TOO_LONG if too_long else Outcome.ENGINE_ERROR
     return {

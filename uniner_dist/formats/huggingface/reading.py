@@ -97,7 +97,7 @@ def _names_beside(folder: str) -> dict[str, list[str]]:
     return {column: names for column, names in found.items() if names}
 
 
-def _parsed(parse: Callable[[Any], Any], content: bytes | str, where: str) -> Mapping[str, Any]:
+def _parsed(parse: Callable[[Any], Any], content: bytes | str, where: str) -> Mapping[str, object]:
     """An object in JSON or YAML; nothing says names where it is none.
 
     Raises:

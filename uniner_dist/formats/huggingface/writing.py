@@ -101,7 +101,7 @@ def _row(document: Document, numbers: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _features(settings: ExportSettings) -> dict[str, Any]:
+def _features(settings: ExportSettings) -> dict[str, object]:
     """Lists as JSON lists: that spelling every version of `datasets` reads."""
 
     def value(kind: str) -> dict[str, str]:

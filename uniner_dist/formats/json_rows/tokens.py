@@ -117,7 +117,7 @@ def _document(row: JsonRow, tokens: Sequence[str], notes: ReadingNotes) -> tuple
     return GoldDocument(row.doc_id, joined), spans
 
 
-def with_entities(values: Mapping[str, Any]) -> bool:
+def with_entities(values: Mapping[str, object]) -> bool:
     """Whether a row of tokens has all its mentions with offsets as well, as an export of ours."""
     return "entities" in values and "answers" in values and "doc_id" in values
 

@@ -87,7 +87,7 @@ def _is_min(task: Any) -> bool:
     return any(isinstance(one, dict) and "labels" in one and "start" in one for one in regions)
 
 
-def _from_min(task: Mapping[str, Any]) -> dict[str, Any]:
+def _from_min(task: Mapping[str, object]) -> dict[str, object]:
     """The same as a task of the full export."""
     own = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
     result = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from uniner_dist.formats.annotated_document import Document, Mention
@@ -31,8 +30,8 @@ def extras(settings: ExportSettings) -> Mapping[str, bytes]:
     return {"labelling_interface.xml": f'{config}  <Text name="{_TO}" value="$text"/>\n</View>\n'.encode()}
 
 
-def _task(document: Document, settings: ExportSettings) -> dict[str, Any]:
-    data: dict[str, Any] = {
+def _task(document: Document, settings: ExportSettings) -> dict[str, object]:
+    data: dict[str, object] = {
         "doc_id": document.doc_id,
         "text": document.text,
         "entity_types": list(document.answered.types),
@@ -44,9 +43,15 @@ def _task(document: Document, settings: ExportSettings) -> dict[str, Any]:
     return {"data": {name: value for name, value in data.items() if value}, "predictions": [prediction]}
 
 
-def _region(number: int, mention: Mention) -> dict[str, Any]:
+def _region(number: int, mention: Mention) -> dict[str, object]:
     place = {"start": mention.start, "end": mention.end, "text": mention.text, "labels": [mention.label]}
-    region: dict[str, Any] = {"id": f"m{number}", "from_name": _FROM, "to_name": _TO, "type": "labels", "value": place}
+    region: dict[str, object] = {
+        "id": f"m{number}",
+        "from_name": _FROM,
+        "to_name": _TO,
+        "type": "labels",
+        "value": place,
+    }
     if mention.score is not None:
         region["score"] = mention.score
     if mention.match != "exact":

@@ -33,7 +33,7 @@ def spacy_shape(values: Any, place: str) -> None:
     (_PARAGRAPHS_SHAPE if "paragraphs" in values else _DOC_SHAPE)(values, place)
 
 
-def is_spacy_row(values: Mapping[str, Any]) -> bool:
+def is_spacy_row(values: Mapping[str, object]) -> bool:
     """A `Doc.to_json`, or a document of version 2."""
     return ("text" in values and "ents" in values) or "paragraphs" in values
 
@@ -56,7 +56,7 @@ def pairs_of(parsed: Any) -> list[Any] | None:
     return pairs if pairs and all(map(is_pair, pairs)) else None
 
 
-def pair_as_row(pair: list[Any]) -> dict[str, Any]:
+def pair_as_row(pair: list[Any]) -> dict[str, object]:
     """A pair as a row of its own kind."""
     return {"pair": pair}
 

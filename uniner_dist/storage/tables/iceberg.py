@@ -211,5 +211,5 @@ def _identity_columns(metadata: Any, schema: Any) -> tuple[str, ...]:
 
 def _without_history(metadata: Any) -> Any:
     """What tasks need of a table: its schemas and partition specs, and none of its thousands of snapshots."""
-    empty: dict[str, Any] = {"snapshots": [], "snapshot_log": [], "metadata_log": [], "refs": {}}
+    empty: dict[str, object] = {"snapshots": [], "snapshot_log": [], "metadata_log": [], "refs": {}}
     return metadata.model_copy(update=empty | {"current_snapshot_id": None})
