@@ -84,8 +84,19 @@ class AnnotationTransformer(Transformer, DefaultParamsReadable["AnnotationTransf
         settings: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
-        self._set(types=types, output=output, id_column=id_column, text_column=text_column, keep_columns=keep_columns)
-        self._set(model=model, scores=scores, workdir=workdir, config=config, settings=settings)
+        given = {
+            "types": types,
+            "output": output,
+            "id_column": id_column,
+            "text_column": text_column,
+            "keep_columns": keep_columns,
+            "model": model,
+            "scores": scores,
+            "workdir": workdir,
+            "config": config,
+            "settings": settings,
+        }
+        self._set(**{name: value for name, value in given.items() if value is not None})
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         """Annotate, publish, and read what is published.
