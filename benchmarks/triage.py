@@ -30,7 +30,7 @@ from uniner_dist import demo
 from uniner_dist.triage.binomial import smallest_sample
 from uniner_dist.triage.bound import Promise, find_caps, find_rare
 from uniner_dist.triage.learning import learn, score_unseen
-from uniner_dist.triage.sizes import plan_sample
+from uniner_dist.triage.sizes import calibration_share, learning_share
 
 HERE = Path(__file__).parent
 DOMAINS = ("politics", "science", "music", "literature", "ai", "conll2003")
@@ -134,9 +134,11 @@ def _shuffled(texts: list[tuple[str, set[str]]]) -> Answered:
 def measure(corpus: Answered, promise: Promise, seeds: int) -> Measured:
     """Learn, then draw the calibration cells anew for each seed."""
     passages, types = corpus.filled.shape
-    sample = plan_sample(_PASSAGES, types, _PASSAGES * types, promise, _FRACTION)
-    assert sample is not None
-    cells, wanted = round(sample.calibration * _PASSAGES * types), round(sample.learning * _PASSAGES)
+    every = _PASSAGES * types
+    learning = learning_share(_PASSAGES, every, promise, _FRACTION)
+    assert learning is not None
+    calibration = calibration_share(float(corpus.filled.mean()), types, every, promise, _FRACTION)
+    cells, wanted = round(calibration * every), round(learning * _PASSAGES)
     places = np.arange(passages)
     folds = [(places[:wanted], places[wanted:])]
     if passages < 2 * wanted:

@@ -18,7 +18,7 @@ from uniner_dist.errors import StageError, TriageBrokenError
 from uniner_dist.pipeline.triage import check_triage, is_sampling, learn_if_due, require_whole_plan
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
-from uniner_dist.run.triage import plan_of, read_bound, read_verdict
+from uniner_dist.run.triage import plan_of, read_bound, read_learnt, read_verdict
 from uniner_dist.storage.commit import always
 from uniner_dist.storage.control_files import TriageVerdict, write_control
 from uniner_dist.storage.filesystem import read_json
@@ -50,12 +50,12 @@ def _documents(count: int = _COUNT) -> dict[str, dict[str, str]]:
 
 
 def _until_answered(corpus: Corpus, run: Run, say: Callable[[str], None] = _quiet) -> Counter[tuple[str, str]]:
-    """Both plans of a run, answered; a start of the job that is repeated does only what is missing."""
+    """All plans of a run, answered; a start of the job that is repeated does only what is missing."""
     learn_if_due(run, say, always)
     write_prompts(corpus.spark, run)
     received = answer(run)
     if is_sampling(run):
-        with pytest.raises(StageError, match="only the sample"):
+        with pytest.raises(StageError, match="only a sample"):
             require_whole_plan(run)
         received += _until_answered(corpus, run, say)
     return received
@@ -123,29 +123,31 @@ def test_kills_in_every_phase_repeat_only_what_was_in_flight(corpus: Corpus) -> 
         raise KilledError
 
     run = corpus.open(**{**_ON, "triage.rare_types": "include"})
-    with pytest.raises(KilledError):
-        write_prompts(corpus.spark, run, killed)
-    write_prompts(corpus.spark, run)
-    received = answer(run, shards=2)
-    assert is_sampling(run)
-    learn_if_due(run, _quiet, always)  # not yet
-    assert read_bound(run) is None
-    received += answer(run)
-    with pytest.raises(KilledError):
-        learn_if_due(run, _quiet, killed)
-    assert read_bound(run) is None
+    received: Counter[tuple[str, str]] = Counter()
+    for read in (read_learnt, read_bound):
+        with pytest.raises(KilledError):
+            write_prompts(corpus.spark, run, killed)
+        write_prompts(corpus.spark, run)
+        received += answer(run, shards=2)
+        assert is_sampling(run)
+        learn_if_due(run, _quiet, always)  # not yet
+        assert read(run) is None
+        received += answer(run)
+        with pytest.raises(KilledError):
+            learn_if_due(run, _quiet, killed)
+        assert read(run) is None
 
-    def killed_later() -> None:
-        if read_bound(run) is not None:
-            raise KilledError
+        def killed_later(read: Callable[[Run], object] = read) -> None:
+            if read(run) is not None:
+                raise KilledError
 
-    with pytest.raises(KilledError):
-        learn_if_due(run, _quiet, killed_later)
-    bound = read_bound(run)
-    assert is_complete(run)
-    assert is_sampling(run)
-    learn_if_due(run, _quiet, always)
-    assert read_bound(run) == bound
+        with pytest.raises(KilledError):
+            learn_if_due(run, _quiet, killed_later)
+        found = read(run)
+        assert is_complete(run)
+        assert is_sampling(run)
+        learn_if_due(run, _quiet, always)
+        assert read(run) == found
     with pytest.raises(KilledError):
         write_prompts(corpus.spark, run, killed)
     write_prompts(corpus.spark, run)
@@ -184,7 +186,7 @@ def test_a_run_too_small_asks_everything_and_says_so(corpus: Corpus) -> None:
     run = corpus.open(**_ON)
     assert len(_until_answered(corpus, run)) == 60
     plan = plan_of(run)
-    assert (plan.phase, plan.skipped) == ("all", 0)
+    assert plan.phase == "all"
     assert "too few" in str(plan.why)
     assert (check_triage(corpus.spark, run, always, _quiet) or {})["plan"]["phase"] == "all"
     assert json.loads(json.dumps(read_json(run.layout.prompts_summary)))["prompts_to_ask"] == 60

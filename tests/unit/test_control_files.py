@@ -41,7 +41,7 @@ from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.registry import stores_of, workdirs_of
 from uniner_dist.run.run import Run, load_run
 from uniner_dist.run.starts import read_starts
-from uniner_dist.run.triage import read_bound, read_verdict
+from uniner_dist.run.triage import read_bound, read_learnt, read_verdict
 from uniner_dist.storage.answer_store import live_files, sweep
 from uniner_dist.storage.attempts import COUNTED, count_files, counted_files
 from uniner_dist.storage.commit import always
@@ -309,6 +309,16 @@ _BOUND = {
     **dict.fromkeys(("sampled_filled", "cells"), 3),
     "check": 0.05,
 }
+_LEARNT = {
+    "salt": "5" * 16,
+    "classifier": "6" * 32,
+    "caps": [0.01],
+    "floors": [0.005],
+    "rare": [False],
+    "why": None,
+    **dict.fromkeys(("learning_passages", "sampled", "sampled_filled", "cells"), 3),
+    **dict.fromkeys(("learning", "calibration", "skipped", "saved"), 0.1),
+}
 _VERDICT = {
     "salt": "5" * 16,
     "kept": "held",
@@ -318,6 +328,7 @@ _VERDICT = {
 
 KINDS: dict[str, Kind] = {
     "triage bound": Kind(_run_file("triage/bound.json"), lambda house: _BOUND, lambda house: read_bound(house.run)),
+    "triage learnt": Kind(_run_file("triage/learnt.json"), lambda house: _LEARNT, lambda house: read_learnt(house.run)),
     "triage verdict": Kind(
         _run_file("triage/verdict.json"), lambda house: _VERDICT, lambda house: read_verdict(house.run)
     ),

@@ -11,13 +11,14 @@ from scipy.stats import beta, binom
 from tests.support.triage_oracle import draws, synthetic_corpus
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.triage.binomial import at_most, interval, misses_allowed, smallest_sample
-from uniner_dist.triage.bound import LEVELS, NEVER, Promise, find_bound, find_caps, find_rare
+from uniner_dist.triage.bound import LEVELS, NEVER, Promise, find_bound, find_caps, find_rare, foretell
 from uniner_dist.triage.check import Kept, judge
 from uniner_dist.triage.classifier import Classifier, value_of
 from uniner_dist.triage.draw import Draw
 from uniner_dist.triage.features import BITS, NO_FEATURE, Features, hash_texts
 from uniner_dist.triage.learning import learn, score_unseen
-from uniner_dist.triage.sizes import check_share, plan_sample
+from uniner_dist.triage.saving import Prices, reckon, why_all
+from uniner_dist.triage.sizes import calibration_share, check_share, learning_share
 
 _PROMISE = Promise(missed=0.01, missed_of_type=0.05)
 _LOOSE = Promise(missed=0.01, missed_of_type=0.05, include_rare=True)
@@ -221,12 +222,70 @@ def test_what_is_learnt_tells_filled_cells_from_empty_ones() -> None:
 
 
 def test_samples_grow_with_the_run_and_end() -> None:
-    assert plan_sample(10, 5, 0, _PROMISE, 0.2) is None
-    assert plan_sample(100, 5, 500, _PROMISE, 0.2) is None
-    small, large = (plan_sample(n, 10, 10 * n, _PROMISE, 0.2) for n in (5_000, 10_000_000))
-    assert (small.learning, small.calibration) == (0.1, 0.1)
-    assert large.learning * 10_000_000 == pytest.approx(3_000)
-    assert large.calibration * 100_000_000 == pytest.approx(40_000)
+    assert learning_share(10, 0, _PROMISE, 0.2) is None
+    assert learning_share(100, 500, _PROMISE, 0.2) is None
+    assert learning_share(5_000, 50_000, _PROMISE, 0.2) == 0.1
+    assert learning_share(10_000_000, 100_000_000, _PROMISE, 0.2) == pytest.approx(3_000 / 10_000_000)
+    assert calibration_share(0.15, 10, 50_000, _PROMISE, 0.2) == pytest.approx(0.1)
+    assert calibration_share(0.15, 10, 100_000_000, _PROMISE, 0.2) * 100_000_000 == pytest.approx(40_000)
+    assert calibration_share(0.01, 10, 100_000_000, _PROMISE, 0.2) * 100_000_000 == pytest.approx(169_300)
+    assert calibration_share(0.0, 10, 50_000, _PROMISE, 0.2) == 0
+    assert (
+        calibration_share(298 / 5_000, 10, 50_000, _PROMISE, 0.2)
+        == 0
+        < calibration_share(299 / 5_000, 10, 50_000, _PROMISE, 0.2)
+    )
+
+
+def test_what_the_sample_foretells_is_what_the_calibration_finds() -> None:
+    corpus = synthetic_corpus(clustered=False)
+    rare = find_rare(corpus.learnt, 4000, _LOOSE)
+    caps = find_caps(corpus.scores, corpus.filled, rare, _LOOSE)
+    expected, floors = (foretell(corpus.scores, corpus.filled, rare, caps, _LOOSE, 80_000, z) for z in (0.0, 2.0))
+    rng = np.random.default_rng(2)
+    below, highest = [], []
+    for _ in range(40):
+        places = rng.integers(0, 3_000, 80_000), rng.integers(0, 20, 80_000)
+        found = find_bound(corpus.scores[places], places[1], corpus.filled[places], rare, _LOOSE, caps)
+        below.append(np.asarray(found.thresholds) >= np.asarray(floors))
+        highest.append(max(found.thresholds))
+    assert np.median(highest) == pytest.approx(max(expected), rel=0.3)
+    assert np.mean([one.all() for one in below]) > 0.7
+    assert max(floors) < max(expected)
+    few = foretell(corpus.scores, corpus.filled, rare, caps, _LOOSE, 100)
+    assert set(few) == {NEVER}
+
+
+def _drawn_tokens(scores: np.ndarray, thresholds: float, floors: float, prices: Prices) -> float:
+    """Tokens of one triaged run, cell by cell, as a share of the full one."""
+    rng = np.random.default_rng(5)
+    learning = rng.random(len(scores)) < 0.1
+    drawn = (rng.random(scores.shape) < 0.05) & ~learning[:, None]
+    touched = drawn.any(axis=1, keepdims=True)
+    asked = learning[:, None] | drawn | (scores > np.where(touched, floors, thresholds))
+    asked |= (rng.random(scores.shape) < 0.05) & ~touched
+    once = prices.computed(asked.astype(np.float64)).sum()
+    return float(1 - once / prices.computed(np.ones(scores.shape)).sum())
+
+
+@pytest.mark.parametrize(("frame", "ask"), [(30, 15), (300, 1), (0, 10)])
+def test_a_saving_is_reckoned_as_a_run_draws_it(frame: int, ask: int) -> None:
+    scores = synthetic_corpus(clustered=False).scores[:, :8]
+    prices = Prices(np.random.default_rng(1).integers(20, 400, len(scores)), frame, [ask] * 8)
+    found = reckon(scores, [0.1] * 8, [0.05] * 8, (0.1, 0.05, 0.05), prices)
+    assert found.tokens == pytest.approx(_drawn_tokens(scores, 0.1, 0.05, prices), abs=0.01)
+    assert 0 < found.tokens <= found.prompts < 1
+
+
+def test_a_saving_is_never_negative_and_a_small_one_is_left() -> None:
+    scores, prices = np.full((10, 2), 0.5, np.float32), Prices(np.full(10, 100), 30, [15, 15])
+    nothing = reckon(scores, [NEVER] * 2, [NEVER] * 2, (0.1, 0.1, 0.05), prices)
+    assert nothing.tokens == pytest.approx(0)
+    assert "0.0%" in str(why_all(0.1, nothing))
+    everything = reckon(scores, [0.5] * 2, [0.5] * 2, (0.1, 0.1, 0.05), prices)
+    assert why_all(0.1, everything) is None
+    assert "too few" in str(why_all(0.0, everything))
+    assert reckon(scores[:0], [0.5] * 2, [0.5] * 2, (0.1, 0.1, 0.05), prices).tokens == 0
 
 
 def test_a_check_is_as_large_as_the_rate_at_the_bound_needs() -> None:

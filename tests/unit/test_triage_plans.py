@@ -1,4 +1,4 @@
-"""Both plans of a run with triage, file by file, without Spark and Ray: what is asked, skipped, checked and kept."""
+"""All plans of a run with triage, file by file, without Spark and Ray: what is asked, skipped, checked and kept."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from uniner_dist.maintenance.erase_shards import forget_in_shards
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.pipeline.triage import is_sampling, learn_if_due, require_whole_plan
 from uniner_dist.prompts.packing import Packing
-from uniner_dist.prompts.selection import AllButSkipped, SampleOnly, Selection
+from uniner_dist.prompts.selection import CALIBRATE, AllButSkipped, Calibrating, SampleOnly, Selection
 from uniner_dist.prompts.shard_writer import ShardWriter
 from uniner_dist.run.run import Run
-from uniner_dist.run.triage import read_bound, read_classifier
+from uniner_dist.run.triage import read_bound, read_classifier, read_learnt
 from uniner_dist.schemas import COMPLETIONS, SHARDS
 from uniner_dist.storage.commit import always
 from uniner_dist.storage.filesystem import exists, list_names, write_json
@@ -125,15 +125,35 @@ _COUNTS = {
 }
 
 
-def _both_plans(run: Run, known: Known) -> Counter[tuple[str, str]]:
-    facts = {"phase": "sample", "salt": "s", "learning": 0.2, "calibration": 0.3, "cells": 1800}
-    _plan(run, SampleOnly(Draw("s"), _ASKS, 0.2, 0.3), known, facts)
+_SAMPLE = {"phase": "sample", "salt": "s", "learning": 0.2, "cells": 1800, "frame_tokens": 30, "ask_tokens": [15, 15]}
+
+
+def _learn(run: Run, known: Known) -> Counter[tuple[str, str]]:
+    """The first plan, its answers, and what is learnt from them."""
+    _plan(run, SampleOnly(Draw("s"), 0.2), known, _SAMPLE)
     asked = _complete(run, known)
+    learn_if_due(run, lambda _: None, always)
+    return asked
+
+
+def _plan_calibration(run: Run, known: Known) -> None:
+    """The second plan."""
+    learnt = read_learnt(run)
+    assert learnt is not None
+    classifier = read_classifier(run, learnt)
+    rule = Calibrating(Draw("s"), _ASKS, lambda: classifier, 0.2, learnt.calibration, learnt.floors)
+    _plan(run, rule, known, _SAMPLE | {"phase": "calibrate"})
+
+
+def _all_plans(run: Run, known: Known) -> Counter[tuple[str, str]]:
+    asked = _learn(run, known)
+    _plan_calibration(run, known)
+    asked += _complete(run, known)
     learn_if_due(run, lambda _: None, always)
     bound = read_bound(run)
     assert bound is not None
     classifier = read_classifier(run, bound)
-    rule = AllButSkipped(Draw("s"), _ASKS, lambda: classifier, bound.thresholds, bound.check)
+    rule = AllButSkipped(Draw("s"), _ASKS, lambda: classifier, 0.2, bound.thresholds, bound.check)
     _plan(run, rule, known, {"phase": "bound", "salt": "s", "cells": 1800})
     return asked + _complete(run, known)
 
@@ -147,7 +167,7 @@ def _answers(run: Run) -> Iterator[tuple[str, str, Any]]:
 
 def test_every_prompt_is_asked_once_or_skipped_with_its_score(run: Run) -> None:
     known: Known = {}
-    asked = _both_plans(run, known)
+    asked = _all_plans(run, known)
     assert max(asked.values()) == 1
     outcomes: Counter[str] = Counter()
     texts = {passage_id(text): text for text in _texts()}
@@ -171,7 +191,7 @@ def test_every_prompt_is_asked_once_or_skipped_with_its_score(run: Run) -> None:
 
 
 def test_the_check_counts_what_was_asked_only_for_it(run: Run) -> None:
-    asked = _both_plans(run, {})
+    asked = _all_plans(run, {})
     bound = read_bound(run)
     checked = frozenset(name.removesuffix(".parquet") for name in list_names(run.layout.checks))
     counter = CheckCounter(run.layout, run.fingerprint, checked)
@@ -185,7 +205,7 @@ def test_the_check_counts_what_was_asked_only_for_it(run: Run) -> None:
 
 
 def test_an_erasure_takes_passages_out_of_the_check_too(run: Run) -> None:
-    _both_plans(run, {})
+    _all_plans(run, {})
     files = [f"{run.layout.checks}/{name}" for name in list_names(run.layout.checks)]
     marks = [one for file in files for one in pq.read_table(file)["passage_id"].to_pylist()]
     gone = marks[0]
@@ -197,7 +217,7 @@ def test_an_erasure_takes_passages_out_of_the_check_too(run: Run) -> None:
 
 def test_skipped_prompts_are_opened_again_and_nothing_else(run: Run) -> None:
     known: Known = {}
-    asked = _both_plans(run, known)
+    asked = _all_plans(run, known)
     shards = read_shards(run.layout)["shard"].to_pylist()
     assert reopen_unanswered(run.layout, shards) == []
     assert any_skipped(run.layout, shards)
@@ -207,34 +227,68 @@ def test_skipped_prompts_are_opened_again_and_nothing_else(run: Run) -> None:
     assert not any_skipped(run.layout, shards)
 
 
-def test_a_sample_is_learnt_from_once_wherever_a_start_ends(run: Run) -> None:
-    facts = {"phase": "sample", "salt": "s", "learning": 0.2, "calibration": 0.3, "cells": 1800}
-    _plan(run, SampleOnly(Draw("s"), _ASKS, 0.2, 0.3), {}, facts)
+@pytest.mark.parametrize("phase", ["sample", "calibrate"])
+def test_a_sample_is_learnt_from_once_wherever_a_start_ends(run: Run, phase: str) -> None:
+    known: Known = {}
+    read = read_learnt if phase == "sample" else read_bound
+    if phase == "sample":
+        _plan(run, SampleOnly(Draw("s"), 0.2), known, _SAMPLE)
+    else:
+        _learn(run, known)
+        _plan_calibration(run, known)
     assert is_sampling(run)
     learn_if_due(run, lambda _: None, always)
-    assert read_bound(run) is None, "not before all of it is answered"
-    with pytest.raises(StageError, match="only the sample"):
+    assert read(run) is None, "not before all of it is answered"
+    with pytest.raises(StageError, match="only a sample"):
         require_whole_plan(run)
-    _complete(run, {})
+    _complete(run, known)
 
     def stop() -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
         learn_if_due(run, lambda _: None, stop)
-    assert read_bound(run) is None
+    assert read(run) is None
 
     def stop_later() -> None:
-        if read_bound(run) is not None:
+        if read(run) is not None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
         learn_if_due(run, lambda _: None, stop_later)
-    bound = read_bound(run)
+    found = read(run)
     assert is_complete(run)
     learn_if_due(run, lambda _: None, always)
-    assert read_bound(run) == bound
+    assert read(run) == found
     assert not exists(run.layout.shards)
+
+
+def test_a_passage_that_calibrates_is_asked_all_that_surely_is(run: Run) -> None:
+    known: Known = {}
+    learnt_from = {text for text, _ in _learn(run, known)}
+    _plan_calibration(run, known)
+    asked = _complete(run, known)
+    drawn = Draw("s").cells([passage_id(text) for text in _texts()], _ASKS, CALIBRATE, read_learnt(run).calibration)
+    for text, cells in zip(_texts(), drawn, strict=True):
+        calibrates, received = cells.any() and text not in learnt_from, {ask for one, ask in asked if one == text}
+        assert received >= ({ask for ask, cell in zip(_ASKS, cells, strict=True) if cell} if calibrates else set())
+        assert calibrates or not received
+        assert not calibrates or "Paula" not in text or "person" in received
+    assert sum(ask == "place" for _, ask in asked) < 0.3 * 900
+
+
+def test_what_failed_of_a_learning_passage_is_asked_and_never_skipped(run: Run) -> None:
+    known: Known = {}
+    learnt_from = {text for text, _ in _learn(run, known)}
+    gone = sorted(learnt_from)[0]
+    for ask in _ASKS:
+        del known[passage_id(gone), ask]  # as if it had failed: the store has no answer
+    learnt = read_learnt(run)
+    assert learnt is not None
+    classifier = read_classifier(run, learnt)
+    rule = AllButSkipped(Draw("s"), _ASKS, lambda: classifier, 0.2, (1.0, 1.0), 0.0)
+    _plan(run, rule, known, {"phase": "bound", "salt": "s", "cells": 1800})
+    assert {text for text, _ in _complete(run, known)} == {gone}
 
 
 def test_passages_that_were_skipped_are_never_taken_for_empty() -> None:

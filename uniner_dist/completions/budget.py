@@ -14,7 +14,7 @@ from uniner_dist.completions.work import Shard
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import LimitError
 from uniner_dist.run.run import Run
-from uniner_dist.run.triage import read_bound
+from uniner_dist.run.triage import read_bound, read_learnt
 
 
 def gpu_hours(config: Config, replica_s: float) -> float:
@@ -31,9 +31,9 @@ class Budget:
 
     def __init__(self, run: Run, attempts: Sequence[Mapping[str, Any]]) -> None:
         self._limits = run.config.run
-        bound = read_bound(run)
+        earlier = read_bound(run) or read_learnt(run)
         #: Prompts of triage's sample, whose answers are known to the plan that came of them.
-        self._sampled = bound.sampled if bound is not None else 0
+        self._sampled = earlier.sampled if earlier is not None else 0
         self._spent_hours = sum(attempt["gpu_hours"] for attempt in attempts)
         #: Seconds that replicas may still take in all.
         self.replica_s = math.inf

@@ -124,7 +124,7 @@ def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say
             warm.begin(run.layout, run.store)
         pool = warm or pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, lease, stop, say)
-        if is_sampling(run):
+        while is_sampling(run):
             run_prompts(run, say, lease)
             if not is_complete(run):
                 check_limits(run)

@@ -1,4 +1,4 @@
-"""Which prompts of a passage a plan asks: all without an answer, those of triage's sample, or all but the skipped.
+"""Which prompts of a passage a plan asks: all without an answer, triage's sample, or all but the skipped.
 
 Enters: passages of a bucket and what the store lacks of them, inside of a Spark task. Leaves: masks, passages ×
 questions. Everything is decided by the salt of the draw and the pinned classifier, so that every attempt of a task
@@ -7,7 +7,7 @@ decides alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,26 +66,55 @@ class Everything:
 
 @dataclass(frozen=True)
 class SampleOnly:
-    """Of some passages all prompts, to learn; of the others single ones, to calibrate.
+    """All prompts of some passages, to learn.
+
+    Args:
+        draw: of this plan.
+        learning: share of the passages.
+    """
+
+    draw: Draw
+    learning: float
+    is_partial: bool = True
+
+    def select(self, passages: pa.Table, missing: Flags) -> Selected:
+        learning = self.draw.passages(passages["passage_id"].to_pylist(), LEARN, self.learning)
+        return Selected(missing & learning[:, None], _no_scores(missing), np.zeros_like(missing))
+
+
+@dataclass(frozen=True)
+class Calibrating:
+    """Single prompts to calibrate, and what else of their passages will be asked: so their prefix is computed once.
 
     Args:
         draw: of this plan.
         asks: the questions.
-        learning: share of the passages.
+        classifier: gives the classifier (a Spark broadcast's value).
+        learning: share of the passages that was learnt from, which calibrate nothing.
         calibration: share of the prompts of the others.
+        floors: by question: what has a higher probability will be asked, most likely, whatever the calibration says.
     """
 
     draw: Draw
     asks: tuple[str, ...]
+    classifier: Callable[[], Classifier]
     learning: float
     calibration: float
+    floors: tuple[float, ...]
     is_partial: bool = True
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
         ids = passages["passage_id"].to_pylist()
-        learning = self.draw.passages(ids, LEARN, self.learning)[:, None]
-        asked = missing & (learning | self.draw.cells(ids, self.asks, CALIBRATE, self.calibration))
+        drawn = missing & calibrates(self.draw, ids, self.asks, self.learning, self.calibration)
+        scores = _scored(self.classifier(), passages, np.asarray(drawn.any(axis=1)), missing)
+        above: Flags = scores > np.asarray(self.floors)  # not where nothing is drawn, which is NaN
+        asked = drawn | (missing & above)
         return Selected(asked, _no_scores(missing), np.zeros_like(missing))
+
+
+def calibrates(draw: Draw, ids: Sequence[str], asks: Sequence[str], learning: float, calibration: float) -> Flags:
+    """Which cells calibrate, passages × questions: each of those that are not learnt from by itself."""
+    return draw.cells(ids, asks, CALIBRATE, calibration) & ~draw.passages(ids, LEARN, learning)[:, None]
 
 
 @dataclass(frozen=True)
@@ -96,6 +125,7 @@ class AllButSkipped:
         draw: of this plan.
         asks: the questions.
         classifier: gives the classifier (a Spark broadcast's value).
+        learning: share of the passages that was learnt from, of which what failed is asked again.
         thresholds: by question: the highest probability of a skipped prompt.
         check: share of the skipped prompts that is asked.
     """
@@ -103,19 +133,26 @@ class AllButSkipped:
     draw: Draw
     asks: tuple[str, ...]
     classifier: Callable[[], Classifier]
+    learning: float
     thresholds: tuple[float, ...]
     check: float
     is_partial: bool = False
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
-        wanted = missing.any(axis=1)
-        scores = _no_scores(missing)
-        scores[wanted] = self.classifier().score(passages["text"].filter(pa.array(wanted)).to_pylist())
-        with np.errstate(invalid="ignore"):
-            skippable = missing & (scores <= np.asarray(self.thresholds))
-        checked = skippable & self.draw.cells(passages["passage_id"].to_pylist(), self.asks, CHECK, self.check)
+        ids = passages["passage_id"].to_pylist()
+        wanted = missing.any(axis=1) & ~self.draw.passages(ids, LEARN, self.learning)
+        scores = _scored(self.classifier(), passages, wanted, missing)
+        skippable = missing & (scores <= np.asarray(self.thresholds))
+        checked = skippable & self.draw.cells(ids, self.asks, CHECK, self.check)
         skipped = skippable & ~checked
         return Selected(missing & ~skipped, np.where(skippable, scores, np.nan).astype(np.float32), checked)
+
+
+def _scored(classifier: Classifier, passages: pa.Table, wanted: Flags, missing: Flags) -> npt.NDArray[np.float32]:
+    """Scores of all cells of some passages, NaN elsewhere."""
+    scores = _no_scores(missing)
+    scores[wanted] = classifier.score(passages["text"].filter(pa.array(wanted)).to_pylist())
+    return scores
 
 
 def _no_scores(missing: Flags) -> npt.NDArray[np.float32]:

@@ -127,7 +127,7 @@ def _write(spark: SparkSession, run: Run) -> tuple[dict[str, Any], pa.Table]:
     count = expected_passages(survey, budget)
     packing = _plan(run, count, survey.tokens, tokenizer)
     describe(spark, "write prompt shards")
-    triage, selection = plan_triage(spark, run, places)
+    triage, selection = plan_triage(spark, run, places, packing)
     totals, manifest = at_once(
         spark,
         lambda: count_places(places),

@@ -1,7 +1,8 @@
-"""What of triage a plan of the run is: the sample, all but the skipped, or everything; and its selection of prompts.
+"""What of triage a plan of the run is, and its selection of prompts.
 
-The first plan asks a sample only. When that is answered, `pipeline.triage` finds a bound, and the run is planned again:
-then the sample's answers come from the store as any others do, and what may be skipped is.
+The first plan asks a sample only, to learn from; the second one what calibrates. Then `pipeline.triage` has a bound,
+and the third plan is of the whole run, without what may be skipped. Answers to one plan come from the store in the
+next, as any others do.
 """
 
 from __future__ import annotations
@@ -10,41 +11,60 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from uniner_dist.core.hashing import digest
+from uniner_dist.prompts.packing import Packing
 from uniner_dist.prompts.reuse import read_cells
-from uniner_dist.prompts.selection import AllButSkipped, Everything, SampleOnly, Selection
+from uniner_dist.prompts.selection import AllButSkipped, Calibrating, Everything, SampleOnly, Selection
 from uniner_dist.run.run import Run
-from uniner_dist.run.triage import promise_of, read_bound, read_classifier
+from uniner_dist.run.triage import promise_of, read_bound, read_classifier, read_learnt
+from uniner_dist.storage.control_files import TriageLearnt
 from uniner_dist.triage.draw import Draw
-from uniner_dist.triage.sizes import plan_sample
+from uniner_dist.triage.sizes import learning_share
 
 
-def plan_triage(spark: SparkSession, run: Run, passages: DataFrame) -> tuple[dict[str, object] | None, Selection]:
+def plan_triage(
+    spark: SparkSession, run: Run, passages: DataFrame, packing: Packing
+) -> tuple[dict[str, object] | None, Selection]:
     """Facts for the summary (`control_files.TriagePlan`), None without triage, and what is asked.
 
     Args:
         passages: all of the run, with `passage_id`.
+        packing: how they are packed.
     """
     if not run.config.triage.is_on:
         return None, Everything()
-    asks = run.config.questions.asked
-    bound = read_bound(run)
-    if bound is not None:
-        facts: dict[str, object] = {"phase": "bound", "salt": bound.salt, "cells": bound.cells}
-        if not bound.skips:
-            why = "too few answers of the sample name something for any bound to hold"
-            return facts | {"phase": "all", "why": why}, Everything()
-        shared = spark.sparkContext.broadcast(read_classifier(run, bound))
-        selection = AllButSkipped(Draw(bound.salt), asks, lambda: shared.value, bound.thresholds, bound.check)
-        return facts, selection
+    learnt = read_learnt(run)
+    if learnt is not None:
+        return _plan_learnt(spark, run, learnt)
+    asks, fraction = run.config.questions.asked, run.config.triage.sample_fraction
     distinct, missing = _count(passages, read_cells(spark, run, asks), len(asks))
-    sample = plan_sample(distinct, len(asks), missing, promise_of(run), run.config.triage.sample_fraction)
-    if sample is None:
+    learning = learning_share(distinct, missing, promise_of(run), fraction)
+    if learning is None:
         why = f"{missing:,} prompts are too few for a sample that any bound could be found with"
         return {"phase": "all", "cells": missing, "why": why}, Everything()
     salt = digest({"run": run.id, "passages": distinct, "cells": missing})
-    facts = {"phase": "sample", "salt": salt, "cells": missing}
-    facts |= {"learning": sample.learning, "calibration": sample.calibration}
-    return facts, SampleOnly(Draw(salt), asks, sample.learning, sample.calibration)
+    facts = {"phase": "sample", "salt": salt, "cells": missing, "learning": learning}
+    facts |= {"frame_tokens": packing.frame_tokens, "ask_tokens": packing.ask_tokens}
+    return facts, SampleOnly(Draw(salt), learning)
+
+
+def _plan_learnt(spark: SparkSession, run: Run, learnt: TriageLearnt) -> tuple[dict[str, object], Selection]:
+    """The same, once something was learnt."""
+    facts: dict[str, object] = {"salt": learnt.salt, "cells": learnt.cells, "learning": learnt.learning}
+    facts |= {"expected_skipped": learnt.skipped, "expected_saved": learnt.saved, "calibration": learnt.calibration}
+    bound, draw, asks = read_bound(run), Draw(learnt.salt), run.config.questions.asked
+    if not learnt.calibration:
+        return facts | {"phase": "all", "why": learnt.why}, Everything()
+    if bound is not None and not bound.skips:
+        why = "too few answers of the sample name something for any bound to hold"
+        return facts | {"phase": "all", "why": why}, Everything()
+    shared = spark.sparkContext.broadcast(read_classifier(run, learnt))
+    if bound is None:
+        chosen = Calibrating(
+            draw, asks, lambda: shared.value, learnt.learning, learnt.calibration, floors=learnt.floors
+        )
+        return facts | {"phase": "calibrate"}, chosen
+    rest = AllButSkipped(draw, asks, lambda: shared.value, learnt.learning, bound.thresholds, bound.check)
+    return facts | {"phase": "bound"}, rest
 
 
 def _count(passages: DataFrame, cells: DataFrame | None, asks: int) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from uniner_dist.storage.control_files import TriageBound, TriageLearnt
+
 
 def plan_words(summary: Mapping[str, Any]) -> str:
     """What of triage a plan is.
@@ -16,10 +18,42 @@ def plan_words(summary: Mapping[str, Any]) -> str:
     cells = max(plan["cells"], 1)
     if plan["phase"] == "sample":
         return f"a sample of {asked:,} of {cells:,} prompts ({asked / cells:.1%}) is asked first, to learn what to skip"
+    if plan["phase"] == "calibrate":
+        return (
+            f"{asked:,} of {cells:,} prompts ({asked / cells:.1%}) are asked next, to bound what is missed; "
+            f"{_expected(plan)}"
+        )
     if plan["phase"] == "bound":
         skipped = summary["prompts_skipped"]
-        return f"{skipped:,} of {cells:,} prompts ({skipped / cells:.1%}) are skipped, {asked:,} are asked now"
+        return (
+            f"{skipped:,} of {cells:,} prompts ({skipped / cells:.1%}) are skipped, {asked:,} are asked now; "
+            f"{_expected(plan)}"
+        )
     return f"everything is asked: {plan.get('why') or 'nothing may be skipped'}"
+
+
+def _expected(plan: Mapping[str, Any]) -> str:
+    """What the sample lets expect of the whole run."""
+    prompts, tokens = (plan.get(name) or 0.0 for name in ("expected_skipped", "expected_saved"))
+    return f"expected of the run: {prompts:.1%} of the prompts skipped, {tokens:.1%} of the prompt tokens saved"
+
+
+def learnt_words(learnt: TriageLearnt) -> str:
+    """What was learnt from the sample."""
+    allowed = sum(cap >= 0 for cap in learnt.caps)
+    return (
+        f"triage: learnt from {learnt.learning_passages:,} passages; {allowed:,} of {len(learnt.caps):,} questions may "
+        f"be skipped, {learnt.skipped:.1%} of the prompts and {learnt.saved:.1%} of the prompt tokens by expectation"
+    )
+
+
+def bound_words(bound: TriageBound) -> str:
+    """What the calibration says."""
+    allowed = sum(threshold >= 0 for threshold in bound.thresholds)
+    return (
+        f"triage: of {bound.filled:,} calibration prompts that name something {bound.missed:,} would be missed; "
+        f"{allowed:,} of {len(bound.thresholds):,} questions are skipped"
+    )
 
 
 def verdict_words(verdict: Mapping[str, Any], bound: float) -> str:

@@ -1,4 +1,4 @@
-"""What triage has left in a run's folder: the bound, its classifier, the verdict; and the run's promise."""
+"""What triage has left in a run's folder: what was learnt, classifier, bound and verdict; and the run's promise."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from uniner_dist.storage.control_files import (
     ControlFileError,
     PromptsSummary,
     TriageBound,
+    TriageLearnt,
     TriageVerdict,
     read_control,
 )
@@ -38,8 +39,18 @@ def plan_of(run: Run) -> TriagePlan | None:
     return read_control(run.layout.prompts_summary, PromptsSummary).triage
 
 
+def read_learnt(run: Run) -> TriageLearnt | None:
+    """What the sample has taught; None while it has not been asked."""
+    if not exists(run.layout.triage_learnt):
+        return None
+    learnt = read_control(run.layout.triage_learnt, TriageLearnt)
+    if not len(learnt.caps) == len(learnt.floors) == len(learnt.rare) == len(run.config.questions.asked):
+        raise ControlFileError(f"{run.layout.triage_learnt}: is of other questions; remove {run.layout.triage}")
+    return learnt
+
+
 def read_bound(run: Run) -> TriageBound | None:
-    """What may be skipped; None while the sample has not been asked."""
+    """What may be skipped; None while not all that calibrates has been asked."""
     if not exists(run.layout.triage_bound):
         return None
     bound = read_control(run.layout.triage_bound, TriageBound)
@@ -70,7 +81,7 @@ def write_classifier(run: Run, classifier: Classifier) -> str:
     return name
 
 
-def read_classifier(run: Run, bound: TriageBound) -> Classifier:
+def read_classifier(run: Run, bound: TriageBound | TriageLearnt) -> Classifier:
     """The weights that a bound was found with.
 
     Raises:

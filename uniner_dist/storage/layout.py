@@ -127,8 +127,13 @@ class RunLayout:
         return join(self.root, "triage")
 
     @property
+    def triage_learnt(self) -> str:
+        """What the sample has taught, JSON; once it is there, the sample has been asked."""
+        return join(self.triage, "learnt.json")
+
+    @property
     def triage_bound(self) -> str:
-        """What may be left out, JSON; once it is there, the sample has been asked."""
+        """What may be left out, JSON; once it is there, all that calibrates has been asked."""
         return join(self.triage, "bound.json")
 
     def triage_classifier(self, digest: str) -> str:

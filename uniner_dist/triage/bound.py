@@ -26,9 +26,6 @@ NEVER = -1.0
 #: confirm it. One without a bound of its own is capped where this share of all that is filled is missed. On CrossNER
 #: both together skip as much as no caps or up to 3 of 100 cells more; 0.6, 0.1 and 0.4 skip less somewhere.
 _CAP, _RARE_CAP = 0.4, 0.2
-#: Standard errors between what the learning sample foretells and what the calibration allows: it confirms the highest
-#: level in about nine of ten runs. In the tenth, what is between the two levels is asked late.
-_MARGIN, _MARGIN_OF_TYPE = 1.3, 2.0
 
 
 @dataclass(frozen=True)
@@ -87,58 +84,18 @@ def find_rare(learnt: npt.NDArray[np.bool_], calibration_cells: int, promise: Pr
     return tuple(bool(share * calibration_cells < needed) for share in shares)
 
 
-def find_ceilings(
-    scores: npt.NDArray[np.float32],
-    learnt: npt.NDArray[np.bool_],
-    rare: Sequence[bool],
-    promise: Promise,
-    calibration: float,
+def find_caps(
+    scores: npt.NDArray[np.float32], learnt: npt.NDArray[np.bool_], rare: Sequence[bool], promise: Promise
 ) -> tuple[float, ...]:
-    """Thresholds that no question goes beyond, because the calibration would hardly allow it.
+    """Thresholds beyond which too much of one question would be missed; known before the calibration is drawn.
 
-    What is above them is asked whatever the calibration says. They come from the learning sample, so the skip sets stay
-    fixed before calibration, and the promise does not depend on how good they are.
+    With them the skip sets lose what a question's own bound would take from them later, and what all questions may miss
+    together is left to the others. They come from the learning sample, so the skip sets stay fixed before calibration.
 
     Args:
         scores: passages × questions of the learning sample, by classifiers that have not seen the passage.
         learnt: whether each is filled.
         rare: questions that have no bound of their own.
-        calibration: how many cells will be drawn to calibrate.
-    """
-    asked = np.asarray(rare, dtype=bool) & (not promise.include_rare)
-    caps = np.where(asked, NEVER, find_caps(scores, learnt, rare, promise))
-    each = calibration / len(rare) / max(len(learnt), 1)  # calibration cells for one cell of the learning sample
-    delta = promise.delta_of_type(len(rare))
-    for question in np.flatnonzero(~np.asarray(rare, dtype=bool)):
-        own = scores[learnt[:, question], question].astype(np.float64)
-        caps[question] = min(caps[question], _foretell(own, each, promise.missed_of_type, delta, _MARGIN_OF_TYPE))
-    counted = np.where(scores <= caps, scores.astype(np.float64), np.inf)[learnt & ~asked]
-    ceiling = _foretell(counted, each, promise.missed, promise.delta, _MARGIN)
-    return tuple(float(min(cap, ceiling)) for cap in caps)
-
-
-def _foretell(misses: npt.NDArray[np.float64], each: float, bound: float, delta: float, margin: float) -> float:
-    """The highest level that the calibration will probably let pass; `NEVER` if there is none.
-
-    Args:
-        misses: scores of filled cells of the learning sample, infinite where they are asked at every level.
-        each: calibration cells for each of them.
-        margin: standard errors to keep.
-    """
-    allowed = misses_allowed(int(len(misses) * each), bound, delta)
-    expected = _misses_at_levels(misses) * each
-    likely = expected + margin * np.sqrt(expected * (1 + each))
-    last = int(np.searchsorted(likely, allowed, side="right")) - 1
-    return float(LEVELS[last]) if last >= 0 else NEVER
-
-
-def find_caps(
-    scores: npt.NDArray[np.float32], learnt: npt.NDArray[np.bool_], rare: Sequence[bool], promise: Promise
-) -> tuple[float, ...]:
-    """Thresholds beyond which too much of one question would be missed; arguments as of `find_ceilings`.
-
-    With them the skip sets lose what a question's own bound would take from them later, and what all questions may miss
-    together is left to the others.
     """
     caps = []
     for own, filled, is_rare in zip(scores.T, learnt.T, rare, strict=True):
@@ -147,6 +104,49 @@ def find_caps(
         last = int((counts <= share * filled.sum()).sum()) - 1
         caps.append(float(LEVELS[last]) if last >= 0 else NEVER)
     return tuple(caps)
+
+
+def foretell(
+    scores: npt.NDArray[np.float32],
+    learnt: npt.NDArray[np.bool_],
+    rare: Sequence[bool],
+    caps: Sequence[float],
+    promise: Promise,
+    calibration: float,
+    margin: float = 0.0,
+) -> tuple[float, ...]:
+    """The thresholds that `find_bound` will find, as far as the learning sample tells. Nothing is promised by them.
+
+    Args:
+        scores, learnt, rare: see `find_caps`.
+        caps: what that gave.
+        calibration: how many cells will be drawn to calibrate.
+        margin: standard errors by which there may be more misses than foretold.
+    """
+    asked = np.asarray(rare, dtype=bool) & (not promise.include_rare)
+    own = np.where(asked, NEVER, caps)
+    each = calibration / len(rare) / max(len(learnt), 1)  # calibration cells for one cell of the learning sample
+    misses = np.where(scores <= own, scores.astype(np.float64), np.inf)
+    highest = _foretold(misses[learnt & ~asked], each, promise.missed, promise.delta, margin)
+    delta = promise.delta_of_type(len(rare))
+    for question in np.flatnonzero(~np.asarray(rare, dtype=bool)):
+        of_type = misses[learnt[:, question], question]
+        own[question] = min(own[question], _foretold(of_type, each, promise.missed_of_type, delta, margin))
+    return tuple(float(min(one, highest)) for one in own)
+
+
+def _foretold(misses: npt.NDArray[np.float64], each: float, bound: float, delta: float, margin: float) -> float:
+    """The highest level that will pass, `NEVER` if none will.
+
+    Args:
+        misses: scores of filled cells of the learning sample, infinite where they are asked at every level.
+        each: calibration cells for each of them.
+    """
+    allowed = misses_allowed(int(len(misses) * each), bound, delta)
+    expected = _misses_at_levels(misses) * each
+    likely = expected + margin * np.sqrt(expected * (1 + each))
+    last = int(np.searchsorted(likely, allowed, side="right")) - 1
+    return float(LEVELS[last]) if last >= 0 else NEVER
 
 
 def find_bound(
@@ -164,7 +164,7 @@ def find_bound(
         questions: the number of its question.
         filled: whether it is.
         rare: see `find_rare`.
-        caps: by question, see `find_ceilings`; known before the calibration cells are looked at.
+        caps: by question, see `find_caps`; known before the calibration cells are looked at.
     """
     asked = np.asarray(rare, dtype=bool) & (not promise.include_rare)
     counted = filled & ~asked[questions]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, log, log1p
 
 from uniner_dist.triage.binomial import smallest_sample
@@ -14,46 +13,40 @@ _LEARNING_PASSAGES = 3_000
 _CELLS_OF_TYPE = 4_000
 #: Misses that the calibration is to allow: with none, half of what might be skipped is not.
 _MISSES = 10
-#: Answers that name something, as far as nothing is known: 11 to 27 % on the benchmarks of UniversalNER.
-_FILLED, _FILLED_AT_MOST = 0.15, 0.5
+#: The most of all answers that name something, in a corpus that is worth a sample; 11 to 27 % are usual.
+_FILLED_AT_MOST = 0.5
 #: A check without hits shows nothing but that the bound holds; with four times as many cells there may be some.
 _CHECKS = 4
 #: The most of what is skipped that a check asks.
-_CHECKED_AT_MOST = 0.05
+CHECKED_AT_MOST = 0.05
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Shares of what is asked first.
-
-    Attributes:
-        learning: of the passages, asked with all questions.
-        calibration: of the cells of the other passages.
-    """
-
-    learning: float
-    calibration: float
-
-
-def plan_sample(passages: int, questions: int, cells: int, promise: Promise, fraction: float) -> Sample | None:
-    """Sizes of the sample; None when the run is too small for any that would let something be skipped.
+def learning_share(passages: int, cells: int, promise: Promise, fraction: float) -> float | None:
+    """The share of the passages that is learnt from; None when the run is too small for any bound.
 
     Args:
         passages: distinct ones of the run.
         cells: those without an answer.
-        fraction: of the cells, the most that may be asked first.
+        fraction: of the cells, the most that may be asked to learn and to calibrate, half for each.
     """
-    if not cells:
-        return None
-    half = fraction / 2
-    learning = min(half, _LEARNING_PASSAGES / passages)
-    by_bound = smallest_sample(promise.missed, promise.delta, _MISSES) / _FILLED
-    wanted = max(by_bound, _CELLS_OF_TYPE * questions)
-    calibration = min(half, wanted / cells)
     needed = smallest_sample(promise.missed, promise.delta)
-    if calibration * cells * _FILLED_AT_MOST < needed:
+    if not cells or fraction / 2 * cells * _FILLED_AT_MOST < needed:
         return None
-    return Sample(learning, calibration)
+    return min(fraction / 2, _LEARNING_PASSAGES / passages)
+
+
+def calibration_share(filled: float, questions: int, cells: int, promise: Promise, fraction: float) -> float:
+    """The share of the cells of other passages that calibrates; 0 when so many hold no bound.
+
+    Args:
+        filled: share of the cells that are not empty, as learnt.
+        cells, fraction: see `learning_share`.
+    """
+    if filled <= 0:
+        return 0.0
+    wanted = max(smallest_sample(promise.missed, promise.delta, _MISSES) / filled, _CELLS_OF_TYPE * questions)
+    share = min(fraction / 2, wanted / cells)
+    return share if share * cells * filled >= smallest_sample(promise.missed, promise.delta) else 0.0
 
 
 def check_share(filled: float, skipped: float, cells: int, promise: Promise) -> float:
@@ -70,4 +63,4 @@ def check_share(filled: float, skipped: float, cells: int, promise: Promise) -> 
         return 0.0
     rate = min(promise.missed * filled / skipped, 0.5)
     wanted = _CHECKS * ceil(log(promise.delta) / log1p(-rate))
-    return min(_CHECKED_AT_MOST, wanted / (skipped * cells))
+    return min(CHECKED_AT_MOST, wanted / (skipped * cells))

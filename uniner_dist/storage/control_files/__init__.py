@@ -37,7 +37,7 @@ from uniner_dist.storage.control_files.records import (
 from uniner_dist.storage.control_files.runs import LatestRun, PinnedRun, RetryState
 from uniner_dist.storage.control_files.storages import ProbedStorage, ProbedStorages
 from uniner_dist.storage.control_files.store import CountedFiles, Registered, Salt, StoreManifest
-from uniner_dist.storage.control_files.triage import TriageBound, TriageVerdict
+from uniner_dist.storage.control_files.triage import TriageBound, TriageLearnt, TriageVerdict
 
 __all__ = [
     "AnnotationsSummary",
@@ -69,6 +69,7 @@ __all__ = [
     "Salt",
     "StoreManifest",
     "TriageBound",
+    "TriageLearnt",
     "TriageVerdict",
     "Verdict",
     "encode_control",

@@ -45,20 +45,25 @@ class TriagePlan(Record):
     """What of triage a plan of the run is.
 
     Attributes:
-        phase: "sample": the plan has what is asked first; "bound": it has all but what is skipped; "all": it has all.
+        phase: "sample": the plan has passages to learn from; "calibrate": it has those with prompts that calibrate;
+            "bound": it has all but what is skipped; "all": it has all.
         salt: of the draw.
-        learning, calibration: shares of passages and of cells that are asked first.
+        learning, calibration: shares of passages that are learnt from, and of prompts of others that calibrate.
         cells: prompts of the run without an answer.
+        frame_tokens, ask_tokens: of a prefix beside its text, and of each question.
+        expected_skipped, expected_saved: shares of prompts, and of prompt tokens that are computed; None before.
         why: why all is asked.
     """
 
-    phase: Literal["sample", "bound", "all"]
+    phase: Literal["sample", "calibrate", "bound", "all"]
     salt: str = ""
     learning: Share = 0.0
     calibration: Share = 0.0
     cells: Count = 0
-    skipped: Count = 0
-    checked: Count = 0
+    frame_tokens: Count = 0
+    ask_tokens: tuple[Count, ...] = ()
+    expected_skipped: float | None = None
+    expected_saved: float | None = None
     why: str | None = None
 
 

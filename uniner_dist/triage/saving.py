@@ -1,0 +1,101 @@
+"""What skipping is worth in prompt tokens, as far as the learning sample tells. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from uniner_dist.core.estimate import BYTES_PER_TOKEN
+
+#: Standard errors below what is foretold: in passages that calibrate, what is above is asked at once. In
+#: few runs the bound is lower, and some prefixes are computed twice.
+FLOOR_MARGIN = 2.0
+#: A saving that is not worth planning the run three times, as a share of its prompt tokens.
+_NOT_WORTH = 0.01
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prompt tokens, roughly.
+
+    Attributes:
+        text_bytes: length of each passage.
+        frame: of every prefix, beside its text.
+        asks: of each question.
+    """
+
+    text_bytes: npt.NDArray[np.int64]
+    frame: int
+    asks: Sequence[int]
+
+    def computed(self, asked: Floats) -> Floats:
+        """Tokens that are computed for each passage: its prefix once, if anything is asked, and each question asked.
+
+        Args:
+            asked: passages × questions, the probability that each is asked.
+        """
+        prefixes = -(-self.text_bytes // BYTES_PER_TOKEN) + self.frame
+        tokens: Floats = prefixes * (1 - np.prod(1 - asked, axis=1)) + asked @ np.asarray(self.asks, np.float64)
+        return tokens
+
+
+@dataclass(frozen=True)
+class Saving:
+    """Shares of a full run that are not asked: of its prompts, and of the prompt tokens that it computes."""
+
+    prompts: float
+    tokens: float
+
+
+def reckon(
+    scores: npt.NDArray[np.float32],
+    thresholds: Sequence[float],
+    floors: Sequence[float],
+    shares: tuple[float, float, float],
+    prices: Prices,
+) -> Saving:
+    """What a run saves.
+
+    A passage is asked once: if it is learnt from, all of it; if any of its cells calibrates, these and all above the
+    floors; else all above the thresholds, and of the rest what is drawn to check.
+
+    Args:
+        scores: passages × questions of the learning sample, by classifiers that have not seen the passage.
+        thresholds: that are foretold, see `bound.foretell`.
+        floors: those that are foretold with a margin.
+        shares: of passages that are learnt from, of cells that calibrate, and of skipped cells that are checked.
+    """
+    if not scores.size:
+        return Saving(0.0, 0.0)
+    learning, calibration, check = shares
+    touched = 1 - (1 - calibration) ** scores.shape[1]
+    drawn = calibration / touched if touched else 0.0
+    calibrating = np.where(scores <= np.asarray(floors), drawn, 1.0)
+    others = np.where(scores <= np.asarray(thresholds), check, 1.0)
+    full = prices.computed(np.ones(scores.shape)).sum()
+    # Of a passage that calibrates something is always asked, so its prefix is computed.
+    asks = np.asarray(prices.asks, np.float64)
+    once = (prices.computed(np.ones(scores.shape)) - asks.sum() + calibrating @ asks).sum()
+    rest = prices.computed(others).sum()
+    weights = np.array([touched, 1 - touched]) * (1 - learning)
+    prompts = weights @ np.array([1 - calibrating.mean(), 1 - others.mean()])
+    tokens = weights @ np.array([full - once, full - rest]) / full if full else 0.0
+    return Saving(float(prompts), float(tokens))
+
+
+def why_all(calibration: float, saving: Saving) -> str | None:
+    """Why everything is asked; None if something is to be skipped.
+
+    Args:
+        calibration: share of the cells that would calibrate, 0 for too few.
+    """
+    if not calibration:
+        return "too few answers of the sample name something for any bound to hold"
+    if saving.tokens < _NOT_WORTH:
+        return f"skipping would save {max(saving.tokens, 0):.1%} of the prompt tokens only, by what the sample tells"
+    return None
