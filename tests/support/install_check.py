@@ -56,6 +56,8 @@ def main() -> None:
         [wheel] = place.glob("*.whl")
         _install(place / "alone", ["pip", "install", "uniner-dist"], wheel)
         _run([str(place / "alone/bin/python"), "-c", _ALONE], place / "alone")
+        if "share/doc/uniner-dist" not in _run([str(place / "alone/bin/uniner-dist"), "status", "-h"], place):
+            sys.exit("help does not say where the documentation was installed")
         print("alone: reads, evaluates, and names what is missing", flush=True)
         for number, line in enumerate(install_lines()):
             environment = place / f"env{number}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import duckdb
 import pytest
 from huggingface_hub import DatasetCard
+from huggingface_hub.utils import filter_repo_objects
 
 from tests.support.evaluation_data import annotation, write_annotations
 from tests.support.evaluation_data import entity as entity_of
 from tests.support.published import marker_of, published, run_id, write_marker
 from uniner_dist.annotations.card_text import Statistics, render_card
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.provenance import look_up
 from uniner_dist.storage.control_files import Marker, PublishedRun
@@ -140,6 +143,39 @@ def test_the_card_says_how_folder_columns_are_read(tmp_path: Path) -> None:
     found = duckdb.sql(query.replace("hf://datasets/USER/DATASET", output)).to_arrow_table().to_pylist()
     assert {(row["domain"], row["entity_type"]) for row in found} == {("05", "PER"), ("05", "x")}
     assert "## Reading it" not in _load(render_card("news", marker(a=entry()), STATISTICS)).text
+
+
+def test_an_uploaded_copy_of_the_output_is_loaded_as_its_card_says(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [annotation(str(i), name, [entity_of("Ada", 0)], domain="05") for i in range(6) for name in ("PER", "x")]
+    output = Path(write_annotations(tmp_path / "out", rows))
+    folders = marker(a=entry()).model_copy(update={"partition_by": ("domain", "entity_type")})
+    write_marker(str(output), folders)
+    (output / "README.md").write_text(render_card("news", folders, STATISTICS))  # uploaded into the same folder
+    whole = datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "cache"))
+    assert (len(whole), "entity_type" in whole.column_names) == (12, False)  # as the card says
+
+    [recipe] = re.findall(r"```python\n(.*?)```", (output / "README.md").read_text(), re.DOTALL)
+    snapshot = tmp_path / ".cache" / "snapshot"  # what the hub's library leaves on a disk, of the files that are named
+    [patterns] = re.findall(r'allow_patterns="(.*?)"', recipe)
+    names = [str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()]
+    for name in filter_repo_objects(names, allow_patterns=patterns):
+        (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).symlink_to(output / name)
+    found: dict[str, Any] = {}
+    exec(re.sub(r"snapshot_download\(.*\)", repr(str(snapshot)), recipe), found)
+    assert {(row["doc_id"], row["domain"], row["entity_type"]) for row in found["rows"]} == {
+        (str(i), "05", name) for i in range(6) for name in ("PER", "x")
+    }
+    assert isinstance(found["rows"], datasets.Dataset)
+    assert len(found["rows"]) == 12
+
+
+def test_no_name_of_a_folder_ends_the_code_of_the_card() -> None:
+    folders = marker(a=entry()).model_copy(update={"partition_by": ("a\n```\n<b>", "q\"'", "entity_type")})
+    [code] = re.findall(r"```python\n(.*?)\n```\n", render_card("x", folders, STATISTICS), re.DOTALL)
+    names = [element.elts[0] for element in ast.walk(ast.parse(code)) if isinstance(element, ast.Tuple)]
+    assert [ast.literal_eval(name) for name in names] == [visible("a\n```\n<b>"), "q\"'", "entity_type"]
 
 
 def test_the_card_stands_beside_the_output() -> None:

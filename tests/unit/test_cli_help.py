@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from uniner_dist.cli.app import app
-from uniner_dist.cli.command import PANELS, documentation
+from uniner_dist.cli.command import PANELS, documentation, installation
 from uniner_dist.cli.examples import EXAMPLES, settings_of
 from uniner_dist.cli.logging_options import command_of
 from uniner_dist.config.loading import load_config
@@ -90,15 +91,22 @@ def test_help_says_where_the_documentation_is(monkeypatch: pytest.MonkeyPatch) -
     assert documentation() == docs.as_uri()
     assert all(str(docs) in command.epilog for command in ALL)
     url = "Documentation, https://uniner.example/docs"
-    monkeypatch.setattr("uniner_dist.cli.command.metadata", lambda name: Message(["Project-URL", url]))
+    monkeypatch.setattr("uniner_dist.cli.command.installation", lambda: ([url], []))
     assert documentation() == "https://uniner.example/docs"
 
 
-class Message(list[str]):
-    """Metadata of a package with one header."""
-
-    def get_all(self, name: str) -> list[str] | None:
-        return self[1:] if name == self[0] else None
+def test_documentation_is_installed_where_there_is_no_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "lib/python3.11/site-packages/uniner_dist-1.0.dist-info"
+    pages = tmp_path / "share/doc/uniner-dist"
+    for folder in (about, pages):
+        folder.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: uniner-dist\nVersion: 1.0\n")
+    (about / "RECORD").write_text("../../../share/doc/uniner-dist/tutorial.md,,\n")
+    (pages / "tutorial.md").write_text("# Tutorial\n")
+    monkeypatch.setattr("uniner_dist.cli.command.distribution", lambda name: PathDistribution(about))
+    assert installation() == ([], [pages / "tutorial.md"])
+    monkeypatch.setattr("uniner_dist.cli.command._PAGE", "no such page")
+    assert documentation() is None
 
 
 @pytest.mark.parametrize(

@@ -49,10 +49,18 @@ def test_bars_and_words_stand_out_in_both_themes() -> None:
             assert weak == [], (ground, theme[ground])
 
 
-def test_nothing_is_hidden_where_the_page_is_narrow() -> None:
-    page = render(report(), evidence())
-    narrow = page.partition("@media (max-width")[2].partition("@media")[0]
-    assert "display: none" not in narrow
+def test_every_value_has_the_name_of_its_column_where_rows_are_stacked() -> None:
+    page = render(report(), evidence(), report())
+    for rules in re.findall(r"@media [^{]*max-width.*?\n(?=@media)", page, re.DOTALL):
+        assert "display: none" not in rules
+    for table in re.findall(r"<table.*?</table>", page, re.DOTALL):
+        columns = re.findall(r"<th role=\"columnheader\"[^>]*>(.*?)</th>", table)
+        rows = re.findall(r"<tr role=\"row\">(.*?)</tr>", table.partition("<tbody")[2], re.DOTALL)
+        for row in rows:
+            named = re.findall(r"<td[^>]* data-name=\"(.*?)\"", row)
+            assert columns[len(columns) - len(named) :] == named
+            assert len(named) == row.count("<td") >= len(columns) - 1
+    assert page.count("<table") == 6
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +79,13 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 _RUN = """axe.run().then(found => {
+  document.documentElement.style.width = "400px";
+  const wide = [...document.querySelectorAll("body, main, .scroll, pre, figure")].filter(
+    one => one.getBoundingClientRect().right > 400 || one.scrollWidth > one.clientWidth + 1);
   document.documentElement.innerHTML = "";
   const place = document.createElement("pre");
-  place.textContent = JSON.stringify({passes: found.passes.length, violations: found.violations.map(
+  place.textContent = JSON.stringify({passes: found.passes.length,
+    wide: wide.map(one => one.outerHTML.slice(0, 200)), violations: found.violations.map(
     one => [one.id, ...one.nodes.slice(0, 3).map(node => node.html)])});
   document.documentElement.append(place);
 })"""
@@ -101,6 +113,7 @@ def _look(axe: str, page: str, folder: Path, *options: str) -> dict[str, Any]:
 def test_axe_core_finds_nothing(axe: str, tmp_path: Path, options: tuple[str, ...]) -> None:
     found = _look(axe, render(report(), evidence(types=12), report()), tmp_path, *options)
     assert found["violations"] == []
+    assert found["wide"] == []  # nothing to scroll to
     assert found["passes"] > 15
 
 

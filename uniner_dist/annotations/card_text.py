@@ -111,11 +111,19 @@ def _reading(folder_columns: Sequence[str]) -> list[str]:
     if not folder_columns:
         return []
     names = ", ".join(_code(name) for name in folder_columns)
+    # No name can end the block of code that it is in.
+    typed = ", ".join(f"({visible(name)!r}, pa.string())".replace("`", "\\x60") for name in folder_columns)
     return [
         "## Reading it",
         f"Where the files are in folders of the form `column=value`, the values of these columns are in the folders' "
-        f"names and in no file: {names}. `datasets.load_dataset` does not look there and leaves them out; DuckDB reads "
-        "every column:",
+        f"names and in no file: {names}. `datasets.load_dataset` does not look there and leaves them out. This gives "
+        "every column as a dataset:",
+        "```python\nimport pyarrow as pa\nimport pyarrow.dataset as ds\nfrom datasets import Dataset\n"
+        "from huggingface_hub import snapshot_download\n\n"
+        'folder = snapshot_download("USER/DATASET", repo_type="dataset", allow_patterns="*.parquet")\n'
+        f'folders = ds.partitioning(pa.schema([{typed}]), flavor="hive")\n'
+        'rows = Dataset(ds.dataset(folder, format="parquet", partitioning=folders).to_table())\n```',
+        "and DuckDB reads the files where they are:",
         "```sql\nSELECT * FROM read_parquet('hf://datasets/USER/DATASET/**/*.parquet', hive_partitioning = true, "
         "hive_types_autocast = false)\n```",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import PackageNotFoundError, distribution
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,8 @@ OLD_SPELLINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "provenance": {"--output": "--annotations"},
 }
 _STDOUT: Final = "-"
+#: A page by which the folder of the documentation is known.
+_PAGE: Final = "tutorial.md"
 #: Panels of the help of a command, in their order; what is in none of them comes last.
 INPUT, OUTPUT, MODEL, LIMITS, CONFIGURATION = PANELS = ("Input", "Output", "Model", "Limits", "Configuration")
 
@@ -39,14 +41,21 @@ def spelled_now(command: str, arguments: Sequence[str], json_takes_a_file: bool)
 
 
 def documentation() -> str | None:
-    """Where the documentation is: on the web if this release says so, else in the checkout that this is."""
-    try:
-        urls = metadata("uniner-dist").get_all("Project-URL") or []
-    except PackageNotFoundError:
-        urls = []
+    """Where the documentation is: on the web if this release says so, in the checkout, or where it was installed."""
+    urls, installed = installation()
     published = dict(url.split(", ", 1) for url in urls).get("Documentation")
-    page = Path(__file__).parents[2] / "docs" / "tutorial.md"
-    return published or (page.parent.as_uri() if page.exists() else None)
+    pages = [Path(__file__).parents[2] / "docs" / _PAGE, *installed]
+    return published or next((page.parent.as_uri() for page in pages if page.exists()), None)
+
+
+def installation() -> tuple[list[str], list[Path]]:
+    """URLs that the installed package names, and its copy of a page of the documentation."""
+    try:
+        package = distribution("uniner-dist")
+    except PackageNotFoundError:
+        return [], []
+    pages = [file for file in package.files or () if file.match(f"share/doc/uniner-dist/{_PAGE}")]
+    return package.metadata.get_all("Project-URL") or [], [Path(str(page.locate())).resolve() for page in pages]
 
 
 class Command(TyperCommand):
