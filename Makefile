@@ -45,7 +45,8 @@ demo: $(READY) ## Annotate the sample corpus with the demonstration model and sh
 
 # The files with long tests come first by name and the unit tests last, so that all workers end at the same time. Three
 # keep two cores busy, as long tests wait for the start of others; with two the whole takes half as long again.
-test: $(READY) $(AIRFLOW)/.ready lint docs ## Lint, check types, build the documentation and run the tests, three at a time
+test: $(READY) ## Lint, check types, build the documentation and run the tests, three at a time
+	@$(MAKE) --no-print-directory -j3 $(AIRFLOW)/.ready lint docs
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-slow: $(READY) ## The tests that take minutes: a standalone cluster, crashes between stores, long forms of fuzzing, more engines

@@ -46,11 +46,11 @@ def report(work: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def one_task(airflow_home: Deployment) -> Ran:
-    """Two days by one spark-submit each, with the real model; the second is stopped once by whoever runs Airflow."""
+    """Two days by one spark-submit each; the second is stopped once by whoever runs Airflow."""
     first, second = "2026-01-01", "2026-01-02"
     airflow_home.write_day(first)
     airflow_home.write_day(second)
-    airflow_home.configure()
+    airflow_home.configure(engine__kind="scripted", engine__extra={"slow_s": 0.1, "batch": 1})
     process = airflow_home.start("uniner_one_task", first, second)
     wait_until(lambda: holder(airflow_home.work(second)) is not None, process, airflow_home)
     os.kill(process.pid, signal.SIGTERM)
@@ -63,7 +63,7 @@ def test_one_task_a_day_annotates_the_partition_of_its_interval(airflow_home: De
         expected = {(f"{day}-{i}", kind) for i in range(20) for kind in ("person", "location")}
         assert set(airflow_home.rows(day)) == expected
     found = [row for row in airflow_home.rows("2026-01-01").values() if row["outcome"] == "found"]
-    assert len(found) > 10, "the demonstration model finds names in these sentences"
+    assert len(found) > 10, "there are names in these sentences"
 
 
 def test_a_stop_drains_the_job_and_the_next_try_goes_on(airflow_home: Deployment, one_task: Ran) -> None:
@@ -74,6 +74,7 @@ def test_a_stop_drains_the_job_and_the_next_try_goes_on(airflow_home: Deployment
     assert len(runs) == 1, "both tries worked on the same run"
 
 
+@pytest.mark.slow
 def test_a_rerun_changes_nothing(airflow_home: Deployment, one_task: Ran) -> None:
     before = airflow_home.files()
     again = airflow_home.run("uniner_one_task", "2026-01-01", "2026-01-02")

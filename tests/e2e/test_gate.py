@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import DOCUMENTS, SCRIPTED, annotate, call, read_rows, uniner_dist
 from tests.support.evaluation_data import write_strings
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def _report(output: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tests.e2e.conftest import DOCUMENTS, SCRIPTED, annotate, call, read_rows, r
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.slow
 def test_a_planned_run_stops_at_its_limit_and_the_next_day_needs_no_ray(
     spark: Any, ray: Any, corpus: Path, tmp_path: Path
 ) -> None:

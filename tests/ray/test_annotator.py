@@ -250,6 +250,7 @@ def test_the_readmes_snippet_runs(ray: Any, capsys: pytest.CaptureFixture[str]) 
     assert [e["text"] for row in names["annotations"] for e in row["entities"]] == ["Anna Larsen", "Madrid"]
 
 
+@pytest.mark.slow
 @pytest.mark.vllm
 def test_the_real_model_answers_in_memory_with_scores(ray: Any, capsys: pytest.CaptureFixture[str]) -> None:
     with ud.Annotator(scores=True) as annotator:

@@ -18,6 +18,7 @@ from uniner_dist.core.template import get_template
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.vllm
 @pytest.mark.timeout(2400)

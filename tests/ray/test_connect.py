@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.ray, pytest.mark.spark]
+pytestmark = [pytest.mark.ray, pytest.mark.spark, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

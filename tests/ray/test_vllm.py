@@ -151,6 +151,7 @@ def children(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
+@pytest.mark.slow
 def test_a_replica_killed_while_it_works_changes_no_row(ray: Any, undisturbed: Run, make_run: MakeRun) -> None:
     run = make_run(shards_of([*sentences(60), CLOSING, LONG], 8), TYPES, engine=dict(ENGINE))
     attempt = complete(run, kill_when_working(run, lambda pid: pid))
@@ -198,6 +199,7 @@ def test_an_engine_process_uses_loopback_and_ends_with_its_replica(ray: Any, mak
         assert not alive, [process.cmdline() for process in alive]
 
 
+@pytest.mark.slow
 def test_weights_that_carry_code_are_refused_and_nothing_of_it_runs(
     ray: Any, make_run: MakeRun, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_throttled_and_failing_store_costs_no_row_and_no_replica(s3: FlakyProx
     assert [place for place, content in places.items() if SECRET in content] == []
 
 
+@pytest.mark.slow
 def test_a_store_that_refuses_completions_blames_no_prompt(s3: FlakyProxy, tmp_path: Path) -> None:
     run = s3_run(tmp_path, "refusing")
     s3.plan = lambda method, path: "403" if method == "PUT" and "/completions/" in path else None

@@ -27,6 +27,7 @@ def why_not(folder: Path) -> str | None:
     return None if done.returncode == 0 else done.stderr.strip()
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_each_stage_in_words_and_the_job_resumes(tmp_path: Path) -> None:
     reason = why_not(tmp_path)
     if reason is not None:

@@ -29,7 +29,7 @@ def test_every_command_is_swept_or_changes_nothing() -> None:
 
 @pytest.mark.timeout(2400)
 def test_commands_killed_anywhere_are_finished_by_whatever_follows() -> None:
-    rows = _run("sweep", "--step", "90", "--rotate")
+    rows = _run("sweep", "--step", "180", "--rotate")
     found = {(name, storage): [int(cell) for cell in cells] for name, storage, *cells in rows}
     assert set(found) == {(name, storage) for name in SWEPT for storage in ("local", "objects")}
     for (name, storage), (points, killed, *cases, violations) in found.items():
@@ -42,7 +42,7 @@ def test_commands_killed_anywhere_are_finished_by_whatever_follows() -> None:
 
 @pytest.mark.timeout(2400)
 def test_commands_killed_before_what_others_go_by_are_finished() -> None:
-    commands = ("annotate, grown corpus", "forget", "compact")
+    commands = ("annotate, grown corpus", "forget")
     options = ("--step", "1000", "--decisive", "--rotate", "--storages", "local")
     rows = _run("sweep", *options, "--commands", *commands)
     assert [row[0] for row in rows] == list(commands)
@@ -52,6 +52,6 @@ def test_commands_killed_before_what_others_go_by_are_finished() -> None:
 
 @pytest.mark.timeout(2400)
 def test_commands_that_meet_leave_what_one_after_the_other_would() -> None:
-    for pair, storage, schedules, _, violations in _run("pairs", "--step", "240", "--drawn", "1"):
+    for pair, storage, schedules, _, violations in _run("pairs", "--step", "480", "--drawn", "1"):
         assert int(schedules) > 0, (pair, storage)
         assert violations == "0", (pair, storage)
