@@ -28,6 +28,8 @@ def spark() -> Iterator[Any]:
 
     options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}
     options["spark.conf"] = {"spark.sql.shuffle.partitions": "2"}
+    if os.environ.get("ICEBERG_JARS"):  # of a connector for Iceberg that fits this Spark; Spark's version decides which
+        options["spark.conf"]["spark.jars"] = os.environ["ICEBERG_JARS"]
     session = get_spark(load_config(None, [], options), quick=True)
     yield session
     session.stop()

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
+from pyiceberg.avro.file import AvroFile
+from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import StaticTable
 
 from uniner_dist.storage.tables.commit import TableFormat
@@ -34,3 +37,20 @@ def versions(output: Path, kind: TableFormat) -> int:
         if kind == "delta"
         else len(list((output / "_iceberg/metadata").glob("v*.json"))) - 1
     )
+
+
+def holds(folder: Path, word: str) -> list[str]:
+    """Files below a folder that a word is in: as it is, or in what Parquet and Avro have packed."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return [str(file.relative_to(folder)) for file in files if word in _words_in(file)]
+
+
+def _words_in(file: Path) -> str:
+    words = file.read_bytes().decode("latin-1")
+    if file.suffix == ".parquet":
+        table = pq.read_table(file, partitioning=None)
+        words += str(table.to_pylist()) + str(pq.read_metadata(file).to_dict())
+    elif file.suffix == ".avro":
+        with AvroFile[Any](PyArrowFileIO().new_input(str(file))) as records:
+            words += "".join(f"{record} {[getattr(record, 'data_file', '')]}" for record in records)
+    return words

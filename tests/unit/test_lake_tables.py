@@ -101,6 +101,19 @@ def test_a_delta_table_without_rows_is_a_corpus_without_rows(tmp_path: Path) -> 
     assert read(str(tmp_path / "t")) == []
 
 
+def test_local_files_are_found_however_their_writer_spells_them(tmp_path: Path) -> None:
+    """Java writes `file:/x`, as in clones of Delta tables and in all that Spark writes of Iceberg."""
+    original, clone = lake_tables.delta(tmp_path / "o", 1, 2), tmp_path / "c"
+    log = Path("_delta_log", f"{0:020}.json")
+    (clone / log).parent.mkdir(parents=True)
+    (clone / log).write_text(Path(original, log).read_text().replace('"path":"', f'"path":"file:{original}/'))
+    table = lake_tables.iceberg(tmp_path / "i", 1, 2, location=f"file:{tmp_path}/i/t")
+    assert table.metadata_location.startswith(f"file:{tmp_path}/")
+    metadata = table.metadata_location.removeprefix("file:")
+    assert [read(str(clone)), read(metadata)] == [by_deltalake(original), table.scan().to_arrow().to_pylist()]
+    require_files(look(metadata).listing)
+
+
 def test_a_version_as_of_a_time_is_the_last_one_before_it(tmp_path: Path) -> None:
     path = lake_tables.delta(tmp_path / "t", 1)
     first = DeltaTable(path).history()[0]["timestamp"] / 1000

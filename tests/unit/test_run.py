@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -307,9 +308,29 @@ def test_a_table_of_a_catalog_is_no_place_to_write_to(tree: dict[str, Any]) -> N
         open_run(changed(tree, "output.path", "table:lake.ns.out"))
     assert told.value.problems == [
         "--output table:lake.ns.out: names a table of a catalog, into which nothing is written; name a folder, and "
-        "output.format=delta or iceberg to keep a table over it"
+        "output.format=iceberg with output.table=table:lake.ns.out to have Spark's catalog keep a table over it"
     ]
     assert not Path("table:lake.ns.out.work").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ({"table": "table:lake.ns.t"}, "needs output.format=iceberg"),
+        ({"table": "table:lake.ns.t", "format": "delta"}, "a Delta table is not written through Spark's connector"),
+        ({"table": "lake.ns.t", "format": "iceberg"}, "is the name of a table in a catalog, table:CATALOG.SCHEMA.NAME"),
+        ({"table": "table:lake.t", "format": "iceberg"}, "is the name of a table in a catalog"),
+        (
+            {"table": "table:lake.ns.t", "format": "iceberg"},
+            "output.table=table:lake.ns.t: Spark's settings do not say how to reach the catalog 'lake'",
+        ),
+    ],
+)
+def test_a_table_that_no_catalog_can_keep_is_refused(tree: dict[str, Any], output: dict[str, str], words: str) -> None:
+    tree["output"].update(output)
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        open_run(validate_tree(tree))
+    assert not Path(tree["output"]["path"]).exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from uniner_dist.errors import StageError
-from uniner_dist.run.run import load_run
+from uniner_dist.run.run import LATEST, load_run
+from uniner_dist.spark.iceberg_output import iceberg_in_catalog
 from uniner_dist.storage.commit import Check, apply, remove_workplaces
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import FolderChange, Journal, Marker, read_journal
@@ -22,7 +23,7 @@ from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.marker import MarkerVersion, next_order, read_marker, swap_marker
 from uniner_dist.storage.marker_file import columns_of, placeholder_path
 from uniner_dist.storage.place_layout import OutputLayout
-from uniner_dist.storage.tables.commit import TableFormat, commit_files
+from uniner_dist.storage.tables.commit import TableFormat, commit_files, commit_to
 from uniner_dist.storage.tables.output_table import Change
 
 
@@ -82,7 +83,7 @@ def _carry_out(output: str, before: MarkerVersion, path: str, workdir: str, toke
         if before.marker.table is None:
             apply(output, change, workplace, check)
     if before.marker.table is not None:
-        _carry_out_by_table(output, before.marker, before.marker.table, journal, workplace, check)
+        _carry_out_by_table(output, before.marker, before.marker.table, journal, workplace, workdir, check)
     remove(workplace)
     done: dict[str, object] = {"placeholder": journal.placeholder, "publishing": None}
     if journal.entry is not None:
@@ -104,7 +105,7 @@ def _columns(output: str, before: MarkerVersion, journal: Journal) -> pa.Schema:
 
 
 def _carry_out_by_table(
-    output: str, marker: Marker, table: TableFormat, journal: Journal, workplace: str, check: Check
+    output: str, marker: Marker, table: TableFormat, journal: Journal, workplace: str, workdir: str, check: Check
 ) -> None:
     """Files come, then one commit of the table exchanges what is live, then files go: its readers miss nothing."""
     for change in journal.changes:
@@ -116,7 +117,13 @@ def _carry_out_by_table(
     empty = [*names, *(placeholder_path(marker.partition_by, name) for name in names)]
     times = journal.entry.times_published if journal.entry is not None else 0
     transaction = (f"uniner-dist {journal.run_id}", times) if times else None
-    commit_files(output, table, marker.partition_by, Change(added, [*gone, *empty], transaction))
+    exchange = Change(added, [*gone, *empty], transaction)
+    if marker.catalog_table is None:
+        commit_files(output, table, marker.partition_by, exchange)
+    else:
+        settings = load_run(workdir, LATEST).config.spark
+        with iceberg_in_catalog(marker.catalog_table, output, marker.partition_by, settings) as open_table:
+            commit_to(open_table, output, exchange)
     for change in journal.changes:
         apply(output, change, workplace, check)
 

@@ -123,6 +123,7 @@ def new_marker(run: Run) -> Marker:
         partition_by=run.partition_by,
         carried=run.carried,
         table=None if run.config.output.format == "parquet" else run.config.output.format,
+        catalog_table=run.config.output.table,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Literal
 
@@ -53,6 +54,11 @@ class OutputConfig(Section):
         "parquet",
         description="delta and iceberg keep a table over the output's files: each publication is one commit of it",
     )
+    table: str | None = Field(
+        None,
+        description="table:CATALOG.SCHEMA.NAME: Spark's own connector keeps the table of output.format=iceberg in this "
+        "catalog of Spark's; default: pyiceberg keeps it in the output's folder",
+    )
     partition_by: Names | None = Field(
         None, description="folder columns; default: the corpus's partition columns, then entity_type"
     )
@@ -68,6 +74,21 @@ class OutputConfig(Section):
         description="rows of the corpus's documents with types that the run does not ask: keep leaves those of an "
         "unchanged text, remove leaves none; those of an edited text go in any case",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> OutputConfig:
+        if self.table is None:
+            return self
+        if self.format == "delta":
+            raise ValueError(
+                "table: a Delta table is not written through Spark's connector; leave this out, and register the "
+                "output's folder in the catalog as an external table"
+            )
+        if self.format == "parquet":
+            raise ValueError("table: needs output.format=iceberg")
+        if re.fullmatch(r"table:[^.]+(\.[^.]+){2,}", self.table) is None:
+            raise ValueError("table: is the name of a table in a catalog, table:CATALOG.SCHEMA.NAME")
+        return self
 
 
 class PromptsConfig(Section):

@@ -25,7 +25,7 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
         reading: types of the corpus's columns; None where these could not be told.
     """
     path = config.output.path
-    if config.output.format != "parquet":
+    if config.output.format != "parquet" and config.output.table is None:
         require(WRITTEN_BY[config.output.format])
     names = [name for name in list_names(path) if name not in MARKERS and not is_unfinished_marker(name)]
     marker = read_marker(path)
@@ -48,6 +48,11 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
         problems.append(
             f"--output {path}: was begun with output.format={marker.table or 'parquet'}, which does not change; give "
             "that, or choose another folder"
+        )
+    elif marker.catalog_table != config.output.table:
+        problems.append(
+            f"--output {path}: was begun with its table {marker.catalog_table or 'in its own folder'}, not "
+            f"{config.output.table or 'there'} (output.table), which does not change; choose another folder"
         )
     for words, (theirs, ours) in wanted.items():
         if ours != theirs:
@@ -73,6 +78,10 @@ def _unfit(config: Config, snapshot: Snapshot, reading: Reading | None) -> list[
         return []
     carried = [config.corpus.id_column, *config.carried(snapshot.partitions)]
     fields = [field for field in reading.columns if field.name in carried]
+    if config.output.table is not None:
+        from uniner_dist.spark.iceberg_output import table_problems
+
+        return table_problems(config.output.table, config.output.path, config.spark, fields)
     return [
         f"--output {config.output.path}: output.format={kind} cannot hold the column {unfit}; leave it out, or write "
         "Parquet"

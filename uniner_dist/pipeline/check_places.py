@@ -96,7 +96,11 @@ def check_places(config: Config) -> None:
 
 def _a_table(option: str, name: str) -> str:
     """Why the name of a table is no place to write to."""
-    instead = ", and output.format=delta or iceberg to keep a table over it" if option == "--output" else ""
+    instead = (
+        f", and output.format=iceberg with output.table={name} to have Spark's catalog keep a table over it"
+        if option == "--output"
+        else ""
+    )
     return f"{option} {name}: names a table of a catalog, into which nothing is written; name a folder{instead}"
 
 

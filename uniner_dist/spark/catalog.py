@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.runtime.compat.spark_internals import context_of_this_process
 from uniner_dist.runtime.engines import is_installed
 from uniner_dist.storage.listing import list_corpus, shown
-from uniner_dist.storage.table_names import is_table_name, name_parts
+from uniner_dist.storage.table_names import is_table_name, name_parts, without_java_scheme
 
 #: The catalog that every session of Spark has.
 _OWN = "spark_catalog"
@@ -47,15 +49,28 @@ def place_of_table(path: str, settings: SparkConfig | None = None) -> str:
     """
     if not is_table_name(path) or not is_installed("pyspark"):
         return path
-    parts, settings = name_parts(path), settings or SparkConfig()
-    if len(parts) < 3 or not _may_have(parts[0], settings):
+    parts = name_parts(path)
+    if len(parts) < 3:
         return path
+    with session_with(parts[0], settings or SparkConfig()) as spark:
+        return path if spark is None else _place(spark, path, quoted(parts))
+
+
+@contextmanager
+def session_with(catalog: str, settings: SparkConfig) -> Iterator[Any]:
+    """A session of Spark that has a catalog; None where there is none."""
+    if not _may_have(catalog, settings):
+        yield None
+        return
     from uniner_dist.spark.session import spark_session
 
     with spark_session(_Settings(settings), quick=True) as spark:
-        if parts[0] != _OWN and spark.conf.get(_CONF + parts[0], None) is None:
-            return path
-        return _place(spark, path, ".".join(f"`{part.replace('`', '``')}`" for part in parts))
+        yield spark if catalog == _OWN or spark.conf.get(_CONF + catalog, None) is not None else None
+
+
+def quoted(parts: Sequence[str]) -> str:
+    """A table's name as Spark's SQL has it."""
+    return ".".join(f"`{part.replace('`', '``')}`" for part in parts)
 
 
 def _may_have(catalog: str, settings: SparkConfig) -> bool:
@@ -76,10 +91,11 @@ def _place(spark: Any, path: str, name: str) -> str:
         raise ConfigError(f"corpus {path}: has a {hidden[2:].lower()}, which readers of its files would pass by")
     if said.get("Type", "").upper() == "VIEW":
         raise ConfigError(f"corpus {path}: is a view; give the table that it is of, or write its rows to one")
-    provider, location = said.get("Provider", "").lower(), _as_path(said.get("Location", ""))
+    provider, location = said.get("Provider", "").lower(), without_java_scheme(said.get("Location", ""))
     if provider == "iceberg":
-        entries = spark.sql(f"SELECT file FROM {name}.metadata_log_entries ORDER BY timestamp DESC LIMIT 1").collect()
-        return _as_path(str(entries[0]["file"]))
+        entries = spark.sql(f"SELECT file FROM {name}.metadata_log_entries").collect()
+        newest = str(entries[-1]["file"])  # they are in order, whatever the clocks of their writers said
+        return without_java_scheme(newest)
     if provider == "delta" and location:
         return location
     if provider == "parquet" or (provider == "hive" and "parquet" in said.get("InputFormat", "").lower()):
@@ -96,6 +112,7 @@ def _described(spark: Any, path: str, name: str) -> dict[str, str]:
     from pyspark.errors import PySparkException
 
     try:
+        spark.sql(f"REFRESH TABLE {name}")  # a session remembers tables for a while
         rows = [tuple(row)[:2] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()]
     except PySparkException as error:
         words = str(error).strip().splitlines()[0]
@@ -121,8 +138,3 @@ def _require_all_partitions(spark: Any, path: str, name: str, location: str) -> 
             f"corpus {path}: the catalog's partitions are not the folders of {location} ({shown(different)}); repair "
             "the table (MSCK REPAIR TABLE), or give a folder as the corpus"
         )
-
-
-def _as_path(location: str) -> str:
-    """Java's spelling of a local path, `file:/x`, as every other path."""
-    return re.sub(r"^file:/+", "/", location)

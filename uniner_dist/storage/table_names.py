@@ -26,3 +26,8 @@ def table_root(path: str) -> str:
     """The folder of a table whose metadata file is given; any other path as it is."""
     folder, _, _ = path.rpartition("/metadata/") if METADATA_FILE.search(path) else ("", "", "")
     return folder or path
+
+
+def without_java_scheme(location: str) -> str:
+    """A local path that Java spells as `file:/x`, as a path; any other location as it is."""
+    return re.sub(r"^file:/+", "/", location)

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
 def java_of(spark: Any) -> Any:
     """Py4J's view of the session's Java process; None for a session of Spark Connect, which has none here."""
     return getattr(spark, "_jvm", None)
+
+
+def java_session(spark: Any) -> Any:
+    """Java's own object of a classic session."""
+    return spark._jsparkSession
+
+
+def java_strings(spark: Any, values: Sequence[str]) -> Any:
+    """An array of Java's strings, for a method of a classic session's process that takes any number of them."""
+    gateway = spark.sparkContext._gateway
+    array = gateway.new_array(gateway.jvm.java.lang.String, len(values))
+    for place, value in enumerate(values):
+        array[place] = value
+    return array
 
 
 def hadoop_configuration(spark: Any) -> Any:

@@ -86,6 +86,7 @@ class Marker(ControlFile):
 
     Attributes:
         table: the format of the table that is kept over the output's files, if one is.
+        catalog_table: its name in one of Spark's catalogs; None for a table in the output's folder.
         placeholder: the file without rows that an empty dataset consists of.
         publishing: the journal of a change that was not finished yet.
         types: Spark's types of the id column and the carried ones, by name.
@@ -100,6 +101,7 @@ class Marker(ControlFile):
     types: dict[Name, str] = Field(default_factory=dict)
     runs: dict[RunId, PublishedRun] = Field(default_factory=dict)
     table: Literal["delta", "iceberg"] | None = None
+    catalog_table: Name | None = None
     placeholder: DataFileName | None = None
     publishing: JournalPath | None = None
     nonce: Annotated[str, Field(max_length=64)] = ""

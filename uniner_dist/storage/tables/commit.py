@@ -1,12 +1,13 @@
 """An output as a table: one commit says which of its files are live, and is made once.
 
-The table lies in the output's own folder, over its own files; partition columns are its folders, as strings. Nothing is
-written but the table's log or metadata.
+The table is over the output's own files; partition columns are its folders, as strings. Nothing is written but the
+table's log or metadata, which are in the output's own folder, or with a catalog.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from uniner_dist.runtime.engines import require
 from uniner_dist.storage.containment import require_no_link
 from uniner_dist.storage.filesystem import find_files, join
 from uniner_dist.storage.listing import shown
-from uniner_dist.storage.tables.output_table import Change, NewFile, OutputTable, footer
+from uniner_dist.storage.tables.output_table import Change, NewFile, OpenTable, OutputTable, footer
 
 #: Formats of a table that may be kept over an output.
 TableFormat = Literal["delta", "iceberg"]
@@ -28,16 +29,24 @@ _FOLDERS: Mapping[TableFormat, Sequence[str]] = {"delta": ("_delta_log",), "iceb
 
 
 def commit_files(output: str, table_format: TableFormat, partition_by: Sequence[str], change: Change) -> None:
+    """`commit_to` for the table in the output's folder.
+
+    Raises:
+        OutsideError: the table's folder is a link, or its metadata name a file that is not in the output.
+    """
+    require(WRITTEN_BY[table_format])
+    commit_to(partial(_open, output, table_format, partition_by), output, change)
+
+
+def commit_to(open_table: OpenTable, output: str, change: Change) -> None:
     """Make the table say that the output's files, without those that go, are live; nothing where it does already.
 
     Raises:
         StageError: another program has changed the table or its folder, or the commit failed.
-        OutsideError: the table's folder is a link, or its metadata name a file that is not in the output.
     """
-    require(WRITTEN_BY[table_format])
     present = {name: int(info["size"]) for name, info in find_files(output, ".parquet").items()}
     wanted = present.keys() - set(change.gone)
-    table = _open(output, table_format, partition_by, min(wanted) if wanted else None)
+    table = open_table(min(wanted) if wanted else None)
     if table is None:
         return
     live = table.live()

@@ -21,6 +21,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.runtime.engines import require
 from uniner_dist.storage.filesystem import is_local, open_fs
 from uniner_dist.storage.listing import Listing, checked_locally
+from uniner_dist.storage.table_names import without_java_scheme
 from uniner_dist.storage.table_version import TableVersion, deletion_mark, value_text
 
 #: Features of the protocol that a reader must know and this one does: what they change is in the log or in the files.
@@ -150,9 +151,10 @@ def _file(root: str, stripped: str, path: str) -> str:
     name = unquote(path)
     if "://" not in name and not name.startswith("file:/"):
         return name if name.startswith("/") else f"{stripped}/{name}"
-    if not same_kind(name, root):
+    location = without_java_scheme(name)
+    if not same_kind(location, root):
         raise ConfigError(f"corpus {root}: the Delta table has files in another storage ({name})")
-    return str(open_fs(name)[1])
+    return str(open_fs(location)[1])
 
 
 def _stored_names(root: str, table: Any, schema: pa.Schema) -> dict[str, str]:

@@ -17,7 +17,7 @@ from uniner_dist.runtime.engines import require
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.listing import Listing
 from uniner_dist.storage.retries import with_retries
-from uniner_dist.storage.table_names import TABLE
+from uniner_dist.storage.table_names import TABLE, without_java_scheme
 from uniner_dist.storage.table_version import TableVersion
 
 
@@ -113,8 +113,9 @@ def _listing(
         _refuse_equality_deletes(path, snapshot, io)
         scan = DataScan(table_metadata=metadata, io=io, snapshot_id=snapshot.snapshot_id)
         tasks = sorted(scan.plan_files(), key=lambda task: str(task.file.file_path))
-    for task in tasks:
-        require_same_kind(str(task.file.file_path), named_by)
+    files = tuple(without_java_scheme(str(task.file.file_path)) for task in tasks)
+    for file in files:
+        require_same_kind(file, without_java_scheme(named_by))
     kinds = {str(task.file.file_format).rpartition(".")[2].lower() for task in tasks} - {"parquet"}
     if kinds:
         raise ConfigError(f"corpus {path}: the Iceberg table has {', '.join(sorted(kinds))} files, which are not read")
@@ -127,7 +128,7 @@ def _listing(
         path=path,
         base="",
         partitions=partitions,
-        files=tuple(str(task.file.file_path) for task in tasks),
+        files=files,
         sizes=tuple(int(task.file.file_size_in_bytes) for task in tasks),
         versions=("",) * len(tasks),
         passed_over=(),

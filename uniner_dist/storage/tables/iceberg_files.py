@@ -19,6 +19,7 @@ from uniner_dist.config.schemes import same_kind
 from uniner_dist.core.characters import visible
 from uniner_dist.storage.containment import OutsideError, require_inside
 from uniner_dist.storage.filesystem import is_local, open_fs
+from uniner_dist.storage.table_names import without_java_scheme
 
 
 class TableIO(FileIO):
@@ -54,6 +55,7 @@ class TableIO(FileIO):
         fs.rm_file(path)
 
     def _open(self, location: str) -> tuple[Any, str]:
+        location = without_java_scheme(location)
         require_same_kind(location, self._named_by)
         if self._inside is not None:
             require_inside(location, self._inside, self._named_by)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +38,10 @@ class OutputTable(Protocol):
 
     def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
         """Exchange files in one commit."""
+
+
+#: Opens the table; a new one has the columns of the file that is given, and without one it is not made.
+OpenTable = Callable[[str | None], OutputTable | None]
 
 
 def table_schema(output: str, name: str, partition_by: Sequence[str]) -> pa.Schema:
