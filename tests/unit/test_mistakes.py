@@ -125,7 +125,10 @@ MISTAKES: list[tuple[list[str], str]] = [
     ([*PERSON, "--set", "pool.replicas="], 'pool.replicas: has no value; give a whole number or "auto"'),
     ([*PERSON, "--set", "model.max_tokens=5000"], "model: max_tokens is 5000, and must be smaller than max_model_len"),
     ([*PERSON, "--config", "full"], "--config full: cannot be read: it is a folder; name a file"),
-    ([*PERSON, "--config", "table.csv"], "--config table.csv: must be a mapping of options, not a text"),
+    (
+        [*PERSON, "--config", "table.csv"],
+        "--config table.csv: must be a mapping of options, such as pool: {replicas: 2}, not",
+    ),
     ([*PERSON, "--store", "full"], "--store full: already holds something else (x.txt, …); choose a new folder"),
     (
         [*PERSON, "--model", "UniNER-7B-all"],

@@ -114,9 +114,8 @@ def _read_yaml(file: str | Path) -> dict[str, object]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError(
-            f"--config {file}: must be a mapping of options, not a {'list' if isinstance(tree, list) else 'text'}"
-        )
+        kind = "list" if isinstance(tree, list) else "text"
+        raise ConfigError(f"--config {file}: must be a mapping of options, such as pool: {{replicas: 2}}, not a {kind}")
     return tree
 
 
