@@ -6,8 +6,12 @@ command derives from `UninerError`, carries an exit code, and has a message that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+#: What the operating system's errors begin with in Python, and nobody can use.
+_NUMBER: Final = re.compile(r"\[Errno -?\d+\] ")
 
 
 class UninerError(Exception):
@@ -26,8 +30,10 @@ class ConfigError(UninerError):
     exit_code = 2
 
     def __init__(self, problems: Sequence[str] | str) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(f"- {problem}" for problem in self.problems))
+        told = [problems] if isinstance(problems, str) else list(problems)
+        self.problems = [_NUMBER.sub("", problem) for problem in told]
+        bullet = "- " if len(told) > 1 else ""
+        super().__init__("\n".join(f"{bullet}{problem}" for problem in self.problems))
 
 
 class StageError(UninerError):
@@ -43,7 +49,7 @@ class AuditError(UninerError):
 
 
 class ThresholdError(UninerError):
-    """More rows failed than `max_failed_fraction` allows; nothing was published."""
+    """More annotations failed than `max_failed_fraction` allows; nothing was published."""
 
     exit_code = 5
 
@@ -53,7 +59,7 @@ class QualityGateError(UninerError):
 
     Args:
         problems: what is not good enough, one sentence each.
-        where: what was and was not done, and where the details stand.
+        where: what was and was not done, and where the details are.
         figures: what was measured, for the report.
     """
 
@@ -71,7 +77,7 @@ class RunHeldError(UninerError):
 
 
 class LimitError(UninerError):
-    """A limit on prompts or GPU hours was reached with committed work kept; with a higher one the command goes on."""
+    """A limit on prompts or GPU hours was reached with committed work kept; with a higher one the command continues."""
 
     exit_code = 8
 
@@ -102,4 +108,4 @@ def format_error(error: UninerError) -> str:
     """What a person reads: each problem on a line of its own that begins with `error:`."""
     problems = error.problems if isinstance(error, ConfigError | QualityGateError) else [str(error)]
     where = [error.where] if isinstance(error, QualityGateError) else []
-    return "\n".join([*(f"error: {problem}" for problem in problems), *where])
+    return "\n".join([*(f"error: {_NUMBER.sub('', problem)}" for problem in problems), *where])

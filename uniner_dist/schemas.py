@@ -69,7 +69,7 @@ CELLS = pa.schema(
 ENTITY = pa.struct(
     [
         pa.field("text", pa.string(), nullable=False),
-        pa.field("start", pa.int32()),  # null when the mention stands nowhere in the text
+        pa.field("start", pa.int32()),  # null when the mention is nowhere in the text
         pa.field("end", pa.int32()),
         pa.field("match", pa.string(), nullable=False),  # one of core.spans.MATCHES
         pa.field("score", pa.float32()),  # confidence in [0, 1], only with --scores

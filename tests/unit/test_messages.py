@@ -66,6 +66,6 @@ def test_every_message_has_an_example() -> None:
 def test_an_example_is_of_its_message_and_fit_for_people(template: str) -> None:
     example = WITH_EXAMPLES[template]
     assert pattern_of(template).search(example)
-    assert not re.search(r"Traceback|pydantic|NoneType|<class |0x[0-9a-f]{6}", example)
+    assert not re.search(r"Traceback|pydantic|NoneType|Errno|<class |0x[0-9a-f]{6}", example)
     assert not ODD.search(example)
     assert len(example.splitlines()) <= 6

@@ -115,7 +115,7 @@ def official_items(answer: str) -> list[str] | None:
     """The strings of `answer` if the authors' parser accepts it, else None (where theirs takes an empty list).
 
     Their rule (`src/eval/evaluate.py` of the repository): `\\[(.*?)\\]` from the first character, so the first `]` ends
-    the list and no line break stands before it, read as JSON; an item that is no string discards the whole answer.
+    the list and no line break is before it, read as JSON; an item that is no string discards the whole answer.
     No white space is stripped here.
     """
     if not answer.startswith("["):
@@ -191,7 +191,7 @@ def _after_leading_words(answer: str) -> _List | None:
 
 
 def _scan(answer: str, start: int) -> _List:
-    """Read the list whose opening bracket stands at `start`; neither `closed` nor `cut` means that it is no list."""
+    """Read the list whose opening bracket is at `start`; neither `closed` nor `cut` means that it is no list."""
     bracket = answer[start]
     scanned = _List(repairs={TUPLE} if bracket == "(" else set())
     closing = _CLOSING[bracket]

@@ -90,7 +90,7 @@ def official_answer(output: str) -> str:
 def official_mentions(answer: str | None) -> list[str]:
     """An answer (or gold) string as the authors' evaluator reads it: normalised, each once, in order.
 
-    A list counts if it begins at the first character, ends at the first `]`, stands on one line, is JSON and holds only
+    A list counts if it begins at the first character, ends at the first `]`, is on one line, is JSON and holds only
     strings; anything else is an empty list. (Their inner lists, which would become tuples, cannot occur: the first `]`
     would end the outer list in the middle.) None, for want of an answer, is an empty list too.
     """

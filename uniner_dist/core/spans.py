@@ -1,8 +1,8 @@
-"""Where mentions stand in a text.
+"""Where mentions are in a text.
 
 A text and the strings the model named enter, entities with code-point offsets leave. What is returned for a found
 mention is always a slice of the text itself: `text[start:end] == entity.text`. Nothing is dropped: a mention that
-stands nowhere is returned without offsets. Pure; no I/O.
+is nowhere is returned without offsets. Pure; no I/O.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Entity(NamedTuple):
     """One place of one mention.
 
     Args:
-        text: the mention as it stands in the text; as the model wrote it when it stands nowhere.
-        start: offset of its first code point; None when it stands nowhere.
-        end: offset behind its last code point; None when it stands nowhere.
+        text: the mention as it is in the text; as the model wrote it when it is nowhere.
+        start: offset of its first code point; None when it is nowhere.
+        end: offset after its last code point; None when it is nowhere.
         match: one of `MATCHES`.
         score: confidence in [0, 1], None when not computed.
     """
@@ -64,7 +64,7 @@ def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float |
     - "case": also, case does not matter (full case folding: "STRASSE" finds "Straße").
     - "typographic": also, what looks alike is alike: kinds of quotes, kinds of hyphens and dashes, full and half width,
       ligatures and other compatibility characters, invisible soft hyphens ("O’Hara" finds "O'Hara").
-    - "absent": it stands nowhere; start and end are None, the text is the mention as answered.
+    - "absent": it is nowhere; start and end are None, the text is the mention as answered.
 
     An occurrence never begins or ends inside a word: not between two letters, digits or marks of scripts that put
     spaces between words, so "east" is not found in "least". Underscores belong to a word only where they join two:
@@ -136,7 +136,7 @@ def _exact_places(text: str, mention: str) -> list[tuple[int, int]]:
 
 
 def is_whole(text: str, start: int, end: int) -> bool:
-    """True if neither border of `text[start:end]` stands inside a word or what a reader sees as one character."""
+    """True if neither border of `text[start:end]` is inside a word or what a reader sees as one character."""
     return not (is_inside(text, start) or is_inside(text, end))
 
 
@@ -262,7 +262,7 @@ def _characters(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _separates_words(text: str, start: int) -> bool:
-    """True if white space at `start` is the first of a run that stands between two word characters."""
+    """True if white space at `start` is the first of a run that is between two word characters."""
     if start == 0 or not is_word_character(text[start - 1]):
         return False
     behind = _NOT_SPACE.search(text, start)

@@ -61,7 +61,7 @@ def _template(name: str, noun: str = "text", blank: str = "") -> Template:
 
     Args:
         noun: what the first sentence calls the text.
-        blank: what stands behind each `ASSISTANT:` beside the form of inference.
+        blank: what follows each `ASSISTANT:` besides the form of inference.
     """
     return Template(
         name=name,
@@ -75,7 +75,7 @@ def _template(name: str, noun: str = "text", blank: str = "") -> Template:
 #: Every template by name. `ie_as_qa` is the conversation template of the authors' repository
 #: (github.com/universal-ner/universal-ner, `src/conversation.py` and `src/serve/hf.py`), which their inference and
 #: evaluation use. Their training differs in two ways (`src/train/fastchat/train/train.py` tokenises `ASSISTANT: ` by
-#: itself, so that a lone blank stands behind it; `src/train/fastchat/conversation.py` says "paragraph"): each is a
+#: itself, so that a lone blank follows it; `src/train/fastchat/conversation.py` says "paragraph"): each is a
 #: choice by itself, and `ie_as_qa_train` is both. The paper (arXiv:2308.03279) also sketches a form with the dataset's
 #: name before the text for its supervised runs; no published code or data fixes its exact bytes, so it is not offered
 #: here. A checkpoint with another prompt gets another entry.

@@ -69,7 +69,7 @@ class Annotator:
         self._say = say
         self._memory: Any = None
         #: Rows of the last call that could not be used (id, text, `reason`); None before the first. The rejects of a
-        #: whole Spark DataFrame stand in its run's folder instead.
+        #: whole Spark DataFrame are in its run's folder instead.
         self.rejects: pa.Table | None = None
 
     # -- annotating ----------------------------------------------------------------------------------------------
@@ -113,8 +113,8 @@ class Annotator:
 
         Raises:
             ConfigError: wrong types or columns, all problems at once.
-            KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable, and the same call goes on from there.
-            StageError: the pool gave up; the next call loads the model anew.
+            KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable, and the same call continues from there.
+            StageError: the pool gave up; the next call loads the model again.
         """
         kind, columns = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
         if kind is Kind.SPARK and limit is None:
@@ -143,7 +143,7 @@ class Annotator:
         """Annotate lazily: pieces of `rows` documents, each annotated when it is asked for, in the order of the data.
 
         For data without an end, or to stop when enough is seen. Arguments and errors as for `annotate`; `data` may be
-        any iterable of strings. Every piece is of the kind of `data`; the numbers of strings go on over all pieces.
+        any iterable of strings. Every piece is of the kind of `data`; the numbers of strings continue over all pieces.
         """
         kind, columns = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
         for found, texts in self._in_memory(data, kind, columns, types, rows, None):
@@ -172,7 +172,7 @@ class Annotator:
     # -- its life ------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Unload the model and remove what is temporary. An annotator may be closed twice; used again, it loads anew.
+        """Unload the model and remove what is temporary. An annotator may be closed twice; used again, it loads again.
 
         A DataFrame that `annotate` returned for a whole Spark DataFrame reads the workdir: without `workdir=` of your
         own it cannot be read any more.

@@ -133,7 +133,7 @@ def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say
 
 
 def plan(config: Config, say: Say = print) -> dict[str, Any]:
-    """Stage 1, and what the rest would ask and cost; `annotate` with the same configuration goes on from here.
+    """Stage 1, and what the rest would ask and cost; `annotate` with the same configuration continues from here.
 
     Returns:
         See `uniner_dist.reporting.plan.make_plan`.
@@ -189,7 +189,7 @@ def run_gate(run: Run, say: Say = print) -> None:
     """The quality gate: annotate and judge its documents, if the run has a gate that was not passed yet.
 
     Raises:
-        QualityGateError: the run must not go on; its report says why.
+        QualityGateError: the run must not continue; its report says why.
     """
     if has_passed(run):
         return
@@ -239,7 +239,7 @@ def _complete(run: Run, pool: Any, lease: Lease, stop: StopRequest, say: Say) ->
 
 
 def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[str, Any]:
-    """Ask again what has no answer (refused prompts, killers) and publish the run anew. Returns the report.
+    """Ask again what has no answer (refused prompts, killers) and publish the run again. Returns the report.
 
     A run that is the past, or whose rows a later one has replaced, only feeds the store: the next start of `annotate`
     finds the answers there.

@@ -184,7 +184,7 @@ def _nested(text: str, group: Sequence[Mapping[str, Any]], hues: Mapping[str, in
 def _lines(text: str, group: Sequence[Mapping[str, Any]], hues: Mapping[str, int]) -> str:
     """Crossing mentions: each has a line at a height of its own, and its label where it ends.
 
-    Between two lines of text there is room for two; a taller group makes the lines of text that it stands in taller.
+    Between two lines of text there is room for two; a taller group makes the lines of text that it is in taller.
     """
     heights = _heights(group)
     borders = sorted({place for entity in group for place in (entity["start"], entity["end"])})
@@ -229,7 +229,7 @@ def _heights(group: Sequence[Mapping[str, Any]]) -> list[int]:
 
 
 def _absent(entities: Sequence[Mapping[str, Any]], hues: Mapping[str, int]) -> str:
-    """Mentions that stand nowhere in the text."""
+    """Mentions that are nowhere in the text."""
     absent = [entity for entity in entities if entity["start"] is None]
     if not absent:
         return ""
@@ -252,5 +252,5 @@ def _colour(entity: Mapping[str, Any], hues: Mapping[str, int]) -> str:
 
 
 def _safe(value: str) -> str:
-    """Text of a corpus for a page: no markup, no control character, no mark of direction that goes on behind it."""
+    """Text of a corpus for a page: no markup, no control character, no mark of direction that continues behind it."""
     return escape(visible(value, keep="\n\t\u200d\u200c\ufe0f"))

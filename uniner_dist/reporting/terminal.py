@@ -165,7 +165,7 @@ def highlight(
 
     Args:
         entities: mappings with `start`, `end` (code points) and `label`; those without a place are left out.
-        plain: there are no colours: each mention stands in brackets, its label behind it, as a link does in Markdown.
+        plain: there are no colours: each mention is in brackets, its label behind it, as a link does in Markdown.
     """
     placed = sorted((e for e in entities if e["start"] is not None), key=lambda e: (e["start"] - e["end"], e["start"]))
     first = min((entity["start"] for entity in placed), default=0)

@@ -36,8 +36,8 @@ def no_prefix_tails(version: str, on_gpu: bool, environment: Mapping[str, str]) 
     """
     if _release(version) < _PREFIX_TAILS_FROM:
         return (
-            f"engine.prefix_tails needs vLLM {_words(_PREFIX_TAILS_FROM)} or newer, this is {version}: older ones may "
-            "stand still when the cache is full. Update vLLM, or set engine.prefix_tails: false"
+            f"engine.prefix_tails needs vLLM {_words(_PREFIX_TAILS_FROM)} or newer, this is {version}: older ones "
+            "may hang when the cache is full. Update vLLM, or set engine.prefix_tails: false"
         )
     if on_gpu and "expandable_segments:True" in environment.get("PYTORCH_CUDA_ALLOC_CONF", ""):
         return (
