@@ -25,7 +25,7 @@ from uniner_dist.completions.work import Loss, ReplicaState
 from uniner_dist.reporting import charts
 from uniner_dist.reporting.earlier import compare_reports
 from uniner_dist.reporting.evidence import Evidence, Folder, _count_folders, gather
-from uniner_dist.reporting.figures import REJECTED, checks, quality_tiles, rejected, verdict, work_tiles
+from uniner_dist.reporting.figures import REJECTED, checks, plan_rows, quality_tiles, rejected, verdict, work_tiles
 from uniner_dist.reporting.html import _few_lines, render
 from uniner_dist.reporting.next_steps import next_steps
 from uniner_dist.run.run import Run
@@ -341,6 +341,15 @@ def test_what_a_model_repeats_is_shown_once_in_a_few_lines() -> None:
     assert shown == '["Kreiford Kings", "IAfter ×90 "]'
     assert _few_lines("a b\n" * 3 + "end") == "a b\na b\na b…"
     assert len(_few_lines("".join(map(str, range(10_000))))) <= 151
+
+
+def test_a_plan_has_no_cost_where_nothing_is_paid() -> None:
+    hours = {"planned": None, "actual": 0.03}
+    plan = {"prompts": {"planned": 8, "actual": 8}, "gpu_hours": hours, "money": {"planned": None, "actual": None}}
+    assert [row[0] for row in plan_rows(report(plan=plan, gpus=0))] == ["prompts to ask"]
+    assert [row[0] for row in plan_rows(report(plan=plan, gpus=1))] == ["prompts to ask", "GPU hours", "money"]
+    paid = {**plan, "money": {"planned": None, "actual": 2.5}}
+    assert plan_rows(report(plan=paid, gpus=0))[-1] == ("money", "not known", "2.5", "–")
 
 
 def test_a_page_says_what_the_run_before_had() -> None:

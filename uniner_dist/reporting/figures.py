@@ -178,11 +178,14 @@ def outcome_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def plan_rows(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """(what, planned, actual, actual as a part of the planned)."""
+    """(what, planned, actual, actual as a part of the planned); no cost where no GPU was used and no price is given."""
     names = {"prompts": "prompts to ask", "prompt_tokens": "prompt tokens", "gpu_hours": "GPU hours", "money": "money"}
-    rows = []
-    for key, values in (report.get("plan") or {}).items():
+    rows, plan = [], report.get("plan") or {}
+    free = report.get("gpus") == 0 and (plan.get("money") or {}).get("actual") is None
+    for key, values in plan.items():
         planned, actual = values["planned"], values["actual"]
+        if free and key in ("gpu_hours", "money"):
+            continue
         expected = planned["expected"] if isinstance(planned, Mapping) else planned
         ratio = f"{actual / expected:.0%}" if expected and actual is not None else "–"
         rows.append((names.get(key, key), _interval(planned), _figure(actual), ratio))
