@@ -114,6 +114,19 @@ def test_a_file_of_types_is_read_behind_an_at_sign(tmp_path: Path, content: str)
     assert types_of(f"@{tmp_path}/t.txt")[1] == ("place (city, country)", "place (city, country)")
 
 
+def test_only_quotation_marks_around_a_whole_name_are_refused() -> None:
+    assert types_of("\"tech\" companies,'tis,rock 'n' roll,5\" pipes,X='n' roll") == [
+        ('"tech" companies', '"tech" companies'),
+        ("'tis", "'tis"),
+        ("rock 'n' roll", "rock 'n' roll"),
+        ('5" pipes', '5" pipes'),
+        ("X", "'n' roll"),
+    ]
+    for quoted in ('"a"', "“a”", "„a“", "«a»", "'a'", '"a', "A=“a”", "`a`"):
+        with pytest.raises(ConfigError, match="write names without quotation marks"):
+            types_of(quoted)
+
+
 def test_every_problem_is_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(None, ["pool.replica=2", "pool.gpus_per_replica=-1", "modle.name=x"], {"corpus.path": "/c"})

@@ -19,7 +19,7 @@ from uniner_dist.config.yaml_words import load_yaml, settle, yaml_problem
 
 _OPENING: Final = "([{（［｛"
 _CLOSING: Final = ")]}）］｝"
-#: Marks that no name or phrase begins with, those of word processors included.
+#: Quotation marks, those of word processors included; the apostrophe is in names.
 _QUOTES: Final = tuple('"“”„‟«»‘`')
 _FILE: Final = re.compile(r"\S+\.(ya?ml|json|txt)", re.IGNORECASE)
 #: Semicolons between types, not inside of a phrase.
@@ -131,11 +131,18 @@ def _from_text(text: str) -> EntityType:
             f"name is written with its phrase, as in {text}=phrase"
         )
     for name in (label, ask) if sign else (label,):
-        if name[:1] in _QUOTES or (name[:1] == "'" and name[1:].endswith("'")):
+        if _is_quoted(name):
             raise ValueError(f"{text!r}: write names without quotation marks, as in person,location")
     if label[:1] in ("[", "{"):
         raise ValueError(f"{text!r}: write names without brackets, as in person,location")
     return _pair(label, ask if sign else label)
+
+
+def _is_quoted(name: str) -> bool:
+    """Whether all of a name is in quotation marks, or a comma has cut it off from the second one."""
+    if name[:1] not in _QUOTES:
+        return name[:1] == "'" and name[1:].endswith("'")
+    return name[1:].endswith(_QUOTES) or not any(mark in name[1:] for mark in _QUOTES)
 
 
 def _from_mapping(item: Mapping[Any, Any]) -> EntityType:
