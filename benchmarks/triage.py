@@ -7,7 +7,8 @@ the authors' repository). Every text is asked for the types of all domains that 
 sample corpus, and a made-up one whose misses are all in a few passages, need no folder. Per corpus the classifier is
 learnt from as many passages as a run takes, or where there are fewer, five times from four fifths to score the other
 fifth. Then 1,000 draws, of as many calibration cells as a run of a million passages takes, are judged by the oracle.
-The table replaces the one in `triage.md`.
+What runs of
+several sizes would save is estimated from the first learning sample. The tables replace those in `triage.md`.
 """
 
 from __future__ import annotations
@@ -16,21 +17,26 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
+from sklearn.feature_extraction.text import HashingVectorizer
 
 from tests.support.triage_oracle import Drawn, OracleCorpus, draws, draws_of_many, synthetic_corpus
 from uniner_dist import demo
 from uniner_dist.triage.binomial import smallest_sample
-from uniner_dist.triage.bound import Promise, find_caps, find_rare
+from uniner_dist.triage.bound import Promise, find_caps, find_rare, foretell
+from uniner_dist.triage.classifier import Classifier
+from uniner_dist.triage.features import BITS
 from uniner_dist.triage.learning import learn, score_unseen
-from uniner_dist.triage.sizes import calibration_share, learning_share
+from uniner_dist.triage.saving import FLOOR_MARGIN, Prices, Saving, estimate_saving
+from uniner_dist.triage.sizes import CHECKED_AT_MOST, calibration_share, learning_share
 
 HERE = Path(__file__).parent
 DOMAINS = ("politics", "science", "music", "literature", "ai", "conll2003")
@@ -42,6 +48,8 @@ _FRACTION = 0.2
 #: Height of a type's name in the picture, as a share of its axis.
 _LABEL_HEIGHT = 0.02
 _FOLDS = 5
+#: Prompts of runs whose saving is estimated, and tokens of a prefix beside its text and of a question, about.
+_RUNS, _FRAME, _ASK = (50_000, 1_000_000, 10_000_000), 33, 17
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Measured:
     drawn: list[Drawn]
     learn_s: float
     cells_per_s: float
+    savings: tuple[Saving, ...] = ()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,7 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=1000, help="draws per corpus")
     parser.add_argument("--bound", type=float, default=0.01, help="share that may be missed")
     parser.add_argument("--output", default=str(HERE), help="folder of triage.md and its picture")
+    parser.add_argument("--speed", action="store_true", help="only print how fast texts are scored, by number of types")
     given = parser.parse_args(arguments)
+    if given.speed:
+        print(speeds(read_domains(Path(given.crossner), DOMAINS[:1]) if given.crossner else read_sample()))
+        return
     promise = Promise(given.bound, 0.05, include_rare=True)
     found: dict[str, Measured] = {}
     for name, corpus in corpora(given.crossner):
@@ -81,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     drawn = list(draws(made_up, promise, 0.3, range(given.seeds)))
     found["made up, misses in clusters"] = Measured(None, made_up, drawn, 0, 0)
     output = Path(given.output)
-    put_table(output / "triage.md", table(found, promise))
+    put_table(output / "triage.md", "table", table(found, promise))
+    put_table(output / "triage.md", "saving", saving_table(found))
     first = next(iter(found.values()))
     if first.corpus is not None:
         draw(first, given.bound).savefig(output / "triage.png", dpi=130)
@@ -104,6 +118,29 @@ def read_domains(folder: Path, domains: Sequence[str]) -> Answered:
         own = [one for part in parts for one in _sentences(folder / domain / f"{part}.txt")]
         texts += own[:_OF_NEWS] if domain == "conll2003" else own
     return _shuffled(texts)
+
+
+def speeds(corpus: Answered, types: Sequence[int] = (1, 8, 39), texts: int = 4_096) -> str:
+    """Cells per second and core by number of types, beside scikit-learn's hashing of the same n-grams alone."""
+    some = (corpus.texts * -(-texts // len(corpus.texts)))[:texts]
+    lines = [f"{np.mean([len(text.encode()) for text in some]):.0f} bytes a text"]
+    for count in types:
+        weights = np.random.default_rng(0).normal(size=(1 << BITS, count)).astype(np.float32)
+        scorer = Classifier(weights, np.zeros(count, np.float32))
+        seconds = min(_cpu_s(partial(scorer.score, some)) for _ in range(3))
+        lines.append(f"{count} types: {texts * count / seconds:,.0f} cells/s")
+    vectorizers = [
+        HashingVectorizer(analyzer="char_wb", ngram_range=(4, 5), n_features=1 << BITS),
+        HashingVectorizer(ngram_range=(1, 2), n_features=1 << BITS),
+    ]
+    seconds = sum(_cpu_s(partial(one.transform, some)) for one in vectorizers)
+    return "\n".join([*lines, f"scikit-learn's HashingVectorizer: {texts / seconds:,.0f} texts/s"])
+
+
+def _cpu_s(work: Callable[[], object]) -> float:
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
 
 
 def _sentences(path: Path) -> Iterator[tuple[str, set[str]]]:
@@ -144,13 +181,15 @@ def measure(corpus: Answered, promise: Promise, seeds: int) -> Measured:
     if passages < 2 * wanted:
         folds = [(places[places % _FOLDS != fold], places[places % _FOLDS == fold]) for fold in range(_FOLDS)]
     learn_s = score_s = 0.0
+    savings: tuple[Saving, ...] = ()
     scores, filled = [], []
     for learnt, others in folds:
         begun = time.process_time()
         texts = [corpus.texts[place] for place in learnt]
         classifier = learn(texts, corpus.filled[learnt])
         rare = find_rare(corpus.filled[learnt], cells // types, promise)
-        caps = find_caps(score_unseen(texts, corpus.filled[learnt]), corpus.filled[learnt], rare, promise)
+        unseen = score_unseen(texts, corpus.filled[learnt])
+        caps = find_caps(unseen, corpus.filled[learnt], rare, promise)
         learn_s += (time.process_time() - begun) / len(folds)
         begun = time.process_time()
         scored = classifier.score([corpus.texts[place] for place in others])
@@ -158,9 +197,36 @@ def measure(corpus: Answered, promise: Promise, seeds: int) -> Measured:
         # Above its cap a cell is asked at every level; the caps differ from fold to fold.
         scores.append(np.where(scored <= np.asarray(caps), scored, np.float32(1)))
         filled.append(corpus.filled[others])
+        savings = savings or tuple(_saving(texts, corpus.filled[learnt], unseen, promise, size) for size in _RUNS)
     oracle = OracleCorpus(np.concatenate(scores), np.concatenate(filled), corpus.filled[folds[0][0]])
     drawn = list(draws_of_many(oracle, promise, cells, range(seeds)))
-    return Measured(corpus, oracle, drawn, learn_s, oracle.scores.size / score_s)
+    return Measured(corpus, oracle, drawn, learn_s, oracle.scores.size / score_s, savings)
+
+
+def _saving(
+    texts: list[str], filled: npt.NDArray[np.bool_], unseen: npt.NDArray[np.float32], promise: Promise, cells: int
+) -> Saving:
+    """What a run of so many prompts over such texts would expect to save, as `pipeline.triage` estimates it."""
+    questions = filled.shape[1]
+    learning = learning_share(cells // questions, cells, promise, _FRACTION) or 0.0
+    calibration = calibration_share(float(filled.mean()), questions, cells, promise, _FRACTION)
+    rare = find_rare(filled, round(calibration * cells / questions), promise)
+    caps = find_caps(unseen, filled, rare, promise)
+    expected, floors = (
+        foretell(unseen, filled, rare, caps, promise, calibration * cells, margin) for margin in (0.0, FLOOR_MARGIN)
+    )
+    prices = Prices(np.array([len(text.encode()) for text in texts], np.int64), _FRAME, (_ASK,) * questions)
+    return estimate_saving(unseen, expected, floors, (learning, calibration, CHECKED_AT_MOST), prices)
+
+
+def saving_table(found: dict[str, Measured]) -> str:
+    """What runs of different sizes would save, as a table in Markdown."""
+    lines = [f"| corpus | {' | '.join(f'{size:,} prompts' for size in _RUNS)} |", "| --- |" + " --- |" * len(_RUNS)]
+    for name, one in found.items():
+        if one.savings:
+            shares = [f"{saving.prompts:.0%}, {saving.tokens:.0%}" for saving in one.savings]
+            lines.append(f"| {name} | {' | '.join(shares)} |")
+    return "\n".join(lines)
 
 
 _HEAD = (
@@ -191,12 +257,11 @@ def row_of(name: str, one: Measured, promise: Promise) -> str:
     )
 
 
-def put_table(page: Path, text: str) -> None:
+def put_table(page: Path, mark: str, text: str) -> None:
     """Exchange the table between its marks."""
     before = page.read_text(encoding="utf-8")
-    page.write_text(
-        re.sub(r"(?s)<!-- table -->.*<!-- end -->", f"<!-- table -->\n{text}\n<!-- end -->", before), encoding="utf-8"
-    )
+    marked = f"<!-- {mark} -->\n{text}\n<!-- end of {mark} -->"
+    page.write_text(re.sub(rf"(?s)<!-- {mark} -->.*<!-- end of {mark} -->", marked, before), encoding="utf-8")
 
 
 def draw(one: Measured, bound: float) -> Figure:

@@ -101,6 +101,14 @@ def test_the_text_says_what_is_in_it_and_where_each_run_comes_from() -> None:
         assert words in text
 
 
+def test_the_card_tells_what_was_skipped_from_what_is_empty() -> None:
+    skipping = Statistics(3, {"PER": {"found": 1, "none": 1, "skipped": 1}}, {"PER": 2})
+    text = render_card("x", marker(a=entry()), skipping)
+    assert "`skipped` was not asked" in text
+    assert "| entity type | mentions | found | none | skipped |" in text
+    assert "skipped" not in render_card("x", marker(a=entry()), STATISTICS)
+
+
 def test_labels_and_questions_cannot_break_the_card() -> None:
     text = _load(render_card("news", marker(a=entry()), STATISTICS)).text
     assert "| a\\|&lt;b&gt; | 0 |" in text

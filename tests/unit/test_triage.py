@@ -10,6 +10,7 @@ from scipy.stats import beta, binom
 
 from tests.support.triage_oracle import draws, synthetic_corpus
 from uniner_dist.core.hashing import passage_id
+from uniner_dist.reporting.triage import report_words
 from uniner_dist.triage.binomial import at_most, interval, misses_allowed, smallest_sample
 from uniner_dist.triage.bound import LEVELS, NEVER, Promise, find_bound, find_caps, find_rare, foretell
 from uniner_dist.triage.check import Kept, judge
@@ -17,7 +18,7 @@ from uniner_dist.triage.classifier import Classifier, value_of
 from uniner_dist.triage.draw import Draw
 from uniner_dist.triage.features import BITS, NO_FEATURE, Features, hash_texts
 from uniner_dist.triage.learning import learn, score_unseen
-from uniner_dist.triage.saving import Prices, reckon, why_all
+from uniner_dist.triage.saving import Prices, estimate_saving, why_all
 from uniner_dist.triage.sizes import calibration_share, check_share, learning_share
 
 _PROMISE = Promise(missed=0.01, missed_of_type=0.05)
@@ -269,23 +270,23 @@ def _drawn_tokens(scores: np.ndarray, thresholds: float, floors: float, prices: 
 
 
 @pytest.mark.parametrize(("frame", "ask"), [(30, 15), (300, 1), (0, 10)])
-def test_a_saving_is_reckoned_as_a_run_draws_it(frame: int, ask: int) -> None:
+def test_a_saving_is_estimated_as_a_run_draws_it(frame: int, ask: int) -> None:
     scores = synthetic_corpus(clustered=False).scores[:, :8]
     prices = Prices(np.random.default_rng(1).integers(20, 400, len(scores)), frame, [ask] * 8)
-    found = reckon(scores, [0.1] * 8, [0.05] * 8, (0.1, 0.05, 0.05), prices)
+    found = estimate_saving(scores, [0.1] * 8, [0.05] * 8, (0.1, 0.05, 0.05), prices)
     assert found.tokens == pytest.approx(_drawn_tokens(scores, 0.1, 0.05, prices), abs=0.01)
     assert 0 < found.tokens <= found.prompts < 1
 
 
 def test_a_saving_is_never_negative_and_a_small_one_is_left() -> None:
     scores, prices = np.full((10, 2), 0.5, np.float32), Prices(np.full(10, 100), 30, [15, 15])
-    nothing = reckon(scores, [NEVER] * 2, [NEVER] * 2, (0.1, 0.1, 0.05), prices)
+    nothing = estimate_saving(scores, [NEVER] * 2, [NEVER] * 2, (0.1, 0.1, 0.05), prices)
     assert nothing.tokens == pytest.approx(0)
     assert "0.0%" in str(why_all(0.1, nothing))
-    everything = reckon(scores, [0.5] * 2, [0.5] * 2, (0.1, 0.1, 0.05), prices)
+    everything = estimate_saving(scores, [0.5] * 2, [0.5] * 2, (0.1, 0.1, 0.05), prices)
     assert why_all(0.1, everything) is None
     assert "too few" in str(why_all(0.0, everything))
-    assert reckon(scores[:0], [0.5] * 2, [0.5] * 2, (0.1, 0.1, 0.05), prices).tokens == 0
+    assert estimate_saving(scores[:0], [0.5] * 2, [0.5] * 2, (0.1, 0.1, 0.05), prices).tokens == 0
 
 
 def test_a_check_is_as_large_as_the_rate_at_the_bound_needs() -> None:
@@ -318,3 +319,19 @@ def test_whole_passages_as_calibration_cells_would_break_it() -> None:
     corpus = synthetic_corpus(clustered=True)
     broken = sum(one.missed > 0.01 for one in draws(corpus, _LOOSE, 0.2, range(300), whole_passages=True))
     assert broken > 45  # three times the promised 5 %
+
+
+def test_words_say_what_was_asked_and_what_would_have_to_be() -> None:
+    verdict = {"kept": "held", "missed": 0.005, "low": 0.001, "high": 0.009, "hits": 2, "checked": 400}
+    verdict |= {"skipped": 6_000, "filled": 1_990}
+    plan = {"phase": "bound", "cells": 10_000, "expected_skipped": 0.61, "expected_saved": 0.5}
+    report = {
+        "prompts": {"prompts_to_ask": 3_000, "prompts_skipped": 6_000},
+        "triage": {"plan": plan, "verdict": verdict, "promise": {"max_missed": 0.01}, "left_out": True},
+    }
+    planned, checked, least = report_words(report)
+    assert planned.startswith("6,000 of 10,000 prompts (60.0%) are skipped, 3,000 are asked now")
+    assert planned.endswith("61.0% of the prompts skipped, 50.0% of the prompt tokens saved")
+    assert "was kept" in checked
+    assert "4,000 of 10,000 prompts were asked" in least
+    assert "fewer than 1,980," in least  # 2,000 name something, of which 20 may be missed

@@ -98,11 +98,18 @@ def render_card(name: str, marker: Marker, statistics: Statistics, languages: Se
 
 def _introduction(marker: Marker, statistics: Statistics) -> str:
     columns = ", ".join(_code(name) for name in [marker.id_column, *marker.carried])
+    left_out = (
+        " `skipped` was not asked, because a classifier held it for empty, and a share that was bounded in its run has "
+        "mentions all the same."
+        if any(Outcome.SKIPPED.value in outcomes for outcomes in statistics.by_type.values())
+        else ""
+    )
     return (
         f"Mentions of {len(statistics.by_type)} entity types in {statistics.documents:,} documents, found by a "
         "language model and not checked by people. One row per document and entity type, with the mentions in "
         "`entities` (`text`, `start`, `end` in code points of the document's text) and an `outcome`: `found`, `none`, "
-        f"or the name of a failure. Columns of the documents: {columns}. The texts are not part of the dataset."
+        f"or the name of a failure.{left_out} "
+        f"Columns of the documents: {columns}. The texts are not part of the dataset."
     )
 
 

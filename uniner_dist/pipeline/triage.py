@@ -24,7 +24,7 @@ from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.shards import any_skipped, read_shards, reopen_unanswered
 from uniner_dist.triage.bound import find_bound, find_caps, find_rare, foretell
 from uniner_dist.triage.learning import learn, score_unseen
-from uniner_dist.triage.saving import FLOOR_MARGIN, Prices, reckon, why_all
+from uniner_dist.triage.saving import FLOOR_MARGIN, Prices, estimate_saving, why_all
 from uniner_dist.triage.sizes import CHECKED_AT_MOST, calibration_share, check_share
 
 Say = Callable[[str], None]
@@ -133,7 +133,9 @@ def _learn(run: Run, plan: TriagePlan) -> TriageLearnt:
     scores = score_unseen(texts, filled)
     caps = find_caps(scores, filled, rare, promise)
     expected, floors = (foretell(scores, filled, rare, caps, promise, cells, margin) for margin in (0.0, FLOOR_MARGIN))
-    saving = reckon(scores, expected, floors, (plan.learning, calibration, CHECKED_AT_MOST), _prices(plan, texts))
+    saving = estimate_saving(
+        scores, expected, floors, (plan.learning, calibration, CHECKED_AT_MOST), _prices(plan, texts)
+    )
     why = why_all(calibration, saving)
     return TriageLearnt(
         salt=plan.salt,

@@ -66,6 +66,19 @@ def verdict_words(verdict: Mapping[str, Any], bound: float) -> str:
     )
 
 
+def least_words(verdict: Mapping[str, Any], bound: float, cells: int) -> str:
+    """What was asked, beside what any classifier would have to ask: all that names something but what may be missed.
+
+    Args:
+        cells: prompts of the run without an answer before it.
+    """
+    filled = verdict["filled"] / max(1 - verdict["missed"], 1e-9)
+    return (
+        f"{cells - verdict['skipped']:,} of {cells:,} prompts were asked; within that bound no classifier could ask "
+        f"fewer than {round(filled * (1 - bound)):,}, all that name something but what may be missed"
+    )
+
+
 def report_words(report: Mapping[str, Any]) -> list[str]:
     """Lines about triage for a report; none without it."""
     triage = report.get("triage")
@@ -74,6 +87,7 @@ def report_words(report: Mapping[str, Any]) -> list[str]:
     lines = [plan_words({**report["prompts"], "triage": triage["plan"]})]
     if triage.get("verdict"):
         lines.append(verdict_words(triage["verdict"], triage["promise"]["max_missed"]))
+        lines.append(least_words(triage["verdict"], triage["promise"]["max_missed"], triage["plan"]["cells"]))
     if triage.get("left_out") is False and report["prompts"].get("prompts_skipped"):
         lines.append("all that was skipped has been asked since: nothing is left out any more")
     return lines

@@ -52,7 +52,7 @@ class Saving:
     tokens: float
 
 
-def reckon(
+def estimate_saving(
     scores: npt.NDArray[np.float32],
     thresholds: Sequence[float],
     floors: Sequence[float],
