@@ -152,8 +152,10 @@ def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
 
 
 def exploded_answers(documents: DataFrame, run: Run) -> DataFrame:
-    """One row per document and label: id, carried columns, `entity_type`, `text_digest`, and the answer, null for
-    `NOTHING`."""
+    """One row per document and label: id, carried columns, `entity_type`, `text_digest`, and the answer.
+
+    The answer is null for `NOTHING`.
+    """
     exploded = documents.select("document", "text_digest", F.posexplode("answers").alias("label", "answer"))
     ours = _label(run, "label").alias("entity_type"), "text_digest", F.col("answer").alias(_ANSWER)
     return exploded.select("document.*", *ours)

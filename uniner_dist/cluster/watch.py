@@ -74,7 +74,11 @@ class ClusterWatch:
             self._remote = _gcs_address(ray)
 
     def check(self) -> None:
-        """Raise if the cluster is lost."""
+        """Make sure that the cluster is there.
+
+        Raises:
+            StageError: it is lost.
+        """
         if self.lost is None:
             self.lost = self._look_at_processes()
         if self.lost is not None:

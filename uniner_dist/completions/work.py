@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ReplicaState(StrEnum):
-    """What a replica is doing. (Quarantine is a state of nodes, see `NodeHealth`.)"""
+    """What a replica is doing; quarantine is a state of nodes, see `NodeHealth`."""
 
     PENDING = "pending"  # asked for, not placed on a node yet
     STARTING = "starting"  # placed, loading its model

@@ -112,9 +112,9 @@ def parse_output(output: str, finish_reason: str | None = None) -> Parsed:
 
 
 def official_items(answer: str) -> list[str] | None:
-    """The strings of `answer` if the authors' parser accepts it, else None (where theirs takes an empty list).
+    r"""The strings of `answer` if the authors' parser accepts it, else None (where theirs takes an empty list).
 
-    Their rule (`src/eval/evaluate.py` of the repository): `\\[(.*?)\\]` from the first character, so the first `]` ends
+    Their rule (`src/eval/evaluate.py` of the repository): `\[(.*?)\]` from the first character, so the first `]` ends
     the list and no line break is before it, read as JSON; an item that is no string discards the whole answer.
     No white space is stripped here.
     """

@@ -45,7 +45,11 @@ def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
 
 
 def write_gold(documents: Sequence[GoldDocument], corpus_out: str, gold_out: str) -> dict[str, object]:
-    """Write documents as corpus and gold; see `import_gold`."""
+    """Write documents as corpus and gold; see `import_gold`.
+
+    Raises:
+        ConfigError: one of the two folders lies in the other.
+    """
     for folder, other in ((corpus_out, gold_out), (gold_out, corpus_out)):
         _check_folder(folder)
         if lies_in(folder, other):

@@ -43,8 +43,9 @@ COUNTERS: Final = (
 
 
 class DocumentWriter:
-    """The function that Spark runs over the batches that `export.rows` takes; yields its counters
-    and, as `parts`, the stems of its files.
+    """The function that Spark runs over the batches that `export.rows` takes.
+
+    It yields its counters and, as `parts`, the stems of its files.
 
     Args:
         folder: of the export.

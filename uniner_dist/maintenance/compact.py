@@ -57,8 +57,10 @@ _WRITTEN = pa.schema(
 
 @dataclass(frozen=True)
 class Compaction:
-    """What was done to one part of a store: files merged and written, cells in them, repeated cells dropped, and files
-    of earlier compactions deleted."""
+    """What was done to one part of a store.
+
+    Files merged and written, cells in them, repeated cells dropped, and files of earlier compactions deleted.
+    """
 
     fingerprint: str
     merged: int = 0

@@ -57,7 +57,11 @@ def read_tokenizer_files(source: ModelSource) -> TokenizerFiles:
 
 
 def decode_json(title: str, content: bytes) -> tuple[str, dict[str, object]]:
-    """A `tokenizer.json` as text and as a tree, if it is one."""
+    """A `tokenizer.json` as text and as a tree, if it is one.
+
+    Raises:
+        ConfigError: it is none, or cut off.
+    """
     try:
         text = content.decode()
         tree = json.loads(text)
@@ -87,7 +91,11 @@ def tokenizer_config(files: TokenizerFiles) -> Mapping[str, Any]:
 
 
 def llama_settings(files: TokenizerFiles) -> LlamaSettings:
-    """How a Llama tokenizer is configured; what is missing is as it was in 2023."""
+    """How a Llama tokenizer is configured; what is missing is as it was in 2023.
+
+    Raises:
+        ConfigError: its added tokens are not names and numbers.
+    """
     own = tokenizer_config(files)
     try:
         added = {str(token): int(number) for token, number in _settings_file(files.title, _ADDED, files.added).items()}

@@ -23,6 +23,9 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
 
     Args:
         reading: types of the corpus's columns; None where these could not be told.
+
+    Raises:
+        ConfigError: the folder holds something else, or columns or folders differ.
     """
     path = config.output.path
     if config.output.format != "parquet" and config.output.table is None:
@@ -106,7 +109,11 @@ def _other_types(config: Config, snapshot: Snapshot, reading: Reading | None, ma
 
 
 def check_labels(config: Config, snapshot: Snapshot) -> None:
-    """A label that becomes a folder's name must be fit for one."""
+    """A label that becomes a folder's name must be fit for one.
+
+    Raises:
+        ConfigError: naming every label that is not.
+    """
     if "entity_type" not in config.folders(snapshot.partitions):
         return
     labels = [entity_type.label for entity_type in config.types]

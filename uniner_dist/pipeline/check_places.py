@@ -22,7 +22,11 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{8,64}")
 
 
 def check_secrets(config: Config) -> None:
-    """The configuration is written into the run's folder, so no secret may be in it; the value is not shown."""
+    """The configuration is written into the run's folder, so no secret may be in it; the value is not shown.
+
+    Raises:
+        ConfigError: naming every option with a secret.
+    """
     problems = [
         f"{place}: looks like a secret, which would be written into the run's folder; give it by an environment "
         "variable or the cluster's own configuration"
@@ -36,6 +40,9 @@ def check_places(config: Config) -> None:
     """Corpus, output, workdir and store must not contain one another, and the local ones must be writable.
 
     Only the store may lie in the workdir, where it is by default.
+
+    Raises:
+        ConfigError: naming every such place.
     """
     problems: list[str] = []
     places = {
@@ -105,7 +112,11 @@ def _a_table(option: str, name: str) -> str:
 
 
 def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
-    """No file of the corpus lies in what runs write, by way of a pattern or of a link in the corpus."""
+    """No file of the corpus lies in what runs write, by way of a pattern or of a link in the corpus.
+
+    Raises:
+        ConfigError: naming the first that does.
+    """
     if snapshot.listing.plain:
         return
     fs = open_fs(snapshot.path)[0]

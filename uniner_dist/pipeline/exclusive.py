@@ -24,6 +24,9 @@ def working_on(run: Run) -> Iterator[tuple[Run, Lease, StopRequest]]:
 
     Yields:
         The run with the lease's fencing token, the lease, and whether somebody asked to stop.
+
+    Raises:
+        RunHeldError: another process works on the run, or changes all of them.
     """
     workdir, output = run.layout.workdir, OutputLayout(run.config.output.path)
     check_storages(workdir, (workdir, output.holders, run.config.store_path))

@@ -149,7 +149,7 @@ def plan(config: Config, say: Say = print) -> dict[str, Any]:
 
 
 def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> dict[str, Any]:
-    """Stage 1. Returns its summary; a stage that is done already only reports it."""
+    """Stage 1; returns its summary, also of one that is done already. Raises `ThresholdError` on too many rejects."""
     check = lease.check if lease is not None else always
     learn_if_due(run, say, check)
     if exists(run.layout.shards):
@@ -207,7 +207,7 @@ def run_gate(run: Run, say: Say = print) -> None:
 
 
 def run_completions(run: Run, say: Say = print) -> dict[str, object]:
-    """Stage 2 alone."""
+    """Stage 2 alone; raises `StageError` where the run's quality gate was not passed yet."""
     if not has_passed(run):
         raise StageError(
             f"run {run.id}: its quality gate was not passed yet; run `uniner-dist gate --workdir {run.layout.workdir} "

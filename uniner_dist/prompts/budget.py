@@ -1,5 +1,6 @@
-"""How many tokens a passage may have: derived here once from the configuration and the tokenizer. Pure but for reading
-the model's context length.
+"""How many tokens a passage may have, derived here once from the configuration and the tokenizer.
+
+Pure but for reading the model's context length.
 """
 
 from __future__ import annotations

@@ -56,7 +56,11 @@ def summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manife
 
 
 def check_rows(snapshot: Snapshot, found: int) -> None:
-    """What was read is what the files hold by their footers."""
+    """What was read is what the files hold by their footers.
+
+    Raises:
+        StageError: with both numbers.
+    """
     known = sum(snapshot.rows)
     if found != known and (snapshot.rows_are_exact or found > known):
         raise StageError(
@@ -66,7 +70,11 @@ def check_rows(snapshot: Snapshot, found: int) -> None:
 
 
 def check_corpus(run: Run, summary: Mapping[str, Any], before: Snapshot) -> None:
-    """Every row is accepted or rejected, and all passes over the corpus read the same files."""
+    """Every row is accepted or rejected, and all passes over the corpus read the same files.
+
+    Raises:
+        StageError: with everything that does not hold.
+    """
     problems = []
     if summary["documents"] + summary["rejected"] != summary["rows"]:
         problems.append(f"documents and rejects do not add up to its rows ({summary})")

@@ -14,7 +14,7 @@ from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.marker import read_marker
 
 
-def last_report(run: Run) -> Mapping[str, Any] | None:
+def last_report(run: Run) -> Mapping[str, object] | None:
     """The report of the run that the output took before this one, if it is of the same workdir and has one."""
     marker = read_marker(run.config.output.path)
     if marker is None or run.id not in marker.runs:

@@ -126,7 +126,7 @@ def _read_examples(run: Run, evidence: Evidence) -> None:
     prompts = read_prompts(run.layout, shard).slice(0, _PROMPTS)
     outputs = read_completions(run.layout.completions_file(shard), shard, run.fingerprint).slice(0, _PROMPTS)
     labels = run.config.questions.by_question()
-    passages: dict[str, tuple[str, list[dict[str, Any]]]] = {}
+    passages: dict[str, tuple[str, list[dict[str, object]]]] = {}
     columns = (
         prompts["passage_id"],
         prompts["text"],

@@ -38,7 +38,7 @@ _REPEATED, _LOOKED_AT = re.compile(r"(\S.{1,40}?)\1{5,}", re.DOTALL), 2000
 _STARTS, _EVENTS = 5, 40
 
 
-def write_page(run: Run, report: Mapping[str, Any]) -> str:
+def write_page(run: Run, report: Mapping[str, object]) -> str:
     """Write `report.html` into the run's folder; returns its path."""
     page = render(report, gather(run), last_report(run))
     write_bytes(run.layout.report_page, page.encode())

@@ -162,7 +162,7 @@ class SparkWatch:
                 if shown.due() and (state := self._look()) is not None:
                     shown.show(state)
 
-    def _look(self) -> dict[str, Any] | None:
+    def _look(self) -> dict[str, object] | None:
         """Tasks of the stages that run right now; None between jobs, and when Spark is gone."""
         from uniner_dist.spark.stage import described
 

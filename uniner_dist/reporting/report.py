@@ -19,13 +19,13 @@ from uniner_dist.storage.filesystem import exists, write_json
 
 def build_report(
     run: Run,
-    prompts: dict[str, Any],
-    attempts: list[dict[str, Any]],
-    annotations: dict[str, Any],
-    publication: dict[str, Any],
-    gate: dict[str, Any] | None = None,
-    triage: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+    prompts: dict[str, object],
+    attempts: list[dict[str, object]],
+    annotations: dict[str, object],
+    publication: dict[str, object],
+    gate: dict[str, object] | None = None,
+    triage: dict[str, object] | None = None,
+) -> dict[str, object]:
     """Put the stages' summaries together.
 
     Args:
@@ -43,8 +43,8 @@ def build_report(
 
 
 def stopped_report(
-    run: Run, prompts: dict[str, Any], attempts: list[dict[str, Any]], stop: QualityGateError
-) -> dict[str, Any]:
+    run: Run, prompts: dict[str, object], attempts: list[dict[str, object]], stop: QualityGateError
+) -> dict[str, object]:
     """The report of a run that its quality gate stopped: `publication` is None, and `gate` says why."""
     gate = _gate({"passed": False, "problems": stop.problems, **stop.figures})
     stages = {"annotations": None, "publication": None, "gate": gate}
@@ -108,7 +108,7 @@ def summarise_attempts(attempts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def write_report(run: Run, report: dict[str, Any]) -> None:
+def write_report(run: Run, report: dict[str, object]) -> None:
     """Write `report.json` and, for people, `report.html` into the run's folder.
 
     The rows are published by now, so a page that cannot be made is a warning.
@@ -117,7 +117,7 @@ def write_report(run: Run, report: dict[str, Any]) -> None:
     write_page_if_possible(run, report)
 
 
-def write_page_if_possible(run: Run, report: dict[str, Any]) -> None:
+def write_page_if_possible(run: Run, report: dict[str, object]) -> None:
     """Write `report.html`; what hinders it hinders nothing else, and is said."""
     from uniner_dist.reporting.html import write_page
 

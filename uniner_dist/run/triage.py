@@ -40,7 +40,11 @@ def plan_of(run: Run) -> TriagePlan | None:
 
 
 def read_learnt(run: Run) -> TriageLearnt | None:
-    """What the sample has taught; None while it has not been asked."""
+    """What the sample has taught; None while it has not been asked.
+
+    Raises:
+        ControlFileError: the file is damaged, or of other questions.
+    """
     if not exists(run.layout.triage_learnt):
         return None
     learnt = read_control(run.layout.triage_learnt, TriageLearnt)
@@ -50,7 +54,11 @@ def read_learnt(run: Run) -> TriageLearnt | None:
 
 
 def read_bound(run: Run) -> TriageBound | None:
-    """What may be skipped; None while not all that calibrates has been asked."""
+    """What may be skipped; None while not all that calibrates has been asked.
+
+    Raises:
+        ControlFileError: the file is damaged, or of other questions.
+    """
     if not exists(run.layout.triage_bound):
         return None
     bound = read_control(run.layout.triage_bound, TriageBound)

@@ -41,7 +41,11 @@ class StopRequest:
                 signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Signal handler: note the request; a second one, or one outside the pool, leaves at once."""
+        """Signal handler: note the request; a second one, or one outside the pool, leaves at once.
+
+        Raises:
+            DrainedError: when it leaves.
+        """
         again, self.requested = self.requested, True
         if not self.postponed and (not self.draining or again):
             name = signal.Signals(number).name
@@ -63,7 +67,11 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put a stop off to the end of the block: a JVM or a cluster that is stopped half started may stay behind."""
+    """Put a stop off to the end of the block: a JVM or a cluster that is stopped half started may stay behind.
+
+    Raises:
+        DrainedError: at the end of the block, if a stop was put off.
+    """
     request = StopRequest.current
     if request is None:
         yield

@@ -45,7 +45,11 @@ class Connector:
         self._identifier = self.iceberg.catalog.TableIdentifier.of(java_strings(spark, self.parts[1:]))
 
     def require_schema(self) -> None:
-        """Make sure that there is a schema to put the table into."""
+        """Make sure that there is a schema to put the table into.
+
+        Raises:
+            ConfigError: there is none.
+        """
         schema = quoted(self.parts[:-1])
         try:
             self.spark.sql(f"DESCRIBE NAMESPACE {schema}").collect()

@@ -96,7 +96,7 @@ def _selected(
 
 
 def _folder_values(snapshot: Snapshot) -> dict[str, Column]:
-    """Columns that files do not store, in their types, from `folder0` …"""
+    """Columns that files do not store, in their types, from `folder0` on."""
     kinds = {name: spark_type(snapshot.folder_type(name)) for name in snapshot.folders}
     return {name: F.col(f"folder{i}").cast(kind) for i, (name, kind) in enumerate(kinds.items())}
 

@@ -251,7 +251,7 @@ def _create(path: str, fs: Any, stripped: str, data: bytes) -> bool:
 
 
 def exclusive_by(folder: str) -> Literal["put", "link", "open", "rename"]:
-    """How files are created exclusively in a folder: by "link", "open", "put" or "rename"."""
+    """How files are created exclusively there: by "link", "open", "put" or "rename"; raises `StorageError` if none."""
     fs, stripped = open_fs(folder)
     name = f"{stripped}/{uuid.uuid4().hex}"
     if not is_local(fs):

@@ -20,6 +20,9 @@ def write_local(path: str, data: bytes, exclusive: bool) -> bool:
     """Write beside the target, flush to disk, then rename over it (or link to it, which fails if it is there).
 
     Erasures remove temporary files, other people's too: then the file is written once more.
+
+    Raises:
+        StorageError: its temporary file is removed again and again.
     """
     for _ in range(_TRIES):
         with contextlib.suppress(_TemporaryGoneError):

@@ -44,7 +44,11 @@ _FOOTER_BYTES = 1 << 16
 
 
 def read_prompts(layout: RunLayout, shard: str) -> pa.Table:
-    """The prompts of one shard, in order (columns of `schemas.PROMPTS`)."""
+    """The prompts of one shard, in order (columns of `schemas.PROMPTS`).
+
+    Raises:
+        StageError: there is no such file.
+    """
     folder = layout.prompts_folder(shard)
     names = sorted(find_files(folder, ".parquet"))
     if not names:

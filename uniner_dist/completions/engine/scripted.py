@@ -65,7 +65,11 @@ class ScriptedEngine:
         self._tokens = 0
 
     def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
-        """Queue one prompt, or refuse it."""
+        """Queue one prompt, or refuse it.
+
+        Raises:
+            PromptRefusedError: the script says so.
+        """
         if self._extra.get("log"):
             with open(self._extra["log"], "a", encoding="utf-8") as log:
                 log.write(json.dumps(self._read(prompt_ids)) + "\n")

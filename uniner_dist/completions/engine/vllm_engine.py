@@ -57,7 +57,11 @@ class VllmEngine:
         self._params_by_tail: dict[int, Any] = {}
 
     def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
-        """Hand over one prompt; vLLM's own validation errors become `PromptRefusedError`."""
+        """Hand over one prompt.
+
+        Raises:
+            PromptRefusedError: with the message of vLLM's own validation.
+        """
         params = self._params_with_tail(shared_tokens) if self._prefix_tails and shared_tokens else self._params
         try:
             self._add(request_id, prompt_ids, params)

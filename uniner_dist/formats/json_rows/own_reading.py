@@ -24,6 +24,9 @@ def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
     """`doc_id`, `text`, and `annotations`: a list of `entity_type`, `entities` and possibly `outcome`.
 
     Entities have `text`, `start` and `end`, null where the mention has no place.
+
+    Raises:
+        ValueError: an entity type occurs twice.
     """
     content = row.values["text"]
     document = GoldDocument(str(row.values["doc_id"]), content, says_types=True)

@@ -65,7 +65,11 @@ _KINDS: Final[Sequence[tuple[Callable[[Mapping[str, Any]], bool], Shape, RowRead
 
 
 def read_jsonl(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
-    """Documents of one file of JSON lines; see `read_rows`."""
+    """Documents of one file of JSON lines; see `read_rows`.
+
+    Raises:
+        ConfigError: a line is not JSON, or of no known form; the message names it.
+    """
 
     def rows() -> Iterable[tuple[str, Any]]:
         for number, line in enumerate(content.split("\n"), 1):

@@ -56,7 +56,11 @@ def token_columns(names: Any) -> tuple[str, str] | None:
 
 
 def read_gliner(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """`tokenized_text`, and `ner: [[first token, last token, label], …]`, both ends included."""
+    """`tokenized_text`, and `ner: [[first token, last token, label], …]`, both ends included.
+
+    Raises:
+        ValueError: a mention is outside of the tokens.
+    """
     tokens = row.values["tokenized_text"]
     mentions: list[TokenMention] = []
     for first, last, label in ((int(one), int(other), label) for one, other, label in row.values["ner"]):
@@ -71,7 +75,11 @@ def read_gliner(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
 
 
 def read_token_tags(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """`tokens` and `ner_tags`: names of tags, or numbers whose names the dataset says."""
+    """`tokens` and `ner_tags`: names of tags, or numbers whose names the dataset says.
+
+    Raises:
+        ValueError: tags do not fit the tokens, or one another.
+    """
     columns = token_columns(row.values)
     assert columns is not None
     tokens, tags = row.values[columns[0]], row.values[columns[1]]
@@ -123,7 +131,11 @@ def with_entities(values: Mapping[str, object]) -> bool:
 
 
 def read_own_dataset(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """A row of our export to Hugging Face: `entities` are the mentions; `ner_tags` must not say something else."""
+    """A row of our export to Hugging Face: `entities` are the mentions; `ner_tags` must not say something else.
+
+    Raises:
+        ValueError: it does.
+    """
     values = row.values
     placed = [entity for entity in values["entities"] if entity["start"] is not None]
     claims = [(e["entity_type"], row.claim(e["start"], e["end"], e["text"])) for e in placed]

@@ -46,7 +46,11 @@ def read_control(path: str, model: type[C]) -> C:
 
 
 def parse_control(path: str, data: bytes, model: type[C]) -> C:
-    """The content of a control file, checked; see `read_control`."""
+    """The content of a control file, checked; see `read_control`.
+
+    Raises:
+        ControlFileError: it is anything else than a whole file of ours.
+    """
     try:
         return model.model_validate_json(data)
     except ValidationError as error:

@@ -116,7 +116,7 @@ class Report(Record):
     """The report of a run: `publication` is null for one that its gate has stopped."""
 
     written_at: str
-    publication: dict[str, Any] | None
+    publication: dict[str, object] | None
     annotations: AnnotationsSummary | None
     completions: Totals
 
