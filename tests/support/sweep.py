@@ -312,10 +312,10 @@ def each_on(names: Sequence[str], storages: Sequence[str]) -> Iterator[tuple[str
 def run_sweep(
     names: Sequence[str], storages: Sequence[str], points: Choice, follow_ups: Sequence[str], turn: int | None
 ) -> Iterator[tuple[str, str, Result]]:
-    """Sweep commands on storages; yields command, storage and result."""
-    for name, storage, folder in each_on(names, storages):
-        sweeper = Sweeper(folder, storage == "objects")
-        yield name, storage, sweeper.sweep(name, SWEPT[name], points, follow_ups, turn)
+    """Sweep commands on storages; yields command, storage and result. Each begins with another turn."""
+    for number, (name, storage, folder) in enumerate(each_on(names, storages)):
+        sweeper, begin = Sweeper(folder, storage == "objects"), None if turn is None else turn + number
+        yield name, storage, sweeper.sweep(name, SWEPT[name], points, follow_ups, begin)
 
 
 def render(results: Sequence[tuple[str, str, Result]], follow_ups: Sequence[str], seconds: float) -> str:
