@@ -129,6 +129,24 @@ def test_missing_failed_and_foreign_rows_are_counted(tmp_path: Path) -> None:
     assert scores["answered"]["official"]["counts"] == {"correct": 1, "predicted": 1, "gold": 1}
 
 
+def test_skipped_rows_are_empty_answers_that_are_counted_apart(tmp_path: Path) -> None:
+    gold = [("1", "city", ["Rome"]), ("2", "city", ["Oslo"]), ("3", "city", []), ("4", "city", [])]
+    rows = [
+        annotation("1", "city", [entity("Rome", 0)]),
+        annotation("2", "city", [], Outcome.SKIPPED.value),
+        annotation("3", "city", [], Outcome.SKIPPED.value),
+        annotation("4", "city", []),
+    ]
+    scores = evaluate(
+        write_annotations(tmp_path / "annotations", rows), write_strings(tmp_path / "gold", gold), "doc_id"
+    )
+    pairs = {name: scores["pairs"][name] for name in ("gold", "answered", "missing", "failed", "skipped")}
+    assert pairs == {"gold": 4, "answered": 2, "missing": 0, "failed": 0, "skipped": 2}
+    assert scores["outcomes"] == {"found": 1, "none": 1, "skipped": 2}
+    assert scores["official"]["counts"] == {"correct": 1, "predicted": 1, "gold": 2}
+    assert scores["answered"]["official"]["counts"] == {"correct": 1, "predicted": 1, "gold": 1}
+
+
 def test_ids_and_folder_values_stay_as_they_are_spelled(tmp_path: Path) -> None:
     gold = write_strings(tmp_path / "gold", [("001", "2020", ["Rome"]), ("1", "2020", []), ("01", "a/b=c", ["x"])])
     rows = [

@@ -77,6 +77,7 @@ def hostile() -> list[Document]:
             "..", "北京大学在北京。 Hi.", [answer("Ort|a", entity("北京", 0), entity("北京", 5), entity("北京大学", 0))]
         ),
         Document("cut", "Ada ", [answer("person", entity("Ada ", 0), outcome="truncated"), answer("Ort/a")]),
+        Document("left out", "Ada", [answer("person", outcome="skipped", score=0.01), answer("Ort/a")]),
         Document("plain", "Nothing here", [answer(label) for label in LABELS]),
     ]
 
@@ -384,7 +385,7 @@ def test_a_task_writes_files_of_some_documents_each_and_counts(tmp_path: Path, m
     batches = pa.Table.from_pylist(rows, ROWS).to_batches(max_chunksize=3)
     write_task = writing.DocumentWriter(str(tmp_path), "jsonl", SETTINGS)
     [counted] = [batch.to_pylist()[0] for batch in write_task(iter(batches))]
-    assert (counted["documents"], counted["files"], counted["without_text"], counted["text_changed"]) == (5, 3, 1, 1)
+    assert (counted["documents"], counted["files"], counted["without_text"], counted["text_changed"]) == (6, 3, 1, 1)
     assert counted["mentions"] == sum(len(document.mentions()) for document in hostile())
     stems = counted["parts"]
     assert sorted(path.name for path in tmp_path.glob("part-*")) == [f"{stem}.jsonl" for stem in stems]
