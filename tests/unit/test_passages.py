@@ -314,8 +314,8 @@ def test_overlapping_passages_join_to_their_text(text: str, cuts: list[tuple[int
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([(0, "abc"), (4, "de")], "leaves a gap behind 3"),
-        ([(1, "abc")], "leaves a gap behind 0"),
+        ([(0, "abc"), (4, "de")], "leaves a gap after 3"),
+        ([(1, "abc")], "leaves a gap after 0"),
         ([(-1, "abc")], "leaves a gap"),
         ([(0, "abc"), (2, "xd")], "starts at 2 is not what is there"),
         ([(0, "abcd"), (1, "b_")], "starts at 1 is not what is there"),
