@@ -47,6 +47,7 @@ def test_ray_still_reads_its_mode_and_token_again() -> None:
 def test_spark_still_shows_its_java_process() -> None:
     from pyspark import SparkContext
     from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
 
     context: Any = SparkContext
     assert hasattr(context, "_gateway"), SPARK
@@ -54,6 +55,7 @@ def test_spark_still_shows_its_java_process() -> None:
     assert {"gateway", "conf"} <= set(inspect.signature(context._ensure_initialized).parameters), SPARK
     assert list(inspect.signature(launch_gateway).parameters) == ["conf", "popen_kwargs"], SPARK
     assert "self._jsc" in inspect.getsource(context), SPARK
+    assert "self._jsparkSession = " in inspect.getsource(SparkSession), SPARK
 
 
 def test_vllm_still_lists_its_quantizations() -> None:
