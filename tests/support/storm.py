@@ -189,6 +189,10 @@ class Start:
         except FileNotFoundError:  # a folder went while we looked into it
             return 0
 
+    def folders(self) -> list[Path]:
+        """The folders of its workdir's runs."""
+        return [path.parent for path in self._work.glob("runs/*/config.json")]
+
     def leave_behind(self) -> list[str]:
         """Wait for what should leave with the command; what stays is killed and returned."""
         deadline = time.monotonic() + ORPHAN_S
