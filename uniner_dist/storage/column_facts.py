@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from uniner_dist.storage.file_reader import unreadable
 from uniner_dist.storage.filesystem import open_fs
-from uniner_dist.storage.footers import REMOTE_THREADS, leaves_of, without_arrow_schema
+from uniner_dist.storage.footers import REMOTE_THREADS, without_arrow_schema
+from uniner_dist.storage.parquet_schemas import leaves_of
 from uniner_dist.storage.retries import with_retries
 
 _ROWS = 1 << 12

@@ -85,6 +85,8 @@ def _extension(stored: pa.DataType, inner: Callable[[pa.DataType], pa.DataType])
         return pa.string()
     if getattr(stored, "extension_name", "") == "arrow.uuid":
         raise UnreadableTypeError("UUIDs are a type that Spark does not read; write them as strings")
+    if getattr(stored, "extension_name", "") == "arrow.opaque" and stored.type_name == "variant":
+        raise UnreadableTypeError("variants are a type that pyarrow does not read; write them as JSON")
     if getattr(stored, "extension_name", "") == "arrow.bool8":  # a byte each, of which any but 0 is true
         return pa.bool_()
     return inner(stored.storage_type)

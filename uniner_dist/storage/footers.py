@@ -26,6 +26,7 @@ from uniner_dist.storage.checksums import is_stale
 from uniner_dist.storage.filesystem import is_local, open_fs
 from uniner_dist.storage.listing import Listing, checksum_path, gone_words
 from uniner_dist.storage.nanoseconds import find_cut_off, nanosecond_leaves
+from uniner_dist.storage.parquet_schemas import arrow_schema, leaves_of, only_pyarrow_reads
 from uniner_dist.storage.retries import with_retries
 
 #: So much of a file's end is read at first; longer footers are read again as a whole.
@@ -40,16 +41,14 @@ _RECENT = 8
 _NAMED = 5
 #: Compressions and encodings that pyarrow reads and Spark does not.
 _CODECS_OF_PYARROW = frozenset({"BROTLI"})
+#: pyarrow calls so the codec "LZ4" of the format's first years; Spark reads it as Hadoop writes it and no other does.
+_OLD_LZ4, _HADOOP = "UNKNOWN", "parquet-mr"
 _ENCODINGS_OF_PYARROW = frozenset({"BYTE_STREAM_SPLIT"})
 _UNREADABLE_CODECS = frozenset({"LZO"})
-#: Logical types that the Arrow type of a footer may not tell from bytes, by their names in Parquet.
-_NOT_BYTES = {"UUID": pa.uuid(), "INTERVAL": pa.month_day_nano_interval()}
 _ARROW_SCHEMA = b"ARROW:schema"
 #: Bytes of one column in one row group, decompressed, above which Spark's reader may fail: it holds 256 rows at a time
 #: in arrays of at most 2 GB that it doubles by copying. pyarrow in a task takes fewer rows.
 LARGE_BYTES = 1 << 30
-#: Field metadata of a column whose timestamps are stored as INT96.
-INT96 = b"uniner.int96"
 
 
 class Trait(StrEnum):
@@ -157,8 +156,6 @@ class _UnreadableFileError(Exception):
 
 #: What follows a readable footer only in files with encrypted columns: a nonce and a tag (Parquet's encryption, 5.5).
 _SIGNATURE_BYTES = 28
-#: The type of pyarrow's that holds its values; Spark has none.
-_INT128 = pa.decimal256(39, 0)
 _Tail = Callable[[str, int, int], bytes]  # file, start, end
 
 
@@ -181,7 +178,7 @@ class _FooterReader:
     def __init__(self, fs: Any, columns: Sequence[str] | None, gone: str = "") -> None:
         self.schemas: list[FileSchema] = []
         self._fs, self._local, self._columns, self._gone = fs, is_local(fs), columns, gone
-        self._recent: list[tuple[Any, bytes | None, int]] = []
+        self._recent: list[tuple[Any, bytes | None, tuple[int, bool]]] = []
         self._leaves: dict[int, list[int]] = {}  # of the columns that matter, by schema
         self._nanoseconds: dict[int, tuple[int, ...]] = {}  # those of them that are to be looked at, by schema
         self._lock = Lock()
@@ -197,10 +194,10 @@ class _FooterReader:
         except OSError as error:
             raise _UnreadableFileError(f"cannot be read: {error}") from error
         metadata, opaque = _parse(end)
-        schema = self._schema(metadata, opaque)
+        schema, for_pyarrow = self._schema(metadata, opaque)
         if self._nanoseconds[schema]:
             self._check_nanoseconds(file, metadata, opaque, self._nanoseconds[schema])
-        trait = self._trait(metadata, self._leaves[schema])
+        trait = Trait.ENCODING if for_pyarrow else self._trait(metadata, self._leaves[schema])
         if self._local and not trait:
             if _has_foreign_name(file):
                 trait = Trait.NAME
@@ -208,11 +205,12 @@ class _FooterReader:
                 trait = Trait.CHECKSUM
         return int(metadata.num_rows), schema, trait
 
-    def _schema(self, metadata: Any, opaque: bool) -> int:
+    def _schema(self, metadata: Any, opaque: bool) -> tuple[int, bool]:
+        """Number of the schema, and whether only pyarrow reads it."""
         stored = (metadata.metadata or {}).get(_ARROW_SCHEMA)
-        for parquet, arrow, number in self._recent:
+        for parquet, arrow, known in self._recent:
             if arrow == stored and parquet.equals(metadata.schema):
-                return number
+                return known
         schema = FileSchema(_arrow_schema(metadata.schema, opaque), opaque)
         with self._lock:
             number = next((i for i, known in enumerate(self.schemas) if known.same(schema)), len(self.schemas))
@@ -221,8 +219,9 @@ class _FooterReader:
                 self._leaves[number] = leaves
                 self._nanoseconds[number] = nanosecond_leaves(metadata.schema, leaves if self._columns else ())
                 self.schemas.append(schema)
-            self._recent = [(metadata.schema, stored, number), *self._recent[: _RECENT - 1]]
-        return number
+            for_pyarrow = only_pyarrow_reads(metadata.schema, self._leaves[number], schema.schema)
+            self._recent = [(metadata.schema, stored, (number, for_pyarrow)), *self._recent[: _RECENT - 1]]
+        return number, for_pyarrow
 
     def _check_nanoseconds(self, file: str, metadata: Any, opaque: bool, leaves: Sequence[int]) -> None:
         def open_file() -> Any:
@@ -240,11 +239,14 @@ class _FooterReader:
             )
 
     def _trait(self, metadata: Any, leaves: Sequence[int]) -> Trait:
+        codecs = _CODECS_OF_PYARROW
+        if not (metadata.created_by or "").startswith(_HADOOP):
+            codecs |= {_OLD_LZ4}
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         for chunk in (group.column(leaf) for group in groups for leaf in leaves):
             if chunk.compression in _UNREADABLE_CODECS:
                 raise _UnreadableFileError(f"is compressed by {chunk.compression}; write it with another compression")
-            if chunk.compression in _CODECS_OF_PYARROW or not _ENCODINGS_OF_PYARROW.isdisjoint(chunk.encodings):
+            if chunk.compression in codecs or not _ENCODINGS_OF_PYARROW.isdisjoint(chunk.encodings):
                 return Trait.ENCODING
         return Trait.LARGE if _has_large_chunk(metadata, leaves) else Trait.NONE
 
@@ -288,49 +290,11 @@ def without_arrow_schema(end: bytes) -> bytes:
     return end.replace(_ARROW_SCHEMA, b"ARROW:unread")
 
 
-def _arrow_schema(parquet: Any, opaque: bool = False) -> pa.Schema:
-    """pyarrow's types, without metadata but that of INT96.
-
-    Where the writer's Arrow types are unknown, 16 bytes without a Parquet type are an integer of polars (Int128).
-    """
+def _arrow_schema(parquet: Any, opaque: bool) -> pa.Schema:
     try:
-        schema = parquet.to_arrow_schema()
+        return arrow_schema(parquet, opaque)
     except pa.ArrowException as error:
         raise _UnreadableFileError(f"has columns of an unknown type: {str(error).splitlines()[0]}") from error
-    tops = _top_names(parquet, schema.names)
-    leaves = [(top, parquet.column(i)) for i, top in enumerate(tops)]
-    int96 = {top for top, leaf in leaves if leaf.physical_type == "INT96"}
-    named = {top: _NOT_BYTES[name] for top, leaf in leaves for name in _type_names(leaf) if name in _NOT_BYTES}
-    if opaque:
-        named |= {top: _INT128 for top, leaf in leaves if _is_int128(leaf)}
-    fields = [field.with_type(named.get(field.name, field.type)) for field in schema]
-    return pa.schema([field.with_metadata({INT96: b"1"} if field.name in int96 else {}) for field in fields])
-
-
-def _is_int128(leaf: Any) -> bool:
-    return bool(leaf.physical_type == "FIXED_LEN_BYTE_ARRAY" and leaf.length == 16 and leaf.logical_type.type == "NONE")
-
-
-def _type_names(leaf: Any) -> tuple[str, str]:
-    return leaf.logical_type.type, leaf.converted_type
-
-
-def leaves_of(parquet: Any, columns: Sequence[str] | None) -> list[int]:
-    """Numbers of the leaves of a Parquet schema that belong to some columns, in any case; None: to all."""
-    wanted = None if columns is None else {name.lower() for name in columns}
-    tops = _top_names(parquet, parquet.to_arrow_schema().names)
-    return [leaf for leaf, top in enumerate(tops) if wanted is None or top.lower() in wanted]
-
-
-def _top_names(parquet: Any, names: Sequence[str]) -> list[str]:
-    """The column that each leaf of a Parquet schema belongs to; names may have dots, which paths have too."""
-    tops, place = [], 0
-    for leaf in range(len(parquet)):
-        path = parquet.column(leaf).path
-        while not f"{path}.".startswith(f"{names[place]}."):
-            place += 1
-        tops.append(names[place])
-    return tops
 
 
 def _has_large_chunk(metadata: Any, leaves: Sequence[int]) -> bool:

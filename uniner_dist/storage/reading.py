@@ -24,8 +24,9 @@ from uniner_dist.storage.column_types import (
     read_type,
     widened,
 )
-from uniner_dist.storage.footers import INT96, FileSchema, Trait
+from uniner_dist.storage.footers import FileSchema, Trait
 from uniner_dist.storage.listing import shown
+from uniner_dist.storage.parquet_schemas import INT96
 from uniner_dist.storage.snapshot import Snapshot
 
 
