@@ -12,6 +12,7 @@ import pytest
 from tests.support.answering import Corpus, answer, rows_of
 from uniner_dist.annotations.publication import publish
 from uniner_dist.annotations.stage import write_annotations
+from uniner_dist.completions.engine.scripted import scripted_answer
 from uniner_dist.completions.retry import begin_retry, reopen
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import StageError, TriageBrokenError
@@ -193,11 +194,58 @@ def test_a_run_too_small_asks_everything_and_says_so(corpus: Corpus) -> None:
 
 
 @pytest.mark.slow
-def test_a_type_that_never_occurs_is_asked_unless_included(corpus: Corpus) -> None:
-    corpus.write(_documents())
-    run = corpus.open(**_ON)
+def test_types_that_never_or_hardly_occur_are_asked_unless_included(corpus: Corpus) -> None:
+    documents = _documents()
+    for name in ("d0100", "d0700"):
+        documents[name]["text"] += " Quito was far."
+    corpus.write(documents)
+    run = corpus.open(**_ON | {"types": "person,PLACE=xxx,CITY=q"})
     received = _until_answered(corpus, run)
-    assert read_bound(run).rare == (False, True)
-    assert read_bound(run).thresholds[1] < 0 < read_bound(run).thresholds[0]
-    assert sum(question == "xxx" for _, question in received) == _COUNT
-    assert sum(question == "person" for _, question in received) < 700
+    assert read_bound(run).rare == (False, True, True)
+    assert max(read_bound(run).thresholds[1:]) < 0 < read_bound(run).thresholds[0]
+    assert [sum(ask == one for _, ask in received) for one in ("xxx", "q")] == [_COUNT, _COUNT]
+    assert sum(question == "person" for _, question in received) < 800
+    check_triage(corpus.spark, run, always, _quiet)
+    rows = _published(corpus, run)
+    assert [cell for cell, row in rows.items() if cell[1] == "CITY" and row["outcome"] == "found"] == [
+        ("d0100", "CITY"),
+        ("d0700", "CITY"),
+    ]
+
+
+@pytest.mark.slow
+def test_a_second_run_promises_anew_of_documents_of_another_kind(corpus: Corpus) -> None:
+    """What names something in the second kind of documents, the first run has learnt to be empty."""
+    settings = {**_ON, "triage.rare_types": "include", "store": str(corpus.folder / "store")}
+    first = _documents()
+    corpus.write(first)
+    run = corpus.open(**settings)
+    _until_answered(corpus, run)
+    check_triage(corpus.spark, run, always, _quiet)
+    left_out = {cell for cell, row in _published(corpus, run).items() if row["outcome"] == "skipped"}
+
+    def other(i: int) -> str:
+        return f"the weather was fine on day {i}, said Nora." if i % 2 else f"Lima and Turin met {i} times."
+
+    second = first | {f"e{i:04d}": {"text": other(i), "domain": "letters"} for i in range(_COUNT)}
+    corpus.write(second)
+    later = corpus.open(**settings)
+    received = _until_answered(corpus, later)
+    check_triage(corpus.spark, later, always, _quiet)
+    rows = _published(corpus, later)
+    learnt, bound = read_learnt(later), read_bound(later)
+    assert bound.salt != read_bound(run).salt
+    assert learnt.classifier != read_learnt(run).classifier
+    # What is asked in the second run is all that the store lacks: new documents, and what the first run has left out.
+    assert learnt.cells == 2 * _COUNT + len(left_out)
+    labels = {"person": "person", "PLACE": "xxx"}
+    full = {
+        (doc, label): scripted_answer(one["text"], ask) for doc, one in second.items() for label, ask in labels.items()
+    }
+    for cell, row in rows.items():
+        if row["outcome"] != "skipped":
+            assert [entity["text"] for entity in row["entities"]] == json.loads(full[cell]), cell
+    filled = {cell for cell in full if full[cell] != "[]" and (cell[0][0] == "e" or cell in left_out)}
+    missed = [cell for cell in filled if rows[cell]["outcome"] == "skipped"]
+    assert len(missed) <= 0.2 * len(filled)
+    assert max(received.values()) == 1
