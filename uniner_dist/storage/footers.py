@@ -234,8 +234,8 @@ class _FooterReader:
             raise _UnreadableFileError(f"cannot be read: {str(error).strip().splitlines()[0]}") from error
         if path is not None:
             raise _UnreadableFileError(
-                f"column {path} has timestamps that are not whole microseconds, and their last digits would be lost; "
-                "write it in microseconds, or as a number of nanoseconds"
+                f"column {path} has timestamps that are not whole microseconds (or, stored as INT96, are beyond what "
+                "pyarrow reads), and would be changed; write it in microseconds, or as a number of nanoseconds"
             )
 
     def _trait(self, metadata: Any, leaves: Sequence[int]) -> Trait:
