@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import traceback
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,9 +76,12 @@ class Histories(RuleBasedStateMachine):
         self.steps: list[str] = []
 
     def teardown(self) -> None:
-        """Keep the disk small, and tell how far it has come."""
+        """Keep the disk small, and tell how far it has come, and what ended it, before hypothesis plays it again."""
+        error = sys.exc_info()[1]
         if os.environ.get("TELL"):
             print(f"history {type(self).count}: {len(self.steps)} commands", flush=True)
+            if isinstance(error, Exception):
+                print("".join(traceback.format_exception(error)), *self.steps, sep="\n", flush=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def note(self, text: str) -> None:
@@ -179,9 +184,11 @@ class Histories(RuleBasedStateMachine):
         self.note(f"forget {names} in {Path(place).name}, out of the corpora: {gone}")
         known = {store: self.world.known(store) for store in self.world.stores()}
         run_forget(place, [f"id-{name}" for name in names], None, self.note)
-        for output, ids in self.memory.forget(place, [f"id-{name}" for name in names]).items():
+        for (workdir, corpus, output), ids in self.memory.forget(place, [f"id-{name}" for name in names]).items():
             model = self.outputs[output]
             model.rows = {key: row for key, row in model.rows.items() if key[0] not in ids}
+            for _, _, start in filter(lambda one: (one[0], one[2].corpus) == (workdir, corpus), self.starts):
+                start.forget(ids)
         for store, before in known.items():
             for _, passage, ask in before - self.world.known(store):
                 text = self.world.passages[passage]
@@ -268,7 +275,7 @@ class Histories(RuleBasedStateMachine):
         before = self.world.order(name, run)
         try:
             command(workdir, run)
-        except (StageError, ThresholdError, AuditError) as error:
+        except (StageError, ThresholdError, AuditError, LimitError) as error:
             self.note(f"  … {str(error)[:80]}")
         if self.world.order(name, run) != before:
             start = next(start for *key, start in reversed(self.starts) if key == [workdir, run])

@@ -76,10 +76,15 @@ class Start:
 
     number: int
     corpus: str
-    documents: Mapping[str, str]
+    documents: dict[str, str]
     types: Mapping[str, str]
     removed: str
     others: str
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """An erasure takes documents out of the run, too: `restore` lets the next start have them, not this one."""
+        for doc in ids:
+            self.documents.pop(doc, None)
 
     def outdates(self, other: Start) -> bool:
         """Whether the other one is the past, once this one is published."""
@@ -145,15 +150,15 @@ class Memory:
                 return workdirs, stores
             workdirs |= more
 
-    def forget(self, workdir: str, ids: Iterable[str]) -> dict[str, set[str]]:
-        """Erase; returns what goes from each output."""
+    def forget(self, workdir: str, ids: Iterable[str]) -> dict[tuple[str, str, str], set[str]]:
+        """Erase; returns what goes from each workdir, corpus and output."""
         workdirs, stores = self.reach(workdir)
         corpora = {corpus for place, corpus, _ in self.seen if place == workdir}
-        targets: dict[str, set[str]] = {}
+        targets: dict[tuple[str, str, str], set[str]] = {}
         for doc in ids:
             same, texts = self._alike(doc, workdirs, corpora)
             for key in same:
-                targets.setdefault(key[2], set()).add(doc)
+                targets.setdefault(key, set()).add(doc)
                 self.seen[key].pop(doc, None)
             self.erased_texts |= texts
             for place in [*workdirs, *stores]:
