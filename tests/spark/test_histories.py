@@ -187,8 +187,9 @@ class Histories(RuleBasedStateMachine):
         for (workdir, corpus, output), ids in self.memory.forget(place, [f"id-{name}" for name in names]).items():
             model = self.outputs[output]
             model.rows = {key: row for key, row in model.rows.items() if key[0] not in ids}
-            for _, _, start in filter(lambda one: (one[0], one[2].corpus) == (workdir, corpus), self.starts):
-                start.forget(ids)
+            for where, _, start in self.starts:
+                if (where, start.corpus) == (workdir, corpus):
+                    start.forget(ids)
         for store, before in known.items():
             for _, passage, ask in before - self.world.known(store):
                 text = self.world.passages[passage]
