@@ -184,11 +184,11 @@ class Histories(RuleBasedStateMachine):
         self.note(f"forget {names} in {Path(place).name}, out of the corpora: {gone}")
         known = {store: self.world.known(store) for store in self.world.stores()}
         run_forget(place, [f"id-{name}" for name in names], None, self.note)
-        for (workdir, corpus, output), ids in self.memory.forget(place, [f"id-{name}" for name in names]).items():
+        for (owner, corpus, output), ids in self.memory.forget(place, [f"id-{name}" for name in names]).items():
             model = self.outputs[output]
             model.rows = {key: row for key, row in model.rows.items() if key[0] not in ids}
             for where, _, start in self.starts:
-                if (where, start.corpus) == (workdir, corpus):
+                if (where, start.corpus) == (owner, corpus):
                     start.forget(ids)
         for store, before in known.items():
             for _, passage, ask in before - self.world.known(store):
