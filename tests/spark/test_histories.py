@@ -74,15 +74,21 @@ class Histories(RuleBasedStateMachine):
         self.memory = Memory()
         self.gone: set[str] = set()  # names of which no trace may be left
         self.steps: list[str] = []
+        self.commands = 0
 
     def teardown(self) -> None:
         """Keep the disk small, and tell how far it has come, and what ended it, before hypothesis plays it again."""
         error = sys.exc_info()[1]
         if os.environ.get("TELL"):
-            print(f"history {type(self).count}: {len(self.steps)} commands", flush=True)
+            print(f"history {type(self).count}: {self.commands} commands", flush=True)
             if isinstance(error, Exception):
                 print("".join(traceback.format_exception(error)), *self.steps, sep="\n", flush=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def command(self, text: str) -> None:
+        """What is done next."""
+        self.commands += 1
+        self.note(text)
 
     def note(self, text: str) -> None:
         """For the message of a failure."""
@@ -97,7 +103,7 @@ class Histories(RuleBasedStateMachine):
         """Two corpora with a document in common, of which one is annotated: of some rules none may be drawn at all."""
         for corpus, names in (("a", NAMES[:3]), ("b", NAMES[2:5])):
             self.write(corpus, {f"id-{n}": text_of(n, v) for n, v in zip(names, versions, strict=True)})
-        self.note(f"annotate a → o1 {types}")
+        self.command(f"annotate a → o1 {types}")
         self.start("a", self.world.config("a", "o1", types), False, None)
 
     def write(self, corpus: str, documents: dict[str, str]) -> None:
@@ -151,7 +157,7 @@ class Histories(RuleBasedStateMachine):
         options = settings | {"run.max_prompts": limit}
         if store:
             options["store"] = f"{self.folder}/{store}"
-        self.note(f"{changes}; annotate {path} → {output} {types} {store} {settings} limit={limit} refuse={refuse}")
+        self.command(f"{changes}; annotate {path} → {output} {types} {store} {settings} limit={limit} refuse={refuse}")
         self.start(corpus, self.world.config(path, output, types, **options), refuse, crash)
 
     @rule(changes=_CHANGES, refuse=st.booleans(), crash=_CRASHES)
@@ -159,7 +165,7 @@ class Histories(RuleBasedStateMachine):
         """The last command once more, on another day or on the same."""
         if self.last is not None:
             self.edit(changes)
-            self.note(f"{changes}; the same command; refuse={refuse}")
+            self.command(f"{changes}; the same command; refuse={refuse}")
             self.start(self.corpus, self.last, refuse, crash)
 
     @rule(place=st.integers(0, 20))
@@ -181,7 +187,7 @@ class Histories(RuleBasedStateMachine):
         place = workdirs[workdir % len(workdirs)]
         if gone:
             self.edit([(corpus, name, None) for corpus in "ab" for name in names])
-        self.note(f"forget {names} in {Path(place).name}, out of the corpora: {gone}")
+        self.command(f"forget {names} in {Path(place).name}, out of the corpora: {gone}")
         known = {store: self.world.known(store) for store in self.world.stores()}
         run_forget(place, [f"id-{name}" for name in names], None, self.note)
         for (owner, corpus, output), ids in self.memory.forget(place, [f"id-{name}" for name in names]).items():
@@ -205,7 +211,7 @@ class Histories(RuleBasedStateMachine):
         workdirs = self.world.workdirs()
         if workdirs and self.memory.erased_texts:
             place = workdirs[workdir % len(workdirs)]
-            self.note(f"restore {names} in {Path(place).name}")
+            self.command(f"restore {names} in {Path(place).name}")
             run_restore(place, [f"id-{name}" for name in names], None, self.note)
             self.memory.restore(place, [f"id-{name}" for name in names])
 
@@ -214,7 +220,7 @@ class Histories(RuleBasedStateMachine):
         """Few large files instead of many small ones."""
         stores = [place for place in sorted(self.paid) if self.world.known(place)]
         if stores:
-            self.note(f"compact {stores[store % len(stores)]} {grace}")
+            self.command(f"compact {stores[store % len(stores)]} {grace}")
             run_compact(None, stores[store % len(stores)], grace, None, self.note)
 
     @rule(workdir=st.integers(0, 5))
@@ -222,7 +228,7 @@ class Histories(RuleBasedStateMachine):
         """Old runs lose their payload."""
         workdirs = self.world.workdirs()
         if workdirs:
-            self.note(f"prune {workdirs[workdir % len(workdirs)]}")
+            self.command(f"prune {workdirs[workdir % len(workdirs)]}")
             run_prune(workdirs[workdir % len(workdirs)], 0, self.note)
 
     def start(self, corpus: str, config: Config, refuse: bool, crash: int | None) -> None:
@@ -272,7 +278,7 @@ class Histories(RuleBasedStateMachine):
             return
         workdir, run = runs[place % len(runs)]
         name = Path(workdir).stem
-        self.note(f"{word} {name} {run}")
+        self.command(f"{word} {name} {run}")
         before = self.world.order(name, run)
         try:
             command(workdir, run)
