@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from tests.support.evaluation_data import entity
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.reporting.evidence import Doubtful, Evidence, Failure, Folder
-from uniner_dist.reporting.highlight import Marked
+from uniner_dist.reporting.highlight import Marked, Mention
 
 HOSTILE = "<script>alert(1)</script>\u202e{{ 7*7 }} \x1b[31m&amp; \"quoted\" 'x' </pre></style>"
 
@@ -53,11 +52,11 @@ def report(**changes: Any) -> dict[str, Any]:
 def evidence(types: int = 1) -> Evidence:
     """What was read for it; mentions of so many types are in the examples."""
     found = Evidence(counted_rows=8, missing=[f"failures: {HOSTILE}"])
-    found.examples = [Marked(HOSTILE, f"Ada {HOSTILE}", [{**entity("Ada", 0), "label": HOSTILE}])]
+    found.examples = [Marked(HOSTILE, f"Ada {HOSTILE}", [Mention(HOSTILE, "Ada", 0, 3)])]
     found.failures = [Failure("truncated", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]
     names = " ".join(f"Name{number:02d}" for number in range(types))
-    entities = [{**entity(f"Name{n:02d}", 7 * n), "label": f"type {n}"} for n in range(types)]
-    absent = [{"text": "Nowhere", "start": None, "end": None, "label": f"type {n}"} for n in range(types)]
+    entities = [Mention(f"type {n}", f"Name{n:02d}", 7 * n, 7 * n + 6) for n in range(types)]
+    absent = [Mention(f"type {n}", "Nowhere") for n in range(types)]
     found.examples.append(Marked("many types", names, [*entities, *absent]))
     found.doubtful = [Doubtful(0.25, HOSTILE, HOSTILE, (HOSTILE, "b"))]
     found.folders = {"day=1": Folder(4, 2, 1), f"day={HOSTILE}": Folder(4, 1, 0)}

@@ -234,7 +234,7 @@ def test_documents_with_mentions_are_shown_first_and_texts_are_looked_up() -> No
     table = pa.Table.from_pylist(rows, schema=ANNOTATIONS)
     corpus = pd.DataFrame({"doc_id": [3, 2, 1], "text": ["Oslo", "Rome", "nothing"]})
     documents, labels = marked_documents(table, corpus, limit=2)
-    assert [(d.title, d.text, [e["text"] for e in d.entities]) for d in documents] == [
+    assert [(d.title, d.text, [e.text for e in d.entities]) for d in documents] == [
         ("2", "Rome", ["Rome"]),
         ("3", "Oslo", ["Oslo"]),
     ]
@@ -247,8 +247,8 @@ def test_offsets_that_pandas_made_floats_of_are_shown_all_the_same() -> None:
     frame = pa.Table.from_pylist(rows, schema=ANNOTATIONS).to_pandas()
     assert isinstance(frame["entities"][0][0]["start"], float)
     documents, _ = marked_documents(frame, pd.DataFrame({"doc_id": [1, 2], "text": ["Rome", "Lima"]}))
-    assert [(e["start"], e["end"]) for d in documents for e in d.entities] == [(0, 4), (None, None)]
-    assert isinstance(documents[0].entities[0]["start"], int)
+    assert [(e.start, e.end) for d in documents for e in d.entities] == [(0, 4), (None, None)]
+    assert isinstance(documents[0].entities[0].start, int)
 
 
 def test_showing_without_texts_says_what_to_give() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uniner_dist.reporting.highlight import Marked, documents_html, excerpt, hues_of, text_html
+from uniner_dist.reporting.highlight import Marked, Mention, Placed, documents_html, excerpt, hues_of, text_html
 from uniner_dist.reporting.terminal import highlight
 
 LABELS = ("person", "location", "<i>tag</i>")
@@ -43,19 +42,19 @@ class _Reader(HTMLParser):
             self.text += data
 
 
-def entity(text: str, mention: str, label: str) -> dict[str, Any]:
+def entity(text: str, mention: str, label: str) -> Mention:
     start = text.index(mention)
-    return {"text": mention, "start": start, "end": start + len(mention), "label": label}
+    return Mention(label, mention, start, start + len(mention))
 
 
 @given(st.text("ab<&\n é", min_size=1, max_size=40), st.data())
 def test_the_text_stands_there_once_and_every_mention_has_its_label(text: str, data: st.DataObject) -> None:
     place = st.tuples(st.integers(0, len(text)), st.integers(0, len(text)), st.sampled_from(LABELS))
     places = data.draw(st.lists(place, max_size=6))
-    entities = [{"text": text[a:b], "start": a, "end": b, "label": label} for a, b, label in places if a < b]
+    entities = [Mention(label, text[a:b], a, b) for a, b, label in places if a < b]
     page = _Reader(text_html(text, entities, HUES))
     assert page.text == text
-    assert sorted(page.labels) == sorted(str(entity["label"]) for entity in entities)
+    assert sorted(page.labels) == sorted(entity.label for entity in entities)
 
 
 def test_a_mention_inside_another_is_a_mark_inside_a_mark() -> None:
@@ -86,7 +85,7 @@ def test_nothing_of_the_corpus_is_markup_or_steers_the_page() -> None:
 
 
 def test_a_mention_without_a_place_is_listed_below() -> None:
-    html = text_html("no names", [{"text": "Rome", "start": None, "end": None, "label": "location"}], HUES)
+    html = text_html("no names", [Mention("location", "Rome")], HUES)
     assert html.index("no names") < html.index("not in the text") < html.index("Rome")
 
 
@@ -100,7 +99,7 @@ def test_a_long_text_is_cut_around_its_first_mention() -> None:
 
 def test_a_cut_goes_through_no_mention_and_no_character() -> None:
     text = "x" * 95 + " Albert Einstein" + " é" * 100
-    placed = [{"start": 0, "end": 1}, {"start": 96, "end": 111}]
+    placed = [Placed("person", 0, 1), Placed("person", 96, 111)]
     assert excerpt(text, placed, 100) == (0, 111)
     text = "e\u0301" * 100
     assert excerpt(text, [], 101)[1] % 2 == 0

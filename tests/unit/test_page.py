@@ -272,7 +272,7 @@ def write(folder: Path, rows: list[dict[str, Any]], schema: pa.Schema | None = N
 def test_examples_mentions_and_failures_are_read_from_the_runs_files(run: Run) -> None:
     found = gather(run)
     assert found.missing == []
-    assert [(one.title, one.text, [e["label"] for e in one.entities]) for one in found.examples] == [
+    assert [(one.title, one.text, [e.label for e in one.entities]) for one in found.examples] == [
         ("doc 2", "Eve.", ["person"]),
         ("doc 0", "Ada met Bob.", ["person", "person"]),
     ]

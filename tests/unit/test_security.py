@@ -35,6 +35,7 @@ from uniner_dist.pipeline.check_places import check_secrets
 from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.console import SafeConsole
+from uniner_dist.reporting.highlight import Mention
 from uniner_dist.reporting.terminal import highlight
 from uniner_dist.run.run import load_run
 from uniner_dist.spark.session import local_settings
@@ -113,7 +114,7 @@ def test_names_in_messages_cannot_steer_the_terminal(tmp_path: Path, capfd: pyte
 
 
 def test_a_text_cannot_steer_the_terminal() -> None:
-    entities = [{"start": 0, "end": 4, "label": "person"}]
+    entities = [Mention("person", HOSTILE[:4], 0, 4)]
     shown = highlight(HOSTILE, entities, {"person": "bold"})
     assert not set("\x1b\x07\r\n\u202e\x00") & set(shown.plain)
     assert len(visible(HOSTILE)) == len(HOSTILE)

@@ -6,7 +6,8 @@ the shown documents are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from uniner_dist.errors import ConfigError
 from uniner_dist.notebook.inputs import ID, TEXT, Kind, as_arrow, column_names, kind_of, one_of, unknown_column
 from uniner_dist.reporting.console import SafeConsole
-from uniner_dist.reporting.highlight import Marked, documents_html
+from uniner_dist.reporting.highlight import Marked, Mention, documents_html
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 _OURS = frozenset(field.name for field in ANNOTATION_FIELDS)
@@ -53,39 +54,54 @@ def show(
     display(*marked_documents(annotations, corpus, id, text, limit))
 
 
+@dataclass(frozen=True)
+class _Row:
+    """What is shown of one annotation."""
+
+    id: Any
+    entity_type: str
+    entities: Sequence[Mapping[str, object]]
+
+
 def marked_documents(
     annotations: Any, corpus: Any = None, id: str | None = None, text: str | None = None, limit: int = 8
 ) -> tuple[list[Marked], list[str]]:
     """What to show of annotations, and all labels in their order; arguments as for `show`."""
     if isinstance(annotations, list) and hasattr(annotations, "texts"):  # `Annotations`
-        rows, texts, id = list(annotations), dict(enumerate(annotations.texts)), ID
-        chosen = _first_ids(rows, id, limit)
+        rows, texts = _rows_of(annotations, ID), dict(enumerate(annotations.texts))
+        chosen = _first_ids(rows, limit)
     else:
         id, rows = _some_rows(annotations, id, limit)
-        chosen = _first_ids(rows, id, limit)
+        chosen = _first_ids(rows, limit)
         texts = _texts(annotations, corpus, id, text or TEXT, chosen)
-    labels = list(dict.fromkeys(row["entity_type"] for row in rows))
-    entities: dict[Any, list[dict[str, object]]] = {key: [] for key in chosen}
+    labels = list(dict.fromkeys(row.entity_type for row in rows))
+    entities: dict[Any, list[Mention]] = {key: [] for key in chosen}
     for row in rows:
-        if row[id] in entities:
-            entities[row[id]] += [_placed(entity, row["entity_type"]) for entity in row["entities"]]
+        if row.id in entities:
+            entities[row.id] += [_mention(entity, row.entity_type) for entity in row.entities]
     return [Marked(str(key), texts.get(key) or "", found) for key, found in entities.items()], labels
 
 
-def _placed(entity: dict[str, Any], label: str) -> dict[str, Any]:
-    """The mention with its label; its offsets are whole numbers again, which pandas makes floats of beside a null."""
-    places = {name: entity[name] for name in ("start", "end")}
-    whole = {name: None if place is None or place != place else int(place) for name, place in places.items()}
-    return {**entity, **whole, "label": label}
+def _rows_of(rows: Iterable[Mapping[str, Any]], id: str) -> list[_Row]:
+    return [_Row(row[id], row["entity_type"], row["entities"]) for row in rows]
 
 
-def _first_ids(rows: Sequence[dict[str, Any]], id: str, limit: int) -> list[Any]:
+def _mention(entity: Mapping[str, object], label: str) -> Mention:
+    return Mention(label, str(entity["text"]), _offset(entity["start"]), _offset(entity["end"]))
+
+
+def _offset(value: Any) -> int | None:
+    """A whole number again, which pandas makes a float of where other rows have none."""
+    return None if value is None or value != value else int(value)
+
+
+def _first_ids(rows: Sequence[_Row], limit: int) -> list[Any]:
     """Ids of the first documents with mentions, then of those without."""
-    with_mentions = [row[id] for row in rows if len(row["entities"])]
-    return list(dict.fromkeys([*with_mentions, *(row[id] for row in rows)]))[:limit]
+    with_mentions = [row.id for row in rows if len(row.entities)]
+    return list(dict.fromkeys([*with_mentions, *(row.id for row in rows)]))[:limit]
 
 
-def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[dict[str, object]]]:
+def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[_Row]]:
     """The id column, and the rows of enough documents to choose from."""
     kind = kind_of(annotations)
     if kind is Kind.STRINGS:
@@ -103,7 +119,7 @@ def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[
         ids = [row[0] for row in found] or [row[0] for row in annotations.select(id).distinct().limit(limit).collect()]
     else:
         ids = _ids_in_memory(annotations, kind, id, limit)
-    return id, _pick(annotations, kind, id, ids, [id, *_SHOWN]).to_pylist()
+    return id, _rows_of(_pick(annotations, kind, id, ids, [id, *_SHOWN]).to_pylist(), id)
 
 
 def _ids_in_memory(annotations: Any, kind: Kind, id: str, limit: int) -> list[Any]:

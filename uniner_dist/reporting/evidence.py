@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from uniner_dist.core.outcomes import SEVERITY
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.evaluation.rows import DataFile, list_dataset
-from uniner_dist.reporting.highlight import Marked
+from uniner_dist.reporting.highlight import Marked, Mention
 from uniner_dist.run.run import Run
 from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.filesystem import exists, open_fs
@@ -126,7 +126,7 @@ def _read_examples(run: Run, evidence: Evidence) -> None:
     prompts = read_prompts(run.layout, shard).slice(0, _PROMPTS)
     outputs = read_completions(run.layout.completions_file(shard), shard, run.fingerprint).slice(0, _PROMPTS)
     labels = run.config.questions.by_question()
-    passages: dict[str, tuple[str, list[dict[str, object]]]] = {}
+    passages: dict[str, tuple[str, list[Mention]]] = {}
     columns = (
         prompts["passage_id"],
         prompts["text"],
@@ -138,12 +138,11 @@ def _read_examples(run: Run, evidence: Evidence) -> None:
         _, entities = passages.setdefault(key, (text, []))
         mentions = parse_output(output, finish).mentions if output is not None else ()
         for entity in locate_mentions(text, mentions):
-            place = {"text": entity.text, "start": entity.start, "end": entity.end}
-            entities += [{**place, "label": label} for label in labels.get(ask, [])]
+            entities += [Mention(label, entity.text, entity.start, entity.end) for label in labels.get(ask, [])]
 
     def rank(key: str) -> tuple[bool, int, int]:
         text, entities = passages[key]
-        return len(text) > _SHORT, -len({entity["label"] for entity in entities}), len(text)
+        return len(text) > _SHORT, -len({entity.label for entity in entities}), len(text)
 
     chosen = [key for key in sorted(passages, key=rank) if passages[key][1]][:_EXAMPLES]
     names = _documents_of(run, chosen)

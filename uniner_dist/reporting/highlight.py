@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 from uniner_dist.core.characters import cuts_character, visible
 
@@ -47,18 +47,52 @@ STYLE: Final = f"""<style>
 
 
 @dataclass(frozen=True)
+class Mention:
+    """A mention to show.
+
+    Args:
+        label: its entity type.
+        text: as it was answered.
+        start, end: its offsets in code points; both None where it was not located.
+    """
+
+    label: str
+    text: str
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A mention that was located in the text to show."""
+
+    label: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Marked:
     """One document to show.
 
     Args:
         title: what names it, such as its id.
         text: the whole text.
-        entities: mappings with `text`, `start`, `end` (code points, both None where it was not located) and `label`.
+        entities: its mentions.
     """
 
     title: str
     text: str
-    entities: Sequence[Mapping[str, Any]]
+    entities: Sequence[Mention]
+
+
+def placed_mentions(entities: Iterable[Mention]) -> list[Placed]:
+    """Those mentions that were located, in the order given."""
+    return [
+        Placed(entity.label, entity.start, entity.end)
+        for entity in entities
+        if entity.start is not None and entity.end is not None
+    ]
 
 
 def hues_of(labels: Iterable[str]) -> dict[str, int]:
@@ -73,7 +107,7 @@ def documents_html(documents: Sequence[Marked], labels: Iterable[str] = (), max_
         labels: entity types in the order of their colours; those of the documents are added.
         max_chars: see `text_html`.
     """
-    hues = hues_of([*labels, *(entity["label"] for document in documents for entity in document.entities)])
+    hues = hues_of([*labels, *(entity.label for document in documents for entity in document.entities)])
     figures = [
         f"<figure><figcaption>{_safe(document.title)}</figcaption>"
         f"{text_html(document.text, document.entities, hues, max_chars)}</figure>"
@@ -88,23 +122,20 @@ def legend_html(hues: Mapping[str, int]) -> str:
     return f'<div class="ud-legend">{marks}</div>'
 
 
-def text_html(
-    text: str, entities: Sequence[Mapping[str, Any]], hues: Mapping[str, int], max_chars: int | None = None
-) -> str:
+def text_html(text: str, entities: Sequence[Mention], hues: Mapping[str, int], max_chars: int | None = None) -> str:
     """One text with its mentions marked; to be put inside of an element of class `ud`, with `STYLE` on the page.
 
     Args:
-        entities: see `Marked`; those without a place are listed below the text.
+        entities: those without a place are listed below the text.
         hues: colour of each label, see `hues_of`.
         max_chars: a longer text is cut to about this many characters around its first mention; None shows all of it.
     """
-    placed = [entity for entity in entities if entity["start"] is not None]
-    placed.sort(key=lambda entity: (entity["start"], -entity["end"]))
+    placed = sorted(placed_mentions(entities), key=lambda entity: (entity.start, -entity.end))
     begin, end = excerpt(text, placed, max_chars)
-    shown = [entity for entity in placed if begin <= entity["start"] and entity["end"] <= end]
+    shown = [entity for entity in placed if begin <= entity.start and entity.end <= end]
     parts, position = ["…" if begin else ""], begin
     for group in _overlapping(shown):
-        start, stop = group[0]["start"], max(entity["end"] for entity in group)
+        start, stop = group[0].start, max(entity.end for entity in group)
         parts.append(_safe(text[position:start]))
         parts.append(_nested(text, group, hues) if _is_nested(group) else _lines(text, group, hues))
         position = stop
@@ -113,7 +144,7 @@ def text_html(
     return f'<div class="ud-text" dir="auto">{"".join(parts)}</div>{_absent(entities, hues)}{_more(hidden)}'
 
 
-def excerpt(text: str, placed: Sequence[Mapping[str, Any]], max_chars: int | None) -> tuple[int, int]:
+def excerpt(text: str, placed: Sequence[Placed], max_chars: int | None) -> tuple[int, int]:
     """The part of a text to show: about `max_chars` from a little before the first mention on, cutting no mention.
 
     Args:
@@ -121,12 +152,12 @@ def excerpt(text: str, placed: Sequence[Mapping[str, Any]], max_chars: int | Non
     """
     if max_chars is None or len(text) <= max_chars:
         return 0, len(text)
-    first = placed[0]["start"] if placed else 0
+    first = placed[0].start if placed else 0
     begin = 0 if first < max_chars // 2 else first - max_chars // 4
     end = min(len(text), begin + max_chars)
     for entity in placed:
-        if entity["start"] < end < entity["end"]:
-            end = min(entity["end"], begin + 2 * max_chars)
+        if entity.start < end < entity.end:
+            end = min(entity.end, begin + 2 * max_chars)
     while cuts_character(text, begin):
         begin -= 1
     while cuts_character(text, end):
@@ -134,66 +165,66 @@ def excerpt(text: str, placed: Sequence[Mapping[str, Any]], max_chars: int | Non
     return begin, end
 
 
-def _overlapping(placed: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+def _overlapping(placed: Sequence[Placed]) -> list[list[Placed]]:
     """Groups of mentions that overlap, directly or by way of others; most are of one."""
-    groups: list[list[Mapping[str, Any]]] = []
+    groups: list[list[Placed]] = []
     reach = -1
     for entity in placed:
-        if entity["start"] < reach:
+        if entity.start < reach:
             groups[-1].append(entity)
         else:
             groups.append([entity])
-        reach = max(reach, entity["end"])
+        reach = max(reach, entity.end)
     return groups
 
 
-def _is_nested(group: Sequence[Mapping[str, Any]]) -> bool:
+def _is_nested(group: Sequence[Placed]) -> bool:
     """Whether of any two that overlap one holds the other."""
     open_ends: list[int] = []
     for entity in group:
-        while open_ends and open_ends[-1] <= entity["start"]:
+        while open_ends and open_ends[-1] <= entity.start:
             open_ends.pop()
-        if open_ends and entity["end"] > open_ends[-1]:
+        if open_ends and entity.end > open_ends[-1]:
             return False
-        open_ends.append(entity["end"])
+        open_ends.append(entity.end)
     return True
 
 
-def _nested(text: str, group: Sequence[Mapping[str, Any]], hues: Mapping[str, int]) -> str:
+def _nested(text: str, group: Sequence[Placed], hues: Mapping[str, int]) -> str:
     """Marks inside of marks."""
     parts: list[str] = []
-    around: list[Mapping[str, Any]] = []
-    position = group[0]["start"]
+    around: list[Placed] = []
+    position = group[0].start
 
     def close(until: int) -> None:
         nonlocal position
-        while around and around[-1]["end"] <= until:
+        while around and around[-1].end <= until:
             entity = around.pop()
-            parts.append(f"{_safe(text[position : entity['end']])}{_label(entity, hues)}</mark>")
-            position = entity["end"]
+            parts.append(f"{_safe(text[position : entity.end])}{_label(entity, hues)}</mark>")
+            position = entity.end
 
     for entity in group:
-        close(entity["start"])
-        parts.append(f"{_safe(text[position : entity['start']])}<mark {_colour(entity, hues)}>")
-        position = entity["start"]
+        close(entity.start)
+        parts.append(f"{_safe(text[position : entity.start])}<mark {_colour(entity, hues)}>")
+        position = entity.start
         around.append(entity)
     close(len(text))
     return "".join(parts)
 
 
-def _lines(text: str, group: Sequence[Mapping[str, Any]], hues: Mapping[str, int]) -> str:
+def _lines(text: str, group: Sequence[Placed], hues: Mapping[str, int]) -> str:
     """Crossing mentions: each has a line at a height of its own, and its label where it ends.
 
     Between two lines of text there is room for two; a taller group makes the lines of text that it is in taller.
     """
     heights = _heights(group)
-    borders = sorted({place for entity in group for place in (entity["start"], entity["end"])})
+    borders = sorted({place for entity in group for place in (entity.start, entity.end)})
     parts = []
     for start, end in pairwise(borders):
-        covering = [i for i, entity in enumerate(group) if entity["start"] <= start and end <= entity["end"]]
+        covering = [i for i, entity in enumerate(group) if entity.start <= start and end <= entity.end]
         parts.append(_underlined(_safe(text[start:end]), covering, group, heights, hues))
-        going_on = [i for i in covering if group[i]["end"] > end]
-        for entity in (group[i] for i in covering if group[i]["end"] == end):
+        going_on = [i for i in covering if group[i].end > end]
+        for entity in (group[i] for i in covering if group[i].end == end):
             parts.append(_underlined(_label(entity, hues), going_on, group, heights, hues))
     more = max(heights) - 1
     return (
@@ -206,35 +237,35 @@ def _lines(text: str, group: Sequence[Mapping[str, Any]], hues: Mapping[str, int
 def _underlined(
     inner: str,
     covering: Sequence[int],
-    group: Sequence[Mapping[str, Any]],
+    group: Sequence[Placed],
     heights: Sequence[int],
     hues: Mapping[str, int],
 ) -> str:
     """The lower a line, the further out its element."""
     for i in sorted(covering, key=lambda i: heights[i]):
-        style = f"--h:{hues.get(group[i]['label'], 0)};padding-bottom:{1 + _LINE_STEP * heights[i]}px"
+        style = f"--h:{hues.get(group[i].label, 0)};padding-bottom:{1 + _LINE_STEP * heights[i]}px"
         inner = f'<span class="ud-line" style="{style}">{inner}</span>'
     return inner
 
 
-def _heights(group: Sequence[Mapping[str, Any]]) -> list[int]:
+def _heights(group: Sequence[Placed]) -> list[int]:
     """For each mention the first line, counted from the text down, that is free where it begins."""
     ends: list[int] = []
     heights = []
     for entity in group:
-        free = next((i for i, end in enumerate(ends) if end <= entity["start"]), len(ends))
-        ends[free : free + 1] = [entity["end"]]
+        free = next((i for i, end in enumerate(ends) if end <= entity.start), len(ends))
+        ends[free : free + 1] = [entity.end]
         heights.append(free)
     return heights
 
 
-def _absent(entities: Sequence[Mapping[str, Any]], hues: Mapping[str, int]) -> str:
+def _absent(entities: Sequence[Mention], hues: Mapping[str, int]) -> str:
     """Mentions that are nowhere in the text."""
-    absent = [entity for entity in entities if entity["start"] is None]
+    absent = [entity for entity in entities if entity.start is None]
     if not absent:
         return ""
     marks = " ".join(
-        f"<mark {_colour(entity, hues)}>{_safe(entity['text'])}{_label(entity, hues)}</mark>" for entity in absent
+        f"<mark {_colour(entity, hues)}>{_safe(entity.text)}{_label(entity, hues)}</mark>" for entity in absent
     )
     return f'<div class="ud-more">answered, but not in the text: {marks}</div>'
 
@@ -243,12 +274,12 @@ def _more(hidden: int) -> str:
     return f'<div class="ud-more">{hidden:,} more outside of this part</div>' if hidden else ""
 
 
-def _label(entity: Mapping[str, Any], hues: Mapping[str, int]) -> str:
-    return f'<span class="ud-label" {_colour(entity, hues)}>{_safe(entity["label"])}</span>'
+def _label(entity: Mention | Placed, hues: Mapping[str, int]) -> str:
+    return f'<span class="ud-label" {_colour(entity, hues)}>{_safe(entity.label)}</span>'
 
 
-def _colour(entity: Mapping[str, Any], hues: Mapping[str, int]) -> str:
-    return f'style="--h:{hues.get(entity["label"], 0)}"'
+def _colour(entity: Mention | Placed, hues: Mapping[str, int]) -> str:
+    return f'style="--h:{hues.get(entity.label, 0)}"'
 
 
 def _safe(value: str) -> str:

@@ -53,7 +53,7 @@ def render(report: Mapping[str, Any], evidence: Evidence, last: Mapping[str, Any
         last: report of the run that the output took before this one.
     """
     labels = list((report.get("annotations") or {}).get("by_type") or report["provenance"]["asks"])
-    hues = hues_of([*labels, *(e["label"] for document in evidence.examples for e in document.entities)])
+    hues = hues_of([*labels, *(e.label for document in evidence.examples for e in document.entities)])
     line, outcomes = charts.timeline(report["attempts"]), outcome_rows(report)
     page: str = _template().render(
         report=report,

@@ -20,7 +20,7 @@ from rich.text import Text
 from uniner_dist.core.characters import visible
 from uniner_dist.gate.verdict import before_words, published_words
 from uniner_dist.reporting.console import SafeConsole
-from uniner_dist.reporting.highlight import Marked
+from uniner_dist.reporting.highlight import Marked, Mention, Placed, placed_mentions
 from uniner_dist.reporting.progress import counted, rate
 from uniner_dist.reporting.triage import plan_words, report_words
 from uniner_dist.run.corpus_snapshot import run_snapshot
@@ -134,8 +134,7 @@ def _counts_table(annotations: Mapping[str, Any]) -> Table:
 def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> None:
     """A few annotated documents with their mentions highlighted."""
     labels = [entity_type.label for entity_type in run.config.types]
-    documents = [Marked(str(document_id), text, entities) for document_id, text, entities in _sample(run, limit)]
-    print_documents(documents, labels, run.config.corpus.id_column, console or SafeConsole())
+    print_documents(_sample(run, limit), labels, run.config.corpus.id_column, console or SafeConsole())
 
 
 def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name: str, console: Console) -> None:
@@ -155,27 +154,26 @@ def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name:
     console.print(legend)
 
 
-def highlight(
-    text: str, entities: Sequence[Mapping[str, Any]], colours: Mapping[str, str], plain: bool = False
-) -> Text:
+def highlight(text: str, entities: Sequence[Mention], colours: Mapping[str, str], plain: bool = False) -> Text:
     """A text with its mentions coloured by type, cut to the part that has them.
 
     Of two that overlap the shorter one lies above, and what both hold is underlined; where two have the same place, the
     one below is named behind them.
 
     Args:
-        entities: mappings with `start`, `end` (code points) and `label`; those without a place are left out.
+        entities: those that were not located are left out.
+        colours: style of each label.
         plain: there are no colours: each mention is in brackets, its label behind it, as a link does in Markdown.
     """
-    placed = sorted((e for e in entities if e["start"] is not None), key=lambda e: (e["start"] - e["end"], e["start"]))
-    first = min((entity["start"] for entity in placed), default=0)
+    placed = sorted(placed_mentions(entities), key=lambda e: (e.start - e.end, e.start))
+    first = min((entity.start for entity in placed), default=0)
     begin = 0 if first < _SHOWN_CHARS // 2 else first - _SHOWN_CHARS // 4
     shown = Text(text)
-    placed = [e for e in placed if begin < e["end"] and e["start"] < begin + _SHOWN_CHARS]
+    placed = [e for e in placed if begin < e.end and e.start < begin + _SHOWN_CHARS]
     for entity in placed:
-        shown.stylize(colours.get(entity["label"], "bold"), entity["start"], entity["end"])
+        shown.stylize(colours.get(entity.label, "bold"), entity.start, entity.end)
     for one, other in combinations(placed, 2):
-        shown.stylize("underline", max(one["start"], other["start"]), min(one["end"], other["end"]))
+        shown.stylize("underline", max(one.start, other.start), min(one.end, other.end))
     shown.plain = visible(text)
     end = min(len(text), begin + _SHOWN_CHARS)
     pieces = [Text("…" if begin else "")]
@@ -186,47 +184,47 @@ def highlight(
     return Text.assemble(*pieces, shown[begin:end], "…" if end < len(text) else "")
 
 
-def _names(placed: Sequence[Mapping[str, Any]], colours: Mapping[str, str]) -> list[tuple[int, Text]]:
+def _names(placed: Sequence[Placed], colours: Mapping[str, str]) -> list[tuple[int, Text]]:
     """Labels of hidden mentions, each with the place it is inserted at."""
-    hidden = sorted(_hidden(placed), key=lambda entity: entity["end"])
-    styles = [colours.get(entity["label"], "bold") for entity in hidden]
-    return [(e["end"], Text(f"[{visible(e['label'])}]", style=style)) for e, style in zip(hidden, styles, strict=True)]
+    hidden = sorted(_hidden(placed), key=lambda entity: entity.end)
+    styles = [colours.get(entity.label, "bold") for entity in hidden]
+    return [(e.end, Text(f"[{visible(e.label)}]", style=style)) for e, style in zip(hidden, styles, strict=True)]
 
 
-def _brackets(placed: Sequence[Mapping[str, Any]]) -> list[tuple[int, Text]]:
+def _brackets(placed: Sequence[Placed]) -> list[tuple[int, Text]]:
     """Brackets around all mentions, each with its place; at the same place longer mentions open first, close last."""
-    opening = [(entity["start"], 1, i, Text("[")) for i, entity in enumerate(placed)]
-    closing = [(entity["end"], 0, -i, Text(f"]({visible(entity['label'])})")) for i, entity in enumerate(placed)]
+    opening = [(entity.start, 1, i, Text("[")) for i, entity in enumerate(placed)]
+    closing = [(entity.end, 0, -i, Text(f"]({visible(entity.label)})")) for i, entity in enumerate(placed)]
     return [(place, mark) for place, _, _, mark in sorted([*opening, *closing], key=lambda item: item[:3])]
 
 
-def _hidden(placed: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _hidden(placed: Sequence[Placed]) -> list[Placed]:
     """Mentions, in the order of drawing, that a later one of the same place covers."""
-    last = {(entity["start"], entity["end"]): i for i, entity in enumerate(placed)}
-    return [entity for i, entity in enumerate(placed) if last[entity["start"], entity["end"]] != i]
+    last = {(entity.start, entity.end): i for i, entity in enumerate(placed)}
+    return [entity for i, entity in enumerate(placed) if last[entity.start, entity.end] != i]
 
 
-def _sample(run: Run, limit: int) -> list[tuple[Any, str, list[dict[str, Any]]]]:
-    """(id, text, entities) of short documents that have mentions of different types."""
+def _sample(run: Run, limit: int) -> list[Marked]:
+    """Short documents that have mentions of different types."""
     id_column, text_column = run.config.corpus.id_column, run.config.corpus.text_column
     output = run.config.output.path
     fs, path = open_fs(output)
     files = [join(path, name) for name in sorted(find_files(output, ".parquet"))]
     annotations = pads.dataset(files, filesystem=fs, format="parquet", partitioning="hive", partition_base_dir=path)
     rows = annotations.head(4000, columns=[id_column, "entity_type", "entities"], use_threads=False).to_pylist()
-    by_document: dict[Any, list[dict[str, Any]]] = {}
+    by_document: dict[Any, list[Mention]] = {}
     for row in rows:
-        entities = [{**entity, "label": row["entity_type"]} for entity in row["entities"]]
+        entities = [Mention(row["entity_type"], e["text"], e["start"], e["end"]) for e in row["entities"]]
         by_document.setdefault(row[id_column], []).extend(entities)
 
     def rank(key: Any) -> tuple[bool, int]:
         entities = by_document[key]
-        return max((e["end"] or 0 for e in entities), default=0) > _SHOWN_CHARS, -len({e["label"] for e in entities})
+        return max((e.end or 0 for e in entities), default=0) > _SHOWN_CHARS, -len({e.label for e in entities})
 
     ranked = sorted(by_document, key=rank)
     chosen = ranked[:limit]
     by_id = _texts(run, id_column, text_column, chosen)
-    return [(key, by_id.get(key) or "", by_document[key]) for key in chosen]
+    return [Marked(str(key), by_id.get(key) or "", by_document[key]) for key in chosen]
 
 
 def _texts(run: Run, id_column: str, text_column: str, chosen: list[Any]) -> dict[Any, str]:
