@@ -2,8 +2,8 @@
 
     python -m benchmarks.nothing_to_do OTHER_CHECKOUT --documents 1000000 --repeats 5
 
-Each build annotates the same corpus into an output of its own (few distinct texts, so that few prompts are answered), and
-then the same command is started again and again. Each repeat does both builds, and which comes first changes.
+Each build annotates the same corpus into an output of its own (few distinct texts, so that few prompts are answered),
+and then the same command is started again and again. Each repeat does both builds, and which comes first changes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,14 @@ import pyarrow.parquet as pq
 import uniner_dist.demo
 
 TEXTS, FILES = 2_000, 16
+#: An older build has all of its command line in one module.
+_START = """
+import sys
+import uniner_dist.cli as cli
+if hasattr(cli, "__path__"):
+    import uniner_dist.cli.app as cli
+sys.exit(cli.main())
+"""
 
 
 def write_corpus(folder: Path, documents: int) -> None:
@@ -39,9 +47,7 @@ def write_corpus(folder: Path, documents: int) -> None:
 def annotate(checkout: Path, corpus: Path, output: Path) -> tuple[float, float, str]:
     """Wall and CPU seconds of the command, and what it said last."""
     settings = ["engine.kind=scripted", f"model.name={uniner_dist.demo.model_path()}"]
-    # An older build has all of its command line in one module.
-    start = "import sys\nimport uniner_dist.cli as cli\nif hasattr(cli, '__path__'):\n    import uniner_dist.cli.app as cli\nsys.exit(cli.main())"
-    command = [sys.executable, "-c", start, "annotate", "--corpus", str(corpus), "--output", str(output)]
+    command = [sys.executable, "-c", _START, "annotate", "--corpus", str(corpus), "--output", str(output)]
     command += ["--types", "person,place", *(part for one in settings for part in ("--set", one))]
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(

@@ -59,6 +59,23 @@ def test_the_output_reads_in_pandas_and_duckdb(demo_output: tuple[Path, str]) ->
     assert dict(duckdb.sql(query).fetchall()) == expected
 
 
+#: Finds a finished run, and says which of the large libraries that took.
+_AGAIN = """
+import sys
+from uniner_dist.pipeline.stages import annotate
+from uniner_dist.run.run import load_run
+annotate(load_run(sys.argv[1], "latest").config)
+large = ("pandas", "pyspark", "ray", "torch", "vllm", "deltalake", "pyiceberg", "sklearn")
+print([name for name in large if name in sys.modules])
+"""
+
+
+def test_a_finished_run_is_known_without_any_large_library(demo_output: tuple[Path, str]) -> None:
+    printed = run([sys.executable, "-c", _AGAIN, f"{demo_output[0]}.work"])
+    assert "nothing to do" in printed
+    assert printed.splitlines()[-1] == "[]"
+
+
 @pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(demo_output: tuple[Path, str], tmp_path: Path) -> None:
     """Its cells, in order, over the demo's output, which is the same run and therefore finished."""

@@ -17,8 +17,9 @@ def command_of(app: typer.Typer) -> Any:
     """The application with these options on its root, where help shows them, and on each of its commands, hidden."""
     root: Any = typer.main.get_command(app)
     root.params.extend(_parameters(hidden=False))
+    hidden = _parameters(hidden=True)
     for command in _all_of(root):
-        command.params.extend(_parameters(hidden=True))
+        command.params.extend(hidden)
         without_kinds(command.params)
     without_kinds(root.params)
     return root

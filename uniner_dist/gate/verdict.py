@@ -7,16 +7,18 @@ start: a threshold that was raised meanwhile counts. Needs neither Spark nor Ray
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uniner_dist.config.schema import GateConfig
 from uniner_dist.core.characters import visible
 from uniner_dist.core.hashing import digest
-from uniner_dist.evaluation.gold_slice import GoldSlice, read_gold_slice
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import Verdict, read_record
 from uniner_dist.storage.filesystem import exists, join
 from uniner_dist.storage.layout import GateLayout
+
+if TYPE_CHECKING:
+    from uniner_dist.evaluation.gold_slice import GoldSlice
 
 #: Types named in a message.
 _WORST = 3
@@ -50,6 +52,8 @@ def has_passed(run: Run) -> bool:
     """
     if not is_gated(run):
         return True
+    from uniner_dist.evaluation.gold_slice import read_gold_slice
+
     figures = read_verdict(gate_place(run, read_gold_slice(run.config)))
     return figures is not None and not judge(run.config.gate, figures)
 

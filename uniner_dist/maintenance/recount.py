@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
 
 from uniner_dist.core.outcomes import ERASED
 from uniner_dist.run.run import Run
@@ -22,11 +21,16 @@ from uniner_dist.storage.filesystem import (
 from uniner_dist.storage.shards import read_shards
 from uniner_dist.storage.stage_files import counting
 
+if TYPE_CHECKING:
+    import pyarrow.dataset as pads
+
 T = TypeVar("T")
 
 
 def open_dataset(path: str) -> pads.Dataset:
     """A dataset of a run's own, with the files that count."""
+    import pyarrow.dataset as pads
+
     fs, stripped = open_fs(path)
     return pads.dataset([join(stripped, name) for name in counted_files(path)], filesystem=fs, format="parquet")
 
@@ -37,6 +41,8 @@ def recount(run: Run, entries: Collection[str]) -> None:
     Args:
         entries: of the lists of erased documents, that this erasure has made.
     """
+    import pyarrow.dataset as pads
+
     layout = run.layout
     if not exists(layout.prompts_summary):
         return None

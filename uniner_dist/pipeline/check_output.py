@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Final
+
+import pyarrow as pa
 
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
@@ -16,6 +20,14 @@ from uniner_dist.storage.place_layout import MARKERS, is_unfinished_marker
 from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.snapshot import Snapshot
 from uniner_dist.storage.tables.commit import WRITTEN_BY, unfit_columns
+
+#: What Spark calls the types of almost every column that is carried: a start that finds nothing to do needs no Spark.
+SPARK_NAMES: Final[Mapping[pa.DataType, str]] = {
+    pa.string(): "string",
+    pa.large_string(): "string",
+    pa.int64(): "bigint",
+    pa.int32(): "int",
+}
 
 
 def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) -> None:
@@ -94,18 +106,24 @@ def _unfit(config: Config, snapshot: Snapshot, reading: Reading | None) -> list[
 
 def _other_types(config: Config, snapshot: Snapshot, reading: Reading | None, marker: Marker) -> list[str]:
     """Columns of the output whose type is another one now: files of both types could not be read together."""
-    from uniner_dist.spark.types import (
-        spark_type,  # where runs are opened Spark is there; the completions stage has none
-    )
-
     stored = {} if reading is None else {field.name: field.type for field in reading.columns}
     found = stored | {name: snapshot.folder_type(name) for name in snapshot.folders}
     return [
         f"--output {config.output.path}: its column {name} holds {theirs}, but the corpus's holds {ours}; write the "
         "corpus as it was, or choose another folder"
         for name, theirs in marker.types.items()
-        if name in found and (ours := spark_type(found[name]).simpleString()) != theirs
+        if name in found and (ours := _spark_name(found[name])) != theirs
     ]
+
+
+def _spark_name(kind: pa.DataType) -> str:
+    """What Spark calls its type of such a column."""
+    if kind in SPARK_NAMES:
+        return SPARK_NAMES[kind]
+    from uniner_dist.spark.types import spark_type  # where runs are opened Spark is there
+
+    name: str = spark_type(kind).simpleString()
+    return name
 
 
 def check_labels(config: Config, snapshot: Snapshot) -> None:

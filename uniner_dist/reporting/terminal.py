@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as pads
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -27,7 +26,6 @@ from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import find_files, join, open_fs
-from uniner_dist.storage.table_names import is_table_name
 
 #: As many as a page has hues; a terminal of 16 colours shows the later six by its nearest ones.
 _COLOURS = (
@@ -206,6 +204,8 @@ def _hidden(placed: Sequence[Placed]) -> list[Placed]:
 
 def _sample(run: Run, limit: int) -> list[Marked]:
     """Short documents that have mentions of different types."""
+    import pyarrow.dataset as pads  # which imports pandas: as long as all the rest of a start
+
     id_column, text_column = run.config.corpus.id_column, run.config.corpus.text_column
     output = run.config.output.path
     fs, path = open_fs(output)
@@ -229,13 +229,6 @@ def _sample(run: Run, limit: int) -> list[Marked]:
 
 def _texts(run: Run, id_column: str, text_column: str, chosen: list[Any]) -> dict[Any, str]:
     """Texts of some documents."""
-    if run.corpus_version is not None or is_table_name(run.config.corpus.path):
-        batches = rows_of(run_snapshot(run), [id_column, text_column])
-        wanted = (batch.filter(pc.is_in(batch.column(0), pa.array(chosen, batch.column(0).type))) for batch in batches)
-        return {row[id_column]: row[text_column] for batch in wanted for row in batch.to_pylist()}
-    fs, path = open_fs(run.config.corpus.path)
-    corpus = pads.dataset(path, filesystem=fs, format="parquet")
-    texts = corpus.to_table(
-        columns=[id_column, text_column], filter=pads.field(id_column).isin(chosen), use_threads=False
-    )
-    return {row[id_column]: row[text_column] for row in texts.to_pylist()}
+    batches = rows_of(run_snapshot(run), [id_column, text_column])
+    wanted = (batch.filter(pc.is_in(batch.column(0), pa.array(chosen, batch.column(0).type))) for batch in batches)
+    return {row[id_column]: row[text_column] for batch in wanted for row in batch.to_pylist()}
