@@ -165,6 +165,8 @@ class World:
         if not self.remote:
             beside = [name for name in os.listdir(self.place) if name.startswith("out.publishing")]
             problems += [f"left beside the output: {name}" for name in beside]
+            folders = [Path(folder) for folder, below, files in os.walk(self.output) if not below and not files]
+            problems += [f"left empty: {folder.relative_to(self.output)}" for folder in folders]
         return problems
 
 

@@ -126,6 +126,22 @@ def test_a_reader_meets_the_old_or_the_new_folder_at_every_change(tmp_path: Path
     shutil.rmtree(template)
 
 
+def test_no_empty_folder_is_left_wherever_a_command_was_killed_that_is_started_again(
+    tmp_path: Path, output: Path
+) -> None:
+    _put(output / "b=1" / "c=1" / "part-gone.parquet", "gone")
+    change = FolderChange(folder="b=1/c=1", remove=("part-gone.parquet",))
+    template = tmp_path.with_name(f"{tmp_path.name}-template")
+    shutil.copytree(tmp_path, template)
+    killed = 0
+    for _ in worlds(template, tmp_path, lambda: apply(str(output), change, str(tmp_path / "work"))):
+        killed += 1
+        apply(str(output), change, str(tmp_path / "work"))
+        assert sorted(path.name for path in output.iterdir()) == ["a=1", "a=2"]
+    assert killed >= 3  # before the exchange and before each folder goes
+    shutil.rmtree(template)
+
+
 def test_a_folder_that_another_process_changed_is_left_as_that_one_made_it(
     tmp_path: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

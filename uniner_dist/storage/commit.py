@@ -64,9 +64,11 @@ def apply(output: str, change: FolderChange, workplace: str, check: Check = alwa
     if is_link(workplace):
         raise OutsideError(f"{workplace}: is a link; remove it, and start again")
     present = set(list_names(target))
-    if set(change.add) <= present and present.isdisjoint(change.remove):
-        return
     fs, path = open_fs(target)
+    if set(change.add) <= present and present.isdisjoint(change.remove):
+        if is_local(fs):
+            _prune(path, open_fs(output)[1])  # who made the change may have been killed before this
+        return
     if is_local(fs) and _exchange_folder(path, change, open_fs(workplace)[1], open_fs(output)[1], check):
         return
     for name in sorted(set(change.add) - present):
@@ -153,7 +155,8 @@ def _exchange(one: str, other: str) -> bool:
 
 
 def _prune(path: str, output: str) -> None:
-    """Remove folders that have become empty, up to the output."""
-    while path != output and path.startswith(output) and os.path.isdir(path) and not os.listdir(path):
-        os.rmdir(path)
+    """Remove folders that have become empty, up to the output; those below may be gone already."""
+    while path != output and path.startswith(output) and not (os.path.isdir(path) and os.listdir(path)):
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(path)
         path = os.path.dirname(path)
