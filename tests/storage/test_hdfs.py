@@ -25,7 +25,6 @@ from uniner_dist.storage.filesystem import (
     read_bytes,
     read_json,
     remove,
-    remove_stale_temporary,
     write_bytes,
 )
 from uniner_dist.storage.lease import hold
@@ -35,6 +34,7 @@ from uniner_dist.storage.place_layout import OutputLayout
 from uniner_dist.storage.probe import check_storages
 from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import take_snapshot
+from uniner_dist.storage.stale_files import remove_stale_temporary
 
 COLUMNS = pa.schema([("doc_id", pa.string())])
 #: Two servers start on a machine that may be busy.

@@ -139,6 +139,7 @@ class AnswerReader:
         self._scores = scores
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield one batch of answers per shard id in the first column."""
         for batch in batches:
             for shard in batch.column(0).to_pylist():
                 yield self.read(shard)
@@ -190,8 +191,10 @@ class AnswerReader:
         """Read every completion: empty lists become null, plain and skipped ones go in columns, others one by one.
 
         Args:
+            shard: id of the shard, for error messages and for the rows of unread answers.
             texts: text of each passage.
             passages: the same in Python.
+            completions: rows of `schemas.COMPLETIONS`, in the order of the shard's prompts.
         """
         skipped = np.asarray(is_skipped(completions))
         rest = np.flatnonzero(~skipped)

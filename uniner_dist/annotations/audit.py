@@ -48,6 +48,7 @@ def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[s
     Args:
         staged: the annotations as read back.
         places: the occurrences.
+        run: names the labels and the output columns that the rows are checked against.
         prompts: summary of the prompts stage.
 
     Raises:

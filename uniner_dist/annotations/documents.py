@@ -57,6 +57,9 @@ def merged_documents(places: DataFrame, answers: DataFrame, run: Run, passages: 
     very many, all other answers are left out first, so that these are not shuffled.
 
     Args:
+        places: one row per occurrence of a passage in a document, with `passage_id`, `passage`, `passages` and `start`.
+        answers: one row per passage id, with the answers to all questions.
+        run: names the id column, and the questions whose answers are merged.
         passages: how many the split documents have together.
     """
     split = places.where("passages > 1")
@@ -91,6 +94,7 @@ class DocumentMerger:
         self._id_column = id_column
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield one row per split document: `document`, `text_digest`, `answers`; raises AuditError for wrong parts."""
         for batch in batches:
             if not batch.num_rows:
                 continue
@@ -185,6 +189,9 @@ def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run, few: bool) 
     """One row per passage and label without a good answer, with what is needed to ask again.
 
     Args:
+        places: one row per occurrence of a passage in a document.
+        answers: one row per passage id; `text` is null where every question has a good answer.
+        run: names the labels of each question and the id column.
         few: there are so few of them that their passages are sent to every task, and no occurrence is shuffled.
     """
     failed = answers.where("text IS NOT NULL")

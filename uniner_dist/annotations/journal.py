@@ -37,7 +37,11 @@ def finish_begun(output: str, before: MarkerVersion, workdir: str, token: str, c
     """Finish what was cut off while it changed the output, and remove what it has left beside the output.
 
     Args:
-        workdir, token, check: see `carry_out`.
+        output: path or URL of the published dataset.
+        before: the marker as it was read under the lease; it names the journal, if a change was cut off.
+        workdir: the caller's, in which the journal is.
+        token: of the lease of the output, see `carry_out`.
+        check: called before every step that others can see; raises when this process may not go on.
 
     Raises:
         ControlFileError: its journal is damaged, or names a place outside of the output or of its own folder.
@@ -59,6 +63,7 @@ def carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token
     """Name a journal in the marker, make its changes, and list its run, if it is one's.
 
     Args:
+        output: path or URL of the published dataset.
         before: the marker that the journal was planned with.
         path: the journal.
         workdir: the caller's, in which the journal is.

@@ -57,6 +57,8 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
     """Bring the staged annotations into the output.
 
     Args:
+        spark: session that finds and rewrites the files of the output that hold rows to be replaced.
+        run: a run whose `annotations/` stage is complete; its configuration names the output.
         again: replace the run's rows although it is published (its quarantined cells were asked again).
         check: called before every step that others can see; raises when this process may not go on.
 

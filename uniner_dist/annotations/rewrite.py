@@ -91,6 +91,8 @@ def carry_over(
     another text, or if `output.other_types` is "remove". Of another document all rows go if `selection` says so.
 
     Args:
+        spark: session whose tasks read and rewrite the affected files.
+        run: the run to be published; its id goes into the names of the rewritten files.
         ids: `id` and `text_digest` of this run's documents.
         folder: where the carry-over files go.
         selection: runs whose rows go when their document is not among `ids`; None means all runs.
@@ -151,6 +153,7 @@ class FileRewriter:
         self._run_id = run_id
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield one row of counts per file, which is rewritten without the `rows` (positions) that go."""
         attempt = new_attempt()  # the journal names the files of the attempts that count
         for batch in batches:
             counts = batch.select([name for name in batch.schema.names if name not in ("file", "rows")]).to_pylist()

@@ -51,6 +51,8 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False, check:
     """Parse, locate, map back to documents, write and audit.
 
     Args:
+        spark: session that runs the stage's jobs.
+        run: a run whose shards are all answered.
         again: do so although the run is published (its quarantined cells were asked again).
         check: called before the summary is replaced; raises when this process may not go on.
 

@@ -82,6 +82,7 @@ class CheckCounter:
         self._layout, self._fingerprint, self._checked = layout, fingerprint, checked
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield one row of `COUNTS` per shard id in the first column."""
         for batch in batches:
             rows = [self.count(shard) for shard in batch.column(0).to_pylist()]
             yield pa.RecordBatch.from_pylist(rows, schema=COUNTS)

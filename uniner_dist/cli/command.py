@@ -62,6 +62,7 @@ class Command(TyperCommand):
     """A command as Typer makes it, with the above."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse a command line, with old spellings replaced; raises UsageError that says what was probably meant."""
         takes_a_file = any("--json" in option.opts and not getattr(option, "is_flag", False) for option in self.params)
         arguments = list(spelled_now(self.name or "", args, takes_a_file))
         options: list[Any] = list(self.params)
@@ -80,9 +81,11 @@ class Command(TyperCommand):
             raise UsageError(problem, ctx) from error
 
     def get_params(self, ctx: Any) -> list[Any]:
+        """The options in the order of their panels in `--help`."""
         return sorted(super().get_params(ctx), key=_place_of_panel)
 
     def get_help_option(self, ctx: Any) -> Any:
+        """The option `--help`, listed in the panel of the general options."""
         return _in_panel(super().get_help_option(ctx))
 
 
@@ -110,6 +113,7 @@ class Group(TyperGroup):
     """The list of commands, in the order in which a newcomer needs them."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what precedes the command; raises UsageError that names the command to which an option belongs."""
         try:
             return super().parse_args(ctx, list(args))
         except UsageError as error:
@@ -121,11 +125,13 @@ class Group(TyperGroup):
             raise
 
     def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the commands in the order of their panels in `--help`."""
         panels = {name: str(getattr(self.commands[name], "rich_help_panel", None)) for name in self.commands}
         places = {name: GROUPS.index(panel) if panel in GROUPS else len(GROUPS) for name, panel in panels.items()}
         return sorted(super().list_commands(ctx), key=places.__getitem__)
 
     def get_help_option(self, ctx: Any) -> Any:
+        """The option `--help`, listed in the panel of the general options."""
         return _in_panel(super().get_help_option(ctx))
 
 

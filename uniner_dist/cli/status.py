@@ -32,7 +32,10 @@ def print_status(workdir: str, run_id: str | None, watch: bool = False, console:
     """A few lines per run of a workdir.
 
     Args:
+        workdir: path or URL of the workdir.
+        run_id: only this run; None: every run of the workdir.
         watch: look again every few seconds, until nobody works on any of the runs.
+        console: where to print; default: standard output, with control characters removed.
 
     Raises:
         ConfigError: no such workdir, or no such run in it.

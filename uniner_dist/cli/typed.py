@@ -16,6 +16,7 @@ def dash_problem(arguments: Sequence[str], options: Sequence[str]) -> str | None
     """What is wrong with the dashes of an argument; None where nothing is.
 
     Args:
+        arguments: the command line after the program's name, as typed.
         options: names with their hyphens, such as `--corpus`.
     """
     for argument in arguments:

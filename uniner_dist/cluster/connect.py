@@ -46,6 +46,8 @@ def ray_cluster(config: RayConfig, spark: SparkConfig | None = None) -> Iterator
     """The `ray` module, connected.
 
     Args:
+        config: `address` says whether to start Ray here ("local"), start it on Spark's executors ("spark") or join a
+            cluster.
         spark: the Spark cluster that `ray.address: spark` is about.
 
     Raises:

@@ -68,6 +68,7 @@ def ray_on_spark(spark: SparkConfig, options: Mapping[str, object]) -> Iterator[
     """Start the cluster; yields its `host:port`, and stops it when the block ends.
 
     Args:
+        spark: settings of the session on whose executors Ray's workers are started.
         options: further arguments of `setup_ray_cluster`.
 
     Raises:

@@ -54,6 +54,9 @@ def compare(
     """Differences between two annotations datasets.
 
     Args:
+        spark: session that joins the two datasets by document and label.
+        before: the earlier annotations.
+        after: the later annotations.
         by: a column of the later dataset, such as `domain`: figures per value of it.
         id_column: column of the document ids in both; default: what the datasets' markers say. Ids are compared as
             strings.

@@ -44,6 +44,7 @@ class Budget:
         """Those open shards that may be asked.
 
         Args:
+            todo: shards without a committed file, in the order in which they are handed out.
             done: prompts asked in committed shards.
         """
         limit = self._limits.max_prompts

@@ -55,6 +55,8 @@ def never_answers(deaths_in_row: int, limit: int, answered: bool) -> bool:
     """Whether replicas load but die, and nothing was ever answered: then the engine is to blame and not a prompt.
 
     Args:
+        deaths_in_row: loaded replicas that died since the last finished work item.
+        limit: deaths in a row from which on the job is given up (`pool.max_shard_attempts`).
         answered: whether any prompt of this run was answered, now or by an earlier start.
     """
     return not answered and deaths_in_row >= limit

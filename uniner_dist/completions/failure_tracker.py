@@ -49,9 +49,11 @@ class FailureTracker:
         """A loaded replica is gone.
 
         Args:
+            now: seconds of a monotonic clock.
             items: what it held.
             reasons: why these items alone are enough to give up, if they are.
             answered: whether any replica has ever answered a prompt of this run.
+            message: last lines that the replica wrote, for the error.
 
         Raises:
             PoolError: the job is given up.

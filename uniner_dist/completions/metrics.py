@@ -73,6 +73,7 @@ class PoolMetrics:
 
         Args:
             state: as `Snapshots.of` gives it.
+            summary: counters of the pool so far.
             answered: prompts answered so far, those of unfinished shards included.
         """
         self._next_s = time.monotonic() + _UPDATE_S

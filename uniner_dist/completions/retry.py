@@ -44,6 +44,7 @@ def begin_retry(run: Run, published: int, skipped: bool = False) -> Retry:
     """Begin a retry.
 
     Args:
+        run: the run whose quarantine is asked again; the state is stored in its folder.
         published: how often the run has been published.
         skipped: see `Retry`.
     """
@@ -56,6 +57,8 @@ def reopen(run: Run, retry: Retry, check: Callable[[], None] = lambda: None) -> 
     """Make prompts without an answer (refused, or killers) open again; returns the number of shards taken back.
 
     Args:
+        run: the run whose committed shards are looked through.
+        retry: the state that `begin_retry` stored; its `skipped` selects which prompts are reopened.
         check: called before each shard; raises when this process may not go on.
     """
     shards = (shard.name for shard in read_manifest(run))

@@ -56,6 +56,7 @@ class Snapshots:
         """What to show of a pool, as JSON values (`uniner_dist.reporting.progress` says what is made of it).
 
         Args:
+            pool: its counters, replicas and open work items are read; nothing of it is changed.
             now: seconds of a monotonic clock.
         """
         totals, summary, answered = self._totals, pool.summary, pool.finished_prompts

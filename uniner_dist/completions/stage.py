@@ -49,6 +49,8 @@ def complete_prompts(
     """Complete every shard that has no committed file yet.
 
     Args:
+        run: a run whose prompts stage is done.
+        pool: the replicas that answer; the caller starts and stops them.
         lease: of the run, so that work ends when another process takes it over.
         observer: is shown states of the pool while it works, and the last one.
 

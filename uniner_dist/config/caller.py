@@ -63,6 +63,7 @@ def settled(
     """The pinned configuration with the caller's own options in place of what is stored.
 
     Args:
+        pinned: the configuration that is stored in the run's folder.
         caller: None for a command that starts nothing; then nothing of it is used either.
         uses: the options that the command acts on: these must not differ.
         stores: as the caller has named them, absolute, and the workdir's own.

@@ -70,6 +70,7 @@ def settle(value: Any, annotation: Any = Any) -> Any:
     """A tree whose plain scalars are what the fields they are for want: text, or what YAML takes them for.
 
     Args:
+        value: a node of the parsed YAML; scalars are still text as written.
         annotation: type of the field; a model for a mapping of its fields.
     """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, Mapping):

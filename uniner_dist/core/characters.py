@@ -54,6 +54,7 @@ def visible(text: str, keep: str = "") -> str:
     """The same number of characters with nothing in it that a terminal obeys: line breaks, escape codes, bidi marks.
 
     Args:
+        text: any text, such as a label or a path from somebody else's file.
         keep: characters that stay although they are not printable, such as the line break of a message of ours.
     """
     return "".join(char if char.isprintable() or char in keep else " " for char in text)

@@ -11,10 +11,12 @@ class Labelled(Protocol):
     """An entity type as it is configured: the label of its annotations, and the words that the model is asked with."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """What annotations are labelled with."""
 
     @property
-    def ask(self) -> str: ...
+    def ask(self) -> str:
+        """What the model is asked for: a word, phrase or definition."""
 
 
 @dataclass(frozen=True)

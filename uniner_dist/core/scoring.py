@@ -230,6 +230,9 @@ def bootstrap_kinds(
     Args:
         kinds: different counts, ascending; shape: kinds × (correct, predicted, gold).
         numbers: how many documents have each.
+        samples: bootstrap replicates.
+        confidence: coverage of the interval, between 0 and 1.
+        seed: of NumPy's default generator; the same seed gives the same interval.
     """
     names = ("precision", "recall", "f1")
     size = int(numbers.sum())

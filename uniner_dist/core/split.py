@@ -162,6 +162,9 @@ def _fits_whole(
     """Whether a text takes at most `limit` tokens.
 
     Args:
+        text: a document's text.
+        tokenizer: gives spans of tokens in code points.
+        limit: tokens of the text alone, without the prompt around it.
         to_the_end: whether to tokenise all of it, or no more than it must.
 
     Returns:

@@ -60,6 +60,7 @@ def _template(name: str, noun: str = "text", blank: str = "") -> Template:
     """A form of `ie_as_qa`.
 
     Args:
+        name: as in `model.template`.
         noun: what the first sentence calls the text.
         blank: what follows each `ASSISTANT:` besides the form of inference.
     """

@@ -50,6 +50,7 @@ class WordSpans:
         self.exact = all(np.array_equal(self(text), whole_spans(tokenizer, text)) for text in samples)
 
     def __call__(self, text: str) -> npt.NDArray[np.int64]:
+        """Begin and end of each token of `text`, as code points; shape: tokens × 2, ascending."""
         first, *words = _BORDER.split(text)
         spans = [self._remembered(word) if len(word) <= _MAX_CHARACTERS else self._tokenise(word) for word in words]
         behind = np.fromiter(chain.from_iterable(spans), np.int64).reshape(-1, 2)

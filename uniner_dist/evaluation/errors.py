@@ -49,9 +49,11 @@ def worst_errors(
     """`pairs`, `documents`, `types` and `confusions`, each with the worst first; equal ones in the gold's order.
 
     Args:
+        gold: the gold answers that `keys` and `place` refer to.
         keys: of gold mentions, pair and normalised mention in one number, ascending.
         place: of each, where it is in the gold.
         hit: whether it was answered.
+        spurious: answered mentions that are not gold, with the pair and the mention of each.
         outcome_of: outcome of a pair.
     """
     missed = np.flatnonzero(~hit)

@@ -68,6 +68,8 @@ def match_official(
     """Compare answered mentions with gold ones.
 
     Args:
+        official: gold mentions, normalised as the authors' evaluator does it.
+        gold: the same gold with the mentions as written, of which the numbers in `written` are.
         pair: of each answered mention; those of a pair in the order in which they were answered.
         written: number of each in `gold.mentions`.
     """

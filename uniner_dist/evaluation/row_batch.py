@@ -67,6 +67,7 @@ def read_batch(batch: pa.RecordBatch, pair: Numbers, mentions: Mentions) -> RowB
     """Columns `entities`, `outcome`, and where they are there `raw_output` and `score`.
 
     Args:
+        batch: rows of an annotations dataset.
         pair: of each row of the batch.
         mentions: takes the mentions that are new.
     """

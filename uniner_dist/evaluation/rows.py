@@ -75,6 +75,8 @@ class DataFile:
         """Batches of `columns` in that order; folder columns win over a column of the file of the same name.
 
         Args:
+            columns: names of columns of the file or of its folders.
+            rows: rows of a batch at most.
             encoded: columns that may come as dictionaries, which is cheaper where few values are repeated.
             without: of a nested column the field that is not wanted.
         """
@@ -138,6 +140,7 @@ def list_dataset(name: str, path: str) -> list[DataFile]:
 
     Args:
         name: what the dataset is called in error messages.
+        path: path, URL or glob of the dataset, or the name of a table.
 
     Raises:
         ConfigError: nothing readable there.

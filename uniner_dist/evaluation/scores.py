@@ -100,6 +100,8 @@ def divide(
     """`official`, `strict` and `relaxed`, `macro_f1`, `answered`, `by_type`, `by`.
 
     Args:
+        counts: correct, predicted and gold mentions of every pair that has any, by metric.
+        gold: documents and labels that the numbers of pairs stand for.
         unanswered: pairs that have no whole answer.
         groups: names, and of each pair the number of its group.
     """

@@ -63,9 +63,11 @@ def match_spans(
     """Compare answered mentions with gold ones; `notes` takes documents in which the two count in different texts.
 
     Args:
+        gold: gold mentions with their offsets in code points.
         active: all pairs that have a mention.
         answered: of each mention its pair, its start in code points of the document's text (`NONE` for one that is
             nowhere: it counts as wrong), its end, and its number in `gold.mentions`.
+        notes: is given the documents in which the two count in different texts.
     """
     placed = answered[1] != NONE
     nowhere = answered[0][~placed]

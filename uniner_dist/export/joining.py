@@ -90,6 +90,11 @@ def write_documents(
     """Write every document of the annotations into `folder`, in format `name`.
 
     Args:
+        spark: session that joins annotations and texts; its tasks write the files.
+        source: the annotations and where the texts are.
+        folder: the export's folder, which exists.
+        name: of the format, one of `formats.writers.FORMATS`.
+        chosen: settings of the format, the same for every document.
         salt: of the export, for its lists of documents.
 
     Returns:

@@ -27,9 +27,9 @@ from uniner_dist.storage.filesystem import (
     list_names,
     read_bytes,
     remove,
-    remove_stale_temporary,
     write_bytes,
 )
+from uniner_dist.storage.stale_files import remove_stale_temporary
 
 #: Written first and last: says that a folder is an export of ours, and in the end what is in it.
 MANIFEST: Final = "export.json"
@@ -46,7 +46,9 @@ def write_files(folder: str, name: str, files: Iterable[tuple[str, bytes]]) -> i
     """Write files below an export's folder, their list first; returns how many.
 
     Args:
+        folder: path or URL of the export.
         name: of the list.
+        files: (path relative to the folder, content) of each.
     """
     found = list(files)
     lines = [f"{_hash(content)}  {path}\n" for path, content in found]
@@ -60,8 +62,10 @@ def list_documents(folder: str, name: str, salt: str, doc_ids: Iterable[str]) ->
     """Say which documents some files are about to hold, without their names.
 
     Args:
+        folder: path or URL of the export.
         name: of the list of these files.
         salt: of the export, in its manifest.
+        doc_ids: as strings; only their salted hashes are written.
     """
     lines = [f"{hash_document(salt, doc_id)}\n" for doc_id in doc_ids]
     write_bytes(join(folder, LISTS, f"{name}{_DOCUMENTS}"), "".join(lines).encode())
@@ -98,6 +102,7 @@ def keep_only(folder: str, names: Collection[str]) -> None:
     """Remove the files of attempts of tasks that do not count.
 
     Args:
+        folder: path or URL of the export.
         names: lists that count.
     """
     lists = [one for one in list_names(join(folder, LISTS)) if one.endswith(_FILES)]
@@ -114,6 +119,7 @@ def check_folder(folder: str, *, replace: bool) -> None:
     """Raises ConfigError if a folder holds what is not an export of ours, or one in which people have worked.
 
     Args:
+        folder: path or URL of the export; it need not exist.
         replace: what people changed or added in an export may be lost.
     """
     if not exists(folder):

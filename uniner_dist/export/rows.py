@@ -46,6 +46,7 @@ def documents(batches: Iterable[pa.RecordBatch], order: Mapping[str, int]) -> It
     """The rows of each document that has an answer.
 
     Args:
+        batches: rows of annotations and of texts, sorted by document id.
         order: entity type → its place among the answers of a document.
     """
     held: Rows | None = None
@@ -94,6 +95,8 @@ def _answers(batch: pa.RecordBatch, order: Mapping[str, int], rows: _Numbers, do
     Most have neither mentions nor a confidence: equal ones of those are one object.
 
     Args:
+        batch: rows sorted by document id.
+        order: entity type → its position among the answers of a document.
         rows: those that are answers.
         documents: ascending number of the document of each row.
     """

@@ -66,6 +66,7 @@ def text_sources(
 
     Args:
         annotations: path of the output.
+        marker: the output's; None if it has none, so that `given` is needed.
         given: a corpus that the command names.
         text_column: likewise.
         corpus: whose `version` and `as_of` come before what the output says.

@@ -57,6 +57,7 @@ class DocumentWriter:
         self._folder, self._name, self._settings, self._salt = folder, name, settings, salt
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Write the documents of these rows to files, and yield one row of counters and the name of their list."""
         with rare_collections():
             yield self._write_all(batches)
 

@@ -77,6 +77,8 @@ def place_claims(
 
     Args:
         text: without a byte order mark.
+        claims: spans as the file gives them, in whatever unit it counts.
+        notes: is given the unit, where it is not code points.
         marked: whether there was one in the file.
 
     Raises:

@@ -54,6 +54,7 @@ def read_documents(path: str, kind: str) -> tuple[list[GoldDocument], ReadingNot
     """Every document of a file or folder, in order, with an answer for every type that it was annotated for.
 
     Args:
+        path: path or URL of a file or a folder.
         kind: what `source_format` says.
 
     Returns:

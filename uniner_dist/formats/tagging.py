@@ -28,6 +28,7 @@ def read_tags(tags: Iterable[str], *, bare: bool = False, types: Collection[str]
     several labels in one tag may overlap; each continues the latest open one of its type.
 
     Args:
+        tags: one per token, such as `B-PER`, `I-PER`, `O`, or of the BIOES and BILOU schemes.
         bare: tags are types without a prefix: neighbours of the same type are one mention.
         types: known to the file, so that a `|` in one of them separates nothing.
 

@@ -15,6 +15,7 @@ def join_tokens(tokens: Sequence[str], spaces: Sequence[bool] | None = None) -> 
     """Tokens as a text, with a space between them, and where each is.
 
     Args:
+        tokens: words and punctuation marks of a sentence, in order.
         spaces: whether a space follows, token by token; default: one follows each.
     """
     text, spans = "", []

@@ -29,6 +29,7 @@ def tokenize(text: str, borders: Iterable[int] = ()) -> list[Span]:
     """Code points (start, end) of the tokens of a text, ascending.
 
     Args:
+        text: any text; offsets count its code points.
         borders: places that no token may span.
     """
     found = _ascii(text) if text.isascii() else list(_any(text))

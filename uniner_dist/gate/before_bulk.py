@@ -37,7 +37,10 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> di
     """Measure (or remember) and judge.
 
     Args:
+        spark: session that looks up the gold documents in the corpus.
+        run: a run whose prompts stage is done; its figures are stored in its folder.
         annotate: does a whole run of its own, and leaves the Spark session alone.
+        say: takes one line of news.
 
     Returns:
         The figures: `gold`, `drift`, `documents`, `sample`; see docs/growing.md.

@@ -77,6 +77,7 @@ def update_sample(output: str, change: Callable[[Sample | None], Sample | None])
     """Replace the pinned sample by what a function makes of it, under the lease of the output.
 
     Args:
+        output: path or URL of the published dataset that the sample belongs to.
         change: is given the sample as it is now, None when there is none; None leaves it as it is. May be called again.
 
     Raises:

@@ -62,6 +62,7 @@ def judge(gate: GateConfig, figures: Mapping[str, Any]) -> list[str]:
     """What is not good enough, in words; empty when all is well.
 
     Args:
+        gate: the thresholds, both shares: `min_f1` on gold, `min_agreement` with the earlier answers.
         figures: `gold` with `documents`, `f1`, `interval`, `by_type`; `drift` and `bulk` with `documents`, `agreement`
             and `f1`; each may be None, because it was not measured.
     """

@@ -76,6 +76,8 @@ def compact(
     """Merge the small files of one fingerprint, and delete what earlier compactions replaced.
 
     Args:
+        spark: session whose tasks read and write the files of answers.
+        layout: of the part of the store that belongs to one fingerprint.
         lease: of this part of the store.
         grace_s: seconds that replaced files stay.
         small_bytes: files from this size on are left alone.
@@ -144,6 +146,7 @@ class CellWriter:
         self._layout = layout
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Write one file per bucket, and yield a row of `_WRITTEN` for each."""
         current: _File | None = None
         stem = compaction_stem()
         for batch in batches:

@@ -43,13 +43,13 @@ from uniner_dist.storage.filesystem import (
     join,
     list_names,
     remove,
-    remove_stale_temporary,
     write_json,
 )
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import fence, hold
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 from uniner_dist.storage.retries import StorageError
+from uniner_dist.storage.stale_files import remove_stale_temporary
 
 _COUNTS = ("annotations", "cells", "prompts", "places", "other_rows", "sampled")
 
@@ -96,6 +96,7 @@ def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
     there, and what it needs to know is erased last.
 
     Args:
+        workdir: path or URL of the workdir in which the ids are meant.
         ids: as strings; of a corpus with integer ids, their digits.
         check: called before every step that changes anything; raises when this process may not go on.
 

@@ -33,6 +33,8 @@ def forget_in_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequenc
     """Erase documents from a run's gates and from its output's sample.
 
     Args:
+        run: the run whose gates and whose output's sample are looked through.
+        ids: as strings; of a corpus with integer ids, their digits.
         forget: erases documents of a workdir, such as a gate's, from its runs and from the store.
 
     Returns:

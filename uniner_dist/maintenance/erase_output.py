@@ -21,7 +21,6 @@ from uniner_dist.storage.filesystem import (
     join,
     read_bytes,
     remove,
-    remove_stale_temporary,
     write_bytes,
 )
 from uniner_dist.storage.lease import hold
@@ -29,6 +28,7 @@ from uniner_dist.storage.marker import read_marker, read_marker_version
 from uniner_dist.storage.marker_file import columns_of, placeholder_path
 from uniner_dist.storage.parquet_rows import Positions, find_rows, without_rows
 from uniner_dist.storage.place_layout import OutputLayout, WorkdirLayout
+from uniner_dist.storage.stale_files import remove_stale_temporary
 
 _READERS = 16
 
@@ -37,6 +37,8 @@ def forget_in_output(output: str, ids: pa.Array, workdir: str, check: Check = al
     """Erase documents from a published dataset; returns how many rows they had.
 
     Args:
+        output: path or URL of the published dataset.
+        ids: as strings, whatever the type of the id column.
         workdir: where the journal and the rewritten files are meanwhile.
         check: called before every step that others can see; raises when this process may not go on.
     """

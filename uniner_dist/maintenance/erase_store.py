@@ -21,11 +21,11 @@ from uniner_dist.storage.filesystem import (
     join,
     read_bytes,
     remove,
-    remove_stale_temporary,
     write_bytes,
 )
 from uniner_dist.storage.parquet_rows import find_rows, without_rows
 from uniner_dist.storage.place_layout import StoreLayout
+from uniner_dist.storage.stale_files import remove_stale_temporary
 
 T = TypeVar("T")
 

@@ -30,6 +30,8 @@ def prune(workdir: str, older_than_s: float, check: Check = always) -> list[str]
     run's by its name and its configuration. Cut off anywhere, it is done by starting it again.
 
     Args:
+        workdir: path or URL of the workdir.
+        older_than_s: age of the last sign of life in seconds.
         check: called before anything is removed; raises when this process may not go on.
 
     Raises:

@@ -39,6 +39,7 @@ def recount(run: Run, entries: Collection[str]) -> None:
     """Let the summary of stage 1 say what is there.
 
     Args:
+        run: the run whose shards and lists were changed by an erasure.
         entries: of the lists of erased documents, that this erasure has made.
     """
     import pyarrow.dataset as pads

@@ -43,6 +43,7 @@ def find_documents(runs: Mapping[str, Sequence[Run]], ids: Sequence[str]) -> tup
 
     Args:
         runs: workdir → its runs; the workdir that was named comes first, and in it all of the ids are meant.
+        ids: as strings; of a corpus with integer ids, their digits.
 
     Returns:
         One target per run, and the workdirs that have other documents with some of these ids.

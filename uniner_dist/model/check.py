@@ -36,6 +36,7 @@ def check_model(
     """Look at a model's form and compare its tokenizer with sentencepiece, where the model has a `tokenizer.model`.
 
     Args:
+        config: name, revision, template and quantization of the model.
         questions: all that will be asked.
         texts: the corpus's first.
         gpus: of one replica; 0 means a CPU.

@@ -66,6 +66,7 @@ def check_form(
     """Refuse what no engine can load.
 
     Args:
+        source: the model's files; only listings, small JSON files and file headers are read.
         gpus: of one replica; 0 means a CPU.
         quantization: as configured.
         extra: further arguments of the engine, which may change what is loaded and how.
@@ -116,6 +117,7 @@ def quantization_method(source: ModelSource, quantization: str | None = None) ->
     """How weights are quantized, in vLLM's words where it is said; None for weights that are not.
 
     Args:
+        source: the model's files, of which `config.json` is read.
         quantization: as configured.
     """
     own = read_config(source).get("quantization_config") or read_config(source).get("compression_config") or {}

@@ -76,11 +76,13 @@ class HubModel:
         return self._listing is None
 
     def sizes(self) -> Mapping[str, int]:
+        """Name → bytes, of the hub's listing; offline, of the files in the cache."""
         if self._listing is None:
             return {name: path.stat().st_size for name, path in self._cached.items()}
         return {name: int(entry["size"]) for name, entry in self._listing.items()}
 
     def read(self, name: str) -> bytes:
+        """A whole file, downloaded unless it is in the cache; raises ConfigError if it cannot be."""
         if name in self._cached:
             return self._cached[name].read_bytes()
         try:
@@ -94,6 +96,7 @@ class HubModel:
             ) from error
 
     def piece(self, name: str, start: int, stop: int) -> bytes | None:
+        """Bytes of a file in the cache; None for others, which are not downloaded for that."""
         if name not in self._cached:
             return None
         with self._cached[name].open("rb") as stream:
@@ -101,6 +104,7 @@ class HubModel:
             return stream.read(stop - start)
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
+        """Name → hash, of the files in the cache if all are there, else of the hub's listing; None without either."""
         wanted = list(names)
         if all(name in self._cached for name in wanted):
             return {name: self._hash_in_cache(name) for name in wanted}
@@ -109,6 +113,7 @@ class HubModel:
         return {name: str(self._listing[name]["hash"]) for name in wanted}
 
     def loadable(self) -> tuple[str, str | None]:
+        """The name on the hub, and the commit."""
         return self._name, self.commit
 
     @cached_property

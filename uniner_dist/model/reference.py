@@ -59,7 +59,10 @@ def check_against_sentencepiece(
     """Compare the ids of prompts with those of sentencepiece; returns the number of pairs compared.
 
     Args:
+        tokenizer: the one that is used for the run.
         content: the `tokenizer.model`.
+        settings: how the tokenizer's configuration says to read `content`.
+        template: prompts are built by it.
         texts: the corpus's own.
         questions: all that are asked.
         more: further texts, such as the spellings of added tokens.

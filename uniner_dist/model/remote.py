@@ -42,12 +42,15 @@ class RemoteFolder:
         return {name: info for name, info in find_files(self.url).items() if "/" not in name}
 
     def sizes(self) -> Mapping[str, int]:
+        """Name → bytes, as the store lists them."""
         return {name: int(info["size"]) for name, info in self._files.items()}
 
     def read(self, name: str) -> bytes:
+        """A whole file, read from the store."""
         return self.piece(name, 0, int(self._files[name]["size"]))
 
     def piece(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes from `start` up to `stop` or the end of the file, by a ranged read."""
         fs, stripped = open_fs(self.url)
         path = join(stripped, name)
         stop = min(stop, int(self._files[name]["size"]))
@@ -56,9 +59,11 @@ class RemoteFolder:
         return bytes(with_retries(join(self.url, name), lambda: fs.cat_file(path, start=start, end=stop)))
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Name → checksum that the store has, or else the SHA-256 of the content, which is read for it."""
         return {name: _checksum(self._files[name]) or self._content_hash(name) for name in names}
 
     def loadable(self) -> tuple[str, str | None]:
+        """A local copy of the small files, and no revision."""
         return copy_to_node(self.url, weights=False), None
 
     def _content_hash(self, name: str) -> str:
@@ -90,6 +95,7 @@ def copy_to_node(url: str, weights: bool = True) -> str:
     """Local copy of a remote model folder, made once per node; others wait for the lock.
 
     Args:
+        url: fsspec URL of the folder.
         weights: also the weights; else only what a tokenizer and a configuration are read from.
     """
     source = RemoteFolder(url)

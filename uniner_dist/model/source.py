@@ -24,18 +24,15 @@ _MODELS = tuple(f"Universal-NER/UniNER-7B-{kind}" for kind in ("all", "type", "t
 
 
 class ModelSource(Protocol):
-    """The top-level files of a model.
-
-    Attributes:
-        title: how messages call it.
-        is_partial: True where files may exist beside those listed (a hub model in an offline cache).
-    """
+    """The top-level files of a model."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """How messages name the model."""
 
     @property
-    def is_partial(self) -> bool: ...
+    def is_partial(self) -> bool:
+        """Whether files may exist that are not listed, as for a hub model in an offline cache."""
 
     def sizes(self) -> Mapping[str, int]:
         """Name → bytes of every file."""
@@ -106,12 +103,14 @@ class LocalFolder:
         return {path.name: path.stat().st_size for path in sorted(self._folder.iterdir()) if path.is_file()}
 
     def read(self, name: str) -> bytes:
+        """A whole file; raises ConfigError if it cannot be read."""
         try:
             return (self._folder / name).read_bytes()
         except OSError as error:
             raise ConfigError(f"{self.title}: {name} cannot be read: {error.strerror or error}") from error
 
     def piece(self, name: str, start: int, stop: int) -> bytes | None:
+        """Bytes from `start` up to `stop`; raises ConfigError if they cannot be read."""
         try:
             with (self._folder / name).open("rb") as stream:
                 stream.seek(start)
@@ -120,8 +119,10 @@ class LocalFolder:
             raise ConfigError(f"{self.title}: {name} cannot be read: {error.strerror or error}") from error
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
+        """Name → SHA-256 of its content."""
         digests = sha256_of_files(self._folder / name for name in names)
         return {path.name: f"sha256:{digest}" for path, digest in digests.items()}
 
     def loadable(self) -> tuple[str, str | None]:
+        """The folder; it has no revisions."""
         return str(self._folder), None

@@ -16,6 +16,7 @@ def configure(tree: dict[str, Any], own: Mapping[str, Any], pieces: int | None) 
     not come out of a text, whatever was added to the vocabulary later.
 
     Args:
+        tree: the parsed `tokenizer.json`.
         own: the `tokenizer_config.json`.
         pieces: how many sentencepiece knows; None where there is no `tokenizer.model`.
     """
@@ -47,6 +48,8 @@ def _configure_bos(tree: dict[str, Any], add_bos: bool, forced: bool) -> bool:
     """Let a text begin with `<s>` or not; returns whether that changed anything.
 
     Args:
+        tree: the parsed `tokenizer.json`; its `post_processor` is replaced.
+        add_bos: whether a text is to begin with `<s>`.
         forced: the configuration says so; else it is only the default where the file itself says nothing.
     """
     number = next((token["id"] for token in tree.get("added_tokens") or () if token["content"] == "<s>"), None)

@@ -31,6 +31,7 @@ def weight_files(names: Collection[str], read: Read) -> list[str]:
     """Names of the files that the engine loads, sorted; empty when there are none.
 
     Args:
+        names: files at the top level of the model's folder.
         read: gives the contents of an index.
     """
     found, index = _found(names)

@@ -105,7 +105,9 @@ class Annotator:
                 numbered (not in Spark, whose rows have no order).
             text_column: column of texts; default: `text`.
             keep_columns: further columns to carry through.
-            id, text, keep: short names of these three.
+            id: short for `id_column`; at most one of the two is given, as of the next ones.
+            text: short for `text_column`.
+            keep: short for `keep_columns`.
             limit: annotate the first so many rows only.
 
         Returns:

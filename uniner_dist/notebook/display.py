@@ -44,7 +44,8 @@ def show(
             strings, nor where the text was kept (`keep_columns=["text"]`).
         id_column: id column of both; default: `doc_id`, or the annotations' first column.
         text_column: text column; default: `text`.
-        id, text: short names of these two.
+        id: short for `id_column`; at most one of the two is given.
+        text: short for `text_column`; likewise.
         limit: documents at most.
 
     Raises:

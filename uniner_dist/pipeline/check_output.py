@@ -34,6 +34,8 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
     """An output folder is new, empty, or a dataset of ours with the same columns and folders.
 
     Args:
+        config: `output` names the folder, its format and its partition columns.
+        snapshot: the corpus's files and schemas, which decide the types of id and kept columns.
         reading: types of the corpus's columns; None where these could not be told.
 
     Raises:

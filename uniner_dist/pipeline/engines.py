@@ -28,6 +28,7 @@ def require_engines(config: Config, *parts: Literal["spark", "pool", "cluster"])
     """Make sure that Spark and Java, or Ray and on a local cluster vLLM and the GPUs asked for, are on this machine.
 
     Args:
+        config: says whether Ray is local, and how many GPUs a replica takes.
         parts: `cluster` stands for the Ray cluster itself, which a run needs only if it has something to ask.
 
     Raises:

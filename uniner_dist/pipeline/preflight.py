@@ -38,6 +38,7 @@ def open_run(config: Config, ready: Callable[[Run], None] = _nothing) -> Run:
     """Where a command begins: check the inputs, name the run, and pin its configuration and its corpus's footers.
 
     Args:
+        config: as loaded; relative paths are resolved against the current folder.
         ready: looks for what else the run needs, before its folder is made.
 
     Raises:

@@ -46,6 +46,8 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
     """Let a run of the past begin anew, with its answers in the store; nothing happens to one that goes on.
 
     Args:
+        run: a run whose lease the caller holds.
+        say: takes one line of news.
         check: raises when this process may not go on.
     """
     if not exists(run.layout.shards) and not exists(run.layout.stale):

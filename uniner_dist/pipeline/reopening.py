@@ -16,7 +16,9 @@ def reopen_run(workdir: str, run_id: str | None, caller: Caller, uses: Collectio
     """Where a command of one stage begins: the run from its folder, with what only the caller may decide, and checked.
 
     Args:
+        workdir: path or URL of the workdir.
         run_id: or `latest`; None if the workdir has one run only.
+        caller: who starts the command, with the options that a run's folder may not decide.
         uses: what of the caller's options the stage acts on (`run.caller`).
 
     Raises:

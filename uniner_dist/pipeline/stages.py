@@ -54,6 +54,7 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict
     """Corpus in, annotations published; returns the report.
 
     Args:
+        config: as loaded; it is checked before anything is started.
         say: takes one line of news for the person at the terminal.
         pool: warm replicas of the same fingerprint to answer with, which stay; default: replicas of this run's own.
 
@@ -245,6 +246,8 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[
     finds the answers there.
 
     Args:
+        run: a run with a complete plan.
+        say: takes one line of news.
         skipped: ask what triage has left out.
     """
     require_whole_plan(run)
@@ -267,14 +270,12 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[
             require_engines(run.config, "pool", "cluster")
             with open_pool(run, stop) as pool:
                 _complete(run, pool, lease, stop, say)
-        if present:
-            report = run_annotations(run, lease, say, again=True)
-        else:
+        if not present:
             say(
                 f"run {run.id} is not what {run.config.output.path} holds now, so nothing was published: its answers "
                 "are in the store, where the next start of annotate finds them"
             )
-            report = {}
+        report = run_annotations(run, lease, say, again=True) if present else {}
         end_retry(run)
         return report
 
@@ -283,6 +284,9 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
     """Stage 3: parse, locate, audit, publish, report. Returns the report.
 
     Args:
+        run: a run whose shards are all answered.
+        lease: of the run, so that work ends when another process takes it over; None: that is not looked for.
+        say: takes one line of news.
         again: publish also what is published already and still stands.
     """
     if not again and is_published(run):

@@ -49,6 +49,8 @@ def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
     """Once what the present plan asks for triage is answered, learn from it, and take the plan back for the next one.
 
     Args:
+        run: a run with triage on; others are left alone.
+        say: takes one line of news.
         check: raises when this process may not go on.
     """
     plan = plan_of(run)

@@ -50,7 +50,10 @@ class Packing:
         """Name of a bucket's slice; names sort as passage ids do, those of slices with nothing to ask aside.
 
         Args:
+            bucket: number of the range of passage ids, from 0.
+            index: number of the slice within its bucket, from 0.
             by: who writes it: the fencing token of the run's lease and the attempt of a task, `<token>-<8 hex digits>`.
+            known: whether the slice has nothing to ask, as all its answers are in the store.
         """
         return f"{bucket:05d}-{'known-' * known}{index:04d}-{by}"
 

@@ -49,6 +49,10 @@ def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, pa
     They are spread by their hash first: splitting takes up to a second per MB, and one file may hold all of them.
 
     Args:
+        documents: accepted rows (`document`, `text`); those that surely fit are passed over.
+        splitter: counts and splits in the tasks.
+        budget: tokens of a passage at most.
+        partitions: tasks to spread the long texts over.
         path: where the first action on them leaves them as a dataset.
     """
     fields = [StructField(name, IntegerType(), False) for name in ("passage", "passages", "start")]
@@ -101,6 +105,7 @@ class LongTextSplitter:
         self._budget = budget
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the passages of every document, one batch per document."""
         tokenizer = _tokenizer(self._tokenizer_json(), self._template)
         for batch in batches:
             for row in range(batch.num_rows):

@@ -61,6 +61,7 @@ class Everything:
     is_partial = False
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
+        """Ask whatever is missing."""
         return Selected(missing, _no_scores(missing), np.zeros_like(missing))
 
 
@@ -78,6 +79,7 @@ class SampleOnly:
     is_partial: bool = True
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
+        """Ask whatever is missing of the passages that are drawn."""
         learning = self.draw.passages(passages["passage_id"].to_pylist(), LEARN, self.learning)
         return Selected(missing & learning[:, None], _no_scores(missing), np.zeros_like(missing))
 
@@ -104,6 +106,7 @@ class Calibrating:
     is_partial: bool = True
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
+        """Ask the prompts that are drawn, and of the same passages those with a score above the floors."""
         ids = passages["passage_id"].to_pylist()
         drawn = missing & calibrates(self.draw, ids, self.asks, self.learning, self.calibration)
         scores = _scored(self.classifier(), passages, np.asarray(drawn.any(axis=1)), missing)
@@ -139,6 +142,7 @@ class AllButSkipped:
     is_partial: bool = False
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
+        """Ask what is missing and scores above its threshold, and of the rest what is drawn to check."""
         ids = passages["passage_id"].to_pylist()
         wanted = missing.any(axis=1) & ~self.draw.passages(ids, LEARN, self.learning)
         scores = _scored(self.classifier(), passages, wanted, missing)

@@ -102,6 +102,7 @@ class ShardWriter:
         self._packing = packing
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Write the shards of every bucket, and yield a manifest row for each; batches come sorted by bucket and id."""
         by = f"{self._layout.token}-{new_attempt()}"
         for bucket, passages in _whole_buckets(batches):
             yield from self._write_bucket(bucket, _without_repeats(passages), by)

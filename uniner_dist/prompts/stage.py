@@ -64,6 +64,8 @@ def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[
     """Do stage 1, or nothing when it is done.
 
     Args:
+        spark: session that runs the stage's jobs.
+        run: an opened run; the files go into its folder.
         check: called before what an earlier start left is removed, and before the manifest; raises when this process
             may not go on.
 
@@ -204,7 +206,12 @@ def _write_shards(
     """Write `prompts/`; returns the manifest.
 
     Args:
+        spark: its parallelism decides the number of tasks that write.
+        run: names the folder, the fingerprint and the questions.
+        passages: one row per distinct passage, with its cached answers.
+        places: one row per occurrence of a passage in a document.
         count: about how many passages there are.
+        packing: number of buckets, and the tokens of a shard.
         selection: which prompts are asked.
     """
     if not count:

@@ -27,6 +27,8 @@ def plan_triage(
     """Facts for the summary (`control_files.TriagePlan`), None without triage, and what is asked.
 
     Args:
+        spark: session that scores the passages once there is a classifier.
+        run: its `triage` settings and what it has learnt so far decide the phase.
         passages: all of the run, with `passage_id`.
         packing: how they are packed.
     """

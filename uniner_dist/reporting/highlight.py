@@ -104,6 +104,7 @@ def documents_html(documents: Sequence[Marked], labels: Iterable[str] = (), max_
     """A fragment with style, legend and all documents.
 
     Args:
+        documents: title, text and mentions of each; everything of them is escaped.
         labels: entity types in the order of their colours; those of the documents are added.
         max_chars: see `text_html`.
     """
@@ -126,6 +127,7 @@ def text_html(text: str, entities: Sequence[Mention], hues: Mapping[str, int], m
     """One text with its mentions marked; to be put inside of an element of class `ud`, with `STYLE` on the page.
 
     Args:
+        text: of the document, unescaped.
         entities: those without a place are listed below the text.
         hues: colour of each label, see `hues_of`.
         max_chars: a longer text is cut to about this many characters around its first mention; None shows all of it.
@@ -148,7 +150,9 @@ def excerpt(text: str, placed: Sequence[Placed], max_chars: int | None) -> tuple
     """The part of a text to show: about `max_chars` from a little before the first mention on, cutting no mention.
 
     Args:
+        text: of the document.
         placed: mentions with offsets, sorted by `start`.
+        max_chars: code points; None shows all of it.
     """
     if max_chars is None or len(text) <= max_chars:
         return 0, len(text)

@@ -50,6 +50,7 @@ def render(report: Mapping[str, Any], evidence: Evidence, last: Mapping[str, Any
 
     Args:
         report: as in `report.json`, of this version or an earlier one.
+        evidence: examples, counts and low scores that were read from the output.
         last: report of the run that the output took before this one.
     """
     labels = list((report.get("annotations") or {}).get("by_type") or report["provenance"]["asks"])

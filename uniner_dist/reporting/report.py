@@ -29,6 +29,7 @@ def build_report(
     """Put the stages' summaries together.
 
     Args:
+        run: names, model and configuration go into the head of the report.
         prompts: summary of stage 1.
         attempts: counters of every start of stage 2, oldest first.
         annotations: summary of stage 3.

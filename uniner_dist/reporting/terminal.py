@@ -159,6 +159,7 @@ def highlight(text: str, entities: Sequence[Mention], colours: Mapping[str, str]
     one below is named behind them.
 
     Args:
+        text: of the document; what a terminal would obey is shown as blanks.
         entities: those that were not located are left out.
         colours: style of each label.
         plain: there are no colours: each mention is in brackets, its label behind it, as a link does in Markdown.

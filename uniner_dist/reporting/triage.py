@@ -70,6 +70,8 @@ def least_words(verdict: Mapping[str, Any], bound: float, cells: int) -> str:
     """What was asked, beside what any classifier would have to ask: all that names something but what may be missed.
 
     Args:
+        verdict: result of the check: `filled` and `skipped` cells, and the `missed` share.
+        bound: share of filled cells that may be missed at most.
         cells: prompts of the run without an answer before it.
     """
     filled = verdict["filled"] / max(1 - verdict["missed"], 1e-9)

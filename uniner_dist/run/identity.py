@@ -19,6 +19,7 @@ def fingerprint(config: Config, model_identity: str) -> str:
     """Hash over what changes an answer: the weights, the ids that are sent, precision, decoding.
 
     Args:
+        config: only the parts that change an answer count.
         model_identity: what `uniner_dist.model.identity.identify` says of weights and tokenizer (never a path).
     """
     model, engine = config.model, config.engine
@@ -61,6 +62,7 @@ def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
 
     Args:
         config: with absolute paths (`storage.filesystem.absolute`).
+        fingerprint: hash of all that changes an answer, see `fingerprint`.
         snapshot: hash over the corpus's files, or of a table's version (`uniner_dist.storage.snapshot`).
     """
     plan = {

@@ -58,6 +58,7 @@ def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]
     """What an output says of its runs: run id → entry, as `publish` wrote it, oldest first.
 
     Args:
+        output: path or URL of the published dataset.
         run_id: only this run, such as the `run_id` of a row.
 
     Raises:

@@ -93,6 +93,7 @@ def name_run(config: Config, snapshot: Snapshot) -> Run:
     """The run of a checked configuration over the corpus as it is now; nothing is written.
 
     Args:
+        config: checked; relative paths are resolved against the current folder.
         snapshot: the corpus's files, from the preflight.
     """
     identity = model.identify(config.model)
@@ -118,6 +119,7 @@ def load_run(
     """An earlier run from its folder; with a single run in the workdir its id may be left out.
 
     Args:
+        workdir: path or URL of the workdir.
         run_id: or `LATEST`, so that a scheduler need not carry the id from stage to stage.
         caller: who wants to work on the run; None for looking at it.
         uses: what of the configuration, that only the caller may decide, the work depends on.

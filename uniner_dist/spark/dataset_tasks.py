@@ -37,6 +37,7 @@ class FileWriter:
         self._path, self._partition_by, self._max_records = path, partition_by, max_records
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Write one file per run of rows of the same task and folder, and yield one row of `COUNT`."""
         held: list[pa.RecordBatch] = []
         place: tuple[Any, ...] | None = None
         attempt, files, rows = new_attempt(), list[str](), 0
@@ -56,6 +57,8 @@ class FileWriter:
         """The same rows of a table without folders, written by the time that the last one was taken.
 
         Args:
+            task: number of the partition, which goes into the names of the files.
+            batches: rows, passed on unchanged and in order.
             files: is given the names of the files; the last one says that the attempt came to its end.
         """
         held: list[pa.RecordBatch] = []
@@ -113,6 +116,7 @@ class Kept:
         self._function, self._writer = function, FileWriter(path)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the function's rows, all written before the last batch has been taken."""
         return self._writer.passing_on(_task_number(), self._function(batches), [])
 
 
@@ -123,6 +127,7 @@ class Written:
         self._function, self._writer = function, FileWriter(path)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Write the function's rows, and yield one row of `COUNT`."""
         files: list[str] = []
         passed = self._writer.passing_on(_task_number(), self._function(batches), files)
         rows = sum(batch.num_rows for batch in passed)

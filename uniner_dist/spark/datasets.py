@@ -90,6 +90,8 @@ def read_table(
     """A Parquet dataset of this program's own, whose files are all alike; `spark.planned` reads those of others.
 
     Args:
+        spark: session that reads by its own connector for the scheme, or else by tasks through fsspec.
+        path: path or URL of the dataset.
         schema: columns to read, folder columns among them; default: what the first file has.
         location: add `file` and `row`, which name a row.
         base: folder from which folder columns count; default: the path.
@@ -120,6 +122,8 @@ def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), ma
     """Write a dataset, replacing what was there.
 
     Args:
+        rows: the rows, partitioned as the files are to be.
+        path: path or URL of the dataset.
         partition_by: folder columns; rows must come sorted by them within each partition.
         max_records: most rows of a file; 0 for no bound.
     """
@@ -284,9 +288,12 @@ def read_by_tasks(
     """What a reader yields; one task reads some whole files.
 
     Args:
-        marks: of each file, see `uniner_dist.storage.table_version.TableVersion`; default: none.
+        spark: session whose tasks read.
+        reader: opens one file and yields its rows in Arrow batches.
+        files: paths as the reader's file system spells them.
         values: of the folders of each file.
         folders: names of those that are wanted, in order.
+        marks: of each file, see `uniner_dist.storage.table_version.TableVersion`; default: none.
     """
     if not is_table_name(reader.path) and connector_path(spark, reader.path) is None:
         say_once(

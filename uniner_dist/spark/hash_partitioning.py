@@ -25,6 +25,8 @@ def task_of(passage_id: Column, buckets: int, tasks: int) -> Column:
     """A key by which `repartition(tasks, key)` gives every task consecutive buckets, as many as others or one more.
 
     Args:
+        passage_id: hex digits of a hash.
+        buckets: equal ranges of passage ids.
         tasks: at most `buckets`.
     """
     keys = ",".join(map(str, keys_of_partitions(tasks)))

@@ -33,6 +33,8 @@ def iceberg_in_catalog(
 
     Args:
         name: `table:CATALOG.SCHEMA.NAME`.
+        output: path or URL of the output whose files the table lists.
+        partition_by: folder columns of the output, by which a new table is partitioned.
         settings: of the session that is started, if none is there.
 
     Raises:
@@ -48,6 +50,9 @@ def table_problems(name: str, output: str, settings: SparkConfig, columns: Seque
     """Why an output cannot be kept as a table, as far as can be seen before it is made.
 
     Args:
+        name: `table:CATALOG.SCHEMA.NAME`.
+        output: path or URL of the output.
+        settings: of the session that is started, if none is there.
         columns: of the output, in Arrow's types.
     """
     with session_with(catalog_of(name), settings) as spark:

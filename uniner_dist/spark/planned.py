@@ -39,6 +39,9 @@ def read_planned(
     """Columns of a corpus, and where each row is stored.
 
     Args:
+        spark: session that reads, by its own Parquet reader where the files allow it.
+        snapshot: the corpus's files, footers and partition values.
+        reading: groups of files that are read alike, from `plan_reading`.
         names: of stored columns and of partition columns; those of folders are strings, a table's what it says.
         longest: bytes of a string of which the caller uses no longer ones: tasks that read cut them one byte later.
 

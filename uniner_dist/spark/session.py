@@ -41,6 +41,7 @@ def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
     """The session to work in: what spark-submit or a notebook already has, else a local one of our own.
 
     Args:
+        config: master, memory and further options of a session that is started here.
         quick: a local session starts and warms up in half the time, but is slower on much data.
     """
     running = _running()

@@ -39,6 +39,7 @@ class Sealed:
         self._function, self._nonce = function, _NONCE
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield what the function does; an error of ours becomes a TaskError that the driver can take apart again."""
         try:
             yield from self._function(batches)
         except UninerError as error:

@@ -124,7 +124,10 @@ def write_manifest(layout: StoreLayout, sequence: int, added: Iterable[str], rep
     """Let the `added` files take the place of the `replaced` ones, for readers from now on.
 
     Args:
+        layout: of the part of the store that belongs to one fingerprint.
         sequence: as `next_sequence` said before the change was planned.
+        added: names of files below `cells/`.
+        replaced: names of files below `cells/`, which readers pass over from now on.
 
     Raises:
         StageError: the store was changed meanwhile; nothing was replaced.

@@ -39,6 +39,8 @@ def part_name(task: int, attempt: str, number: int, last: bool = False) -> str:
     """Name of an attempt's file.
 
     Args:
+        task: number of the task's partition.
+        attempt: 8 hex digits, from `new_attempt`.
         number: of the file among those of the attempt, from 0.
         last: whether the attempt came to its end with this file.
     """

@@ -29,9 +29,9 @@ from uniner_dist.storage.filesystem import (
     list_names,
     open_fs,
     remove,
-    remove_stale_temporary,
 )
 from uniner_dist.storage.place_layout import OutputLayout, is_unfinished_marker
+from uniner_dist.storage.stale_files import remove_stale_temporary
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -50,6 +50,8 @@ def apply(output: str, change: FolderChange, workplace: str, check: Check = alwa
     """Make one change, or what is left of it.
 
     Args:
+        output: path or URL of the published dataset.
+        change: files to add to one folder and to remove from it; those already done are passed over.
         workplace: a folder outside of the output, on the same device if possible, that may be emptied.
         check: called before every step that others can see; raises when this process may not go on.
 
@@ -86,6 +88,7 @@ def remove_workplaces(output: str, token: int) -> None:
     """Remove what killed processes have left of a marker, and beside an output of the content of a folder.
 
     Args:
+        output: path or URL of the published dataset.
         token: of the lease of the output that the caller holds; a workplace of a later one stays.
     """
     if not is_local(open_fs(output)[0]):

@@ -40,6 +40,8 @@ def require_inside(path: str, folder: str, named_by: str) -> None:
     """Make sure that a path lies below a folder, and not by way of a link.
 
     Args:
+        path: path or URL to check; it need not exist.
+        folder: must be above `path`.
         named_by: the file that names the path, or what it is, for the message.
 
     Raises:

@@ -53,6 +53,8 @@ def hash_text(salt: str, doc_id: str, text_hash: str) -> str:
     """Hash of a document's id with its text.
 
     Args:
+        salt: of the list of erased documents, in hex.
+        doc_id: as a string.
         text_hash: of the text, as `core.hashing.passage_id` gives it.
     """
     return hashlib.sha256(f"{salt}:{text_hash}:{doc_id}".encode()).hexdigest()[:32]
@@ -74,6 +76,7 @@ def erased_state(folders: Iterable[str], but: Collection[str] = ()) -> str:
     """Hash over what lists hold; another one when a document was put on one or taken off; empty for empty lists.
 
     Args:
+        folders: of the lists, one per workdir.
         but: entries to leave out, as `remember` names them: for what lists held before.
     """
     names = [name for folder in folders for name in _entries(folder) if name not in but]
@@ -84,6 +87,7 @@ def remember(folder: str, texts: Mapping[str, Collection[str]]) -> str | None:
     """Put documents on the list; returns the name of the new entry, None if all of them were on it.
 
     Args:
+        folder: of the list.
         texts: ids of documents → hashes of the texts that they were known by.
     """
     write_json(join(folder, _SALT), {"salt": secrets.token_hex(16)}, exclusive=True)

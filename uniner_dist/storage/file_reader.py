@@ -67,6 +67,7 @@ class FileReader:
         return self._types
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of each file of (`file`, `folders`, `mark`)."""
         for batch in batches:
             columns = (batch.column(i).to_pylist() for i in range(3))
             for file, folders, mark in zip(*columns, strict=True):

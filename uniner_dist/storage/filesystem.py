@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import re
-import time
 import uuid
 from typing import Any, Literal, TypeVar, cast
 
@@ -188,6 +187,8 @@ def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, 
     Objects that stand for folders (`folder/`, without content, as consoles of stores make them) are no files.
 
     Args:
+        fs: fsspec file system of the folder.
+        stripped: its path without the scheme, as `open_fs` gives it.
         options: of fsspec's `find`.
     """
     found = fs.find(stripped, detail=True, **options)
@@ -219,6 +220,8 @@ def write_bytes(path: str, data: bytes, exclusive: bool = False) -> bool:
     """Write a whole file so that it appears complete or not at all.
 
     Args:
+        path: path or URL of the file; folders above it are made.
+        data: the whole content.
         exclusive: do nothing when the file already stands there (put-if-absent).
 
     Returns:
@@ -305,43 +308,6 @@ def remove_if_empty(path: str) -> None:
     if is_local(fs):
         with contextlib.suppress(OSError):
             os.rmdir(stripped)
-
-
-def remove_stale_temporary(path: str, older_than_s: float = 0.0) -> None:
-    """Remove what killed processes left half written below a folder: files without their name yet, Spark's too.
-
-    Args:
-        older_than_s: younger files may be somebody's at work, who then writes them once more; local files only.
-    """
-    fs, stripped = open_fs(path)
-    if not is_local(fs):
-        _remove_uncommitted(path, fs, stripped)
-        return
-    for folder, _, names in os.walk(stripped):
-        for name in names:
-            if _is_temporary(f"{folder[len(stripped) :]}/{name}"):
-                file = os.path.join(folder, name)
-                with contextlib.suppress(FileNotFoundError):
-                    if time.time() - os.path.getmtime(file) >= older_than_s:
-                        os.unlink(file)
-
-
-def _is_temporary(relative: str) -> bool:
-    *folders, name = relative.split("/")
-    return (name.startswith(".") and name.endswith(".tmp")) or "_temporary" in folders
-
-
-def _remove_uncommitted(path: str, fs: Any, stripped: str) -> None:
-    """Objects appear whole, but Spark's own connectors write some that are not committed yet."""
-    fs.invalidate_cache()
-    try:
-        found = with_retries(path, lambda: fs.find(stripped))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for name in found:
-        if _is_temporary(str(name)[len(stripped) :]):
-            with contextlib.suppress(FileNotFoundError):
-                fs.rm_file(name)
 
 
 def copy_file(source: str, target: str) -> None:

@@ -143,6 +143,7 @@ def hold(
     """Hold a lease for the time of a `with` block.
 
     Args:
+        place: what one process at a time works on: a run, an output, a workdir or a part of the store.
         on_lost: called in the heartbeat's thread when a later holder is seen.
         wait_s: how long to wait for a living holder to finish.
         upkeep: this is maintenance, and no sign that somebody works on the run (see `last_worked`).

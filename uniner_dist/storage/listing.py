@@ -198,6 +198,7 @@ def _unnamed_parquet(fs: Any, sizes: Mapping[str, int]) -> frozenset[str]:
     """Those files without an ending that begin like Parquet.
 
     Args:
+        fs: fsspec file system of the files.
         sizes: of each file, in bytes; empty ones are not read: object stores refuse a range of nothing.
     """
     unnamed = [name for name, size in sizes.items() if size and "." not in name.rsplit("/", 1)[-1]]
@@ -319,6 +320,7 @@ def _walk(folder: str, depth: int | None = None, above: tuple[tuple[int, int], .
     """Everything below a folder, and what is behind links, but for links to a folder that they are in.
 
     Args:
+        folder: path on this machine.
         depth: levels to go down; None for all.
         above: identities of the folders on the way here.
     """

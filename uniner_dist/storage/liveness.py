@@ -21,6 +21,7 @@ def is_gone_here(claim: Claim | None, ours: Container[str]) -> bool:
     """Whether the process was one of this machine and is no more.
 
     Args:
+        claim: process id, start time and machine of a holder; None: not known, so not gone.
         ours: nonces of the leases that this process holds.
     """
     if claim is None or not _is_here(claim):

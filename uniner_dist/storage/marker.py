@@ -68,6 +68,9 @@ def swap_marker(output: str, before: MarkerVersion, marker: Marker, columns: pa.
     must not take it for the version that it knew, which S3's entity tags tell by the content.
 
     Args:
+        output: path or URL of the published dataset.
+        before: the marker as it was read; the swap fails when storage has another version by now.
+        marker: the new content; its nonce is replaced.
         columns: of the dataset's files, but for its folders.
 
     Raises:

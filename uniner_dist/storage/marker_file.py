@@ -55,6 +55,7 @@ def encode_marker(marker: Marker, columns: pa.Schema) -> bytes:
     """The file.
 
     Args:
+        marker: what goes into the metadata of the file's footer.
         columns: of the dataset's files, without those of their folders.
     """
     buffer = io.BytesIO()

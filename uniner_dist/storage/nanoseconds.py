@@ -38,6 +38,7 @@ def find_cut_off(open_file: Open, metadata: Any, leaves: Sequence[int]) -> str |
     """The path of the first column with a timestamp that is no whole microsecond, or None.
 
     Args:
+        open_file: opens the Parquet file for reading; called only if statistics do not decide.
         metadata: pyarrow's footer of the file.
         leaves: those of `nanosecond_leaves`.
     """

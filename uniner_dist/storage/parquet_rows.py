@@ -25,6 +25,8 @@ def without_rows(data: bytes, rows: Sequence[int] | Positions, **options: Any) -
     """A Parquet file without the rows at these positions, and how many are left.
 
     Args:
+        data: a whole Parquet file.
+        rows: positions in the file, from 0.
         options: further options of `pyarrow.parquet.ParquetWriter`.
     """
     file, buffer, kept, begin = pq.ParquetFile(io.BytesIO(data)), io.BytesIO(), 0, 0
@@ -46,6 +48,7 @@ def find_rows(path: str, column: Sequence[str], values: pa.Array) -> tuple[int, 
     Reads only the footer, and the column in row groups whose statistics do not rule the values out.
 
     Args:
+        path: path or URL of a Parquet file.
         column: its name, or the names of a struct and a field of it.
         values: strings or integers; those that the column's type cannot hold match nothing.
     """
@@ -97,6 +100,8 @@ def erase(path: str, rows: Positions, keep_empty: bool = False, **options: Any) 
     """Take rows out of a file where it stands; a file without rows is removed. Returns how many are left.
 
     Args:
+        path: path or URL of a Parquet file, which is replaced as a whole.
+        rows: positions in the file, from 0.
         keep_empty: let a file without rows stand, so that the dataset keeps its columns.
         options: further options of `pyarrow.parquet.ParquetWriter`.
     """

@@ -94,6 +94,7 @@ def plan_reading(snapshot: Snapshot, columns: Iterable[str], binary_text: bool =
     """How to read some columns of a corpus.
 
     Args:
+        snapshot: the corpus's files with their schemas.
         columns: names; partition columns among them are passed over, they are not stored in files.
         binary_text: whether columns of bytes hold UTF-8 text.
 

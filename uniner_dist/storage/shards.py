@@ -104,7 +104,10 @@ def write_completions(path: str, shard: str, fingerprint: str, table: pa.Table, 
 
     Args:
         path: the file to appear.
+        shard: id of the shard, stamped into the footer.
+        fingerprint: of the run, stamped into the footer.
         table: columns of `schemas.COMPLETIONS`, in the order of the shard's prompts.
+        exclusive: leave a file that is there already as it is (put-if-absent).
     """
     table = _with_all_columns(table).cast(COMPLETIONS)
     stamp = {
@@ -174,7 +177,9 @@ def verified_shards(layout: RunLayout, prompts: Mapping[str, int], fingerprint: 
     Reads footers only, many at a time; the checksum is compared when the annotations stage reads the rows.
 
     Args:
+        layout: of the run.
         prompts: shard → number of prompts, as in the manifest.
+        fingerprint: that the footers must name.
     """
     present = sorted(committed_shards(layout) & prompts.keys())
     with ThreadPoolExecutor(_READERS) as readers:
@@ -197,6 +202,8 @@ def reopen_unanswered(
     A shard whose commit was taken back is not looked at again, so this may be cut off and done once more.
 
     Args:
+        layout: of the run.
+        shards: ids to look at; those without a committed file are passed over.
         check: called before each shard; raises when this process may not go on.
         skipped: take back those with prompts that triage has skipped, and have these asked.
 

@@ -100,6 +100,7 @@ def take_snapshot(path: str, columns: Sequence[str] | None = None) -> Snapshot:
     """List a corpus (file, folder, pattern, dataset of partition folders, or table) and read all footers.
 
     Args:
+        path: path, URL or glob of the corpus, or the name of a table.
         columns: those that are going to be read; default: all.
 
     Raises:
@@ -136,6 +137,7 @@ def to_pinned(snapshot: Snapshot, columns: Sequence[str]) -> PinnedFooters:
     """What to keep of a snapshot; the files themselves are listed anew each time.
 
     Args:
+        snapshot: a listing with footers.
         columns: those that the footers were read for.
     """
     schemas = [

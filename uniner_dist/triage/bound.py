@@ -78,6 +78,7 @@ def find_rare(learnt: npt.NDArray[np.bool_], calibration_cells: int, promise: Pr
     Args:
         learnt: passages × questions of the learning sample, whether each is filled.
         calibration_cells: how many cells of each question will be drawn, about.
+        promise: the bound per question, and the probability with which it must hold.
     """
     needed = smallest_sample(promise.missed_of_type, promise.delta_of_type(learnt.shape[1]))
     shares = learnt.mean(axis=0) if len(learnt) else np.zeros(learnt.shape[1])
@@ -96,6 +97,7 @@ def find_caps(
         scores: passages × questions of the learning sample, by classifiers that have not seen the passage.
         learnt: whether each is filled.
         rare: questions that have no bound of their own.
+        promise: the bound per question.
     """
     caps = []
     for own, filled, is_rare in zip(scores.T, learnt.T, rare, strict=True):
@@ -118,8 +120,11 @@ def foretell(
     """The thresholds that `find_bound` will find, as far as the learning sample tells. Nothing is promised by them.
 
     Args:
-        scores, learnt, rare: see `find_caps`.
-        caps: what that gave.
+        scores: passages × questions of the learning sample, as `find_caps` takes them.
+        learnt: whether each is filled; same shape.
+        rare: questions that have no bound of their own.
+        caps: threshold of each question, from `find_caps`.
+        promise: bounds of all questions together and of each.
         calibration: how many cells will be drawn to calibrate.
         margin: standard errors by which there may be more misses than foretold.
     """
@@ -141,6 +146,9 @@ def _foretold(misses: npt.NDArray[np.float64], each: float, bound: float, delta:
     Args:
         misses: scores of filled cells of the learning sample, infinite where they are asked at every level.
         each: calibration cells for each of them.
+        bound: share of filled cells that may be missed.
+        delta: probability that the bound does not hold.
+        margin: standard errors added to the expected misses.
     """
     allowed = misses_allowed(int(len(misses) * each), bound, delta)
     expected = _misses_at_levels(misses) * each
@@ -164,6 +172,7 @@ def find_bound(
         questions: the number of its question.
         filled: whether it is.
         rare: see `find_rare`.
+        promise: bounds of all questions together and of each, which hold with probability `1 - delta` over the draw.
         caps: by question, see `find_caps`; known before the calibration cells are looked at.
     """
     asked = np.asarray(rare, dtype=bool) & (not promise.include_rare)
@@ -190,6 +199,8 @@ def _highest(misses: npt.NDArray[np.float64], bound: float, delta: float) -> tup
 
     Args:
         misses: scores of the filled calibration cells, infinite where they are asked at every level.
+        bound: share of filled cells that may be missed.
+        delta: probability that the bound does not hold.
     """
     allowed = misses_allowed(len(misses), bound, delta)
     if allowed < 0:

@@ -41,6 +41,7 @@ def judge(hits: int, asked: int, skipped: int, filled: int, bound: float, delta:
         skipped: cells that stay skipped, of which the checked ones are a random sample.
         filled: cells of the run that were asked, checked ones included, and are not empty.
         bound: the share that may be missed.
+        delta: probability that the interval does not hold the true rate.
     """
     ends = interval(hits, asked, delta)
     low, high = (_share(rate * skipped, filled) for rate in ends)

@@ -35,6 +35,8 @@ class Draw:
 
         Args:
             ids: passage ids, 32 hex digits each.
+            purpose: draws of different purposes are independent.
+            share: between 0 and 1.
         """
         return self._hashes(ids, purpose, None) < share
 

@@ -69,6 +69,7 @@ def estimate_saving(
         thresholds: that are foretold, see `bound.foretell`.
         floors: those that are foretold with a margin.
         shares: of passages that are learnt from, of cells that calibrate, and of skipped cells that are checked.
+        prices: tokens of each part of a prompt.
     """
     if not scores.size:
         return Saving(0.0, 0.0)
@@ -93,6 +94,7 @@ def why_all(calibration: float, saving: Saving) -> str | None:
 
     Args:
         calibration: share of the cells that would calibrate, 0 for too few.
+        saving: shares of prompts and of prompt tokens, as estimated from the learning sample.
     """
     if not calibration:
         return "too few answers of the sample name something for any bound to hold"

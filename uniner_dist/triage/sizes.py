@@ -27,6 +27,7 @@ def learning_share(passages: int, cells: int, promise: Promise, fraction: float)
     Args:
         passages: distinct ones of the run.
         cells: those without an answer.
+        promise: decides the smallest sample that any bound can hold by.
         fraction: of the cells, the most that may be asked to learn and to calibrate, half for each.
     """
     needed = smallest_sample(promise.missed, promise.delta)
@@ -40,7 +41,10 @@ def calibration_share(filled: float, questions: int, cells: int, promise: Promis
 
     Args:
         filled: share of the cells that are not empty, as learnt.
-        cells, fraction: see `learning_share`.
+        questions: distinct ones that the run asks.
+        cells: those without an answer.
+        fraction: of the cells, the most that may be asked to learn and to calibrate, half for each.
+        promise: decides how many filled cells a bound needs.
     """
     if filled <= 0:
         return 0.0
@@ -58,6 +62,7 @@ def check_share(filled: float, skipped: float, cells: int, promise: Promise) -> 
         filled: share of the cells that are not empty.
         skipped: share of the cells that are skipped.
         cells: how many there are.
+        promise: the bound that the check would refute.
     """
     if filled <= 0 or skipped <= 0 or not cells:
         return 0.0

@@ -35,6 +35,7 @@ def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environme
     """Why vLLM does not load weights that are quantized as these are; None when it does, or does not say.
 
     Args:
+        spec: model, revision, data type and number of GPUs of the replica.
         files: name → contents of `config.json` and of those beside it that speak of a quantization.
         environment: variables that a replica's process has.
     """

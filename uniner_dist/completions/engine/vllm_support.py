@@ -32,6 +32,7 @@ def no_prefix_tails(version: str, on_gpu: bool, environment: Mapping[str, str]) 
 
     Args:
         version: vLLM's.
+        on_gpu: whether the engine runs on a GPU; the allocator's settings matter only there.
         environment: variables of the engine's process.
     """
     if _release(version) < _PREFIX_TAILS_FROM:

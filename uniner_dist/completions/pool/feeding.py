@@ -15,6 +15,8 @@ def hand_out(slots: Sequence[Slot], queue: WorkQueue, most: int) -> Iterator[tup
     No replica holds more than others could still get: towards the end a second one would wait while another is idle.
 
     Args:
+        slots: all replicas; those that have not loaded get nothing.
+        queue: the work items that nobody holds yet.
         most: work items that one replica may hold.
     """
     ready = [slot for slot in slots if slot.loaded]

@@ -75,6 +75,8 @@ class Pool:
         """Complete these shards (id → number of prompts); of the `known` ones some answers are kept already.
 
         Args:
+            shards: shard id → number of prompts, in the order in which they are handed out.
+            known: ids of shards that have kept some answers, so that only their other prompts are asked.
             answered_before: whether an earlier start of this run answered anything, so that engines are known to work.
             replica_s: when replicas have taken so many seconds in all, no more shards are handed out, and those in
                 flight are the last (`queue.open` says how many are left).

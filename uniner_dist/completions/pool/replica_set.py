@@ -56,6 +56,8 @@ class ReplicaSet:
         """Ask for replicas up to the wanted number.
 
         Args:
+            now: seconds of a monotonic clock.
+            open_shards: shards that are not finished; more replicas than these would be idle.
             may_add: False while failures are waited out.
         """
         if now >= self._next_look_s:

@@ -11,6 +11,7 @@ def assemble(tokenizer: PromptTokenizer, prompts: pa.Table) -> list[list[int]]:
     """Token ids of every prompt.
 
     Args:
+        tokenizer: of the model that answers; says whether prefix and suffix may be tokenised apart.
         prompts: rows of `schemas.PROMPTS`; those of a passage are neighbours.
     """
     texts = prompts.column("text").to_pylist()

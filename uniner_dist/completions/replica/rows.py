@@ -32,6 +32,7 @@ def completions_table(
         prompts: rows of `schemas.PROMPTS`.
         prompt_tokens: length of every prompt in tokens.
         answers: one per prompt; a string is the reason of a refusal.
+        decoder: of the same tokenizer as the token ids of the answers.
         max_model_len: context of the model in tokens.
     """
     answered = [answer for answer in answers if isinstance(answer, Answer)]
@@ -102,6 +103,7 @@ def result_of(table: pa.Table, seconds: float, written: bool) -> WorkResult:
 
     Args:
         table: the rows that it answered.
+        seconds: wall time of the whole item, reading its prompts and committing its answers included.
         written: False when another writer had committed its shard before.
     """
 

@@ -42,9 +42,12 @@ def read_brat(
 
     Args:
         text: without a byte order mark; line breaks as in the file.
+        annotations: content of the `.ann` file.
         name: of its files, without ending: its id, percent-encoded.
-        marked: whether a byte order mark was before the text; offsets may count it.
         labels: brat's types → labels, if known; every one of them is an answer, if an empty one.
+        path: of the `.ann` file, for error messages.
+        notes: is given what was left out, and how offsets were read.
+        marked: whether a byte order mark was before the text; offsets may count it.
 
     Raises:
         ConfigError: a mention is not where it says, or a text-bound annotation has another form.

@@ -30,7 +30,9 @@ def read_dataset(files: Mapping[str, str], folder: str, notes: ReadingNotes) -> 
     """Documents of Parquet or Arrow files: name without ending → path.
 
     Args:
+        files: name without ending, which prefixes the document ids → path.
         folder: of the whole dataset, where its description lies.
+        notes: is given how columns and tags were read.
 
     Raises:
         ConfigError: unreadable, or tags are numbers whose names nothing says.

@@ -103,6 +103,9 @@ def read_rows(
 
     Args:
         rows: (file and line, parsed value).
+        stem: prefix of the ids of rows that have none.
+        path: of the file, for the notes.
+        notes: is given which form the rows have.
         tag_names: names of the numbers in `ner_tags`.
 
     Raises:

@@ -48,6 +48,8 @@ def open_delta(root: str, version: int | None = None, as_of: datetime | None = N
 
     Args:
         root: path or URL of the table's folder.
+        version: number of a commit; None: the latest, or the one at `as_of`.
+        as_of: the latest commit not after this time counts.
 
     Raises:
         ConfigError: no such version, its log is gone, or it needs a feature that is not known here.

@@ -22,6 +22,8 @@ def open_delta_output(output: str, partition_by: Sequence[str], example: str | N
     """The Delta table of an output.
 
     Args:
+        output: path or URL of the published dataset; the table's log is kept inside of it.
+        partition_by: folder columns of the output, by which a new table is partitioned.
         example: a file whose columns a new table has; without one no table is made.
 
     Raises:

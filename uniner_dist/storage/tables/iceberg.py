@@ -28,6 +28,10 @@ def open_iceberg_file(
 
     Args:
         path: the corpus as the user gave it.
+        metadata_file: path or URL of a `*.metadata.json`.
+        version: id of a snapshot, or name of a branch or tag; None: the current one, or the one at `as_of`.
+        as_of: the snapshot that was current at this time counts.
+        pinned: ids `SNAPSHOT.SCHEMA` of what an earlier start of the run has read; None: nothing yet.
 
     Raises:
         ConfigError: the file cannot be read; see `_listing`.

@@ -47,6 +47,8 @@ def open_iceberg_output(output: str, partition_by: Sequence[str], example: str |
     """The Iceberg table of an output.
 
     Args:
+        output: path or URL of the published dataset; the table's metadata is kept inside of it.
+        partition_by: folder columns of the output, by which a new table is partitioned.
         example: a file whose columns a new table has; without one no table is made.
 
     Raises:

@@ -87,5 +87,6 @@ class IcebergReader:
         self._metadata, self._io, self._schema = metadata, io, schema
 
     def __call__(self, mark: bytes, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the live rows of the file whose pickled scan task is `mark`, with the columns `names`."""
         scan = ArrowScan(self._metadata, self._io, self._schema.select(*names), AlwaysTrue())
         yield from scan.to_record_batches([pickle.loads(mark)])  # noqa: S301 - made by this program's driver
