@@ -76,7 +76,7 @@ ENTITY = pa.struct(
     ]
 )
 
-#: Columns of an annotation behind the id column and before the partition columns.
+#: Columns of an annotation between the id column and the partition columns.
 ANNOTATION_FIELDS: tuple[pa.Field, ...] = (
     pa.field("entity_type", pa.string(), nullable=False),  # the user's label
     pa.field("entities", pa.list_(pa.field("element", ENTITY, nullable=False)), nullable=False),
@@ -91,7 +91,7 @@ ANNOTATION_FIELDS: tuple[pa.Field, ...] = (
     pa.field("fingerprint", pa.string(), nullable=False),
 )
 
-#: Columns of the quarantine behind those of the document.
+#: Columns of the quarantine, after those of the document.
 QUARANTINE_COLUMNS = ("entity_type", "ask", "passage_id", "start", "text", "outcome", "error", "raw_output")
 
 

@@ -1,9 +1,9 @@
 """From completions files to answers per passage: the half of stage 3 that reads shards, parses and locates.
 
-Enters: names of committed shards, in Arrow batches inside of a Spark task, which reads the two files of each shard
-itself. Leaves: one row per passage with one answer per entity type, in the order of the configuration. An answer that
-is just the empty list, as most are, is null here and costs nothing until rows are written. No text crosses a shuffle:
-it goes along only for passages with a failed cell, because the quarantine repeats it.
+Reads the names of committed shards, in Arrow batches inside a Spark task, and the two files of each. Yields one row per
+passage with one answer per entity type, in the order of the configuration. An answer that is just the empty list, as
+most are, is null here and costs nothing until rows are written. No text is shuffled: a row has one only if an answer of
+its passage failed, because the quarantine repeats it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ANSWER = pa.struct(
     ]
 )
 
-#: One row per passage; `answers` has one element per label, in the order of the configuration. Null stands for
+#: One row per passage; `answers` has one element per label, in the order of the configuration. Null means
 #: `NOTHING`.
 ANSWERS = pa.schema(
     [
@@ -125,7 +125,7 @@ class AnswerReader:
     """The function that Spark runs over Arrow batches of (`shard`); yields one batch of `ANSWERS` per shard.
 
     Args:
-        layout: where prompts and completions stand.
+        layout: where prompts and completions are stored.
         fingerprint: key the completions must have.
         questions: what was asked of each passage, in the order of the prompts, and for which labels.
         scores: whether to compute confidences.

@@ -1,7 +1,7 @@
 """The audit between writing and publishing: every document × type has exactly one row, and not too many failed.
 
-Enters: what was really written (the staged files, read back) and what the prompts stage counted. Leaves: the summary,
-or one error that lists every broken invariant with its numbers. Reads counters only; changes nothing.
+Compares what was written (the staged files, read back) with what the prompts stage counted. Returns the summary, or
+raises one error that lists every broken invariant with its numbers. Reads counters only; changes nothing.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def _count_documents(places: DataFrame, run: Run) -> tuple[int, int]:
 def _digest_of_ids(doc_id: Column) -> Column:
     """A digest of a list of ids: one as long as a set of ids and with the set's digest is that set.
 
-    An id that is missing leaves its hash behind, however often the others stand there. The digests of parts make that
+    The hash of a missing id is not cancelled out, however often the others occur. The digests of parts make that
     of the whole by another exclusive or.
     """
     return F.bit_xor(F.xxhash64(doc_id))

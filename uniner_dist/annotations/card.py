@@ -1,6 +1,6 @@
 """Write the dataset card of an output, from its marker and counts of its rows.
 
-It stands beside the output and not inside, where readers of Parquet folders would take it for a broken data file;
+It is stored next to the output and not inside, where readers of Parquet folders would take it for a broken data file;
 uploaded together with the output's files it becomes the card of the dataset (see `uniner_dist.annotations.card_text`).
 """
 
@@ -29,7 +29,7 @@ from uniner_dist.storage.stage_files import counting
 
 
 def write_card(spark: SparkSession, run: Run) -> str:
-    """Write the card of the run's output anew; returns its path. Rows are counted unless they are all this run's."""
+    """Rewrite the card of the run's output; returns its path. Rows are counted unless they are all this run's."""
     output = run.config.output.path
     card = OutputLayout(output).card
     with hold(OutputLayout(output), wait_s=WAIT_S):

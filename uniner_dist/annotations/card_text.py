@@ -1,7 +1,6 @@
 """The text of a dataset card: a `README.md` as the Hugging Face hub knows it, about everything an output holds.
 
-Enters: the output's marker and counts of its rows. Leaves: the card's text. Pure, but
-for the front matter, which huggingface_hub spells.
+Made from the output's marker and counts of its rows. Pure, but for the front matter, which huggingface_hub spells.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """From answers per passage back to documents: undo the dedupe, merge the passages of long documents, explode by type.
 
-Enters: occurrences and answers. Leaves: one row per document with a list of answers (one per label), then annotation
-rows and quarantine rows. Documents of one passage, nearly all, never reach Python, and their text takes no part: their
-offsets were checked against the passage, which is the document. Documents that were split are put together again from
-their passages, and no merged offset leaves that does not hold in the document as stored.
+Joins occurrences and answers into one row per document with a list of answers (one per label), and from that into
+annotation rows and quarantine rows. Documents of one passage, nearly all, never reach Python, and their text is not
+read: their offsets were checked against the passage, which is the document. Split documents are put together again from
+their passages, and every merged offset is checked against the document as stored.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class DocumentMerger:
         """Append one merged answer per label; returns how many labels there are.
 
         Raises:
-            AuditError: the passages are not those of the document, or a merged mention does not stand where it says.
+            AuditError: the passages are not those of the document, or a merged mention is not at its offsets.
         """
         parts = sorted(row.column("parts")[0].as_py(), key=lambda part: part["passage"])
         name = f"document {row.column('document')[0][self._id_column].as_py()!r}"
@@ -168,7 +168,7 @@ def exploded_answers(documents: DataFrame, run: Run) -> DataFrame:
 def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
     """Id, carried columns, and `schemas.ANNOTATION_FIELDS`, made of `exploded_answers`.
 
-    What made the rows also stands in the schema that Spark writes into every file's footer, at the column `model`.
+    What made the rows is also stored in the schema that Spark writes into every file's footer, at the column `model`.
     """
     answer = F.col(_ANSWER)
     no_entities = F.array().cast(spark_type(ANSWER.field("entities").type))

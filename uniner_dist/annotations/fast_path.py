@@ -1,9 +1,8 @@
 """Plain answers in columns: what `core.parse` and `core.spans` say of nearly all answers, for a tenth of the time.
 
-Enters: answers of a shard and the texts they are about, as Arrow arrays. Leaves: the entities of those answers that
-leave nothing to decide: a list as models spell it, every mention of which stands exactly once in the text and cuts no
-word. Whatever is otherwise in any way is left to the functions of `core`, one answer after the other; what is read here
-is equal to what they make of it. Pure.
+Takes the answers of a shard and their texts as Arrow arrays. Returns the entities of those answers that leave nothing
+to decide: a list as models spell it, every mention of which occurs exactly once in the text and cuts no word. All
+others are left to the functions of `core`, one answer at a time; what is read here is equal to what they return. Pure.
 """
 
 from __future__ import annotations

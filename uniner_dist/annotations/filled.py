@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
 
-#: How engines spell the empty list, behind a prompt that ends without a blank and behind one that does not.
+#: How engines spell the empty list, after a prompt that ends without a blank and after one that does not.
 EMPTY_OUTPUTS = (" []", "[]")
 
 

@@ -34,7 +34,7 @@ def is_half_published(layout: RunLayout) -> bool:
 
 
 def finish_begun(output: str, before: MarkerVersion, workdir: str, token: str, check: Check) -> MarkerVersion:
-    """Finish what was cut off while it changed the output, and remove what it has left beside the output.
+    """Finish what was cut off while it changed the output, and remove what it has left next to the output.
 
     Args:
         output: path or URL of the published dataset.
@@ -67,7 +67,7 @@ def carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token
         before: the marker that the journal was planned with.
         path: the journal.
         workdir: the caller's, in which the journal is.
-        token: names the folder beside the output in which new content is built; of the lease of the output.
+        token: names the folder next to the output in which new content is built; of the lease of the output.
         check: called before every step that others can see; raises when this process may not go on.
 
     Raises:

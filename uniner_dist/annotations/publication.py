@@ -1,11 +1,11 @@
 """Write, audit, publish: the audited annotations of a run become part of the output.
 
-Enters: the run's staged annotations. Leaves: the output with this run's rows, and a marker that lists the run, written
-last. Rows of (document of this run, label of this run) are replaced wherever they were, also in another folder. Rows
-of other labels of these documents go if they were made of another text (or all of them, `output.other_types`). Rows
-that earlier runs over the same corpus published go when the corpus no longer has their document
-(`output.removed_documents`). Every other row stays exactly once. The output holds the dataset's files and the marker,
-nothing else at any time.
+Takes the run's staged annotations. Afterwards the output has this run's rows, and a marker that lists the run, written
+last. Rows of (document of this run, label of this run) are replaced wherever they were, also in another folder. Rows of
+other labels of these documents are removed if they were made of another text (or all of them, `output.other_types`).
+Rows that earlier runs over the same corpus published are removed when the corpus no longer has their document
+(`output.removed_documents`). Every other row stays exactly once. At any time the output holds the dataset's files and
+the marker, nothing else.
 
 A journal says which files come and go before the first one does, and the marker names it (`annotations.journal`), so
 whoever publishes next to this output first finishes what a crash left half done. A run that is published changes
@@ -198,7 +198,7 @@ def _renamed(file: str, stem: str) -> str:
 
 
 def _renamed_like(entry: Carried) -> str:
-    """The carry-over file's own name, in the folder of the file it stands for."""
+    """The carry-over file's own name, in the folder of the file that it replaces."""
     folder, name = entry.file.rpartition("/")[0], str(entry.source).rsplit("/", 1)[-1]
     return f"{folder}/{name}".lstrip("/")
 

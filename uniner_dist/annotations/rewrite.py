@@ -1,8 +1,7 @@
 """Rows that stay when a run replaces others in the same file: found by Spark, the file rewritten without the rest.
 
-Enters: the output as it is, this run's documents, and the runs whose rows go with documents that are gone. Leaves:
-for every file that holds a row to go, a carry-over file in the run's folder with exactly the other rows, its columns,
-order and metadata untouched. The output itself is only read.
+Finds, in the output, every file with a row that is replaced or whose document is gone, and writes a carry-over file to
+the run's folder with exactly its other rows; columns, order and metadata are unchanged. The output itself is only read.
 """
 
 from __future__ import annotations
@@ -87,8 +86,9 @@ def carry_over(
 ) -> list[Carried]:
     """Rewrite every file of the output that holds rows which do not stay.
 
-    Of a document of this run, rows of its labels go, as they come anew; rows of other labels go if they were made of
-    another text, or if `output.other_types` is "remove". Of another document all rows go if `selection` says so.
+    Of a document of this run, rows of its labels go, as they are written again; rows of other labels go if they were
+    made of another text, or if `output.other_types` is "remove". Of another document all rows go if `selection` says
+    so.
 
     Args:
         spark: session whose tasks read and rewrite the affected files.

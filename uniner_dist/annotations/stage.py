@@ -128,7 +128,7 @@ def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: D
     exploded = exploded_answers(gathered, run)
     if run.partition_by:
         exploded = exploded.sortWithinPartitions(*[column(name) for name in run.partition_by])
-    rows = annotation_rows(exploded, run)  # behind the sort, which moves no more than it must
+    rows = annotation_rows(exploded, run)  # after the sort, which moves no more than it must
     write_table(rows, run.layout.staging, run.partition_by, run.config.output.max_records_per_file)
 
 

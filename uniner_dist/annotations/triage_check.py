@@ -1,7 +1,7 @@
-"""Triage's check: what the prompts that were asked only to check said, beside all that was asked and skipped.
+"""Triage's check: the answers of prompts that were asked only to check, against all that was asked and skipped.
 
-Enters: names of committed shards, in Arrow batches inside of a Spark task. Leaves: counters, which the driver adds up,
-and the verdict on them, which is written once for a bound.
+Counts inside Spark tasks, over Arrow batches with the names of committed shards; the driver adds the counters up and
+derives the verdict, which is written once per bound.
 """
 
 from __future__ import annotations

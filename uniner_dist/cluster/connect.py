@@ -111,8 +111,8 @@ def _connect(ray: Any, config: RayConfig, address: str) -> None:
     if refused is not None:  # Ray itself would try for more than ten minutes
         raise StageError(f"ray.address {refused}")
     try:
-        # Ray's own handlers print a stack trace at SIGTERM and end the process. A cluster that was there before stays
-        # behind anyhow, and need not be joined first to be left.
+        # Ray's own handlers print a stack trace at SIGTERM and end the process. A cluster that was there before goes
+        # on anyhow, and need not be joined first to be left.
         with uninterrupted() if address == "local" else own_handlers(), signal_handlers(), safe_spawning():
             ray.init(address=address, **options)
     except DrainedError:

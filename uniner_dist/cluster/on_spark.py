@@ -1,8 +1,8 @@
 """A Ray cluster on the executors of a Spark cluster, for those who own no other: `ray.address: spark`.
 
-Enters: what `ray.util.spark.setup_ray_cluster` is to be told. Leaves: the address of a head on the driver's machine.
-Its nodes are tasks of a Spark job that lasts as long as the `with` block; Spark does nothing else meanwhile.
-This module is the only one of the Ray stage that imports pyspark, and only this address imports it.
+Calls `ray.util.spark.setup_ray_cluster` and yields the address of a head node on the driver's machine. Its workers are
+tasks of a Spark job that lasts as long as the `with` block; Spark does nothing else meanwhile. This module is the only
+one of the Ray stage that imports pyspark, and only this address imports it.
 """
 
 from __future__ import annotations

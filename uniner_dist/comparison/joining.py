@@ -1,8 +1,8 @@
 """Compare two annotations datasets of any size with Spark.
 
-Enters: two published datasets, or two runs of one. Leaves: what `Tally.summary` says, of all (document, entity type).
-One shuffle brings the two sides of a cell together; equal cells are recognised in the JVM and only counted, the others
-are compared in Python tasks, and only counters and a few examples reach the driver.
+Compares two published datasets, or two runs of one, and returns what `Tally.summary` says of all (document, entity
+type). One shuffle brings the two sides of a cell together; equal cells are recognised in the JVM and only counted, the
+others are compared in Python tasks, and only counters and a few examples reach the driver.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _check_run(option: str, side: Side, marker: Marker | None) -> None:
 
 
 def _cells(before: DataFrame, after: DataFrame) -> DataFrame:
-    """One row per cell: what each side has, how often, and whether they are equal as they stand."""
+    """One row per cell: what each side has, how often, and whether they are equal as stored."""
     sides = [rows.withColumn("side", F.lit(name)) for name, rows in zip(_SIDES, (before, after), strict=True)]
     is_side = {name: F.col("side") == name for name in _SIDES}
     cell = F.struct(*_CELL)

@@ -1,7 +1,7 @@
 """Count differences, one (document, entity type) after the other, and divide at the end.
 
-Cells enter, a nested mapping of counts, rates and examples leaves. A tally can be turned into rows and added to another
-one, so that Spark's tasks count their part and the driver adds up: its size grows with types and groups, never with
+The result is a nested mapping of counts, rates and examples. A tally can be converted to rows and added to another one,
+so that Spark's tasks count their part and the driver adds up: its size grows with types and groups, never with
 documents. Intervals need independent pieces, not single documents: each document falls into one of `BUCKETS` by its id,
 and the bootstrap draws buckets, which are documents as long as these are few.
 """

@@ -42,7 +42,7 @@ def backoff(failures: int, first_s: float, longest_s: float = 60.0) -> float:
     """Seconds to wait before the next try after so many failures in a row: doubling, capped."""
     if failures <= 0:
         return 0.0
-    # A long job beside one broken node fails thousands of times in a row; 2.0**1024 is no float any more.
+    # A long job with one broken node fails thousands of times in a row; 2.0**1024 overflows a float.
     return float(min(longest_s, first_s * 2.0 ** min(failures - 1, 64)))
 
 

@@ -37,7 +37,7 @@ COUNTERS: Final[Mapping[str, str]] = {
     "replica_deaths": "Replicas that died after they had loaded.",
     "replica_start_failures": "Replicas that could not load.",
 }
-#: Label beside `run`.
+#: Label next to `run`.
 LABELS: Final[Mapping[str, str]] = {"replicas": "state", "prompts_failed": "outcome"}
 
 
@@ -58,7 +58,7 @@ class PoolMetrics:
             return made
 
         self._gauges = {name: make(metrics.Gauge, name, meaning) for name, meaning in GAUGES.items()}
-        # Ray itself puts `_total` behind the names of counters.
+        # Ray itself appends `_total` to the names of counters.
         self._counters = {name: make(metrics.Counter, name, meaning) for name, meaning in COUNTERS.items()}
         self._counted: dict[tuple[str, str], float] = {}
         self._next_s = 0.0

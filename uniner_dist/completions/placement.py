@@ -1,7 +1,7 @@
 """Where replicas go: how many the cluster fits, on which nodes, which nodes to avoid, which are gone.
 
-Enters: the pool's settings and what Ray says of its nodes. Leaves: actors, asked for but perhaps not placed yet.
-Counting and choosing are in `decisions` and `node_health`; here they meet Ray.
+Turns the pool's settings and Ray's list of nodes into actors, requested but perhaps not placed yet. Counting and
+choosing are in `decisions` and `node_health`; this module applies them to Ray.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ class Config(Section):
         return Questions.of(self.types)
 
     def carried(self, partitions: Sequence[str]) -> tuple[str, ...]:
-        """Columns of the corpus, beside id and text, that annotations have too: its partition columns first."""
+        """Columns of the corpus, besides id and text, that annotations have too: its partition columns first."""
         wanted = [*partitions, *self.corpus.keep_columns, *(self.output.partition_by or ())]
         return tuple(dict.fromkeys(name for name in wanted if name not in (self.corpus.id_column, "entity_type")))
 

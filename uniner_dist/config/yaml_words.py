@@ -23,7 +23,7 @@ class PlainScalar(str):
 
 
 class _Loader(yaml.SafeLoader):
-    """Keeps the text of unquoted scalars, and refuses keys that stand twice."""
+    """Keeps the text of unquoted scalars, and refuses keys that occur twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]

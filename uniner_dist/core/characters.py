@@ -34,7 +34,7 @@ _UNSPACED: Final = (
     (0x20000, 0x3FFFF),  # Han extensions
 )
 
-#: Characters without a glyph that stand inside words: soft hyphen, joiners, marks of direction, byte order mark. Not
+#: Characters without a glyph that occur inside words: soft hyphen, joiners, marks of direction, byte order mark. Not
 #: the zero-width space, which is put between words, nor the non-joiner: in Persian it sets off endings like a hyphen.
 _INVISIBLE: Final = (
     "\u00ad\u061c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e"
@@ -120,7 +120,7 @@ def cuts_word(text: str, position: int) -> bool:
 
 
 def cuts_character(text: str, position: int) -> bool:
-    """True if a border at `position` would stand inside what a reader sees as one character.
+    """True if a border at `position` would split what a reader sees as one character.
 
     A simplification of Unicode's extended grapheme clusters (UAX #29): combining marks, variation selectors, emoji
     joined by U+200D, skin tones, conjoining jamo, flags and CR LF are kept whole.

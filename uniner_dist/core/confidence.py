@@ -1,7 +1,7 @@
 """How sure the model was of what it wrote, from the log-probabilities of its tokens.
 
-Tokens with their log-probabilities and the mentions read from them enter, numbers in [0, 1] leave: one for the answer,
-one for each mention. Never raises; what cannot be aligned has no score. Pure; no I/O.
+Aligns tokens and their log-probabilities with the mentions read from them; returns numbers in [0, 1], one for the
+answer and one for each mention. Never raises; what cannot be aligned has no score. Pure; no I/O.
 """
 
 from __future__ import annotations

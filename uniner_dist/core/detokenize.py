@@ -1,6 +1,6 @@
-"""Answers as text: token ids of many answers decoded in one call, exactly as they read behind their prompt.
+"""Answers as text: token ids of many answers decoded in one call, exactly as they read after their prompt.
 
-A Llama tokenizer drops the blank in front of the first token it decodes. An answer is therefore decoded behind the last
+A Llama tokenizer drops the blank in front of the first token it decodes. An answer is therefore decoded after the last
 token of its prompt (the anchor), and the anchor's own text is taken off again. Pure.
 """
 
@@ -17,7 +17,7 @@ class AnswerDecoder:
 
     Args:
         tokenizer_json: the fast tokenizer's JSON.
-        anchor: token id that stands right before every answer, the last of the prompt.
+        anchor: token id that precedes every answer, the last of the prompt.
     """
 
     def __init__(self, tokenizer_json: str, anchor: int) -> None:
@@ -33,16 +33,16 @@ class AnswerDecoder:
         return [text[self._skip :] for text in decoded]
 
     def empty_list_ids(self) -> list[int]:
-        """Tokens that alone, behind the prompt, are a whole answer that names nothing; there may be several, or none.
+        """Tokens that alone, after the prompt, are a whole answer that names nothing; there may be several, or none.
 
-        Whatever stands behind such a token makes no difference to the authors' parser, nor to that of this project.
+        Whatever follows such a token makes no difference to the authors' parser, nor to that of this project.
         """
         tokens = sorted(self._tokenizer.get_vocab().values())
         texts = self.texts([[token] for token in tokens])
         return [token for token, text in zip(tokens, texts, strict=True) if official_items(text.strip()) == []]
 
     def is_empty_list(self, token_ids: Sequence[int]) -> bool:
-        """Whether an answer names nothing: an empty list, maybe behind white space."""
+        """Whether an answer names nothing: an empty list, maybe after white space."""
         return official_items(self.texts([token_ids])[0].strip()) == []
 
     def token_texts(self, token_ids: Sequence[int]) -> list[str]:

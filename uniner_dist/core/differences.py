@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-#: Text, start, end (code points); the offsets are None for a mention that stands nowhere in its text.
+#: Text, start, end (code points); the offsets are None for a mention that does not occur in its text.
 Mention = tuple[str, int | None, int | None]
 Pair = tuple[Mention, Mention]
 
@@ -36,7 +36,7 @@ class Changes:
 
     Args:
         kept: mentions that both have, text and offsets alike.
-        moved: (before, after) of the same text at another place, one found that stood nowhere included.
+        moved: (before, after) of the same text at another place, including mentions that had no offsets before.
         borders: (before, after) that overlap with other borders.
         vanished: mentions that only the first cell has.
         appeared: mentions that only the second one has.

@@ -35,7 +35,7 @@ def passage_tokens(
     Args:
         text_bytes: length of each text.
         asked: passages × questions.
-        frame_tokens: tokens of the prefix beside the text.
+        frame_tokens: tokens of the prefix without the text.
         ask_tokens: tokens of each question.
     """
     prefixes = -(-text_bytes // BYTES_PER_TOKEN) + frame_tokens

@@ -60,7 +60,7 @@ def join_passages(parts: Sequence[tuple[int, str]]) -> str:
 def merge_passages(text: str, parts: Sequence[PassageAnswer]) -> DocumentAnswer:
     """One answer from those of a document's passages (at least one, in any order).
 
-    Entities are shifted into the document. One that stands in the middle of a word of the document, which a passage's
+    Entities are shifted into the document. One that is in the middle of a word of the document, which a passage's
     border had cut (in a text without spaces), counts as absent. Of several with the same start and end the one with the
     stricter match is kept, with the highest score among them. An absent mention is kept once, and only if no string
     that is the same but for case and white space was located anywhere in the document. The outcome is the worst

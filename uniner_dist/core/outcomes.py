@@ -47,7 +47,7 @@ SEVERITY: tuple[Outcome, ...] = (
 def worst(outcomes: list[Outcome]) -> Outcome:
     """The outcome of a document from those of its passages (at least one).
 
-    Entities found in the good passages are kept beside a failure, so a partial answer is never taken for a whole one.
+    Entities found in the good passages are kept next to a failure, so a partial answer is never taken for a whole one.
     """
     return min(outcomes, key=SEVERITY.index)
 

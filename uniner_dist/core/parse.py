@@ -84,11 +84,11 @@ def parse_output(output: str, finish_reason: str | None = None) -> Parsed:
     1. The authors' parser: the output starts with `[`, the first `]` closes it, what lies between is on one line and
        is JSON, and every item is a string. What follows the list is ignored. No repair.
     2. The same list read to its true end: `]` or line breaks inside, raw control characters and unknown escapes in
-       strings, a comma behind the last item (`lenient_json`); single quotes (`single_quotes`); round brackets
+       strings, a comma after the last item (`lenient_json`); single quotes (`single_quotes`); round brackets
        (`tuple`). Numbers are kept as spelled; other items that are no strings are left out (`non_string_items`);
        if nothing else is there, the answer is unparseable.
     3. A list that the output ends inside of: complete items are kept, outcome `TRUNCATED` (`cut_off`).
-    4. A list of quoted strings behind leading words (`leading_words`), if it is the only one (or all agree).
+    4. A list of quoted strings after leading words (`leading_words`), if it is the only one (or all agree).
     5. Otherwise `UNPARSEABLE`, or `TRUNCATED` when the engine stopped at its token limit before any list began.
 
     Args:
@@ -154,7 +154,7 @@ def _no_list(answer: str, finish_reason: str | None) -> Parsed:
 def _leading_list(answer: str) -> _List | None:
     """The list at the start of `answer`, or None if there is none.
 
-    Items that are no strings count only if nothing is said behind the list: "[1] names ..." is a reference.
+    Items that are no strings count only if nothing follows the list: "[1] names ..." is a reference.
     """
     if answer[:1] not in _CLOSING:
         return None
@@ -169,7 +169,7 @@ def _leading_list(answer: str) -> _List | None:
 
 
 def _after_leading_words(answer: str) -> _List | None:
-    """The one list of quoted strings in `answer` behind other words, or None if there is none or several disagree.
+    """The one list of quoted strings in `answer` after other words, or None if there is none or several disagree.
 
     Each failed try resumes where it failed, not one character on: that keeps the search linear.
     """

@@ -1,7 +1,7 @@
 """How good answers are: the authors' metric from raw outputs, and span metrics where gold has offsets.
 
-Answers and gold enter, counts leave; counts add up over rows, so a large dataset is scored by summing them in any
-engine, and only the last step divides. Pure; no I/O.
+Compares answers with gold and returns counts. Counts add up over rows, so a large dataset is scored by summing them in
+any engine, and only the last step divides. Pure; no I/O.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def normalize_mention(mention: str) -> str:
 
 
 def official_answer(output: str) -> str:
-    """What the authors' script takes for the answer in a raw output: behind the last "ASSISTANT:", stripped."""
+    """What the authors' script takes for the answer in a raw output: after the last "ASSISTANT:", stripped."""
     return output.split("ASSISTANT:")[-1].strip()
 
 

@@ -1,8 +1,8 @@
 """Where mentions are in a text.
 
-A text and the strings the model named enter, entities with code-point offsets leave. What is returned for a found
-mention is always a slice of the text itself: `text[start:end] == entity.text`. Nothing is dropped: a mention that
-is nowhere is returned without offsets. Pure; no I/O.
+Takes a text and the strings that the model named; returns entities with code-point offsets. A found mention is always a
+slice of the text itself: `text[start:end] == entity.text`. Nothing is dropped: a mention that is nowhere is returned
+without offsets. Pure; no I/O.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float |
     - "exact": the same code points.
     - "canonical": the same after Unicode canonical decomposition, and without variation selectors (NFC and NFD agree).
     - "whitespace": also, any run of white space equals any other, white space around the mention does not count, nor
-      does white space beside a character that is no letter or digit ("U.S." finds "U . S .").
+      does white space next to a character that is no letter or digit ("U.S." finds "U . S .").
     - "case": also, case does not matter (full case folding: "STRASSE" finds "Straße").
     - "typographic": also, what looks alike is alike: kinds of quotes, kinds of hyphens and dashes, full and half width,
       ligatures and other compatibility characters, invisible soft hyphens ("O’Hara" finds "O'Hara").
@@ -211,12 +211,12 @@ class _FoldedText:
 
 @dataclass(frozen=True)
 class _Folded:
-    """A folded string made of pieces, each standing for one slice of the original.
+    """A folded string made of pieces, each of which represents one slice of the original.
 
     Args:
         string: the folded string.
         borders: where each piece begins in `string`, ascending, and its length at the end.
-        slices: the slice of the original that each piece stands for.
+        slices: the slice of the original that each piece represents.
     """
 
     string: str
@@ -224,7 +224,7 @@ class _Folded:
     slices: list[tuple[int, int]]
 
     def place(self, start: int, end: int) -> tuple[int, int] | None:
-        """The slice of the original behind `string[start:end]`, or None if it cuts a piece."""
+        """The slice of the original that `string[start:end]` represents, or None if it cuts a piece."""
         first, behind = bisect_left(self.borders, start), bisect_left(self.borders, end)
         if self.borders[first] != start or self.borders[behind] != end:
             return None

@@ -1,8 +1,8 @@
 """Long texts become passages that fit the model.
 
-A text and a tokenizer enter, code-point ranges leave that cover the whole text with overlap. No character of any text
-is cut off or dropped, and the work is linear in the text: it is tokenised once, and what a passage takes on its own is
-counted only where that may matter. Pure; no I/O. `uniner_dist.core.merge` is the way back.
+Returns overlapping code-point ranges that cover the whole text. No character of any text is cut off or dropped, and the
+work is linear in the text: it is tokenised once, and what a passage takes on its own is counted only where that may
+matter. Pure; no I/O. `uniner_dist.core.merge` is the inverse.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SECTION_PASSAGES: Final = 16
 #: Tokens that a text may take more when tokenised bare than in a prompt, or less.
 _BARE_SLACK: Final = 8
 
-#: Punctuation that ends a sentence and the white space behind it, or a line's end. It begins with one set of characters
+#: Punctuation that ends a sentence and the white space after it, or a line's end. It begins with one set of characters
 #: that Python's `re` looks for much faster than for alternatives.
 SENTENCE_END: Final = re.compile(
     r"[.!?…。！？｡\r\n]"
@@ -74,14 +74,14 @@ def split_passages(
     twice as many is that counted; then it takes at most `whole_tokens` on its own.
 
     A text of at most `whole_tokens` (by default `max_tokens`) is one passage. Otherwise each passage ends, in this
-    order of preference, behind a sentence or a line, at white space, or (no spaces: Chinese, Thai, encoded data)
+    order of preference, after a sentence or a line, at white space, or (no spaces: Chinese, Thai, encoded data)
     between two characters, as far on as it can within its second half. Consecutive passages share at least
     `overlap_tokens` tokens (at most twice as many, to begin at a sentence or a word), so a mention of up to that many
     tokens is whole in one of them. White space at the end of a passage belongs to the next one only.
 
     If a single code point takes more than `whole_tokens` tokens, it is a passage of its own that does not fit.
 
-    A text of more than some 25 passages is first cut into sections, behind a sentence where there is one, so that the
+    A text of more than some 25 passages is first cut into sections, after a sentence where there is one, so that the
     tokens of no more than one are held at a time.
 
     Args:
@@ -144,7 +144,7 @@ def _tokens_around(
     """Where to begin to have at least what passages share in front of a section, and the tokens from there to its end.
 
     Returns:
-        A place in the text, and spans of tokens behind it, counted from it.
+        A position in the text, and spans of the tokens after it, relative to it.
     """
     length = int(max_tokens * _CHARACTERS_PER_TOKEN) if overlap_tokens else 0
     while True:
@@ -183,7 +183,7 @@ def _fits_whole(
 
 
 def _character_border(text: str, position: int, earliest: int) -> int:
-    """The last place up to `position` and behind `earliest` that cuts no character, else `position`."""
+    """The last position up to `position` and after `earliest` that cuts no character, else `position`."""
     for border in range(position, earliest, -1):
         if not cuts_character(text, border):
             return border
@@ -258,14 +258,14 @@ class _Splitter:
         return _character_border(self.text, latest, earliest)
 
     def _border(self, start: int, covered: int, budget: int) -> int:
-        """The best place in the second half of `budget` tokens from `start`, and well behind `covered`."""
+        """The best cut in the second half of `budget` tokens from `start`, and well after `covered`."""
         first = bisect_right(self.ends, start)
         if first + budget >= len(self.ends):
             return len(self.text)
         reach = max(start + 1, self.ends[first + budget - 1])
         earliest = max(self.begins[first + budget // 2], covered + max(0, reach - covered) // 4)
         for pattern in (SENTENCE_END, _WHITE_SPACE):
-            # One character more, so that white space right behind the last token counts; the passage ends before it.
+            # One character more, so that white space right after the last token counts; the passage ends before it.
             for match in reversed(list(pattern.finditer(self.text, earliest, min(len(self.text), reach + 1)))):
                 end = match.start() + len(match.group().rstrip())
                 if earliest < end <= reach:

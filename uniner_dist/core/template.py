@@ -1,6 +1,6 @@
 """The prompt: the exact string the model was trained on, in two halves around its end-of-turn token.
 
-A text and an entity type enter, one line leaves. User data is only ever concatenated, never formatted, stripped or
+Returns one line for a text and an entity type. User data is only ever concatenated, never formatted, stripped or
 normalised, so braces, quotes and line breaks stay as they are and offsets into the text stay true. Pure; no I/O.
 """
 
@@ -31,7 +31,7 @@ class Template:
         before_text: everything in front of the text.
         after_text: everything between the text and the `</s>`.
         before_type: everything between the `</s>` and the entity type.
-        after_type: everything behind the entity type; the model continues from here.
+        after_type: everything after the entity type; the model continues from here.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Template:
         return self.before_text + text + self.after_text
 
     def suffix(self, entity_type: str) -> str:
-        """Everything behind the `</s>`: the same for all texts of a type."""
+        """Everything after the `</s>`: the same for all texts of a type."""
         return self.before_type + entity_type + self.after_type
 
     def prompt(self, text: str, entity_type: str) -> str:

@@ -1,8 +1,8 @@
 """Prompts as token ids, assembled from a prefix per text and a suffix per entity type.
 
-A tokenizer (as the JSON of the `tokenizers` library) and a template enter, ids leave. The `</s>` of the template is
-the end-of-turn id; the same characters in a text or a type stay text, so that no corpus can close the turn and ask its
-own question. For a clean text the ids are exactly those of the whole prompt string. No I/O; needs only `tokenizers`.
+Needs a tokenizer (as the JSON of the `tokenizers` library) and a template. The `</s>` of the template is the
+end-of-turn id; the same characters in a text or a type stay text, so that no corpus can close the turn and ask its own
+question. For a clean text the ids are exactly those of the whole prompt string. No I/O; needs only `tokenizers`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class PromptTokenizer:
         return [self._leading + ids for ids in encoded]
 
     def suffix_ids(self, entity_type: str) -> list[int]:
-        """Ids from the `</s>` to the end, tokenised *behind* a `</s>`. Remembered per type; do not change the list."""
+        """Ids from the `</s>` to the end, tokenised *after* a `</s>`. Remembered per type; do not change the list."""
         known = self._suffixes.get(entity_type)
         if known is None:
             ids = self._marked.encode(".", self._template.suffix(entity_type))
@@ -182,7 +182,7 @@ class PromptTokenizer:
 
 
 def shared_tokens(passages: Sequence[str], prompts: Sequence[list[int]]) -> list[int]:
-    """How many first tokens each prompt shares with those beside it about the same passage; 0 for one that is alone."""
+    """How many first tokens each prompt shares with its neighbours about the same passage; 0 for one that is alone."""
     shared: list[int] = []
     for _, group in groupby(zip(passages, prompts, strict=True), key=itemgetter(0)):
         own = [ids for _, ids in group]
@@ -194,9 +194,9 @@ def shared_tokens(passages: Sequence[str], prompts: Sequence[list[int]]) -> list
 
 
 class _MarkedTokenizer:
-    """A copy of the tokenizer that opens no special token, only one secret marker standing for the `</s>`.
+    """A copy of the tokenizer that opens no special token, only one secret marker in place of the `</s>`.
 
-    The marker has the flags of the real token, so what stands behind it is tokenised as behind a real `</s>`, while
+    The marker has the flags of the real token, so what follows it is tokenised as after a real `</s>`, while
     a `</s>` in the text is text. It is random per instance, hence in no text, which is checked all the same. Where the
     flags keep even the real token from being recognised between the turns, the marker goes without them.
     """

@@ -1,7 +1,7 @@
-"""Where a text's tokens stand, found word by word: a corpus repeats its words, and each is tokenised once.
+"""Offsets of a text's tokens, found word by word: a corpus repeats its words, and each is tokenised once.
 
-A tokenizer and texts enter, code-point offsets of tokens leave. Nearly all tokenizers take a text apart at a space
-behind a word, whatever stands on either side of it; a token that reaches across one comes out as several. No I/O.
+Returns code-point offsets. Nearly all tokenizers split a text at a space after a word, whatever is on either side of
+it; a token that spans such a place comes out as several. No I/O.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BORDER: Final = re.compile(r"(?<=\S)(?= )")
 _MAX_CHARACTERS: Final = 32
 #: So many words are remembered, those used last.
 _MAX_WORDS: Final = 1 << 16
-#: Words are tokenised behind it, as some tokenizers treat the beginning of a text otherwise.
+#: Words are tokenised after it, as some tokenizers treat the beginning of a text otherwise.
 _ANCHOR: Final = "."
 
 

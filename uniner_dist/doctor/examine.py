@@ -30,7 +30,7 @@ Check = Callable[[], list[Finding]]
 
 @dataclass(frozen=True)
 class Subject:
-    """What to look at, beside the machine itself.
+    """What to examine, besides the machine itself.
 
     Args:
         places: paths that runs read or write.

@@ -1,4 +1,4 @@
-"""How good annotations are: published annotations and gold answers enter, scores leave; nothing is ever changed.
+"""Scores of published annotations against gold answers; nothing is ever changed.
 
 Functions are imported when they are first used: a start that finds nothing to do needs few modules of this package.
 """

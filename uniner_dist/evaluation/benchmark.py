@@ -126,7 +126,7 @@ def published_f1(name: str) -> tuple[float, float] | None:
 
 
 def print_benchmark(table: Mapping[str, Any], console: Console | None = None) -> None:
-    """One row per dataset, the authors' figures beside ours."""
+    """One row per dataset, the authors' figures next to ours."""
     console = console or Console()
     title = f"Benchmark of {escape(visible(table['model']))}: official scores"
     shown = new_table(title, "dataset", "prec.", "recall", "F1", "F1, 95 %", "failed", "type¹", "+sup¹")

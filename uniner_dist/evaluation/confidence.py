@@ -1,6 +1,6 @@
 """Whether confidence ranks right above wrong, and whether it means what it says.
 
-Confidences with a verdict each enter, numbers and curves leave. Pure; no I/O.
+Takes confidences with a verdict each; returns numbers and curves. Pure; no I/O.
 """
 
 from __future__ import annotations

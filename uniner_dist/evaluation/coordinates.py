@@ -48,7 +48,7 @@ def contradiction(found: list[Place], expected: list[Place]) -> str | None:
 
 
 def align(batch: RowBatch, gold: Gold, coordinates: Coordinates) -> RowBatch:
-    """The batch with places in the gold's text: of documents annotated in another one, the mentions are located anew.
+    """The batch with offsets into the gold's text: mentions of documents annotated in another text are located again.
 
     A mention that the gold's text has as often as the annotated one is there at the same occurrences; otherwise the
     document's places cannot be compared, which is noted.

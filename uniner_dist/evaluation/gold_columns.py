@@ -39,7 +39,7 @@ class Gold:
         mentions: their texts.
         mention: number of each mention in `mentions`.
         start: of each mention in code points, `NONE` where the gold has no offsets.
-        end: behind its last.
+        end: one past its last.
         texts: document's number → text, where the gold brings texts.
         notes: how it was read, a line each.
     """
@@ -117,7 +117,7 @@ class Gold:
 
     @cached_property
     def _numbers(self) -> Small | None:
-        """Of each document and type the pair, -1 where there is none, and -1 behind the last; None: too long."""
+        """Of each document and type the pair, -1 where there is none, and -1 after the last; None: too long."""
         size = len(self.documents) * len(self.types)
         if self.keys is None or size > _TABLE * max(self.pairs, 100_000):
             return None

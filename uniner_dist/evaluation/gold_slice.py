@@ -1,8 +1,7 @@
 """The gold slice of the gate: which documents, what a perfect answer to them is, and their texts where they are known.
 
-Enters: the configuration. Leaves: answers by document and label, in memory, as gold is small. Gold of other formats
-brings its texts along; those of Parquet gold stand in `gate.corpus`, or else in the corpus itself, which only Spark
-reads.
+Returns answers by document and label, in memory, as gold is small. Gold of other formats contains its texts; those of
+Parquet gold are in `gate.corpus`, or else in the corpus itself, which only Spark reads.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _check_folder(folder: str) -> None:
 
 
 def _write(folder: str, table: pa.Table) -> None:
-    """Write the file, unless it stands there as it would be written: a file of another age is another corpus."""
+    """Write the file unless one with the same content exists: another modification time would be another corpus."""
     sink, path = pa.BufferOutputStream(), join(folder, _FILE)
     pq.write_table(table, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()

@@ -38,7 +38,7 @@ class RowBatch:
         text: of each mention.
         mentions: the vocabulary of them.
         start: in code points, `NONE` where the mention is nowhere.
-        end: behind its last.
+        end: one past its last.
         mention_score: confidence, NaN where there is none; None: nowhere.
         raw: rows with a raw output that says more than their mentions → the official mentions in it.
     """

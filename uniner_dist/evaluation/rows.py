@@ -1,6 +1,6 @@
 """Rows of a Parquet dataset with their folder columns, in batches, from any fsspec path.
 
-A path and column names enter, Arrow batches leave. Folder columns (`domain=ai/`) are always strings as spelled: nothing
+Yields Arrow batches of the columns that are named. Folder columns (`domain=ai/`) are always strings as spelled: nothing
 guesses that `001` is a number. Files are opened one by one, so they may differ in columns nobody asked for.
 """
 

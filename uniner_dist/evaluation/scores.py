@@ -101,7 +101,7 @@ def divide(
 
     Args:
         counts: correct, predicted and gold mentions of every pair that has any, by metric.
-        gold: documents and labels that the numbers of pairs stand for.
+        gold: documents and labels that the numbers of pairs refer to.
         unanswered: pairs that have no whole answer.
         groups: names, and of each pair the number of its group.
     """

@@ -1,7 +1,7 @@
 """One model, several prompt templates: the same benchmark for each, and a table that tells which the model likes best.
 
-Enters: names of templates, and what `run_benchmark` takes. Leaves: a benchmark per template in a folder of its name,
-and `templates.json` with the mean F1 of each. Running it again resumes.
+Calls `run_benchmark` for each template, in a folder of its name, and writes `templates.json` with the mean F1 of each.
+Running it again resumes.
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ class Mentions(Vocabulary):
         return self._of_dictionary(strings.cast(pa.string()).dictionary_encode(), add)
 
     def numbers_of_all(self, columns: Sequence[pa.Array]) -> Small:
-        """The same of several columns, one behind the other; each different string is looked at once."""
+        """The same of several columns, one after the other; each distinct string is looked up once."""
         encoded = pa.chunked_array(columns, pa.string()).dictionary_encode().unify_dictionaries()
         if not len(encoded):
             return np.empty(0, dtype=np.int32)

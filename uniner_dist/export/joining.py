@@ -1,8 +1,8 @@
 """Bring the annotations of a document and its text together with Spark, and have its tasks write the files.
 
-Enters: a published output, whose rows of one document may lie in as many files as there are types, and the corpora that
-it was made of. Leaves: files of a format, and counters. Every text is shuffled once; nothing but counters and the names
-of the entity types reaches the driver.
+Reads a published output, whose rows of one document may be in as many files as there are types, and the corpora that it
+was made of. Writes files of a format, and returns counters. Every text is shuffled once; nothing but counters and the
+names of the entity types reaches the driver.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def write_documents(
         `COUNTERS`, and the names of the lists whose files count; files of other attempts are gone.
 
     Raises:
-        ConfigError: a dataset is not there, lacks a column, or a document cannot stand in this format.
+        ConfigError: a dataset is not there, lacks a column, or a document cannot be written in this format.
         StageError: Spark or storage failed.
     """
     with stage(spark, "export"):

@@ -1,4 +1,4 @@
-"""Which folders an output was exported to, so that an erasure can visit them: one small file for each, beside it."""
+"""Registry of the folders that an output was exported to, for erasures to visit: one small file each, next to it."""
 
 from __future__ import annotations
 

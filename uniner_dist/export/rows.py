@@ -1,7 +1,8 @@
 """Rows of answers and of texts, sorted by document, become documents, column by column: Arrow makes objects slowly.
 
-Enters: Arrow batches with a row for each answer (`entity_type`, `outcome`, `score`, `entities`) and one for each text
-that a corpus has for an id (`rank`, `carried`, `text`); rows of one id follow each other. Leaves: id, text and answers.
+Takes Arrow batches with a row for each answer (`entity_type`, `outcome`, `score`, `entities`) and one for each text
+that a corpus has for an id (`rank`, `carried`, `text`); rows of one id follow each other. Yields id, text and answers
+of each document.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ _QUESTION = itemgetter("entity_type", "outcome")
 
 
 class Mention(NamedTuple):
-    """One mention that stands in the text: `document.text[start:end] == text`, in code points."""
+    """One mention with offsets into the text: `document.text[start:end] == text`, in code points."""
 
     label: str
     start: int
@@ -92,7 +92,7 @@ class Document:
         return without_overlaps(self._mentions)
 
     def absent(self) -> list[dict[str, str]]:
-        """Mentions that stand nowhere in the text: `label`, `text`."""
+        """Mentions that do not occur in the text: `label`, `text`."""
         return [
             {"label": answer["entity_type"], "text": entity["text"]}
             for answer in self._found
@@ -106,7 +106,7 @@ class Document:
         return _answered(tuple(map(_QUESTION, self.answers)))
 
     def is_as_annotated(self) -> bool:
-        """Whether every mention stands in the text where it should."""
+        """Whether every mention is in the text at its offsets."""
         return all(self.text[mention.start : mention.end] == mention.text for mention in self._mentions)
 
 

@@ -21,7 +21,8 @@ class Claim:
     """A mention as a file has it.
 
     Args:
-        start: of its first unit, `end` behind its last; which units is to be found out.
+        start: offset of its first unit; which units is to be found out.
+        end: offset one past its last unit.
         said: its text according to the file; None where the file has none.
         where: file and line, or task, for messages.
     """

@@ -14,10 +14,10 @@ OUTSIDE: Final = "O"
 TAG: Final = re.compile(r"O|([BIMESLU])-(\S.*)")
 _BEGINS: Final = frozenset("BSU")
 _ENDS: Final = frozenset("ESLU")
-#: What stands between several labels of one token; `|` is in no type unless the file says so.
+#: What separates several labels of one token; `|` is in no type unless the file says so.
 _SEPARATORS: Final = "|,;+&/"
 
-#: (type, first token, token behind the last).
+#: (type, first token, one past the last token).
 TokenMention = tuple[str, int, int]
 
 

@@ -26,7 +26,7 @@ def join_tokens(tokens: Sequence[str], spaces: Sequence[bool] | None = None) -> 
 
 
 def align_tokens(text: str, tokens: Iterable[str], begin: int = 0) -> list[Span] | int:
-    """Where each token is in a text: one behind the other, only white space between them.
+    """Where each token is in a text: one after the other, only white space between them.
 
     Returns:
         Their places; or, where one is not the next, its number.

@@ -32,7 +32,7 @@ class Format:
         files: some documents and the stem of their files' names → (path below the export's folder, content) each.
         extras: files of the export as a whole.
         flat: mentions that overlap a kept one are lost, and counted.
-        partly_flat: there is a place for mentions that do not overlap, beside the one for all.
+        partly_flat: the format has a field for mentions that do not overlap, next to the one for all.
         keeps_absent: mentions that are nowhere in the text are kept too; otherwise they are lost, and counted.
         keeps_details: confidences and ways of matching are kept; otherwise mentions that have them are counted.
         keeps_unanswered: annotations without an answer are kept; otherwise they are lost, and counted.

@@ -46,7 +46,7 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> di
         The figures: `gold`, `drift`, `documents`, `sample`; see docs/growing.md.
 
     Raises:
-        QualityGateError: the figures are not good enough; they stand in its `figures`.
+        QualityGateError: the figures are not good enough; the error's `figures` has them.
         ConfigError: the corpus has none of the gold documents.
     """
     gold = read_gold_slice(run.config)

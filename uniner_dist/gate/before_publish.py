@@ -86,7 +86,7 @@ def close_gate(run: Run) -> None:
         cells = {(own_id(name), label): cell for (name, label), cell in answers.items() if name.startswith(SAMPLE)}
 
         def updated(sample: Sample | None) -> Sample | None:
-            # Another run may have pinned its sample meanwhile, and a document may have been taken out of it: it stands.
+            # Another run may have pinned its sample meanwhile, and a document may have been taken out of it.
             sample = sample or Sample(texts, {}, {})
             kept = {key: cell for key, cell in cells.items() if key[0] in sample.texts}
             return sample.updated(sources_of(run), kept) if kept else None

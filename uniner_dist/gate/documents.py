@@ -1,6 +1,6 @@
 """The gate's documents in the corpus, found by Spark: texts by id, a sample by hash, and which ones are unchanged.
 
-Enters: a run whose prompts stage is done, and ids as strings. Leaves: a handful of documents on the driver. Ids are the
+Needs a run whose prompts stage is done, and ids as strings; brings a handful of documents to the driver. Ids are the
 accepted ones of the prompts stage, and a repeated id means the same row as there.
 """
 
@@ -40,7 +40,7 @@ def sample_ids(spark: SparkSession, run: Run, count: int) -> list[str]:
 
 
 def unchanged(spark: SparkSession, run: Run, texts: Mapping[str, str]) -> list[str]:
-    """Ids of those documents that stand in the corpus with this very text, as one passage."""
+    """Ids of those documents that are in the corpus with exactly this text, as one passage."""
     describe(spark, "look for the gate's documents")
     places = _with_ids(spark, _places(spark, run).where("passages = 1"), _id(run), texts)
     found = {row["id"]: row["passage_id"] for row in places.select(_id(run).alias("id"), "passage_id").collect()}

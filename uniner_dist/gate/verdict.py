@@ -1,7 +1,7 @@
 """What the gate measured, whether that is good enough, and where it is kept.
 
-Figures enter, problems in words leave. Figures of a passed gate are remembered with the run and judged anew at each
-start: a threshold that was raised meanwhile counts. Needs neither Spark nor Ray.
+Figures of a passed gate are stored with the run and judged again at each start: a threshold that was raised meanwhile
+counts. Needs neither Spark nor Ray.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def is_gated(run: Run) -> bool:
 
 
 def gate_place(run: Run, gold: GoldSlice | None) -> GateLayout:
-    """Where this gate's files stand; its name is a hash of what is asked."""
+    """Where this gate's files are stored; the folder's name is a hash of what is asked."""
     asked = {
         "gold": {} if gold is None else gold.answers,
         "texts": {} if gold is None else gold.texts,

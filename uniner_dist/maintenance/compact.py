@@ -1,8 +1,8 @@
 """Compaction of the store (Spark): many small files of cells become few large ones, while readers and writers work.
 
-Enters: a part of the store. Leaves: large files, each a range of passage ids without repeated cells, and a manifest
-that puts them in the place of the small ones in one step. Old files are deleted by a compaction a grace period later,
-when nobody who listed them can still be reading. New contributions meanwhile are simply not part of it.
+Writes large files, each a range of passage ids without repeated cells, and a manifest that replaces the small files by
+them in one step. Replaced files are deleted by a compaction after a grace period, when nobody who listed them can still
+be reading. New contributions meanwhile are simply not part of it.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _files(layout: StoreLayout) -> dict[str, dict[str, Any]]:
 
 
 def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: int) -> list[dict[str, Any]]:
-    """Write the cells of some files anew; one entry per file, and only these reach the driver."""
+    """Rewrite the cells of some files; returns one entry per file, and only these reach the driver."""
     cells = read_files(spark, layout.cells, names, spark_schema(CELLS))
     ordered = _ordered(cells, buckets)
     rows = map_in_arrow(ordered, CellWriter(layout), spark_schema(_WRITTEN)).collect()

@@ -1,9 +1,9 @@
 """Erasure: documents disappear from everything that a workdir has written, as if they had never been in a corpus.
 
-Enters: a workdir and ids. Leaves: outputs, store, and every run's shards, rejects, quarantine and occurrences without
-these documents, everything else exactly as it was. A passage that another document has too is also that one's and
-stays. Where passages stood is erased last of all, so that an erasure that was cut off finds everything again. Starts
-neither Spark nor Ray; holds ids and positions of rows of the documents in question, never a dataset.
+Removes documents by id from outputs, store, and every run's shards, rejects, quarantine and occurrences; everything
+else stays exactly as it was. A passage that another document has too belongs to that one as well and stays. Occurrences
+are erased last of all, so that an erasure that was cut off finds everything again. Starts neither Spark nor Ray; holds
+ids and row positions of the documents in question, never a dataset.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def _forget_in_outputs(targets: Sequence[Target], check: Check) -> int:
 
 
 def _begin_anew(run: Run, check: Check) -> None:
-    """A run in the middle of stage 1 may hold anything of its documents, and begins anew in any case.
+    """A run in the middle of stage 1 may hold anything of its documents, and starts over in any case.
 
     One that was pruned is not in the middle of it, and has nothing left but its occurrences, which say what it had.
     """

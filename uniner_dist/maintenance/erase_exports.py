@@ -56,7 +56,7 @@ def _forget(output: str, folder: str, doc_ids: Collection[str], found: ErasedExp
         return
     manifest = read_control(join(folder, MANIFEST), ExportManifest)
     if manifest.source != source_of(output, manifest.salt):
-        # Whoever may write beside an output can name any folder there, but cannot make its manifest agree.
+        # Whoever may write next to an output can name any folder there, but cannot make its manifest agree.
         entries = entry.rpartition("/")[0]
         found.left.append(f"export {folder} does not say that it is of {output}; remove it, or its entry in {entries}")
     elif not manifest.complete:

@@ -1,7 +1,7 @@
 """Erasure from what quality gates keep: an output's pinned sample, and the runs that gates made for themselves.
 
 A gate that has seen one of the documents is taken away whole: its figures list examples. A run that is not published
-passes its gate anew.
+passes its gate again.
 """
 
 from __future__ import annotations

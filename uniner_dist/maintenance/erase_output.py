@@ -1,6 +1,6 @@
 """Erasure in a published dataset, by a journal as for a publication: no reader meets half a file.
 
-Enters: an output and ids. Leaves: the output without any row of these documents, whichever run published it.
+Removes every row of the documents, whichever run published it.
 """
 
 from __future__ import annotations

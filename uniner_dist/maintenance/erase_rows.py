@@ -37,7 +37,7 @@ def find_passages(run: Run, ids: pa.Array) -> frozenset[str]:
 
 
 def find_shared(run: Run, ids: pa.Array, passages: frozenset[str]) -> frozenset[str]:
-    """Those of some passages that stand in other documents of the run."""
+    """Those of some passages that occur in other documents of the run."""
     column, wanted = ["document", run.config.corpus.id_column], pa.array(sorted(passages), pa.string())
 
     def look(path: str) -> frozenset[str]:
@@ -69,7 +69,7 @@ def each_file(folder: str, look: Callable[[str], T]) -> list[T]:
 
 
 def forget_rows(run: Run, ids: pa.Array) -> int:
-    """Erase the documents' rows of rejects and quarantine, where the id may stand under another name."""
+    """Erase the documents' rows of rejects and quarantine, where the id may have another column name."""
     column = run.config.corpus.id_column
     quarantined = name_in_quarantine(column)
     rejected = erase_in_folder(run.layout.rejects, [name_in_rejects(column)], ids)

@@ -1,7 +1,7 @@
 """Erasure in the shards of a run: prompts, completions, known answers, marks of triage's check, and the manifest.
 
-Enters: a run and ids of passages. Leaves: its shards without these passages, and a manifest that counts what is there.
-A shard's prompts are rewritten last, so that an erasure that was cut off finds it again.
+Removes passages by id from the shards of a run, and writes a manifest that counts what is left. A shard's prompts are
+rewritten last, so that an erasure that was cut off finds it again.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _forget_answers(run: Run, shard: str, passages: pa.Array, gone: bool) -> Non
 
 
 def _rewrite(path: str, shard: str, fingerprint: str, passages: pa.Array) -> None:
-    """A file of answers without some passages; one that is not whole goes, since it would be answered anew anyway."""
+    """Drop passages from a file of answers; one that is not whole is removed, since it is answered again anyway."""
     try:
         table = read_completions(path, shard, fingerprint)
     except ForeignFileError:

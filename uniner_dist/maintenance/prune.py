@@ -1,8 +1,8 @@
 """Retention: what old runs keep of their texts and answers.
 
-Enters: a workdir and an age. Leaves: each run that nobody touched for so long without its shards, answers, rejects and
-quarantine. Answers stand in the store, so a run that is opened again later asks nothing again; where each document's
-passages stood is kept without texts, so that a document can still be forgotten.
+Removes shards, answers, rejects and quarantine of each run of a workdir that nobody has used for a given time. Answers
+are kept in the store, so a run that is opened again later asks nothing again; the occurrences of passages are kept
+without texts, so that a document can still be erased.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _prune(layout: RunLayout, check: Check) -> bool:
     """Whether there was anything to remove; files that are no run's stay, and a run that somebody works on."""
     with suppress(RunHeldError), hold(layout, upkeep=True) as lease:
         present = {join(layout.root, name) for name in list_names(layout.root)}
-        # First the manifest: a run that is opened in the middle of this begins anew instead of missing shards.
+        # First the manifest: a run that is opened in the middle of this starts over instead of missing shards.
         payload = [path for path in layout.payload if path in present]
         for path in payload:
             check()

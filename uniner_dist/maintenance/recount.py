@@ -77,7 +77,7 @@ def _note_erasures(run: Run, entries: Collection[str]) -> None:
     """Let the summary of stage 1 say that the run is without the documents on the lists.
 
     Not if the lists changed between its stage 1 and this erasure, such as by documents that may come back since: such a
-    run is planned anew, as without this erasure.
+    run is planned again, as without this erasure.
     """
     summary = read_record(run.layout.prompts_summary, PromptsSummary)
     if str(summary.get("erased", "")) == erased_state(run.erased_lists, but=entries):

@@ -1,7 +1,7 @@
 """Which documents of which runs an erasure means: ids are names in a corpus, and two corpora may use the same ones.
 
-Enters: the runs of the workdir that was named, the runs of other workdirs, and ids. Leaves: for each run the ids that
-are the same documents there, with the hashes of the texts that they were known by. Reads occurrences, nothing else.
+For each run, of the named workdir and of others, finds the ids that are the same documents there, with the hashes of
+the texts that they had. Reads occurrences, nothing else.
 """
 
 from __future__ import annotations

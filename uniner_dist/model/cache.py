@@ -1,7 +1,7 @@
 """The user's cache on this machine: copies of remote models, and what was computed once about files.
 
-Enters and leaves: paths below `UNINER_DIST_CACHE` (default `~/.cache/uniner-dist`). Nothing here is the truth about
-anything: all of it may be deleted at any time, and a cache that cannot be written to costs time only.
+All paths are below `UNINER_DIST_CACHE` (default `~/.cache/uniner-dist`). Nothing here is the truth about anything: all
+of it may be deleted at any time, and a cache that cannot be written to costs time only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Everything that can be found wrong with a model before anything is started, in one place.
 
-Enters: the configured model, the questions, and some texts of the corpus. Leaves: the tokenizer, ready to use, or one
-`ConfigError`. Neither Spark nor Ray nor vLLM is imported.
+Checks the configured model against the questions and some texts of the corpus. Returns the tokenizer, ready to use, or
+raises one `ConfigError`. Imports neither Spark nor Ray nor vLLM.
 """
 
 from __future__ import annotations

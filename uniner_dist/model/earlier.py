@@ -1,6 +1,6 @@
 """How earlier versions named and tokenised a model, to tell which of the answers stored then may be used now.
 
-Enters: the configured model. Leaves: the identity of then and, where it is certain, the tokenizer of then. Identities
+Returns the earlier identity of the configured model and, where it is certain, the earlier tokenizer. Identities
 of folders were made of samples, so one name may be that of several models: `is_exact` says where that cannot be.
 """
 

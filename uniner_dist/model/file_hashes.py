@@ -1,6 +1,6 @@
 """SHA-256 of whole files, computed once: the bytes of a checkpoint are its identity, samples of them are not.
 
-Enters: paths of this machine. Leaves: hex digests. A digest is remembered in the user's cache under the file's device,
+Returns hex digests of local files. A digest is kept in the user's cache under the file's device,
 inode, size, mtime and ctime (nanoseconds): writing to a file changes its ctime, whatever is done to its mtime.
 """
 

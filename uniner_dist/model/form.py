@@ -1,8 +1,8 @@
 """What kind of folder this is: a checkpoint that the engine can load, or which other thing, said in words.
 
-Enters: a model's files. Leaves: nothing, or one `ConfigError` with everything that is wrong. Reads listings, small JSON
-files and the first bytes of weights, so that a wrong folder is refused in a second; what cannot be seen from outside
-(a device, an architecture nobody knows) is left to the first replica.
+Raises one `ConfigError` with everything that is wrong. Reads listings, small JSON files and the first bytes of weights,
+so that a wrong folder is refused in a second; what cannot be seen from outside (a device, an architecture nobody knows)
+is left to the first replica.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _GPU_ONLY: Final = frozenset(
 _OTHER_LOADERS = frozenset({"dummy", "runai_streamer", "runai_streamer_sharded", "sharded_state", "tensorizer", "gguf"})
 #: Ways of loading that take `*.bin` where there are safetensors too (vLLM's `DefaultModelLoader`).
 _LOADERS_OF_BIN = frozenset({"pt", "npcache"})
-#: Files that may tell how weights are quantized, beside `config.json`.
+#: Files other than `config.json` that may say how weights are quantized.
 QUANTIZATION_FILES: Final = ("hf_quant_config.json", "quant_config.json", "quantize_config.json")
 
 

@@ -1,7 +1,7 @@
 """A model of the Hugging Face hub at one commit, read by `huggingface_hub` from its cache or the hub.
 
-Enters: a name and a revision. Leaves: the commit, and the repository's files with the hub's own hashes (SHA-256 of
-large files, git's blob id of small ones). What the hub said of a commit is remembered: a commit never changes.
+Resolves a name and a revision to the commit, and lists the repository's files with the hub's own hashes (SHA-256 of
+large files, git's blob id of small ones). What the hub said of a commit is cached: a commit never changes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What identifies a model: every byte that decides an answer, wherever the files are. Never a path, never a sample.
 
-Enters: the configured model. Leaves: a string for the fingerprint, the commit behind a hub name, and what an engine
-can load. A hub name is resolved to its commit once, by `pinned`; everything later asks for that commit.
+Returns the identity that goes into the fingerprint, the commit that a hub name refers to, and what an engine can load.
+A hub name is resolved to its commit once, by `pinned`; everything later asks for that commit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from uniner_dist.model.tokenizer import load_tokenizer
 from uniner_dist.model.weights import weight_files
 from uniner_dist.storage.filesystem import is_local, open_fs
 
-#: Files beside the weights that change what they answer.
+#: Files other than the weights that change the answers.
 _SETTINGS = ("config.json", "generation_config.json", *QUANTIZATION_FILES)
 
 
@@ -54,7 +54,7 @@ def identify(config: ModelConfig) -> str:
     """What names a model: `<hub name>@<commit>#<digest>`, or `sha256:<digest>` of a folder.
 
     The digest covers all bytes of the weights (for hub models the hub's own file hashes, for remote folders the store's
-    checksums), the settings beside them, and the tokenizer as it is used.
+    checksums), the settings next to them, and the tokenizer as it is used.
 
     Raises:
         ConfigError: there is no such model, or a file of it cannot be read.

@@ -1,7 +1,7 @@
 """The independent check: are the ids that we would send the ones that sentencepiece itself gives?
 
-Enters: a tokenizer as used, the `tokenizer.model` of the same repository, texts of the corpus and all questions.
-Leaves: nothing, or a refusal that shows both id lists. Our own tokenizer says nothing about itself here.
+Compares the tokenizer as used with the `tokenizer.model` of the same repository, on texts of the corpus and all
+questions; a difference is an error that shows both id lists. The tokenizer of this program vouches for nothing here.
 """
 
 from __future__ import annotations

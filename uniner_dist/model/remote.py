@@ -1,7 +1,7 @@
 """A model in a folder on any fsspec path: read from afar by the driver, copied once to each node that loads it.
 
-Enters: a URL. Leaves: listing and checksums (the store's ETag or checksum; where it has none, SHA-256 of what it
-gives), and a local copy. The copy notes each file's checksum and is renewed where that changes: a size says nothing.
+Gives listing and checksums of a URL (the store's ETag or checksum; where it has none, SHA-256 of the content), and a
+local copy. The copy records each file's checksum and is renewed where that changes: a size says nothing.
 """
 
 from __future__ import annotations

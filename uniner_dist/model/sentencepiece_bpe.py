@@ -1,8 +1,8 @@
 """A `tokenizer.model` of sentencepiece as the JSON of the `tokenizers` library, ids for ids the same.
 
-Enters: the bytes of a `tokenizer.model` and how a Llama tokenizer is configured. Leaves: what transformers 4.28-4.57
-make of the same file. transformers 5 is not asked: it sorts the merges by id instead of by score and takes the first
-word behind a special token otherwise. Pure; needs sentencepiece, protobuf and `tokenizers`.
+Returns what transformers 4.28-4.57 make of the same file. transformers 5 is not used: it sorts the merges by id instead
+of by score and treats the first word after a special token otherwise. Pure; needs sentencepiece, protobuf and
+`tokenizers`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class LlamaSettings:
     """What decides how a `tokenizer.model` is read; the defaults are those of a checkpoint of 2023.
 
     Args:
-        legacy: a text behind a special token gets a blank in front, as sentencepiece gives it to every string.
+        legacy: a text after a special token gets a blank in front, as sentencepiece gives it to every string.
         add_bos: prompts begin with the BOS token.
         blank_first: of a text that is not read in the legacy way, the first word gets that blank too.
         added: token → id of what was added to the vocabulary (`added_tokens.json`).

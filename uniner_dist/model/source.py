@@ -1,7 +1,7 @@
 """A model's files, wherever they are: a folder of this machine, a folder on any fsspec path, a repository of the hub.
 
-Enters: the configured name. Leaves: a `ModelSource` that lists the files, reads the small ones and tells what names
-the bytes of the large ones. No weights are loaded, and none are copied but by `copy_to_node`.
+A `ModelSource` lists the files, reads the small ones and gives checksums of the large ones. No weights are loaded, and
+none are copied but by `copy_to_node`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ModelSource(Protocol):
 
 
 def open_source(config: ModelConfig) -> ModelSource:
-    """The files behind a configured name.
+    """The files that a configured name refers to.
 
     Raises:
         ConfigError: there is no such place.

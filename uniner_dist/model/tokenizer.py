@@ -1,7 +1,7 @@
 """A model's tokenizer as the JSON of the `tokenizers` library: the one it was trained with, not what a library makes.
 
-Enters: a model's files. Leaves: the repository's own `tokenizer.json`, else its `tokenizer.model` converted here; only
-what has neither is left to transformers. Hub names, remote and local folders take the same way.
+Returns the repository's own `tokenizer.json`, else its `tokenizer.model` converted here; only what has neither is left
+to transformers. Hub names, remote and local folders are treated alike.
 """
 
 from __future__ import annotations

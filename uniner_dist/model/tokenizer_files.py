@@ -1,6 +1,6 @@
 """The files of a model that its tokenizer is made from, read once, and what they say of it.
 
-Enters: a model's files. Leaves: bytes and settings, or a `ConfigError` for a file that is cut off or another thing.
+Returns bytes and settings; a file that is cut off or of another kind is a `ConfigError`.
 """
 
 from __future__ import annotations

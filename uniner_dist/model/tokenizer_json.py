@@ -1,4 +1,4 @@
-"""A `tokenizer.json` with what the files beside it say more strongly than it does itself. Pure: trees in, trees out."""
+"""Settings of the files next to a `tokenizer.json` that take precedence over its own. Pure: works on parsed trees."""
 
 from __future__ import annotations
 

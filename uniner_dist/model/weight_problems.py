@@ -1,6 +1,6 @@
 """Whether the weights of a model are there and whole, as names, sizes and first bytes say; none are loaded.
 
-Enters: a model's files. Leaves: problems in words, so that a wrong folder is refused in a second.
+Returns a message per problem, so that a wrong folder is refused in a second.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uniner_dist.model.weights import missing_weights, weight_files
 
 _LFS = b"version https://git-lfs"
 _HEAD_BYTES = 512
-#: How a zip file, which PyTorch writes, begins, and how its directory ends; a comment behind it has 64 KiB at most.
+#: How a zip file, which PyTorch writes, begins, and how its directory ends; a comment after it has 64 KiB at most.
 _ZIP, _ZIP_END, _ZIP_TAIL_BYTES = b"PK\x03\x04", b"PK\x05\x06", 65_558
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from uniner_dist.errors import ConfigError
 
-#: What a training leaves beside the weights, by the end of its name.
+#: Files of a training that are no weights, by the end of their names.
 _TRAINING = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "scaler.pt")
 #: Beginning and end of the names of one kind of weights, and its index; the first kind that is there counts.
 _KINDS = (

@@ -1,7 +1,6 @@
 """Annotations to look at: HTML with marked mentions in a notebook, a coloured table in a terminal.
 
-Enters: annotations of any kind, and the texts they are of. Leaves: a picture of some documents. Of a DataFrame only
-the shown documents are read.
+Shows some documents of annotations of any kind with their texts. Of a DataFrame only the shown documents are read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Documents in memory through the pool: what stages 1 and 3 do with Spark, over Arrow tables and without Java.
 
-Enters: a table of ids and texts. Leaves: one annotation row per document and type, in the order of both, and the texts
+Takes a table of ids and texts; returns one annotation row per document and type, in the order of both, and the texts
 that cannot be used. The functions that Spark runs in its tasks (splitting, packing, reading answers, merging passages)
 are called here as they are, on one piece of the data at a time; this module only does the joins.
 """

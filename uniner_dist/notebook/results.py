@@ -37,7 +37,7 @@ def to_input_kind(annotations: pa.Table, data: Any, kind: Kind, texts: Sequence[
     if kind is Kind.STRINGS:
         return Annotations(annotations.to_pylist(), texts)
     if kind is Kind.PANDAS:
-        return annotations.to_pandas(integer_object_nulls=True)  # else offsets beside an absent one become floats
+        return annotations.to_pandas(integer_object_nulls=True)  # else an absent offset makes floats of all
     if kind in (Kind.ARROW, Kind.LAKE):
         return annotations
     if kind is Kind.HUGGINGFACE:

@@ -1,7 +1,7 @@
 """A whole Spark DataFrame through the three stages, with the warm pool in the middle.
 
-Enters: a DataFrame of a classic session. Leaves: a DataFrame that reads the published annotations. The rows go to the
-workdir as Parquet and never through this process; from there on it is the main job, with its checks and its store.
+Takes a DataFrame of a classic session; returns one that reads the published annotations. The rows go to the workdir as
+Parquet and never through this process; from there on it is the main job, with its checks and its store.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A pool that stays warm: loaded when it is first needed, kept between calls, gone when the user or the process goes.
 
-Enters: a configuration. Leaves: a pool of replicas of one fingerprint, on the one Ray of this process, which is started
-by the first annotator that needs it and stopped by the last one that is closed. A pool that broke is thrown away, and
-the next call loads another. Nothing of a corpus passes through here.
+A pool has replicas of one fingerprint, on the one Ray of this process, which is started by the first annotator that
+needs it and stopped by the last one that is closed. A pool that broke is discarded, and the next call loads another. No
+data of a corpus passes through here.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class _SharedRay:
                 stack.close()
 
     def others(self, user: Warm) -> int:
-        """Annotators beside this one."""
+        """Annotators other than this one."""
         return sum(other is not user for other in self._users)
 
 
@@ -144,7 +144,7 @@ class Warm:
         return self._own_folder is not None
 
     def config(self, **options: Any) -> Config:
-        """The configuration of one call; in the names of options a double underscore stands for a dot."""
+        """The configuration of one call; in the names of options a double underscore means a dot."""
         dotted = {name.replace("__", "."): value for name, value in options.items()}
         config = load_config(self._file, [], {**_DEFAULTS, **self._options, **self._gpu_options, **dotted})
         if self._commit is None:

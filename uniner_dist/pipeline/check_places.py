@@ -133,7 +133,7 @@ def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
 
 
 def root_of_storage(output: str) -> list[str]:
-    """An output needs a place beside it, on the same storage, for its lease, its gate's sample and its card."""
+    """An output needs a sibling folder, on the same storage, for its lease, its gate's sample and its card."""
     beside, sign, _ = output.rstrip("/").partition("://")[2].partition("/")
     if sign or not beside or "://" not in output or scheme(output) in ("file", "local", "memory"):
         return []

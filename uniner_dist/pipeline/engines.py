@@ -29,7 +29,7 @@ def require_engines(config: Config, *parts: Literal["spark", "pool", "cluster"])
 
     Args:
         config: says whether Ray is local, and how many GPUs a replica takes.
-        parts: `cluster` stands for the Ray cluster itself, which a run needs only if it has something to ask.
+        parts: `cluster` means the Ray cluster itself, which a run needs only if it has something to ask.
 
     Raises:
         ConfigError: what is missing, and how to get it.

@@ -1,7 +1,7 @@
 """Taking and keeping what a command works on: leases, graceful stops, and one kind of error for what fails around us.
 
-Enters: a run, or parts of a store. Leaves: a `with` block in which this process is the only one at work on it, whose
-failures of Spark, Ray and storage are a `StageError` in one line, and which a signal ends as a `DrainedError`.
+A `with` block in which this process is the only one that works on a run, or on parts of a store. Inside of it failures
+of Spark, Ray and storage become a `StageError` in one line, and a signal ends it as a `DrainedError`.
 """
 
 from __future__ import annotations

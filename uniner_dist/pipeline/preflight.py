@@ -1,6 +1,6 @@
 """Everything that can be found wrong before Spark, Ray or a GPU is started, reported at once.
 
-Enters: a valid `Config`. Leaves: the corpus's `Snapshot`, or one `ConfigError` with all problems. Reads listings,
+Takes a valid `Config`; returns the corpus's `Snapshot`, or raises one `ConfigError` with all problems. Reads listings,
 Parquet footers, the first texts and small markers.
 """
 

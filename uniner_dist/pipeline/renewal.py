@@ -1,4 +1,4 @@
-"""Runs that were started before, and what the store has learnt since: plan them anew, and never ask what is answered.
+"""Runs that were started before, and what the store has learnt since: plan them again, and never ask what is answered.
 
 A run is resumed as it is, shard by shard, when its last start was cut off. When the workdir was busy with other runs in
 between, or a later publication has changed its rows, or the store answers what it published as failed, the present is
@@ -43,7 +43,7 @@ def is_present(run: Run) -> bool:
 
 
 def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
-    """Let a run of the past begin anew, with its answers in the store; nothing happens to one that goes on.
+    """Reset an outdated run, with its answers kept in the store; nothing happens to one that can be continued.
 
     Args:
         run: a run whose lease the caller holds.
@@ -68,7 +68,7 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
     # What stays: who it is, what it cost, and what was said of it.
     kept = {layout.config, layout.attempts, layout.holders, layout.report, layout.stale, layout.renewed}
     payload = {join(layout.root, name) for name in list_names(layout.root)} - kept
-    # First the manifest: a start in the middle of this begins stage 1 anew instead of missing shards.
+    # First the manifest: a start in the middle of this repeats stage 1 instead of missing shards.
     for path in sorted(payload, key=lambda path: path != layout.shards):
         check()
         remove_until_now(layout, path)

@@ -287,7 +287,7 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
         run: a run whose shards are all answered.
         lease: of the run, so that work ends when another process takes it over; None: that is not looked for.
         say: takes one line of news.
-        again: publish also what is published already and still stands.
+        again: publish also what is published already and still valid.
     """
     if not again and is_published(run):
         return _finished(run, say)

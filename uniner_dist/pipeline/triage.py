@@ -1,8 +1,8 @@
 """From the answers of a run's sample to its bound: the steps between the plans of a run with triage.
 
-Enters: a run whose sample is answered, then one whose calibrating prompts are. Leaves: the classifier and
-`learnt.json`, then `bound.json`; each appears once and says that the run is to be planned again. In the driver are
-texts of the learning passages only, some thousands, and three numbers for each calibration cell.
+Writes the classifier and `learnt.json` once the sample is answered, then `bound.json` once the calibrating prompts are;
+each is written once and says that the run is to be planned again. The driver holds texts of the learning passages only,
+some thousands, and three numbers for each calibration cell.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
             check()
             write_control(run.layout.triage_learnt, learnt)
         say(learnt_words(learnt))
-    elif learnt is not None:  # or else the sample is drawn anew
+    elif learnt is not None:  # or else the sample is drawn again
         bound = read_bound(run)
         if bound is None or bound.salt != plan.salt:
             bound = _find(run, learnt)

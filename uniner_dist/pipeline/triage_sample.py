@@ -1,7 +1,7 @@
 """What triage learns from and calibrates with, read from the shards of a run, one after the other.
 
-Enters: a run whose plan is a sample, and all of it answered. Leaves: texts of the learning passages and their answers
-as masks, passages × questions; and three numbers for each calibration cell.
+Returns, of a run whose plan is a sample that is all answered, the texts of the learning passages and their answers as
+masks, passages × questions; and three numbers for each calibration cell.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The corpus as Spark sees it: read, sort out what cannot be used, keep one row per id.
 
-Enters: the user's Parquet. Leaves: rows of (`document`, `text`, `file`, `row`), where `document` is a struct of the
-id and the carried columns under their own names, so that no name of ours can clash with one of the user's. Texts are
-never changed and never shuffled here; nothing but JVM column expressions.
+Reads the user's Parquet into rows of (`document`, `text`, `file`, `row`), where `document` is a struct of the id and
+the carried columns under their own names, so that no name of ours can clash with one of the user's. Texts are never
+changed and never shuffled here; nothing but JVM column expressions.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which passage goes into which shard: a rule that depends on nothing but the passages.
 
-Enters: what all passages add up to, then the passages of one bucket. Leaves: the number of buckets, and the cuts of a
-bucket into shards. Passage ids are uniform hashes: a bucket is a range of ids, about as big as every other, and a shard
-is a slice of a bucket, cut where the estimated tokens say so. The same passages give the same shards whatever order,
-files or partitions the corpus came in, and no plan has to pass through the driver.
+Computes the number of buckets from the totals of all passages, then the cuts of each bucket into shards from its
+passages. Passage ids are uniform hashes: a bucket is a range of ids, about as big as every other, and a shard is a
+slice of a bucket, cut by estimated tokens. The same passages give the same shards whatever order, files or partitions
+the corpus came in, and no plan has to pass through the driver.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Packing:
         buckets: ranges of passage ids.
         shard_tokens: estimated tokens of a shard.
         min_shards: shards that a bucket has at least, if it has so many passages.
-        frame_tokens: tokens that every passage takes beside its text.
+        frame_tokens: tokens that every passage takes besides its text.
         ask_tokens: tokens of each question.
     """
 

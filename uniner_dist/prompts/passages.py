@@ -1,8 +1,8 @@
 """From documents to passages: texts that fit are passages as they are, longer ones are split by tokens.
 
-Enters: accepted rows (`document`, `text`). Leaves: one row per passage (`document`, `passage`, `passages`, `start`,
-`text`, `text_hash`, `passage_id`, `estimated_tokens`). Only texts that may be too long ever reach Python, in small
-Arrow batches; the hash of their text is taken before, so that whoever puts passages together again can tell.
+Turns accepted rows (`document`, `text`) into one row per passage (`document`, `passage`, `passages`, `start`, `text`,
+`text_hash`, `passage_id`, `estimated_tokens`). Only texts that may be too long ever reach Python, in small Arrow
+batches; the hash of their text is taken before, so that merging can verify the whole.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _passage_id() -> Column:
 
 
 def occurrences(passages: DataFrame) -> DataFrame:
-    """Where each passage stands. `start` counts code points of the document's text.
+    """Where each passage occurs. `start` counts code points of the document's text.
 
     Passages of split documents bring their `text` and the hash of the whole text (`text_hash`, made like a passage's
     id): offsets of merged answers are checked against the document that they make. Elsewhere both are null, and the

@@ -1,8 +1,8 @@
 """What the store knows already about the passages of this run: the join of stage 1, and its result as Arrow.
 
-Enters: the store's files of this fingerprint, and passages. Leaves: every passage with its known answers, then, inside
-of a Spark task, the rows of `schemas.COMPLETIONS` that they become. Nothing of the store passes through the driver but
-the names of its files.
+Joins the store's files of this fingerprint with the passages: every passage gets its cached answers, which become,
+inside a Spark task, rows of `schemas.COMPLETIONS`. Nothing of the store passes through the driver but the names of its
+files.
 """
 
 from __future__ import annotations

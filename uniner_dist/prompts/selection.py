@@ -1,6 +1,6 @@
 """Which prompts of a passage a plan asks: all without an answer, triage's sample, or all but the skipped.
 
-Enters: passages of a bucket and what the store lacks of them, inside of a Spark task. Leaves: masks, passages ×
+Takes, inside a Spark task, the passages of a bucket and what the store lacks of them; returns masks, passages ×
 questions. Everything is decided by the salt of the draw and the pinned classifier, so that every attempt of a task
 decides alike.
 """

@@ -1,10 +1,10 @@
 """Prompt shards as files: each passage with all its questions, adjacent, one Parquet file per shard.
 
-Enters: passages sorted by id, bucket by bucket, in Arrow batches inside of a Spark task, with what the store knows of
-them. Leaves: one file `prompts/shard=…/part-0.parquet` and one manifest row per shard. The explosion passage × type
-happens here, behind shuffle and sort, as indices into one dictionary of texts: a text is held and stored once, however
-many types are asked. Passages with nothing left to ask have shards of their own, which are committed here and never
-reach a replica; the known answers of the others go along with their shard.
+Takes passages sorted by id, bucket by bucket, in Arrow batches inside a Spark task, with their cached answers. Writes
+one file `prompts/shard=…/part-0.parquet` and yields one manifest row per shard. The explosion passage × type happens
+here, after shuffle and sort, as indices into one dictionary of texts: a text is held and stored once, however many
+types are asked. Passages with nothing left to ask have shards of their own, which are committed here and never reach a
+replica; the cached answers of the others go along with their shard.
 
 A task may be tried again or twice at the same time, and two attempts need not cut a bucket alike. So the names of an
 attempt's shards are its own, and bear the fencing token of the run's lease; the manifest says which shards count.
@@ -33,7 +33,7 @@ from uniner_dist.storage.filesystem import join, write_bytes
 from uniner_dist.storage.layout import PROMPTS_FILE, RunLayout
 from uniner_dist.storage.shards import write_completions
 
-#: Occurrences that are looked at to find passages that stand in very many documents.
+#: Occurrences that are sampled to find passages of very many documents.
 _SAMPLE = 200_000
 
 #: Seen so often in the sample, a passage is frequent: it has at least some 0.05 % of all occurrences.
@@ -56,7 +56,7 @@ def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing,
 
 
 def thin_frequent(texts: DataFrame, places: DataFrame, count: int, doc_id: Column) -> DataFrame:
-    """Leave out the repeats of passages that stand in a good share of all documents, all but one place of each.
+    """Drop repeats of passages that occur in a large share of all documents, keeping one occurrence of each.
 
     All of them would meet in one task of the shuffle. Which passages these are is seen in a sample of the occurrences.
 

@@ -161,7 +161,7 @@ def _write_occurrences(
 ) -> tuple[DataFrame, DataFrame]:
     """Write `occurrences/`; returns all passages, and their occurrences.
 
-    Long texts are split on the way, once: their passages are kept in a file beside, as the shards need them too.
+    Long texts are split on the way, once: their passages are kept in a file of their own, as the shards need them too.
     """
     whole = whole_passages(documents, budget.whole)
     if not survey.long_texts:

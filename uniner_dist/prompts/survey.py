@@ -54,7 +54,7 @@ def survey_corpus(corpus: DataFrame, budget: PassageBudget) -> Survey:
 
 
 def keep_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame:
-    """Rows to leave out because their id stands earlier, kept in a file: three passes over the corpus need them."""
+    """Rows to leave out because their id occurred earlier, kept in a file: three passes over the corpus need them."""
     describe(spark, "find rows with repeated ids")
     repeats = rows.find_repeats(corpus, run)
     path = run.layout.own(run.layout.repeats)

@@ -27,7 +27,7 @@ _LIVES: Final = 40
 
 @dataclass(frozen=True)
 class Timeline:
-    """All starts of the completions stage, one behind the other, without the time between them.
+    """All starts of the completions stage, one after the other, without the time between them.
 
     Args:
         end_s: seconds of work in all.

@@ -1,4 +1,4 @@
-"""The run that was published to the same output before, beside this one: did anything change that nobody meant?"""
+"""This run compared with the one that was published to the same output before, to show unintended changes."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Texts with their mentions marked, as HTML: for notebooks, for the report, for any page. Pure; no I/O.
 
-Enters: a text and its mentions with code-point offsets. Leaves: an HTML fragment in displaCy's manner (a coloured mark
-with its label behind it), in which everything that came from the corpus is escaped. A mention inside another one is a
-mark inside a mark; where mentions cross, each gets a line of its own under the text. Colours follow the page: light or
-dark by the reader's system, by JupyterLab's theme or by VS Code's. Nothing is fetched from anywhere.
+Returns an HTML fragment in displaCy's manner (a coloured mark followed by its label), in which everything that came
+from the corpus is escaped. Offsets are code points. A mention inside another one is a mark inside a mark; where
+mentions cross, each gets a line of its own under the text. Colours follow the page: light or dark by the reader's
+system, by JupyterLab's theme or by VS Code's. Nothing is fetched from anywhere.
 """
 
 from __future__ import annotations
@@ -287,5 +287,5 @@ def _colour(entity: Mention | Placed, hues: Mapping[str, int]) -> str:
 
 
 def _safe(value: str) -> str:
-    """Text of a corpus for a page: no markup, no control character, no mark of direction that continues behind it."""
+    """Text of a corpus for a page: no markup, no control character, no direction mark that affects what follows it."""
     return escape(visible(value, keep="\n\t\u200d\u200c\ufe0f"))

@@ -117,7 +117,7 @@ class LiveView:
                 self._live.stop()
                 self._live = None
             if self._cell is not None and not self._is_final:
-                # What was half done when it was last drawn must not stand there as if it were the end.
+                # What was half done when it was last drawn must not stay there as if it were the end.
                 notebook: Any = importlib.import_module("IPython.display")
                 self._cell.update(notebook.HTML(""))
 

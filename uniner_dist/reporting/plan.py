@@ -1,7 +1,7 @@
 """What a run will ask and cost, before a GPU is started: `plan.json` of the run.
 
-Enters: a run whose prompts stage is done, and what earlier runs of the workdir measured. Leaves: counts, prompt tokens
-by the model's own tokenizer on a sample, GPU hours and money. Reads some shards; starts neither Spark nor Ray.
+Computes counts, prompt tokens by the model's own tokenizer on a sample, GPU hours and money, from a run whose prompts
+stage is done and from what earlier runs of the workdir measured. Reads some shards; starts neither Spark nor Ray.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _gpus(run: Run) -> int:
 
 
 def compare(plan: dict[str, Any], completions: dict[str, Any]) -> dict[str, Any]:
-    """The plan beside what came of it, for the report.
+    """The plan next to the actual figures, for the report.
 
     Args:
         plan: as `make_plan` gives it.

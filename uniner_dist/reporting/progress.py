@@ -1,9 +1,8 @@
 """How the state of a running stage looks: the same for a terminal, a notebook, a log, and `status` elsewhere.
 
-Enters: a state, a mapping of plain values as it is also written to storage. Leaves: something that rich prints, or one
-line. Pure; no I/O. A state of the completions stage has `prompts`, `prompts_done`, and what
-`completions.snapshot` adds;
-one of a Spark stage has `step`, `tasks`, `tasks_done`.
+Takes a state, a mapping of plain values as it is also written to storage; returns something that rich prints, or one
+line. Pure; no I/O. A state of the completions stage has `prompts`, `prompts_done`, and what `completions.snapshot`
+adds; one of a Spark stage has `step`, `tasks`, `tasks_done`.
 """
 
 from __future__ import annotations

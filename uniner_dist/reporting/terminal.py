@@ -156,13 +156,13 @@ def highlight(text: str, entities: Sequence[Mention], colours: Mapping[str, str]
     """A text with its mentions coloured by type, cut to the part that has them.
 
     Of two that overlap the shorter one lies above, and what both hold is underlined; where two have the same place, the
-    one below is named behind them.
+    one below is named after them.
 
     Args:
         text: of the document; what a terminal would obey is shown as blanks.
         entities: those that were not located are left out.
         colours: style of each label.
-        plain: there are no colours: each mention is in brackets, its label behind it, as a link does in Markdown.
+        plain: there are no colours: each mention is in brackets, followed by its label, as in a Markdown link.
     """
     placed = sorted(placed_mentions(entities), key=lambda e: (e.start - e.end, e.start))
     first = min((entity.start for entity in placed), default=0)

@@ -67,7 +67,7 @@ def verdict_words(verdict: Mapping[str, Any], bound: float) -> str:
 
 
 def least_words(verdict: Mapping[str, Any], bound: float, cells: int) -> str:
-    """What was asked, beside what any classifier would have to ask: all that names something but what may be missed.
+    """What was asked, and the least that any classifier has to ask: all non-empty cells but those it may miss.
 
     Args:
         verdict: result of the check: `filled` and `skipped` cells, and the `missed` share.

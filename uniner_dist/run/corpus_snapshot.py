@@ -1,6 +1,6 @@
 """The corpus of a run, pinned: what its files' footers said when the run was first opened, read once.
 
-Files of plain Parquet are listed anew each time; as long as the listing is the same, so are the footers. Of a table
+Files of plain Parquet are listed again each time; as long as the listing is the same, so are the footers. Of a table
 the version is pinned: the newest one when a run is first started, unless the configuration names one. A run that was
 cut off resumes with its own.
 """

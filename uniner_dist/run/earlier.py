@@ -1,8 +1,8 @@
 """Answers that earlier versions stored under another fingerprint: which of them this run may use.
 
 They may be used where nothing that decides an answer was different: the weights cannot be others, and the ids that were
-sent then are shown to be the ids of now. Everything else is asked again. Enters: a checked configuration. Leaves:
-fingerprints of then.
+sent then are shown to be the ids of now. Everything else is asked again. Returns the earlier fingerprints for a checked
+configuration.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class Run:
-    """What every stage gets. Small and picklable; the data stands in `layout`'s folders."""
+    """What every stage gets. Small and picklable; the data is in `layout`'s folders."""
 
     config: Config
     layout: RunLayout
@@ -80,7 +80,7 @@ class Run:
 
     @property
     def carried(self) -> tuple[str, ...]:
-        """Columns of the corpus, beside id and text, that annotations have too."""
+        """Columns of the corpus, besides id and text, that annotations have too."""
         return self.config.carried(self.corpus_partitions)
 
     @property

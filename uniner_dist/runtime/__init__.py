@@ -1,1 +1,1 @@
-"""What a process owes its machine: stopping in order, leaving no children behind, private interfaces in one place."""
+"""Process-level concerns: orderly stops, no orphaned children, private interfaces of other libraries in one place."""

@@ -1,4 +1,4 @@
-"""Nothing outlives the command: a small process beside it ends what a killed command leaves behind.
+"""Nothing outlives the command: a small watcher process ends the children of a command that was killed.
 
 Ray's daemons and agents notice only after up to 100 s that the command which started them was killed outright, and a
 hung engine never does. So the command starts, once, a watcher of some 8 MB that waits for the end of a pipe. When the

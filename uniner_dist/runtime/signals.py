@@ -68,7 +68,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put a stop off to the end of the block: a JVM or a cluster that is stopped half started may stay behind.
+    """Postpone a stop to the end of the block: a JVM or a cluster that is stopped half started may not end.
 
     Raises:
         DrainedError: at the end of the block, if a stop was put off.

@@ -1,6 +1,6 @@
 """Which build of torch is installed, and which of its siblings do not fit it.
 
-pip takes torchvision and torchaudio of the default index beside a CPU build of torch: CUDA builds, which break whatever
+pip takes torchvision and torchaudio of the default index for a CPU build of torch: CUDA builds, which break whatever
 imports them ("operator torchvision::nms does not exist"), transformers among it. Nothing here uses them, so a replica
 hides the ones that do not fit. Reads the metadata of installed packages; never imports torch.
 """

@@ -1,7 +1,6 @@
 """What Spark's tasks do where they write Parquet files themselves: `spark.datasets` puts them to work.
 
-Enters: Arrow batches of rows. Leaves: files. Files appear whole, under names that only
-this attempt of the task gives, so attempts do not mix (`storage.attempts`).
+Files appear whole, under names that only this attempt of the task gives, so attempts do not mix (`storage.attempts`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Parquet datasets as Spark sees them, wherever they lie.
 
-Enters: a path of any scheme. Leaves: a DataFrame, or files. Where the cluster has a connector of its own for the
-scheme, Spark reads and writes. Where it has none (a pip-installed Spark has none for `s3://`), its tasks do it
-themselves by fsspec and pyarrow, file by file: slower, but nothing has to be installed. Of what several attempts of
-such a task have written one counts (`storage.attempts`); what Spark writes itself is committed by its committer.
+Where the cluster has a connector of its own for the scheme of a path, Spark reads and writes. Where it has none (a
+pip-installed Spark has none for `s3://`), its tasks do it themselves by fsspec and pyarrow, file by file: slower, but
+nothing has to be installed. Of what several attempts of such a task have written one counts (`storage.attempts`); what
+Spark writes itself is committed by its committer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 _EMPTY = "part-0.parquet"
 #: Other spellings of a scheme that Spark's connector may have; Hadoop's own connector for `s3://` answers to `s3a://`.
 _SPELLINGS: Mapping[str, tuple[str, ...]] = {"s3": ("s3", "s3a"), "s3a": ("s3a", "s3"), "gcs": ("gs",)}
-#: Where a row stands; Spark names the same things `_metadata.file_path` and `_metadata.row_index`.
+#: Location of a row; Spark calls the same things `_metadata.file_path` and `_metadata.row_index`.
 _LOCATION = (StructField("file", StringType(), False), StructField("row", LongType(), False))
 
 

@@ -1,7 +1,7 @@
 """Ranges of passage ids as Spark columns: the bucket of an id, and the task that its bucket is dealt with in.
 
-Enters: a passage id, a hash. Leaves: numbers. Spark shares the values of a column out by their hash, so that a few
-numbered buckets meet by chance in some tasks while others get none; here each task gets its part of the buckets.
+Spark distributes the values of a column by their hash, so that a few numbered buckets meet by chance in some tasks
+while others get none; here each task gets its part of the buckets.
 """
 
 from __future__ import annotations

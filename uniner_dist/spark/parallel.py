@@ -1,7 +1,6 @@
 """Pieces of Spark work that have nothing to do with each other, done side by side.
 
-Enters: functions that run Spark jobs. Leaves: what they returned, in order. While one job is planned, or waits for its
-last task, the tasks of another use the cores.
+Results are returned in order. While one job is planned, or waits for its last task, the tasks of another use the cores.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def local_settings(master: str, quick: bool = False) -> dict[str, str]:
         # Both stages need some hundred generated classes, as many as Spark remembers: the next run in the session would
         # find none of them, and Java would compile and optimise all of them again.
         "spark.sql.codegen.cache.maxEntries": "1000",
-        # A local session knows its machine by two names, 127.0.0.1 and localhost: tasks behind a shuffle take the place
+        # A local session knows its machine by two names, 127.0.0.1 and localhost: tasks after a shuffle take the place
         # they prefer for another machine, and begin after all others of their stage, such as those that split texts.
         "spark.shuffle.reduceLocality.enabled": str(not master.startswith("local")).lower(),
         "spark.sql.warehouse.dir": _warehouse(),

@@ -1,8 +1,8 @@
 """The store of answers: whatever was ever answered under a fingerprint, for any run that asks the same again.
 
-Enters: the completions of a shard, just before they are committed. Leaves: one small file of cells per shard, and for
-readers the list of files that count. Files appear whole and are never changed. A cell may stand in several files; its
-answer is the same in all of them. `uniner_dist.maintenance` makes many files few and takes documents out.
+Writes one small file of cells per shard, just before its completions are committed, and lists for readers the files
+that count. Files appear whole and are never changed. A cell may be in several files; its answer is the same in all of
+them. `uniner_dist.maintenance` compacts the files and takes documents out.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def compaction_stem() -> str:
 
 
 def sweep(layout: StoreLayout, grace_s: float = GRACE_S) -> int:
-    """Delete what was replaced longer ago than the grace period, and what broken-off compactions left behind.
+    """Delete what was replaced longer ago than the grace period, and the leftovers of interrupted compactions.
 
     A manifest stays as long as a file that it added, because that file counts only by it, and another grace period
     beyond its last replaced file.

@@ -1,4 +1,4 @@
-"""Checksums that Hadoop's local file system keeps beside files, and checks whenever they are read."""
+"""Checksums that Hadoop's local file system keeps next to files, and checks whenever they are read."""
 
 from __future__ import annotations
 

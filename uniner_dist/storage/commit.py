@@ -1,8 +1,7 @@
 """Changing the files of a published dataset so that a reader never meets a half-written file, nor half a folder.
 
-Enters: an output folder and the changes to make to its partition folders. Leaves: the changed output. Every step can be
-repeated after a crash at any point (`apply` looks at what is there and does the rest). Callers hold the lease of the
-output (`storage.layout.OutputLayout`).
+Makes changes to the partition folders of an output. Every step can be repeated after a crash at any point (`apply`
+looks at what is there and does the rest). Callers hold the lease of the output (`storage.layout.OutputLayout`).
 
 On a local file system the whole new content of a folder is built outside of the output (old files that stay as hard
 links) and exchanged with the old one in one system call. Where that is not possible (object stores, another device, no
@@ -85,14 +84,14 @@ def apply(output: str, change: FolderChange, workplace: str, check: Check = alwa
 
 
 def remove_workplaces(output: str, token: int) -> None:
-    """Remove what killed processes have left of a marker, and beside an output of the content of a folder.
+    """Remove what killed processes have left of a marker, and next to an output of the content of a folder.
 
     Args:
         output: path or URL of the published dataset.
         token: of the lease of the output that the caller holds; a workplace of a later one stays.
     """
     if not is_local(open_fs(output)[0]):
-        return  # nothing is built beside an output of an object store
+        return  # nothing is built next to an output of an object store
     for unfinished in filter(is_unfinished_marker, list_names(output)):
         remove(join(output, unfinished))
     if not is_link(OutputLayout(output).markers):
@@ -106,7 +105,7 @@ def remove_workplaces(output: str, token: int) -> None:
 
 
 def _exchange_folder(path: str, change: FolderChange, workplace: str, output: str, check: Check) -> bool:
-    """Build the folder's new content beside the output and swap; False, with nothing changed, where it cannot be."""
+    """Build the folder's new content next to the output and swap; False, with nothing changed, where it cannot be."""
     present = set(os.listdir(path)) if os.path.isdir(path) else set()
     if any(os.path.isdir(os.path.join(path, name)) for name in present):
         return False

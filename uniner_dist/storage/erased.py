@@ -2,7 +2,7 @@
 
 A list belongs to a workdir or to a store. It holds salted hashes: of each document's id, and of the id with each text
 that it was known by. So whoever has a document can tell whether it is in the list, and nobody can read the list. One
-file for each erasure, never changed; taking a document off the list writes the others anew under another name.
+file for each erasure, never changed; taking a document off the list rewrites the others under another name.
 """
 
 from __future__ import annotations

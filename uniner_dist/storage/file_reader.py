@@ -1,7 +1,7 @@
 """Rows of whole files of a corpus, as its table means them: deleted rows are left out.
 
-Enters: Arrow batches of names of files. Leaves: rows. Spark's tasks run this where Spark itself cannot read, or not as
-the corpus means it. So may anybody else: nothing here needs Spark.
+Takes Arrow batches with names of files. Spark's tasks run this where Spark itself cannot read, or not as the corpus
+means it. So may anybody else: nothing here needs Spark.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def exists(path: str) -> bool:
 
 
 def list_names(path: str) -> list[str]:
-    """Names (not paths) of what stands directly in a folder, sorted; empty when the folder is not there."""
+    """Names (not paths) of the entries of a folder, sorted; empty when the folder does not exist."""
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     try:
@@ -184,7 +184,7 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
 def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, object]]:
     """Every file below a folder, or the file itself, as the file system spells it → fsspec's details.
 
-    Objects that stand for folders (`folder/`, without content, as consoles of stores make them) are no files.
+    Objects that represent folders (`folder/`, without content, as consoles of stores make them) are no files.
 
     Args:
         fs: fsspec file system of the folder.
@@ -222,7 +222,7 @@ def write_bytes(path: str, data: bytes, exclusive: bool = False) -> bool:
     Args:
         path: path or URL of the file; folders above it are made.
         data: the whole content.
-        exclusive: do nothing when the file already stands there (put-if-absent).
+        exclusive: do nothing when the file already exists (put-if-absent).
 
     Returns:
         False when `exclusive` and the file was already there.

@@ -1,8 +1,8 @@
-"""The name of every file and folder that is written below a workdir, a store and beside an output.
+"""The name of every file and folder that is written below a workdir, in a store and next to an output.
 
 Names only: nothing is read or written here, and nowhere else is such a name spelled out. What may be destroyed bears
-the fencing token of the lease that wrote it (see `storage.lease`), so that a process that was replaced while it stood
-still can only reach what is its own.
+the fencing token of the lease that wrote it (see `storage.lease`), so that a process that was replaced while it was
+suspended can only reach what is its own.
 """
 
 from __future__ import annotations
@@ -252,12 +252,12 @@ class RunLayout:
 
     @property
     def renewed(self) -> str:
-        """There from the moment that the run is planned anew until what comes of it is published."""
+        """Exists from the moment that the run is planned again until the result is published."""
         return join(self.root, "renewed.json")
 
     @property
     def stale(self) -> str:
-        """There when other runs of the workdir were opened since this one was planned, until it is planned anew."""
+        """Exists when other runs of the workdir were opened since this one was planned, until it is planned again."""
         return join(self.root, "stale.json")
 
     @property

@@ -317,7 +317,7 @@ def _found(chosen: Iterable[_Entry], seen: Iterable[_Entry]) -> _Found:
 
 
 def _walk(folder: str, depth: int | None = None, above: tuple[tuple[int, int], ...] = ()) -> Iterator[_Entry]:
-    """Everything below a folder, and what is behind links, but for links to a folder that they are in.
+    """Everything below a folder, links followed, except links to a folder that contains them.
 
     Args:
         folder: path on this machine.

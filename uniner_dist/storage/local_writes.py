@@ -17,7 +17,7 @@ _TRIES = 5
 
 
 def write_local(path: str, data: bytes, exclusive: bool) -> bool:
-    """Write beside the target, flush to disk, then rename over it (or link to it, which fails if it is there).
+    """Write a temporary file next to the target, flush it, then rename it (or link it, which fails if there is one).
 
     Erasures remove temporary files, other people's too: then the file is written once more.
 

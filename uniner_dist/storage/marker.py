@@ -2,7 +2,7 @@
 
 It is written last by a publish step, and stored as `storage.marker_file` says. Its form is
 `storage.control_files.Marker`. Earlier releases wrote it as JSON to `.uniner_dist.json`, which is still read; the next
-change of the output stores it anew and removes that file.
+change of the output stores it in the new form and removes that file.
 """
 
 from __future__ import annotations

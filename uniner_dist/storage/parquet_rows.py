@@ -97,12 +97,12 @@ def _may_hold(statistics: Any, wanted: pa.Array) -> bool:
 
 
 def erase(path: str, rows: Positions, keep_empty: bool = False, **options: Any) -> int:
-    """Take rows out of a file where it stands; a file without rows is removed. Returns how many are left.
+    """Remove rows from a file in place; a file without rows is deleted. Returns how many are left.
 
     Args:
         path: path or URL of a Parquet file, which is replaced as a whole.
         rows: positions in the file, from 0.
-        keep_empty: let a file without rows stand, so that the dataset keeps its columns.
+        keep_empty: keep a file without rows, so that the dataset keeps its columns.
         options: further options of `pyarrow.parquet.ParquetWriter`.
     """
     data, kept = without_rows(read_bytes(path), rows, **options)

@@ -92,7 +92,7 @@ class WorkdirLayout:
 
 @dataclass(frozen=True)
 class OutputLayout:
-    """What belongs to an output: the marker in it, and everything else beside it, where no reader of it looks."""
+    """Paths of an output: the marker in it, and everything else next to it, where no reader looks."""
 
     output: str
 

@@ -277,7 +277,7 @@ def checksum(table: pa.Table) -> str:
 
 
 def _with_lengths(strings: pa.Array) -> Any:
-    """Every value behind its length in 8 bytes; null is the byte 0xff, which no string consists of."""
+    """Every value after its length in 8 bytes; null is the byte 0xff, which no string consists of."""
     values = pc.fill_null(strings.cast(_BINARY), b"\xff")
     lengths = pc.binary_length(values).to_numpy().astype("<u8")
     prefixes = pa.FixedSizeBinaryArray.from_buffers(pa.binary(8), len(values), [None, pa.py_buffer(lengths)])
@@ -286,7 +286,7 @@ def _with_lengths(strings: pa.Array) -> Any:
 
 
 class ForeignFileError(StageError):
-    """A file stands where a committed shard should, but is partial, altered or of another run."""
+    """The file of a committed shard is partial, altered or of another run."""
 
 
 def _stamp(metadata: dict[bytes, bytes] | None) -> dict[str, str]:

@@ -134,7 +134,7 @@ def with_footers(listing: Listing, footers: Footers) -> Snapshot:
 
 
 def to_pinned(snapshot: Snapshot, columns: Sequence[str]) -> PinnedFooters:
-    """What to keep of a snapshot; the files themselves are listed anew each time.
+    """What to keep of a snapshot; the files themselves are listed again each time.
 
     Args:
         snapshot: a listing with footers.

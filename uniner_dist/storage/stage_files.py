@@ -2,9 +2,9 @@
 
 Names of shards bear the fencing token of the lease under which they were written, and an attempt. Occurrences, rejects
 and quarantine are in a folder of that token each (`RunLayout.own`) with a list of the files that count, which is
-written last: the folder of the latest lease that has a list counts. So a process that was replaced while it stood still
+written last: the folder of the latest lease that has a list counts. So a process that was replaced while suspended
 knows no name that its successor gives, and what it writes later never counts. Should a file be lost or cut short
-otherwise, that is seen here, and the run is planned anew.
+otherwise, that is seen here, and the run is planned again.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class TableVersion:
         stored_names: names in the files of columns that have another one there.
         renamed_inside: nested columns that have fields with other names in the files.
         deleted: how many rows of each file are deleted.
-        marks: what a task has to know of each file beside its name: which rows are deleted, or the library's scan task.
+        marks: what a task needs of each file besides its name: which rows are deleted, or the library's scan task.
         values: of the columns that are not in the files, for each file; None for null.
         rows: of each file, where nobody need look at its footer; else None.
         rows_are_exact: whether it is known before reading how many rows are live.
@@ -77,7 +77,7 @@ def version_words(table_format: str, version: str) -> str:
 
 
 def deletion_mark(deleted: npt.NDArray[np.bool_]) -> bytes:
-    """Which rows of a file are deleted, in few bytes; rows behind the end of the array are not."""
+    """Which rows of a file are deleted, in few bytes; rows after the end of the array are not."""
     return zlib.compress(np.packbits(deleted).tobytes()) if deleted.any() else b""
 
 

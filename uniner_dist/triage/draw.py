@@ -25,7 +25,7 @@ class Draw:
     """What is drawn under one salt.
 
     Attributes:
-        salt: of a run's plan; another plan draws anew.
+        salt: of a run's plan; another plan draws independently.
     """
 
     salt: str

@@ -19,9 +19,9 @@ import numpy.typing as npt
 BITS = 17
 
 _WINDOWS = (4, 5)
-#: What a feature of a word counts, beside an n-gram: by cross-validation on CrossNER.
+#: Weight of a feature of a word, relative to an n-gram: by cross-validation on CrossNER.
 _OF_WORD = 2.0
-#: The feature of places that have none, which counts nothing: n-grams across two texts, the pair behind the last word
+#: The feature of places that have none, which counts nothing: n-grams across two texts, the pair after the last word
 #: of a text, and what the text has already.
 NO_FEATURE = 0
 #: Texts whose repeated features are found together, in a table of some MB.
@@ -49,7 +49,7 @@ class Block:
 
     Attributes:
         indices: features × places, each below `2 ** BITS`, text by text; `NO_FEATURE` where there is none.
-        offsets: where the places of each text begin, and behind the last one where they end.
+        offsets: first position of each text, and one past the last position of the last text.
         weight: what each of them counts.
     """
 

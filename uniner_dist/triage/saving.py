@@ -25,7 +25,7 @@ class Prices:
 
     Attributes:
         text_bytes: length of each passage.
-        frame: of every prefix, beside its text.
+        frame: of every prefix, without its text.
         asks: of each question.
     """
 

@@ -71,7 +71,7 @@ class Engine(Protocol):
     def tokens(self) -> int:
         """Tokens generated so far for prompts that are not finished; asked from another thread.
 
-        A number that stands still while prompts are in flight means a hung engine.
+        A number that does not change while prompts are in flight means a hung engine.
         """
 
     def close(self) -> None:

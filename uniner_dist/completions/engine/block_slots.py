@@ -1,7 +1,7 @@
 """Blocks of KV caches kept aside on the device, and copied in and out around a step. Needs torch only.
 
 Python lists as indices would make torch copy an index from pageable memory, and wait for it, once for each layer and
-list: over a thousand waits a step with 32 layers, in which an asynchronously scheduled engine stands still. Here all
+list: over a thousand waits a step with 32 layers, in which an asynchronously scheduled engine is idle. Here all
 indices of a step travel once, from pinned memory and without a wait, and each layer is one gather and one scatter.
 """
 
@@ -26,7 +26,7 @@ class StepIndex:
 
 
 class BlockSlots:
-    """Room for so many blocks beside the cache of every layer.
+    """Room for so many blocks next to the cache of every layer.
 
     Args:
         num_blocks: blocks of a cache, as the scheduler counts them.
@@ -43,7 +43,7 @@ class BlockSlots:
         return sum(slots.nbytes for _, slots in self._layers)
 
     def add(self, name: str, cache: torch.Tensor) -> None:
-        """Make room beside the cache of a layer, whichever of its first two dimensions counts the blocks.
+        """Make room next to the cache of a layer, whichever of its first two dimensions counts the blocks.
 
         A kernel may have its own, smaller blocks, a whole number of which make one of the scheduler's.
 

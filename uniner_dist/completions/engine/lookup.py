@@ -2,7 +2,7 @@
 
 The model checks guessed tokens together with its next one, which costs it less than a step for each; what it would not
 have said itself is dropped, so answers stay the same. A guess is what followed the last tokens of an answer where they
-stood before, in the prompt or in the answer (some run in circles). Compared are bytes, so there is nothing to compile.
+occurred before, in the prompt or in the answer (some repeat). Bytes are compared, so there is nothing to compile.
 
 vLLM imports this class by its name (`speculative_config`, method `custom_class`).
 """
@@ -45,7 +45,7 @@ class PromptLookup(ModelFreeProposer):
 
 
 def guess(tokens: npt.NDArray[np.int32], most: int) -> list[int]:
-    """Up to `most` tokens that followed the last ones at the first place where as many of them as possible stood."""
+    """Up to `most` tokens that followed the first occurrence of the longest possible suffix of the tokens so far."""
     data = tokens.tobytes()
     size = tokens.itemsize
     for length in range(_LONGEST, _SHORTEST - 1, -1):

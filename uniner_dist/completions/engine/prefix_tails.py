@@ -1,9 +1,9 @@
 """Prefix hits that end inside a block: what the questions of a passage share is computed once to the last token.
 
-vLLM's prefix cache shares whole blocks of tokens. All questions about a passage begin alike, and the tokens that stand
-behind the last whole block of this beginning, half a block on average, are computed again for every question: on short
+vLLM's prefix cache shares whole blocks of tokens. All questions about a passage begin alike, and the tokens
+after the last whole block of this beginning, half a block on average, are computed again for every question: on short
 texts most of all prompt tokens. `PrefixTailConnector` keeps such blocks: once the first question of a passage is
-computed, its block is copied aside, and every other question gets the copy in its own block and begins behind it.
+computed, its block is copied aside, and every other question gets the copy in its own block and begins after it.
 Questions wait the step or two in which the first one is computed. Keys and values are copied bit for bit.
 
 It is a KV connector, vLLM's interface for caches outside the engine: one instance in the scheduler decides, one in each
@@ -55,7 +55,7 @@ class _First:
     """The first request of a beginning, still being computed."""
 
     request: Any
-    block: int  # where the tail will stand
+    block: int  # the tail is written there
     tokens: int  # computed when it does
 
 
@@ -111,7 +111,7 @@ class PrefixTailConnector(LocalConnector):
         return copies
 
     def _tail(self, request: Any) -> tuple[int, int]:
-        """Shared tokens of a request, and how many of them stand behind the last whole block."""
+        """Shared tokens of a request, and how many of them follow the last whole block."""
         shared = transfer_param(request, SHARED_TOKENS)
         return shared, shared % self._block_size
 
@@ -125,7 +125,7 @@ class PrefixTailConnector(LocalConnector):
     # -- in a worker ---------------------------------------------------------------------------------------------
 
     def register_kv_caches(self, kv_caches: dict[str, torch.Tensor]) -> None:
-        """Make room for the slots beside the cache of every layer.
+        """Make room for the slots next to the cache of every layer.
 
         Raises:
             ValueError: a cache is not laid out in the blocks that the scheduler counts.

@@ -1,7 +1,7 @@
 """Whether this machine's vLLM runs a quantization on the device it is for: vLLM is asked, before anything is started.
 
-Enters: the few small files that tell how weights are quantized, and the engine's settings. Leaves: vLLM's own words, or
-nothing. vLLM is imported by a process of its own (`python -m`), for it sets up the process that imports it.
+Reads the few small files that say how weights are quantized, and the engine's settings. Returns vLLM's own message, or
+None. vLLM is imported in a process of its own (`python -m`), because it changes the process that imports it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environme
 
     Args:
         spec: model, revision, data type and number of GPUs of the replica.
-        files: name → contents of `config.json` and of those beside it that speak of a quantization.
+        files: name → contents of `config.json` and of those next to it that describe a quantization.
         environment: variables that a replica's process has.
     """
     key = _key(spec, files)

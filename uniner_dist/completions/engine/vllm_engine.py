@@ -1,10 +1,10 @@
-"""vLLM behind the engine interface: greedy decoding, prefix caching, token ids both ways.
+"""vLLM as an implementation of the engine interface: greedy decoding, prefix caching, token ids both ways.
 
 Three things that vLLM does not know about this work make it faster without changing an answer: hits inside a block
 (`prefix_tails`), tokens guessed from the text (`lookup`), and an end to empty lists at their first token.
 
 The engine never tokenises: prompts arrive as ids, and answers are decoded in batches by the replica, but for those that
-ended at the token of an empty list behind others.
+ended at the token of an empty list after others.
 Only the finished answer is returned, not one output per token.
 """
 
@@ -82,7 +82,7 @@ class VllmEngine:
         return answers
 
     def _stopped_inside(self, output: Any, answer: Answer) -> bool:
-        """Whether an answer that is no empty list was ended by the token of one, which vLLM heeds wherever it stands.
+        """Whether an answer that is no empty list was ended by the token of one, which vLLM obeys wherever it occurs.
 
         Blanks may come first: the authors trained with one before every answer.
         """

@@ -174,7 +174,7 @@ class Pool:
             self._settling.settle(slot, reference)
 
     def _watch(self, now: float) -> None:
-        """Ask for counters now and then; a replica that loads or stands still for too long counts as dead."""
+        """Ask for counters now and then; a replica that loads or makes no progress for too long counts as dead."""
         for slot, error in self._replicas.overdue(now):
             self._settling.lost(slot, error)
         self._replicas.check_room(now)

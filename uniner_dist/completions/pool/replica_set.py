@@ -80,7 +80,7 @@ class ReplicaSet:
         return [(waiting[reference], reference) for reference in done]
 
     def overdue(self, now: float) -> Iterator[tuple[Slot, TimeoutError]]:
-        """Replicas that load for too long, or have work and stand still for too long."""
+        """Replicas that load for too long, or have work and make no progress for too long."""
         config = self._config
         for slot in list(self.slots):
             loading = slot.state is ReplicaState.STARTING

@@ -1,7 +1,7 @@
 """brat's standoff files: for each document its text in one file and its mentions in another.
 
 Mentions may overlap. A line break inside of a mention splits its span in two, as brat writes it. Scores and matches
-other than exact stand in notes. brat's types are words of ASCII: the labels that they stand for are in visual.conf,
+other than exact are in notes. brat's types are ASCII words: the labels that they mean are in visual.conf,
 which brat shows, and in annotation.conf for `uniner_dist.formats.brat.reading`, which reads the files back.
 """
 

@@ -108,7 +108,7 @@ def _types(column: Sequence[str]) -> set[str]:
 
 
 def _check_layers(sentences: Sequence[Sentence], columns: Sequence[int]) -> None:
-    """Mentions that nest are in several columns, and none is there twice; gold beside predictions repeats them."""
+    """Mentions that nest are in several columns, and none is there twice; gold next to predictions repeats them."""
     for sentence in sentences:
         seen: set[tuple[str, int, int]] = set()
         for number in columns:

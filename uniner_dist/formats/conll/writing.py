@@ -1,4 +1,4 @@
-"""CoNLL: a token and its BIO tag on each line, with a tab between them, and a blank line behind each sentence.
+"""CoNLL: a token and its BIO tag on each line, with a tab between them, and a blank line after each sentence.
 
 Each document begins with comments: its id, also as JSON, the types that were answered for it, and its text as a
 JSON string, by which `uniner_dist.formats.conll.reading` finds the offsets in the text as stored. Other readers skip
@@ -30,7 +30,7 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
     """One file of all documents.
 
     Raises:
-        ConfigError: a type that cannot stand in one line.
+        ConfigError: a type that cannot be written in one line.
     """
     labels = {mention.label for document in documents for mention in document.flat_mentions}
     written = {label: _written_label(label, settings.comments) for label in labels}
@@ -111,7 +111,7 @@ def _written_label(label: str, comments: bool) -> str:
     """A type as it is written into files with or without comments.
 
     Raises:
-        ConfigError: it cannot stand in one line.
+        ConfigError: it cannot be written in one line.
     """
     if label != label.strip() or _LINE_BREAK.search(label):
         raise ConfigError(

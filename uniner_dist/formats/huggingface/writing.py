@@ -1,7 +1,7 @@
 """Hugging Face datasets: a folder that `datasets.load_dataset` opens, one row per document.
 
 `entities` has every mention, `tokens` and `ner_tags` (BIO, a ClassLabel) the ones that token classifiers can learn: of
-mentions that overlap the one by `without_overlaps`. The features stand in the Parquet files' metadata, where `datasets`
+mentions that overlap the one by `without_overlaps`. The features are in the Parquet files' metadata, where `datasets`
 itself puts them.
 """
 

@@ -1,7 +1,7 @@
 """Label Studio: tasks to import, the annotations as predictions to correct, and the labelling interface for them.
 
 Offsets are code points, as Label Studio stores them. Mentions may overlap. What has no place there (types without an
-answer, mentions that stand nowhere) goes with the task's data. `uniner_dist.formats.labelstudio.reading` reads what
+answer, mentions without offsets) goes with the task's data. `uniner_dist.formats.labelstudio.reading` reads what
 Label Studio exports as JSON.
 """
 

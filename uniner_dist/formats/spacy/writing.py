@@ -1,6 +1,6 @@
 """spaCy's DocBin: files for `spacy train`, or to open as documents.
 
-`doc.spans["sc"]` has every mention that has a place, `doc.ents` the ones that may stand there: of mentions that overlap
+`doc.spans["sc"]` has every mention that has a place, `doc.ents` those that it allows: of mentions that overlap
 the one by `without_overlaps`. `doc.user_data` has `doc_id` and `annotations`, which is everything published. Tokens are
 spaCy's own, cut at the borders of mentions; spaCy aligns them with a pipeline's tokens when it trains.
 """
@@ -56,7 +56,7 @@ def _span(doc: Any, mention: Mention) -> Any:
 
 
 def _words(tokens: Any, mentions: Sequence[Mention]) -> tuple[list[str], list[bool]]:
-    """spaCy's tokens, cut at mentions' borders: words, and whether the single space behind each belongs to it."""
+    """spaCy's tokens, cut at mentions' borders: words, and whether the single space after each belongs to it."""
     starts, ends = {mention.start for mention in mentions}, {mention.end for mention in mentions}
     borders = sorted(starts | ends)
     words: list[str] = []

@@ -1,10 +1,10 @@
-"""How Ray's processes are started: in a process group of their own, and without a fork beside Spark Connect.
+"""How Ray's processes are started: in a process group of their own, and without a fork where Spark Connect is in use.
 
 A signal to the command's whole group (timeout, systemd, a terminal) would otherwise end Ray's daemons before the
 command has let its replicas finish; the command ends them itself, and `runtime.orphans` what a killed command leaves.
 
 Ray has Python run a function between fork and exec. In a forked child gRPC's handlers run as well, and while another
-thread is inside of gRPC, as the client of Spark Connect has, the child aborts: 7 of 300 times beside an idle session,
+thread is inside of gRPC, as the client of Spark Connect has, the child aborts: 7 of 300 times with an idle session,
 and Ray starts a dozen processes. Without such a function Python uses vfork, which runs no handlers. What Ray's function
 does is done otherwise: SIGINT is blocked in this thread, which the child inherits.
 """

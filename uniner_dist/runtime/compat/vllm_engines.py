@@ -101,7 +101,7 @@ def quantization_of(engine_args: Any) -> Any:
 
 
 def reserve_gpu_memory(vllm_config: Any, size: int) -> None:
-    """Take bytes off vLLM's share of the GPU's memory, for what a connector keeps beside the cache."""
+    """Take bytes off vLLM's share of the GPU's memory, for what a connector keeps in addition to the cache."""
     from vllm.platforms import current_platform
 
     vllm_config.cache_config.gpu_memory_utilization -= size / current_platform.get_device_total_memory()

@@ -18,7 +18,7 @@ class Claim(ControlFile):
     Attributes:
         pid: of a process; never 0 or negative, which would mean groups of processes.
         started: when that process began, by its own machine's clock, as earlier releases tell processes apart.
-        ticks: when that process began, in clock ticks since its machine was started: process ids are given anew, and a
+        ticks: when that process began, in clock ticks since its machine was started: process ids are reused, and a
             clock may be set.
         machine: where process ids mean the same: this boot of this machine, and this container.
         worked: when the lease was last taken for work and not for maintenance.

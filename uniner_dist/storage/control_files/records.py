@@ -50,7 +50,7 @@ class TriagePlan(Record):
         salt: of the draw.
         learning, calibration: shares of passages that are learnt from, and of prompts of others that calibrate.
         cells: prompts of the run without an answer.
-        frame_tokens, ask_tokens: of a prefix beside its text, and of each question.
+        frame_tokens, ask_tokens: of a prefix without its text, and of each question.
         expected_skipped, expected_saved: shares of prompts, and of prompt tokens that are computed; None before.
         why: why all is asked.
     """
