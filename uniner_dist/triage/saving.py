@@ -61,8 +61,9 @@ def estimate_saving(
 ) -> Saving:
     """What a run saves.
 
-    A passage is asked once: if it is learnt from, all of it; if any of its cells calibrates, these and all above the
-    floors; else all above the thresholds, and of the rest what is drawn to check.
+    A passage that is learnt from is asked all of it. If any of its cells calibrates, these and all above the floors are
+    asked; later, with its prefix computed again, what is drawn to check of the rest. Of all others, what is above the
+    thresholds is asked, and what is drawn to check.
 
     Args:
         scores: passages × questions of the learning sample, by classifiers that have not seen the passage.
@@ -81,10 +82,11 @@ def estimate_saving(
     full = prices.computed(np.ones(scores.shape)).sum()
     # Of a passage that calibrates something is always asked, so its prefix is computed.
     asks = np.asarray(prices.asks, np.float64)
-    once = (prices.computed(np.ones(scores.shape)) - asks.sum() + calibrating @ asks).sum()
+    checked = (1 - calibrating) * check
+    once = (prices.computed(np.ones(scores.shape)) - asks.sum() + calibrating @ asks + prices.computed(checked)).sum()
     rest = prices.computed(others).sum()
     weights = np.array([touched, 1 - touched]) * (1 - learning)
-    prompts = weights @ np.array([1 - calibrating.mean(), 1 - others.mean()])
+    prompts = weights @ np.array([1 - calibrating.mean() - checked.mean(), 1 - others.mean()])
     tokens = weights @ np.array([full - once, full - rest]) / full if full else 0.0
     return Saving(float(prompts), float(tokens))
 
