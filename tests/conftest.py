@@ -28,8 +28,15 @@ def spark() -> Iterator[Any]:
 
     options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[2]"}
     options["spark.conf"] = {"spark.sql.shuffle.partitions": "2"}
-    if os.environ.get("ICEBERG_JARS"):  # of a connector for Iceberg that fits this Spark; Spark's version decides which
-        options["spark.conf"]["spark.jars"] = os.environ["ICEBERG_JARS"]
+    jars = [os.environ[name] for name in ("DELTA_JARS", "ICEBERG_JARS") if os.environ.get(name)]
+    if jars:  # of connectors that fit this Spark; Spark's version decides which
+        options["spark.conf"]["spark.jars"] = ",".join(jars)
+    if os.environ.get("DELTA_JARS"):
+        options["spark.conf"] |= {
+            "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+            "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+            "spark.databricks.delta.snapshotPartitions": "2",
+        }
     session = get_spark(load_config(None, [], options), quick=True)
     yield session
     session.stop()

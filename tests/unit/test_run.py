@@ -308,7 +308,8 @@ def test_a_table_of_a_catalog_is_no_place_to_write_to(tree: dict[str, Any]) -> N
         open_run(changed(tree, "output.path", "table:lake.ns.out"))
     assert told.value.problems == [
         "--output table:lake.ns.out: names a table of a catalog, into which nothing is written; name a folder, and "
-        "output.format=iceberg with output.table=table:lake.ns.out to have Spark's catalog keep a table over it"
+        "output.format=delta or iceberg with output.table=table:lake.ns.out to have Spark's catalog keep a table over "
+        "it"
     ]
     assert not Path("table:lake.ns.out.work").exists()
 
@@ -316,12 +317,15 @@ def test_a_table_of_a_catalog_is_no_place_to_write_to(tree: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ({"table": "table:lake.ns.t"}, "needs output.format=iceberg"),
-        ({"table": "table:lake.ns.t", "format": "delta"}, "a Delta table is not written through Spark's connector"),
+        ({"table": "table:lake.ns.t"}, "needs output.format=delta or iceberg"),
         ({"table": "lake.ns.t", "format": "iceberg"}, "is the name of a table in a catalog, table:CATALOG.SCHEMA.NAME"),
         ({"table": "table:lake.t", "format": "iceberg"}, "is the name of a table in a catalog"),
         (
             {"table": "table:lake.ns.t", "format": "iceberg"},
+            "output.table=table:lake.ns.t: Spark's settings do not say how to reach the catalog 'lake'",
+        ),
+        (
+            {"table": "table:lake.ns.t", "format": "delta"},
             "output.table=table:lake.ns.t: Spark's settings do not say how to reach the catalog 'lake'",
         ),
     ],

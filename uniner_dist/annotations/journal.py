@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from uniner_dist.errors import StageError
 from uniner_dist.run.run import LATEST, load_run
-from uniner_dist.spark.iceberg_output import iceberg_in_catalog
+from uniner_dist.spark.catalog_output import output_in_catalog
 from uniner_dist.storage.commit import Check, apply, remove_workplaces
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import FolderChange, Journal, Marker, read_journal
@@ -127,7 +127,7 @@ def _carry_out_by_table(
         commit_files(output, table, marker.partition_by, exchange)
     else:
         settings = load_run(workdir, LATEST).config.spark
-        with iceberg_in_catalog(marker.catalog_table, output, marker.partition_by, settings) as open_table:
+        with output_in_catalog(table, marker.catalog_table, output, marker.partition_by, settings) as open_table:
             commit_to(open_table, output, exchange)
     for change in journal.changes:
         apply(output, change, workplace, check)

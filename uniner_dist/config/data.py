@@ -56,8 +56,8 @@ class OutputConfig(Section):
     )
     table: str | None = Field(
         None,
-        description="table:CATALOG.SCHEMA.NAME: Spark's own connector keeps the table of output.format=iceberg in this "
-        "catalog of Spark's; default: pyiceberg keeps it in the output's folder",
+        description="table:CATALOG.SCHEMA.NAME: Spark's own connector of output.format commits, and the table is in "
+        "this catalog of Spark's; default: deltalake or pyiceberg commits, in the output's folder alone",
     )
     partition_by: Names | None = Field(
         None, description="folder columns; default: the corpus's partition columns, then entity_type"
@@ -79,13 +79,8 @@ class OutputConfig(Section):
     def _check(self) -> OutputConfig:
         if self.table is None:
             return self
-        if self.format == "delta":
-            raise ValueError(
-                "table: a Delta table is not written through Spark's connector; leave this out, and register the "
-                "output's folder in the catalog as an external table"
-            )
         if self.format == "parquet":
-            raise ValueError("table: needs output.format=iceberg")
+            raise ValueError("table: needs output.format=delta or iceberg")
         if re.fullmatch(r"table:[^.]+(\.[^.]+){2,}", self.table) is None:
             raise ValueError("table: is the name of a table in a catalog, table:CATALOG.SCHEMA.NAME")
         return self

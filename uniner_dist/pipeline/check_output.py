@@ -96,9 +96,9 @@ def _unfit(config: Config, snapshot: Snapshot, reading: Reading | None) -> list[
     carried = [config.corpus.id_column, *config.carried(snapshot.partitions)]
     fields = [field for field in reading.columns if field.name in carried]
     if config.output.table is not None:
-        from uniner_dist.spark.iceberg_output import table_problems
+        from uniner_dist.spark.catalog_output import table_problems
 
-        return table_problems(config.output.table, config.output.path, config.spark, fields)
+        return table_problems(kind, config.output.table, config.output.path, config.spark, fields)
     return [
         f"--output {config.output.path}: output.format={kind} cannot hold the column {unfit}; leave it out, or write "
         "Parquet"

@@ -104,7 +104,7 @@ def check_places(config: Config) -> None:
 def _a_table(option: str, name: str) -> str:
     """Why the name of a table is no place to write to."""
     instead = (
-        f", and output.format=iceberg with output.table={name} to have Spark's catalog keep a table over it"
+        f", and output.format=delta or iceberg with output.table={name} to have Spark's catalog keep a table over it"
         if option == "--output"
         else ""
     )

@@ -16,13 +16,44 @@ def java_session(spark: Any) -> Any:
     return spark._jsparkSession
 
 
-def java_strings(spark: Any, values: Sequence[str]) -> Any:
-    """An array of Java's strings, for a method of a classic session's process that takes any number of them."""
-    gateway = spark.sparkContext._gateway
-    array = gateway.new_array(gateway.jvm.java.lang.String, len(values))
+def java_array(spark: Any, kind: Any, values: Sequence[Any]) -> Any:
+    """An array of Java's, for a method of a classic session's process that takes any number of values.
+
+    Args:
+        kind: the class of the values, such as `java_of(spark).java.lang.String`.
+    """
+    array = spark.sparkContext._gateway.new_array(kind, len(values))
     for place, value in enumerate(values):
         array[place] = value
     return array
+
+
+def java_strings(spark: Any, values: Sequence[str]) -> Any:
+    """An array of Java's strings."""
+    return java_array(spark, java_of(spark).java.lang.String, values)
+
+
+def scala_sequence(spark: Any, values: Sequence[Any]) -> Any:
+    """A sequence of Scala's, of objects of a classic session's process."""
+    return java_of(spark).PythonUtils.toSeq(list(values))
+
+
+def is_java(spark: Any, value: Any, name: str) -> bool:
+    """Whether an object of a classic session's process is of a class that may not be there."""
+    from py4j.java_gateway import is_instance_of
+    from py4j.protocol import Py4JError
+
+    try:
+        return bool(is_instance_of(spark.sparkContext._gateway, value, name))
+    except Py4JError:  # there is no such class
+        return False
+
+
+def python_frame(spark: Any, frame: Any) -> Any:
+    """A data frame of a classic session's process, as Python's."""
+    from pyspark.sql import DataFrame
+
+    return DataFrame(frame, spark)
 
 
 def hadoop_configuration(spark: Any) -> Any:

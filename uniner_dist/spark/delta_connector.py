@@ -1,0 +1,135 @@
+"""Spark's own connector for Delta, as far as an output needs it: one table in a catalog, found, made and loaded.
+
+The table is external, over the output's folder, which its log is in: the catalog keeps its name and its place.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from uniner_dist.core.characters import visible
+from uniner_dist.errors import ConfigError
+from uniner_dist.runtime.compat.spark_internals import (
+    is_java,
+    java_array,
+    java_of,
+    java_session,
+    java_strings,
+    scala_sequence,
+)
+from uniner_dist.spark.connector import Connector, java_errors, require_class, require_own
+from uniner_dist.spark.paths import write_path
+from uniner_dist.storage.filesystem import join
+
+_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+#: Catalogs whose Delta tables are Delta's own: Unity's hands them on.
+_CATALOGS = (_CATALOG, "io.unitycatalog.spark.UCSingleCatalog")
+_TABLE = "org.apache.spark.sql.delta.catalog.DeltaTableV2"
+
+
+class DeltaConnector(Connector):
+    """Spark's connector for Delta, and one table's name in its catalog.
+
+    Raises:
+        ConfigError: the session has no such catalog, or it is not one of Delta's.
+    """
+
+    def __init__(self, spark: Any, name: str, output: str) -> None:
+        super().__init__(spark, name, output)
+        self._delta = java_of(spark).org.apache.spark.sql.delta
+        require_class(self._delta.DeltaLog, "Delta")
+        self._catalog = java_session(spark).sessionState().catalogManager().catalog(self.parts[0])
+        if not any(is_java(spark, self._catalog, kind) for kind in _CATALOGS):
+            raise ConfigError(f"is in no catalog of Delta's; set spark.sql.catalog.{self.parts[0]}={_CATALOG}")
+        identifier = java_of(spark).org.apache.spark.sql.connector.catalog.Identifier
+        self._identifier = identifier.of(java_strings(spark, self.parts[1:-1]), self.parts[-1])
+
+    def is_there(self) -> bool:
+        """Whether the catalog has a table of that name, of whatever kind."""
+        return bool(self._catalog.tableExists(self._identifier))
+
+    def load(self) -> Any:
+        """The table as it is now."""
+        table = self._catalog.loadTable(self._identifier)
+        is_delta = is_java(self.spark, table, _TABLE)
+        require_own(None if is_delta else "not a Delta table")
+        place, folder = str(table.path().toString()), self._path(write_path(self.output))
+        files = folder.getFileSystem(self._log(folder).newDeltaHadoopConf())
+        own = place == files.makeQualified(folder).toString()
+        require_own(None if own else f"over another folder ({visible(place)[:300]})")
+        return table
+
+    def create(self, partition_by: Sequence[str], columns: pa.Schema) -> None:
+        """Make the log of the table, which has no files yet."""
+        self.commit(self._new_table(self._path(write_path(self.output)), partition_by, columns), [])
+
+    def register(self) -> None:
+        """Put the table, whose log is there, into the catalog."""
+        kind = java_of(self.spark).org.apache.spark.sql.connector.expressions.Transform
+        properties = {"provider": "delta", "location": write_path(self.output)}
+        columns = self._java(pa.schema([]))  # those of the log
+        self._catalog.createTable(self._identifier, columns, java_array(self.spark, kind, []), properties)
+
+    def begin(self, table: Any) -> Any:
+        """A transaction on the table as it is now, which fails where another changes the table before it ends."""
+        change = table.startTransaction(java_of(self.spark).scala.Option.empty())
+        change.readWholeTable()
+        return change
+
+    def commit(self, change: Any, actions: Sequence[Mapping[str, object]]) -> None:
+        """End a transaction.
+
+        Args:
+            actions: what it does, as lines of Delta's log.
+        """
+        operation = getattr(getattr(self._delta, "DeltaOperations$ManualUpdate$"), "MODULE$")
+        change.commit(scala_sequence(self.spark, list(map(self._action, actions))), operation)
+
+    def can_hold(self, column: pa.Field) -> bool:
+        """Whether a column's name and type are some that Delta takes."""
+        refusals: tuple[type[Exception], ...] = (*java_errors(), TypeError, ValueError)
+        nowhere = self._path(join(write_path(self.output), "_delta_log/_"))  # no table is there, and none is made
+        try:
+            self._new_table(nowhere, [], pa.schema([column]))
+        except refusals:
+            return False
+        return True
+
+    def _new_table(self, folder: Any, partition_by: Sequence[str], columns: pa.Schema) -> Any:
+        """A transaction that would make a table, which Delta has checked.
+
+        Defaults of the session do not count for it: they may ask for other names of columns in the files.
+        """
+        metadata = {
+            "id": str(uuid.uuid4()),
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": self._java(columns).json(),
+            "partitionColumns": list(partition_by),
+            "configuration": {"delta.isolationLevel": "Serializable"},
+            "createdTime": int(time.time() * 1000),
+        }
+        change = self._log(folder).startTransaction()
+        change.updateMetadata(self._action({"metaData": metadata}), True)
+        return change
+
+    def _action(self, line: Mapping[str, object]) -> Any:
+        """A line of Delta's log as Delta's own object."""
+        action = getattr(getattr(self._delta.actions, "Action$"), "MODULE$")
+        return action.fromJson(json.dumps(line))
+
+    def _log(self, folder: Any) -> Any:
+        return self._delta.DeltaLog.forTable(java_session(self.spark), folder)
+
+    def _path(self, path: str) -> Any:
+        return java_of(self.spark).org.apache.hadoop.fs.Path(path)
+
+    def _java(self, columns: pa.Schema) -> Any:
+        from uniner_dist.spark.types import spark_schema
+
+        return java_session(self.spark).parseDataType(spark_schema(columns).json())
