@@ -13,14 +13,18 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from tests.support.answering import Corpus, Rows, answer, documents
+from tests.support.output_tables import write
 from uniner_dist.annotations.publication import publish
 from uniner_dist.annotations.stage import write_annotations
+from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.maintenance.erase import forget
 from uniner_dist.prompts.stage import write_prompts
-from uniner_dist.spark.catalog_output import table_problems
+from uniner_dist.spark.catalog_output import output_in_catalog, table_problems
 from uniner_dist.storage.filesystem import read_bytes
 from uniner_dist.storage.marker import swap_marker
+from uniner_dist.storage.tables.commit import commit_files, commit_to
+from uniner_dist.storage.tables.output_table import Change, NewFile
 
 JARS = "DELTA_JARS"
 pytestmark = [
@@ -131,6 +135,8 @@ def test_an_output_in_sparks_catalog_is_one_commit_a_publication(
     for key, wrong in (("output.table", None), ("output.table", f"table:spark_catalog.{lake.name}.other")):
         with pytest.raises(ConfigError, match=rf"was begun with its table table:spark_catalog\.{lake.name}\.found, "):
             corpus.open(**options | {key: wrong})
+    commit_files(str(output), "delta", second.partition_by, Change((), (), None))
+    assert commits(output) == made, "deltalake sees nothing that is left to do"
     lake.sql("DELETE FROM spark_catalog.LAKE.found WHERE doc_id = 'd004'")
     corpus.write(documents(range(2, 11), "Rosa"))
     with pytest.raises(StageError, match="the table was changed by another program"):
@@ -163,13 +169,92 @@ def test_a_table_that_cannot_be_written_is_refused_before_work(corpus: Corpus, l
     assert lake.rows("theirs") == []
 
 
-def test_columns_that_delta_does_not_take_are_known_before(corpus: Corpus, lake: Lake, tmp_path: Path) -> None:
+def test_columns_that_delta_does_not_take_are_known_before(lake: Lake, tmp_path: Path) -> None:
     names = {"good": pa.int16(), "a b": pa.string(), "waited": pa.duration("us"), "at": pa.timestamp("us")}
     columns = [pa.field(name, kind) for name, kind in names.items()]
     name, output = f"table:spark_catalog.{lake.name}.found", str(tmp_path / "annotations")
-    settings = corpus.open().config.spark
-    assert table_problems("delta", name, output, settings, columns) == [
+    assert table_problems("delta", name, output, SparkConfig(), columns) == [
         f"output.table={name}: a Delta table cannot hold the column {unfit}; leave it out, or write Parquet"
         for unfit in ("a b (string)", "waited (duration[us])")
     ]
     assert not Path(output).exists()
+
+
+@pytest.mark.parametrize("first", ["deltalake", "spark"])
+def test_both_ways_keep_one_table(lake: Lake, tmp_path: Path, first: str) -> None:
+    output, name = tmp_path / "out put", f"table:spark_catalog.{lake.name}.found"
+
+    def commit(by: str, change: Change) -> None:
+        if by == "deltalake":
+            commit_files(str(output), "delta", ["entity_type"], change)
+            return
+        with output_in_catalog("delta", name, str(output), ["entity_type"], SparkConfig()) as open_table:
+            commit_to(open_table, str(output), change)
+
+    second = {"deltalake": "spark", "spark": "deltalake"}[first]
+    labels: tuple[str | None, ...] = (
+        "person",
+        "".join(map(chr, range(32, 127))),
+        "a/b: ü %=&+?",
+        'it\'s 100% \\ "q"',
+        None,
+    )
+    written = dict(write(output, label, number) for number, label in enumerate(labels))
+    one, two = (Change(written, (), ("uniner-dist r", 1)), Change((), list(written)[:-1], ("uniner-dist r", 2)))
+    for by, change in ((first, one), (second, one), (second, two), (first, two)):
+        commit(by, change)
+    assert commits(output) == [("uniner-dist r", 1), ("uniner-dist r", 2)]
+    commit("spark", two)
+    assert published(lake) == list(written.values())[-1:]
+    assert DeltaTable(str(output)).transaction_version("uniner-dist r") == 2
+
+
+def test_a_commit_between_reading_and_writing_the_table_stops_ours(lake: Lake, tmp_path: Path) -> None:
+    output, name = tmp_path / "annotations", f"table:spark_catalog.{lake.name}.found"
+    theirs, _ = write(output, "person", 1)
+    with output_in_catalog("delta", name, str(output), ["entity_type"], SparkConfig()) as open_table:
+        commit_to(open_table, str(output), Change([theirs], (), ("uniner-dist r", 1)))
+        for others in (
+            "INSERT INTO spark_catalog.LAKE.found SELECT * FROM spark_catalog.LAKE.found",
+            "DELETE FROM spark_catalog.LAKE.found",
+        ):
+            table = open_table(None)
+            assert table is not None
+            lake.sql(others)
+            with pytest.raises(StageError, match=r"the commit of the Delta table failed: .*Concurrent"):
+                table.commit([NewFile("entity_type=person/part-000000000002-0.parquet", 1, 1)], [theirs], None)
+
+
+@pytest.mark.parametrize("mapping", ["none", "name", "id"])
+def test_a_corpus_in_sparks_catalog_keeps_its_version(corpus: Corpus, lake: Lake, mapping: str) -> None:
+    lake.sql(
+        "CREATE TABLE spark_catalog.LAKE.docs (doc_id STRING, said STRING, domain STRING) USING delta PARTITIONED BY "
+        f"(domain) TBLPROPERTIES ('delta.enableDeletionVectors'='true', 'delta.columnMapping.mode'='{mapping}')"
+        if mapping != "none"
+        else "CREATE TABLE spark_catalog.LAKE.docs (doc_id STRING, text STRING, domain STRING) USING delta PARTITIONED "
+        "BY (domain) TBLPROPERTIES ('delta.enableDeletionVectors'='true')"
+    )
+    if mapping != "none":
+        lake.sql("ALTER TABLE spark_catalog.LAKE.docs RENAME COLUMN said TO text")
+    lake.insert(documents(range(12)))
+    options = {"corpus.path": f"table:spark_catalog.{lake.name}.docs"}
+    crashed = corpus.open(**options)
+    write_prompts(corpus.spark, crashed)
+    kept = answer(crashed, shards=1)
+    lake.sql("DELETE FROM spark_catalog.LAKE.docs WHERE doc_id = 'd003'")
+    lake.sql("UPDATE spark_catalog.LAKE.docs SET text = 'Zoe.' WHERE doc_id = 'd004'")
+    lake.insert(documents(range(20, 22)))
+    resumed = corpus.open(**options)
+    assert (resumed.id, resumed.corpus_version) == (crashed.id, crashed.corpus_version)
+    assert len(corpus.run(**options) + kept) == 24
+    assert {row["doc_id"] for row in corpus.rows} == set(documents(range(12)))
+
+    received = corpus.run(**options)
+    assert {text for text, _ in received} == {"Zoe.", *(row["text"] for row in documents(range(20, 22)).values())}
+    assert corpus.rows == corpus.full(**options)[0]
+    assert {row["doc_id"] for row in corpus.rows} == {row["doc_id"] for row in lake.rows("docs")}
+    cut = [line for log in (lake.place("docs") / "_delta_log").glob("*.json") for line in log.read_text().splitlines()]
+    assert any('"deletionVector"' in line for line in cut if '"add"' in line)
+
+    before = corpus.full(**options | {"corpus.version": crashed.corpus_version})[0]
+    assert {row["doc_id"] for row in before} == set(documents(range(12)))

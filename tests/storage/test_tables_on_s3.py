@@ -54,7 +54,7 @@ def test_an_iceberg_table_on_s3_is_read(s3: FlakyProxy, tmp_path: Path) -> None:
 def test_an_output_on_s3_may_be_a_table(kind: TableFormat) -> None:
     output = f"s3://bucket/output-{kind}"
     for number in (1, 2):
-        name = f"entity_type=a%2Fb/part-{number}.parquet"
+        name = f"entity_type=a%2Fb/part-{number:012}-0.parquet"
         with open_fs(output)[0].open(f"{output}/{name}", "wb") as stream:
             pq.write_table(pa.table({"doc_id": [str(number)], "text": ["Ada"]}), stream)
         commit_files(output, kind, ["entity_type"], Change([name], (), ("uniner-dist r", number)))

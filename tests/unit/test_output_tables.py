@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from pyiceberg.table import StaticTable
 
-from tests.support.output_tables import newest, rows, versions
+from tests.support.lake_tables import mark_deleted
+from tests.support.output_tables import ENTITIES, newest, rows, versions, write
 from uniner_dist.errors import StageError
-from uniner_dist.storage.hive import folder_name
 from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.place_layout import EARLIER_MARKER
 from uniner_dist.storage.tables.commit import commit_files, unfit_columns
@@ -21,17 +21,6 @@ from uniner_dist.storage.tables.open import open_corpus
 from uniner_dist.storage.tables.output_table import Change
 
 LABELS = ("person", "a/b: ü %=&+?", None)
-ENTITIES = pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32())]))
-
-
-def write(output: Path, label: str | None, number: int) -> tuple[str, dict[str, Any]]:
-    """A file of an output: its name, and its one row."""
-    row = {"doc_id": f"d{number}", "entities": [{"text": "Ada", "start": number}], "outcome": "found"}
-    name = f"{folder_name('entity_type', label or '')}/part-{number}.parquet"
-    (output / name).parent.mkdir(parents=True, exist_ok=True)
-    schema = pa.schema([("doc_id", pa.string()), ("entities", ENTITIES), ("outcome", pa.string())])
-    pq.write_table(pa.Table.from_pylist([row], schema), output / name)
-    return name, row | {"entity_type": label}
 
 
 @pytest.mark.parametrize("kind", ["delta", "iceberg"])
@@ -79,13 +68,29 @@ def test_who_made_a_commit_is_in_the_table(tmp_path: Path) -> None:
     assert made == {"uniner-dist.run": "uniner-dist r", "uniner-dist.times": "3"}
 
 
-def test_a_table_that_another_program_changed_is_not_written_over(tmp_path: Path) -> None:
+def delete_the_file(output: str) -> None:
+    DeltaTable(output).delete("doc_id = 'd1'")
+
+
+def delete_by_vector(output: str) -> None:
+    mark_deleted(output, [0])
+
+
+def insert(output: str) -> None:
+    write_deltalake(output, pa.table({"doc_id": ["d9"], "entity_type": ["person"]}), mode="append", schema_mode="merge")
+
+
+@pytest.mark.parametrize("written_by_another", [delete_the_file, delete_by_vector, insert])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_table_that_another_program_changed_is_not_written_over(
+    tmp_path: Path, written_by_another: Callable[[str], None], replaced: bool
+) -> None:
     name, _ = write(tmp_path, "person", 1)
     commit_files(str(tmp_path), "delta", ["entity_type"], Change([name], (), None))
-    DeltaTable(str(tmp_path)).delete("doc_id = 'd1'")
+    written_by_another(str(tmp_path))
     second, _ = write(tmp_path, "person", 2)
     with pytest.raises(StageError, match="changed by another program"):
-        commit_files(str(tmp_path), "delta", ["entity_type"], Change([second], (), None))
+        commit_files(str(tmp_path), "delta", ["entity_type"], Change([second], [name] * replaced, None))
 
 
 def test_columns_that_a_table_cannot_hold_are_known_before() -> None:

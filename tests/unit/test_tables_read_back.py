@@ -54,7 +54,7 @@ class Outputs:
 
 
 def _write(output: Path, number: int) -> str:
-    name = f"entity_type=person/part-{number}.parquet"
+    name = f"entity_type=person/part-{number:012}-0.parquet"
     (output / name).parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"doc_id": [f"d{number}"], "outcome": ["found"]}), output / name)
     return name
@@ -100,7 +100,7 @@ def _change(outputs: Outputs, kind: Kind) -> None:
     output = outputs.output(kind)
     added = _write(output, 2)
     with audited() as touched:
-        said = _said(lambda: _commit(output, kind, added, ("entity_type=person/part-1.parquet",)))
+        said = _said(lambda: _commit(output, kind, added, ("entity_type=person/part-000000000001-0.parquet",)))
     assert said is None or (str(output) in said and visible(said, keep="\n") == said), said
     theirs = os.path.realpath(outputs.neighbour)
     seen = (*touched.read, *touched.changed)
@@ -176,7 +176,7 @@ def test_properties_of_a_table_load_no_code_and_lead_nowhere(
     _put(outputs, name, metadata)
     before = content(output)
     with pytest.raises(StageError, match=rf"{name}: names properties {key}"):
-        _commit(output, "iceberg", "entity_type=person/part-1.parquet", ())
+        _commit(output, "iceberg", "entity_type=person/part-000000000001-0.parquet", ())
     assert content(output) == before
     assert not Loaded.made
 
@@ -241,7 +241,7 @@ def test_a_data_file_elsewhere_is_read_neither_as_corpus_nor_as_output(
     table = open_iceberg_output(str(output), ["entity_type"], None)
     assert table is not None
     monkeypatch.setattr(table, "_base", "memory://elsewhere")
-    table.commit([NewFile("entity_type=person/part-9.parquet", 1, 1)], [], None)
+    table.commit([NewFile("entity_type=person/part-000000000009-0.parquet", 1, 1)], [], None)
     with pytest.raises(ConfigError, match="names a file on another kind of storage, memory://elsewhere"):
         open_corpus(str(output / "_iceberg"))
     with pytest.raises(StageError, match=r"changed by another program \(memory://elsewhere"):

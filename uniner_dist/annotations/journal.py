@@ -122,7 +122,7 @@ def _carry_out_by_table(
     empty = [*names, *(placeholder_path(marker.partition_by, name) for name in names)]
     times = journal.entry.times_published if journal.entry is not None else 0
     transaction = (f"uniner-dist {journal.run_id}", times) if times else None
-    exchange = Change(added, [*gone, *empty], transaction)
+    exchange = Change(added, gone, transaction, empty)
     if marker.catalog_table is None:
         commit_files(output, table, marker.partition_by, exchange)
     else:

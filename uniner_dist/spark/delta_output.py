@@ -19,7 +19,10 @@ from uniner_dist.spark.delta_connector import DeltaConnector
 from uniner_dist.storage.containment import require_no_link
 from uniner_dist.storage.filesystem import exists, join
 from uniner_dist.storage.hive import partition_values
-from uniner_dist.storage.tables.output_table import NewFile, OutputTable, table_schema
+from uniner_dist.storage.tables.output_table import LESS, NewFile, OutputTable, table_schema
+
+#: Characters that are not escaped in the log's paths: readers compare these as they are spelled, and so does deltalake.
+_PLAIN = "/!$&()+,;=@"
 
 
 def open_delta(connector: DeltaConnector, partition_by: list[str], example: str | None) -> OutputTable | None:
@@ -50,10 +53,10 @@ class _CatalogTable:
         self._connector, self._change, self._output = connector, change, connector.output
         files = python_frame(connector.spark, change.snapshot().allFiles().toDF())
         rows = files.selectExpr("path", "deletionVector IS NULL AS whole").collect()
-        self._files = {unquote(path) if whole else f"{unquote(path)}, less some rows": path for path, whole in rows}
+        self._files = {unquote(path) + LESS * (not whole): path for path, whole in rows}
 
     def live(self) -> frozenset[str]:
-        """Its files, relative to the output; one that lost rows is none of them."""
+        """Its files, relative to the output."""
         return frozenset(self._files)
 
     def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
@@ -72,7 +75,7 @@ class _CatalogTable:
 
 def _added(file: NewFile, now: int) -> dict[str, object]:
     return {
-        "path": quote(file.name),
+        "path": quote(file.name, safe=_PLAIN),
         "partitionValues": partition_values(file.name),
         "size": file.size,
         "modificationTime": now,

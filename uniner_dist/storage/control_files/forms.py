@@ -27,6 +27,8 @@ SHARD: Final = r"[0-9]{5,9}-(?:known-)?[0-9]{4,9}(?:-[0-9]{1,18}-[0-9a-f]{8})?"
 VERSION: Final = r"[0-9]{1,20}(?:\.[0-9]{1,9})?"
 #: A data file of an output; every name that a publication or an erasure gives begins so.
 DATA_FILE: Final = r"part-[0-9A-Za-z][0-9A-Za-z._-]{0,200}\.parquet"
+#: The same in a table that is kept over an output: it begins with a run's id, or with an erasure's.
+TABLE_FILE: Final = rf"part-{RUN_ID}[.-][0-9A-Za-z._-]{{1,200}}\.parquet"
 #: Any visible Parquet file of one folder, such as one that goes from an output.
 PARQUET_FILE: Final = r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,250}\.parquet"
 #: A file of answers in a store: a shard's (see `answer_store.contribute`), or a compaction's.

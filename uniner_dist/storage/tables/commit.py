@@ -16,6 +16,7 @@ from uniner_dist.errors import StageError
 from uniner_dist.runtime.compat.storage_internals import iceberg_schema
 from uniner_dist.runtime.engines import require
 from uniner_dist.storage.containment import require_no_link
+from uniner_dist.storage.control_files.forms import TABLE_FILE, has_form
 from uniner_dist.storage.filesystem import find_files, join
 from uniner_dist.storage.listing import shown
 from uniner_dist.storage.tables.output_table import Change, NewFile, OpenTable, OutputTable, footer
@@ -45,21 +46,22 @@ def commit_to(open_table: OpenTable, output: str, change: Change) -> None:
         StageError: another program has changed the table or its folder, or the commit failed.
     """
     present = {name: int(info["size"]) for name, info in find_files(output, ".parquet").items()}
-    wanted = present.keys() - set(change.gone)
+    with_rows = present.keys() - set(change.empty)
+    wanted = with_rows - set(change.gone)
     table = open_table(min(wanted) if wanted else None)
     if table is None:
         return
     live = table.live()
-    foreign = (live - present.keys() - set(change.gone)) | (
-        present.keys() - live - set(change.added) - set(change.gone)
-    )
+    foreign = {name for name in live if not has_form(TABLE_FILE, name.rpartition("/")[2])}
+    if live != wanted:
+        foreign |= live ^ (with_rows - set(change.added))  # what was live before
     if foreign:
         raise StageError(
             f"{output}: the table was changed by another program ({shown(sorted(foreign))}); only this one may write "
             "to it. Copy it elsewhere, and publish to another output"
         )
-    added = [NewFile(name, present[name], int(footer(output, name).num_rows)) for name in sorted(wanted - live)]
-    if added or live - wanted:
+    if live != wanted:
+        added = [NewFile(name, present[name], int(footer(output, name).num_rows)) for name in sorted(wanted - live)]
         table.commit(added, sorted(live - wanted), change.transaction)
 
 

@@ -112,7 +112,7 @@ def _listing(root: str, table: Any) -> Listing:
     actions = pa.table(table.get_add_actions(flatten=True)).sort_by("path")
     fs, stripped = open_fs(root)
     files = tuple(_file(root, stripped, path) for path in actions["path"].to_pylist())
-    vectors = _deletion_vectors(root, table, protocol)
+    vectors = deletion_vectors(root, table)
     marks = [vectors.get(file, (0, b"")) for file in files]
     names = [f"partition.{stored_names.get(name, name)}" for name in partitions]
     columns = [_partition_column(actions, name, plain) for name, plain in zip(names, partitions, strict=True)]
@@ -181,9 +181,9 @@ def _has_renamed(kind: Any) -> bool:
     return renamed or any(map(_has_renamed, [*inner, *(field["type"] for field in fields)]))
 
 
-def _deletion_vectors(root: str, table: Any, protocol: Any) -> Mapping[str, tuple[int, bytes]]:
+def deletion_vectors(root: str, table: Any) -> Mapping[str, tuple[int, bytes]]:
     """File → number of deleted rows, and which."""
-    if "deletionVectors" not in (protocol.reader_features or ()):
+    if "deletionVectors" not in (table.protocol().reader_features or ()):
         return {}
     found: dict[str, tuple[int, bytes]] = {}
     for batch in table.deletion_vectors():

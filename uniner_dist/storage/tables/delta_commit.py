@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import StageError
-from uniner_dist.storage.filesystem import exists, join
+from uniner_dist.storage.filesystem import exists, join, open_fs
 from uniner_dist.storage.hive import partition_values
-from uniner_dist.storage.tables.delta import storage_options, table_uri
-from uniner_dist.storage.tables.output_table import NewFile, OutputTable, table_schema
+from uniner_dist.storage.tables.delta import deletion_vectors, storage_options, table_uri
+from uniner_dist.storage.tables.output_table import LESS, NewFile, OutputTable, table_schema
 
 
 def open_delta_output(output: str, partition_by: Sequence[str], example: str | None) -> OutputTable | None:
@@ -49,7 +49,9 @@ class _DeltaOutput:
     def __init__(self, output: str, table: Any, partition_by: list[str]) -> None:
         self._output, self._table, self._partition_by = output, table, partition_by
         paths: list[str] = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
-        self._live = frozenset(map(unquote, paths))
+        cut = deletion_vectors(output, table)
+        base = open_fs(output)[1]
+        self._live = frozenset(name + LESS * (f"{base}/{name}" in cut) for name in map(unquote, paths))
 
     def live(self) -> frozenset[str]:
         """Its files, relative to the output."""

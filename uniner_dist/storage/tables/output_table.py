@@ -14,11 +14,19 @@ from uniner_dist.storage.filesystem import join, open_fs
 
 @dataclass(frozen=True)
 class Change:
-    """What one commit changes: files relative to the output, and who makes it (application, number), if a run."""
+    """What one commit changes, in files relative to the output.
+
+    Attributes:
+        added: files that come; none of these names was there before.
+        gone: files that go.
+        transaction: who makes it (application, number), if a run does.
+        empty: files that are there and have no rows, which are none of the table's.
+    """
 
     added: Collection[str]
     gone: Collection[str]
     transaction: tuple[str, int] | None
+    empty: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,14 @@ class OutputTable(Protocol):
     """A table over an output."""
 
     def live(self) -> frozenset[str]:
-        """Its files, relative to the output."""
+        """Its files, relative to the output; of those that lost rows in the table alone other names."""
 
     def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
         """Exchange files in one commit."""
 
+
+#: What is put behind the name of a file whose rows are not all live.
+LESS = ", less some rows"
 
 #: Opens the table; a new one has the columns of the file that is given, and without one it is not made.
 OpenTable = Callable[[str | None], OutputTable | None]
