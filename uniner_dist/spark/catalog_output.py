@@ -44,7 +44,10 @@ def output_in_catalog(
     """What opens the table, while a session of Spark is there.
 
     Args:
+        table_format: delta or iceberg.
         name: `table:CATALOG.SCHEMA.NAME`.
+        output: path or URL of the output whose files the table lists.
+        partition_by: folder columns of the output, by which a new table is partitioned.
         settings: of the session that is started, if none is there.
 
     Raises:
@@ -63,6 +66,10 @@ def table_problems(
     """Why an output cannot be kept as a table, as far as can be seen before it is made.
 
     Args:
+        table_format: delta or iceberg.
+        name: `table:CATALOG.SCHEMA.NAME`.
+        output: path or URL of the output.
+        settings: of the session that is started, if none is there.
         columns: of the output, in Arrow's types.
     """
     kind = _KINDS[table_format]

@@ -71,6 +71,10 @@ class Connector(ABC):
 def require_class(found: Any, format_name: str) -> None:
     """Make sure that a class of a connector's is there.
 
+    Args:
+        found: what Py4J has under the class's name.
+        format_name: for the message.
+
     Raises:
         ConfigError: it is not.
     """
@@ -82,7 +86,7 @@ def require_own(whose: str | None) -> None:
     """Make sure that a table is the output's.
 
     Args:
-        whose: it is, if not.
+        whose: what to say of another's; None for the output's own.
 
     Raises:
         ConfigError: it is another's.

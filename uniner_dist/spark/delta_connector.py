@@ -86,6 +86,7 @@ class DeltaConnector(Connector):
         """End a transaction.
 
         Args:
+            change: the transaction.
             actions: what it does, as lines of Delta's log.
         """
         operation = getattr(getattr(self._delta, "DeltaOperations$ManualUpdate$"), "MODULE$")

@@ -29,6 +29,8 @@ def open_delta(connector: DeltaConnector, partition_by: list[str], example: str 
     """The table of an output, which is made, or put into the catalog, if it is not there.
 
     Args:
+        connector: to the catalog, for this output.
+        partition_by: folder columns of the output, by which a new table is partitioned.
         example: a file whose columns a new table has; without one no table is made.
 
     Raises:

@@ -25,6 +25,8 @@ def open_iceberg(connector: IcebergConnector, partition_by: list[str], example: 
     """The table of an output, which is made if it is not there.
 
     Args:
+        connector: to the catalog, for this output.
+        partition_by: folder columns of the output, by which a new table is partitioned.
         example: a file whose columns a new table has; without one no table is made.
 
     Raises:

@@ -20,7 +20,9 @@ def java_array(spark: Any, kind: Any, values: Sequence[Any]) -> Any:
     """An array of Java's, for a method of a classic session's process that takes any number of values.
 
     Args:
+        spark: a classic session.
         kind: the class of the values, such as `java_of(spark).java.lang.String`.
+        values: what is in the array.
     """
     array = spark.sparkContext._gateway.new_array(kind, len(values))
     for place, value in enumerate(values):
