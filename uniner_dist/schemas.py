@@ -45,7 +45,7 @@ COMPLETIONS = pa.schema(
         pa.field("logprobs", pa.list_(pa.float32())),  # of each generated token, only with --scores
         pa.field("tokens", pa.list_(pa.string())),  # text of each generated token, only with --scores
         pa.field("error_kind", pa.string()),  # an Outcome that is a failure, or "skipped", when `output` is null
-        pa.field("error", pa.string()),  # the reason, in words
+        pa.field("error", pa.string()),  # the reason
         pa.field("reused", pa.bool_(), nullable=False),  # the answer came from the store and cost this run nothing
         pa.field("score", pa.float32()),  # of a skipped prompt: the probability that its answer names something
     ]

@@ -1,6 +1,6 @@
-"""The text of a dataset card: a `README.md` as the Hugging Face hub knows it, about everything an output holds.
+"""The text of a dataset card (`README.md` of the Hugging Face hub) that describes an output.
 
-Made from the output's marker and counts of its rows. Pure, but for the front matter, which huggingface_hub spells.
+Made from the output's marker and counts of its rows. Pure, except for the front matter, which huggingface_hub spells.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from uniner_dist.core.characters import visible
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.storage.control_files import Marker, PublishedRun
 
-#: Begin of a licence as runs name it → the hub's identifier.
+#: Prefix of a licence as runs name it → the hub's identifier.
 _LICENCES = {"CC BY-NC 4.0": "cc-by-nc-4.0", "Apache-2.0": "apache-2.0"}
-#: What Markdown obeys inside of a line: emphasis, code, links, pictures, tables, formulas.
+#: Markdown syntax inside of a line: emphasis, code, links, pictures, tables, formulas.
 _MARKUP = re.compile(r"[\\`*\[\]|~$]|(?<!\w)_|_(?!\w)")
 #: Rows below which the hub calls a dataset so; the rest is "n>1T".
 _SIZES = {
@@ -113,7 +113,7 @@ def _introduction(marker: Marker, statistics: Statistics) -> str:
 
 
 def _reading(folder_columns: Sequence[str]) -> list[str]:
-    """How to read columns that are in the names of folders; nothing where there are none."""
+    """Instructions for reading columns that are in folder names; empty where there are none."""
     if not folder_columns:
         return []
     names = ", ".join(_code(name) for name in folder_columns)
@@ -191,7 +191,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """User text that stays text in its place: one line, and nothing in it that Markdown or HTML would obey."""
+    """User text on one line, with all Markdown and HTML syntax escaped."""
     plain = " ".join(visible(text).split())
     for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         plain = plain.replace(sign, entity)

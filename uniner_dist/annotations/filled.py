@@ -1,4 +1,4 @@
-"""Which completions are anything but the empty list. Pure; no Spark."""
+"""Detection of completions other than the empty list. Pure; no Spark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EMPTY_OUTPUTS = (" []", "[]")
 
 
 def is_filled(completions: pa.Table) -> pa.Array:
-    """Which completions are anything but the empty list; a failure is."""
+    """Mask of completions other than the empty list; failures count."""
     outputs = completions["output"]
     empty = pc.fill_null(pc.is_in(outputs, pa.array(EMPTY_OUTPUTS)), False).combine_chunks()
     rest = pc.indices_nonzero(pc.and_(pc.invert(empty), pc.is_valid(outputs).combine_chunks()))

@@ -1,4 +1,4 @@
-"""Problems named by the option that was typed, where the configuration's own name of it is another."""
+"""Renames configuration keys in problems to the options that were typed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from uniner_dist.errors import ConfigError
 
-#: What a problem begins with, followed by the value → the key that it is about.
+#: Prefix of a problem, followed by the value → the key that it is about.
 _SHORT: Final[Mapping[str, str]] = {"corpus": "corpus.path", "model": "model.name"}
 
 

@@ -1,4 +1,4 @@
-"""How every command is read and helped: old spellings, `--json` without a file, options in panels, documentation."""
+"""Command classes: old spellings, `--json` without a file, options in panels, links to the documentation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from uniner_dist.cli.examples import EXAMPLES, GROUPS
 from uniner_dist.cli.typed import dash_problem, letter_problem, repeat_problem, set_problem
 
-#: What Typer raises for a command line that it cannot read, publicly by names of its kinds only.
+#: Base class of Typer's errors for a command line that it cannot parse; Typer only exports subclasses.
 UsageError: Final[Any] = typer.BadParameter.__base__
 
 #: Command → old spelling of an option → today's.
@@ -23,9 +23,9 @@ OLD_SPELLINGS: Final[Mapping[str, Mapping[str, str]]] = {
     "provenance": {"--output": "--annotations"},
 }
 _STDOUT: Final = "-"
-#: A page by which the folder of the documentation is known.
+#: A page that identifies the folder of the documentation.
 _PAGE: Final = "tutorial.md"
-#: Panels of the help of a command, in their order; what is in none of them comes last.
+#: Panels of a command's help, in order; options without a panel come last.
 INPUT, OUTPUT, MODEL, LIMITS, CONFIGURATION = PANELS = ("Input", "Output", "Model", "Limits", "Configuration")
 
 
@@ -41,7 +41,7 @@ def spelled_now(command: str, arguments: Sequence[str], json_takes_a_file: bool)
 
 
 def documentation() -> str | None:
-    """Where the documentation is: on the web if this release says so, in the checkout, or where it was installed."""
+    """Location of the documentation: a URL if this release names one, in the checkout, or where it was installed."""
     urls, installed = installation()
     published = dict(url.split(", ", 1) for url in urls).get("Documentation")
     pages = [Path(__file__).parents[2] / "docs" / _PAGE, *installed]
@@ -59,7 +59,7 @@ def installation() -> tuple[list[str], list[Path]]:
 
 
 class Command(TyperCommand):
-    """A command as Typer makes it, with the above."""
+    """Typer's command with the parsing and panels of this module."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse a command line, with old spellings replaced; raises UsageError that says what was probably meant."""
@@ -102,7 +102,7 @@ def _given_twice(options: Sequence[Any], arguments: Sequence[str]) -> str | None
 
 
 def problem_of(error: Any, arguments: Sequence[str], names: Sequence[str]) -> str | None:
-    """A plainer word for what a command line's parser says; None for its own."""
+    """A plainer message for an error of the command-line parser; None to keep the parser's own."""
     option = getattr(error, "option_name", None)
     if option is not None:
         return letter_problem(option, names)
@@ -152,7 +152,7 @@ def add_examples(app: typer.Typer) -> None:
 
 
 def without_kinds(parameters: Sequence[Any]) -> None:
-    """Show no kind of value at options that take none."""
+    """Show no value type for options that take none."""
     for option in parameters:
         if getattr(option, "is_flag", False):
             option.metavar = ""

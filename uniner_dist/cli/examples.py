@@ -1,4 +1,4 @@
-"""What the command line teaches: an example or two for every command, their order in groups, and completion of --set.
+"""Help of the command line: examples for every command, their order in groups, and completion of --set.
 
 Nothing here does anything; `uniner_dist.cli.app` applies it to its commands.
 """

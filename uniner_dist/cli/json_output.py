@@ -1,4 +1,4 @@
-"""`--json` of commands that also print tables: a file besides them, or standard output instead of them."""
+"""Option `--json` of commands that also print tables: a file in addition, or standard output instead."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from uniner_dist.storage.filesystem import absolute, is_local, json_text, open_f
 #: Means standard output.
 STDOUT: Final = "-"
 
-#: What the help of such an option ends with.
+#: End of such an option's help.
 HELP: Final = "as JSON instead of the tables; with PATH, write it there as well as the tables."
 
 
 def check_json_path(json_path: str | None) -> None:
-    """Before the work: a place that cannot take the file afterwards.
+    """Check before the work that the file can be written afterwards.
 
     Raises:
         ConfigError: it is a folder, or may not be written.
@@ -40,10 +40,10 @@ def show(value: Any, tables: Callable[[], None], json_path: str | None, said: Ca
     """Show a result.
 
     Args:
-        value: what the JSON has.
+        value: content of the JSON.
         tables: prints the result for people.
         json_path: a path, `-`, or None for none.
-        said: tells where the file is.
+        said: takes a line that names the file.
     """
     if json_path == STDOUT:
         print(json_text(value))

@@ -1,4 +1,4 @@
-"""Options of what is said on standard error; they may be given before the command or after it."""
+"""Options for the log on standard error; they may be given before the command or after it."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def _with_options(
 
 
 def asked_types(config: Config) -> str:
-    """What is going to be asked, so that a misread `--types` is seen before it costs anything."""
+    """A line that says what is going to be asked, so that a misread `--types` is noticed before it costs anything."""
     shown = [one.label if one.label == one.ask else f"{one.label} (“{one.ask}”)" for one in config.types]
     count = len(shown)
     some = ", ".join(shown[:20]) + (f" and {count - 20} more" if count > 20 else "")

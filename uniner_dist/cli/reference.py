@@ -1,4 +1,4 @@
-"""Reference pages of the documentation, from what the program itself declares: commands, options, configuration.
+"""Generates the reference pages of the documentation from the declared commands, options and configuration.
 
 `python -m uniner_dist.cli.reference FOLDER` writes them as Markdown; `make docs` calls it.
 """

@@ -1,4 +1,4 @@
-"""Mistakes of typing that a parser of command lines takes for something else: told as what they are. Pure."""
+"""Recognises typing mistakes that a command-line parser would misinterpret. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SINGLE: Final = re.compile(r"-([a-z][a-z-]+)(=.*)?", re.DOTALL)
 
 
 def dash_problem(arguments: Sequence[str], options: Sequence[str]) -> str | None:
-    """What is wrong with the dashes of an argument; None where nothing is.
+    """Message on wrong dashes of an argument; None where nothing is wrong.
 
     Args:
         arguments: the command line after the program's name, as typed.
@@ -30,7 +30,7 @@ def dash_problem(arguments: Sequence[str], options: Sequence[str]) -> str | None
 
 
 def letter_problem(option: str, options: Sequence[str]) -> str | None:
-    """What a letter such as `-o` may mean here; None where nothing begins so."""
+    """Suggestion for a letter such as `-o`; None where no option begins so."""
     near = [name for name in options if len(option) == 2 and name.startswith(f"--{option[1]}")]
     return f"no such option: {option}; did you mean {' or '.join(near[:3])}?" if near else None
 

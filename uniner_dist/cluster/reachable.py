@@ -1,4 +1,4 @@
-"""Whether the Ray cluster that a configuration names takes connections; nothing is started and nothing is joined."""
+"""Checks that a configured Ray cluster accepts connections, without starting or joining anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WAIT_S: Final = 5.0
 
 
 def unreachable(address: str) -> str | None:
-    """Why nothing can be joined at an address; None where something takes connections, or no host is named.
+    """Message on why an address cannot be joined; None where it accepts connections, or names no host.
 
     Args:
         address: as `ray.address` of the configuration; `auto` means RAY_ADDRESS where that is set, as for Ray itself.

@@ -32,14 +32,14 @@ def split_range(start: int, stop: int, pieces: int) -> list[tuple[int, int]]:
 
 
 def kind_of_loss(node_is_gone: bool, state: ReplicaState) -> Loss:
-    """What it means that a replica in this state answers no more."""
+    """Kind of loss when a replica in this state stops answering."""
     if node_is_gone:
         return Loss.NODE
     return Loss.START if state in (ReplicaState.PENDING, ReplicaState.STARTING) else Loss.DEATH
 
 
 def backoff(failures: int, first_s: float, longest_s: float = 60.0) -> float:
-    """Seconds to wait before the next try after so many failures in a row: doubling, capped."""
+    """Seconds to wait before the next try after a number of failures in a row: doubling, capped."""
     if failures <= 0:
         return 0.0
     # A long job with one broken node fails thousands of times in a row; 2.0**1024 overflows a float.
@@ -47,7 +47,7 @@ def backoff(failures: int, first_s: float, longest_s: float = 60.0) -> float:
 
 
 def gives_up_starting(failed_in_row: int, limit: int, ready: int) -> bool:
-    """Whether so many start-ups failed in a row that none will ever work; with a loaded replica the job goes on."""
+    """Whether `limit` start-ups failed in a row, so that none will ever work; a loaded replica keeps the job going."""
     return not ready and failed_in_row >= limit
 
 

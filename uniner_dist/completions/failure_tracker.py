@@ -1,4 +1,4 @@
-"""How long the pool waits after failures, and when it gives the job up: failures in a row, and the moments of retries.
+"""Tracks failures in a row: how long the pool waits before retries, and when it gives up the job.
 
 Carries out what `decisions` says. Moments are `time.monotonic()` in seconds, given by the caller.
 """
@@ -35,7 +35,7 @@ class FailureTracker:
         self._deaths = self._unexplained_deaths = 0
 
     def start_failed(self, now: float, ready: int, message: str) -> None:
-        """A replica did not load while so many others are ready.
+        """A replica did not load while `ready` others are loaded.
 
         Raises:
             PoolError: none can start.
@@ -50,7 +50,7 @@ class FailureTracker:
 
         Args:
             now: seconds of a monotonic clock.
-            items: what it held.
+            items: work items that it held.
             reasons: why these items alone are enough to give up, if they are.
             answered: whether any replica has ever answered a prompt of this run.
             message: last lines that the replica wrote, for the error.
@@ -69,7 +69,7 @@ class FailureTracker:
         self.replace_at_s = now + backoff(0 if expected else self._unexplained_deaths - 1, self._config.backoff_s)
 
     def work_failed(self, now: float, item: WorkItem, failures: int, message: str) -> None:
-        """A work item failed for so many times on replicas that are well, as when storage fails.
+        """A work item failed `failures` times on replicas that still work, as when storage fails.
 
         Raises:
             StageError: that was once too often.

@@ -1,4 +1,4 @@
-"""What the replicas of a run are started with: the engine's settings, and their processes' environment."""
+"""Settings of a run's replicas: engine and environment of their processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uniner_dist.storage import credentials
 
 
 def replica_spec(run: Run) -> ReplicaSpec:
-    """What the replicas of a run load."""
+    """Specification of a run's replicas."""
     config = run.config
     return ReplicaSpec(
         engine=engine_spec(run.config, run.model_identity),
@@ -29,7 +29,7 @@ def replica_spec(run: Run) -> ReplicaSpec:
 
 
 def engine_spec(config: Config, model_identity: str = "") -> EngineSpec:
-    """What an engine of this configuration loads."""
+    """Specification of an engine of this configuration."""
     return EngineSpec(
         kind=config.engine.kind,
         model=config.model,

@@ -1,4 +1,4 @@
-"""What to hand out next, and what a death means for the work items in flight. No Ray, no clock, no I/O.
+"""Queue of work items: what to hand out next, and how to react to crashes. No Ray, no clock, no I/O.
 
 A *work item* is what one call to a replica does: a whole shard, or a range of a suspect shard's prompts. A shard whose
 replica dies again and again is suspect: its prompts are run alone in ranges, and a range that dies is cut until the
@@ -21,7 +21,7 @@ PIECES = 8
 
 @dataclass(frozen=True)
 class Limits:
-    """How much the pool puts up with.
+    """Limits of crashes that the pool tolerates.
 
     Attributes:
         suspect_after: deaths with a shard in flight before it is run alone, in ranges.
@@ -53,7 +53,7 @@ class WorkQueue:
 
     Args:
         shards: shard id → number of prompts, in the order to be handed out.
-        limits: how many deaths mean what.
+        limits: numbers of crashes and their consequences.
         known: shards of which some answers are kept already.
     """
 
@@ -79,7 +79,7 @@ class WorkQueue:
         return len(self._pending_alone)
 
     def lasts_for(self, items: int) -> bool:
-        """Whether so many items are left, as many as all replicas would take if they held what one holds in advance."""
+        """Whether at least as many items are left as all replicas together would hold in advance."""
         return len(self._pending) >= items
 
     def take(self, idle: bool) -> WorkItem | None:
@@ -100,18 +100,18 @@ class WorkQueue:
         self._close_range(item.shard, suspect, opened=0)
 
     def requeue(self, items: Iterable[WorkItem]) -> None:
-        """A replica left without blame (its node was lost, the job drains): its items go to the front again."""
+        """Requeue the items of a replica that was lost without blame (lost node, draining job), at the front."""
         for item in items:
             (self._pending_alone if item.alone else self._pending).appendleft(item)
 
     def failed(self, item: WorkItem) -> int:
-        """A work item failed while its engine was well: it goes to the front; returns how often its shard did so."""
+        """A work item failed while its engine worked: it goes to the front; returns how often its shard did so."""
         self.requeue([item])
         failures = self._failures[item.shard] = self._failures.get(item.shard, 0) + 1
         return failures
 
     def died(self, items: Iterable[WorkItem]) -> list[str]:
-        """A replica died with these items in flight; decide what becomes of each.
+        """A replica died with these items in flight: requeue, bisect or quarantine each.
 
         Returns:
             Why the job must be given up, one sentence each; empty when it goes on.

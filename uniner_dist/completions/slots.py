@@ -1,4 +1,4 @@
-"""What the pool knows of each of its replicas. Values only; nothing acts here."""
+"""The pool's record of each replica. Values only."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Slot:
         return self.state in LOADED
 
     def references(self) -> list[Any]:
-        """Answers to wait for; where a replica is comes before anything else of it."""
+        """References to wait for; the placement of a replica comes before its other answers."""
         if self.placement_ref:
             return [self.placement_ref]
         return [ref for ref in (self.start_ref, self.progress_ref, *self.held) if ref is not None]

@@ -1,4 +1,4 @@
-"""Statistics of the pool: how long its replicas worked and what they answered, those that are gone included.
+"""Statistics of the pool: working time and answers of all its replicas, including lost ones.
 
 Moments are `time.monotonic()` in seconds, given by the caller, so that a simulation can keep its own clock.
 """
@@ -14,10 +14,10 @@ from uniner_dist.completions.work import Loss, ReplicaState
 
 
 class PoolStats:
-    """Keeps a `PoolSummary` true.
+    """Maintains a `PoolSummary`.
 
     Args:
-        now: when the pool came into being; its events are timed from there.
+        now: start of the pool; its events are timed from there.
     """
 
     def __init__(self, now: float) -> None:
@@ -28,17 +28,17 @@ class PoolStats:
         self._answered_by_gone = 0
 
     def begin(self, now: float) -> None:
-        """Another run: everything from zero, but for what the engines say of themselves."""
+        """Reset all counters for another run, except what the engines report about themselves."""
         self.summary = PoolSummary(engines=self.summary.engines)
         self._began_s, self._replica_s_of_gone, self._answered_by_gone = now, 0.0, 0
 
     def run(self, now: float, shards: int) -> None:
-        """So many shards are to be completed from now on."""
+        """Set the number of shards to complete from now on."""
         self.summary.shards += shards
         self._running_since_s, self._answering_since_s = now, None
 
     def update_clock(self, now: float, slots: Sequence[Slot], last: bool) -> None:
-        """Keep the seconds of the summary, also for those who look before the end."""
+        """Update the seconds of the summary, for reads before the end."""
         if self._answering_since_s is None and any(slot.loaded for slot in slots):
             self._answering_since_s = now
         placed = (slot for slot in slots if slot.state is not ReplicaState.PENDING)
@@ -49,7 +49,7 @@ class PoolStats:
         self.summary.history.look(slots, self.finished_prompts(slots), tokens, last=last)
 
     def finished_prompts(self, slots: Iterable[Slot]) -> int:
-        """Prompts answered, those of unfinished shards included as far as replicas last told."""
+        """Prompts answered, including those of unfinished shards as of the replicas' last report."""
         return max(self.summary.prompts, self._answered_by_gone + sum(slot.finished_prompts for slot in slots))
 
     def finished(self, now: float, result: WorkResult) -> None:
@@ -67,5 +67,5 @@ class PoolStats:
         self._answered_by_gone += slot.finished_prompts
 
     def event(self, now: float, message: str) -> None:
-        """Note something for the report."""
+        """Add an event for the report."""
         self.summary.events.append((round(now - self._began_s, 2), message))

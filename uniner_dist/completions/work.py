@@ -1,4 +1,4 @@
-"""Values that the pool and its replicas share: shards, work items, states of a replica, and why it is gone."""
+"""Values that the pool and its replicas share: shards, work items, states of a replica, and kinds of loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ReplicaState(StrEnum):
 
 
 class Loss(StrEnum):
-    """Why a replica is gone, which decides who is blamed."""
+    """Why a replica is lost, which decides what is blamed."""
 
     NODE = "node"  # its node went away: nobody's fault
     START = "start"  # it never loaded: the engine's or the node's fault

@@ -1,8 +1,8 @@
-"""What of a run's configuration only the caller may decide: where things run, and which code they load.
+"""Options of a run's configuration that only the caller may decide: where things run, and which code they load.
 
 A pinned configuration is read back from shared storage, where others may write. Cluster addresses, properties of Spark,
 remote code of a model, further arguments of the engine and a store elsewhere are therefore taken from the command that
-is given now; a pinned value that differs is refused, or taken when the caller says so in words (`--trust-workdir`).
+is given now; a pinned value that differs is refused, or taken when the caller says so explicitly (`--trust-workdir`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RAY: Final = ("ray", None)
 SPARK: Final = ("spark", None)
 REMOTE_CODE: Final = ("model", "trust_remote_code")
 ENGINE: Final = ("engine", "extra")
-#: A store in the workdir, which is no link, needs no word of the caller (see `run.load_run`).
+#: A store in the workdir, which is no link, need not be named by the caller (see `run.load_run`).
 STORE: Final = ("store", None)
 _REPLACED: Final = (RAY, SPARK, REMOTE_CODE, ENGINE)
 OWNED: Final = (*_REPLACED, STORE)
@@ -31,7 +31,7 @@ Owned = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class Caller:
-    """What the caller of a command says.
+    """Options of the caller of a command.
 
     Attributes:
         config: of which only the options in `OWNED` count.
@@ -70,7 +70,7 @@ def settled(
         where: the file that the configuration comes from.
 
     Raises:
-        ConfigError: the file wants something else than the caller.
+        ConfigError: the file differs from the caller's options.
     """
     if caller is None:
         return _with(pinned, Caller.of().config)
@@ -114,7 +114,7 @@ def _value(config: Config, option: Owned) -> Any:
 
 
 def _differences(one: Any, other: Any, key: str) -> list[str]:
-    """Dotted keys whose values differ; the values are not told, they may be secret."""
+    """Dotted keys whose values differ; the values are left out, as they may be secret."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         names = dict.fromkeys([*one, *other])
         return [found for name in names for found in _differences(one.get(name), other.get(name), f"{key}.{name}")]

@@ -1,7 +1,7 @@
-"""How the configuration tree is filled: files, variables of the environment, `key=value` overrides, options.
+"""Builds the configuration from files, environment variables, `key=value` overrides and options.
 
-Each is laid over the ones before. Leaves a frozen `Config`, or one `ConfigError` that lists every problem. Never
-touches Spark, Ray, a GPU or the data (see `pipeline.preflight`).
+Later sources override earlier ones. The result is a frozen `Config`, or one `ConfigError` that lists every problem.
+Never touches Spark, Ray, a GPU or the data (see `pipeline.preflight`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from uniner_dist.config.secrets import PASSWORD, SIGNED, is_secret_name, is_secr
 from uniner_dist.config.yaml_words import load_yaml, settle, yaml_problem
 from uniner_dist.errors import ConfigError
 
-#: Stands for corpus, output and types where a command needs other sections only.
+#: Placeholder for corpus, output and types where a command needs other sections only.
 UNSAID: Final = "unsaid"
 #: Variables such as UNINER_DIST_POOL__REPLICAS=4 set pool.replicas, and UNINER_DIST_WORKDIR sets workdir.
 _PREFIX: Final = "UNINER_DIST_"
@@ -31,7 +31,7 @@ Files = str | Path | Sequence[str | Path] | None
 
 
 def load_config(files: Files, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None) -> Config:
-    """Lay YAML files, variables of the environment, dotted `key=value` overrides and options over each other.
+    """Merge YAML files, environment variables, dotted `key=value` overrides and options, in this order.
 
     Args:
         files: YAML of the tree; of several the later ones win, key by key. None for the defaults alone.
@@ -39,7 +39,7 @@ def load_config(files: Files, overrides: Sequence[str] = (), options: Mapping[st
         options: dotted key → value, from the command line; None values are left out.
 
     Raises:
-        ConfigError: naming every problem at once.
+        ConfigError: with every problem found.
     """
     return _load({}, files, overrides, options)
 
@@ -81,7 +81,7 @@ def _load(tree: dict[str, Any], files: Files, overrides: Sequence[str], options:
 
 
 def _with_variable(problem: str, by_variable: Mapping[str, str]) -> str:
-    """The problem, named by the variable of the environment that set the value."""
+    """The problem, with the name of the environment variable that set the value."""
     for key, variable in by_variable.items():
         if problem.startswith(f"{key}: "):
             return variable + problem[len(key) :]
@@ -91,7 +91,7 @@ def _with_variable(problem: str, by_variable: Mapping[str, str]) -> str:
 
 
 def validate_tree(tree: Mapping[str, Any]) -> Config:
-    """A `Config` from nested mappings; raises `ConfigError` with every problem in words."""
+    """A `Config` from nested mappings; raises one `ConfigError` that lists every problem."""
     try:
         return Config.model_validate(settle(tree, Config))
     except ValidationError as error:
@@ -120,7 +120,7 @@ def _read_yaml(file: str | Path) -> dict[str, object]:
 
 
 def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Mappings laid over each other; `types` is one value, which the later file replaces."""
+    """Mappings merged, later ones win; `types` is one value, which the later file replaces."""
     merged = dict(below)
     for key, value in above.items():
         before = merged.get(key)
@@ -130,7 +130,7 @@ def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[st
 
 
 def _key_of(variable: str) -> str | None:
-    """The dotted key that a variable of the environment sets; None for all others, also of ours."""
+    """The dotted key that an environment variable sets; None for other variables."""
     if not variable.startswith(_PREFIX):
         return None
     name = variable.removeprefix(_PREFIX)

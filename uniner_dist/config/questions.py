@@ -1,4 +1,4 @@
-"""What to look for: entity types, and the forms in which a person may name them.
+"""Entity types, and the forms in which a user may name them.
 
 One parser serves the configuration file, the command line and the notebook. Nothing is coerced into a name: what is no
 text is refused, with a hint.
@@ -25,7 +25,7 @@ _FILE: Final = re.compile(r"\S+\.(ya?ml|json|txt)", re.IGNORECASE)
 #: Semicolons between types, not inside of a phrase.
 _TABLES: Final = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl")
 _SEMICOLONS: Final = re.compile(r"^[^=]*;|;[^;=]+=")
-#: What people write between types, or between a label and its phrase, in other tools.
+#: Separators of types, or of a label and its phrase, in other tools.
 _OTHER_SIGNS: Final = re.compile(r"[:|]")
 
 #: Keys that a list of types has elsewhere; here a single key is the label itself.
@@ -33,7 +33,7 @@ _KEYS_OF_OTHERS: Final = frozenset(("name", "type", "entity", "entity_type", "de
 
 
 class EntityType(Section):
-    """What to look for: `ask` goes into the prompt, `label` into the annotations."""
+    """An entity type: `ask` goes into the prompt, `label` into the annotations."""
 
     label: str = Field(min_length=1, description="name of the type in the annotations")
     ask: str = Field(min_length=1, description="word, phrase or whole definition the model is asked with")

@@ -1,4 +1,4 @@
-"""Sections about running: the Ray and Spark clusters, what counts as success, and what a plan calculates with."""
+"""Sections about running: the Ray and Spark clusters, thresholds of success, and the prices of a plan."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RayConfig(Section):
         return address
 
 
-#: Spark's own spellings of a cluster, and URLs, as managers of clusters can be plugged in (`ExternalClusterManager`).
+#: Spark's own names of a master, and URLs, as cluster managers can be plugged in (`ExternalClusterManager`).
 _MASTER = re.compile(r"(local(\[.+\]|-cluster\[.+\])?|yarn|databricks.*|[a-z][a-z0-9+.-]*://.+)$")
 
 

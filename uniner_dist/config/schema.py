@@ -73,7 +73,7 @@ class Config(Section):
 
     @property
     def questions(self) -> Questions:
-        """What is asked for which label."""
+        """The questions and the labels that they answer."""
         return Questions.of(self.types)
 
     def carried(self, partitions: Sequence[str]) -> tuple[str, ...]:

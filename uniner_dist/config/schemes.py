@@ -1,7 +1,7 @@
-"""Which kinds of storage a path may name. Pure; nothing is opened.
+"""The URL schemes that a path may have. Pure; nothing is opened.
 
-fsspec knows dozens of kinds, among them ones that fetch from any web server, read archives or another process, and
-chains of them (`zip::https://…`). Paths also come from files, so only the kinds that hold corpora are taken.
+fsspec knows dozens of schemes, some of which fetch from any web server, read archives or another process, and chains
+of them (`zip::https://…`). Paths also come from files, so only schemes of storage for corpora are accepted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-#: Kinds of storage, as URLs begin; several names of one kind are grouped.
+#: URL schemes; several names of one kind of storage are grouped.
 SCHEMES: Final = (
     ("file", "local"),
     ("s3", "s3a"),
@@ -18,12 +18,12 @@ SCHEMES: Final = (
     ("hdfs",),
     ("memory",),
 )
-#: Environment variable with further kinds, separated by commas.
+#: Environment variable with further schemes, separated by commas.
 MORE: Final = "UNINER_DIST_SCHEMES"
 
 
 def scheme(path: str) -> str:
-    """How a URL begins; `file` for a path of this machine."""
+    """Scheme of a URL; `file` for a local path."""
     if path.startswith("data:"):
         return "data"
     begin, sign, _ = path.partition("://")
@@ -31,7 +31,7 @@ def scheme(path: str) -> str:
 
 
 def check_scheme(path: str) -> None:
-    """Make sure that a path is of a kind that may be opened.
+    """Check that a path has a scheme that may be opened.
 
     Raises:
         ValueError: it is not, or it is a chain of several.
@@ -49,7 +49,7 @@ def check_scheme(path: str) -> None:
 
 
 def same_kind(one: str, other: str) -> bool:
-    """Whether two paths are of one kind of storage."""
+    """Whether two paths have schemes of the same kind of storage."""
     return _group(one) == _group(other)
 
 

@@ -1,6 +1,6 @@
-"""Secrets in a configuration, which is written into a run's folder: found by name or by form, anywhere in the tree.
+"""Detection of secrets in a configuration, which is written into a run's folder: by name or by form.
 
-Dotted names of places are returned, and trees without the values; never a value. Pure.
+Returns dotted keys, and trees without the values; never a value. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NAME: Final = re.compile(
     r"|client[._-]?assertion|(^|[._-])(sas|token|pwd|signature|sig)([._-]|$)",
     re.IGNORECASE,
 )
-#: Such names that tell where a secret is, or how it is handled, and hold none.
+#: Such names that say where a secret is, or how it is handled, and hold none.
 _ABOUT: Final = re.compile(
     r"([._-](file|path|provider|providers|enabled|dir|location|class|type|algorithm|length|ttl|timeout|interval"
     r"|expiry|regex|pattern|name|alias))$|(^|\.)secret_?Key_?Ref\.|^(.*\.)?spark\.kubernetes\.(driver|executor)\.secrets\.",
@@ -64,7 +64,7 @@ def is_secret_text(text: str) -> bool:
 
 
 def find_secrets(tree: Mapping[str, object]) -> list[str]:
-    """Dotted places of everything in a configuration that looks like a secret, in order."""
+    """Dotted keys of all values in a configuration that look like secrets, in order."""
     return list(dict.fromkeys(_walk(tree, "", False)))
 
 

@@ -1,4 +1,4 @@
-"""What every section of the configuration has in common."""
+"""Base of the sections of the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Section(BaseModel):
 
 
 def split_names(value: Any) -> Any:
-    """A comma-separated string becomes a list of names; everything else stays."""
+    """Split a comma-separated string into a list of names; other values are returned unchanged."""
     if isinstance(value, str):
         return [name.strip() for name in value.split(",") if name.strip()]
     return value

@@ -1,4 +1,4 @@
-"""The section about triage: which questions need not be asked."""
+"""The section about triage, which leaves out questions."""
 
 from __future__ import annotations
 

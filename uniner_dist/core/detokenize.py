@@ -1,7 +1,7 @@
 """Answers as text: token ids of many answers decoded in one call, exactly as they read after their prompt.
 
 A Llama tokenizer drops the blank in front of the first token it decodes. An answer is therefore decoded after the last
-token of its prompt (the anchor), and the anchor's own text is taken off again. Pure.
+token of its prompt (the anchor), and the anchor's own text is removed again. Pure.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What changed between two answers to the same question about the same document.
+"""Differences between two answers to the same question about the same document.
 
-Two lists of mentions enter; what stayed, moved, got other borders, vanished and appeared leaves. A mention is what a
-reader of the annotations sees: its text and its place. Pure; no I/O.
+Sorts two lists of mentions into kept, moved, with other borders, vanished and appeared. A mention is identified by
+its text and its offsets. Pure; no I/O.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Every mention of two cells in exactly one place.
+    """Every mention of two cells in exactly one of five lists.
 
     Args:
         kept: mentions that both have, text and offsets alike.
@@ -57,8 +57,8 @@ class Changes:
 def compare_mentions(before: Iterable[Mention], after: Iterable[Mention]) -> Changes:
     """Sort the mentions of two cells into `Changes`; repeats of a mention count once.
 
-    Equal texts are paired first, in the order of their places, because an edit in front of them moves all mentions of a
-    document; then what overlaps, from left to right.
+    Equal texts are paired first, in the order of their offsets, because an edit in front of them moves all mentions of
+    a document; then what overlaps, from left to right.
     """
     old, new = set(before), set(after)
     gone, come = sorted(old - new, key=_place), sorted(new - old, key=_place)
@@ -81,7 +81,7 @@ def _pair_by(gone: Sequence[Mention], come: Sequence[Mention], key: Callable[[Me
 
 
 def _pair_overlapping(gone: Sequence[Mention], come: Sequence[Mention]) -> list[Pair]:
-    """Pairs from left to right: of two that do not overlap, the one that ends first is passed over."""
+    """Pairs from left to right: of two that do not overlap, the one that ends first is skipped."""
     pairs: list[Pair] = []
     olds, news = _placed(gone), _placed(come)
     first = second = 0

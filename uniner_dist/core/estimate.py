@@ -13,7 +13,7 @@ BYTES_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class Estimate:
-    """An estimated total and the ends of its 95 % interval; all three are equal when nothing was left to chance."""
+    """An estimated total and the ends of its 95 % interval; all three are equal without sampling."""
 
     expected: float
     low: float

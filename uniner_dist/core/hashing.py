@@ -1,4 +1,4 @@
-"""Hashes of values that are the same on every machine: of a passage's text, and of anything JSON can hold. Pure."""
+"""Hashes that are the same on every machine: of a passage's text, and of JSON-like values. Pure."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def merge_passages(text: str, parts: Sequence[PassageAnswer]) -> DocumentAnswer:
     Entities are shifted into the document. One that is in the middle of a word of the document, which a passage's
     border had cut (in a text without spaces), counts as absent. Of several with the same start and end the one with the
     stricter match is kept, with the highest score among them. An absent mention is kept once, and only if no string
-    that is the same but for case and white space was located anywhere in the document. The outcome is the worst
+    that is the same except for case and white space was located anywhere in the document. The outcome is the worst
     failure, else found if anything was, else skipped if any passage was, else none. The score is the lowest of the
     answered passages' scores, None if any is missing; if the outcome is skipped, it is the highest of the probabilities
     that a skipped passage has something; repairs are joined by "+".

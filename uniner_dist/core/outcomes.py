@@ -1,4 +1,4 @@
-"""What became of one (document, entity type): the closed list of outcomes, and how passages combine. Pure."""
+"""Outcomes of one (document, entity type), a closed list, and how those of passages combine. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Outcome(StrEnum):
 
     FOUND = "found"  # the answer lists at least one mention
     NONE = "none"  # the answer is an empty list
-    SKIPPED = "skipped"  # triage held it for empty, and it was not asked
+    SKIPPED = "skipped"  # predicted as empty by triage, and not asked
     TRUNCATED = "truncated"  # cut off by max_tokens; the complete items are kept
     UNPARSEABLE = "unparseable"  # the answer is no list, and no unambiguous repair exists
     TOO_LONG = "too_long"  # the prompt does not fit the model's context
@@ -19,12 +19,12 @@ class Outcome(StrEnum):
 
     @property
     def is_failure(self) -> bool:
-        """True where an answer was wanted and none, or only a part of one, was got."""
+        """True where an answer was wanted and none, or only a part of one, was obtained."""
         return self not in (*_ANSWERS, Outcome.SKIPPED)
 
     @property
     def is_answer(self) -> bool:
-        """Whether this says what is in the text: not for failures, nor for what was not asked."""
+        """Whether this is an answer about the text: False for failures and for what was not asked."""
         return self in _ANSWERS
 
 
@@ -52,5 +52,5 @@ def worst(outcomes: list[Outcome]) -> Outcome:
     return min(outcomes, key=SEVERITY.index)
 
 
-#: A reason of which nothing is written: the document was erased on request, and has not changed since.
+#: A reject reason that is only counted, not written: the document was erased on request, and has not changed since.
 ERASED = "erased"

@@ -1,4 +1,4 @@
-"""What is asked for which label: two labels may share a question, and it is then asked once. Pure."""
+"""Mapping between labels and questions: labels that share a question are asked once. Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class Labelled(Protocol):
 
     @property
     def label(self) -> str:
-        """What annotations are labelled with."""
+        """Label of the annotations."""
 
     @property
     def ask(self) -> str:
-        """What the model is asked for: a word, phrase or definition."""
+        """Word, phrase or definition that the model is asked for."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Questions:
 
     Attributes:
         labels: as configured, in order.
-        asked: the distinct questions, each in the place of its first label; every passage is asked them in this order.
-        of_labels: for each label, the place of its question in `asked`.
+        asked: the distinct questions, in the order of their first labels; every passage is asked them in this order.
+        of_labels: for each label, the index of its question in `asked`.
     """
 
     labels: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""How good answers are: the authors' metric from raw outputs, and span metrics where gold has offsets.
+"""Scores of answers: the authors' metric from raw outputs, and span metrics where gold has offsets.
 
 Compares answers with gold and returns counts. Counts add up over rows, so a large dataset is scored by summing them in
 any engine, and only the last step divides. Pure; no I/O.
@@ -83,7 +83,7 @@ def normalize_mention(mention: str) -> str:
 
 
 def official_answer(output: str) -> str:
-    """What the authors' script takes for the answer in a raw output: after the last "ASSISTANT:", stripped."""
+    """The answer within a raw output, as the authors' script extracts it: after the last "ASSISTANT:", stripped."""
     return output.split("ASSISTANT:")[-1].strip()
 
 
@@ -198,11 +198,11 @@ def bootstrap_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Percentile bootstrap intervals of `precision`, `recall` and `f1` (Efron 1979), resampling whole documents.
 
-    Documents, not (document, type) rows, are drawn, because the answers for one document hang together.
+    Documents, not (document, type) rows, are drawn, because the answers for one document are correlated.
 
     Args:
         documents: the counts of each document, summed over its types.
-        samples: how many times as many documents are drawn with replacement.
+        samples: number of resamples, each of as many documents, with replacement.
         confidence: the share of samples inside an interval, in (0, 1).
         seed: of the generator; the same seed gives the same intervals.
 

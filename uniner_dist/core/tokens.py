@@ -46,7 +46,7 @@ class PromptTokenizer:
         prefix_overhead: tokens of the prefix of an empty text.
         assembled: True if `prefix_ids(text) + suffix_ids(type)` is what tokenising the whole prompt gives, with the
             `</s>` between the turns as the end-of-turn id. False: use `prompt_ids`, which tokenises whole prompts.
-        reason: a warning in words if the original tokenizer makes something else of a prompt string, or puts no BOS
+        reason: a warning if the original tokenizer makes something else of a prompt string, or puts no BOS
             first; else None.
     """
 
@@ -151,7 +151,7 @@ class PromptTokenizer:
         return ids
 
     def verify(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> str | None:
-        """The start-up check: None if assembled ids are exact for every sample, else the reason, in words."""
+        """The start-up check: None if assembled ids are exact for every sample, else the reason."""
         wrong = self.mismatches(samples)
         if not wrong:
             return None

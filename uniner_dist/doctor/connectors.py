@@ -1,4 +1,4 @@
-"""Libraries that paths of a scheme need: Python's for all stages, and Spark's own connector, which is faster."""
+"""Checks the libraries that a path's scheme needs: a Python client for all stages, and Spark's connector for speed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from uniner_dist.doctor.finding import Finding, problem
 from uniner_dist.runtime.engines import is_installed, missing_extra
 
-#: Scheme → (Python package, what the file of Spark's connector begins with).
+#: Scheme → (Python package, prefix of the file name of Spark's connector).
 CONNECTORS: Final = {
     "s3": ("s3fs", "hadoop-aws"),
     "s3a": ("s3fs", "hadoop-aws"),

@@ -1,4 +1,4 @@
-"""What a check has found: one line, with what to do where something is wrong."""
+"""Result of a check: one line, with advice where something is wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How a finding is meant: fine, worth knowing, or in the way."""
+    """Severity of a finding: fine, a warning, or a problem."""
 
     OK = "ok"
     WARNING = "warning"
@@ -21,8 +21,8 @@ class Finding:
     Args:
         area: group of the report, such as `Spark`.
         subject: what was looked at, such as `Java`.
-        found: what is there, in words.
-        level: how it is meant.
+        found: what is there, as a sentence.
+        level: its severity.
         advice: what to do; empty where nothing is to be done.
     """
 
@@ -34,10 +34,10 @@ class Finding:
 
 
 def warning(area: str, subject: str, found: str, advice: str) -> Finding:
-    """Something that may get in the way."""
+    """A finding that may cause trouble."""
     return Finding(area, subject, found, Level.WARNING, advice)
 
 
 def problem(area: str, subject: str, found: str, advice: str) -> Finding:
-    """Something that must be mended first."""
+    """A finding that must be fixed first."""
     return Finding(area, subject, found, Level.PROBLEM, advice)

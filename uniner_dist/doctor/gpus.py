@@ -14,7 +14,7 @@ LOWEST_GLIBC: Final = (2, 28)
 
 
 def check_gpus(wanted: int = 0) -> list[Finding]:
-    """What a replica on GPUs would meet here.
+    """Findings for replicas on this machine's GPUs.
 
     Args:
         wanted: `pool.gpus_per_replica`.

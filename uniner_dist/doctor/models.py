@@ -19,11 +19,11 @@ _TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model")
 
 
 def check_model(config: ModelConfig) -> list[Finding]:
-    """Where the model is, in which form, under which licence, and whether its tokenizer does what prompts need."""
+    """Findings on the model's location, form and licence, and whether its tokenizer meets the needs of prompts."""
     findings = [Finding(_AREA, "licence", model.licence(config))]
     try:
         found, is_here = _hub(config) if model.is_hub_name(config.name) else _folder(config)
-        # What is on other storage or on the hub is copied by the nodes; not for a look at it.
+        # Files on other storage or on the hub are copied by the nodes, and not for a mere check.
         return [*findings, *found, *([_tokenizer(config)] if is_here else [])]
     except UninerError as error:
         text = " ".join(str(error).removeprefix("- ").split())
@@ -53,7 +53,7 @@ def _folder(config: ModelConfig) -> tuple[list[Finding], bool]:
 
 
 def _hub(config: ModelConfig) -> tuple[list[Finding], bool]:
-    """The same of a name on the Hugging Face hub, which is not asked."""
+    """Findings about a name on the Hugging Face hub, without a request to it."""
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(config.name, "config.json", revision=config.revision)

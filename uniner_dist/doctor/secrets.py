@@ -1,4 +1,4 @@
-"""Nothing secret leaves in a report: it is meant to be pasted into a public issue."""
+"""Redaction of secrets in a report, which is meant to be pasted into a public issue."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class ActivePairs:
         return len(self.numbers)
 
     def places(self, pairs: npt.NDArray[Any]) -> Small:
-        """Where pairs are in `numbers`; all of them must be there."""
+        """Positions of pairs in `numbers`; all of them must be there."""
         places: Small = self._behind[pairs] - 1
         return places
 

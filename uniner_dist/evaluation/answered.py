@@ -1,4 +1,4 @@
-"""Answered mentions so far, as columns: 12 bytes and the text of each."""
+"""Columns of the answered mentions so far: 12 bytes and the text of each."""
 
 from __future__ import annotations
 

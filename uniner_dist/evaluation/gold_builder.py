@@ -1,4 +1,4 @@
-"""Rows become gold: pairs and mentions are collected in any order and sorted once."""
+"""Builds gold from rows: pairs and mentions are collected in any order and sorted once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from uniner_dist.evaluation.gold_columns import NONE, Gold
 from uniner_dist.evaluation.vocabulary import Mentions, Numbers, Small, Vocabulary
 from uniner_dist.formats.gold_document import GoldDocument
 
-#: Pairs are counted in a table where all documents × types are at most so many times as many.
+#: Largest ratio of documents × types to pairs for which pairs are counted in a dense table.
 _TABLE: Final = 8
 
 
@@ -94,7 +94,7 @@ class GoldBuilder:
     def _add_pairs(
         self, documents: Small, types: Small, groups: Small | None, counts: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
-        """Take note of pairs; returns the row of each of their mentions."""
+        """Add pairs; returns the row of each of their mentions."""
         none = np.broadcast_to(np.int32(NONE), len(documents))
         self._pairs.append((documents, types, none if groups is None else groups))
         first, self._rows = self._rows, self._rows + len(documents)

@@ -19,7 +19,7 @@ from uniner_dist.evaluation.vocabulary import Mentions, Numbers, Small, Vocabula
 
 #: In columns of offsets and groups: there is none.
 NONE = -1
-#: A table of all documents × types is looked up where it is at most so many times as long as the gold.
+#: Largest ratio of documents × types to gold pairs for which a dense table is used.
 _TABLE = 8
 
 

@@ -15,7 +15,7 @@ from uniner_dist.core.scoring import normalize_mention
 Numbers = npt.NDArray[np.int64]
 Small = npt.NDArray[np.int32]
 
-#: Columns of at least so many strings are remembered, up to so many strings in all: the files of all entity types often
+#: Columns of at least this many strings are cached, up to this many strings in all: the files of all entity types often
 #: have the same ids in the same order.
 _LONG: Final = 1_000
 _REMEMBERED: Final = 4_000_000
@@ -118,7 +118,7 @@ class Mentions(Vocabulary):
 
 
 def _taken(known: Small, indices: pa.Array) -> Small:
-    """Numbers of a dictionary by their places in it, -1 where there is none."""
+    """Values of a dictionary by their indices, -1 where there is none."""
     if not indices.null_count:
         found: Small = known[indices.to_numpy()]
         return found

@@ -50,7 +50,7 @@ class Source:
         id_column: of both.
         carried: further columns by which rows of a corpus with the same id were told apart.
         types: only these; None for all.
-        sample: only so many documents, chosen by their ids' hash.
+        sample: number of documents to export, chosen by the hash of their ids; None: all.
         longest: bytes of the longest text that can have been annotated (`corpus.max_text_bytes`).
     """
 

@@ -2,7 +2,7 @@
 
 Every task lists its files with their hashes before it writes them (`_export/…`, in the form of `sha256sum`), and the
 documents in them by salted hashes, so that an erasure can tell whether an export has a document. A file with another
-hash, or of no list, is somebody's work.
+hash, or of no list, is a user's work.
 
 A task may be tried again, or twice at the same time: its stem is its attempt's own, and the manifest says which count.
 """
@@ -59,7 +59,7 @@ def write_files(folder: str, name: str, files: Iterable[tuple[str, bytes]]) -> i
 
 
 def list_documents(folder: str, name: str, salt: str, doc_ids: Iterable[str]) -> None:
-    """Say which documents some files are about to hold, without their names.
+    """List the documents of files that are about to be written, without their ids.
 
     Args:
         folder: path or URL of the export.
@@ -72,7 +72,7 @@ def list_documents(folder: str, name: str, salt: str, doc_ids: Iterable[str]) ->
 
 
 def has_documents(folder: str, salt: str, doc_ids: Iterable[str]) -> bool:
-    """Whether an export has, or was about to get, any of some documents.
+    """Whether an export has, or was about to get, any of the given documents.
 
     Raises:
         ControlFileError: a list of documents is damaged, or gone, so that nobody can tell.

@@ -1,4 +1,4 @@
-"""Documents become files inside of Spark's tasks, some at a time; what a task holds does not grow with the export.
+"""Writes documents to files inside Spark tasks, some at a time; a task's memory does not grow with the export.
 
 Files appear whole, under names that no other attempt of a task has; the driver is told which attempt counts.
 """
@@ -20,11 +20,11 @@ from uniner_dist.formats.writers import FORMATS, count
 from uniner_dist.runtime.garbage import rare_collections
 from uniner_dist.storage.attempts import new_attempt
 
-#: A file is closed at so many documents, or at so many characters of text.
+#: A file is closed at this number of documents, or of characters of text.
 _DOCUMENTS: Final = 5_000
 _CHARACTERS: Final = 16_000_000
 
-#: What each task counts, and the whole export after it.
+#: Counters of each task and of the whole export.
 COUNTERS: Final = (
     "documents",
     "mentions",

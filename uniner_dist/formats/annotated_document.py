@@ -1,4 +1,4 @@
-"""What every format gets: a document with its text and the answers to its questions. Pure; no I/O.
+"""A document with its text and the answers to its questions, the input of every export format. Pure; no I/O.
 
 Formats that give each token one label cannot carry mentions that overlap: `without_overlaps` is the one rule by which
 some of them are left out.
@@ -20,7 +20,7 @@ ANSWERED = (Outcome.FOUND.value, Outcome.NONE.value)
 
 
 class Answered(NamedTuple):
-    """What answers of the same types and outcomes have in common, whatever was found.
+    """Facts that all documents with the same types and outcomes share.
 
     Attributes:
         types: whose question was answered.
@@ -83,7 +83,7 @@ class Document:
         object.__setattr__(self, "_mentions", sorted(mentions, key=attrgetter("start", "end")))
 
     def mentions(self) -> list[Mention]:
-        """Every mention that has a place, by (start, end) and then in the order of the types."""
+        """Every mention that has offsets, by (start, end) and then in the order of the types."""
         return self._mentions
 
     @cached_property

@@ -1,6 +1,6 @@
 """The JSON files of the UniversalNER authors: a list of conversations, each about one text and one or more types.
 
-The text of such a file enters, documents with answers leave. In the evaluation files (`src/eval/test_data/*.json` of
+Returns documents with answers. In the evaluation files (`src/eval/test_data/*.json` of
 github.com/universal-ner/universal-ner) a conversation asks for one type and its id counts conversations
 (`CrossNER_AI_0`, …), so documents get ids of their own; in the training files it asks for several.
 """

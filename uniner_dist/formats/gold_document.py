@@ -1,4 +1,4 @@
-"""What the readers of foreign gold files return, and what they have to say about it."""
+"""Result types of the readers of foreign gold files: documents, and notes about how they were read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class GoldDocument:
 
     Args:
         doc_id: given by the file, or made of its name and the document's number.
-        text: what the offsets count into.
+        text: the text that offsets refer to.
         answers: entity type → mentions, as strings, or as mappings with `text`, `start` and `end` where the format
             says where they are.
         says_types: whether the file says itself which types were asked of this document: then no others are.
@@ -27,26 +27,26 @@ class GoldDocument:
 
 @dataclass
 class ReadingNotes:
-    """How files were read: what was taken for what, and what was left out and why.
+    """Notes on how files were read: interpretations, and what was left out and why.
 
     Args:
         facts: sentences, in the order in which they were found.
-        counts: what happened how often; a phrase that follows a number.
+        counts: phrase that follows a number → how often.
     """
 
     facts: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     def say(self, fact: str) -> None:
-        """Note a fact once."""
+        """Add a fact, once."""
         if fact not in self.facts:
             self.facts.append(fact)
 
     def count(self, what: str, number: int = 1) -> None:
-        """Count something."""
+        """Increase the count of a phrase."""
         if number:
             self.counts[what] += number
 
     def lines(self) -> list[str]:
-        """Everything, a line each."""
+        """All notes, one line each."""
         return [*self.facts, *(f"{number:,} {what}" for what, number in self.counts.items())]

@@ -1,4 +1,4 @@
-"""Which format a file or folder of gold has: by the endings of names, and where these say too little by content."""
+"""Detection of the format of a gold file or folder: by file extensions, and where these are ambiguous by content."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from uniner_dist.formats.json_rows.tokens import token_columns
 from uniner_dist.storage.filesystem import find_files, join, open_fs
 from uniner_dist.storage.table_names import METADATA_FILE, is_table_name
 
-#: Lines of tokens, and files that are told apart by their first lines: CoNLL-U, WebAnno TSV, PubTator.
+#: Token files, and formats that are recognised by their first lines: CoNLL-U, WebAnno TSV, PubTator.
 CONLL: Final = "conll"
-#: A `.json` file of any of the tools: its content tells.
+#: A `.json` file of any of the tools: recognised by content.
 JSON: Final = "json"
 JSON_LINES: Final = "jsonl"
 BRAT: Final = "brat"
@@ -33,7 +33,7 @@ _SUFFIXES: Final = {
     ".spacy": SPACY,
     ".arrow": DATASET,
 }
-#: What the formats are called in messages.
+#: Names of the formats in messages.
 _NAMES: Final = {
     CONLL: "CoNLL",
     JSON: "JSON",
@@ -42,7 +42,7 @@ _NAMES: Final = {
     SPACY: "spaCy",
     DATASET: "Arrow",
 }
-#: Files about an export or a dataset; they are none of its documents.
+#: Metadata files of an export or a dataset, which are no documents.
 _BESIDE: Final = ("export.json", "README.md", "dataset_info.json", "dataset_dict.json", "state.json", "README.txt")
 _SNIFFED: Final = 4096
 
@@ -92,7 +92,7 @@ def is_file(path: str) -> bool:
 
 
 def format_of_name(name: str) -> str | None:
-    """The format that the name of a file says; None: it says none."""
+    """The format by a file's name; None: the name is ambiguous."""
     if name.rsplit("/", 1)[-1] in _BESIDE:
         return None
     return _SUFFIXES.get("." + name.rsplit(".", 1)[-1].lower()) if "." in name else None
@@ -105,12 +105,12 @@ def _parquet_format(path: str) -> str | None:
         with fs.open(stripped, "rb") as stream:
             columns = pq.read_schema(stream).names
     except (OSError, pa.ArrowInvalid):
-        return None  # whoever reads it says so
+        return None  # the reader reports it
     return DATASET if token_columns(columns) and not {"entity_type", "outcome"} & set(columns) else None
 
 
 def _sniff(path: str) -> str | None:
-    """The format of a file whose name does not say it, such as `eng.testa`."""
+    """The format by content, for names such as `eng.testa`."""
     fs, stripped = open_fs(path)
     with fs.open(stripped, "rb") as stream:
         head = stream.read(_SNIFFED)

@@ -1,4 +1,4 @@
-"""What the formats need to know of an export as a whole."""
+"""Settings of an export that all formats share."""
 
 from __future__ import annotations
 

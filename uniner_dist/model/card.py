@@ -1,4 +1,4 @@
-"""What people are told of a model: its name and its licence. Pure."""
+"""Display name and licence of a model. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that can be found wrong with a model before anything is started, in one place.
+"""All checks of a model that need nothing to be started.
 
 Checks the configured model against the questions and some texts of the corpus. Returns the tokenizer, ready to use, or
 raises one `ConfigError`. Imports neither Spark nor Ray nor vLLM.
@@ -33,7 +33,7 @@ def check_model(
     gpus: int = 0,
     extra: Mapping[str, object] | None = None,
 ) -> PromptTokenizer:
-    """Look at a model's form and compare its tokenizer with sentencepiece, where the model has a `tokenizer.model`.
+    """Check a model's form and compare its tokenizer with sentencepiece, where the model has a `tokenizer.model`.
 
     Args:
         config: name, revision, template and quantization of the model.
@@ -61,7 +61,7 @@ def check_model(
 
 
 def _key(loaded: ModelTokenizer, template: Template, rows: Any, texts: Sequence[str], questions: Sequence[str]) -> str:
-    """Everything that decides how the check ends: one that passed need not be made a second time."""
+    """Cache key of everything that decides the result: a check that passed is not repeated."""
     libraries = [version(name) for name in ("tokenizers", "sentencepiece", "uniner-dist")]
     values = [libraries, loaded.digest, loaded.reference_digest, asdict(template), rows, list(texts), list(questions)]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()

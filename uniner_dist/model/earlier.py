@@ -1,4 +1,4 @@
-"""How earlier versions named and tokenised a model, to tell which of the answers stored then may be used now.
+"""Model identities and tokenizers of earlier versions, to decide which of their stored answers may be used.
 
 Returns the earlier identity of the configured model and, where it is certain, the earlier tokenizer. Identities
 of folders were made of samples, so one name may be that of several models: `is_exact` says where that cannot be.
@@ -51,8 +51,8 @@ def is_exact(config: ModelConfig) -> bool:
 def earlier_tokenizer_json(config: ModelConfig) -> str | None:
     """The tokenizer that earlier versions used; None where none loads.
 
-    A folder's own `tokenizer.json` was read as it is. Everything else went through transformers, whose version of then
-    is not known; what the installed one makes of it is the best guess, and only equality with it counts.
+    A folder's own `tokenizer.json` was read as it is. Everything else went through transformers, whose version at
+    the time is not known; the result of the installed one is the best guess, and only equality with it counts.
     """
     source = open_source(config)
     if not is_hub_name(config.name) and "tokenizer.json" in source.sizes():
@@ -79,7 +79,7 @@ def _by_transformers(source: ModelSource, config: ModelConfig) -> str | None:
 
 
 def _files_digest(source: ModelSource, config: ModelConfig) -> str:
-    """Changes with whatever decides what transformers makes of a tokenizer."""
+    """Digest of everything that decides how transformers loads a tokenizer."""
     names = [name for name, size in source.sizes().items() if size <= _LARGEST_BYTES]
     values = {
         "transformers": version("transformers"),

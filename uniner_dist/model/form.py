@@ -1,4 +1,4 @@
-"""What kind of folder this is: a checkpoint that the engine can load, or which other thing, said in words.
+"""Checks that a folder is a checkpoint that the engine can load, and says what it is otherwise.
 
 Raises one `ConfigError` with everything that is wrong. Reads listings, small JSON files and the first bytes of weights,
 so that a wrong folder is refused in a second; what cannot be seen from outside (a device, an architecture nobody knows)

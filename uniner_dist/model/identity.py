@@ -1,4 +1,4 @@
-"""What identifies a model: every byte that decides an answer, wherever the files are. Never a path, never a sample.
+"""Identity of a model: every byte that decides an answer, wherever the files are. Never a path, never a sample.
 
 Returns the identity that goes into the fingerprint, the commit that a hub name refers to, and what an engine can load.
 A hub name is resolved to its commit once, by `pinned`; everything later asks for that commit.
@@ -26,7 +26,7 @@ def resolve(config: ModelConfig) -> str:
     """A folder of this machine, or a hub name, that an engine can load; remote folders are copied once per node.
 
     Raises:
-        ConfigError: there is no model at that place.
+        ConfigError: there is no model at that location.
     """
     if config.name == "demo":
         return demo.model_path()
@@ -37,7 +37,7 @@ def resolve(config: ModelConfig) -> str:
         from uniner_dist.model.remote import copy_to_node
 
         return copy_to_node(config.name)
-    open_source(config)  # says what is wrong with the place
+    open_source(config)  # raises for a wrong location
     return stripped
 
 
@@ -51,7 +51,7 @@ def pinned(config: ModelConfig) -> ModelConfig:
 
 
 def identify(config: ModelConfig) -> str:
-    """What names a model: `<hub name>@<commit>#<digest>`, or `sha256:<digest>` of a folder.
+    """Identity string of a model: `<hub name>@<commit>#<digest>`, or `sha256:<digest>` of a folder.
 
     The digest covers all bytes of the weights (for hub models the hub's own file hashes, for remote folders the store's
     checksums), the settings next to them, and the tokenizer as it is used.
@@ -67,7 +67,7 @@ def identify(config: ModelConfig) -> str:
 
 
 def check_unchanged(config: ModelConfig, identity: str) -> None:
-    """Make sure that a remote folder still is what a run was started with, before it is copied to a node.
+    """Check that a remote folder is unchanged since the run was started, before it is copied to a node.
 
     Raises:
         ConfigError: it is not.

@@ -77,7 +77,7 @@ def check_against_sentencepiece(
     pairs += [(text, asked[number % len(asked)]) for number, text in enumerate(corpus)]
     forms = [_Reference(content, settings, template)]
     if not settings.legacy:
-        # The library's classes of then take a tokenizer.json as it is, whatever this setting says.
+        # The library's earlier classes take a tokenizer.json as it is, whatever this setting says.
         forms.append(_Reference(content, LlamaSettings(), template))
     wrong = [_first_difference(tokenizer, form, pairs) for form in forms]
     if all(wrong):

@@ -1,4 +1,4 @@
-"""A model's files, wherever they are: a folder of this machine, a folder on any fsspec path, a repository of the hub.
+"""Access to a model's files: in a local folder, in a folder on any fsspec path, or in a repository of the hub.
 
 A `ModelSource` lists the files, reads the small ones and gives checksums of the large ones. No weights are loaded, and
 none are copied but by `copy_to_node`.
@@ -48,7 +48,7 @@ class ModelSource(Protocol):
         """Some bytes of a large file; None where that would mean to download it."""
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
-        """Name → what changes with any byte of that file; None where nobody can be asked."""
+        """Name → a value that changes with any byte of that file; None where no source can be asked."""
 
     def loadable(self) -> tuple[str, str | None]:
         """What `transformers` reads configuration and tokenizer from, and the revision there. No weights are copied."""
@@ -58,7 +58,7 @@ def open_source(config: ModelConfig) -> ModelSource:
     """The files that a configured name refers to.
 
     Raises:
-        ConfigError: there is no such place.
+        ConfigError: the folder or repository does not exist.
     """
     if config.name == "demo":
         return LocalFolder(demo.model_path(), "model demo")
@@ -81,7 +81,7 @@ def is_hub_name(name: str) -> bool:
 
 
 def _meant(folder: str) -> str:
-    """What to give instead of a folder that is not there."""
+    """Suggestion of what to give instead of a folder that does not exist."""
     name = folder.rstrip("/").rpartition("/")[2].casefold()
     near = [model for model in _MODELS if name and name in model.casefold()]
     return f"did you mean {near[0]}?" if near else "give a Hugging Face name or a folder in its format"

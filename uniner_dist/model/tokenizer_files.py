@@ -1,4 +1,4 @@
-"""The files of a model that its tokenizer is made from, read once, and what they say of it.
+"""The files that a model's tokenizer is built from, read once.
 
 Returns bytes and settings; a file that is cut off or of another kind is a `ConfigError`.
 """
@@ -37,7 +37,7 @@ class TokenizerFiles:
 
     @cached_property
     def digest(self) -> str:
-        """Changes with any byte of them."""
+        """Digest of all bytes of the files."""
         contents = (self.json, self.model, self.config, self.added)
         return hashlib.sha256(repr([one and hashlib.sha256(one).hexdigest() for one in contents]).encode()).hexdigest()
 

@@ -45,7 +45,7 @@ def _guard_added(tree: dict[str, Any], pieces: int) -> bool:
 
 
 def _configure_bos(tree: dict[str, Any], add_bos: bool, forced: bool) -> bool:
-    """Let a text begin with `<s>` or not; returns whether that changed anything.
+    """Set whether a text begins with `<s>`; returns whether that changed anything.
 
     Args:
         tree: the parsed `tokenizer.json`; its `post_processor` is replaced.

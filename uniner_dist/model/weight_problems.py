@@ -1,4 +1,4 @@
-"""Whether the weights of a model are there and whole, as names, sizes and first bytes say; none are loaded.
+"""Checks by names, sizes and first bytes that the weights of a model are complete; none are loaded.
 
 Returns a message per problem, so that a wrong folder is refused in a second.
 """
@@ -19,7 +19,7 @@ _ZIP, _ZIP_END, _ZIP_TAIL_BYTES = b"PK\x03\x04", b"PK\x05\x06", 65_558
 
 
 def weight_problems(source: ModelSource) -> list[str]:
-    """What is wrong with the weights as a whole and with each of their files, in words."""
+    """Messages on what is wrong with the weights as a whole and with each of their files."""
     names = source.sizes()
     weights = weight_files(names, source.read)
     adapters = [name for name in weights if name.startswith("adapter_model")]
@@ -49,7 +49,7 @@ def _no_weights(names: Sequence[str]) -> str:
 
 
 def _broken(source: ModelSource, name: str) -> Iterator[str]:
-    """What is wrong with one file of weights, as its first bytes and its size say."""
+    """Message on what is wrong with one file of weights, by its first bytes and its size."""
     size = source.sizes()[name]
     head = source.piece(name, 0, _HEAD_BYTES)
     if head is None:
@@ -71,7 +71,7 @@ def _broken(source: ModelSource, name: str) -> Iterator[str]:
 
 
 def _safetensors_bytes(source: ModelSource, name: str, head: bytes) -> int | None:
-    """The size that a safetensors file says it has; None for another thing."""
+    """The size that a safetensors header declares; None for other files."""
     if len(head) < 8:
         return None
     (length,) = struct.unpack("<Q", head[:8])

@@ -1,4 +1,4 @@
-"""Which files of a checkpoint are its weights: the ones vLLM picks, by their names. Pure but for reading an index.
+"""Selects the weight files of a checkpoint as vLLM does, by their names. Pure except for reading an index.
 
 vLLM (`DefaultModelLoader`) takes `consolidated*.safetensors` if there are any, else all `*.safetensors`, each cut down
 to those of its index if there is one; without any, all `*.bin` but those of a training; without any, all `*.pt`.
@@ -73,7 +73,7 @@ def _shards_of_index(content: bytes, name: str) -> set[str]:
 
 
 def _missing_numbers(names: Sequence[str]) -> list[str]:
-    """Shards that the numbers in the others' names tell of."""
+    """Missing shards, by the numbers in the others' names."""
     missing = []
     for name in names:
         match = _SHARD.fullmatch(name)

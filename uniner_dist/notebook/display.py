@@ -1,4 +1,4 @@
-"""Annotations to look at: HTML with marked mentions in a notebook, a coloured table in a terminal.
+"""Shows annotations: HTML with marked mentions in a notebook, a coloured table in a terminal.
 
 Shows some documents of annotations of any kind with their texts. Of a DataFrame only the shown documents are read.
 """
@@ -19,7 +19,7 @@ from uniner_dist.reporting.highlight import Marked, Mention, documents_html
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 _OURS = frozenset(field.name for field in ANNOTATION_FIELDS)
-#: What of the annotations is shown.
+#: Columns of the annotations that are shown.
 _SHOWN = ("entity_type", "entities")
 
 
@@ -56,7 +56,7 @@ def show(
 
 @dataclass(frozen=True)
 class _Row:
-    """What is shown of one annotation."""
+    """The shown columns of one annotation."""
 
     id: Any
     entity_type: str
@@ -66,7 +66,7 @@ class _Row:
 def marked_documents(
     annotations: Any, corpus: Any = None, id: str | None = None, text: str | None = None, limit: int = 8
 ) -> tuple[list[Marked], list[str]]:
-    """What to show of annotations, and all labels in their order; arguments as for `show`."""
+    """The documents to show, and all labels in their order; arguments as for `show`."""
     if isinstance(annotations, list) and hasattr(annotations, "texts"):  # `Annotations`
         rows, texts = _rows_of(annotations, ID), dict(enumerate(annotations.texts))
         chosen = _first_ids(rows, limit)

@@ -1,7 +1,7 @@
-"""Whatever a notebook holds, as Arrow tables: strings, DataFrames, Arrow, Hugging Face datasets, Delta and Iceberg.
+"""Converts notebook data to Arrow tables: strings, DataFrames, Arrow, Hugging Face datasets, Delta and Iceberg.
 
-The user's data and the names of columns are turned into tables of id, text and kept columns, with ids that are there
-and unique. Nothing is imported that the data did not bring along.
+The tables have id, text and kept columns, with unique ids that are not null. Only libraries that the data itself has
+imported are used.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.notebook.lake_inputs import is_lake_table, lake_columns, lake_pieces, lake_table
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
-#: Names of the id and the text column where nobody says otherwise.
+#: Default names of the id and the text column.
 ID, TEXT = (str(CorpusConfig.model_fields[name].default) for name in ("id_column", "text_column"))
 _OURS = frozenset(field.name for field in ANNOTATION_FIELDS)
 
 
 class Kind(Enum):
-    """What came in, and therefore what goes out."""
+    """Kind of the input, and therefore of the result."""
 
     STRINGS = "strings"
     PANDAS = "a pandas DataFrame"
@@ -53,10 +53,10 @@ class Columns:
 
 
 def kind_of(data: Any) -> Kind:
-    """What this is.
+    """The kind of some data.
 
     Raises:
-        ConfigError: nothing that can be annotated.
+        ConfigError: it cannot be annotated.
     """
     module = type(data).__module__
     if isinstance(data, (str, pa.Array, pa.ChunkedArray)):
@@ -129,7 +129,7 @@ def resolve_columns(data: Any, kind: Kind, id: str | None, text: str | None, kee
 
 
 def unknown_column(argument: str, name: str, names: Sequence[str]) -> str | None:
-    """What is wrong with a column's name, None if it is there."""
+    """Message on a missing column, with the nearest name; None if it exists."""
     if name in names:
         return None
     folded = {known.lower(): known for known in names}

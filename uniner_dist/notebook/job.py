@@ -1,7 +1,7 @@
-"""The main job for Python: a corpus by its path, or data that is held here, in; published annotations out.
+"""The main job as Python functions: from a corpus by its path, or data in memory, to published annotations.
 
-It is what `uniner-dist annotate` and `uniner-dist plan` do, with their options as arguments and typed results. Data
-that is held here is first written next to the output, where every process can read it.
+Same as `uniner-dist annotate` and `uniner-dist plan`, with their options as arguments and typed results. Data in
+memory is first written next to the output, where every process can read it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def annotate(
             written to `OUTPUT.corpus` first.
         types: ["person", "location"], "PER=person,ORG=company or institution", or {label: phrase or definition}.
         output: folder for the annotations: new, empty, or annotations of ours.
-        id_column: column of unique ids; default: `doc_id`. Rows of data that is held here are numbered without one.
+        id_column: column of unique ids; default: `doc_id`. Rows of data in memory are numbered without one.
         text_column: column of texts; default: `text`.
         keep_columns: further columns to carry into the annotations.
         model: "demo", a Hugging Face name, or a folder; default: demo.
@@ -50,7 +50,7 @@ def annotate(
         say: takes one line of news.
 
     Returns:
-        What was done, with counts, times and places.
+        A report with counts, times and paths.
 
     Raises:
         ConfigError: everything that is wrong with the arguments, the corpus or the model, before anything is started.
@@ -82,7 +82,7 @@ def plan(
     settings: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> Plan:
-    """What `annotate` with the same arguments would ask and cost; no replica is started.
+    """Estimate what `annotate` with the same arguments would ask and cost; no replica is started.
 
     Args: as for `annotate`.
 

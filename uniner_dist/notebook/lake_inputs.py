@@ -1,6 +1,6 @@
-"""Tables of deltalake and pyiceberg that a notebook holds, read by that very object: its version, its credentials.
+"""Tables of deltalake and pyiceberg, read through the notebook's own object: at its version, with its credentials.
 
-Nothing is imported; the data brought its library along.
+Nothing is imported; the data has imported its library.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def lake_columns(data: Any) -> list[str]:
 
 
 def lake_batches(data: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Live rows, in no order that could be told."""
+    """Live rows, in no defined order."""
     if hasattr(data, "projection"):
         return iter(data.select(*names).to_arrow_batch_reader())
     if type(data).__module__.startswith("deltalake"):
@@ -58,7 +58,7 @@ def lake_pieces(data: Any, names: Sequence[str], rows: int, limit: int | None) -
 
 
 def lake_table(data: Any) -> pa.Table:
-    """All of it."""
+    """The whole table."""
     names = lake_columns(data)
     batches = list(lake_batches(data, names))
     if batches:

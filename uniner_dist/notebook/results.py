@@ -1,4 +1,4 @@
-"""Annotations in the kind of the data that they are of: a list for strings, else a table or a DataFrame."""
+"""Converts annotations to the kind of the input: a list for strings, else a table or a DataFrame."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Annotations(list[dict[str, Any]]):
 
 
 def to_input_kind(annotations: pa.Table, data: Any, kind: Kind, texts: Sequence[str]) -> Any:
-    """Annotations in the kind of the data they are of."""
+    """Convert annotations to the kind of the input data."""
     if kind is Kind.STRINGS:
         return Annotations(annotations.to_pylist(), texts)
     if kind is Kind.PANDAS:

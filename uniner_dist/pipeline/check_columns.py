@@ -1,6 +1,6 @@
-"""Whether the corpus's columns are there, of types that can be read and written, under names that clash with nothing.
+"""Checks that the corpus's columns exist, have readable and writable types, and have names without conflicts.
 
-What this lets pass can be written: a row of every dataset that holds columns of the corpus is written to memory here.
+What passes can be written: a row of every dataset with columns of the corpus is written to memory here.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def check_columns(config: Config, snapshot: Snapshot) -> Reading:
     """Check names and types of all columns that are read.
 
     Returns:
-        How they are read, and what is worth saying about that.
+        The reading plan, and remarks for the user.
 
     Raises:
-        ConfigError: naming every problem.
+        ConfigError: with every problem found.
     """
     wanted = corpus_columns(config, snapshot.partitions)
     known = _known(snapshot)
@@ -90,7 +90,7 @@ def _clashes(snapshot: Snapshot, wanted: Iterable[str]) -> list[str]:
 
 
 def _unfit(config: Config, snapshot: Snapshot, reading: Reading) -> list[str]:
-    """The text and the id must be of types that they can have; an id is never changed, so not rounded either."""
+    """Problems with the types of text and id; an id is never changed, so not rounded either."""
     corpus, problems = config.corpus, []
     stored_names = {field.name for field in reading.columns}
     if corpus.text_column in stored_names:
@@ -131,7 +131,7 @@ def _stored_types(snapshot: Snapshot, name: str) -> list[pa.DataType]:
 
 
 def _unsigned(config: Config, snapshot: Snapshot) -> list[str]:
-    """Spark has no unsigned integers: what becomes of them in the output."""
+    """Remarks on unsigned integers, which Spark lacks: their types in the output."""
     name = config.corpus.id_column
     kinds = [kind for kind in _stored_types(snapshot, name) if pa.types.is_unsigned_integer(kind)]
     return [f"column {name} holds {kinds[0]}, and gets the next wider type in the output"] if kinds else []
@@ -158,7 +158,7 @@ def _names_folders(kind: pa.DataType) -> bool:
 
 
 def _write_dry(config: Config, snapshot: Snapshot, reading: Reading) -> None:
-    """Write a row of each dataset that has columns of the corpus to memory: what fails here would fail after the work.
+    """Write a row of each dataset with columns of the corpus to memory: what fails here would fail at the end of a run.
 
     Raises:
         ConfigError: naming the dataset and the reason.

@@ -1,4 +1,4 @@
-"""The corpus's own first texts, to try the tokenizer on: one batch of one file, and never an error of its own."""
+"""The first texts of the corpus, to try the tokenizer on: one batch of one file; raises no errors of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What triage learns from and calibrates with, read from the shards of a run, one after the other.
+"""The learning sample and the calibration cells of triage, read from the shards of a run one after the other.
 
 Returns, of a run whose plan is a sample that is all answered, the texts of the learning passages and their answers as
 masks, passages × questions; and three numbers for each calibration cell.
@@ -43,7 +43,7 @@ class _Shard:
 
 @dataclass(frozen=True)
 class LearningSample:
-    """What is learnt from, in the order of the passages' ids, and counts of the whole sample.
+    """The learning sample, in the order of passage ids, and counts of the whole sample.
 
     Attributes:
         filled: passages × questions.
@@ -58,7 +58,7 @@ class LearningSample:
 
 
 def learning_sample(run: Run, plan: TriagePlan) -> LearningSample:
-    """The passages of the sample."""
+    """Read the passages of the learning sample."""
     found: list[tuple[str, str, Flags]] = []
     asked = asked_filled = 0
     draw = Draw(plan.salt)
@@ -89,7 +89,7 @@ class Calibration:
 
 
 def calibration_cells(run: Run, learnt: TriageLearnt) -> Calibration:
-    """The cells that calibrate."""
+    """Read the calibration cells."""
     classifier, draw, asks = read_classifier(run, learnt), Draw(learnt.salt), run.config.questions.asked
     scores, questions, filled = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     asked = asked_filled = 0

@@ -1,6 +1,6 @@
 """How many tokens a passage may have, derived here once from the configuration and the tokenizer.
 
-Pure but for reading the model's context length.
+Pure except for reading the model's context length.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from uniner_dist.core.tokens import PromptTokenizer
 
 #: A type whose question leaves less room than this for text is refused.
 MIN_PASSAGE_TOKENS = 64
-#: Room for questions is reserved in such parts of the context: 256 tokens of 2,048, more than most definitions take.
+#: Fraction of the context in steps of which room for questions is reserved: 256 tokens of 2,048, more than most
+#: definitions take.
 QUESTION_STEPS = 8
 
 
@@ -23,9 +24,9 @@ class PassageBudget:
     """Sizes in tokens, as `uniner_dist.core.split.split_passages` takes them.
 
     Attributes:
-        whole: a text of at most so many is one passage: its longest question and answer still fit the model's context.
-        passage: a passage of a longer text has at most so many.
-        overlap: consecutive passages of a text share so many.
+        whole: longest text that is one passage: its longest question and answer still fit the model's context.
+        passage: longest passage of a longer text.
+        overlap: tokens that consecutive passages of a text share.
     """
 
     whole: int
@@ -37,8 +38,8 @@ def passage_budget(config: Config, tokenizer: PromptTokenizer) -> PassageBudget:
     """The sizes for the run's longest question.
 
     Room for a question is reserved in steps of an eighth of the context, so that a text is cut in the same places
-    whatever is asked: one more type with a longer phrase asks nothing again of the others. Only a question that is
-    longer than the step takes another one, and where the context has hardly room for text, it takes what it needs.
+    whatever is asked: one more type with a longer phrase asks nothing again of the others. A longer question
+    takes another step, and where the context has hardly any room for text, exactly what it needs.
     """
     longest = max(len(tokenizer.suffix_ids(question)) for question in config.questions.asked)
     frame, context = len(tokenizer.prefix_ids([""])[0]), model.context_length(config.model)

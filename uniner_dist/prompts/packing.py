@@ -1,4 +1,4 @@
-"""Which passage goes into which shard: a rule that depends on nothing but the passages.
+"""Assignment of passages to shards, by a rule that depends on nothing but the passages.
 
 Computes the number of buckets from the totals of all passages, then the cuts of each bucket into shards from its
 passages. Passage ids are uniform hashes: a bucket is a range of ids, about as big as every other, and a shard is a
@@ -17,10 +17,10 @@ import numpy.typing as npt
 
 from uniner_dist.core.estimate import BYTES_PER_TOKEN, passage_tokens
 
-#: Shards in a bucket, which one task holds in memory and sorts: many enough to be balanced, few enough for some 60 MB.
+#: Shards in a bucket, which one task holds in memory and sorts: enough for balance, few enough for about 60 MB.
 _SHARDS_PER_BUCKET = 16
 
-#: Also a small corpus has so many buckets, as a task of its own writes each, if so many shards are in each: cut in
+#: Also a small corpus has this many buckets, as a task of its own writes each, if each has enough shards: cut in
 #: equal slices, fewer would be far from the size that is wanted.
 _FEW_BUCKETS, _SHARDS_OF_FEW = 4, 5
 
@@ -30,12 +30,12 @@ _BUCKET_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Packing:
-    """How this corpus is packed.
+    """The packing of a corpus.
 
     Attributes:
         buckets: ranges of passage ids.
         shard_tokens: estimated tokens of a shard.
-        min_shards: shards that a bucket has at least, if it has so many passages.
+        min_shards: shards that a bucket has at least, if it has as many passages.
         frame_tokens: tokens that every passage takes besides its text.
         ask_tokens: tokens of each question.
     """
@@ -78,7 +78,7 @@ def plan_packing(
         frame_tokens: see `Packing`.
         ask_tokens: see `Packing`.
         shard_tokens: estimated tokens wanted in a shard.
-        min_shards: so many shards are wanted at least.
+        min_shards: lowest number of shards wanted.
     """
     passage_tokens = frame_tokens + sum(ask_tokens)
     wanted = max(ceil((text_tokens + passages * passage_tokens) / shard_tokens), min_shards)
@@ -89,7 +89,7 @@ def plan_packing(
 
 
 def cut_bucket(tokens: npt.NDArray[np.int64], shard_tokens: int, min_shards: int) -> npt.NDArray[np.int64]:
-    """Number of the slice of each passage of a bucket, ascending from 0; some numbers may be left out.
+    """Number of the slice of each passage of a bucket, ascending from 0; some numbers may be skipped.
 
     A passage belongs to the slice in which the middle of its tokens lies, so the slices of a bucket differ by less than
     their longest passages.
@@ -97,7 +97,7 @@ def cut_bucket(tokens: npt.NDArray[np.int64], shard_tokens: int, min_shards: int
     Args:
         tokens: estimated tokens of each distinct passage, above 0, in the order of ids.
         shard_tokens: estimated tokens wanted in a slice.
-        min_shards: so many slices are wanted at least.
+        min_shards: lowest number of slices wanted.
     """
     total = int(tokens.sum())
     slices = min(len(tokens), max(ceil(total / shard_tokens), min_shards))

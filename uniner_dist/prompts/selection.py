@@ -1,4 +1,4 @@
-"""Which prompts of a passage a plan asks: all without an answer, triage's sample, or all but the skipped.
+"""Selection of the prompts that a plan asks: all without an answer, triage's sample, or all but the skipped.
 
 Takes, inside a Spark task, the passages of a bucket and what the store lacks of them; returns masks, passages ×
 questions. Everything is decided by the salt of the draw and the pinned classifier, so that every attempt of a task
@@ -26,12 +26,12 @@ LEARN, CALIBRATE, CHECK = "learn", "calibrate", "check"
 
 @dataclass(frozen=True)
 class Selected:
-    """What becomes of the prompts of some passages; masks are passages × questions.
+    """Decision about the prompts of some passages; masks are passages × questions.
 
     Attributes:
         asked: are to be answered.
         scores: of each skipped or checked one, the probability that its answer names something; NaN elsewhere.
-        checked: those of the asked ones that would be skipped but for the check.
+        checked: those of the asked ones that would be skipped without the check.
     """
 
     asked: Flags
@@ -122,7 +122,7 @@ def calibrates(draw: Draw, ids: Sequence[str], asks: Sequence[str], learning: fl
 
 @dataclass(frozen=True)
 class AllButSkipped:
-    """All but what a classifier holds for empty, of which a share is asked all the same.
+    """All prompts except those that a classifier predicts as empty, of which a share is asked as a check.
 
     Args:
         draw: of this plan.

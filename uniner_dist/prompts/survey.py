@@ -1,4 +1,4 @@
-"""What one look over the whole corpus says before anything of it is written: counts by reason, long texts, repeats."""
+"""One pass over the whole corpus before anything is written: counts by reject reason, long texts, repeats."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from uniner_dist.run.run import Run
 from uniner_dist.spark.datasets import read_table, write_table
 from uniner_dist.spark.stage import describe
 
-#: So many repeated ids are sent to every task (some 30 MB); beyond, the join shuffles the corpus once.
+#: Up to this many repeated ids are sent to every task (some 30 MB); beyond, the join shuffles the corpus once.
 _BROADCAST_REPEATS = 200_000
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one look over the whole corpus says."""
+    """Result of the survey."""
 
     rows: int
     rejects: Mapping[str, int]  # by reason; duplicates are not known yet
@@ -36,7 +36,7 @@ class Survey:
 
 
 def survey_corpus(corpus: DataFrame, budget: PassageBudget) -> Survey:
-    """Count rows by reason, and texts that Python must look at."""
+    """Count rows by reject reason, and texts that must be tokenised in Python."""
     long = F.coalesce(may_be_long(budget.whole), F.lit(False)) & F.col("reason").isNull()
     counts = (
         corpus.select("reason", long.alias("long"), F.octet_length("text").alias("bytes"), estimated_tokens())
@@ -64,7 +64,7 @@ def keep_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame:
 
 
 def expected_passages(survey: Survey, budget: PassageBudget) -> int:
-    """About how many passages there will be, repeats counted: one for each text, more for what must be split."""
+    """Estimated number of passages, repeats counted: one per text, more for those that must be split."""
     advance = budget.passage - budget.overlap
     usable = survey.rows - sum(survey.rejects.values())
     of_long = max(survey.long_texts, ceil(survey.long_bytes / BYTES_PER_TOKEN / advance))

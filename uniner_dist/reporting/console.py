@@ -1,6 +1,6 @@
-"""A console whose output holds nothing that a terminal obeys, but what rich itself says to the terminal.
+"""A rich console that prints no control characters other than those that rich itself emits.
 
-Who prints a value of a corpus makes it `visible` there already; this is the second lock, for what was forgotten.
+Callers make values of a corpus `visible` themselves; this is the second line of defence.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from rich.segment import Segment
 
 from uniner_dist.core.characters import visible
 
-#: Columns of what is no terminal; rich wants a number.
+#: Width of output that is no terminal; rich needs a number.
 _UNBOUNDED: Final = 10_000
 
 
 class SafeConsole(Console):
-    """rich's console; every text that it renders is `visible`, however it came there.
+    """rich's console; every text that it renders is made `visible`.
 
-    What is no terminal has no width: its lines are not wrapped, unless COLUMNS says at which column.
+    Output that is no terminal is not wrapped, unless COLUMNS sets a width.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -31,7 +31,7 @@ class SafeConsole(Console):
             self.width = _UNBOUNDED
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
-        """Segments of a renderable, as rich wants them."""
+        """Segments of a renderable, as rich expects them."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment

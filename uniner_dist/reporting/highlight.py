@@ -1,4 +1,4 @@
-"""Texts with their mentions marked, as HTML: for notebooks, for the report, for any page. Pure; no I/O.
+"""Texts with marked mentions as HTML, for notebooks, the report, or any page. Pure; no I/O.
 
 Returns an HTML fragment in displaCy's manner (a coloured mark followed by its label), in which everything that came
 from the corpus is escaped. Offsets are code points. A mention inside another one is a mark inside a mark; where
@@ -128,7 +128,7 @@ def text_html(text: str, entities: Sequence[Mention], hues: Mapping[str, int], m
 
     Args:
         text: of the document, unescaped.
-        entities: those without a place are listed below the text.
+        entities: those without offsets are listed below the text.
         hues: colour of each label, see `hues_of`.
         max_chars: a longer text is cut to about this many characters around its first mention; None shows all of it.
     """

@@ -1,8 +1,8 @@
 """Answers that earlier versions stored under another fingerprint: which of them this run may use.
 
 They may be used where nothing that decides an answer was different: the weights cannot be others, and the ids that were
-sent then are shown to be the ids of now. Everything else is asked again. Returns the earlier fingerprints for a checked
-configuration.
+sent then are shown to be the present ids. Everything else is asked again. Returns the fingerprints
+for a checked configuration.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def earlier_fingerprint(config: Config, identity: str) -> str:
 
 
 def has_same_ids(config: ModelConfig, questions: Sequence[str]) -> bool:
-    """Whether the tokenizer of then sent what is sent now: it is the same one, or equal in every pair that is tried."""
+    """Whether the earlier tokenizer sent what is sent now: it is the same one, or equal in every pair that is tried."""
     before, now = earlier_tokenizer_json(config), model.load_tokenizer_json(config)
     if before is None:
         return False

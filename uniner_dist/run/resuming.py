@@ -1,4 +1,4 @@
-"""The command that resumes a run, made of what the run has pinned."""
+"""The command line that resumes a run, from its pinned configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The starts of a run's completions stage, as they were counted: one small file each."""
+"""Counters of the starts of a run's completions stage: one small file each."""
 
 from __future__ import annotations
 

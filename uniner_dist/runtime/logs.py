@@ -1,7 +1,7 @@
-"""News for whoever runs a command, on standard error: plain lines at a terminal, with the time in a log, or as JSON.
+"""Log of a command on standard error: plain lines at a terminal, with the time in a log file, or as JSON.
 
-Standard output carries results only. Modules that have something to say use `logging.getLogger(__name__)`; what they
-and the commands say goes the same way. A program that uses this package as a library configures `logging` itself.
+Standard output carries results only. Modules use `logging.getLogger(__name__)`, and so do the commands. A program that
+uses this package as a library configures `logging` itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LOGGER: Final = logging.getLogger("uniner_dist")
 
 
 class _StandardError(logging.Handler):
-    """Writes to what `sys.stderr` is at that moment."""
+    """Writes to the current `sys.stderr`."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class _StandardError(logging.Handler):
 
 
 class _OfOthers(_StandardError):
-    """What other libraries warn of, as Python shows it where nothing is configured.
+    """Warnings of other libraries, as Python shows them where nothing is configured.
 
     With a handler there, a library that logs to the root logger (py4j does) does not make Python configure one of its
     own, through which our lines would come a second time.
@@ -58,10 +58,10 @@ class _OfOthers(_StandardError):
 
 
 def configure(level: Level = "info", form: Form = "text") -> None:
-    """Decide what is shown of the package's news, and how; the last call holds.
+    """Configure the level and form of the package's log; the last call wins.
 
     Args:
-        level: least level that is shown.
+        level: lowest level that is shown.
         form: `text`, or `json` for one JSON object a line: `time` (UTC), `level`, `logger`, `message`.
     """
     for handler in [one for one in _LOGGER.handlers if isinstance(one, _StandardError)]:
@@ -76,14 +76,14 @@ def configure(level: Level = "info", form: Form = "text") -> None:
 
 
 def news(line: str, level: int = logging.INFO) -> None:
-    """Say a line of a command, of which nothing steers a terminal any more."""
+    """Log a line of a command, without terminal control characters."""
     if not any(isinstance(one, _StandardError) for one in _LOGGER.handlers):
         configure()
     _LOGGER.log(level, "%s", line)
 
 
 def shows_news() -> bool:
-    """Whether lines of the level `info` are shown, and with them how far a stage is."""
+    """Whether lines of the level `info` are shown, and with them the progress of a stage."""
     return _LOGGER.getEffectiveLevel() <= logging.INFO or not _LOGGER.handlers
 
 

@@ -11,7 +11,7 @@ from typing import Final
 #: CUDA's major version → the lowest branch of Linux drivers that runs it (NVIDIA, "CUDA Compatibility", table 1).
 LOWEST_DRIVER: Final[Mapping[int, int]] = {11: 450, 12: 525, 13: 580}
 _DRIVER_FILE: Final = Path("/proc/driver/nvidia/version")
-#: What shows that there are GPUs which are not in NVIDIA's folder; how many is for Ray to find.
+#: Devices of GPUs that are not in NVIDIA's folder; Ray counts them.
 _OTHER_GPUS: Final = (Path("/dev/dxg"), Path("/dev/kfd"))
 _GPU_FOLDER: Final = Path("/proc/driver/nvidia/gpus")
 
@@ -44,7 +44,7 @@ def gpu_problem() -> str | None:
 
 
 def _built_for(kind: str) -> str | None:
-    """What torch says in its module of versions, which can be read without importing torch."""
+    """The build's CUDA version in torch's version module, read without importing torch."""
     spec = importlib.util.find_spec("torch")
     if spec is None or not spec.origin:
         return None

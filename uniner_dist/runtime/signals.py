@@ -17,7 +17,7 @@ STOPPED = "stopped on request; committed work is kept, and the same command resu
 
 
 class StopRequest:
-    """Whether somebody asked to stop; while `draining` is on, the asked one looks for itself."""
+    """A request to stop; while `draining` is on, the handler only notes it and the pool polls it."""
 
     current: StopRequest | None = None
 
@@ -31,12 +31,12 @@ class StopRequest:
         return self.requested
 
     def interrupt(self) -> None:
-        """Ask to stop, from any thread of this process; without our handlers nobody could be asked."""
+        """Request a stop, from any thread of this process; has no effect without the handlers of `listen`."""
         if StopRequest.current is self and signal.getsignal(signal.SIGTERM) == self.handle:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def listen(self) -> None:
-        """Install the handlers, again where somebody else has put theirs in the place."""
+        """Install the handlers, again where another library has replaced them."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self.handle)
@@ -55,7 +55,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Handle the signals for the time of a `with` block; only the main thread of a process can."""
+    """Handle the signals during a `with` block; only the main thread of a process can."""
     request, around = StopRequest(), StopRequest.current
     with signal_handlers():
         request.listen()
@@ -71,7 +71,7 @@ def uninterrupted() -> Iterator[None]:
     """Postpone a stop to the end of the block: a JVM or a cluster that is stopped half started may not end.
 
     Raises:
-        DrainedError: at the end of the block, if a stop was put off.
+        DrainedError: at the end of the block, if a stop was postponed.
     """
     request = StopRequest.current
     if request is None:
@@ -90,7 +90,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def signal_handlers() -> Iterator[None]:
-    """Put back, after the block, the signal handlers from before it: Spark and Ray set their own when they start."""
+    """Restore the signal handlers after the block: Spark and Ray set their own when they start."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

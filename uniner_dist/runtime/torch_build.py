@@ -1,4 +1,4 @@
-"""Which build of torch is installed, and which of its siblings do not fit it.
+"""Finds installed siblings of torch that do not fit its build.
 
 pip takes torchvision and torchaudio of the default index for a CPU build of torch: CUDA builds, which break whatever
 imports them ("operator torchvision::nms does not exist"), transformers among it. Nothing here uses them, so a replica
@@ -44,12 +44,12 @@ def misfits() -> dict[str, str]:
 
 
 def misfit(torch: str, sibling: str, requirements: tuple[str, ...] | list[str] = ()) -> str | None:
-    """Why a sibling's build does not fit a torch, in words; None where it does.
+    """Message on why a sibling's build does not fit a torch; None where it does.
 
     Args:
         torch: version of torch, such as `2.13.0+cpu`.
         sibling: version of the sibling, such as `0.28.0`.
-        requirements: what the sibling says it needs, as in its metadata.
+        requirements: the sibling's requirements, as in its metadata.
     """
     for requirement in map(Requirement, requirements):
         if requirement.name == "torch" and Version(torch) not in requirement.specifier:
@@ -71,5 +71,5 @@ def hide_misfits() -> dict[str, str]:
 
 
 def mend(hidden: Mapping[str, str]) -> str:
-    """The one line that mends an environment with misfits."""
+    """The command that fixes an environment with misfits."""
     return f"pip uninstall -y {' '.join(hidden)}"

@@ -58,7 +58,7 @@ class FileWriter:
         Args:
             task: number of the partition, which goes into the names of the files.
             batches: rows, passed on unchanged and in order.
-            files: is given the names of the files; the last one says that the attempt came to its end.
+            files: is given the names of the files; the last one says that the attempt is complete.
         """
         held: list[pa.RecordBatch] = []
         attempt = new_attempt()

@@ -1,4 +1,4 @@
-"""Parquet datasets as Spark sees them, wherever they lie.
+"""Reads and writes Parquet datasets by Spark, on any storage.
 
 Where the cluster has a connector of its own for the scheme of a path, Spark reads and writes. Where it has none (a
 pip-installed Spark has none for `s3://`), its tasks do it themselves by fsspec and pyarrow, file by file: slower, but
@@ -54,7 +54,7 @@ def connector_path(spark: SparkSession, path: str) -> str | None:
     if scheme in ("", "file", "local"):
         return path
     jvm = java_of(spark)
-    if jvm is None:  # Spark Connect does not let anybody look
+    if jvm is None:  # Spark Connect gives no access to it
         return path
     for spelling in _SPELLINGS.get(scheme, (scheme,)):
         try:
@@ -69,7 +69,7 @@ def connector_path(spark: SparkSession, path: str) -> str | None:
 
 
 def spelled_alike(spelled: str, stripped: str, path: str) -> str:
-    """A path of fsspec's as Spark's connector spells it, given how both spell another: a host may be in one alone."""
+    """An fsspec path as Spark's connector spells it, given both spellings of another path: only one may name a host."""
     if "://" not in spelled:
         return path
     common = sum(
@@ -151,7 +151,7 @@ def _write_counted(rows: DataFrame, writer: ArrowFunction, path: str) -> int:
 def write_in_arrow(rows: DataFrame, function: ArrowFunction, path: str, schema: pa.Schema) -> None:
     """Write what `map_in_arrow` would return as a dataset, replacing what was there.
 
-    The tasks that run the function write its rows: these never enter Java, and Spark need not have a connector.
+    The tasks that run the function write its rows: these never reach Java, and Spark needs no connector.
     """
     remove(path)
     if not _write_counted(rows, Written(function, path), path):
@@ -182,8 +182,8 @@ def map_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType) -
 def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, path: str) -> DataFrame:
     """`map_in_arrow`; an action that goes through all rows leaves them as a dataset too, in place of what was there.
 
-    So what is costly to compute and needed twice is computed once, in the tasks of the first job that needs it. After
-    that action, and before the dataset is read, `count_kept` says which files count.
+    So rows that are costly to compute and needed twice are computed once, in the tasks of the first job that needs
+    them. After that action, and before the dataset is read, `count_kept` says which files count.
     """
     remove(path)
     _write_empty(path, arrow_schema(schema))
@@ -191,7 +191,7 @@ def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, 
 
 
 def count_kept(path: str) -> None:
-    """Of a dataset that `kept_in_arrow` left, let one whole attempt of each task count."""
+    """Record one complete attempt of each task as the files of a dataset that `kept_in_arrow` wrote."""
     count_files(path, whole_attempts(find_files(path, ".parquet")) or [_EMPTY])
 
 
@@ -285,7 +285,7 @@ def read_by_tasks(
     folders: Sequence[str],
     marks: Sequence[bytes] | None = None,
 ) -> DataFrame:
-    """What a reader yields; one task reads some whole files.
+    """The rows that a reader yields; one task reads some whole files.
 
     Args:
         spark: session whose tasks read.

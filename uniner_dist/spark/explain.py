@@ -1,4 +1,4 @@
-"""What Spark's exceptions mean: one message without a stack trace, with what to do. Pure."""
+"""Explains Spark's exceptions: one message without a stack trace, with advice. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uniner_dist.spark.task_errors import unsealed
 
 
 def explain(error: Exception, name: str) -> UninerError:
-    """What a Spark exception means, in one message without a stack trace."""
+    """Explain a Spark exception in one message without a stack trace."""
     text = str(error)
     own = unsealed(text)
     if own is not None:
@@ -42,7 +42,7 @@ def explain(error: Exception, name: str) -> UninerError:
 
 
 def _remedy(path: str, text: str) -> str:
-    """What to do about a file that Spark cannot read, which is not always the file's own fault."""
+    """Advice about a file that Spark cannot read, which is not always the file's own fault."""
     folder, _, file = path.rpartition("/")
     if "ChecksumException" in text:
         return f"its checksum file is of an earlier version of it: remove {folder}/.{file}.crc"
@@ -56,7 +56,7 @@ def _remedy(path: str, text: str) -> str:
 
 
 def _is_lasting(error: Exception, text: str) -> bool:
-    """Whether Spark refuses what it was asked, so that asking again gives the same."""
+    """Whether the error is permanent, so that a retry fails in the same way."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     refused = {"AnalysisException", "ParseException", "IllegalArgumentException", "PySparkTypeError"}
     return bool(kinds & refused) or re.search(r"\[(UNSUPPORTED_|DATATYPE_|AMBIGUOUS_|UNRESOLVED_)", text) is not None

@@ -1,4 +1,4 @@
-"""The start of Spark's Java process, without the one line that no setting of Java's or Spark's turns off.
+"""Starts Spark's Java process without one warning that no setting of Java or Spark turns off.
 
 Spark 4 adds the module `jdk.incubator.vector` to every Java process, and Java warns of it before it reads any
 configuration. Everything else that the process writes to its standard error is passed on as it comes.
@@ -35,7 +35,7 @@ def start_java(conf: SparkConf) -> None:
     started = False
     launch: Any = launch_gateway
     try:
-        # A signal to this process's whole group (timeout, systemd) is for this process to answer.
+        # This process handles signals to its whole group (timeout, systemd).
         gateway = launch(conf, {"stderr": writing, "process_group": 0})
         started = True
     finally:

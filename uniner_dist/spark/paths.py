@@ -1,4 +1,4 @@
-"""Paths as Spark spells them. Pure but for asking fsspec what kind of path it is."""
+"""Paths as Spark spells them. Pure except for asking fsspec what kind of path it is."""
 
 from __future__ import annotations
 

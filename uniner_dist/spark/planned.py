@@ -27,9 +27,9 @@ from uniner_dist.storage.snapshot import Snapshot
 
 #: A folder's name with escaped non-ASCII bytes, as pyarrow and pandas write `münchen`; Spark and Hive never do.
 _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
-#: A file's name that no URL escapes.
+#: A file name in which a URL escapes nothing.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
-#: Spark looks at so many files in the driver, one after the other; each would be a task of its own.
+#: Spark looks at up to this many files in the driver, one after the other; each would be a task of its own.
 _LOCAL_LISTING: Mapping[str, str] = {"spark.sql.sources.parallelPartitionDiscovery.threshold": "1000000000"}
 
 
@@ -43,7 +43,7 @@ def read_planned(
         snapshot: the corpus's files, footers and partition values.
         reading: groups of files that are read alike, from `plan_reading`.
         names: of stored columns and of partition columns; those of folders are strings, a table's what it says.
-        longest: bytes of a string of which the caller uses no longer ones: tasks that read cut them one byte later.
+        longest: the caller ignores strings of more bytes than this, so tasks cut them one byte later.
 
     Returns:
         `c0`, `c1` … in the order of `names`; `file` and `row`, which name the row.
@@ -83,7 +83,7 @@ def _by_spark(
     where = [F.col("_metadata.file_path").alias("file"), F.col("_metadata.row_index").alias("row")]
     if snapshot.table is None or not snapshot.folders:
         return _selected(rows, values, names, where)
-    # Of a table's log: looked up by the file's name, which is none of the corpus's words.
+    # Values of a table's log are looked up by the file's name, which the corpus does not choose.
     kept = [values[name].alias(f"s{i}") for i, name in enumerate(names) if name in values]
     rows = rows.select(*kept, F.col("_metadata.file_name").alias("file_name"), *where)
     rows = rows.join(F.broadcast(_values_by_name(spark, snapshot, group)), "file_name")
@@ -115,7 +115,7 @@ def _values_by_name(spark: SparkSession, snapshot: Snapshot, group: FileGroup) -
 
 
 def _is_looked_up_by_name(snapshot: Snapshot, group: FileGroup) -> bool:
-    """Whether names of a table's files tell them apart, and are spelled alike by everybody."""
+    """Whether the names of a table's files are distinct, and every reader spells them alike."""
     if snapshot.table is None or not snapshot.folders:
         return True
     names = [file.rsplit("/", 1)[-1] for file in group.files]

@@ -1,4 +1,4 @@
-"""A stage in a session: its settings for its time, its jobs by name, and its failures in words."""
+"""A stage in a Spark session: temporary settings, named jobs, and readable errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from uniner_dist.spark.explain import explain, is_from_spark
 
 log = logging.getLogger(__name__)
 
-#: Settings that a stage needs; applied for its time only, so that a shared session stays as it was.
+#: Settings that a stage needs; applied during it only, so that a shared session is left unchanged.
 STAGE_SETTINGS: Mapping[str, str] = {
     "spark.sql.session.timeZone": "UTC",
     # The vectorised reader holds a batch of rows at once and fails above 2 GB: 4,096 texts of 600 kB are too many.
@@ -48,7 +48,7 @@ LISTS_IN_ARROW: Mapping[str, str] = {"spark.sql.execution.arrow.maxBytesPerBatch
 
 @contextmanager
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
-    """Set SQL properties of a session for a while, and put back what was there."""
+    """Set SQL properties of a session during a block, and restore the previous ones."""
     before = {key: spark.conf.get(key, None) for key in values}
     for key, value in values.items():
         spark.conf.set(key, value)
@@ -64,7 +64,7 @@ def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def stage(spark: SparkSession, name: str) -> Iterator[None]:
-    """Run a stage: its settings, its job group, and its errors in words.
+    """Run a stage with its settings and job group, and convert its errors to messages.
 
     Raises:
         UninerError: raised inside a Python worker, passed on as itself.
@@ -92,7 +92,7 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
 def _this_python(spark: SparkSession) -> Iterator[None]:
     """Tasks on this machine run with this interpreter, not with the first `python3` of the path, which may lack us.
 
-    Where somebody chose one (PYSPARK_PYTHON, which spark-submit sets too) that stays.
+    An interpreter that is set already (PYSPARK_PYTHON, also by spark-submit) is kept.
     """
     context: Any = spark.sparkContext
     before = context.pythonExec
@@ -105,7 +105,7 @@ def _this_python(spark: SparkSession) -> Iterator[None]:
 
 
 def describe(spark: SparkSession, text: str) -> None:
-    """Name the next jobs in Spark's UI and logs, and for whoever watches (see `described`)."""
+    """Name the next jobs in Spark's UI and logs, and for progress displays (see `described`)."""
     log.debug("Spark: %s", text)
     spark.sparkContext.setJobDescription(text)
     _described[spark.sparkContext.applicationId] = text
@@ -120,7 +120,7 @@ _described: dict[str, str] = {}
 
 
 def _quietly_clear(spark: SparkSession) -> None:
-    """Take our job group off the session; a JVM that has died has none."""
+    """Clear our job group from the session; a JVM that has died has none."""
     try:
         spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
         spark.sparkContext.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]

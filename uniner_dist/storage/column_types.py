@@ -1,4 +1,4 @@
-"""Types of Parquet columns: what each is read as, and the one type that holds the values of several files. Pure.
+"""Types of Parquet columns: the type that each is read as, and the common type of several files. Pure.
 
 A column is read as one of few types that Spark, pyarrow and DuckDB agree about; a value is never changed on the way.
 `docs/readers.md` has the table.
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 _MICROSECONDS: Final = "us"
 _MAX_DIGITS: Final = 38
-#: What unsigned integers are read as, as Spark does: the next type that holds all their values.
+#: Types that unsigned integers are read as, as in Spark: the next type that holds all their values.
 _UNSIGNED: Final = {
     pa.uint8(): pa.int16(),
     pa.uint16(): pa.int32(),

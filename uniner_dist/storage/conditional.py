@@ -21,10 +21,10 @@ from uniner_dist.runtime.compat.storage_internals import gcs_endpoint
 from uniner_dist.storage.filesystem import open_fs, read_bytes, write_bytes
 from uniner_dist.storage.retries import StorageError, format_storage_error, is_storage_error, with_retries
 
-#: Where, in fsspec's details of a file, a storage says which version of it this is.
+#: Key of a file's version in fsspec's details, by storage.
 _VERSION_OF = {"s3": "ETag", "gs": "generation", "az": "etag"}
 _SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "az": "az", "abfs": "az", "abfss": "az"}
-#: What storages say when the version is not the expected one.
+#: Error codes of storages for an unexpected version.
 _REFUSALS = ("PreconditionFailed", "ConditionalRequestConflict", "conditionNotMet", "ConditionNotMet", "412", "409")
 _TRIES = 10
 
@@ -33,7 +33,7 @@ _in_this_process = threading.Lock()
 
 @dataclass(frozen=True)
 class Seen:
-    """A file's content, and what its storage calls this version of it."""
+    """A file's content and its storage's identifier of this version."""
 
     data: bytes
     version: str
@@ -43,7 +43,7 @@ def read_version(path: str) -> Seen | None:
     """The file and its version, None when it is not there.
 
     Raises:
-        StorageError: it changed at every look.
+        StorageError: it changed during every read.
     """
     fs, stripped = open_fs(path)
     key = _VERSION_OF.get(_kind(fs))

@@ -1,4 +1,4 @@
-"""Rows of a corpus in this process, file by file: for a look at some, and for small corpora such as those of a gate."""
+"""Rows of a corpus in this process, file by file: for previews, and for small corpora such as those of a gate."""
 
 from __future__ import annotations
 

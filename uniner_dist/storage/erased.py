@@ -1,4 +1,4 @@
-"""Documents that were erased, remembered without name or text: they stay away until their text is another one.
+"""Lists of erased documents, stored without id or text: they stay away until their text changes.
 
 A list belongs to a workdir or to a store. It holds salted hashes: of each document's id, and of the id with each text
 that it was known by. So whoever has a document can tell whether it is in the list, and nobody can read the list. One
@@ -22,7 +22,7 @@ _SALT = "salt.json"
 
 @dataclass(frozen=True)
 class ErasedList:
-    """What a list says.
+    """Content of a list.
 
     Attributes:
         salt: goes before everything that is hashed.
@@ -73,7 +73,7 @@ def read_erased(folder: str) -> ErasedList | None:
 
 
 def erased_state(folders: Iterable[str], but: Collection[str] = ()) -> str:
-    """Hash over what lists hold; another one when a document was put on one or taken off; empty for empty lists.
+    """Hash over the content of lists, which changes with every added or removed document; empty for empty lists.
 
     Args:
         folders: of the lists, one per workdir.
@@ -84,7 +84,7 @@ def erased_state(folders: Iterable[str], but: Collection[str] = ()) -> str:
 
 
 def remember(folder: str, texts: Mapping[str, Collection[str]]) -> str | None:
-    """Put documents on the list; returns the name of the new entry, None if all of them were on it.
+    """Add documents to the list; returns the name of the new entry, None if all of them were in it.
 
     Args:
         folder: of the list.
@@ -107,7 +107,7 @@ def remember(folder: str, texts: Mapping[str, Collection[str]]) -> str | None:
 
 
 def take_off(folder: str, doc_ids: Iterable[str]) -> int:
-    """Take documents off the list, so that they come back; returns how many of them were on it."""
+    """Remove documents from the list, so that they come back; returns how many of them were in it."""
     erased = read_erased(folder)
     if erased is None:
         return 0

@@ -1,4 +1,4 @@
-"""Write a whole local file: it appears by rename, or by link where it must not be there yet."""
+"""Atomic writes of local files: by rename, or by link where the file must not exist yet."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import uuid
 
 from uniner_dist.storage.retries import StorageError
 
-#: What file systems without hard links answer.
+#: Error numbers of file systems without hard links.
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-#: Times that a file is written whose temporary file was removed.
+#: Attempts to write a file whose temporary file is removed.
 _TRIES = 5
 
 
@@ -31,7 +31,7 @@ def write_local(path: str, data: bytes, exclusive: bool) -> bool:
 
 
 class _TemporaryGoneError(Exception):
-    """Somebody removed the temporary file before it had its name."""
+    """Another process removed the temporary file before it was renamed."""
 
 
 def _write_local_once(path: str, data: bytes, exclusive: bool) -> bool:

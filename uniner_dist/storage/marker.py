@@ -1,4 +1,4 @@
-"""The marker of an output folder: what dataset it is, which runs are wholly in it, and what that means for others.
+"""The marker of an output folder: identity of the dataset, and the runs that are completely in it.
 
 It is written last by a publish step, and stored as `storage.marker_file` says. Its form is
 `storage.control_files.Marker`. Earlier releases wrote it as JSON to `.uniner_dist.json`, which is still read; the next
@@ -27,7 +27,7 @@ def read_marker(output: str) -> Marker | None:
     """The marker, or None when the folder has none.
 
     Raises:
-        ControlFileError: what is there is no marker of ours.
+        ControlFileError: the file there is no marker of ours.
     """
     found = read_marker_version(output)
     return found.marker if found is not None else None
@@ -39,7 +39,7 @@ class MarkerVersion:
 
     Attributes:
         seen: None where there was none yet.
-        columns: of the dataset's files, but for its folders; None where that is not known yet.
+        columns: of the dataset's files, without the folder columns; None where that is not known yet.
     """
 
     marker: Marker
@@ -71,10 +71,10 @@ def swap_marker(output: str, before: MarkerVersion, marker: Marker, columns: pa.
         output: path or URL of the published dataset.
         before: the marker as it was read; the swap fails when storage has another version by now.
         marker: the new content; its nonce is replaced.
-        columns: of the dataset's files, but for its folders.
+        columns: of the dataset's files, without the folder columns.
 
     Raises:
-        StageError: somebody else has replaced it meanwhile; nothing was changed.
+        StageError: another process has replaced it meanwhile; nothing was changed.
     """
     layout = OutputLayout(output)
     marker = marker.model_copy(update={"nonce": uuid.uuid4().hex})

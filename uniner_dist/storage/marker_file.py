@@ -1,8 +1,8 @@
-"""How a marker is stored: a Parquet file without rows, with the columns of the dataset, which holds it in its metadata.
+"""Storage format of a marker: the metadata of a Parquet file without rows that has the columns of the dataset.
 
-So every reader may take it for a file of the dataset: polars and DuckDB look into hidden folders too, and polars
-refuses a folder with anything else in it than files of one ending. Its folders are those of null, as a reader wants
-the same folder columns of all files, whatever their types.
+So readers may treat it as a file of the dataset: polars and DuckDB look into hidden folders too, and polars refuses a
+folder with files of several extensions. It is in the folders of null, as readers expect the same folder columns of
+all files, whatever their types.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _KEY = b"uniner_dist"
 
 
 def marker_path(output: str) -> str | None:
-    """Where the marker of an output is by its present folders, or None when there is no folder for one.
+    """Path of an output's marker, by its present folders; None without such a folder.
 
     Raises:
-        ControlFileError: something else is in its folder.
+        ControlFileError: another file is in its folder.
         OutsideError: its folder is a link.
     """
     layout = OutputLayout(output)
@@ -52,7 +52,7 @@ def _names(folder: str) -> list[str]:
 
 
 def encode_marker(marker: Marker, columns: pa.Schema) -> bytes:
-    """The file.
+    """The bytes of the file.
 
     Args:
         marker: what goes into the metadata of the file's footer.
@@ -85,7 +85,7 @@ def parse_marker(output: str, path: str, data: bytes) -> tuple[Marker, pa.Schema
 
 
 def columns_of(file: str) -> pa.Schema:
-    """Columns of a Parquet file of the dataset, as every reader sees them.
+    """Columns of a Parquet file of the dataset, as readers see them.
 
     Raises:
         StageError: it cannot be read.
@@ -100,7 +100,7 @@ def columns_of(file: str) -> pa.Schema:
 
 
 def placeholder_path(partition_by: Sequence[str], name: str) -> str:
-    """Where in an output its file is while it has no rows: pyarrow wants a value of every folder column."""
+    """Path of the file of an output without rows: pyarrow needs a value of every folder column."""
     return "/".join([*(folder_name(column, "empty") for column in partition_by), name])
 
 

@@ -1,4 +1,4 @@
-"""Whether the namenode that a URL of HDFS names takes connections: its client would try for minutes and say nothing."""
+"""Checks that the namenode of an HDFS URL accepts connections: its client would try for minutes without a message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def require_namenode(url: str) -> None:
     """Connect once for each namenode; a URL without a port names one in HADOOP_CONF_DIR, which is left to the client.
 
     Raises:
-        StorageError: nobody answers there.
+        StorageError: it accepts no connection.
     """
     parts = urlsplit(url)
     if parts.hostname and parts.port:

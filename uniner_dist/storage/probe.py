@@ -1,4 +1,4 @@
-"""What a storage can do, found out by trying: leases, commits and markers rely on it, and some storages lack it.
+"""Probes the guarantees of a storage that leases, commits and markers rely on, and that some storages lack.
 
 Two processes create the same names exclusively, again and again: exactly one must win each time. What was written must
 be read back, listed, and gone once it was removed; a file that was replaced since it was seen must stay as it is. Done
@@ -73,12 +73,12 @@ _RACER: Final = (
 
 @dataclass(frozen=True)
 class Findings:
-    """What a storage was found to do.
+    """Guarantees that a storage was found to give.
 
     Attributes:
         exclusive: by what a file is created that must not exist: "put", "link", "open" or "rename".
-        problems: what it lacks, in words; with any of them a run must not use it.
-        weaker: what it does less well than others, in words.
+        problems: messages on what it lacks; with any of them a run must not use it.
+        weaker: messages on guarantees that other storages give and this one does not.
     """
 
     exclusive: Exclusive
@@ -87,10 +87,10 @@ class Findings:
 
 
 def check_storages(workdir: str, paths: Iterable[str]) -> None:
-    """Make sure that all storages of a workdir can do what is relied on; each is tried once and pinned there.
+    """Check that all storages of a workdir give the required guarantees; each is probed once and pinned there.
 
     Raises:
-        ConfigError: naming everything that any of them lacks.
+        ConfigError: with every guarantee that any of them lacks.
     """
     pin = WorkdirLayout(workdir).storage
     try:

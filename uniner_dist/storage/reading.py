@@ -1,8 +1,8 @@
-"""How a corpus is read: the one type of each column, and for each group of files what becomes of what they store.
+"""Reading plan of a corpus: one type per column, and for each group of files the conversion from their stored types.
 
-All footers decide, whichever file sorts first; whoever reads, Spark or its tasks, follows the same plan. Types that
+All footers decide, whichever file sorts first; Spark's reader and the tasks follow the same plan. Types that
 differ between files are widened where no value changes, else the corpus is refused naming two of its files. A file
-without rows, or a column that is null throughout a file, decides nothing. No I/O but for columns in conflict.
+without rows, or a column that is null throughout a file, decides nothing. No I/O except for columns in conflict.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Reading:
         groups: at least one; every file with rows is in one of them.
         rows: of all files.
         whole_folder: whether Spark may be given the folder instead of the files, as it finds the same.
-        notes: what is worth saying about it.
+        notes: remarks for the user.
     """
 
     columns: tuple[pa.Field, ...]

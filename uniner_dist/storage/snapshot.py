@@ -1,4 +1,4 @@
-"""What a corpus consists of right now: its files, and what their footers say. Reads listings and footers, never rows.
+"""Snapshot of a corpus: its present files and their footers. Reads listings and footers, never rows.
 
 The hash of the listing is part of the run's id, so a changed corpus is another run. A snapshot is pinned with its run:
 footers are read once, when the run is first started.
@@ -65,7 +65,7 @@ class Snapshot(Footers):
         return self.table is None or self.table.rows_are_exact
 
     def folder_type(self, name: str) -> pa.DataType:
-        """What one of `folders` is: a string as spelled, or what the table says."""
+        """Type of one of `folders`: a string as spelled, or the table's type."""
         return pa.string() if self.table is None else read_type(self.table.schema.field(name).type)
 
     @property
@@ -112,7 +112,7 @@ def take_snapshot(path: str, columns: Sequence[str] | None = None) -> Snapshot:
 
 
 def footers_of(listing: Listing, columns: Sequence[str] | None = None) -> Footers:
-    """What the footers say; of a table without the deleted rows, or what its own metadata says in their place.
+    """Footers of a listing; of a table without the deleted rows, or its own metadata in their place.
 
     Raises:
         ConfigError: see `read_footers`; a file of a table's version is gone.
@@ -134,7 +134,7 @@ def with_footers(listing: Listing, footers: Footers) -> Snapshot:
 
 
 def to_pinned(snapshot: Snapshot, columns: Sequence[str]) -> PinnedFooters:
-    """What to keep of a snapshot; the files themselves are listed again each time.
+    """The part of a snapshot that is stored; the files themselves are listed again each time.
 
     Args:
         snapshot: a listing with footers.
@@ -155,10 +155,10 @@ def to_pinned(snapshot: Snapshot, columns: Sequence[str]) -> PinnedFooters:
 
 
 def from_pinned(pinned: PinnedFooters) -> Footers:
-    """The way back.
+    """Inverse of `to_pinned`.
 
     Raises:
-        ValueError: it does not hang together.
+        ValueError: it is inconsistent.
     """
     count = len(pinned.rows)
     if len(pinned.schema_of) != count or max(pinned.schema_of, default=0) >= len(pinned.schemas):

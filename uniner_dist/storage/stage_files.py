@@ -1,10 +1,10 @@
-"""What stage 1 has made in a run's folder: removing what is not of a later lease, and telling whether it is all there.
+"""Files of stage 1 in a run's folder: removal of those that no later lease wrote, and a check that all exist.
 
 Names of shards bear the fencing token of the lease under which they were written, and an attempt. Occurrences, rejects
 and quarantine are in a folder of that token each (`RunLayout.own`) with a list of the files that count, which is
 written last: the folder of the latest lease that has a list counts. So a process that was replaced while suspended
-knows no name that its successor gives, and what it writes later never counts. Should a file be lost or cut short
-otherwise, that is seen here, and the run is planned again.
+knows no name that its successor gives, and what it writes later never counts. A file that is
+lost or truncated otherwise is detected here, and the run is planned again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OF_LEASE = re.compile(r"(?:lease=)?([0-9]{6,18})", re.ASCII)
 
 
 def counting(folder: str) -> str:
-    """The part of a run's folder that counts: of the latest lease that came to its end there.
+    """The part of a run's folder that counts: of the latest lease that finished there.
 
     A folder of an earlier release, whose files are directly in it, counts as a whole.
     """
@@ -43,7 +43,7 @@ def token_of(shard: str) -> int:
 
 
 def remove_shards(layout: RunLayout) -> None:
-    """Remove prompts, parts and completions of every shard, but for those of a later lease than this process holds."""
+    """Remove prompts, parts and completions of every shard, except those of a later lease than this process holds."""
     for folder in (layout.prompts, layout.parts, layout.completions, layout.checks):
         remove_until_now(layout, folder)
 
@@ -66,7 +66,7 @@ def token_of_entry(name: str) -> int:
 
 
 def is_whole(layout: RunLayout) -> bool:
-    """Whether everything is there that a finished stage 1 has counted, by listings and the files' last bytes."""
+    """Whether all files exist that a finished stage 1 has counted, judged by listings and the files' last bytes."""
     prompts = {name.removeprefix("shard=") for name in list_names(layout.prompts)}
     if not prompts.issuperset(read_shards(layout)["shard"].to_pylist()):
         return False

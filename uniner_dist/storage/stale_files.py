@@ -16,11 +16,11 @@ from uniner_dist.storage.retries import with_retries
 
 
 def remove_stale_temporary(path: str, older_than_s: float = 0.0) -> None:
-    """Remove what killed processes left half written below a folder: files without their name yet, Spark's too.
+    """Remove files that killed processes left half written below a folder, Spark's too.
 
     Args:
         path: path or URL of the folder.
-        older_than_s: younger files may be somebody's at work, who then writes them once more; local files only.
+        older_than_s: younger files may belong to a running process, which then writes them once more; local files only.
     """
     fs, stripped = open_fs(path)
     if not is_local(fs):

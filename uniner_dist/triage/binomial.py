@@ -24,7 +24,7 @@ def _log_probability(i: int, n: int, p: float) -> float:
 def misses_allowed(n: int, bound: float, delta: float) -> int:
     """The most misses among `n` that a rate of `bound` or more gives with probability `delta` at most; -1 for none.
 
-    With so many or fewer the rate is below the bound, at a level of `delta`.
+    With this number or fewer the rate is below the bound, at a level of `delta`.
     """
     total, k = 0.0, -1
     while k < n:

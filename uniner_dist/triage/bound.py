@@ -1,4 +1,4 @@
-"""How much may be skipped: Learn-then-Test (Angelopoulos et al., arXiv:2110.01052) by fixed sequence. Pure.
+"""Bound on how much may be skipped: Learn-then-Test (Angelopoulos et al., arXiv:2110.01052) by fixed sequence. Pure.
 
 Skip sets are nested in one threshold, whose levels are fixed before anything is drawn. From "skip nothing" upward a
 level passes while the misses among the filled calibration cells (those whose answer is not the empty list) are so few
@@ -18,7 +18,7 @@ from uniner_dist.triage.binomial import misses_allowed, smallest_sample
 
 #: Thresholds on the probability that a cell is filled, from skipping next to nothing upward.
 LEVELS: npt.NDArray[np.float64] = np.geomspace(1e-6, 0.5, 300)
-#: A threshold under which no cell is.
+#: A threshold below the score of every cell.
 NEVER = -1.0
 
 
@@ -30,7 +30,7 @@ _CAP, _RARE_CAP = 0.4, 0.2
 
 @dataclass(frozen=True)
 class Promise:
-    """What is promised of the cells that the run would ask, with probability `1 - delta` over the draw.
+    """Guarantee on the cells that the run would ask, with probability `1 - delta` over the draw.
 
     Attributes:
         missed: the most that may be missed of all filled cells, as a share.
@@ -50,7 +50,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Bound:
-    """What may be skipped.
+    """The skip rule that was found, and the counts behind it.
 
     Attributes:
         thresholds: by question: cells of at most this probability are skipped; `NEVER` for a question that is asked.
@@ -73,7 +73,7 @@ class Bound:
 def find_rare(learnt: npt.NDArray[np.bool_], calibration_cells: int, promise: Promise) -> tuple[bool, ...]:
     """Questions whose own share cannot be bounded, as far as the learning sample tells.
 
-    To be known before the calibration cells are looked at, or the skip sets would depend on them.
+    Must be decided before the calibration cells are scored, or the skip sets would depend on them.
 
     Args:
         learnt: passages × questions of the learning sample, whether each is filled.
@@ -117,7 +117,7 @@ def foretell(
     calibration: float,
     margin: float = 0.0,
 ) -> tuple[float, ...]:
-    """The thresholds that `find_bound` will find, as far as the learning sample tells. Nothing is promised by them.
+    """Predict the thresholds that `find_bound` will find, from the learning sample. They guarantee nothing.
 
     Args:
         scores: passages × questions of the learning sample, as `find_caps` takes them.
@@ -126,7 +126,7 @@ def foretell(
         caps: threshold of each question, from `find_caps`.
         promise: bounds of all questions together and of each.
         calibration: how many cells will be drawn to calibrate.
-        margin: standard errors by which there may be more misses than foretold.
+        margin: standard errors by which there may be more misses than predicted.
     """
     asked = np.asarray(rare, dtype=bool) & (not promise.include_rare)
     own = np.where(asked, NEVER, caps)
@@ -165,7 +165,7 @@ def find_bound(
     promise: Promise,
     caps: Sequence[float] | None = None,
 ) -> Bound:
-    """The highest thresholds that keep the promise.
+    """Find the highest thresholds that keep the promise.
 
     Args:
         scores: of each calibration cell, the probability that it is filled.

@@ -1,4 +1,4 @@
-"""The check: a random share of the skipped cells is asked all the same, and says whether the promise was kept. Pure."""
+"""The check of triage: a random share of the skipped cells is asked to verify the promise. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from uniner_dist.triage.binomial import interval
 
 
 class Kept(StrEnum):
-    """What a check says of the promise."""
+    """Verdict of a check on the promise."""
 
     HELD = "held"  # the missed share is below the bound
     BROKEN = "broken"  # it is above
-    OPEN = "open"  # too few cells were asked to tell
+    OPEN = "open"  # too few cells were asked to decide
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
         kept: the verdict.

@@ -1,4 +1,4 @@
-"""What skipping is worth in prompt tokens, as far as the learning sample tells. Pure."""
+"""Estimate of the prompt tokens that skipping saves, from the learning sample. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uniner_dist.core.estimate import BYTES_PER_TOKEN
 #: Standard errors below what is foretold: in passages that calibrate, what is above is asked at once. In
 #: few runs the bound is lower, and some prefixes are computed twice.
 FLOOR_MARGIN = 2.0
-#: A saving that is not worth planning the run three times, as a share of its prompt tokens.
+#: Smallest saving that is worth planning the run three times, as a share of its prompt tokens.
 _NOT_WORTH = 0.01
 
 Floats = npt.NDArray[np.float64]
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Prices:
-    """Prompt tokens, roughly.
+    """Approximate prompt tokens.
 
     Attributes:
         text_bytes: length of each passage.
@@ -34,7 +34,7 @@ class Prices:
     asks: Sequence[int]
 
     def computed(self, asked: Floats) -> Floats:
-        """Tokens that are computed for each passage: its prefix once, if anything is asked, and each question asked.
+        """Expected tokens computed for each passage: its prefix once, if anything is asked, and each question asked.
 
         Args:
             asked: passages × questions, the probability that each is asked.
@@ -59,7 +59,7 @@ def estimate_saving(
     shares: tuple[float, float, float],
     prices: Prices,
 ) -> Saving:
-    """What a run saves.
+    """Estimate what a run saves.
 
     A passage that is learnt from is asked all of it. If any of its cells calibrates, these and all above the floors are
     asked; later, with its prefix computed again, what is drawn to check of the rest. Of all others, what is above the
@@ -67,8 +67,8 @@ def estimate_saving(
 
     Args:
         scores: passages × questions of the learning sample, by classifiers that have not seen the passage.
-        thresholds: that are foretold, see `bound.foretell`.
-        floors: those that are foretold with a margin.
+        thresholds: one per question, predicted by `bound.foretell`.
+        floors: one per question, predicted with a margin.
         shares: of passages that are learnt from, of cells that calibrate, and of skipped cells that are checked.
         prices: tokens of each part of a prompt.
     """
@@ -92,7 +92,7 @@ def estimate_saving(
 
 
 def why_all(calibration: float, saving: Saving) -> str | None:
-    """Why everything is asked; None if something is to be skipped.
+    """Message on why everything is asked; None if something is to be skipped.
 
     Args:
         calibration: share of the cells that would calibrate, 0 for too few.

@@ -1,4 +1,4 @@
-"""How much is asked to learn, to calibrate and to check. Pure."""
+"""Sizes of the learning, calibration and check samples. Pure."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _LEARNING_PASSAGES = 3_000
 _CELLS_OF_TYPE = 4_000
 #: Misses that the calibration is to allow: with none, half of what might be skipped is not.
 _MISSES = 10
-#: The most of all answers that name something, in a corpus that is worth a sample; 11 to 27 % are usual.
+#: Largest share of non-empty answers in a corpus that is worth a sample; 11 to 27 % are usual.
 _FILLED_AT_MOST = 0.5
 #: A check without hits shows nothing but that the bound holds; with four times as many cells there may be some.
 _CHECKS = 4
-#: The most of what is skipped that a check asks.
+#: Largest share of the skipped cells that a check asks.
 CHECKED_AT_MOST = 0.05
 
 
@@ -37,7 +37,7 @@ def learning_share(passages: int, cells: int, promise: Promise, fraction: float)
 
 
 def calibration_share(filled: float, questions: int, cells: int, promise: Promise, fraction: float) -> float:
-    """The share of the cells of other passages that calibrates; 0 when so many hold no bound.
+    """The share of the cells of other passages that calibrates; 0 when they are too few for any bound.
 
     Args:
         filled: share of the cells that are not empty, as learnt.

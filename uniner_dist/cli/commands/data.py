@@ -1,4 +1,4 @@
-"""Annotations into other tools."""
+"""Commands that export annotations to other tools."""
 
 from __future__ import annotations
 

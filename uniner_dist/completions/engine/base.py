@@ -52,21 +52,21 @@ class Answer:
 
 
 class PromptRefusedError(Exception):
-    """The engine refuses this one prompt; the engine itself is well."""
+    """The engine refuses this one prompt; the engine itself still works."""
 
 
 class Engine(Protocol):
-    """Continuous batching seen from outside. Any exception but `PromptRefusedError` means that the engine is dead."""
+    """Continuous batching. Any exception but `PromptRefusedError` means that the engine is dead."""
 
     def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
-        """Hand over one prompt; others, handed over about now, begin with the same `shared_tokens` tokens.
+        """Add one prompt; others, added at about the same time, begin with the same `shared_tokens` tokens.
 
         Raises:
             PromptRefusedError: this prompt cannot be answered.
         """
 
     def step(self) -> list[Answer]:
-        """Work on what was handed over, return what finished meanwhile (may be empty)."""
+        """Run one step over the added prompts; returns those that are finished (may be none)."""
 
     def tokens(self) -> int:
         """Tokens generated so far for prompts that are not finished; asked from another thread.

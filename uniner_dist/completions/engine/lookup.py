@@ -1,4 +1,4 @@
-"""Speculative decoding by prompt lookup: answers are copies of the text, so the text says how they go on.
+"""Speculative decoding by prompt lookup: answers are copies of the text, so the text predicts their continuation.
 
 The model checks guessed tokens together with its next one, which costs it less than a step for each; what it would not
 have said itself is dropped, so answers stay the same. A guess is what followed the last tokens of an answer where they
@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from uniner_dist.runtime.compat.vllm_proposers import ModelFreeProposer
 
-#: The most and the fewest last tokens that are looked for.
+#: Longest and shortest suffix that is searched for, in tokens.
 _LONGEST, _SHORTEST = 3, 1
 
 
 class PromptLookup(ModelFreeProposer):
-    """Guesses for every request of a step."""
+    """Proposer of tokens for every request of a step."""
 
     def propose(
         self,
@@ -30,10 +30,10 @@ class PromptLookup(ModelFreeProposer):
         token_ids_cpu: npt.NDArray[np.int32],
         slot_mappings: Any = None,
     ) -> list[list[int]]:
-        """One list of guesses per request, empty where there is nothing to go by.
+        """One list of guessed tokens per request, empty where no suffix occurred before.
 
         Args:
-            sampled_token_ids: what the step gave each request; nothing while a prompt is not computed.
+            sampled_token_ids: token ids that the step sampled for each request; none while its prompt is not computed.
             num_tokens_no_spec: tokens of each request so far, prompt and answer.
             token_ids_cpu: these tokens, a row per request.
             slot_mappings: not used.

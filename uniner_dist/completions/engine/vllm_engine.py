@@ -1,9 +1,9 @@
 """vLLM as an implementation of the engine interface: greedy decoding, prefix caching, token ids both ways.
 
-Three things that vLLM does not know about this work make it faster without changing an answer: hits inside a block
+Three optimisations make it faster without changing an answer: hits inside a block
 (`prefix_tails`), tokens guessed from the text (`lookup`), and an end to empty lists at their first token.
 
-The engine never tokenises: prompts arrive as ids, and answers are decoded in batches by the replica, but for those that
+The engine never tokenises: prompts arrive as ids, and answers are decoded in batches by the replica, except those that
 ended at the token of an empty list after others.
 Only the finished answer is returned, not one output per token.
 """
@@ -163,7 +163,7 @@ def _shares_tails(spec: EngineSpec) -> bool:
 
 
 def _make_room_for_slots(config: Any) -> None:
-    """The slots of prefix tails are on top of vLLM's cache, so they are taken off its share of the GPU's memory."""
+    """Reserve memory for the slots of prefix tails, by reducing vLLM's share of the GPU's memory."""
     from uniner_dist.completions.engine.prefix_tails import slots_bytes
 
     reserve_gpu_memory(config, slots_bytes(config))

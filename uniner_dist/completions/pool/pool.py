@@ -60,7 +60,7 @@ class Pool:
         self._scale(time.monotonic())
 
     def wait_until_loaded(self, replicas: int) -> None:
-        """Wait until so many replicas are loaded; `run` itself waits for none but the first."""
+        """Wait until a number of replicas are loaded; `run` itself waits only for the first."""
         while self._replicas.loaded < replicas:
             self._scale(time.monotonic())
             self._collect()
@@ -78,7 +78,7 @@ class Pool:
             shards: shard id → number of prompts, in the order in which they are handed out.
             known: ids of shards that have kept some answers, so that only their other prompts are asked.
             answered_before: whether an earlier start of this run answered anything, so that engines are known to work.
-            replica_s: when replicas have taken so many seconds in all, no more shards are handed out, and those in
+            replica_s: when replicas have taken this many seconds in all, no more shards are handed out, and those in
                 flight are the last (`queue.open` says how many are left).
 
         Raises:

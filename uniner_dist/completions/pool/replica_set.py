@@ -1,6 +1,6 @@
-"""The replicas of a pool in Ray: asked for, waited for, asked for their counters, killed.
+"""The replicas of a pool as Ray actors: creation, waiting, counters, removal.
 
-What their answers mean is decided elsewhere; here Ray is called, and replicas that take too long are named.
+Their answers are interpreted elsewhere; this module calls Ray, and finds replicas that take too long.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class ReplicaSet:
             self._wanted = self.placement.wanted(open_shards)
         while may_add and len(self.slots) < self._wanted:
             actor = self.placement.create(slot.node for slot in self.slots)
-            # Asked for in one go: a replica loads as soon as it is placed, whether or not anybody looks.
+            # Requested together: a replica loads as soon as it is placed, whether or not it is polled.
             asked = {"placement_ref": actor.placement_info.remote(), "start_ref": actor.start.remote()}
             self.slots.append(Slot(next(self._numbers), actor, created_s=now, **asked))
 
     def wait(self) -> list[tuple[Slot, Any]]:
-        """Wait a moment for something to happen; the slots and references that have an answer."""
+        """Wait briefly for answers; returns the slots and references that have one."""
         waiting = {reference: slot for slot in self.slots for reference in slot.references()}
         if not waiting:
             time.sleep(_TICK_S)
@@ -102,7 +102,7 @@ class ReplicaSet:
         """Give up when no node has room for a single replica for too long.
 
         Raises:
-            PoolError: that is so.
+            PoolError: there was no room for that long.
         """
         if not self.slots or any(slot.state is not ReplicaState.PENDING for slot in self.slots):
             self._placed_s = now
@@ -115,7 +115,7 @@ class ReplicaSet:
             )
 
     def begin(self, layout: RunLayout, store: StoreLayout) -> None:
-        """Turn to another run; replicas that still hold work items of an earlier one are killed."""
+        """Switch to another run; replicas that still hold work items of an earlier one are killed."""
         for slot in [slot for slot in self.slots if slot.held]:
             self.remove(slot)
         self.placement.begin(layout, store)

@@ -1,4 +1,4 @@
-"""The thread that owns the engine and keeps it full across the borders of shards.
+"""The thread that owns the engine and keeps it full across shard boundaries.
 
 Several threads submit jobs and wait for them; this one hands their prompts to the engine, oldest job first, up to a
 limit, and steps. An error that is not one prompt's own ends the process: a dead engine in a living actor would fail
@@ -92,7 +92,7 @@ class EngineLoop:
         return {"finished_prompts": self._finished_prompts, "tokens": tokens}
 
     def count_from_zero(self) -> None:
-        """Forget what was counted; nothing may be in flight."""
+        """Reset the counters; nothing may be in flight."""
         self._finished_prompts = self._finished_tokens = 0
 
     def stop(self) -> None:

@@ -1,11 +1,11 @@
-"""Why an engine died, in its own words."""
+"""Messages of dead engines."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 
-#: How much of a process's log is searched, and how much of it is quoted.
+#: Last lines of a process's log that are searched, and number of lines that are quoted.
 _LINES_READ, _LINES_QUOTED = 400, 8
 
 

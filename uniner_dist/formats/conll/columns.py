@@ -1,4 +1,4 @@
-"""Which columns of a file of tokens hold the tokens and which the tags: proved by what is in them, not by position.
+"""Finds the columns of tokens and of tags in a token file, by their content and not by position.
 
 Pure; no I/O.
 """
@@ -12,11 +12,11 @@ from typing import Final
 
 from uniner_dist.formats.tagging import OUTSIDE, is_tag, read_tags, split_labels
 
-#: Names by which a first line says what the columns are.
+#: Column names that identify a header line.
 _TOKEN_NAMES: Final = frozenset({"TOKEN", "WORD", "WORDS", "FORM", "TEXT", "TOKENS"})
-#: Names of a column of tags, those that count more first; HIPE's files have several.
+#: Names of tag columns, preferred ones first; HIPE's files have several.
 _TAG_NAMES: Final = ("NE-COARSE-LIT", "NER", "NE", "NER_TAG", "NER-TAG", "NERTAG", "TAG", "TAGS", "ENTITY", "LABEL")
-#: Types of chunks, which CoNLL-2000 and CoNLL-2003 (English, German) tag like names in a column of their own.
+#: Chunk types, which CoNLL-2000 and CoNLL-2003 (English, German) tag like names in a separate column.
 _CHUNKS: Final = frozenset(
     {"NP", "VP", "PP", "ADVP", "ADJP", "SBAR", "PRT", "CONJP", "INTJ", "LST", "UCP", "PNP", "NC", "VC", "PC"}
 )
@@ -31,7 +31,7 @@ Sentence = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """What the columns of a file are.
+    """Roles of the columns of a file.
 
     Args:
         token: number of the column of tokens, from 0.
@@ -65,7 +65,7 @@ def find_layout(sentences: Sequence[Sentence], header: Sequence[str] = ()) -> La
     """The layout of a file.
 
     Raises:
-        ValueError: none is proved by what is there, or several are.
+        ValueError: the content fits no layout, or several.
     """
     rows = [row for sentence in sentences for row in sentence]
     width = len(rows[0])

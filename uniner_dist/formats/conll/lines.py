@@ -37,7 +37,7 @@ _BLANKS: Final = re.compile("[\t ]+")
 
 @dataclass
 class SentenceLines:
-    """Rows of a sentence, and what its comments say."""
+    """Rows of a sentence, and the values of its comments."""
 
     rows: list[list[str]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
@@ -46,7 +46,7 @@ class SentenceLines:
 
 @dataclass
 class DocumentLines:
-    """Sentences of a document, and what comments of ours say of it."""
+    """Sentences of a document, and the values of our comments about it."""
 
     doc_id: str | None = None
     text: str | None = None

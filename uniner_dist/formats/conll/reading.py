@@ -1,6 +1,6 @@
 """CoNLL files and their relatives: a token per line with its tag in a column, blank lines between sentences.
 
-The text of such a file enters, documents with entities and true offsets leave. Read are the columns of CoNLL-2002 and
+Returns documents with entities and exact offsets. Read are the columns of CoNLL-2002 and
 CoNLL-2003, GermEval 2014 (tokens numbered, two levels of mentions), HIPE-2022 (named columns), tags before tokens,
 types without prefix; which column is what is proved by what is in it (see `columns`). Files of our own export also say
 in comments what the text was, so that offsets are those in the corpus, and which types were answered.

@@ -1,4 +1,4 @@
-"""What the readers of JSON rows share: the row with its place, its id, and claims about its text."""
+"""Base of the readers of JSON rows: a row with its location, its id, and claims about its text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class JsonRow:
     """One object.
 
     Args:
-        values: what is in it.
+        values: its parsed content.
         where: file and line, for messages.
         default_id: its id if it has none itself.
-        tag_names: names of the numbers in `ner_tags`, where the file's surroundings say them.
+        tag_names: names of the numbers in `ner_tags`, where other files of the dataset name them.
     """
 
     values: Mapping[str, Any]

@@ -1,6 +1,6 @@
 """spaCy's DocBin: files for `spacy train`, or to open as documents.
 
-`doc.spans["sc"]` has every mention that has a place, `doc.ents` those that it allows: of mentions that overlap
+`doc.spans["sc"]` has every mention that has offsets, `doc.ents` those that it allows: of mentions that overlap
 the one by `without_overlaps`. `doc.user_data` has `doc_id` and `annotations`, which is everything published. Tokens are
 spaCy's own, cut at the borders of mentions; spaCy aligns them with a pipeline's tokens when it trains.
 """

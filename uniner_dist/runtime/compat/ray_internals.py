@@ -1,4 +1,4 @@
-"""What is used of Ray's private modules."""
+"""Uses of Ray's private modules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-#: Loggers that tell each step of starting Ray on Spark's executors.
+#: Loggers that report each step of starting Ray on Spark's executors.
 SPARK_CLUSTER_LOGGERS: Final = ("ray.util.spark", "ray.autoscaler._private.spark.spark_job_server")
 
 
@@ -26,7 +26,7 @@ def address_of_this_machine() -> str | None:
 
 @contextmanager
 def environment_read_again(alone: bool) -> Iterator[None]:
-    """Let Ray see its mode, token and range of now: it reads them when it is imported, perhaps long ago by the user.
+    """Let Ray reread its mode, token and port range: it reads them when it is imported, perhaps long ago by the user.
 
     Args:
         alone: whether the cluster is one of ours, on loopback.

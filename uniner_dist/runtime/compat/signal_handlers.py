@@ -1,4 +1,4 @@
-"""Python's `signal.signal`, replaced while a library starts that would put handlers of its own in our place."""
+"""Replaces Python's `signal.signal` while a library starts that would install handlers of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def own_handlers() -> Iterator[None]:
-    """Leave our handler of SIGTERM where it is: those that Ray puts there while it starts end the process at once.
+    """Keep our SIGTERM handler: the one that Ray installs while it starts ends the process at once.
 
     Not that of SIGINT: children that are to ignore it, such as Spark's JVM, say so by `signal.signal` after the fork.
     """

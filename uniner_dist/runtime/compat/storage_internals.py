@@ -1,4 +1,4 @@
-"""What is used of private names of the libraries for tables and object stores."""
+"""Uses of private names of the libraries for tables and object stores."""
 
 from __future__ import annotations
 

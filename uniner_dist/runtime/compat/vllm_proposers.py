@@ -1,4 +1,4 @@
-"""vLLM's interface for a proposer of speculative decoding of one's own. Importing this does not import vllm.
+"""vLLM's interface for custom proposers of speculative decoding. Importing this does not import vllm.
 
 vLLM's runner on CPU makes one from `speculative_config`, and calls it after every step;
 `tests/unit/test_vllm_interfaces.py` says when a release has changed what it reads or how it is called.
@@ -20,7 +20,7 @@ def proposer_config(path: str, guesses: int) -> dict[str, object]:
 
 
 class ModelFreeProposer:
-    """What vLLM asks of a proposer but its guesses: its limits from vLLM's configuration, and no model to load."""
+    """Base class of a proposer: limits from vLLM's configuration, and no model to load."""
 
     def __init__(self, vllm_config: Any) -> None:
         self._guesses: int = vllm_config.speculative_config.num_speculative_tokens

@@ -1,4 +1,4 @@
-"""What is read in vLLM's sources, as importing it takes seconds and sets up the process that does."""
+"""Facts read from vLLM's sources, as importing it takes seconds and changes the importing process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the footers of a corpus's files said."""
+"""Control file with the footers of a corpus's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the storages of a workdir were found to do (`storage.probe`)."""
+"""Control file with the probed guarantees of a workdir's storages (`storage.probe`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ProbedStorage(ControlFile):
 
     Attributes:
         exclusive: by what a file is created that must not exist.
-        weaker: what it does less well than others, in words.
+        weaker: messages on guarantees that other storages give and this one does not.
     """
 
     exclusive: Literal["put", "link", "open", "rename"]

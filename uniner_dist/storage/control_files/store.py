@@ -1,4 +1,4 @@
-"""What a compaction of a store leaves: which files took the place of which."""
+"""Control files of a store and of datasets."""
 
 from __future__ import annotations
 
