@@ -78,7 +78,7 @@ def main(size: int) -> None:
             run = open_run(config)
         with peaks() as found, spark_session(config) as spark:
             summary = write_prompts(spark, run.under(1))
-        print(f"rows {summary['rows']}, documents {summary['documents']}, rejected {summary['rejects']}")
+        print(f"rows {summary.rows}, documents {summary.documents}, rejected {summary.rejects}")
         print(f"before: {start / 1e9:.2f} GB; opening the run: driver {opening['driver'] / 1e9:.2f} GB")
         print("first stage: " + ", ".join(f"{name} {peak / 1e9:.2f} GB" for name, peak in found.items()))
 

@@ -103,10 +103,10 @@ def measure(folder: Path, places: dict[str, Path], repeats: int) -> None:
                 opened = time.perf_counter()
                 summary = write_prompts(spark, run.under(1))
                 took = time.perf_counter() - begin
-                rows.add((summary["rows"], summary["prompts"]))
+                rows.add((summary.rows, summary.prompts))
                 print(
                     f"{kind}: {took:.1f} s, {opened - begin:.1f} of them to open it; "
-                    f"{summary['rows']:,} rows, {summary['prompts']:,} prompts",
+                    f"{summary.rows:,} rows, {summary.prompts:,} prompts",
                     flush=True,
                 )
                 for left in folder.glob("out*"):

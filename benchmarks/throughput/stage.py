@@ -31,7 +31,7 @@ def complete(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, str],
         ready = time.time()
         attempt = complete_prompts(run, pool)
         end = time.time()
-    counts = {"prompts": attempt["prompts"], "computed_tokens": attempt["prompt_tokens"] - attempt["cached_tokens"]}
+    counts = {"prompts": attempt.prompts, "computed_tokens": attempt.prompt_tokens - attempt.cached_tokens}
     return _answers(run), {"ready": ready, "end": end, **counts}
 
 

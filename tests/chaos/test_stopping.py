@@ -93,7 +93,7 @@ def test_a_stop_waits_no_longer_than_asked_and_the_next_start_ends_the_job(
     kept = len(committed_shards(run.layout))
     assert 1 <= kept < 8
     quick = run.config.model_copy(update={"engine": EngineConfig(kind="scripted")})
-    assert complete(dataclasses.replace(run, config=quick))["shards_reused"] == kept
+    assert complete(dataclasses.replace(run, config=quick)).shards_reused == kept
     assert_answers(run)
 
 

@@ -21,6 +21,7 @@ from uniner_dist.errors import StageError, ThresholdError
 from uniner_dist.pipeline import stages as pipeline
 from uniner_dist.pipeline.stages import annotate, retry_quarantine
 from uniner_dist.run.run import load_run
+from uniner_dist.storage.control_files import Report, record_values
 from uniner_dist.storage.filesystem import read_json
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import committed_shards
@@ -28,7 +29,7 @@ from uniner_dist.storage.shards import committed_shards
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("spark", "ray")]
 DOCUMENTS = 24
 
-Job = Callable[..., dict[str, Any]]
+Job = Callable[..., Report]
 
 
 class _Crash(BaseException):
@@ -48,7 +49,7 @@ def job(tmp_path: Path) -> Job:
     """The main job over a small corpus; options are dotted keys."""
     write_corpus(tmp_path / "corpus")
 
-    def start(**options: Any) -> dict[str, Any]:
+    def start(**options: Any) -> Report:
         values = {
             "corpus.path": str(tmp_path / "corpus"),
             "output.path": str(tmp_path / "out"),
@@ -87,12 +88,12 @@ def test_a_start_that_finds_everything_answered_says_how_much_was_kept(job: Job,
     with dying_in("run_annotations"):
         job()
     report = job()
-    done = report["completions"]
-    assert (done["starts"], done["prompts"], done["prompts_kept_from_earlier_starts"]) == (2, 48, 48)
-    assert done["shards_kept_from_earlier_starts"] == report["prompts"]["shards"]
-    assert [attempt["prompts"] for attempt in report["attempts"]] == [48, 0]
-    page = Path(report["workdir"], "report.html").read_text(encoding="utf-8")
-    assert f"run {report['run_id']}</title>" in page
+    done = report.completions
+    assert (done.starts, done.prompts, done.prompts_kept_from_earlier_starts) == (2, 48, 48)
+    assert done.shards_kept_from_earlier_starts == report.prompts.shards
+    assert [attempt.prompts for attempt in report.attempts] == [48, 0]
+    page = Path(report.workdir, "report.html").read_text(encoding="utf-8")
+    assert f"run {report.run_id}</title>" in page
     assert "Not shown, because" not in page
     assert job() == report
     assert "is finished" in job.said[-1]  # type: ignore[attr-defined]
@@ -127,12 +128,12 @@ def test_another_corpus_or_configuration_is_another_run_and_never_a_mix(job: Job
     [first] = layouts(tmp_path)
     write_corpus(tmp_path / "corpus", DOCUMENTS + 6)
     report = job(**{"model.max_tokens": 128})
-    assert report["run_id"] != first.run_id
-    assert report["completions"]["prompts_kept_from_earlier_starts"] == 0
-    assert report["completions"]["prompts"] == 2 * (DOCUMENTS + 6)
+    assert report.run_id != first.run_id
+    assert report.completions.prompts_kept_from_earlier_starts == 0
+    assert report.completions.prompts == 2 * (DOCUMENTS + 6)
     rows = read_rows(tmp_path / "out")
     assert {key[0] for key in rows} == set(range(DOCUMENTS + 6))
-    assert {row["fingerprint"] for row in rows.values()} == {report["model"]["fingerprint"]}
+    assert {row["fingerprint"] for row in rows.values()} == {report.model.fingerprint}
 
 
 def test_too_many_failures_publish_nothing_and_name_the_commonest_reason(job: Job, tmp_path: Path) -> None:
@@ -143,7 +144,7 @@ def test_too_many_failures_publish_nothing_and_name_the_commonest_reason(job: Jo
         job(**faults, **{"run.max_failed_fraction": 0.05})
     assert not (tmp_path / "out").exists()
     report = job(**faults)
-    assert report["annotations"]["outcomes"]["unparseable"] > report["annotations"]["outcomes"]["engine_error"] > 0
+    assert report.annotations.outcomes["unparseable"] > report.annotations.outcomes["engine_error"] > 0
 
 
 @pytest.mark.slow
@@ -166,6 +167,8 @@ def test_a_retry_that_dies_at_any_point_is_ended_by_the_next_one(job: Job, tmp_p
     assert {row["outcome"] for row in rows.values()} <= {"found", "none"}
     good = {key for key, row in broken.items() if row["outcome"] in ("found", "none")}
     assert {key: rows[key] for key in good} == {key: broken[key] for key in good}
-    assert report["annotations"]["failed"] == 0
-    assert retry_quarantine(run, said.append) == read_json(layout.report)
+    assert report.annotations.failed == 0
+    again = retry_quarantine(run, said.append)
+    assert again is not None
+    assert record_values(again) == read_json(layout.report)
     assert "every prompt of this run has an answer" in said[-1]

@@ -46,12 +46,10 @@ def test_what_the_pool_did_can_be_read_over_http(ray: Any, make_run: MakeRun) ->
     expected = {f"ray_uniner_dist_{name}" for name in GAUGES} | {f"ray_uniner_dist_{name}_total" for name in COUNTERS}
     silent = {f"ray_uniner_dist_{name}_total" for name in ("cached_tokens", "replica_deaths", "replica_start_failures")}
     assert expected - silent <= names <= expected
-    assert found["ray_uniner_dist_prompts"] == attempt["prompts"] == 24
+    assert found["ray_uniner_dist_prompts"] == attempt.prompts == 24
     assert found["ray_uniner_dist_prompts_open"] == found["ray_uniner_dist_shards_open"] == 0
     assert found["ray_uniner_dist_shards"] == 6
-    assert found["ray_uniner_dist_prompt_tokens_total"] == attempt["prompt_tokens"]
-    assert (
-        found['ray_uniner_dist_prompts_failed_totaloutcome="engine_error"'] == attempt["failures"]["engine_error"] > 0
-    )
+    assert found["ray_uniner_dist_prompt_tokens_total"] == attempt.prompt_tokens
+    assert found['ray_uniner_dist_prompts_failed_totaloutcome="engine_error"'] == attempt.failures["engine_error"] > 0
     assert found['ray_uniner_dist_replicasstate="ready"'] == 1
     assert begun <= found["ray_uniner_dist_last_progress_timestamp_seconds"] <= time.time()

@@ -19,7 +19,6 @@ import pytest
 
 from tests.ray.conftest import MakeRun
 from tests.support.pool import TYPES, assert_answers, complete, rows, texts
-from uniner_dist.completions.attempts import read_attempts
 from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.replica import Replica
@@ -29,6 +28,7 @@ from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.schema import EngineConfig
 from uniner_dist.errors import DrainedError, LimitError, PoolError
 from uniner_dist.run.run import with_limits
+from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.answer_store import live_files
 from uniner_dist.storage.shards import committed_shards
 
@@ -38,13 +38,13 @@ pytestmark = pytest.mark.ray
 def test_every_prompt_is_answered_once_and_a_second_start_does_nothing(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(20, seed) for seed in range(5)], TYPES)
     attempt = complete(run)
-    assert attempt["prompts"] == 5 * 20 * 2
+    assert attempt.prompts == 5 * 20 * 2
     assert is_complete(run)
     assert_answers(run)
     again = complete(run)
-    assert again["prompts"] == 0
-    assert (again["shards_reused"], again["prompts_reused"]) == (5, 200)
-    assert len(read_attempts(run)) == 2
+    assert again.prompts == 0
+    assert (again.shards_reused, again.prompts_reused) == (5, 200)
+    assert len(read_starts(run.layout)) == 2
 
 
 def test_only_what_is_missing_or_broken_is_done_again(ray: Any, make_run: MakeRun) -> None:
@@ -53,7 +53,7 @@ def test_only_what_is_missing_or_broken_is_done_again(ray: Any, make_run: MakeRu
     before = rows(run)
     names = sorted(committed_shards(run.layout))
     os.unlink(run.layout.completions_file(names[0]))
-    assert complete(run)["prompts"] == 20
+    assert complete(run).prompts == 20
     assert rows(run) == before
 
 
@@ -65,7 +65,7 @@ def test_refused_and_garbage_prompts_cost_one_row_each(ray: Any, make_run: MakeR
     assert rows(run)[bad]["output"] is None
     assert rows(run)[bad]["error_kind"] == "engine_error"
     assert "refused as the script says" in rows(run)[bad]["error"]
-    assert attempt["failures"] == {"engine_error": 1}
+    assert attempt.failures == {"engine_error": 1}
     assert_answers(run, but={bad})
 
 
@@ -86,7 +86,7 @@ def test_unanswered_prompts_are_asked_again_and_the_others_are_not(ray: Any, mak
     assert reopen(run, begin_retry(run, 0)) == 1
     assert not is_complete(run)
     well = dataclasses.replace(run, config=run.config.model_copy(update={"engine": EngineConfig(kind="scripted")}))
-    assert complete(well)["prompts"] == 1
+    assert complete(well).prompts == 1
     assert_answers(run)
     bad = ("REFUSE this, Paula.", "person")
     assert {key: row for key, row in rows(run).items() if key != bad} == {k: r for k, r in before.items() if k != bad}
@@ -100,7 +100,7 @@ def test_a_partial_or_foreign_file_is_recognised_and_done_again(ray: Any, make_r
     cut, foreign, _ = (Path(run.layout.completions_file(shard)) for shard in sorted(committed_shards(run.layout)))
     cut.write_bytes(cut.read_bytes()[:-100])
     foreign.write_bytes(Path(run.layout.completions_file(sorted(committed_shards(run.layout))[2])).read_bytes())
-    assert complete(run)["prompts"] == 40
+    assert complete(run).prompts == 40
     assert rows(run) == before
 
 
@@ -111,9 +111,9 @@ def test_a_killer_prompt_costs_one_row_and_the_rest_is_done(ray: Any, make_run: 
     attempt = complete(run)
     bad = ("POISON for Paula", "location")
     assert rows(run)[bad]["error_kind"] == "killer"
-    assert attempt["failures"] == {"killer": 1}
+    assert attempt.failures == {"killer": 1}
     assert_answers(run, but={bad})
-    assert 3 <= attempt["deaths"] <= 12
+    assert 3 <= attempt.deaths <= 12
 
 
 def test_a_hung_engine_counts_as_dead(ray: Any, make_run: MakeRun) -> None:
@@ -127,18 +127,18 @@ def test_a_hung_engine_counts_as_dead(ray: Any, make_run: MakeRun) -> None:
     bad = ("SLEEP says Paula", "person")
     assert rows(run)[bad]["error_kind"] == "killer"
     assert_answers(run, but={bad})
-    assert any("no new token for 8 s" in words for _, words in attempt["events"])
-    lives = attempt["history"]["replicas"]
-    assert [life["end"] for life in lives if life["end"]] == ["death"] * attempt["deaths"]
-    assert all(life["placed_s"] <= life["ready_s"] for life in lives if life["ready_s"] is not None)
-    assert attempt["history"]["points"][-1][1] == attempt["prompts"]
+    assert any("no new token for 8 s" in words for _, words in attempt.events)
+    lives = attempt.history.replicas
+    assert [life.end for life in lives if life.end] == ["death"] * attempt.deaths
+    assert all(life.placed_s <= life.ready_s for life in lives if life.ready_s is not None)
+    assert attempt.history.points[-1][1] == attempt.prompts
 
 
 def test_when_no_replica_can_start_the_job_fails_in_the_engines_words(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(3)], TYPES, engine={"extra": {"fail_start": "weights are made of cheese"}})
     with pytest.raises(PoolError, match="weights are made of cheese"):
         complete(run)
-    assert read_attempts(run)[-1]["start_failures"] == 3
+    assert read_starts(run.layout)[-1].start_failures == 3
 
 
 #: No machine has so much memory, and the system says so at once.
@@ -153,9 +153,9 @@ def test_a_replica_out_of_memory_at_load_is_replaced_while_others_work(
         [texts(20, seed) for seed in range(6)], TYPES, engine={"extra": extra}, pool={"replicas": 2, "backoff_s": 0}
     )
     attempt = complete(run)
-    assert (attempt["start_failures"], attempt["deaths"]) == (1, 0)
-    assert attempt["replicas"] in (1, 2), "work may be over before the new one is ready"
-    assert any("MemoryError: Unable to allocate" in words for _, words in attempt["events"])
+    assert (attempt.start_failures, attempt.deaths) == (1, 0)
+    assert attempt.replicas in (1, 2), "work may be over before the new one is ready"
+    assert any("MemoryError: Unable to allocate" in words for _, words in attempt.events)
     assert_answers(run)
 
 
@@ -176,7 +176,7 @@ def test_an_engine_that_dies_at_its_first_prompt_blames_no_prompt(ray: Any, make
 def test_an_engine_that_answers_late_but_generates_tokens_is_not_stuck(ray: Any, make_run: MakeRun) -> None:
     run = make_run([texts(3)], TYPES, engine={"extra": {"long_s": 20}}, pool={"stuck_timeout_s": 10})
     attempt = complete(run)
-    assert attempt["deaths"] == 0
+    assert attempt.deaths == 0
     assert_answers(run)
 
 
@@ -198,7 +198,7 @@ def test_a_frozen_replica_counts_as_dead_and_its_process_is_ended(ray: Any, make
 
     with open_pool(run, freeze) as pool:
         attempt = complete_prompts(run, pool)
-    assert attempt["deaths"] == 1
+    assert attempt.deaths == 1
     assert_answers(run)
     wait_for_end(frozen)
 
@@ -219,8 +219,8 @@ def test_replicas_killed_at_random_change_no_row(ray: Any, make_run: MakeRun) ->
         attempt = complete_prompts(run, pool)
         done.set()
         killer.join()
-    assert attempt["deaths"] >= 1
-    assert attempt["failures"] == {}
+    assert attempt.deaths >= 1
+    assert attempt.failures == {}
     assert_answers(run)
 
 
@@ -241,7 +241,7 @@ def test_a_request_to_stop_keeps_what_is_in_flight_for_the_next_start(ray: Any, 
     kept = len(committed_shards(run.layout))
     assert 2 <= kept < 8
     attempt = complete(run)
-    assert attempt["shards_reused"] == kept
+    assert attempt.shards_reused == kept
     assert_answers(run)
 
 
@@ -293,9 +293,9 @@ def test_a_limit_of_gpu_hours_finishes_shards_in_flight_and_is_remembered(ray: A
     with pytest.raises(LimitError, match=r"stopped at run\.max_gpu_hours"):
         complete(limited)
     assert len(committed_shards(run.layout)) < 8
-    [attempt] = read_attempts(run)
-    assert attempt["gpu_hours"] >= 5 / 3600
-    assert attempt["prompts"] == 40 * len(committed_shards(run.layout)), "whole shards only"
+    [attempt] = read_starts(run.layout)
+    assert attempt.gpu_hours >= 5 / 3600
+    assert attempt.prompts == 40 * len(committed_shards(run.layout)), "whole shards only"
     with pytest.raises(LimitError):
         check_limits(limited)
     complete(run)

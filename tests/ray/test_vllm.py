@@ -25,6 +25,7 @@ from uniner_dist.completions.stage import complete_prompts, open_pool
 from uniner_dist.core.template import get_template
 from uniner_dist.errors import PoolError
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import Attempt
 from uniner_dist.storage.shards import committed_shards
 
 pytestmark = [pytest.mark.ray, pytest.mark.vllm]
@@ -43,7 +44,7 @@ def outputs(run: Run) -> dict[tuple[str, str], tuple[str | None, str | None]]:
     return {key: (row["output"], row["error_kind"]) for key, row in rows(run).items()}
 
 
-def complete(run: Run, beside: Callable[[Pool], None] = lambda pool: None) -> dict[str, Any]:
+def complete(run: Run, beside: Callable[[Pool], None] = lambda pool: None) -> Attempt:
     with open_pool(run) as pool, ThreadPoolExecutor(1) as thread:
         other = thread.submit(beside, pool)
         attempt = complete_prompts(run, pool)
@@ -155,7 +156,7 @@ def children(pid: int) -> list[psutil.Process]:
 def test_a_replica_killed_while_it_works_changes_no_row(ray: Any, undisturbed: Run, make_run: MakeRun) -> None:
     run = make_run(shards_of([*sentences(60), CLOSING, LONG], 8), TYPES, engine=dict(ENGINE))
     attempt = complete(run, kill_when_working(run, lambda pid: pid))
-    assert attempt["deaths"] == 1
+    assert attempt.deaths == 1
     assert outputs(run) == outputs(undisturbed)
 
 
@@ -171,7 +172,7 @@ def test_a_killed_engine_process_ends_its_replica_and_changes_no_row(
         return max(children(pid), key=lambda process: process.memory_info().rss).pid
 
     attempt = complete(run, kill_when_working(run, engine_of))
-    assert attempt["deaths"] == 1
+    assert attempt.deaths == 1
     assert outputs(run) == outputs(undisturbed)
     _, alive = psutil.wait_procs(family, timeout=1200)
     assert not alive, [process.cmdline() for process in alive]

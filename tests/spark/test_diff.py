@@ -16,6 +16,7 @@ from tests.support.evaluation_data import annotation, entity, write_annotations
 from tests.support.scripted import capitalised, complete
 from uniner_dist.annotations.publication import publish
 from uniner_dist.annotations.stage import write_annotations as stage_annotations
+from uniner_dist.comparison.figures import ComparedDocuments, TallySummary
 from uniner_dist.comparison.joining import Side, compare
 from uniner_dist.comparison.tally import Tally
 from uniner_dist.core.differences import Cell
@@ -49,7 +50,7 @@ def test_spark_counts_what_comparing_cell_by_cell_counts(spark: SparkSession, tm
         Side(write_annotations(tmp_path / "after", after)),
         by="domain",
     )
-    assert found["documents"] == {"both": 55, "only_before": 5, "only_after": 10}
+    assert found.documents == ComparedDocuments(both=55, only_before=5, only_after=10)
     sides = [{(row["doc_id"], row["folders"]["entity_type"]): row for row in rows} for rows in (before, after)]
     tally = Tally()
     for key in sides[0] | sides[1]:
@@ -57,10 +58,10 @@ def test_spark_counts_what_comparing_cell_by_cell_counts(spark: SparkSession, tm
         one, other = (Cell.of(row["outcome"], row["entities"]) if row else None for row in rows)
         tally.add(*key, one, other, group=rows[1]["folders"]["domain"] if rows[1] else None)
     expected = tally.summary()
-    assert 0 < expected["agreement"] < 1
-    assert all(expected[name] for name in ("kept", "moved", "borders", "vanished", "appeared"))
-    assert {name: found[name] for name in expected} == expected
-    assert set(found["by"]) == {"00", "01", "02"}
+    assert 0 < (expected.agreement or 0) < 1
+    assert all((expected.kept, expected.moved, expected.borders, expected.vanished, expected.appeared))
+    assert TallySummary.model_validate({name: getattr(found, name) for name in TallySummary.model_fields}) == expected
+    assert set(found.by or ()) == {"00", "01", "02"}
 
 
 def _publish(spark: SparkSession, run: Run, answer: Callable[[str, str], str | None] = capitalised) -> Run:
@@ -80,9 +81,9 @@ def test_runs_of_one_output_are_told_apart_and_wrong_options_named(
     second = _publish(spark, make_run(corpora[1], corpus__id_column="id"), lambda text, ask: json.dumps(["Bob"]))
     output = first.config.output.path
     whole = compare(spark, Side(output, first.id), Side(output))
-    assert whole["documents"] == {"both": 2, "only_before": 0, "only_after": 4}
-    assert whole["agreement"] == 1
-    assert compare(spark, Side(output, first.id), Side(output, second.id))["documents"]["both"] == 0
+    assert whole.documents == ComparedDocuments(both=2, only_before=0, only_after=4)
+    assert whole.agreement == 1
+    assert compare(spark, Side(output, first.id), Side(output, second.id)).documents.both == 0
     with pytest.raises(ConfigError, match=f"--after-run nope: not in .*{first.id}, {second.id}"):
         compare(spark, Side(output), Side(output, "nope"))
     with pytest.raises(ConfigError, match=r"--after .* has no column colour"):

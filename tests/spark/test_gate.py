@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -24,6 +23,7 @@ from uniner_dist.gate.verdict import has_passed
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import Verdict
 
 pytestmark = pytest.mark.spark
 
@@ -37,23 +37,23 @@ class Model:
         self.spark, self.answer, self.runs = spark, answer, 0
         self.said: list[str] = []
 
-    def annotate(self, config: Config) -> Mapping[str, Any]:
+    def annotate(self, config: Config) -> str:
         run = open_run(config)
         self.runs += 1
         self.stage(run)
         publish(self.spark, run)
-        return {"run_id": run.id}
+        return run.id
 
     def stage(self, run: Run) -> None:
         write_prompts(self.spark, run)
         complete(run, self.answer)
         write_annotations(self.spark, run)
 
-    def gate(self, run: Run) -> dict[str, Any]:
+    def gate(self, run: Run) -> Verdict:
         write_prompts(self.spark, run)
         return pass_gate(self.spark, run, self.annotate, self.said.append)
 
-    def publish(self, run: Run) -> dict[str, Any] | None:
+    def publish(self, run: Run) -> Verdict | None:
         """Everything behind the gate."""
         self.stage(run)
         figures = check_staged(self.spark, run, self.said.append)
@@ -74,22 +74,22 @@ def test_a_good_model_passes_and_is_looked_at_again_before_publishing(
     run = make_run(write_corpus(tmp_path / "corpus", [*DOCUMENTS, DOCUMENTS[3]]), **options)
     model = Model(spark)
     figures = model.gate(run)
-    assert (figures["gold"]["documents"], figures["gold"]["without_text"], figures["gold"]["f1"]) == (
+    assert (figures.gold.documents, figures.gold.without_text, figures.gold.f1) == (
         2,
         1,
         pytest.approx(1),
     )
-    assert (figures["sample"], figures["drift"]) == (5, None)
+    assert (figures.sample, figures.drift) == (5, None)
     assert has_passed(run)
-    assert model.gate(run) == {**figures, "published": None}
+    assert model.gate(run) == figures
     assert model.runs == 1, "a passed gate is remembered"
     assert not has_passed(make_run(run.config.corpus.path, **{**options, "gate.min_f1": 1.0})), "thresholds count anew"
 
     published = model.publish(run)
     assert published is not None
-    assert published["published"]["bulk"]["agreement"] == 1
-    assert published["published"]["bulk"]["documents"] == 7
-    assert published["published"]["gold"]["f1"] == pytest.approx(1)
+    assert published.published.bulk.agreement == 1
+    assert published.published.bulk.documents == 7
+    assert published.published.gold.f1 == pytest.approx(1)
     sample = read_sample(run.config.output.path)
     assert sample is not None
     assert len(sample.texts) == 5
@@ -121,7 +121,7 @@ def test_a_bad_model_is_stopped_before_the_bulk_unless_the_gold_agrees(
     model.answer = capitalised
     figures = model.publish(run)
     assert figures is not None
-    assert figures["published"]["bulk"] is None, "no document of the gold is in the corpus"
+    assert figures.published.bulk is None, "no document of the gold is in the corpus"
 
 
 def test_another_model_must_agree_with_the_last_one_that_passed(
@@ -152,8 +152,8 @@ def test_another_model_must_agree_with_the_last_one_that_passed(
     accepted = make_run(corpus, **other, **{"gate.min_agreement": 0.0})
     bad = Model(spark, nothing)
     figures = bad.gate(accepted)
-    assert figures["drift"]["agreement"] == 0.5
-    assert figures["drift"]["outcomes"] == {"found → none": 6}
+    assert figures.drift.agreement == 0.5
+    assert figures.drift.outcomes == {"found → none": 6}
     bad.publish(accepted)
     renewed = read_sample(first.config.output.path)
     assert renewed is not None

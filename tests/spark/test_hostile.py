@@ -79,7 +79,7 @@ def test_every_row_of_a_hostile_corpus_is_accounted_for(
 ) -> None:
     run = make_run(hostile)
     summary = write_prompts(spark, run)
-    assert summary["rejects"] == {
+    assert summary.rejects == {
         "null_id": 1,
         "blank_id": 1,
         "null_text": 1,
@@ -87,14 +87,14 @@ def test_every_row_of_a_hostile_corpus_is_accounted_for(
         "blank_text": 2,
         "duplicate_id": 2,
     }
-    assert (summary["rows"], summary["documents"], summary["split_documents"]) == (len(USABLE) + 8, len(USABLE), 2)
+    assert (summary.rows, summary.documents, summary.split_documents) == (len(USABLE) + 8, len(USABLE), 2)
     check_prompts(run)
     _check_rejects(run)
 
     complete(run)
     counts = write_annotations(spark, run)
-    assert counts["rows"] == 2 * len(USABLE)
-    assert counts["outcomes"]["found"] > 0
+    assert counts.rows == 2 * len(USABLE)
+    assert counts.outcomes["found"] > 0
     publish(spark, run)
     check_output(run.config.output.path, _accepted(run), ["person", "PLACE"])
     rows = {(row["doc_id"], row["entity_type"]): row for row in read_annotations(run.config.output.path)}
@@ -138,7 +138,7 @@ def test_values_that_cannot_name_a_folder_are_rejected_rows(
         {"doc_id": i, "text": f"Ada wrote note {i}.", "place": value} for i, value in enumerate(values)
     ]
     run = make_run(write_corpus(tmp_path / "corpus", rows), **{"output.partition_by": ["place", "entity_type"]})
-    assert write_prompts(spark, run)["rejects"] == {"unfit_for_folder": len(unfit)}
+    assert write_prompts(spark, run).rejects == {"unfit_for_folder": len(unfit)}
     complete(run)
     write_annotations(spark, run)
     publish(spark, run)
@@ -163,7 +163,7 @@ def test_failed_cells_stand_in_the_quarantine_with_their_reason(
     write_prompts(spark, run)
     complete(run, answer)
     counts = write_annotations(spark, run)
-    assert (counts["failed"], counts["rows"], counts["quarantined"]) == (2, 6, 2)
+    assert (counts.failed, counts.rows, counts.quarantined) == (2, 6, 2)
     quarantine = pads.dataset(run.layout.quarantine, format="parquet").to_table().to_pylist()
     cells = {(row["doc_id"], row["entity_type"], row["ask"]): row for row in quarantine}
     assert cells["b", "person", "person"]["error"] == "refused"
@@ -196,8 +196,8 @@ def test_rows_that_are_too_large_are_rejected_by_both_readers(
     [group] = plan_reading(run_snapshot(run), ["doc_id", "text", "place"]).groups
     assert group.by_spark is by_spark
     summary = write_prompts(spark, run)
-    assert summary["rejects"] == {"null_id": 1, "text_too_large": 3}
-    assert (summary["rows"], summary["documents"]) == (6, 2)
+    assert summary.rejects == {"null_id": 1, "text_too_large": 3}
+    assert (summary.rows, summary.documents) == (6, 2)
     rejects = pads.dataset(run.layout.rejects, format="parquet").to_table().to_pylist()
     large = [row for row in rejects if row["reason"] == "text_too_large"]
     assert sorted(row["doc_id"] for row in large) == ["i" * 1000, "long place", "long text"]
@@ -218,4 +218,4 @@ def test_answers_in_a_store_that_no_run_can_have_got_are_asked_again(
     name = f"{'a' * 12}-00000-0000-{'b' * 12}.parquet"
     write_bytes(f"{run.store.cells}/{name}", encode_cells(pa.Table.from_pylist(cells, schema=CELLS)))
     summary = write_prompts(spark, run)
-    assert (summary["prompts_known"], summary["prompts_to_ask"]) == (1, 2)
+    assert (summary.prompts_known, summary.prompts_to_ask) == (1, 2)

@@ -113,8 +113,8 @@ def test_each_of_very_many_hostile_rows_is_in_one_place(
         },
     )
     summary = write_prompts(spark, run)
-    assert summary["rejects"] == dict(rejects)
-    assert (summary["rows"], summary["documents"]) == (ROWS, len(documents))
+    assert summary.rejects == dict(rejects)
+    assert (summary.rows, summary.documents) == (ROWS, len(documents))
     check_prompts(run)
     stored = pads.dataset(run.layout.rejects, format="parquet").to_table(columns=["reason"])["reason"].to_pylist()
     assert Counter(stored) == rejects
@@ -131,4 +131,4 @@ def test_each_of_very_many_hostile_rows_is_in_one_place(
     assert failed.keys() - garbled == refused
     quarantine = pads.dataset(run.layout.quarantine, format="parquet").to_table(columns=["doc_id"])
     assert set(quarantine["doc_id"].to_pylist()) == refused | garbled
-    assert counts["failed"] == len(refused | garbled)
+    assert counts.failed == len(refused | garbled)

@@ -27,11 +27,12 @@ from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import ConfigError, RunHeldError, UnreachableError
 from uniner_dist.maintenance.compact import compact
 from uniner_dist.pipeline.exclusive import working_on
-from uniner_dist.pipeline.stages import is_published
+from uniner_dist.pipeline.renewal import is_published
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.answer_store import COMPACTED, contribute, live_files, read_manifests, sweep
+from uniner_dist.storage.control_files import AnnotationsSummary, Publication, read_control, record_values
 from uniner_dist.storage.filesystem import exists, list_names, read_json, write_bytes, write_json
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
@@ -210,12 +211,12 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     pq.write_table(table, corpus.folder / "corpus" / "domain=news" / "again.parquet")
     second = corpus.open(**options)
     summary = write_prompts(corpus.spark, second)
-    assert summary["rejects"] == {"blank_text": 1, "duplicate_id": 1}
+    assert summary.rejects == {"blank_text": 1, "duplicate_id": 1}
     answer(second)
     write_annotations(corpus.spark, second)
-    published = publish(corpus.spark, second).model_dump(mode="json")
-    counted = read_json(f"{second.layout.root}/annotations.json")
-    write_report(second, build_report(second, summary, [], counted, published))
+    published = Publication.model_validate(record_values(publish(corpus.spark, second)))
+    counted = read_control(second.layout.annotations_summary, AnnotationsSummary)
+    write_report(second, build_report(second, counted, published))
 
     later = {"gone-1": {"text": "Zoltan came back with Vera.", "domain": "mail"}}
     corpus.write(kept | gone | later | documents(range(50, 60), "Nadia"))

@@ -15,7 +15,7 @@ from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.hashing import passage_id, text_digest
 from uniner_dist.errors import StageError, ThresholdError
-from uniner_dist.pipeline.stages import is_published
+from uniner_dist.pipeline.renewal import is_published
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.storage.answer_store import live_files
 
@@ -65,8 +65,8 @@ def test_a_run_with_nothing_new_is_complete_before_any_replica(corpus: Corpus) -
     corpus.write(documents(range(5, 20)))
     run = corpus.open()
     summary = write_prompts(corpus.spark, run)
-    assert (summary["prompts"], summary["prompts_known"], summary["prompts_to_ask"]) == (30, 30, 0)
-    assert summary["estimated_tokens"] == 0
+    assert (summary.prompts, summary.prompts_known, summary.prompts_to_ask) == (30, 30, 0)
+    assert summary.estimated_tokens == 0
     assert is_complete(run)
 
 
@@ -94,7 +94,7 @@ def test_known_passages_have_shards_of_their_own(corpus: Corpus) -> None:
     new = {passage_id(row["text"]) for row in documents(range(40, 44), "Nadia").values()}
     for name, passages in shards.items():
         assert set(passages) <= new or not new & set(passages), name
-    assert summary["prompts_to_ask"] == 8
+    assert summary.prompts_to_ask == 8
     assert len([name for name, passages in shards.items() if new & set(passages)]) <= 4 < len(shards)  # one a bucket
 
 

@@ -35,7 +35,7 @@ def answered(spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]) 
     """A run up to its completions; two of its three documents are split."""
     rows = [{"doc_id": doc_id, "text": text} for doc_id, text in TEXTS.items()]
     run = make_run(write_corpus(tmp_path / "corpus", rows))
-    assert write_prompts(spark, run)["split_documents"] == 2
+    assert write_prompts(spark, run).split_documents == 2
     complete(run, lambda text, ask: '["Ada"]' if text[:3] == "Ada" else capitalised(text, ask))
     return run
 

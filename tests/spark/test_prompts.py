@@ -49,7 +49,7 @@ def test_same_corpus_in_any_order_and_layout_gives_the_same_shards(
     manifests = [read_shards(run.layout).drop_columns("shard") for run in (first, second)]
     assert manifests[0].equals(manifests[1])
     assert {passage for ids in shards.values() for passage in ids} == {passage_id(str(row["text"])) for row in rows}
-    assert summary["unique_passages"] < summary["passages"] == summary["documents"] == 400
+    assert summary.unique_passages < summary.passages == summary.documents == 400
     tokens = read_shards(first.layout)["estimated_tokens"].to_pylist()
     assert max(tokens) < 1.3 * sum(tokens) / len(tokens)
     assert len(tokens) > 10
@@ -85,14 +85,14 @@ def test_one_partition_file_or_glob_keeps_the_partition_column(
     found = {row["document"]["domain"] for row in rows}
     expected = {"domain=00[12]": {"001", "002"}, "*/*.parquet": {"000", "001", "002"}}.get(path, {"001"})
     assert found == expected
-    assert summary["documents"] == 10 * len(expected)
+    assert summary.documents == 10 * len(expected)
 
 
 def test_two_labels_with_one_question_are_asked_once(
     spark: SparkSession, tmp_path: Path, make_run: Callable[..., Run]
 ) -> None:
     run = make_run(write_corpus(tmp_path / "corpus", _documents(5)), types="PER=person,place,PERSON=person")
-    assert write_prompts(spark, run)["prompts"] == 10
+    assert write_prompts(spark, run).prompts == 10
     [shard] = read_shards(run.layout)["shard"].to_pylist()[:1]
     assert set(read_prompts(run.layout, shard)["entity_type"].to_pylist()) == {"person", "place"}
 
@@ -117,7 +117,7 @@ def test_a_passage_of_most_documents_is_written_once_and_shuffled_rarely(
     rows = [{"doc_id": i, "text": "the same notice" if i % 4 else f"text {i}"} for i in range(400)]
     run = make_run(write_corpus(tmp_path / "corpus", rows))
     summary = write_prompts(spark, run)
-    assert (summary["passages"], summary["unique_passages"]) == (400, 101)
+    assert (summary.passages, summary.unique_passages) == (400, 101)
     assert {passage for ids in check_prompts(run).values() for passage in ids} == {
         passage_id(str(row["text"])) for row in rows
     }
@@ -147,8 +147,8 @@ def test_corpus_without_a_usable_row_gives_no_shards(
     pq.write_table(table, folder / "a.parquet")
     run = make_run(str(folder))
     summary = write_prompts(spark, run)
-    assert (summary["rows"], summary["documents"], summary["shards"]) == (rows, 0, 0)
-    assert summary["rejects"] == ({"blank_text": rows} if rows else {})
+    assert (summary.rows, summary.documents, summary.shards) == (rows, 0, 0)
+    assert summary.rejects == ({"blank_text": rows} if rows else {})
     assert read_shards(run.layout).num_rows == 0
     json.dumps(summary)
 

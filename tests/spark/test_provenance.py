@@ -25,6 +25,7 @@ from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.run.provenance import look_up
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import record_values
 from uniner_dist.storage.filesystem import join, write_json
 
 pytestmark = pytest.mark.spark
@@ -71,18 +72,18 @@ def test_rows_of_several_runs_lead_to_their_models_and_into_the_card(
     assert Counter(row["run_id"] for row in rows) == {first.id: 12, second.id: 6}
     for row in rows:
         about = runs[row["run_id"]]
-        assert (about["model"], about["fingerprint"]) == (row["model"], row["fingerprint"])
-    assert runs[first.id]["engines"] == ["vllm 1.0"]
-    assert runs[second.id]["decoding"] == "greedy, at most 65 tokens"
-    assert runs[first.id]["asks"] == {"person": "person", "PLACE": "place"}
-    assert runs[first.id]["revision"].startswith("sha256:")
-    assert {runs[first.id][name] for name in ("template", "licence")} == {"ie_as_qa", "see the model's card"}
+        assert (about.model, about.fingerprint) == (row["model"], row["fingerprint"])
+    assert runs[first.id].engines == ("vllm 1.0",)
+    assert runs[second.id].decoding == "greedy, at most 65 tokens"
+    assert runs[first.id].asks == {"person": "person", "PLACE": "place"}
+    assert runs[first.id].revision.startswith("sha256:")
+    assert {runs[first.id].template, runs[first.id].licence} == {"ie_as_qa", "see the model's card"}
 
     for file in output.rglob("part-*.parquet"):
         [run_id] = set(pq.ParquetFile(file).read(["run_id"])["run_id"].to_pylist())
-        about = _file_says(file)
-        assert about == {name: runs[run_id][name] for name in about}, "a file taken away from the output says the same"
-        assert {"model", "revision", "template", "fingerprint", "engines", "licence"} <= set(about)
+        said, known = _file_says(file), record_values(runs[run_id])
+        assert said == {name: known[name] for name in said}, "a file taken away from the output says the same"
+        assert {"model", "revision", "template", "fingerprint", "engines", "licence"} <= set(said)
 
     assert card.data.language == ["en"]
     assert "12 documents, 18 rows" in card.text

@@ -125,7 +125,7 @@ def test_published_run_changes_nothing_when_started_again(
     publish(spark, _stage(spark, make_run(write_corpus(tmp_path / "c2", again, ["day"]))))
     before = read_annotations(first.config.output.path)
     summary = write_annotations(spark, first)
-    assert summary["rows"] == 8
+    assert summary.rows == 8
     assert publish(spark, first) == entry
     assert read_annotations(first.config.output.path) == before
 

@@ -90,7 +90,7 @@ def test_a_triaged_run_is_a_full_one_but_for_what_it_skips(corpus: Corpus) -> No
 
     verdict, bound = read_verdict(run), read_bound(run)
     assert triage is not None
-    assert triage["verdict"]["kept"] == verdict.kept != "broken"
+    assert triage.verdict.kept == verdict.kept != "broken"
     assert (verdict.skipped, verdict.filled) == (len(skipped), len(filled))
     assert 0 < verdict.checked < len(received) - bound.sampled
     summary = read_json(run.layout.prompts_summary)
@@ -189,7 +189,7 @@ def test_a_run_too_small_asks_everything_and_says_so(corpus: Corpus) -> None:
     plan = plan_of(run)
     assert plan.phase == "all"
     assert "too few" in str(plan.why)
-    assert (check_triage(corpus.spark, run, always, _quiet) or {})["plan"]["phase"] == "all"
+    assert check_triage(corpus.spark, run, always, _quiet).plan.phase == "all"
     assert json.loads(json.dumps(read_json(run.layout.prompts_summary)))["prompts_to_ask"] == 60
 
 

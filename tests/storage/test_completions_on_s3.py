@@ -14,9 +14,9 @@ import pytest
 from tests.ray.conftest import make_run_in
 from tests.support.flaky import Fault, FlakyProxy, client_environment
 from tests.support.pool import TYPES, assert_answers, texts
-from uniner_dist.completions.attempts import read_attempts
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.run.run import Run
+from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.filesystem import find_files, read_bytes
 
 pytestmark = [pytest.mark.ray, pytest.mark.e2e]
@@ -61,7 +61,7 @@ def test_a_throttled_and_failing_store_costs_no_row_and_no_replica(s3: FlakyProx
     assert sum(s3.spoiled.values()) > 5
     assert is_complete(run)
     assert_answers(run)
-    assert read_attempts(run)[-1]["deaths"] == 0
+    assert read_starts(run.layout)[-1].deaths == 0
     assert any("ray::Replica" in line for line in lines)
     places = {"output": words, "arguments": "\n".join(lines)}
     for name in find_files(run.layout.root):
@@ -80,7 +80,7 @@ def test_a_store_that_refuses_completions_blames_no_prompt(s3: FlakyProxy, tmp_p
     assert "times, for the last time with:" in words
     assert "Access Denied" in words
     assert "Traceback" not in words
-    [attempt] = read_attempts(run)
-    assert attempt["deaths"] == 0
-    assert attempt["work_failures"] >= 3
+    [attempt] = read_starts(run.layout)
+    assert attempt.deaths == 0
+    assert attempt.work_failures >= 3
     assert not find_files(run.layout.completions)

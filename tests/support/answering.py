@@ -22,7 +22,7 @@ from uniner_dist.completions.work import WorkItem
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.run.run import Run
-from uniner_dist.storage.filesystem import read_json
+from uniner_dist.storage.control_files import AnnotationsSummary, Publication, read_control, record_values
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import committed_shards, read_shards, shards_with_known_answers
 
@@ -84,9 +84,11 @@ class Corpus:
 
     def report(self, run: Run) -> None:
         """Write the run's report, as the main command does at its end."""
-        summary = read_json(run.layout.prompts_summary)
-        entry = read_marker(run.config.output.path).runs[run.id].model_dump(mode="json")
-        write_report(run, build_report(run, summary, [], read_json(run.layout.annotations_summary), entry))
+        entry = read_marker(run.config.output.path).runs[run.id]
+        publication = Publication.model_validate(record_values(entry))
+        write_report(
+            run, build_report(run, read_control(run.layout.annotations_summary, AnnotationsSummary), publication)
+        )
 
     @property
     def rows(self) -> list[dict[str, Any]]:

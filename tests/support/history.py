@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 
 from tests.support.answering import answer
 from tests.support.invariants import check_files, read_annotations
-from uniner_dist.completions.attempts import read_attempts
 from uniner_dist.completions.budget import Budget
 from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config
@@ -31,6 +30,7 @@ from uniner_dist.core.hashing import passage_id
 from uniner_dist.pipeline import stages
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.run.run import list_runs, load_run
+from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.answer_store import list_stores, live_files
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import committed_shards, read_shards
@@ -284,7 +284,7 @@ class World:
             manifest = read_shards(run.layout).to_pylist()
             committed = committed_shards(run.layout)
             todo = [row for row in manifest if row["shard"] not in committed]
-            budget = Budget(run, read_attempts(run))
+            budget = Budget(run, read_starts(run.layout))
             room = run.config.run.max_prompts
             spent, allowed = 0, 0
             for row in todo:

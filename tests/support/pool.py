@@ -14,6 +14,7 @@ from uniner_dist import demo
 from uniner_dist.completions.engine.scripted import scripted_answer
 from uniner_dist.completions.stage import complete_prompts, open_pool
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import Attempt
 from uniner_dist.storage.shards import read_completions, read_prompts, read_shards
 
 TYPES = ["person", "location"]
@@ -40,7 +41,7 @@ def rows(run: Run) -> dict[tuple[str, str], dict[str, Any]]:
     return found
 
 
-def complete(run: Run, **options: Any) -> dict[str, Any]:
+def complete(run: Run, **options: Any) -> Attempt:
     with open_pool(run, **options) as pool:
         return complete_prompts(run, pool)
 

@@ -48,6 +48,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS, CELLS, COMPLETIONS, ENTITY, SHARDS
 from uniner_dist.storage.answer_store import live_files
 from uniner_dist.storage.attempts import count_files, count_written
+from uniner_dist.storage.control_files import AnnotationsSummary, Attempt, PromptsSummary
 from uniner_dist.storage.erased import hash_document, hash_text, read_erased
 from uniner_dist.storage.filesystem import find_files, join, read_bytes, remove, write_bytes
 from uniner_dist.storage.shards import read_completions, read_prompts, read_shards, verified_shards
@@ -219,7 +220,7 @@ def _write_shards(
 # -- stage 2 -----------------------------------------------------------------------------------------------------------
 
 
-def _complete(run: Run, mended: bool) -> dict[str, Any]:
+def _complete(run: Run, mended: bool) -> Attempt:
     manifest = read_manifest(run)
     committed = verified_shards(run.layout, {shard.name: shard.prompts for shard in manifest}, run.fingerprint)
     account = Account(run, manifest, committed)
@@ -297,11 +298,11 @@ def _write_staged(spark: Any, run: Run, documents: Any, places: Any, count: int)
     count_written(run.layout.staging)
 
 
-def _audit(staged: Any, places: Any, run: Run, prompts: Mapping[str, Any]) -> dict[str, Any]:
+def _audit(staged: Any, places: Any, run: Run, prompts: PromptsSummary) -> AnnotationsSummary:
     rows = [row for file in sorted(find_files(run.layout.staging, ".parquet")) for row in _staged(run, file)]
     cells = {(row["entity_type"], row["outcome"]) for row in rows}
     counts = [
-        {"entity_type": label, "outcome": outcome, "rows": len(own), "repairs": 0, "ids": _digest(own)}
+        audit._RowCount(label, outcome, len(own), 0, _digest(own))
         for label, outcome in sorted(cells)
         if (own := [row["doc_id"] for row in rows if (row["entity_type"], row["outcome"]) == (label, outcome)])
     ]

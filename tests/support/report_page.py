@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
+from uniner_dist.completions.history import ReplicaLife
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.reporting.evidence import Doubtful, Evidence, Failure, Folder
 from uniner_dist.reporting.highlight import Marked, Mention
+from uniner_dist.storage.control_files import Report
 
 HOSTILE = "<script>alert(1)</script>\u202e{{ 7*7 }} \x1b[31m&amp; \"quoted\" 'x' </pre></style>"
 
 
-def report(**changes: Any) -> dict[str, Any]:
+def report(**changes: Any) -> Report:
+    """`report_values`, as they are read."""
+    return Report.model_validate_json(json.dumps(report_values(**changes)))
+
+
+def report_values(**changes: Any) -> dict[str, Any]:
     """A report of one start, with hostile names wherever a user, a corpus or a model has a say."""
     summary = PoolSummary(shards=2, prompts=8, prompt_tokens=100, cached_tokens=60, completion_tokens=20, deaths=1)
     summary.events = [(1.5, f"replica 0 died: {HOSTILE}")]
     summary.history.points = [[0, 0, 0, 0, 1], [4, 8, 120, 1, 0]]
-    life = {"number": 0, "node": HOSTILE, "placed_s": 0, "ready_s": 1, "ended_s": 3, "end": "death"}
-    summary.history.replicas = [life]
+    summary.history.replicas = [ReplicaLife(0, HOSTILE, 0, 1, 3, "death")]
     values: dict[str, Any] = {
         "run_id": "abc",
         "written_at": "2026-01-01T00:00:00Z",
@@ -29,7 +36,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "provenance": {"model": HOSTILE, "engines": [HOSTILE], "asks": {HOSTILE: HOSTILE, "b": "b"}},
         "prompts": {
             "rows": 5, "documents": 4, "rejects": {"null_id": 1}, "passages": 4, "unique_passages": 4,
-            "prompts_known": 0,
+            "prompts": 8, "prompts_known": 0, "prompts_to_ask": 8, "shards": 2,
         },
         "completions": {
             "starts": 1, "prompts": 8, "answering_seconds": 4.0, "prompts_per_s": 2.0, "prompt_tokens": 100,

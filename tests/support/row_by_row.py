@@ -26,6 +26,8 @@ from uniner_dist.core.scoring import (
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.answer import is_passage_outputs
 from uniner_dist.evaluation.confidence import summarise_confidence
+from uniner_dist.evaluation.figures import ConfidenceSummary
+from uniner_dist.storage.control_files import record_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,10 @@ Key = tuple[str, str]
 Verdicts = list[tuple[float, bool, str]]
 
 
+def _values(summary: ConfidenceSummary | None) -> dict[str, Any] | None:
+    return None if summary is None else record_values(summary)
+
+
 class Tally:
     """Counts so far, of every pair alone: gold is small, and intervals need them."""
 
@@ -370,7 +376,9 @@ class Tally:
     def _confidence(self) -> dict[str, Any] | None:
         kinds = {"mentions": self._mention_verdicts, "none": self._none_verdicts}
         summaries = {
-            name: summarise_confidence([v[0] for v in verdicts], [v[1] for v in verdicts], [v[2] for v in verdicts])
+            name: _values(
+                summarise_confidence([v[0] for v in verdicts], [v[1] for v in verdicts], [v[2] for v in verdicts])
+            )
             for name, verdicts in kinds.items()
         }
         return summaries if any(summaries.values()) else None

@@ -38,6 +38,7 @@ from uniner_dist.completions.stage import complete_prompts, open_pool
 from uniner_dist.completions.work import ReplicaState
 from uniner_dist.errors import UninerError
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import Attempt
 from uniner_dist.storage.shards import committed_shards
 
 #: Room for one CPU replica by memory, for several by cores.
@@ -99,7 +100,7 @@ def _come_and_go(cluster: Cluster, folder: Path, first: Any, second: Any) -> dic
 
     attempt = complete(run, disturb)
     assert_answers(run)
-    return {**seen, "deaths": attempt["deaths"], "events": attempt["events"], "prompts": attempt["prompts"]}
+    return {**seen, "deaths": attempt.deaths, "events": attempt.events, "prompts": attempt.prompts}
 
 
 def bad_node(cluster: Cluster, folder: Path) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _bad_node(cluster: Cluster, folder: Path, bad: Any, good: Any) -> dict[str, 
 
     attempt = complete(run, look)
     assert_answers(run)
-    return {**seen, "start_failures": attempt["start_failures"], "events": attempt["events"]}
+    return {**seen, "start_failures": attempt.start_failures, "events": attempt.events}
 
 
 def head_dies(cluster: Cluster, folder: Path) -> dict[str, Any]:
@@ -150,7 +151,7 @@ def head_dies(cluster: Cluster, folder: Path) -> dict[str, Any]:
     return {"error": None}
 
 
-def complete(run: Run, beside: Callable[[Pool], None]) -> dict[str, Any]:
+def complete(run: Run, beside: Callable[[Pool], None]) -> Attempt:
     """Complete a run in a thread while something else happens to its pool (Ray starts nodes in a main thread only)."""
     with open_pool(run) as pool, ThreadPoolExecutor(1) as thread:
         attempt = thread.submit(complete_prompts, run, pool)

@@ -201,7 +201,7 @@ def test_a_run_is_looked_up_by_the_id_in_its_rows(tmp_path: Path) -> None:
     new, old = run_id("a"), run_id("b")
     write_marker(output, marker(a=entry(), b=older))
     assert list(look_up(output)) == [old, new]
-    assert look_up(output, old) == {old: older.model_dump(mode="json")}
+    assert look_up(output, old) == {old: older}
     with pytest.raises(ConfigError, match=rf"--run nope: not in .*; runs there: {new}, {old}"):
         look_up(output, "nope")
     write_json(str(tmp_path / "other/x.json"), {})

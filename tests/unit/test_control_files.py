@@ -48,13 +48,13 @@ from uniner_dist.storage.commit import always
 from uniner_dist.storage.control_files import (
     AnnotationsSummary,
     Plan,
+    PoolProgress,
     ProbedStorages,
-    Progress,
     PromptsSummary,
     Report,
+    SparkProgress,
     Verdict,
     read_control,
-    read_record,
 )
 from uniner_dist.storage.erased import read_erased
 from uniner_dist.storage.layout import GateLayout
@@ -252,7 +252,7 @@ def _run_file(name: str) -> Callable[[House], Path]:
 
 def _record(name: str, model: Any, value: Any) -> Kind:
     path = _run_file(name)
-    return Kind(path, lambda house: value, lambda house: read_record(str(path(house)), model))
+    return Kind(path, lambda house: value, lambda house: read_control(str(path(house)), model))
 
 
 def _as_parquet(value: Any) -> bytes:
@@ -297,6 +297,12 @@ def _counted(house: House) -> object:
 
 
 _ANNOTATIONS = {"rows": 1, "failed": 0, "documents": 1, "outcomes": {"found": 1}, "by_type": {"person": {"found": 1}}}
+_PROMPTS = {
+    **dict.fromkeys(("rows", "documents", "passages", "unique_passages"), 1),
+    **dict.fromkeys(("prompts", "prompts_known", "prompts_to_ask", "shards"), 1),
+    "rejects": {"null_text": 1},
+}
+_TOKENS = {"expected": 1, "low": 1, "high": 2}
 _FIGURES = {"documents": 1, "f1": 0.5, "interval": [0.1, 0.9], "by_type": {"person": 0.5}}
 _NO_RUN = {"plan.json": "plan", "report.json": "report"}
 
@@ -449,21 +455,20 @@ KINDS: dict[str, Kind] = {
         lambda house: (list(changed_files(str(house.export))), _export(house)),
         _as_lines,
     ),
-    "prompts": _record(
-        "prompts.json",
-        PromptsSummary,
-        {
-            **dict.fromkeys(("rows", "documents", "passages", "unique_passages"), 1),
-            **dict.fromkeys(("prompts", "prompts_known", "prompts_to_ask", "shards"), 1),
-            "rejects": {"null_text": 1},
-        },
-    ),
+    "prompts": _record("prompts.json", PromptsSummary, _PROMPTS),
     "annotations": _record("annotations.json", AnnotationsSummary, _ANNOTATIONS),
-    "progress": _record("progress.json", Progress, {"at": 1.0, "stage": "x"}),
+    "progress": _record("progress.json", PoolProgress, {"at": 1.0, "stage": "x", "prompts": 2, "prompts_done": 1}),
+    "progress of Spark": _record("spark_progress.json", SparkProgress, {"at": 1.0, "tasks": 2, "tasks_done": 1}),
     "report": _record(
         "report.json",
         Report,
-        {"written_at": "", "publication": {}, "annotations": _ANNOTATIONS, "completions": {"prompts": 1}},
+        {
+            "written_at": "",
+            "prompts": _PROMPTS,
+            "publication": {},
+            "annotations": _ANNOTATIONS,
+            "completions": {"prompts": 1},
+        },
     ),
     "verdict": _record(
         "verdict.json",
@@ -473,7 +478,13 @@ KINDS: dict[str, Kind] = {
     "plan": _record(
         "plan.json",
         Plan,
-        {"prompts_to_ask": 1, "prompt_tokens": {}, "gpu_hours": None, "money": None, "price_per_gpu_hour": 1.0},
+        {
+            "prompts_to_ask": 1,
+            "prompt_tokens": {"expected": 1, "low": 1, "high": 2},
+            "gpu_hours": None,
+            "money": None,
+            "price_per_gpu_hour": 1.0,
+        },
     ),
 }
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from uniner_dist.comparison.figures import ComparedDocuments, ComparedSide, Comparison, ShownMention, TallySummary
 from uniner_dist.comparison.show import print_comparison
 from uniner_dist.comparison.tally import EXAMPLES, Tally, bucket_of
 from uniner_dist.core.differences import Cell, Mention, compare_mentions
+from uniner_dist.storage.control_files import record_values
 
 ADA, BOB = ("Ada", 0, 3), ("Bob", 8, 11)
 
@@ -99,18 +100,19 @@ def _tally(cells: Sequence[tuple[str, str, Cell | None, Cell | None, str | None]
 
 def test_rates_are_of_cells_on_both_sides_and_others_are_counted() -> None:
     summary = _tally(CELLS).summary()
-    assert (summary["cells"], summary["same"], summary["only_before"], summary["only_after"]) == (4, 1, 1, 1)
-    assert summary["agreement"] == 1 / 4
-    assert summary["f1"] == pytest.approx(2 * 3 / (4 + 4))
-    person, place = summary["by_type"]["person"], summary["by_type"]["place"]
-    assert (person["kept"], person["vanished"], person["appeared"]) == (3, 1, 1)
-    assert (place["agreement"], place["f1"]) == (0.0, None), "nothing is listed on either side"
-    assert summary["outcomes"] == {"found → none": 1, "none → truncated": 1}
-    assert place["outcomes"] == {"none → truncated": 1}
-    assert {name: figures["cells"] for name, figures in summary["by"].items()} == {"x": 3, "y": 1}
-    low, high = summary["intervals"]["agreement"]
-    assert 0 <= low <= summary["agreement"] <= high <= 1
-    assert json.loads(json.dumps(summary)) == summary
+    assert (summary.cells, summary.same, summary.only_before, summary.only_after) == (4, 1, 1, 1)
+    assert summary.agreement == 1 / 4
+    assert summary.f1 == pytest.approx(2 * 3 / (4 + 4))
+    person, place = summary.by_type["person"], summary.by_type["place"]
+    assert (person.kept, person.vanished, person.appeared) == (3, 1, 1)
+    assert (place.agreement, place.f1) == (0.0, None), "nothing is listed on either side"
+    assert summary.outcomes == {"found → none": 1, "none → truncated": 1}
+    assert place.outcomes == {"none → truncated": 1}
+    assert {name: figures.cells for name, figures in (summary.by or {}).items()} == {"x": 3, "y": 1}
+    assert summary.intervals.agreement is not None
+    low, high = summary.intervals.agreement
+    assert 0 <= low <= 1 / 4 <= high <= 1
+    assert TallySummary.model_validate_json(json.dumps(record_values(summary))) == summary
 
 
 def test_counting_in_parts_and_adding_up_gives_the_same() -> None:
@@ -126,29 +128,24 @@ def test_counting_in_parts_and_adding_up_gives_the_same() -> None:
 def test_examples_are_few_and_do_not_depend_on_the_order() -> None:
     cells = [(str(i), "person", _cells(ADA), _cells(), None) for i in range(50)]
     forward, backward = _tally(cells).summary(), _tally(cells[::-1]).summary()
-    assert forward["examples"] == backward["examples"]
-    vanished: list[dict[str, Any]] = forward["examples"]["person"]["vanished"]
+    assert forward.examples == backward.examples
+    vanished = forward.examples["person"]["vanished"]
     assert len(vanished) == EXAMPLES
-    assert vanished[0]["mentions"] == [{"text": "Ada", "start": 0, "end": 3}]
+    assert vanished[0].mentions == (ShownMention(text="Ada", start=0, end=3),)
 
 
 def test_nothing_to_compare_has_no_rates() -> None:
     summary = Tally().summary()
-    assert (summary["agreement"], summary["f1"], summary["by"]) == (None, None, None)
+    assert (summary.agreement, summary.f1, summary.by) == (None, None, None)
     assert Tally().to_arrow().num_rows == 0
 
 
 def test_the_tables_show_rates_changes_and_examples() -> None:
     console = Console(record=True, width=120, file=open("/dev/null", "w"))  # noqa: SIM115
-    side = {"path": "a [bold]", "run": "run1"}
-    documents = {"both": 3, "only_before": 0, "only_after": 1}
-    comparison = {
-        "before": side,
-        "after": side,
-        "by_column": "domain",
-        "documents": documents,
-        **_tally(CELLS).summary(),
-    }
+    side = ComparedSide(path="a [bold]", run="run1")
+    documents = ComparedDocuments(both=3, only_before=0, only_after=1)
+    summary = dict(_tally(CELLS).summary())
+    comparison = Comparison(before=side, after=side, by_column="domain", documents=documents, **summary)
     print_comparison(comparison, console)
     text = console.export_text()
     for words in ("a [bold] (run run1)", "1 only after", "0.250", "found → none", "Ada (0–3)", "Agreement by domain"):

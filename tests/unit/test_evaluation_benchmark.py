@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -24,17 +23,18 @@ from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation import evaluate, plot_scores
 from uniner_dist.evaluation.benchmark import find_datasets, print_benchmark, published_f1, run_benchmark
+from uniner_dist.evaluation.figures import MentionCounts
+from uniner_dist.storage.control_files import record_values
 
 
-def annotate_with(answer: str, seen: list[Config]) -> Callable[[Config, Callable[[str], None]], dict[str, Any]]:
+def annotate_with(answer: str, seen: list[Config]) -> Callable[[Config, Callable[[str], None]], None]:
     """Stands in for the pipeline: answers every question with one mention."""
 
-    def annotate(config: Config, say: Callable[[str], None]) -> dict[str, Any]:
+    def annotate(config: Config, say: Callable[[str], None]) -> None:
         seen.append(config)
         documents = pq.read_table(config.corpus.path, partitioning=None).to_pylist()
         rows = [annotation(row["doc_id"], one.label, [entity(answer, 0)]) for row in documents for one in config.types]
         write_annotations(Path(config.output.path), rows)
-        return {}
 
     return annotate
 
@@ -54,17 +54,17 @@ def test_each_json_file_is_a_data_set_with_its_own_types(tmp_path: Path) -> None
     assert [[one.label for one in config.types] for config in seen] == [["a, b=c", "d"], ["title"]]
     assert {config.model.name for config in seen} == {"some/model"}
     assert {config.run.max_failed_fraction for config in seen} == {1.0}
-    counts = {name: scores["official"]["counts"] for name, scores in table["datasets"].items()}
+    counts = {name: scores.official.counts for name, scores in table.datasets.items()}
     assert counts == {
-        "CrossNER_AI": {"correct": 1, "predicted": 2, "gold": 1},
-        "mit-movie": {"correct": 0, "predicted": 1, "gold": 1},
+        "CrossNER_AI": MentionCounts(correct=1, predicted=2, gold=1),
+        "mit-movie": MentionCounts(correct=0, predicted=1, gold=1),
     }
-    assert table["mean_f1"] == pytest.approx(1 / 3)
+    assert table.mean_f1 == pytest.approx(1 / 3)
     corpus = Path(seen[0].corpus.path) / "part-0.parquet"
     age = corpus.stat().st_mtime_ns
     find_datasets(str(data), output)
     assert corpus.stat().st_mtime_ns == age  # the same corpus, so the same run
-    assert json.loads((tmp_path / "out" / "scores.json").read_text()) == table
+    assert json.loads((tmp_path / "out" / "scores.json").read_text()) == record_values(table)
     console = Console(width=80, record=True)
     print_benchmark(table, console)
     shown = console.export_text()
@@ -79,7 +79,7 @@ def test_partitioned_gold_is_a_data_set_per_folder(tmp_path: Path) -> None:
     datasets = find_datasets(str(tmp_path), str(tmp_path / "out"))
     assert [(one.name, one.types) for one in datasets] == [("ai", ("field",)), ("law", ("court",))]
     table = run_benchmark(str(tmp_path), str(tmp_path / "out"), annotate=annotate_with("x", []), say=lambda _: None)
-    assert table["mean_f1"] == pytest.approx(1.0)
+    assert table.mean_f1 == pytest.approx(1.0)
 
 
 def test_gold_without_partitions_is_one_data_set(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from uniner_dist.evaluation.confidence import (
     reliability,
     summarise_confidence,
 )
+from uniner_dist.evaluation.figures import Ranking
 
 _VERDICTS = st.lists(
     st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]) | st.floats(0, 1), st.booleans()),
@@ -41,26 +42,26 @@ def test_the_auc_is_the_share_of_pairs_in_the_right_order(verdicts: list[tuple[f
 def test_each_point_of_the_curve_keeps_what_reaches_its_threshold(verdicts: list[tuple[float, bool]]) -> None:
     points = precision_coverage([score for score, _ in verdicts], [right for _, right in verdicts])
     for point in points:
-        kept = [right for score, right in verdicts if score >= point["threshold"]]
-        assert point["coverage"] == pytest.approx(len(kept) / len(verdicts))
-        assert point["precision"] == pytest.approx(sum(kept) / len(kept))
-    assert [point["threshold"] for point in points] == sorted({score for score, _ in verdicts}, reverse=True)
+        kept = [right for score, right in verdicts if score >= point.threshold]
+        assert point.coverage == pytest.approx(len(kept) / len(verdicts))
+        assert point.precision == pytest.approx(sum(kept) / len(kept))
+    assert [point.threshold for point in points] == sorted({score for score, _ in verdicts}, reverse=True)
 
 
 def test_a_long_curve_is_thinned_out_and_keeps_its_ends() -> None:
     scores = [i / 1000 for i in range(1001)]
     points = precision_coverage(scores, [i % 3 == 0 for i in range(1001)])
     assert len(points) == 100
-    assert (points[0]["threshold"], points[-1]["threshold"], points[-1]["coverage"]) == (1.0, 0.0, 1.0)
+    assert (points[0].threshold, points[-1].threshold, points[-1].coverage) == (1.0, 0.0, 1.0)
 
 
 @settings(deadline=None)
 @given(_VERDICTS)
 def test_the_bins_hold_every_answer_once(verdicts: list[tuple[float, bool]]) -> None:
     bins = reliability([score for score, _ in verdicts], [right for _, right in verdicts])
-    assert sum(one["n"] for one in bins) == len(verdicts)
-    assert sum(one["n"] * one["right"] for one in bins) == pytest.approx(sum(right for _, right in verdicts))
-    assert all(one["low"] - 1e-9 <= one["confidence"] <= one["high"] + 1e-9 for one in bins)
+    assert sum(one.n for one in bins) == len(verdicts)
+    assert sum(one.n * one.right for one in bins) == pytest.approx(sum(right for _, right in verdicts))
+    assert all(one.low - 1e-9 <= one.confidence <= one.high + 1e-9 for one in bins)
 
 
 _GROUPED = st.lists(
@@ -85,8 +86,8 @@ def test_the_auc_within_types_compares_answers_of_one_type_only(verdicts: list[t
 def test_types_of_unlike_accuracy_can_hide_each_others_order() -> None:
     summary = summarise_confidence([0.9, 0.8, 0.5, 0.4], [True, False] * 2, ["easy", "easy", "hard", "hard"])
     assert summary is not None
-    assert (summary["auc"], summary["auc_within_types"]) == (0.75, 1.0)
-    assert summary["by_type"] == {name: {"n": 2, "right": 0.5, "auc": 1.0} for name in ("easy", "hard")}
+    assert (summary.auc, summary.auc_within_types) == (0.75, 1.0)
+    assert summary.by_type == {name: Ranking(n=2, right=0.5, auc=1.0) for name in ("easy", "hard")}
 
 
 def test_no_confidences_have_no_summary() -> None:

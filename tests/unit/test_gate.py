@@ -18,6 +18,7 @@ from uniner_dist.evaluation.gold_slice import read_gold_slice
 from uniner_dist.gate.sample import Sample, Source, forget_documents, read_sample, update_sample
 from uniner_dist.gate.verdict import judge, lowest_rate
 from uniner_dist.pipeline.preflight import check
+from uniner_dist.storage.control_files import Agreement, GoldFigures
 
 
 def _config(gate: dict[str, Any], types: str = "PER=person,place", **sections: Any) -> Config:
@@ -83,29 +84,32 @@ def test_gold_that_cannot_judge_this_run_is_found_before_anything_starts(tmp_pat
         check(_config({"gold": "/nowhere", "min_f1": 0.5}, **places))
 
 
-def _figures(f1: float | None = None, agreement: float | None = None, mentions: float | None = None) -> dict[str, Any]:
-    gold = {"documents": 4, "f1": f1, "interval": [0.1, 0.6], "by_type": {"PER": 0.7, "place": 0.1}}
-    drift = {"documents": 9, "agreement": agreement, "f1": mentions}
-    return {"gold": None if f1 is None else gold, "drift": None if agreement is None else drift}
+def _gold(f1: float) -> GoldFigures:
+    return GoldFigures(documents=4, f1=f1, interval=(0.1, 0.6), by_type={"PER": 0.7, "place": 0.1})
+
+
+def _agreement(agreement: float | None, mentions: float | None) -> Agreement:
+    return Agreement(documents=9, agreement=agreement, f1=mentions)
 
 
 def test_f1_below_the_threshold_is_named_with_the_lowest_types() -> None:
     gate = GateConfig(gold="/g", min_f1=0.5)
-    assert judge(gate, _figures(f1=0.5)) == []
-    [problem] = judge(gate, _figures(f1=0.4999))
+    assert judge(gate, _gold(0.5)) == []
+    [problem] = judge(gate, _gold(0.4999))
     assert "F1 on 4 gold documents is 0.500 (95 %: 0.100–0.600), below gate.min_f1=0.5; lowest: place 0.100" in problem
 
 
 @pytest.mark.parametrize(("agreement", "mentions", "stops"), [(0.9, 0.9, False), (0.89, 1.0, True), (1.0, 0.89, True)])
 def test_both_rates_of_agreement_must_reach_the_threshold(agreement: float, mentions: float, stops: bool) -> None:
-    problems = judge(GateConfig(sample=9, min_agreement=0.9), _figures(agreement=agreement, mentions=mentions))
-    assert bool(problems) == stops
+    gate, compared = GateConfig(sample=9, min_agreement=0.9), _agreement(agreement, mentions)
+    assert bool(judge(gate, None, drift=compared)) == stops
+    assert bool(judge(gate, None, bulk=compared)) == stops
 
 
 def test_agreement_of_answers_without_any_mention_is_their_share() -> None:
-    assert lowest_rate({"agreement": 0.95, "f1": None}) == 0.95
-    assert lowest_rate({"agreement": None, "f1": None}) is None
-    assert judge(GateConfig(sample=9), _figures()) == []
+    assert lowest_rate(_agreement(0.95, None)) == 0.95
+    assert lowest_rate(_agreement(None, None)) is None
+    assert judge(GateConfig(sample=9), None) == []
 
 
 def test_the_error_has_its_own_exit_code_and_lists_every_problem() -> None:

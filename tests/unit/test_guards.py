@@ -23,6 +23,7 @@ from tests.support.evaluation_data import annotation, entity, write_annotations,
 from tests.support.finished_run import finished_run
 from uniner_dist.cli.app import main
 from uniner_dist.cli.status import print_status
+from uniner_dist.comparison.figures import ComparedDocuments, ComparedSide, Comparison
 from uniner_dist.comparison.show import print_comparison
 from uniner_dist.comparison.tally import Tally
 from uniner_dist.config.caller import OWNED, Caller
@@ -41,7 +42,14 @@ from uniner_dist.run.run import Run, load_run
 from uniner_dist.storage import credentials
 from uniner_dist.storage.commit import apply
 from uniner_dist.storage.containment import OutsideError, is_inside
-from uniner_dist.storage.control_files import ControlFileError, FolderChange, Marker, parse_control, read_journal
+from uniner_dist.storage.control_files import (
+    ControlFileError,
+    FolderChange,
+    GoldFigures,
+    Marker,
+    parse_control,
+    read_journal,
+)
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.shards import read_shards
 
@@ -299,11 +307,10 @@ def _comparison(folder: Path, console: Console) -> None:
     tally = Tally()
     before, after = Cell("found", ((HOSTILE, 0, 3),)), Cell(HOSTILE, ((HOSTILE, 4, 5),))
     tally.add(HOSTILE, HOSTILE, before, after, HOSTILE)
-    side = {"path": f"{folder}/{HOSTILE}", "run": HOSTILE}
-    documents = {"both": 1, "only_before": 0, "only_after": 0}
-    print_comparison(
-        {"before": side, "after": side, "by_column": HOSTILE, "documents": documents, **tally.summary()}, console
-    )
+    side = ComparedSide(path=f"{folder}/{HOSTILE}", run=HOSTILE)
+    documents = ComparedDocuments(both=1)
+    summary = dict(tally.summary())
+    print_comparison(Comparison(before=side, after=side, by_column=HOSTILE, documents=documents, **summary), console)
 
 
 def _status(folder: Path, console: Console) -> None:
@@ -324,8 +331,8 @@ def test_no_view_lets_names_of_a_corpus_steer_the_terminal(
 
 
 def test_the_gate_s_words_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    gold = {"documents": 1, "f1": 0.1, "interval": (0.0, 0.2), "by_type": {HOSTILE: 0.1}}
-    words = str(QualityGateError(judge(GateConfig(gold="g", min_f1=0.5), {"gold": gold}), "nothing was published", {}))
+    gold = GoldFigures(documents=1, f1=0.1, interval=(0.0, 0.2), by_type={HOSTILE: 0.1})
+    words = str(QualityGateError(judge(GateConfig(gold="g", min_f1=0.5), gold), "nothing was published", {}))
     assert "[red]y" in words
     assert visible(words, keep="\n") == words
     assert main(["status", "--workdir", f"/nowhere/{HOSTILE}"]) == 2

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.evaluation_data import annotation, entity, write_annotations
 from tests.support.finished_run import finished_run
-from tests.support.report_page import report
+from tests.support.report_page import report_values
 from uniner_dist.cli.app import main
 from uniner_dist.config.loading import load_config, validate_tree
 from uniner_dist.pipeline.preflight import open_run
@@ -20,6 +20,7 @@ from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import view
 from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import SparkProgress
 from uniner_dist.storage.filesystem import write_json
 
 
@@ -60,10 +61,10 @@ def test_the_command_that_resumes_opens_the_same_run(run: Run, settings: dict[st
 
 
 def test_a_report_is_printed_as_it_is_stored(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    write_json(run.layout.report, report())
+    write_json(run.layout.report, report_values())
     before = Path(run.layout.root, "report.html").exists()
     assert main(["report", "--workdir", run.layout.workdir, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["annotations"]["outcomes"] == report()["annotations"]["outcomes"]
+    assert json.loads(capsys.readouterr().out)["annotations"]["outcomes"] == report_values()["annotations"]["outcomes"]
     assert Path(run.layout.root, "report.html").exists() == before
 
 
@@ -84,7 +85,7 @@ def test_lines_that_are_no_terminal_s_are_not_wrapped(monkeypatch: pytest.Monkey
     SafeConsole(file=out).print("word " * 100)
     assert out.getvalue().count("\n") == 1
     out = io.StringIO()
-    state = {"stage": "prompts", "step": "survey", "tasks": 4, "tasks_done": 1}
+    state = SparkProgress(at=0.0, stage="prompts", step="survey", tasks=4, tasks_done=1)
     SafeConsole(file=out).print(view(state))
     assert max(map(len, out.getvalue().splitlines())) < 100
     monkeypatch.setenv("COLUMNS", "40")

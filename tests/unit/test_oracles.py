@@ -75,8 +75,8 @@ def test_ranks_and_calibration_are_those_of_scikit_learn(verdicts: list[tuple[in
     share, mean = calibration_curve(right, scores, n_bins=10, strategy="uniform")
     if not any(score * 10 == int(score * 10) for score in scores):  # on a border the bins differ, here the upper one
         bins = reliability(scores, right)
-        assert [one["right"] for one in bins] == pytest.approx(list(share))
-        assert [one["confidence"] for one in bins] == pytest.approx(list(mean))
+        assert [one.right for one in bins] == pytest.approx(list(share))
+        assert [one.confidence for one in bins] == pytest.approx(list(mean))
 
 
 @settings(deadline=None)
@@ -88,6 +88,6 @@ def test_precision_at_each_threshold_is_that_of_scikit_learn(verdicts: list[tupl
         return
     precision, _, thresholds = precision_recall_curve(right, scores)
     theirs = dict(zip(thresholds, precision[:-1], strict=True))
-    ours = {one["threshold"]: one["precision"] for one in precision_coverage(scores, right)}
+    ours = {one.threshold: one.precision for one in precision_coverage(scores, right)}
     assert ours == pytest.approx({threshold: theirs[threshold] for threshold in ours})
     assert set(ours) == set(scores)

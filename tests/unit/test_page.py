@@ -16,10 +16,10 @@ import pytest
 
 from tests.ray.conftest import make_run_in
 from tests.support.evaluation_data import entity
-from tests.support.report_page import HOSTILE, evidence, report
+from tests.support.report_page import HOSTILE, evidence, report, report_values
 from tests.support.scripted import complete
 from uniner_dist.cli.app import main
-from uniner_dist.completions.history import _MAX_POINTS, _MAX_REPLICAS, History
+from uniner_dist.completions.history import _MAX_POINTS, _MAX_REPLICAS, History, ReplicaLife
 from uniner_dist.completions.slots import Slot
 from uniner_dist.completions.work import Loss, ReplicaState
 from uniner_dist.reporting import charts
@@ -30,6 +30,7 @@ from uniner_dist.reporting.html import _few_lines, render
 from uniner_dist.reporting.next_steps import next_steps
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
+from uniner_dist.storage.control_files import Attempt, AttemptHistory, Life
 
 _VOID = {"meta", "br", "img", "link", "input"}
 
@@ -72,8 +73,7 @@ def test_a_history_tells_lives_and_throughput(clock: Clock) -> None:
     history.ended(7, Loss.START)
     history.look([], 60, 800)
     assert history.points == [[0.0, 0, 0, 0, 0], [4.0, 0, 0, 0, 1], [10.0, 50, 700, 1, 0], [12.0, 60, 800, 0, 0]]
-    life = {"number": 0, "node": "node-of-", "placed_s": 3.0, "ready_s": 10.0, "ended_s": 12.0, "end": "death"}
-    assert history.replicas == [life]
+    assert history.replicas == [ReplicaLife(0, "node-of-", 3.0, 10.0, 12.0, "death")]
 
 
 def test_a_history_stays_small_and_keeps_its_first_and_last_point(clock: Clock) -> None:
@@ -94,18 +94,19 @@ def test_a_history_stays_small_and_keeps_its_first_and_last_point(clock: Clock) 
 
 
 def test_starts_are_drawn_one_behind_the_other_and_prompts_are_conserved() -> None:
-    first = {"points": [[0, 0, 0, 0, 1], [10, 0, 0, 1, 0], [20, 100, 0, 1, 0]], "replicas": [], "replicas_left_out": 0}
-    life = {"number": 3, "node": "n", "placed_s": -2.0, "ready_s": 5.0, "ended_s": None, "end": None}
-    second = {"points": [[0, 0, 0, 1, 0], [30, 600, 0, 1, 0]], "replicas": [life], "replicas_left_out": 4}
-    line = charts.timeline([{"history": first}, {}, {"history": second}])
+    first = AttemptHistory(points=((0, 0, 0, 0, 1), (10, 0, 0, 1, 0), (20, 100, 0, 1, 0)))
+    life = Life(number=3, node="n", placed_s=-2.0, ready_s=5.0)
+    second = AttemptHistory(points=((0, 0, 0, 1, 0), (30, 600, 0, 1, 0)), replicas=(life,), replicas_left_out=4)
+    line = charts.timeline([Attempt(history=first), Attempt(), Attempt(history=second)])
     assert line is not None
     assert (line.end_s, line.starts_s, line.more_lives) == (52, [0, 20], 4), "a start begins with its first replica"
     assert sum((end - begin) * rate for begin, end, rate in line.rates) == pytest.approx(700, rel=0.01)
-    assert [(one["placed_s"], one["ready_s"], one["ended_s"]) for one in line.lives] == [(20, 27, 52)]
-    assert charts.timeline([{}, {"history": {"points": []}}]) is None
+    assert [(one.placed_s, one.ready_s, one.ended_s) for one in line.lives] == [(20, 27, 52)]
+    assert charts.timeline([Attempt(), Attempt()]) is None
     assert "replica 3 on node n: loaded in 7 s" in charts.replicas(line)
     assert 'class="start"' in charts.throughput(line)
-    hostile = [{"history": second | {"replicas": [life | {"number": "<script>", "node": "</title><script>"}]}}]
+    named = life.model_copy(update={"node": "</title><script>"})
+    hostile = [Attempt(history=second.model_copy(update={"replicas": (named,)}))]
     assert "<script>" not in charts.replicas(charts.timeline(hostile) or line)
 
 
@@ -190,22 +191,23 @@ def test_the_page_shows_the_figures() -> None:
 
 
 def test_counts_that_do_not_add_up_are_marked() -> None:
-    wrong = report()
-    wrong["annotations"] = {**wrong["annotations"], "rows": 7}
+    wrong = report(annotations={**report_values()["annotations"], "rows": 7})
     assert [holds for holds, _ in checks(wrong)] == [True, False, False, False]
     assert [holds for holds, _ in checks(report())] == [True, True, True, True]
     assert '<b class="no">✗</b>7 annotations' in render(wrong, Evidence())
 
 
 def test_a_run_that_passed_its_gate_has_a_page_with_its_figures() -> None:
-    gate = {"passed": True, "f1": 0.5, "documents": 12, "published": {"bulk": {"agreement": 1.0}}}
+    bulk = {"documents": 12, "agreement": 1.0, "f1": None}
+    gate = {"passed": True, "f1": 0.5, "documents": 12, "published": {"gold": None, "bulk": bulk}}
     assert "Stopped by its quality gate" not in render(report(gate=gate), Evidence())
 
 
 def test_a_run_that_its_gate_stopped_or_without_any_start_has_a_page_too() -> None:
     gate = {"passed": False, "problems": [HOSTILE]}
-    stopped = report(annotations=None, publication=None, gate=gate, attempts=[], plan=None)
-    stopped["completions"] |= {"prompts": 0, "prompts_per_s": None, "prefix_hit_rate": None, "gpu_hours": 0}
+    nothing = {"prompts": 0, "prompts_per_s": None, "prefix_hit_rate": None, "gpu_hours": 0}
+    completions = report_values()["completions"] | nothing
+    stopped = report(annotations=None, publication=None, gate=gate, attempts=[], plan=None, completions=completions)
     page = render(stopped, Evidence())
     assert verdict(stopped)[0] == "bad"
     assert "Stopped by its quality gate" in page
@@ -323,11 +325,11 @@ def test_steps_fit_what_happened_and_can_be_pasted(tmp_path: Path) -> None:
     assert "[cut" in shown.stdout
     evaluate = shlex.split(steps["Score against answers of your own"])
     assert evaluate[:4] == ["uniner-dist", "evaluate", "--annotations", f"{tmp_path}/a b"]
-    one["annotations"]["outcomes"]["killer"] = 1
+    one = report(workdir=one.workdir, annotations=report_values()["annotations"] | {"outcomes": {"killer": 1}})
     again = next(command for words, command in next_steps(one) if "refused" in words)
     assert shlex.split(again)[2:] == ["--workdir", str(place), "--run", "abc"]
-    calm = report(annotations=None, publication=None)
-    calm["prompts"]["rejects"] = {}
+    prompts = report_values()["prompts"] | {"rejects": {}}
+    calm = report(annotations=None, publication=None, prompts=prompts)
     assert next_steps(calm) == []
 
 
@@ -353,8 +355,7 @@ def test_a_plan_has_no_cost_where_nothing_is_paid() -> None:
 
 
 def test_a_page_says_what_the_run_before_had() -> None:
-    before = report()
-    before["annotations"] = {**before["annotations"], "failed": 4}
+    before = report(annotations=report_values()["annotations"] | {"failed": 4})
     assert ("no complete answer", "50.0%", "12.5%") in compare_reports(report(), before)
     assert ("answers with mentions: b", "50.0%", "50.0%") in compare_reports(report(), before)
     assert "Compared with the run that was published to this output before, abc" in render(report(), Evidence(), before)

@@ -20,6 +20,7 @@ from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.reporting.plan import compare, estimate_tokens, replica_rate
 from uniner_dist.run.run import with_limits
 from uniner_dist.schemas import COMPLETIONS
+from uniner_dist.storage.control_files import Attempt, Compared, Interval, Plan, Totals
 from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.shards import read_completions, read_prompts, write_completions
 
@@ -106,7 +107,7 @@ def test_shards_are_taken_while_they_fit_the_limit_of_prompts() -> None:
 def test_limits_count_what_earlier_starts_have_spent(tmp_path: Path) -> None:
     run = make_run_in(tmp_path, [["Paula"]], ["person"], pool={"gpus_per_replica": 2})
     shards = [Shard("a", 10, 10, 1), Shard("b", 10, 10, 1)]
-    budget = Budget(with_limits(run, 25, 3.0), [{"gpu_hours": 0.5}, {"gpu_hours": 0.5}])
+    budget = Budget(with_limits(run, 25, 3.0), [Attempt(gpu_hours=0.5), Attempt(gpu_hours=0.5)])
     assert budget.replica_s == pytest.approx(3600)
     assert [shard.name for shard in budget.shards(shards, done=10)] == ["a"]
     error = budget.reached(1, 20)
@@ -115,9 +116,9 @@ def test_limits_count_what_earlier_starts_have_spent(tmp_path: Path) -> None:
 
 
 def test_the_report_sets_plan_and_actual_side_by_side() -> None:
-    interval = {"expected": 90, "low": 80, "high": 100}
-    plan = {"prompts_to_ask": 9, "prompt_tokens": interval, "gpu_hours": None, "money": None, "price_per_gpu_hour": 2.0}
-    compared = compare(plan, {"prompts": 9, "prompt_tokens": 91, "gpu_hours": 0.5})
-    assert compared["prompts"] == {"planned": 9, "actual": 9}
-    assert compared["prompt_tokens"] == {"planned": interval, "actual": 91}
-    assert compared["money"] == {"planned": None, "actual": 1.0}
+    interval = Interval(expected=90, low=80, high=100)
+    plan = Plan(prompts_to_ask=9, prompt_tokens=interval, gpu_hours=None, money=None, price_per_gpu_hour=2.0)
+    compared = compare(plan, Totals(prompts=9, prompt_tokens=91, gpu_hours=0.5))
+    assert compared["prompts"] == Compared(planned=9, actual=9)
+    assert compared["prompt_tokens"] == Compared(planned=interval, actual=91)
+    assert compared["money"] == Compared(planned=None, actual=1.0)

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console, Group
 
 from tests.ray.conftest import make_run_in
+from tests.support.report_page import report_values
 from tests.support.scripted import complete
 from uniner_dist.cli import status
 from uniner_dist.cli.app import main
@@ -24,28 +25,31 @@ from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.progress import duration, line, view
 from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import PoolProgress, SparkProgress, record_values, write_record
 from uniner_dist.storage.filesystem import read_json, write_json
 from uniner_dist.storage.lease import current_holder, hold
 
-STATE = {
-    "at": 0.0,
-    "stage": "completions",
-    "prompts": 41_807_000,
-    "prompts_done": 12_345_678,
-    "shards": 8_120,
-    "shards_done": 2_391,
-    "prompts_per_s": 1834.2,
-    "tokens_per_s": 281_234.0,
-    "eta_s": 16_060,
-    "replicas": {"starting": 1, "busy": 15},
-    "deaths": 2,
-    "start_failures": 1,
-    "failures": {"too_long": 12},
-    "prefix_hit_rate": 0.81,
-    "gpu_hours": 23.4,
-    "cost": 58.5,
-}
-SPARK_STATE = {"at": 0.0, "stage": "prompts", "step": "explode\x1b[31m", "tasks": 200, "tasks_done": 37}
+STATE = PoolProgress.model_validate(
+    {
+        "at": 0.0,
+        "stage": "completions",
+        "prompts": 41_807_000,
+        "prompts_done": 12_345_678,
+        "shards": 8_120,
+        "shards_done": 2_391,
+        "prompts_per_s": 1834.2,
+        "tokens_per_s": 281_234.0,
+        "eta_s": 16_060,
+        "replicas": {"starting": 1, "busy": 15},
+        "deaths": 2,
+        "start_failures": 1,
+        "failures": {"too_long": 12},
+        "prefix_hit_rate": 0.81,
+        "gpu_hours": 23.4,
+        "cost": 58.5,
+    }
+)
+SPARK_STATE = SparkProgress(at=0.0, stage="prompts", step="explode\x1b[31m", tasks=200, tasks_done=37)
 #: What a reader must find, however it is shown.
 WORDS = (
     "completions", "29%", "2,391 of 8,120 shards", "4 h 28 min left", "1,834 prompts/s", "281,234 tokens/s",
@@ -79,11 +83,13 @@ def test_a_spark_stage_shows_its_step_and_tasks() -> None:
 
 
 def test_a_bar_is_full_only_when_all_is_done() -> None:
-    assert "99%" in line({**STATE, "prompts_done": 41_806_999})
-    assert "100%" in line({**STATE, "prompts_done": 41_807_000})
-    assert "(0%)" in line({**STATE, "prompts": 0, "prompts_done": 0, "eta_s": None})
-    assert "speed not known yet" in line({**STATE, "prompts_per_s": 0, "eta_s": None})
-    assert "speed" not in line({**STATE, "prompts_per_s": 0, "eta_s": None, "prompts_done": STATE["prompts"]})
+    assert "99%" in line(STATE.model_copy(update={"prompts_done": 41_806_999}))
+    assert "100%" in line(STATE.model_copy(update={"prompts_done": 41_807_000}))
+    assert "(0%)" in line(STATE.model_copy(update={"prompts": 0, "prompts_done": 0, "eta_s": None}))
+    assert "speed not known yet" in line(STATE.model_copy(update={"prompts_per_s": 0, "eta_s": None}))
+    assert "speed" not in line(
+        STATE.model_copy(update={"prompts_per_s": 0, "eta_s": None, "prompts_done": STATE.prompts})
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,19 +125,19 @@ def test_rates_are_those_of_the_last_minute_and_costs_those_of_all_starts() -> N
     totals = Totals(10_000, 1_000, 20, 2, 8, gpu_hours_before=1.5)
     snapshots = Snapshots(totals, load_config(None, [], options))
     state = snapshots.of(pool(0), 100.0)
-    assert (state["prompts_done"], state["prompts_per_s"], state["eta_s"], state["shards_done"]) == (1_000, 0, None, 7)
+    assert (state.prompts_done, state.prompts_per_s, state.eta_s, state.shards_done) == (1_000, 0, None, 7)
     snapshots.of(pool(0), 300.0)
     for second in range(1, 101):
         counters = {"prompt_tokens": 1_000 * second, "cached_tokens": 600 * second, "replica_s": 900.0}
         state = snapshots.of(
             pool(10 * second if second <= 50 else 500 + 30 * (second - 50), **counters), 300.0 + second
         )
-    assert state["prompts_per_s"] == pytest.approx((2_000 - 400) / 60, abs=0.1)
-    assert state["tokens_per_s"] == 1_000
-    assert state["eta_s"] == pytest.approx(7_000 / (1_600 / 60), abs=1)
-    assert state["prefix_hit_rate"] == 0.6
-    assert (state["gpu_hours"], state["cost"]) == (2.5, 5.0)
-    assert state["replicas"] == {"starting": 1, "busy": 2}
+    assert state.prompts_per_s == pytest.approx((2_000 - 400) / 60, abs=0.1)
+    assert state.tokens_per_s == 1_000
+    assert state.eta_s == pytest.approx(7_000 / (1_600 / 60), abs=1)
+    assert state.prefix_hit_rate == 0.6
+    assert (state.gpu_hours, state.cost) == (2.5, 5.0)
+    assert state.replicas == {"starting": 1, "busy": 2}
     assert all(words in line(state) for words in ("30%", "7 of 20 shards", "2.5 GPU hours = 5.00"))
 
 
@@ -141,13 +147,13 @@ def test_a_log_gets_lines_a_terminal_a_bar_and_storage_the_state(
     path = str(tmp_path / "progress.json")
     with LiveView(path, Console(file=io.StringIO()), first_line_s=0) as log:
         log.show(STATE)
-        log.show({**STATE, "deaths": 77})
+        log.show(STATE.model_copy(update={"deaths": 77}))
     [said] = capsys.readouterr().err.splitlines()
     assert said.endswith(line(STATE)), "the next line is due half a minute later"
     assert read_json(path)["deaths"] == 2
     stream = io.StringIO()
     with LiveView(path, Console(file=stream, force_terminal=True, width=90)) as terminal:
-        terminal.show({**STATE, "deaths": 55}, final=True)
+        terminal.show(STATE.model_copy(update={"deaths": 55}), final=True)
     assert "55 replica deaths" in stream.getvalue()
     assert read_json(path)["deaths"] == 55
     with LiveView("/proc/no/such/place.json", Console(file=io.StringIO())) as unlucky:
@@ -163,12 +169,12 @@ def test_of_views_inside_of_each_other_only_the_innermost_draws(tmp_path: Path) 
         with LiveView(places[1], Console(file=inner, force_terminal=True)) as second:
             hidden = outer.getvalue()
             assert hidden.startswith(drawn)
-            first.show({**SPARK_STATE, "tasks_done": 99}, final=True)
+            first.show(SPARK_STATE.model_copy(update={"tasks_done": 99}), final=True)
             second.show(STATE, final=True)
         assert outer.getvalue() == hidden
         assert "completions" in inner.getvalue()
         assert read_json(places[0])["tasks_done"] == 99
-        first.show({**SPARK_STATE, "tasks_done": 120}, final=True)
+        first.show(SPARK_STATE.model_copy(update={"tasks_done": 120}), final=True)
     assert "120 of 200" in outer.getvalue()
 
 
@@ -178,11 +184,12 @@ def test_in_a_notebook_one_output_of_the_cell_is_replaced(tmp_path: Path) -> Non
     code = f"""
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.live import LiveView
+from uniner_dist.storage.control_files import PoolProgress, SparkProgress
 with LiveView({str(tmp_path / "progress.json")!r}) as shown:
     for deaths in (1, 2, 3):
-        shown.show({STATE!r} | {{"deaths": deaths}}, final=True)
+        shown.show(PoolProgress.model_validate({record_values(STATE)!r} | {{"deaths": deaths}}), final=True)
 with LiveView({str(tmp_path / "spark.json")!r}) as spark:
-    spark.show({SPARK_STATE!r})
+    spark.show(SparkProgress.model_validate({record_values(SPARK_STATE)!r}))
 """
     messages: list[tuple[str, dict[str, Any]]] = []
     try:
@@ -220,8 +227,8 @@ def look(run: Run, width: int = 80) -> str:
 
 
 def test_status_shows_what_is_being_done_and_after_a_crash_what_was(run: Run) -> None:
-    write_json(run.layout.progress, {**STATE, "at": time.time() - 7})
-    write_json(run.layout.spark_progress, {**SPARK_STATE, "at": time.time() - 3000})
+    write_record(run.layout.progress, STATE.model_copy(update={"at": time.time() - 7}))
+    write_record(run.layout.spark_progress, SPARK_STATE.model_copy(update={"at": time.time() - 3000}))
     with hold(run.layout):
         text = look(run)
         assert f"{run.id}  at work on completions" in text
@@ -246,8 +253,8 @@ def test_the_command_that_resumes_is_one_line_in_a_narrow_terminal(run: Run) -> 
 
 def test_status_shows_the_spark_stage_when_that_is_the_latest_news(run: Run) -> None:
     Path(run.layout.shards).unlink()
-    write_json(run.layout.progress, {**STATE, "at": time.time() - 3000})
-    write_json(run.layout.spark_progress, {**SPARK_STATE, "at": time.time()})
+    write_record(run.layout.progress, STATE.model_copy(update={"at": time.time() - 3000}))
+    write_record(run.layout.spark_progress, SPARK_STATE.model_copy(update={"at": time.time()}))
     with hold(run.layout):
         text = look(run)
     assert "at work on prompts" in text
@@ -261,6 +268,7 @@ def test_status_of_a_finished_run_says_what_it_is_about_and_what_came_out(
     complete(run)
     assert "stopped in annotations" in look(run)
     report = {
+        "prompts": report_values()["prompts"],
         "publication": {"rows": 2},
         "annotations": {"rows": 2800, "failed": 27},
         "completions": {"prompts": 3208, "gpu_hours": 0.5},

@@ -15,7 +15,7 @@ from tests.support.finished_run import finished_run
 from uniner_dist.notebook.saved_corpus import save_corpus
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report
-from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_record
+from uniner_dist.storage.control_files import AnnotationsSummary, Publication
 
 NOTES = pd.DataFrame({"note": ["a", "b"], "body": ["Anna lives in Rome.", "Nothing."], "lang": ["en", "en"]})
 
@@ -73,9 +73,8 @@ def test_wrong_data_and_a_foreign_folder_are_refused_and_kept(tmp_path: Path) ->
 
 def test_reports_and_plans_are_typed_and_shown_as_tables(tmp_path: Path) -> None:
     run = finished_run(tmp_path)
-    prompts = read_record(run.layout.prompts_summary, PromptsSummary)
-    annotations = AnnotationsSummary(rows=4, outcomes={"found": 2, "none": 2}).model_dump()
-    report = ud.Report.of(build_report(run, prompts, [], annotations, {}))
+    annotations = AnnotationsSummary(rows=4, outcomes={"found": 2, "none": 2})
+    report = ud.Report.of(build_report(run, annotations, Publication()))
     assert (report.run_id, report.output, report.page) == (run.id, f"{tmp_path}/out", f"{run.layout.root}/report.html")
     assert report.rows == sum(report.outcomes.values()) == report.documents == 4
     assert '<th scope="row">documents</th><td>4</td>' in report._repr_html_()

@@ -19,7 +19,7 @@ from uniner_dist.storage.control_files import ControlFile
 
 ROOT = Path(uniner_dist.__file__).parent
 #: Readers that check a file against the model that they are given → position of the model.
-CHECKED = {"read_control": 1, "read_record": 1, "parse_control": 2}
+CHECKED = {"read_control": 1, "parse_control": 2}
 RAW = {"read_bytes", "read_text", "read_version", "read_json", "cat_file", "open", "fdopen"}
 
 FUZZED = "a control file that is fuzzed: "

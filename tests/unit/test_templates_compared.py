@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,7 +30,7 @@ def write_data(folder: Path) -> Path:
 def test_each_template_is_run_in_a_folder_of_its_own_and_the_best_is_named(tmp_path: Path) -> None:
     data, asked = write_data(tmp_path / "data"), list[str]()
 
-    def annotate(config: Config, say: Callable[[str], None]) -> dict[str, Any]:
+    def annotate(config: Config, say: Callable[[str], None]) -> None:
         asked.append(config.model.template)
         found = [["Ada"]] if config.model.template == "ie_as_qa_train" else [["Bob"]]
         path = Path(config.output.path)
@@ -43,12 +42,11 @@ def test_each_template_is_run_in_a_folder_of_its_own_and_the_best_is_named(tmp_p
             "entities": [[{"text": text, "start": 0, "end": 3} for text in found[0]]],
         }
         pq.write_table(pa.table(rows), path / "part.parquet")
-        return {}
 
     names = ["ie_as_qa", "ie_as_qa_train"]
     compared = compare_templates(str(data), str(tmp_path / "out"), names, annotate=annotate, say=lambda line: None)
     assert asked == names
-    assert compared["best"] == "ie_as_qa_train"
+    assert compared.best == "ie_as_qa_train"
     written = json.loads((tmp_path / "out/templates.json").read_text())
     assert written["best"] == "ie_as_qa_train"
     assert written["mean_f1"] == pytest.approx({"ie_as_qa": 0.0, "ie_as_qa_train": 1.0})
@@ -60,7 +58,7 @@ def test_each_template_is_run_in_a_folder_of_its_own_and_the_best_is_named(tmp_p
 
 @pytest.mark.parametrize("names", [["ie_as_qa", "ie_as_qa"], ["ie_as_qa", "nope"]])
 def test_unknown_and_repeated_templates_are_refused_before_anything_runs(tmp_path: Path, names: list[str]) -> None:
-    def annotate(config: Config, say: Callable[[str], None]) -> dict[str, Any]:
+    def annotate(config: Config, say: Callable[[str], None]) -> None:
         raise AssertionError("nothing is to run")
 
     with pytest.raises(ConfigError):

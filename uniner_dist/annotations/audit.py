@@ -7,10 +7,10 @@ raises one error that lists every broken invariant with its numbers. Reads count
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import xor
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame
@@ -22,6 +22,7 @@ from uniner_dist.errors import AuditError, ThresholdError
 from uniner_dist.run.run import Run
 from uniner_dist.spark.parallel import at_once
 from uniner_dist.spark.types import column
+from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary
 from uniner_dist.storage.shards import committed_shards
 
 #: Names listed in a message; the rest is counted.
@@ -42,7 +43,7 @@ def check_committed(run: Run, manifest: pa.Table) -> None:
         )
 
 
-def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[str, object]) -> dict[str, object]:
+def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: PromptsSummary) -> AnnotationsSummary:
     """Count what was written and check it.
 
     Args:
@@ -56,8 +57,8 @@ def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[s
     """
     counts, mentions, (documents, ids) = at_once(
         staged.sparkSession,
-        lambda: [row.asDict() for row in _count_rows(staged, run).collect()],
-        lambda: [row.asDict() for row in _count_mentions(staged).collect()],
+        lambda: [_RowCount(**row.asDict()) for row in _count_rows(staged, run).collect()],
+        lambda: [_MentionCount(**row.asDict()) for row in _count_mentions(staged).collect()],
         lambda: _count_documents(places, run),
     )
     labels = [entity_type.label for entity_type in run.config.types]
@@ -67,14 +68,19 @@ def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: Mapping[s
     return _summary(counts, mentions, labels, documents)
 
 
-def check_threshold(run: Run, summary: Mapping[str, Any], quarantine: DataFrame) -> None:
-    """Not too many cells failed.
+def check_threshold(run: Run, summary: AnnotationsSummary, quarantine: DataFrame) -> None:
+    """Not too many annotations failed.
+
+    Args:
+        run: whose limit counts.
+        summary: of stage 3.
+        quarantine: what failed, with its reasons.
 
     Raises:
         ThresholdError: with the commonest reasons.
     """
     limit = run.config.run.max_failed_fraction
-    if summary["failed_fraction"] <= limit:
+    if summary.failed_fraction <= limit:
         return
     commonest = quarantine.groupBy("outcome", F.substring("error", 1, 120).alias("error")).count()
     top = commonest.orderBy(F.desc("count"), "outcome", "error").limit(_SHOWN).collect()
@@ -82,9 +88,30 @@ def check_threshold(run: Run, summary: Mapping[str, Any], quarantine: DataFrame)
         f"{row['count']} {row['outcome']}" + (f" ({row['error']!r})" * bool(row["error"])) for row in top
     )
     raise ThresholdError(
-        f"nothing was published: {summary['failed']} of {summary['rows']} annotations failed, more than "
+        f"nothing was published: {summary.failed} of {summary.rows} annotations failed, more than "
         f"run.max_failed_fraction={limit:g} allows; commonest: {reasons}; all of them are in {run.layout.quarantine}"
     )
+
+
+@dataclass(frozen=True)
+class _RowCount:
+    """Annotations of one label and outcome; `ids` is a digest of their documents, see `_digest_of_ids`."""
+
+    entity_type: str
+    outcome: str
+    rows: int
+    repairs: int
+    ids: int
+
+
+@dataclass(frozen=True)
+class _MentionCount:
+    """Mentions of one label that were found in one way; `misplaced` ones have offsets that cannot be."""
+
+    entity_type: str
+    match: str
+    mentions: int
+    misplaced: int
 
 
 def _count_rows(staged: DataFrame, run: Run) -> DataFrame:
@@ -129,62 +156,62 @@ def _digest_of_ids(doc_id: Column) -> Column:
 
 
 def _problems(
-    counts: list[dict[str, Any]],
-    mentions: list[dict[str, Any]],
+    counts: Sequence[_RowCount],
+    mentions: Sequence[_MentionCount],
     labels: list[str],
     documents: int,
     ids: int,
-    prompts: Mapping[str, Any],
+    prompts: PromptsSummary,
 ) -> list[str]:
     """Every broken invariant, in words."""
     problems = []
-    rejected = sum(prompts["rejects"].values())
-    if documents + rejected != prompts["rows"]:
-        problems.append(f"{documents} documents + {rejected} rejects are not the corpus's {prompts['rows']} rows")
-    total = sum(row["rows"] for row in counts)
+    rejected = sum(prompts.rejects.values())
+    if documents + rejected != prompts.rows:
+        problems.append(f"{documents} documents + {rejected} rejects are not the corpus's {prompts.rows} rows")
+    total = sum(row.rows for row in counts)
     if total != documents * len(labels):
         problems.append(f"{total} rows are not {documents} documents × {len(labels)} types")
     for label in labels:
-        own = [row for row in counts if row["entity_type"] == label]
-        rows = sum(row["rows"] for row in own)
+        own = [row for row in counts if row.entity_type == label]
+        rows = sum(row.rows for row in own)
         if rows != documents:
             problems.append(f"{label}: {rows} rows for {documents} documents")
-        elif reduce(xor, (row["ids"] for row in own), 0) != ids:
+        elif reduce(xor, (row.ids for row in own), 0) != ids:
             problems.append(f"{label}: the ids of its rows are not those of the documents")
-    unknown = {(row["entity_type"], row["outcome"]) for row in counts} - {(n, o.value) for n in labels for o in Outcome}
+    unknown = {(row.entity_type, row.outcome) for row in counts} - {(n, o.value) for n in labels for o in Outcome}
     problems += [f"unknown type or outcome {pair}" for pair in sorted(unknown, key=str)]
-    unknown_matches = {row["match"] for row in mentions} - set(MATCHES)
+    unknown_matches = {row.match for row in mentions} - set(MATCHES)
     problems += [f"unknown match {match!r}" for match in sorted(unknown_matches, key=str)]
-    misplaced = sum(row["misplaced"] for row in mentions)
+    misplaced = sum(row.misplaced for row in mentions)
     if misplaced:
         problems.append(f"{misplaced} mentions have offsets that are not as far apart as their text is long")
     return problems
 
 
 def _summary(
-    counts: list[dict[str, Any]], mentions: list[dict[str, Any]], labels: list[str], documents: int
-) -> dict[str, Any]:
+    counts: Sequence[_RowCount], mentions: Sequence[_MentionCount], labels: list[str], documents: int
+) -> AnnotationsSummary:
     outcomes: Counter[str] = Counter()
     by_type: dict[str, dict[str, int]] = {label: {} for label in labels}
     by_label: Counter[str] = Counter(dict.fromkeys(labels, 0))
     matches: Counter[str] = Counter(dict.fromkeys(MATCHES, 0))
     for row in counts:
-        outcomes[row["outcome"]] += row["rows"]
-        by_type[row["entity_type"]][row["outcome"]] = row["rows"]
-    for row in mentions:
-        by_label[row["entity_type"]] += row["mentions"]
-        matches[row["match"]] += row["mentions"]
+        outcomes[row.outcome] += row.rows
+        by_type[row.entity_type][row.outcome] = row.rows
+    for found in mentions:
+        by_label[found.entity_type] += found.mentions
+        matches[found.match] += found.mentions
     rows = outcomes.total()
     failed = sum(count for outcome, count in outcomes.items() if Outcome(outcome).is_failure)
-    return {
-        "documents": documents,
-        "types": len(labels),
-        "rows": rows,
-        "outcomes": {outcome.value: outcomes[outcome.value] for outcome in Outcome if outcomes[outcome.value]},
-        "by_type": by_type,
-        "mentions": dict(by_label),
-        "matches": dict(matches),
-        "repairs": sum(row["repairs"] for row in counts),
-        "failed": failed,
-        "failed_fraction": failed / rows if rows else 0.0,
-    }
+    return AnnotationsSummary(
+        documents=documents,
+        types=len(labels),
+        rows=rows,
+        outcomes={outcome.value: outcomes[outcome.value] for outcome in Outcome if outcomes[outcome.value]},
+        by_type=by_type,
+        mentions=dict(by_label),
+        matches=dict(matches),
+        repairs=sum(row.repairs for row in counts),
+        failed=failed,
+        failed_fraction=failed / rows if rows else 0.0,
+    )

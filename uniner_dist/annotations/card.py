@@ -20,7 +20,7 @@ from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import column
 from uniner_dist.storage.commit import WAIT_S
-from uniner_dist.storage.control_files import AnnotationsSummary, read_record
+from uniner_dist.storage.control_files import AnnotationsSummary, read_control
 from uniner_dist.storage.filesystem import write_bytes
 from uniner_dist.storage.lease import hold
 from uniner_dist.storage.marker import read_marker
@@ -43,8 +43,8 @@ def write_card(spark: SparkSession, run: Run) -> str:
 
 
 def _of_run(run: Run) -> Statistics:
-    summary = read_record(run.layout.annotations_summary, AnnotationsSummary)
-    return Statistics(summary["documents"], summary["by_type"], summary["mentions"])
+    summary = read_control(run.layout.annotations_summary, AnnotationsSummary)
+    return Statistics(summary.documents, summary.by_type, summary.mentions)
 
 
 def _of_output(spark: SparkSession, run: Run) -> Statistics:

@@ -180,7 +180,7 @@ def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
         *[answer[name].alias(name) for name in ("repair", "score", "raw_output")],
         "text_digest",
         F.lit(run.id).alias("run_id"),
-        F.lit(run.model_name).alias("model", metadata=describe(run)),
+        F.lit(run.model_name).alias("model", metadata=describe(run).model_dump(mode="json", exclude_none=True)),
         F.lit(run.fingerprint).alias("fingerprint"),
     )
 

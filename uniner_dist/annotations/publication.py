@@ -229,7 +229,7 @@ def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> Publ
         rows_of_other_types_removed=sum(entry.edited for entry in carried),
         files_rewritten=len(carried),
         times_published=times,
-        **made | {"engines": tuple(made["engines"])},
+        **made.model_dump(),
     )
 
 

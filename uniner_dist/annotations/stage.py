@@ -7,7 +7,6 @@ Everything is written into the run's own folder and may be written again at any 
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -31,8 +30,8 @@ from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, w
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import column, spark_schema
 from uniner_dist.storage.commit import Check, always
-from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_record
-from uniner_dist.storage.filesystem import exists, remove, write_json
+from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_control, write_record
+from uniner_dist.storage.filesystem import exists, remove
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import read_shards
 from uniner_dist.storage.stage_files import counting, remove_until_now
@@ -47,7 +46,7 @@ _DOCUMENTS_WORTH_A_TASK = 50_000
 _FEW_FAILURES = 20_000
 
 
-def write_annotations(spark: SparkSession, run: Run, again: bool = False, check: Check = always) -> dict[str, Any]:
+def write_annotations(spark: SparkSession, run: Run, again: bool = False, check: Check = always) -> AnnotationsSummary:
     """Parse, locate, map back to documents, write and audit.
 
     Args:
@@ -57,8 +56,7 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False, check:
         check: called before the summary is replaced; raises when this process may not go on.
 
     Returns:
-        Counts: `documents`, `types`, `rows`, `outcomes` (in all), `by_type` (label → outcome → rows), `mentions` (by
-        label), `matches` (how mentions were found), `repairs`, `failed_fraction`, `quarantined`.
+        The summary, as in `layout.annotations_summary`.
 
     Raises:
         AuditError: an invariant does not hold; the message lists all that are broken, with numbers.
@@ -67,15 +65,15 @@ def write_annotations(spark: SparkSession, run: Run, again: bool = False, check:
     """
     summary_path = run.layout.annotations_summary
     if exists(summary_path) and (is_half_published(run.layout) or (_is_published(run) and not again)):
-        return read_record(summary_path, AnnotationsSummary)
+        return read_control(summary_path, AnnotationsSummary)
     manifest = read_shards(run.layout)
     audit.check_committed(run, manifest)
     with stage(spark, "annotations"):
         remove(run.layout.published_by)
         summary = _write(spark, run, manifest)
     check()
-    write_json(summary_path, summary)
-    write_json(run.layout.staged, summary)
+    write_record(summary_path, summary)
+    write_record(run.layout.staged, summary)
     return summary
 
 
@@ -84,25 +82,24 @@ def _is_published(run: Run) -> bool:
     return marker is not None and run.id in marker.runs
 
 
-def _write(spark: SparkSession, run: Run, manifest: Any) -> dict[str, Any]:
-    prompts_summary = read_record(run.layout.prompts_summary, PromptsSummary)
+def _write(spark: SparkSession, run: Run, manifest: pa.Table) -> AnnotationsSummary:
+    prompts = read_control(run.layout.prompts_summary, PromptsSummary)
     places = read_table(spark, counting(run.layout.occurrences))
     answers = _write_answers(spark, run, manifest.select(["shard"]).to_pylist())
     documents = whole_documents(places, answers)
-    whole = prompts_summary["documents"] - prompts_summary["split_documents"]
-    if prompts_summary["split_documents"]:
-        merged = merged_documents(places, answers, run, prompts_summary["passages"] - whole)
+    whole = prompts.documents - prompts.split_documents
+    if prompts.split_documents:
+        merged = merged_documents(places, answers, run, prompts.passages - whole)
         documents = documents.unionByName(merged)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(DOCUMENTS_PER_BATCH)}):
-        _write_staged(spark, run, documents, places, prompts_summary["documents"])
+        _write_staged(spark, run, documents, places, prompts.documents)
     describe(spark, "audit the annotations")
-    summary = audit.summarise(read_staged(spark, run, places), places, run, prompts_summary)
-    failed_at_most = summary["failed"] + (prompts_summary["passages"] - whole)  # a split document fails as one row
+    summary = audit.summarise(read_staged(spark, run, places), places, run, prompts)
+    failed_at_most = summary.failed + (prompts.passages - whole)  # a split document fails as one row
     few = failed_at_most <= _FEW_FAILURES
-    quarantine = _write_quarantine(spark, run, quarantine_rows(places, answers, run, few), summary)
+    quarantine = _write_quarantine(spark, run, quarantine_rows(places, answers, run, few), summary.failed > 0)
     audit.check_threshold(run, summary, quarantine)
-    summary["quarantined"] = quarantine.count() if summary["failed"] else 0
-    return summary
+    return summary.model_copy(update={"quarantined": quarantine.count() if summary.failed else 0})
 
 
 def _write_answers(spark: SparkSession, run: Run, shards: list[dict[str, object]]) -> DataFrame:
@@ -169,10 +166,10 @@ def read_staged(spark: SparkSession, run: Run, places: DataFrame) -> DataFrame:
     return read_table(spark, run.layout.staging, fields)
 
 
-def _write_quarantine(spark: SparkSession, run: Run, rows: DataFrame, summary: dict[str, object]) -> DataFrame:
-    """Write `quarantine/`, an empty one too."""
+def _write_quarantine(spark: SparkSession, run: Run, rows: DataFrame, failed: bool) -> DataFrame:
+    """Write `quarantine/`, an empty one too where nothing has failed."""
     describe(spark, "write quarantine")
     remove_until_now(run.layout, run.layout.quarantine)
     path = run.layout.own(run.layout.quarantine)
-    write_rows(rows, path, empty=not summary["failed"])
+    write_rows(rows, path, empty=not failed)
     return read_table(spark, path, rows.schema)

@@ -11,6 +11,7 @@ from uniner_dist.comparison.show import print_comparison
 from uniner_dist.config.loading import load_sections
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.spark.session import QUICK_BYTES, spark_session
+from uniner_dist.storage.control_files import record_values
 from uniner_dist.storage.listing import list_corpus
 
 
@@ -35,7 +36,7 @@ def run_diff(
     with spark_session(settings, quick=size < QUICK_BYTES) as spark:
         comparison = compare(spark, before, after, by, id_column)
     show(
-        comparison,
+        record_values(comparison),
         lambda: print_comparison(comparison, SafeConsole()),
         json_path,
         lambda: say(f"comparison: {json_path}"),

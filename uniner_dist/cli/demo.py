@@ -38,7 +38,7 @@ def run_demo(output: str, overrides: Sequence[str], say: Say) -> None:
     }
     config = load_config(None, overrides, options)
     report = annotate(config, say)
-    run = load_run(config.workdir_path, report["run_id"])
+    run = load_run(config.workdir_path, report.run_id)
     console = SafeConsole()
     print_samples(run, console=console)
     print_report(report, console)

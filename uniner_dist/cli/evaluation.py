@@ -10,12 +10,13 @@ from uniner_dist.cli.json_output import check_json_path, show
 from uniner_dist.config.questions import parse_labels
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.benchmark import print_benchmark, run_benchmark
-from uniner_dist.evaluation.measure import evaluate
+from uniner_dist.evaluation.measure import score
 from uniner_dist.evaluation.plot import check_plot_path, plot_scores
 from uniner_dist.evaluation.show import print_scores
 from uniner_dist.evaluation.templates import compare_templates, print_templates
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.storage.containment import is_same_place
+from uniner_dist.storage.control_files import record_values
 from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.marker import read_marker
 
@@ -37,8 +38,13 @@ def run_evaluate(
     if is_same_place(annotations, gold) and exists(gold):
         raise ConfigError(f"--gold {gold}: is what --annotations names; gold is what people say")
     with named_as_typed({"annotations": "--annotations", "gold": "--gold"}), _told_when_swapped(annotations, gold):
-        scores = evaluate(annotations, gold, id_column, by, names_of(types))
-    show(scores, lambda: print_scores(scores, SafeConsole()), json_path, lambda: say(f"scores: {json_path}"))
+        scores = score(annotations, gold, id_column, by, names_of(types))
+    show(
+        record_values(scores),
+        lambda: print_scores(scores, SafeConsole()),
+        json_path,
+        lambda: say(f"scores: {json_path}"),
+    )
     if plot_path:
         plot_scores(scores, plot_path)
         say(f"picture: {plot_path}")

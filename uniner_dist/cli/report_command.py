@@ -7,7 +7,7 @@ from jinja2 import UndefinedError
 from uniner_dist.errors import ConfigError
 from uniner_dist.reporting.html import write_page
 from uniner_dist.run.run import Run, load_run
-from uniner_dist.storage.control_files import ControlFileError, Report, read_record
+from uniner_dist.storage.control_files import ControlFileError, Report, read_control, record_values
 from uniner_dist.storage.filesystem import exists, json_text
 
 
@@ -17,14 +17,14 @@ def find_report(workdir: str, run_id: str | None) -> str:
     Raises:
         ConfigError: no such run, or it has no report yet.
     """
-    return json_text(_open(workdir, run_id)[1])
+    return json_text(record_values(_open(workdir, run_id)[1]))
 
 
-def _open(workdir: str, run_id: str | None) -> tuple[Run, dict[str, object]]:
+def _open(workdir: str, run_id: str | None) -> tuple[Run, Report]:
     run = load_run(workdir, run_id)
     if not exists(run.layout.report):
         raise ConfigError(f"--run {run.id}: is not finished, so it has no report yet; `uniner-dist status` shows it")
-    return run, read_record(run.layout.report, Report)
+    return run, read_control(run.layout.report, Report)
 
 
 def run_report(workdir: str, run_id: str | None) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,10 +15,11 @@ from uniner_dist.completions.stage import is_complete
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
 from uniner_dist.reporting.console import SafeConsole
-from uniner_dist.reporting.progress import cost, duration, view
+from uniner_dist.reporting.figures import paid
+from uniner_dist.reporting.progress import State, cost, duration, view
 from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run, list_runs, load_run, no_runs
-from uniner_dist.storage.control_files import Progress, Report, read_control, read_record
+from uniner_dist.storage.control_files import PoolProgress, Report, SparkProgress, read_control, record_values
 from uniner_dist.storage.filesystem import absolute, exists, json_text
 from uniner_dist.storage.lease import current_holder
 
@@ -73,7 +73,7 @@ def print_json(workdir: str, run_id: str | None) -> None:
 
 
 def _facts(run: Run) -> dict[str, object]:
-    state, holder = run_state(run), current_holder(run.layout)
+    state, holder, progress = run_state(run), current_holder(run.layout), _progress(run)
     finished = exists(run.layout.report)
     return {
         "run": run.id,
@@ -84,7 +84,7 @@ def _facts(run: Run) -> dict[str, object]:
         "corpus": run.config.corpus.path,
         "output": run.config.output.path,
         "resume": None if finished else resume_command(run),
-        "progress": _progress(run),
+        "progress": None if progress is None else record_values(progress),
         "report": run.layout.report if finished else None,
     }
 
@@ -127,7 +127,7 @@ def _state_of(run: Run) -> tuple[list[RenderableType], bool]:
     head = Text(run.id, style="bold")
     if state in ("published", "stopped by its gate") and holder is None:
         head.append(f"  {state}", style=_STYLES.get(state, "yellow"))
-        head.append(f"  {_summary(read_record(run.layout.report, Report))}")
+        head.append(f"  {_summary(read_control(run.layout.report, Report))}")
         return [head], False
     words, style = (f"at work on {state}", "green") if holder else (f"stopped in {state}", "yellow")
     head.append(f"  {words}", style=style)
@@ -135,7 +135,7 @@ def _state_of(run: Run) -> tuple[list[RenderableType], bool]:
     if holder:
         body.append(Text(f"by {visible(holder)}"))
     if progress:
-        body.append(Text(f"last news {duration(max(time.time() - progress['at'], 0))} ago"))
+        body.append(Text(f"last news {duration(max(time.time() - progress.at, 0))} ago"))
         body.append(view(_as_seen(progress, holder is not None)))
     if not holder:
         body.append(Text("nobody works on it; this resumes it:"))
@@ -144,23 +144,28 @@ def _state_of(run: Run) -> tuple[list[RenderableType], bool]:
     return [head, *indented, *resume], holder is not None
 
 
-def _progress(run: Run) -> dict[str, Any] | None:
+def _progress(run: Run) -> State | None:
     """The latest news, of the pool or of a Spark stage."""
-    found = [read_record(path, Progress) for path in (run.layout.progress, run.layout.spark_progress) if exists(path)]
-    return max(found, key=lambda state: float(state["at"]), default=None)
+    found: list[State] = []
+    if exists(run.layout.progress):
+        found.append(read_control(run.layout.progress, PoolProgress))
+    if exists(run.layout.spark_progress):
+        found.append(read_control(run.layout.spark_progress, SparkProgress))
+    return max(found, key=lambda state: state.at, default=None)
 
 
-def _as_seen(state: Mapping[str, Any], at_work: bool) -> dict[str, Any]:
+def _as_seen(state: State, at_work: bool) -> State:
     """Of a run that nobody works on, what it was doing is over: no time is left and no replica is there."""
-    return dict(state) if at_work else {**state, "eta_s": None, "replicas": {}}
+    if at_work or not isinstance(state, PoolProgress):
+        return state
+    return state.model_copy(update={"eta_s": None, "replicas": {}})
 
 
-def _summary(report: Mapping[str, Any]) -> str:
-    annotations, done = report["annotations"], report["completions"]
-    rows = f"{annotations['rows']:,} annotations, {annotations['failed']:,} without an answer" if annotations else ""
-    if annotations and annotations["outcomes"].get("skipped"):
-        rows += f", {annotations['outcomes']['skipped']:,} skipped by triage"
-    money = ((report.get("plan") or {}).get("money") or {}).get("actual")
-    spent = cost({"gpu_hours": done.get("gpu_hours"), "gpus": report.get("gpus", 1), "cost": money})
-    parts = [rows, f"{done['prompts']:,} prompts asked", *(words.removeprefix("cost so far: ") for words in spent)]
-    return " · ".join([str(report["written_at"]), *(part for part in parts if part)])
+def _summary(report: Report) -> str:
+    annotations, done = report.annotations, report.completions
+    rows = f"{annotations.rows:,} annotations, {annotations.failed:,} without an answer" if annotations else ""
+    if annotations and annotations.outcomes.get("skipped"):
+        rows += f", {annotations.outcomes['skipped']:,} skipped by triage"
+    spent = cost(done.gpu_hours, 1 if report.gpus is None else report.gpus, paid(report))
+    parts = [rows, f"{done.prompts:,} prompts asked", *(words.removeprefix("cost so far: ") for words in spent)]
+    return " · ".join([report.written_at, *(part for part in parts if part)])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
+from uniner_dist.comparison.figures import ComparedDocuments, ComparedSide, Comparison
 from uniner_dist.comparison.tally import BUCKETS, COUNTERS, EXAMPLES, NO_GROUP, TALLY, Tally
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError
@@ -50,7 +50,7 @@ class Side:
 
 def compare(
     spark: SparkSession, before: Side, after: Side, by: str | None = None, id_column: str | None = None
-) -> dict[str, Any]:
+) -> Comparison:
     """Differences between two annotations datasets.
 
     Args:
@@ -60,10 +60,6 @@ def compare(
         by: a column of the later dataset, such as `domain`: figures per value of it.
         id_column: column of the document ids in both; default: what the datasets' markers say. Ids are compared as
             strings.
-
-    Returns:
-        `before`, `after`, `documents` (`both`, `only_before`, `only_after`), and what `Tally.summary` returns. Only
-        strings, numbers, lists and mappings, ready for JSON.
 
     Raises:
         ConfigError: something is not there or not readable, a run that is not in it, a cell that occurs twice.
@@ -80,8 +76,13 @@ def compare(
             tally.add_row(row.asDict(recursive=True))
         describe(spark, "count documents")
         documents = _count_documents(rows["before"], rows["after"])
-    shown = {name: {"path": side.path, "run": side.run} for name, side in sides.items()}
-    return {**shown, "by_column": by, "documents": documents, **tally.summary()}
+    return Comparison(
+        **dict(tally.summary()),
+        before=ComparedSide(path=before.path, run=before.run),
+        after=ComparedSide(path=after.path, run=after.run),
+        by_column=by,
+        documents=documents,
+    )
 
 
 def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column: str | None) -> DataFrame:
@@ -191,14 +192,14 @@ def _check_repeats(batch: pa.RecordBatch) -> None:
         )
 
 
-def _count_documents(before: DataFrame, after: DataFrame) -> dict[str, int]:
+def _count_documents(before: DataFrame, after: DataFrame) -> ComparedDocuments:
     """Documents of both sides and of one alone; reads the ids only."""
     sides = [rows.select("id", F.lit(name).alias("side")) for name, rows in zip(_SIDES, (before, after), strict=True)]
     has: list[Column] = [F.max(F.col("side") == name).alias(name) for name in _SIDES]
     documents = sides[0].unionByName(sides[1]).groupBy("id").agg(*has)
     counts = {tuple(row)[:2]: row["count"] for row in documents.groupBy(*_SIDES).count().collect()}  # three rows
-    return {
-        "both": counts.get((True, True), 0),
-        "only_before": counts.get((True, False), 0),
-        "only_after": counts.get((False, True), 0),
-    }
+    return ComparedDocuments(
+        both=counts.get((True, True), 0),
+        only_before=counts.get((True, False), 0),
+        only_after=counts.get((False, True), 0),
+    )

@@ -1,6 +1,6 @@
 """Count differences, one (document, entity type) after the other, and divide at the end.
 
-The result is a nested mapping of counts, rates and examples. A tally can be converted to rows and added to another one,
+The result is counts, rates and examples. A tally can be converted to rows and added to another one,
 so that Spark's tasks count their part and the driver adds up: its size grows with types and groups, never with
 documents. Intervals need independent pieces, not single documents: each document falls into one of `BUCKETS` by its id,
 and the bootstrap draws buckets, which are documents as long as these are few.
@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
 
+from uniner_dist.comparison.figures import Differences, Example, TallySummary
 from uniner_dist.core.differences import Cell, Changes, Mention, compare_mentions
 from uniner_dist.core.scoring import Counts, bootstrap_intervals, total
+from uniner_dist.storage.control_files import RateIntervals
 
 BUCKETS: Final = 512
 #: Examples kept of each kind of change of each entity type.
@@ -116,26 +119,26 @@ class Tally:
             rows.append(row | dict.fromkeys(COUNTERS, 0) | {"cells": cells})
         return pa.RecordBatch.from_pylist(rows, schema=TALLY)
 
-    def summary(self) -> dict[str, Any]:
-        """Counts, rates with intervals, `by_type`, `by`, and `examples`; see docs/growing.md."""
+    def summary(self) -> TallySummary:
+        """What was counted, divided; see docs/growing.md."""
         scopes: dict[str, dict[str, list[_Numbers]]] = {"all": {"": []}, "type": {}, "by": {}}
         for (scope, name, _), numbers in sorted(self._counters.items()):
             scopes[scope].setdefault(name, []).append(numbers)
-        by_type = {name: _figures(numbers) for name, numbers in sorted(scopes["type"].items())}
-        outcomes: dict[str, int] = {}
-        examples: dict[str, dict[str, list[Any]]] = {}
+        outcomes: Counter[str] = Counter()
+        of_type: dict[str, dict[str, int]] = {}
+        examples: dict[str, dict[str, tuple[Example, ...]]] = {}
         for (entity_type, kind), (cells, shown) in sorted(self._kinds.items()):
-            examples.setdefault(entity_type, {})[kind] = [json.loads(example) for _, example in shown]
+            found = tuple(Example.model_validate_json(example) for _, example in shown)
+            examples.setdefault(entity_type, {})[kind] = found
             if " → " in kind:
-                outcomes[kind] = outcomes.get(kind, 0) + cells
-                by_type[entity_type]["outcomes"][kind] = cells
-        return {
-            **_figures(scopes["all"][""]),
-            "outcomes": outcomes,
-            "by_type": by_type,
-            "by": {name: _figures(numbers) for name, numbers in sorted(scopes["by"].items())} or None,
-            "examples": examples,
-        }
+                outcomes[kind] += cells
+                of_type.setdefault(entity_type, {})[kind] = cells
+        return TallySummary(
+            **dict(_figures(scopes["all"][""], outcomes)),
+            by_type={name: _figures(one, of_type.get(name, {})) for name, one in sorted(scopes["type"].items())},
+            by={name: _figures(numbers, {}) for name, numbers in sorted(scopes["by"].items())} or None,
+            examples=examples,
+        )
 
     def _count(self, keys: Iterable[_Key], counts: Mapping[str, int]) -> None:
         for key in keys:
@@ -183,7 +186,7 @@ def _shown(mention: Mention) -> dict[str, object]:
     return {"text": mention[0], "start": mention[1], "end": mention[2]}
 
 
-def _figures(buckets: list[_Numbers]) -> dict[str, Any]:
+def _figures(buckets: list[_Numbers], outcomes: Mapping[str, int]) -> Differences:
     """Totals, and two rates: `agreement`, the share of cells with the same answer, and the mentions' `f1`.
 
     F1 is that of the second side's mentions scored against the first's, text and offsets alike; it is the same the
@@ -193,13 +196,14 @@ def _figures(buckets: list[_Numbers]) -> dict[str, Any]:
     cells = [Counts(row["same"], row["cells"], row["cells"]) for row in rows if row["cells"]]
     mentions = [Counts(row["kept"], row["mentions_after"], row["mentions_before"]) for row in rows if row["cells"]]
     compared, listed = total(cells), total(mentions)
-    rates: dict[str, float | None] = {"agreement": None, "f1": None}
-    intervals: dict[str, list[float] | None] = {"agreement": None, "f1": None}
-    if compared.gold:
-        rates["agreement"] = compared.correct / compared.gold
-        intervals["agreement"] = list(bootstrap_intervals(cells)["recall"])
-    if listed.gold + listed.predicted:
-        rates["f1"] = 2 * listed.correct / (listed.gold + listed.predicted)
-        intervals["f1"] = list(bootstrap_intervals(mentions)["f1"])
-    counts = {name: sum(row[name] for row in rows) for name in COUNTERS}
-    return {**counts, **rates, "intervals": intervals, "outcomes": {}}
+    mentioned = listed.gold + listed.predicted
+    return Differences(
+        **{name: sum(row[name] for row in rows) for name in COUNTERS},
+        agreement=compared.correct / compared.gold if compared.gold else None,
+        f1=2 * listed.correct / mentioned if mentioned else None,
+        intervals=RateIntervals(
+            agreement=bootstrap_intervals(cells)["recall"] if compared.gold else None,
+            f1=bootstrap_intervals(mentions)["f1"] if mentioned else None,
+        ),
+        outcomes=dict(outcomes),
+    )

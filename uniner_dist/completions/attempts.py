@@ -7,14 +7,13 @@ import time
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
 
 from uniner_dist.completions.budget import gpu_hours
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import Shard
 from uniner_dist.run.run import Run
-from uniner_dist.run.starts import read_starts
-from uniner_dist.storage.filesystem import join, write_json
+from uniner_dist.storage.control_files import Attempt, write_record
+from uniner_dist.storage.filesystem import join
 from uniner_dist.storage.retries import StorageError
 
 #: Seconds between two writings of a start's counters.
@@ -37,11 +36,12 @@ class Account:
             "prompts_known": sum(shard.prompts - shard.asked - shard.skipped for shard in manifest),
         }
 
-    def values(self, summary: PoolSummary) -> dict[str, Any]:
+    def values(self, summary: PoolSummary) -> Attempt:
         """All of it."""
-        times = {"begun": self._begun, "ended": time.time(), "host": socket.gethostname()}
-        hours = gpu_hours(self._run.config, summary.replica_s)
-        return times | asdict(summary) | self._kept | {"gpu_hours": hours}
+        counted = asdict(summary) | self._kept
+        counted |= {"begun": self._begun, "ended": time.time(), "host": socket.gethostname()}
+        counted |= {"gpu_hours": gpu_hours(self._run.config, summary.replica_s)}
+        return Attempt.model_validate(counted, strict=False)
 
     def keep(self, summary: PoolSummary) -> None:
         """Write now and then."""
@@ -52,9 +52,4 @@ class Account:
     def write(self, summary: PoolSummary) -> None:
         """Without these counters the report is poorer, so storage that fails here stops nothing."""
         with suppress(StorageError):
-            write_json(join(self._run.layout.attempts, f"{self._begun:.3f}.json"), self.values(summary))
-
-
-def read_attempts(run: Run) -> list[dict[str, Any]]:
-    """Counters of every start so far, oldest first."""
-    return [attempt.model_dump(mode="json") for attempt in read_starts(run.layout)]
+            write_record(join(self._run.layout.attempts, f"{self._begun:.3f}.json"), self.values(summary))

@@ -6,8 +6,7 @@ Of a start that was killed outright, up to the last half a minute is not counted
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from uniner_dist.completions.decisions import shards_within
 from uniner_dist.completions.work import Shard
@@ -15,6 +14,7 @@ from uniner_dist.config.schema import Config
 from uniner_dist.errors import LimitError
 from uniner_dist.run.run import Run
 from uniner_dist.run.triage import read_bound, read_learnt
+from uniner_dist.storage.control_files import Attempt
 
 
 def gpu_hours(config: Config, replica_s: float) -> float:
@@ -29,12 +29,12 @@ class Budget:
         attempts: counters of earlier starts.
     """
 
-    def __init__(self, run: Run, attempts: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, run: Run, attempts: Sequence[Attempt]) -> None:
         self._limits = run.config.run
         earlier = read_bound(run) or read_learnt(run)
         #: Prompts of triage's sample, whose answers are known to the plan that came of them.
         self._sampled = earlier.sampled if earlier is not None else 0
-        self._spent_hours = sum(attempt["gpu_hours"] for attempt in attempts)
+        self._spent_hours = sum(attempt.gpu_hours for attempt in attempts)
         #: Seconds that replicas may still take in all.
         self.replica_s = math.inf
         if self._limits.max_gpu_hours is not None:

@@ -21,13 +21,31 @@ POINT: Final = ("s", "prompts", "tokens", "ready", "loading")
 
 
 @dataclass
+class ReplicaLife:
+    """One replica, in seconds since its history began.
+
+    Attributes:
+        ready_s: None while it loads.
+        ended_s: None while it is there.
+        end: how it was lost.
+    """
+
+    number: int
+    node: str
+    placed_s: float
+    ready_s: float | None = None
+    ended_s: float | None = None
+    end: str | None = None
+
+
+@dataclass
 class History:
     """Points and lives, in seconds since `began_at` (seconds since the epoch)."""
 
     began_at: float = field(default_factory=time.time)
     step_s: float = 1.0  # least time between two points
     points: list[list[float]] = field(default_factory=list)  # see POINT; counters are totals since the beginning
-    replicas: list[dict[str, Any]] = field(default_factory=list)  # number, node, placed_s, ready_s, ended_s, end
+    replicas: list[ReplicaLife] = field(default_factory=list)
     replicas_left_out: int = 0  # at least
 
     def look(self, slots: Sequence[Any], prompts: int, tokens: int, last: bool = False) -> None:
@@ -40,13 +58,13 @@ class History:
             last: take a point in any case.
         """
         now = round(time.time() - self.began_at, 2)
-        known = {life["number"]: life for life in self.replicas}
+        known = {life.number: life for life in self.replicas}
         for slot in slots:
             if slot.state is ReplicaState.PENDING:
                 continue
             life = known.get(slot.number) or self._begin(slot, now)
-            if life["ready_s"] is None and slot.state in (ReplicaState.READY, ReplicaState.BUSY):
-                life["ready_s"] = now
+            if life.ready_s is None and slot.state in (ReplicaState.READY, ReplicaState.BUSY):
+                life.ready_s = now
         if last or not self.points or now >= self.points[-1][0] + self.step_s:
             ready = sum(slot.state in (ReplicaState.READY, ReplicaState.BUSY) for slot in slots)
             loading = sum(slot.state is ReplicaState.STARTING for slot in slots)
@@ -58,18 +76,11 @@ class History:
     def ended(self, number: int, loss: Loss) -> None:
         """A replica is gone."""
         for life in self.replicas:
-            if life["number"] == number and life["ended_s"] is None:
-                life |= {"ended_s": round(time.time() - self.began_at, 2), "end": loss.value}
+            if life.number == number and life.ended_s is None:
+                life.ended_s, life.end = round(time.time() - self.began_at, 2), loss.value
 
-    def _begin(self, slot: Any, now: float) -> dict[str, object]:
-        life = {
-            "number": slot.number,
-            "node": slot.node[:8],
-            "placed_s": round(now - (time.monotonic() - slot.placed_s), 2),
-            "ready_s": None,
-            "ended_s": None,
-            "end": None,
-        }
+    def _begin(self, slot: Any, now: float) -> ReplicaLife:
+        life = ReplicaLife(slot.number, slot.node[:8], round(now - (time.monotonic() - slot.placed_s), 2))
         if len(self.replicas) < _MAX_REPLICAS:
             self.replicas.append(life)
         else:

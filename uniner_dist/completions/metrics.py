@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import ReplicaState
+from uniner_dist.storage.control_files import PoolProgress
 
 #: Seconds between two looks; Ray itself hands values on every 10 s or so.
 _UPDATE_S: Final = 5.0
@@ -68,7 +69,7 @@ class PoolMetrics:
         """Whether it is time for `update`."""
         return time.monotonic() >= self._next_s
 
-    def update(self, state: Mapping[str, Any], summary: PoolSummary, answered: int) -> None:
+    def update(self, state: PoolProgress, summary: PoolSummary, answered: int) -> None:
         """Take values over.
 
         Args:
@@ -80,15 +81,15 @@ class PoolMetrics:
         if answered > self._counted.get(("prompts_answered", ""), 0):
             self._last_progress = time.time()
         gauges = self._gauges
-        gauges["prompts"].set(state["prompts"])
-        gauges["prompts_open"].set(state["prompts"] - state["prompts_done"])
-        gauges["shards"].set(state["shards"])
-        gauges["shards_open"].set(state["shards_open"])
-        gauges["prefix_hit_ratio"].set(state["prefix_hit_rate"])
-        gauges["gpu_hours"].set(state["gpu_hours"])
+        gauges["prompts"].set(state.prompts)
+        gauges["prompts_open"].set(state.prompts - state.prompts_done)
+        gauges["shards"].set(state.shards or 0)
+        gauges["shards_open"].set(state.shards_open)
+        gauges["prefix_hit_ratio"].set(state.prefix_hit_rate)
+        gauges["gpu_hours"].set(state.gpu_hours or 0.0)
         gauges["last_progress_timestamp_seconds"].set(self._last_progress)
         for name in (one.value for one in ReplicaState if one is not ReplicaState.DEAD):
-            gauges["replicas"].set(state["replicas"].get(name, 0), tags={"state": name})
+            gauges["replicas"].set(state.replicas.get(name, 0), tags={"state": name})
         self._count("prompts_answered", answered)
         self._count("prompt_tokens", summary.prompt_tokens)
         self._count("cached_tokens", summary.cached_tokens)

@@ -1,17 +1,17 @@
-"""What there is to see of a pool at work: plain values for whoever observes it. No I/O."""
+"""What there is to see of a pool at work, for whoever observes it. No I/O."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from uniner_dist.completions.budget import gpu_hours
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.work import ReplicaState
 from uniner_dist.config.schema import Config
+from uniner_dist.storage.control_files import PoolProgress
 
 #: Rates are means over the last so many seconds.
 _WINDOW_S = 60.0
@@ -41,19 +41,19 @@ class Observer(Protocol):
     def due(self) -> bool:
         """Whether `show` would do anything now; asked about five times a second."""
 
-    def show(self, state: Mapping[str, object], final: bool = False) -> None:
+    def show(self, state: PoolProgress, final: bool = False) -> None:
         """Take a state, see `Snapshots.of`."""
 
 
 class Snapshots:
-    """States of one start of the completions stage, as plain values."""
+    """States of one start of the completions stage."""
 
     def __init__(self, totals: Totals, config: Config) -> None:
         self._totals, self._config = totals, config
         self._seen: deque[tuple[float, int, int]] = deque()
 
-    def of(self, pool: Pool, now: float) -> dict[str, Any]:
-        """What to show of a pool, as JSON values (`uniner_dist.reporting.progress` says what is made of it).
+    def of(self, pool: Pool, now: float) -> PoolProgress:
+        """What to show of a pool (`uniner_dist.reporting.progress` says what is made of it).
 
         Args:
             pool: its counters, replicas and open work items are read; nothing of it is changed.
@@ -64,26 +64,26 @@ class Snapshots:
         left = max(totals.prompts - totals.prompts_before - answered, 0)
         hours = totals.gpu_hours_before + gpu_hours(self._config, summary.replica_s)
         price = self._config.plan.price_per_gpu_hour
-        return {
-            "at": time.time(),
-            "stage": "completions",
-            "prompts": totals.prompts,
-            "prompts_done": min(totals.prompts_before + answered, totals.prompts),
-            "shards": totals.shards,
-            "shards_done": totals.shards_before + totals.shards_to_do - pool.queue.open,
-            "shards_open": pool.queue.open,
-            "prompts_per_s": round(prompts_per_s, 1),
-            "tokens_per_s": round(tokens_per_s, 1),
-            "eta_s": round(left / prompts_per_s) if prompts_per_s else None,
-            "replicas": {state.value: pool.count(state) for state in ReplicaState if pool.count(state)},
-            "deaths": summary.deaths,
-            "start_failures": summary.start_failures,
-            "failures": dict(summary.failures),
-            "prefix_hit_rate": round(summary.cached_tokens / max(summary.prompt_tokens, 1), 3),
-            "gpus": self._config.pool.gpus_per_replica,
-            "gpu_hours": round(hours, 4),
-            "cost": None if price is None else round(hours * price, 2),
-        }
+        return PoolProgress(
+            at=time.time(),
+            stage="completions",
+            prompts=totals.prompts,
+            prompts_done=min(totals.prompts_before + answered, totals.prompts),
+            shards=totals.shards,
+            shards_done=totals.shards_before + totals.shards_to_do - pool.queue.open,
+            shards_open=pool.queue.open,
+            prompts_per_s=round(prompts_per_s, 1),
+            tokens_per_s=round(tokens_per_s, 1),
+            eta_s=round(left / prompts_per_s) if prompts_per_s else None,
+            replicas={state.value: pool.count(state) for state in ReplicaState if pool.count(state)},
+            deaths=summary.deaths,
+            start_failures=summary.start_failures,
+            failures=dict(summary.failures),
+            prefix_hit_rate=round(summary.cached_tokens / max(summary.prompt_tokens, 1), 3),
+            gpus=self._config.pool.gpus_per_replica,
+            gpu_hours=round(hours, 4),
+            cost=None if price is None else round(hours * price, 2),
+        )
 
     def _rates(self, now: float, prompts: int, tokens: int) -> tuple[float, float]:
         """Prompts and tokens per second over the last minute, once anything was answered."""

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from uniner_dist.cluster.connect import ray_cluster
-from uniner_dist.completions.attempts import Account, read_attempts
+from uniner_dist.completions.attempts import Account
 from uniner_dist.completions.budget import Budget
 from uniner_dist.completions.decisions import order_shards
 from uniner_dist.completions.launch import replica_environment, replica_spec
@@ -22,6 +21,8 @@ from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.snapshot import Observer, Snapshots, Totals
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.run.run import Run
+from uniner_dist.run.starts import read_starts
+from uniner_dist.storage.control_files import Attempt, PoolProgress
 from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.lease import Lease
 from uniner_dist.storage.shards import (
@@ -43,9 +44,7 @@ def open_pool(run: Run, should_stop: Callable[[], bool] = lambda: False) -> Iter
             pool.close()
 
 
-def complete_prompts(
-    run: Run, pool: Pool, lease: Lease | None = None, observer: Observer | None = None
-) -> dict[str, Any]:
+def complete_prompts(run: Run, pool: Pool, lease: Lease | None = None, observer: Observer | None = None) -> Attempt:
     """Complete every shard that has no committed file yet.
 
     Args:
@@ -67,13 +66,13 @@ def complete_prompts(
     total = sum(shard.asked for shard in manifest)
     todo = [shard for shard in manifest if shard.name not in committed]
     done = total - sum(shard.asked for shard in todo)
-    attempts = read_attempts(run)
-    answered_before = done > 0 or any(attempt["prompts"] for attempt in attempts)
+    attempts = read_starts(run.layout)
+    answered_before = done > 0 or any(attempt.prompts for attempt in attempts)
     budget = Budget(run, attempts)
     allowed = budget.shards(todo, done)
     account = Account(run, manifest, committed)
     account.write(PoolSummary())
-    spent = sum(attempt["gpu_hours"] for attempt in attempts)
+    spent = sum(attempt.gpu_hours for attempt in attempts)
     totals = Totals(total, done, len(manifest), len(committed), len(allowed), spent)
     news = _News(Snapshots(totals, run.config), observer, PoolMetrics(run.id), account, lease)
     pool.on_change = news.pass_on
@@ -112,7 +111,7 @@ class _News:
         if self.lease is not None and self.lease.lost:
             self.lease.check()
 
-    def finish(self, pool: Pool) -> dict[str, object]:
+    def finish(self, pool: Pool) -> Attempt:
         """The last of it; returns the start's counters."""
         attempt = self.account.values(pool.summary)
         if self.lease is None or not self.lease.lost:
@@ -125,7 +124,7 @@ class _News:
     def _measure(self, pool: Pool) -> None:
         self.metrics.update(self._state(pool), pool.summary, pool.finished_prompts)
 
-    def _state(self, pool: Pool) -> dict[str, object]:
+    def _state(self, pool: Pool) -> PoolProgress:
         return self.snapshots.of(pool, time.monotonic())
 
 
@@ -138,7 +137,7 @@ def check_limits(run: Run) -> None:
     manifest, committed = read_manifest(run), committed_shards(run.layout)
     todo = [shard for shard in manifest if shard.name not in committed]
     total = sum(shard.asked for shard in manifest)
-    budget = Budget(run, read_attempts(run))
+    budget = Budget(run, read_starts(run.layout))
     if todo and (budget.replica_s <= 0 or not budget.shards(todo, total - sum(shard.asked for shard in todo))):
         raise budget.reached(len(todo), total)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,13 +19,15 @@ from uniner_dist.config.loading import Files, load_config
 from uniner_dist.config.schema import Config
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.figures import BenchmarkTable, Scores
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.importing import write_gold
-from uniner_dist.evaluation.measure import evaluate
+from uniner_dist.evaluation.measure import score
 from uniner_dist.evaluation.show import interval, new_table
 from uniner_dist.formats.kinds import format_of_name, is_file
 from uniner_dist.formats.sources import read_source, source_format
-from uniner_dist.storage.filesystem import absolute, exists, join, list_names, write_json
+from uniner_dist.storage.control_files import write_record
+from uniner_dist.storage.filesystem import absolute, exists, join, list_names
 
 #: F1 in per cent of UniNER-7B-type and UniNER-7B-type-sup on the test sets that neither was trained on: table of the
 #: out-of-domain evaluation in Zhou et al., arXiv:2308.03279. It has no figures for UniNER-7B-all.
@@ -43,7 +45,7 @@ PUBLISHED_MODELS: Final = ("UniNER-7B-type", "UniNER-7B-type-sup")
 #: Failed answers count as empty, as in the authors' script, so they never stop a benchmark.
 _OWN_OVERRIDES: Final = ("run.max_failed_fraction=1.0",)
 
-Annotate = Callable[[Config, Callable[[str], None]], Mapping[str, object]]
+Annotate = Callable[[Config, Callable[[str], None]], object]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def run_benchmark(
     overrides: Sequence[str] = (),
     annotate: Annotate,
     say: Callable[[str], None] = print,
-) -> dict[str, Any]:
+) -> BenchmarkTable:
     """Annotate and score every dataset of a folder.
 
     Args:
@@ -78,23 +80,20 @@ def run_benchmark(
         annotate: does the annotating, such as `uniner_dist.pipeline.stages.annotate`.
         say: takes one line of news.
 
-    Returns:
-        `datasets`: name → what `evaluate` returns; `mean_f1` of the official metric.
-
     Raises:
         UninerError: nothing to score in `data`, or what annotating raises.
     """
     datasets = find_datasets(data, output)
     configs = {one.name: _config(one, output, model, config, overrides) for one in datasets}
-    scores: dict[str, Any] = {}
+    scores: dict[str, Scores] = {}
     for dataset in datasets:
         say(f"benchmark: {dataset.name}, {len(dataset.types)} types ({len(scores) + 1} of {len(datasets)})")
         annotate(configs[dataset.name], say)
-        scores[dataset.name] = evaluate(configs[dataset.name].output.path, dataset.gold)
-        write_json(join(output, dataset.name, "scores.json"), scores[dataset.name])
-    f1s = [one["official"]["f1"] for one in scores.values()]
-    table = {"model": configs[datasets[0].name].model.name, "mean_f1": sum(f1s) / len(f1s), "datasets": scores}
-    write_json(join(output, "scores.json"), table)
+        scores[dataset.name] = score(configs[dataset.name].output.path, dataset.gold)
+        write_record(join(output, dataset.name, "scores.json"), scores[dataset.name])
+    f1s = [one.official.f1 for one in scores.values()]
+    table = BenchmarkTable(model=configs[datasets[0].name].model.name, mean_f1=sum(f1s) / len(f1s), datasets=scores)
+    write_record(join(output, "scores.json"), table)
     return table
 
 
@@ -125,20 +124,20 @@ def published_f1(name: str) -> tuple[float, float] | None:
     return PUBLISHED.get(bare)
 
 
-def print_benchmark(table: Mapping[str, Any], console: Console | None = None) -> None:
+def print_benchmark(table: BenchmarkTable, console: Console | None = None) -> None:
     """One row per dataset, the authors' figures next to ours."""
     console = console or Console()
-    title = f"Benchmark of {escape(visible(table['model']))}: official scores"
+    title = f"Benchmark of {escape(visible(table.model))}: official scores"
     shown = new_table(title, "dataset", "prec.", "recall", "F1", "F1, 95 %", "failed", "type¹", "+sup¹")
-    for name, scores in table["datasets"].items():
-        official = scores["official"]
+    for name, scores in table.datasets.items():
+        official = scores.official
         published = published_f1(name)
         theirs = [f"{value / 100:.3f}" for value in published] if published else ["", ""]
-        figures = [f"{official[measure]:.3f}" for measure in ("precision", "recall", "f1")]
-        shown.add_row(Text(visible(name)), *figures, interval(official), f"{scores['pairs']['failed']:,}", *theirs)
-    shown.add_row("mean", "", "", f"{table['mean_f1']:.3f}", "", "", *_mean_published(list(table["datasets"])))
+        figures = [f"{value:.3f}" for value in (official.precision, official.recall, official.f1)]
+        shown.add_row(Text(visible(name)), *figures, interval(official), f"{scores.pairs.failed:,}", *theirs)
+    shown.add_row("mean", "", "", f"{table.mean_f1:.3f}", "", "", *_mean_published(list(table.datasets)))
     console.print(shown)
-    if any(published_f1(name) for name in table["datasets"]):
+    if any(published_f1(name) for name in table.datasets):
         console.print(f"¹ F1 of {' and '.join(PUBLISHED_MODELS)} on the dataset of that name, arXiv:2308.03279")
 
 

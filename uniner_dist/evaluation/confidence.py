@@ -11,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from uniner_dist.evaluation.figures import ConfidenceSummary, CurvePoint, Ranking, ReliabilityBin
+
 Values = npt.NDArray[Any]
 Flags = npt.NDArray[np.bool_]
 
@@ -54,12 +56,11 @@ def auc_within_groups(
     return won / pairs if pairs else None
 
 
-def precision_coverage(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[dict[str, float]]:
+def precision_coverage(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[CurvePoint]:
     """What is left, and how much of it is right, when only confidences of at least `threshold` are kept.
 
     Returns:
-        Points with `threshold`, `coverage` (share kept) and `precision` (share of the kept that is right), from the
-        highest threshold to the lowest, one per distinct confidence, thinned out to a hundred.
+        Points from the highest threshold to the lowest, one per distinct confidence, thinned out to a hundred.
     """
     values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
     order = np.argsort(-values, kind="stable")
@@ -68,50 +69,58 @@ def precision_coverage(scores: Sequence[float] | Values, right: Sequence[bool] |
     if len(last) > _CURVE_POINTS:
         last = last[np.unique(np.linspace(0, len(last) - 1, _CURVE_POINTS).round().astype(np.int64))]
     return [
-        {
-            "threshold": float(values[i]),
-            "coverage": float(i + 1) / len(values),
-            "precision": float(correct[i]) / float(i + 1),
-        }
+        CurvePoint(
+            threshold=float(values[i]),
+            coverage=float(i + 1) / len(values),
+            precision=float(correct[i]) / float(i + 1),
+        )
         for i in last
     ]
 
 
-def reliability(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[dict[str, float]]:
+def reliability(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[ReliabilityBin]:
     """Mean confidence and share of right answers in ten equally wide bins of confidence; empty bins are left out."""
     values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
     bins: npt.NDArray[np.int64] = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
     return [
-        {
-            "low": number / _BINS,
-            "high": (number + 1) / _BINS,
-            "n": int(inside.sum()),
-            "confidence": float(values[inside].mean()),
-            "right": float(verdicts[inside].mean()),
-        }
+        ReliabilityBin(
+            low=number / _BINS,
+            high=(number + 1) / _BINS,
+            n=int(inside.sum()),
+            confidence=float(values[inside].mean()),
+            right=float(verdicts[inside].mean()),
+        )
         for number in range(_BINS)
         if (inside := bins == number).any()
     ]
 
 
 def summarise_confidence(
-    scores: Sequence[float] | Values, right: Sequence[bool] | Flags, types: Sequence[Any] | Values
-) -> dict[str, Any] | None:
-    """One kind of answer, each with its confidence, its verdict and its entity type; None when there is none.
+    scores: Sequence[float] | Values,
+    right: Sequence[bool] | Flags,
+    types: Sequence[Any] | Values,
+    names: Sequence[str] | None = None,
+) -> ConfidenceSummary | None:
+    """One kind of answer; None when there is none.
 
-    Returns:
-        `n`, `right` (share), `auc`, `auc_within_types`, `curve`, `reliability`, and `by_type`: entity type → `n`,
-        `right` and `auc`.
+    Args:
+        scores: confidence of each answer.
+        right: its verdict.
+        types: its entity type, or that one's number.
+        names: entity types by their numbers.
     """
     if not len(scores):
         return None
-    return {
-        **_ranking(scores, right),
-        "auc_within_types": auc_within_groups(scores, right, types),
-        "curve": precision_coverage(scores, right),
-        "reliability": reliability(scores, right),
-        "by_type": {name: _ranking(*group) for name, group in _by_group(scores, right, types).items()},
-    }
+    whole, groups = _ranking(scores, right), _by_group(scores, right, types).items()
+    return ConfidenceSummary(
+        n=whole.n,
+        right=whole.right,
+        auc=whole.auc,
+        auc_within_types=auc_within_groups(scores, right, types),
+        curve=tuple(precision_coverage(scores, right)),
+        reliability=tuple(reliability(scores, right)),
+        by_type={key if names is None else names[key]: _ranking(*group) for key, group in groups},
+    )
 
 
 def _by_group(
@@ -125,6 +134,6 @@ def _by_group(
     return {names[at].item(): (values[parts[at]], verdicts[parts[at]]) for at in np.argsort(first)}
 
 
-def _ranking(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> dict[str, object]:
+def _ranking(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> Ranking:
     verdicts = np.asarray(right, dtype=bool)
-    return {"n": len(scores), "right": float(verdicts.mean()), "auc": rank_auc(scores, verdicts)}
+    return Ranking(n=len(scores), right=float(verdicts.mean()), auc=rank_auc(scores, verdicts))

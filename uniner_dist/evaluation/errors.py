@@ -13,6 +13,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from uniner_dist.evaluation.figures import (
+    Confusion,
+    FrequentMention,
+    SpuriousMention,
+    Worst,
+    WorstDocument,
+    WorstPair,
+    WorstType,
+)
 from uniner_dist.evaluation.gold_columns import Gold
 from uniner_dist.evaluation.vocabulary import Numbers
 
@@ -45,8 +54,8 @@ def worst_errors(
     hit: npt.NDArray[np.bool_],
     spurious: Spurious,
     outcome_of: Callable[[int], str],
-) -> dict[str, object]:
-    """`pairs`, `documents`, `types` and `confusions`, each with the worst first; equal ones in the gold's order.
+) -> Worst:
+    """Rank what went wrong.
 
     Args:
         gold: the gold answers that `keys` and `place` refer to.
@@ -63,16 +72,17 @@ def worst_errors(
     bad = np.concatenate([missed_pair, wrong_pair])
     errors, bad_documents = np.bincount(bad), np.bincount(gold.document_of(bad))
     others = _OtherTypes(gold, keys, gold.document_of(wrong_pair))
-    return {
-        "pairs": list(
+    return Worst(
+        pairs=tuple(
             _pairs(gold, errors, (missed_pair, missed_text), (wrong_pair, wrong_normal, wrong_text), others, outcome_of)
         ),
-        "documents": [
-            {"doc_id": gold.documents.strings[number], "errors": count} for number, count in _top(bad_documents, WORST)
-        ],
-        "types": _types(gold, missed_pair, missed_text, wrong_pair, wrong_text),
-        "confusions": _confusions(gold, wrong_pair, wrong_normal, wrong_text, others),
-    }
+        documents=tuple(
+            WorstDocument(doc_id=gold.documents.strings[number], errors=count)
+            for number, count in _top(bad_documents, WORST)
+        ),
+        types=tuple(_types(gold, missed_pair, missed_text, wrong_pair, wrong_text)),
+        confusions=tuple(_confusions(gold, wrong_pair, wrong_normal, wrong_text, others)),
+    )
 
 
 class _OtherTypes:
@@ -106,47 +116,47 @@ def _pairs(
     wrong: tuple[Numbers, Numbers, Numbers],
     others: _OtherTypes,
     outcome_of: Callable[[int], str],
-) -> Iterator[dict[str, object]]:
+) -> Iterator[WorstPair]:
     names = gold.mentions.strings
     for pair, count in _top(errors, WORST):
         pair_document, kind = divmod(int(gold.keys[pair]) if gold.keys is not None else pair, len(gold.types))
         mine = slice(*np.searchsorted(missed[0], [pair, pair + 1]))
         theirs = slice(*np.searchsorted(wrong[0], [pair, pair + 1]))
         begin, end = others.ranges(wrong[0][theirs], wrong[1][theirs])
-        yield {
-            "doc_id": gold.documents.strings[pair_document],
-            "entity_type": gold.types[kind],
-            "outcome": outcome_of(pair),
-            "errors": count,
-            "missed": [names[number] for number in missed[1][mine]],
-            "spurious": [
-                {"text": names[number], "gold_types": [gold.types[one] for one in others.types(slice(low, high))]}
+        yield WorstPair(
+            doc_id=gold.documents.strings[pair_document],
+            entity_type=gold.types[kind],
+            outcome=outcome_of(pair),
+            errors=count,
+            missed=tuple(names[number] for number in missed[1][mine]),
+            spurious=tuple(
+                SpuriousMention(
+                    text=names[number], gold_types=tuple(gold.types[one] for one in others.types(slice(low, high)))
+                )
                 for number, low, high in zip(wrong[2][theirs], begin, end, strict=True)
-            ],
-        }
+            ),
+        )
 
 
 def _types(
     gold: Gold, missed_pair: Numbers, missed_text: Numbers, wrong_pair: Numbers, wrong_text: Numbers
-) -> list[dict[str, Any]]:
+) -> list[WorstType]:
     missed, wrong = gold.type_of(missed_pair), gold.type_of(wrong_pair)
     counts = [np.bincount(column, minlength=len(gold.types)) for column in (missed, wrong)]
     often_missed, often_wrong = _frequent(gold, missed, missed_text), _frequent(gold, wrong, wrong_text)
     return [
-        {
-            "entity_type": gold.types[number],
-            "missed": int(counts[0][number]),
-            "spurious": int(counts[1][number]),
-            "often_missed": often_missed.get(number, []),
-            "often_spurious": often_wrong.get(number, []),
-        }
+        WorstType(
+            entity_type=gold.types[number],
+            missed=int(counts[0][number]),
+            spurious=int(counts[1][number]),
+            often_missed=tuple(often_missed.get(number, [])),
+            often_spurious=tuple(often_wrong.get(number, [])),
+        )
         for number, _ in _top(counts[0] + counts[1], len(gold.types))
     ]
 
 
-def _confusions(
-    gold: Gold, pair: Numbers, normal: Numbers, text: Numbers, others: _OtherTypes
-) -> list[dict[str, object]]:
+def _confusions(gold: Gold, pair: Numbers, normal: Numbers, text: Numbers, others: _OtherTypes) -> list[Confusion]:
     begin, end = others.ranges(pair, normal)
     counts = end - begin
     owner = np.repeat(np.arange(len(pair)), counts)
@@ -155,12 +165,12 @@ def _confusions(
     examples = _frequent(gold, both, text[owner])
     found = np.bincount(both, minlength=1) if len(both) else np.zeros(1, dtype=np.int64)
     return [
-        {
-            "answered": gold.types[number // len(gold.types)],
-            "gold": gold.types[number % len(gold.types)],
-            "n": count,
-            "examples": examples[number],
-        }
+        Confusion(
+            answered=gold.types[number // len(gold.types)],
+            gold=gold.types[number % len(gold.types)],
+            n=count,
+            examples=tuple(examples[number]),
+        )
         for number, count in _top(found, WORST)
     ]
 
@@ -175,11 +185,11 @@ def _top(counts: Numbers, length: int) -> list[tuple[int, int]]:
     return [(int(number), int(counts[number])) for number in order]
 
 
-def _frequent(gold: Gold, group: npt.NDArray[Any], text: Numbers) -> dict[int, list[dict[str, object]]]:
+def _frequent(gold: Gold, group: npt.NDArray[Any], text: Numbers) -> dict[int, list[FrequentMention]]:
     """Group → its most frequent mentions; of equally frequent ones the first."""
     keys, first, counts = np.unique(group.astype(np.int64) << 32 | text, return_index=True, return_counts=True)
     order = np.lexsort((first, -counts, keys >> 32))
-    found: dict[int, list[dict[str, object]]] = {}
+    found: dict[int, list[FrequentMention]] = {}
     groups = (keys >> 32)[order]
     begins = np.flatnonzero(np.diff(groups, prepend=-1))
     for begin in begins.tolist():
@@ -187,6 +197,6 @@ def _frequent(gold: Gold, group: npt.NDArray[Any], text: Numbers) -> dict[int, l
         for at in order[begin : begin + _FREQUENT].tolist():
             if int(keys[at] >> 32) == number:
                 found.setdefault(number, []).append(
-                    {"text": gold.mentions.strings[int(keys[at] & _NORMAL)], "n": int(counts[at])}
+                    FrequentMention(text=gold.mentions.strings[int(keys[at] & _NORMAL)], n=int(counts[at]))
                 )
     return found

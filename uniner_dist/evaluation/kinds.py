@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uniner_dist.core.scoring import Counts, bootstrap_kinds
+from uniner_dist.evaluation.figures import MentionCounts, Score, ScoreIntervals
 from uniner_dist.evaluation.vocabulary import Numbers
 
 Column = npt.NDArray[Any]
@@ -26,15 +27,16 @@ class Kinds:
     counts: Numbers
     numbers: Numbers
 
-    def score(self) -> dict[str, Any]:
-        """`precision`, `recall`, `f1`, `counts`, and `intervals` (95 %, bootstrap)."""
+    def score(self) -> Score:
+        """All of them divided, with bootstrap intervals."""
         total = Counts(*(self.numbers @ self.counts).tolist())
-        intervals = bootstrap_kinds(self.counts, self.numbers)
-        return {
-            **total.as_scores(),
-            "counts": {"correct": total.correct, "predicted": total.predicted, "gold": total.gold},
-            "intervals": {name: list(interval) for name, interval in intervals.items()},
-        }
+        return Score(
+            precision=total.precision,
+            recall=total.recall,
+            f1=total.f1,
+            counts=MentionCounts(correct=total.correct, predicted=total.predicted, gold=total.gold),
+            intervals=ScoreIntervals(**bootstrap_kinds(self.counts, self.numbers)),
+        )
 
 
 def kinds_by(group: Column, columns: Sequence[Column], sizes: Sequence[int]) -> list[Kinds]:

@@ -15,11 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.figures import Scores
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.gold_columns import Gold
 from uniner_dist.evaluation.rows import BATCH_ROWS, DataFile, check_columns, list_dataset, read_ahead
 from uniner_dist.evaluation.tally import Tally
 from uniner_dist.evaluation.vocabulary import Vocabulary
+from uniner_dist.storage.control_files import record_values
 
 _NEEDED = ("entity_type", "entities", "outcome")
 #: Read where they are there.
@@ -35,12 +37,11 @@ def evaluate(
     by: str | None = None,
     types: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Scores of annotations against gold answers.
+    """Scores of annotations against gold answers, as JSON has them.
 
     Args:
         annotations: the published dataset (Parquet, any fsspec path).
-        gold: Parquet with the id column, `entity_type` and `entities` (list of strings, or of text, start and end);
-            or CoNLL or JSON files whose documents have been imported with `import_gold`.
+        gold: see `score`.
         id_column: column of the document ids in both; ids are compared as strings.
         by: a column of the gold or, failing that, of the annotations, such as `domain`: scores per value of it.
         types: score only these entity types of the gold; default all of them.
@@ -50,6 +51,29 @@ def evaluate(
         bootstrap `intervals`; the same per type in `by_type` and per value in `by`; `pairs`, `outcomes`, `confidence`,
         `worst`, `coordinates`, `annotated_documents` and `read`: see docs/evaluation.md.
         Only strings, numbers, lists and mappings, ready for JSON.
+
+    Raises:
+        ConfigError: something is not there or not readable, or no document or type of the gold was annotated.
+    """
+    return record_values(score(annotations, gold, id_column, by, types))
+
+
+def score(
+    annotations: str,
+    gold: str,
+    id_column: str = "doc_id",
+    by: str | None = None,
+    types: Sequence[str] | None = None,
+) -> Scores:
+    """Scores of annotations against gold answers.
+
+    Args:
+        annotations: the published dataset (Parquet, any fsspec path).
+        gold: Parquet with the id column, `entity_type` and `entities` (list of strings, or of text, start and end);
+            or CoNLL or JSON files whose documents have been imported with `import_gold`.
+        id_column: column of the document ids in both; ids are compared as strings.
+        by: a column of the gold or, failing that, of the annotations, such as `domain`: scores per value of it.
+        types: score only these entity types of the gold; default all of them.
 
     Raises:
         ConfigError: something is not there or not readable, or no document or type of the gold was annotated.
@@ -67,9 +91,14 @@ def evaluate(
         _add_file(tally, answers, file, id_column, group, there)
     if not tally.any_seen:
         raise ConfigError(_nothing_matches(answers, gold, annotations, there))
-    scores = tally.scores(with_groups=by is not None)
-    read = {"annotated_documents": int(there.documents.sum()), "read": list(answers.notes)}
-    return {"annotations": annotations, "gold": gold, "by_column": by, **read, **scores}
+    return Scores(
+        **dict(tally.scores(with_groups=by is not None)),
+        annotations=annotations,
+        gold=gold,
+        by_column=by,
+        annotated_documents=int(there.documents.sum()),
+        read=tuple(answers.notes),
+    )
 
 
 @dataclass

@@ -1,15 +1,16 @@
 """Scores as a picture: bars per entity type with intervals, and how far confidence can be trusted.
 
-The mapping that `evaluate` returns enters, a PNG or SVG file leaves. Needs matplotlib, which nothing else does.
+What `evaluate` returns enters, a PNG or SVG file leaves. Needs matplotlib, which nothing else does.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from uniner_dist.errors import ConfigError
+from uniner_dist.evaluation.figures import Bounds, Confidence, ConfidenceSummary, Score, Scores, as_scores
 from uniner_dist.storage.filesystem import write_bytes
 
 if TYPE_CHECKING:
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SUFFIXES: Final = ("png", "svg", "pdf")
-#: Colours that stay apart for the colour-blind and in print (Okabe and Ito).
+#: Colours that stay apart for the colour-blind and in print (Okabe and Ito), as those of `_curves`.
 _BARS: Final = {"precision": "#56B4E9", "recall": "#E69F00", "f1": "#009E73"}
-_CURVES: Final = {"mentions": ("mentions", "#0072B2"), "none": ('answers "none"', "#D55E00")}
 #: Characters of an entity type that are shown.
 _LONGEST_NAME: Final = 32
 _LABELS: Final = {"precision": "precision", "recall": "recall", "f1": "F1"}
@@ -35,25 +35,29 @@ def check_plot_path(path: str) -> None:
         raise ConfigError("--plot needs matplotlib: pip install matplotlib") from error
 
 
-def plot_scores(scores: Mapping[str, object], path: str) -> None:
-    """Write the picture; the ending of the path says in which format.
+def plot_scores(scores: Scores | Mapping[str, object], path: str) -> None:
+    """Write the picture.
+
+    Args:
+        scores: also as the mapping that `evaluate` returns, or that was stored as JSON.
+        path: its ending says in which format.
 
     Raises:
-        ConfigError: another ending, or matplotlib is not installed.
+        ConfigError: another ending, or matplotlib is not installed; or these are no scores.
     """
     check_plot_path(path)
     sink = io.BytesIO()
-    draw_scores(scores).savefig(sink, format=path.rsplit(".", 1)[-1].lower(), dpi=150)
+    draw_scores(as_scores(scores)).savefig(sink, format=path.rsplit(".", 1)[-1].lower(), dpi=150)
     write_bytes(path, sink.getvalue())
 
 
-def draw_scores(scores: Mapping[str, Any]) -> Figure:
+def draw_scores(scores: Scores) -> Figure:
     """The picture as a matplotlib figure."""
     from matplotlib.figure import Figure
 
-    types = len(scores["by_type"]) + 1
+    types = len(scores.by_type) + 1
     height = max(3.5, 1.2 + 0.42 * types)
-    confidence = scores["confidence"]
+    confidence = scores.confidence
     figure = Figure(figsize=(14 if confidence else 7.5, height), layout="constrained")
     if confidence is None:
         _draw_types(figure.add_subplot(), scores)
@@ -65,19 +69,20 @@ def draw_scores(scores: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _draw_types(axes: Axes, scores: Mapping[str, Any]) -> None:
+def _draw_types(axes: Axes, scores: Scores) -> None:
     """Horizontal bars: all types first, then each, best F1 on top; a line from end to end of each interval."""
-    ranked = sorted(scores["by_type"].items(), key=lambda item: -item[1]["official"]["f1"])
-    rows = [("all types", scores["official"]), *((name, one["official"]) for name, one in ranked)]
+    ranked = sorted(scores.by_type.items(), key=lambda item: -item[1].official.f1)
+    rows = [("all types", scores.official), *((name, one.official) for name, one in ranked)]
     for offset, (measure, colour) in zip((-0.27, 0.0, 0.27), _BARS.items(), strict=True):
         places = [index + offset for index in range(len(rows))]
-        values = [score[measure] for _, score in rows]
-        below = [max(0.0, score[measure] - score["intervals"][measure][0]) for _, score in rows]
-        above = [max(0.0, score["intervals"][measure][1] - score[measure]) for _, score in rows]
+        figures = [_of_measure(score, measure) for _, score in rows]
+        values = [value for value, _ in figures]
+        below = [max(0.0, value - low) for value, (low, _) in figures]
+        above = [max(0.0, high - value) for value, (_, high) in figures]
         style = {"elinewidth": 0.9, "capsize": 1.5, "ecolor": "#444444"}
         axes.barh(places, values, 0.25, xerr=[below, above], color=colour, label=_LABELS[measure], error_kw=style)
     axes.axhline(0.5, color="#bbbbbb", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [f"{_short(name)}  ({score['counts']['gold']:,})" for name, score in rows])
+    axes.set_yticks(range(len(rows)), [f"{_short(name)}  ({score.counts.gold:,})" for name, score in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1)
     axes.set_xlabel("official score, 95 % intervals (gold mentions)")
@@ -88,33 +93,46 @@ def _draw_types(axes: Axes, scores: Mapping[str, Any]) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=3, frameon=False, columnspacing=1, handlelength=1)
 
 
+def _of_measure(score: Score, measure: str) -> tuple[float, Bounds]:
+    intervals = score.intervals
+    return {
+        "precision": (score.precision, intervals.precision),
+        "recall": (score.recall, intervals.recall),
+        "f1": (score.f1, intervals.f1),
+    }[measure]
+
+
 def _short(name: str) -> str:
     """A type may be a whole definition. A dollar sign would begin a formula."""
     return (name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…").replace("$", r"\$")
 
 
-def _draw_coverage(axes: Axes, confidence: Mapping[str, Any]) -> None:
-    for kind, (name, colour) in _CURVES.items():
-        summary = confidence[kind]
-        if summary:
-            auc = "" if summary["auc"] is None else f"\nAUC {summary['auc']:.3f}"
-            within = summary["auc_within_types"]
-            auc += "" if within is None else f", within types {within:.3f}"
-            coverage = [point["coverage"] for point in summary["curve"]]
-            precision = [point["precision"] for point in summary["curve"]]
-            axes.plot(coverage, precision, color=colour, label=f"{name} ({summary['n']:,}){auc}")
+def _curves(confidence: Confidence) -> list[tuple[ConfidenceSummary, str, str]]:
+    """What is there to draw, its name and its colour."""
+    kinds = ((confidence.mentions, "mentions", "#0072B2"), (confidence.none, 'answers "none"', "#D55E00"))
+    return [(summary, name, colour) for summary, name, colour in kinds if summary is not None]
+
+
+def _draw_coverage(axes: Axes, confidence: Confidence) -> None:
+    for summary, name, colour in _curves(confidence):
+        auc = "" if summary.auc is None else f"\nAUC {summary.auc:.3f}"
+        within = summary.auc_within_types
+        auc += "" if within is None else f", within types {within:.3f}"
+        coverage = [point.coverage for point in summary.curve]
+        precision = [point.precision for point in summary.curve]
+        axes.plot(coverage, precision, color=colour, label=f"{name} ({summary.n:,}){auc}")
     _finish(axes, "Keeping only the surest", "share kept", "share of the kept that is right")
 
 
-def _draw_reliability(axes: Axes, confidence: Mapping[str, Any]) -> None:
+def _draw_reliability(axes: Axes, confidence: Confidence) -> None:
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1, linestyle="--", label="confidence = share right")
-    for kind, (name, colour) in _CURVES.items():
-        bins = confidence[kind]["reliability"] if confidence[kind] else []
+    for summary, name, colour in _curves(confidence):
+        bins = summary.reliability
         if bins:
-            most = max(one["n"] for one in bins)
-            means, rights = [one["confidence"] for one in bins], [one["right"] for one in bins]
+            most = max(one.n for one in bins)
+            means, rights = [one.confidence for one in bins], [one.right for one in bins]
             axes.plot(means, rights, color=colour, label=name)
-            axes.scatter(means, rights, [12 + 90 * one["n"] / most for one in bins], color=colour)
+            axes.scatter(means, rights, [12 + 90 * one.n / most for one in bins], color=colour)
     _finish(axes, "Confidence and truth (dot size: number)", "mean confidence", "share right")
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from uniner_dist.evaluation.active_pairs import ActivePairs
 from uniner_dist.evaluation.confidence import summarise_confidence
+from uniner_dist.evaluation.figures import ConfidenceSummary, Divided, Metrics, Score
 from uniner_dist.evaluation.gold_columns import Gold
 from uniner_dist.evaluation.kinds import kinds_by
 from uniner_dist.evaluation.vocabulary import Numbers, Vocabulary
@@ -19,7 +20,6 @@ Column = npt.NDArray[Any]
 #: Correct, predicted and gold mentions.
 Three = tuple[Column, Column, Column]
 
-METRICS: Final = ("official", "strict", "relaxed")
 #: The group of pairs whose `by` column is null or, for want of any annotation of the document, unknown.
 NO_GROUP: Final = "(none)"
 
@@ -79,16 +79,13 @@ class Verdicts:
             self.right.append(right)
             self.types.append(types)
 
-    def summary(self, names: Sequence[str]) -> dict[str, Any] | None:
+    def summary(self, names: Sequence[str]) -> ConfidenceSummary | None:
         """What `summarise_confidence` makes of them; None if there are none."""
         if not self.scores:
             return None
-        found = summarise_confidence(
-            np.concatenate(self.scores), np.concatenate(self.right), np.concatenate(self.types)
+        return summarise_confidence(
+            np.concatenate(self.scores), np.concatenate(self.right), np.concatenate(self.types), names
         )
-        if found is not None:
-            found["by_type"] = {names[number]: of_type for number, of_type in found["by_type"].items()}
-        return found
 
 
 def divide(
@@ -96,8 +93,8 @@ def divide(
     gold: Gold,
     unanswered: npt.NDArray[np.bool_],
     groups: tuple[Vocabulary, Numbers] | None,
-) -> dict[str, Any]:
-    """`official`, `strict` and `relaxed`, `macro_f1`, `answered`, `by_type`, `by`.
+) -> Divided:
+    """Divide the counts of all pairs and of parts of them.
 
     Args:
         counts: correct, predicted and gold mentions of every pair that has any, by metric.
@@ -107,28 +104,36 @@ def divide(
     """
     by_type = _by_type(counts, gold)
     macro = {
-        metric: sum(one[metric]["f1"] for one in by_type.values()) / max(1, len(by_type)) for metric in counts.columns
+        metric: sum(_f1(one, metric) for one in by_type.values()) / max(1, len(by_type)) for metric in counts.columns
     }
     answered = None
     if unanswered.any():
         documents = _count_distinct(gold.document_of(np.flatnonzero(~unanswered)))
         answered = _of_documents(counts.only(~unanswered[counts.pairs]), gold, documents)
-    return {
-        **_of_documents(counts, gold, gold.document_count),
-        "macro_f1": macro,
-        "answered": answered,
-        "by_type": by_type,
-        "by": None if groups is None else _by_group(counts, gold, *groups),
-    }
+    whole = _of_documents(counts, gold, gold.document_count)
+    return Divided(
+        official=whole.official,
+        strict=whole.strict,
+        relaxed=whole.relaxed,
+        macro_f1=macro,
+        answered=answered,
+        by_type=by_type,
+        by=None if groups is None else _by_group(counts, gold, *groups),
+    )
 
 
-def _by_type(counts: CountTable, gold: Gold) -> dict[str, Any]:
+def _f1(metrics: Metrics, name: str) -> float:
+    score = {"official": metrics.official, "strict": metrics.strict, "relaxed": metrics.relaxed}[name]
+    return 0.0 if score is None else score.f1
+
+
+def _by_type(counts: CountTable, gold: Gold) -> dict[str, Metrics]:
     """Intervals of a type resample its pairs, of which each document has one."""
     scores = _scores(counts, gold.type_of(counts.pairs), gold.pairs_of_type.tolist())
     return {name: one for name, one, pairs in zip(gold.types, scores, gold.pairs_of_type, strict=True) if pairs}
 
 
-def _by_group(counts: CountTable, gold: Gold, names: Vocabulary, group: Numbers) -> dict[str, Any]:
+def _by_group(counts: CountTable, gold: Gold, names: Vocabulary, group: Numbers) -> dict[str, Metrics]:
     documents, of_active = gold.document_of(gold.all_pairs), group[counts.pairs]
     found = {}
     for number in np.unique(group).tolist():
@@ -142,16 +147,16 @@ def _count_distinct(ascending: Numbers) -> int:
     return int(np.count_nonzero(np.diff(ascending, prepend=-1)))
 
 
-def _of_documents(counts: CountTable, gold: Gold, documents: int) -> dict[str, Any]:
+def _of_documents(counts: CountTable, gold: Gold, documents: int) -> Metrics:
     """Every metric over some pairs; intervals resample whole documents, of which there are so many."""
     table = counts.by_document(gold)
     return _scores(table, np.zeros(len(table.pairs), dtype=np.int64), [documents])[0]
 
 
-def _scores(counts: CountTable, group: Numbers, sizes: Sequence[int]) -> list[dict[str, object]]:
+def _scores(counts: CountTable, group: Numbers, sizes: Sequence[int]) -> list[Metrics]:
     """Every metric of each group of documents (or pairs): of those in the table, and others without any mention."""
-    scores: list[dict[str, object]] = [dict.fromkeys(METRICS) for _ in sizes]
+    scores: list[dict[str, Score]] = [{} for _ in sizes]
     for metric, columns in counts.columns.items():
         for one, kinds in zip(scores, kinds_by(group, columns, sizes), strict=True):
             one[metric] = kinds.score()
-    return scores
+    return [Metrics(official=one["official"], strict=one.get("strict"), relaxed=one.get("relaxed")) for one in scores]

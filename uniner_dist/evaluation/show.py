@@ -1,9 +1,9 @@
-"""Scores as tables for a person at a terminal; reads nothing but the mapping that `evaluate` returns."""
+"""Scores as tables for a person at a terminal; reads nothing but what `evaluate` returns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from rich import box
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from uniner_dist.core.characters import visible
+from uniner_dist.evaluation.figures import Confidence, Metrics, Score, Scores, SpuriousMention, WorstPair, as_scores
 
 _METRICS: Final = {"official": "official", "strict": "strict spans", "relaxed": "relaxed spans"}
 #: Lines of the list of worst answers.
@@ -20,19 +21,28 @@ _WORST: Final = 8
 _MENTIONS: Final = 4
 
 
-def print_scores(scores: Mapping[str, Any], console: Console | None = None) -> None:
-    """Overall scores with intervals, per type, per value of the `by` column, confidence, and the worst answers."""
+def print_scores(scores: Scores | Mapping[str, object], console: Console | None = None) -> None:
+    """Overall scores with intervals, per type, per value of the `by` column, confidence, and the worst answers.
+
+    Args:
+        scores: also as the mapping that `evaluate` returns, or that was stored as JSON.
+        console: where to print; default: standard output.
+
+    Raises:
+        ConfigError: these are no scores.
+    """
+    scores = as_scores(scores)
     console = console or Console()
     console.print(_overall(scores))
     _print_notes(scores, console)
-    console.print(_grouped("Scores by entity type", "entity type", scores["by_type"]))
-    if scores.get("by"):
-        column = scores["by_column"]
-        console.print(_grouped(f"Scores by {escape(visible(column))}", column, scores["by"]))
-    if scores["confidence"]:
-        _print_confidence(scores["confidence"], console)
-    if scores["worst"]["pairs"]:
-        console.print(_worst(scores["worst"]["pairs"]))
+    console.print(_grouped("Scores by entity type", "entity type", scores.by_type))
+    if scores.by:
+        column = scores.by_column or ""
+        console.print(_grouped(f"Scores by {escape(visible(column))}", column, scores.by))
+    if scores.confidence:
+        _print_confidence(scores.confidence, console)
+    if scores.worst.pairs:
+        console.print(_worst(scores.worst.pairs))
 
 
 def shown(text: str) -> Text:
@@ -58,79 +68,77 @@ def new_table(title: str, *columns: str) -> Table:
     return table
 
 
-def interval(score: Mapping[str, Any], name: str = "f1") -> str:
-    """A bootstrap interval, such as `0.81–0.84`."""
-    low, high = score["intervals"][name]
+def interval(score: Score) -> str:
+    """The bootstrap interval of F1, such as `0.81–0.84`."""
+    low, high = score.intervals.f1
     return f"{low:.3f}–{high:.3f}"
 
 
-def _overall(scores: Mapping[str, Any]) -> Table:
-    pairs = scores["pairs"]["gold"]
-    title = f"Scores against gold: {scores['documents']:,} documents, {pairs:,} annotations"
+def _overall(scores: Scores) -> Table:
+    pairs = scores.pairs.gold
+    title = f"Scores against gold: {scores.documents:,} documents, {pairs:,} annotations"
     table = new_table(title, "metric", "prec.", "recall", "F1", "F1, 95 %", "right", "answered", "gold")
     for metric, name in _METRICS.items():
-        score = scores[metric]
+        score = _of_metric(scores, metric)
         if score is not None:
-            table.add_row(name, *_figures(score), interval(score), *(f"{n:,}" for n in score["counts"].values()))
+            counts = (score.counts.correct, score.counts.predicted, score.counts.gold)
+            table.add_row(name, *_figures(score), interval(score), *(f"{n:,}" for n in counts))
     return table
 
 
-def _print_notes(scores: Mapping[str, Any], console: Console) -> None:
-    pairs = scores["pairs"]
-    outcomes = ", ".join(f"{count:,} {name}" for name, count in scores["outcomes"].items())
+def _print_notes(scores: Scores, console: Console) -> None:
+    pairs = scores.pairs
+    outcomes = ", ".join(f"{count:,} {name}" for name, count in scores.outcomes.items())
     console.print(shown(f"annotations: {outcomes}"), soft_wrap=True)
-    if scores["answered"]:
-        left_out = f", their {pairs['failed_mentions']:,} mentions left out" * bool(pairs["failed_mentions"])
-        skipped = f"{pairs['skipped']:,} skipped, " if pairs.get("skipped") else ""
+    if scores.answered:
+        left_out = f", their {pairs.failed_mentions:,} mentions left out" * bool(pairs.failed_mentions)
+        skipped = f"{pairs.skipped:,} skipped, " if pairs.skipped else ""
         console.print(
-            f"{skipped}{pairs['failed']:,} failed and {pairs['missing']:,} missing annotations count as empty"
-            f"{left_out};"
+            f"{skipped}{pairs.failed:,} failed and {pairs.missing:,} missing annotations count as empty{left_out};"
         )
-        console.print(
-            f"official F1 of the other {pairs['answered']:,} annotations: {scores['answered']['official']['f1']:.3f}"
-        )
+        console.print(f"official F1 of the other {pairs.answered:,} annotations: {scores.answered.official.f1:.3f}")
     _print_reading(scores, console)
-    if pairs["annotations_without_gold"]:
-        console.print(f"{pairs['annotations_without_gold']:,} annotations have no gold and are left out")
+    if pairs.annotations_without_gold:
+        console.print(f"{pairs.annotations_without_gold:,} annotations have no gold and are left out")
     console.print()
 
 
-def _print_reading(scores: Mapping[str, Any], console: Console) -> None:
+def _print_reading(scores: Scores, console: Console) -> None:
     """What was taken for gold, how much of it was annotated, and whether both count in the same text."""
-    for line in scores["read"]:
+    for line in scores.read:
         console.print(shown(f"gold: {line}"), soft_wrap=True)
-    if scores["annotated_documents"] < scores["documents"]:
-        console.print(f"{scores['annotated_documents']:,} of {scores['documents']:,} gold documents are annotated")
-    coordinates = scores["coordinates"]
-    if coordinates["aligned"]:
+    if scores.annotated_documents < scores.documents:
+        console.print(f"{scores.annotated_documents:,} of {scores.documents:,} gold documents are annotated")
+    coordinates = scores.coordinates
+    if coordinates.aligned:
         console.print(
-            f"{coordinates['aligned']:,} documents were annotated in another text than the gold's (other white space, "
+            f"{coordinates.aligned:,} documents were annotated in another text than the gold's (other white space, "
             "say): their mentions were located in the gold's text",
             soft_wrap=True,
         )
-    if coordinates["contradicting"]:
-        example = coordinates["example"]
+    if coordinates.example is not None:
+        example = coordinates.example
         console.print(
             shown(
-                f"no span scores: in {coordinates['contradicting']:,} documents gold and annotations count in "
-                f"different texts, such as in {example['doc_id']}: {example['says']}"
+                f"no span scores: in {coordinates.contradicting:,} documents gold and annotations count in "
+                f"different texts, such as in {example.doc_id}: {example.says}"
             ),
             soft_wrap=True,
         )
 
 
-def _grouped(title: str, column: str, groups: Mapping[str, Mapping[str, Any]]) -> Table:
-    metrics = [metric for metric in _METRICS if any(scores[metric] for scores in groups.values())]
+def _grouped(title: str, column: str, groups: Mapping[str, Metrics]) -> Table:
+    metrics = [metric for metric in _METRICS if any(_of_metric(scores, metric) for scores in groups.values())]
     table = new_table(title, escape(visible(column)), "prec.", "recall", "F1", "F1, 95 %", *metrics[1:], "gold")
     for name, scores in groups.items():
-        official = scores["official"]
-        others = [f"{scores[metric]['f1']:.3f}" for metric in metrics[1:]]
-        table.add_row(shown(name), *_figures(official), interval(official), *others, f"{official['counts']['gold']:,}")
+        official = scores.official
+        others = [f"{score.f1:.3f}" for metric in metrics[1:] if (score := _of_metric(scores, metric))]
+        table.add_row(shown(name), *_figures(official), interval(official), *others, f"{official.counts.gold:,}")
     return table
 
 
-def _print_confidence(confidence: Mapping[str, Any], console: Console) -> None:
-    names = {"mentions": "mentions", "none": 'answers "none"'}
+def _print_confidence(confidence: Confidence, console: Console) -> None:
+    kinds = (("mentions", confidence.mentions), ('answers "none"', confidence.none))
     table = new_table(
         "Confidence: does it rank right above wrong?",
         "of",
@@ -140,31 +148,28 @@ def _print_confidence(confidence: Mapping[str, Any], console: Console) -> None:
         "within types",
         "surest half right",
     )
-    for kind, name in names.items():
-        if confidence[kind]:
-            summary = confidence[kind]
-            auc, within = (
-                "–" if summary[name] is None else f"{summary[name]:.3f}" for name in ("auc", "auc_within_types")
-            )
-            half = next((p["precision"] for p in summary["curve"] if p["coverage"] >= 0.5), summary["right"])
-            table.add_row(name, f"{summary['n']:,}", f"{summary['right']:.1%}", auc, within, f"{half:.1%}")
+    for name, summary in kinds:
+        if summary is not None:
+            auc, within = ("–" if one is None else f"{one:.3f}" for one in (summary.auc, summary.auc_within_types))
+            half = next((point.precision for point in summary.curve if point.coverage >= 0.5), summary.right)
+            table.add_row(name, f"{summary.n:,}", f"{summary.right:.1%}", auc, within, f"{half:.1%}")
     console.print(table)
 
 
-def _worst(pairs: Sequence[Mapping[str, Any]]) -> Table:
+def _worst(pairs: Sequence[WorstPair]) -> Table:
     table = Table(
         "document", "type", "missed", "spurious", title="Worst answers", title_justify="left", box=box.SIMPLE_HEAD
     )
     for pair in pairs[:_WORST]:
-        spurious = [_with_types(mention) for mention in pair["spurious"]]
-        cells = [pair["doc_id"], pair["entity_type"], _some(pair["missed"]), _some(spurious)]
+        spurious = [_with_types(mention) for mention in pair.spurious]
+        cells = [pair.doc_id, pair.entity_type, _some(pair.missed), _some(spurious)]
         table.add_row(*(shown(cell) for cell in cells))
     return table
 
 
-def _with_types(mention: Mapping[str, Any]) -> str:
-    types = ", ".join(mention["gold_types"])
-    return f"{mention['text']} (is {types})" if types else str(mention["text"])
+def _with_types(mention: SpuriousMention) -> str:
+    types = ", ".join(mention.gold_types)
+    return f"{mention.text} (is {types})" if types else mention.text
 
 
 def _some(mentions: Sequence[str]) -> str:
@@ -172,5 +177,9 @@ def _some(mentions: Sequence[str]) -> str:
     return "; ".join(mentions[:_MENTIONS]) + (f"; {rest} more" if rest > 0 else "")
 
 
-def _figures(score: Mapping[str, Any]) -> list[str]:
-    return [f"{score[name]:.3f}" for name in ("precision", "recall", "f1")]
+def _figures(score: Score) -> list[str]:
+    return [f"{value:.3f}" for value in (score.precision, score.recall, score.f1)]
+
+
+def _of_metric(metrics: Metrics, name: str) -> Score | None:
+    return {"official": metrics.official, "strict": metrics.strict, "relaxed": metrics.relaxed}[name]

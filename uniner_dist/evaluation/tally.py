@@ -20,6 +20,7 @@ from uniner_dist.evaluation.active_pairs import ActivePairs
 from uniner_dist.evaluation.answered import Answered
 from uniner_dist.evaluation.coordinates import Coordinates, align
 from uniner_dist.evaluation.errors import worst_errors
+from uniner_dist.evaluation.figures import Confidence, Contradiction, CoordinatesFound, Pairs, Tallied
 from uniner_dist.evaluation.gold_columns import NONE, Gold
 from uniner_dist.evaluation.official import OfficialGold, OfficialMatches, match_official
 from uniner_dist.evaluation.row_batch import WHOLE, Flags, RowBatch, read_batch
@@ -107,7 +108,7 @@ class Tally:
         values = [{name: row[name] for name in read.names} for row in rows]
         self.add(pa.RecordBatch.from_pylist(values, schema=read), documents, types)
 
-    def scores(self, *, with_groups: bool = False) -> dict[str, Any]:
+    def scores(self, *, with_groups: bool = False) -> Tallied:
         """Everything, divided; to be called once, at the end."""
         gold, missing = self._gold, self._outcome == NONE
         whole = np.array([name in WHOLE for name in self._outcome_names.strings] + [False])
@@ -122,25 +123,26 @@ class Tally:
         official = match_official(self._official, gold, *self._answered.official(pair, mention))
         spans = match_spans(gold, active, (pair, start, end, mention), self.coordinates) if gold.has_spans else None
         counts = CountTable.of(active, self._mentions(official, spans))
-        return {
-            "documents": gold.document_count,
-            "pairs": {
-                "gold": gold.pairs,
-                "answered": gold.pairs - absent - failed - skipped,
-                "missing": absent,
-                "failed": failed,
-                "failed_mentions": self._failed_mentions,
-                "annotations_without_gold": self.without_gold,
-                **({"skipped": skipped} if skipped else {}),
-            },
-            "outcomes": dict(outcomes.most_common()),
-            **divide(counts, gold, unanswered, self._group_names() if with_groups else None),
-            "confidence": self._confidence(),
-            "worst": worst_errors(
+        divided = divide(counts, gold, unanswered, self._group_names() if with_groups else None)
+        return Tallied(
+            **dict(divided),
+            documents=gold.document_count,
+            pairs=Pairs(
+                gold=gold.pairs,
+                answered=gold.pairs - absent - failed - skipped,
+                missing=absent,
+                failed=failed,
+                failed_mentions=self._failed_mentions,
+                annotations_without_gold=self.without_gold,
+                skipped=skipped,
+            ),
+            outcomes=dict(outcomes.most_common()),
+            confidence=self._confidence(),
+            worst=worst_errors(
                 gold, self._official.keys, self._official.place, official.hit, official.spurious, self._outcome_of
             ),
-            "coordinates": self._coordinates(),
-        }
+            coordinates=self._coordinates(),
+        )
 
     def _mentions(self, official: OfficialMatches, spans: SpanMatches | None) -> dict[str, Three]:
         """Metric → the pair of each correct, predicted and gold mention.
@@ -153,14 +155,14 @@ class Tally:
             found["relaxed"] = (spans.relaxed, spans.predicted, spans.gold)
         return found
 
-    def _coordinates(self) -> dict[str, object]:
+    def _coordinates(self) -> CoordinatesFound:
         contradicting = self.coordinates.contradicting
         example = next(((self._gold.documents.strings[one], said) for one, said in contradicting.items()), None)
-        return {
-            "aligned": len(self.coordinates.aligned - set(contradicting)),
-            "contradicting": len(contradicting),
-            "example": None if example is None else {"doc_id": example[0], "says": example[1]},
-        }
+        return CoordinatesFound(
+            aligned=len(self.coordinates.aligned - set(contradicting)),
+            contradicting=len(contradicting),
+            example=None if example is None else Contradiction(doc_id=example[0], says=example[1]),
+        )
 
     def _check_repeats(self, pair: Numbers) -> None:
         twice = pair[self._outcome[pair] != NONE].tolist()
@@ -215,9 +217,6 @@ class Tally:
         place = self._official.find(rows.pair[row] << 32 | (keys[order][last] & 0xFFFFFFFF))
         self._mention_verdicts.add(best, place >= 0, gold.type_of(rows.pair[row]))
 
-    def _confidence(self) -> dict[str, Any] | None:
-        summaries = {
-            name: verdicts.summary(self._gold.types)
-            for name, verdicts in (("mentions", self._mention_verdicts), ("none", self._none_verdicts))
-        }
-        return summaries if any(summaries.values()) else None
+    def _confidence(self) -> Confidence | None:
+        mentions, none = (one.summary(self._gold.types) for one in (self._mention_verdicts, self._none_verdicts))
+        return Confidence(mentions=mentions, none=none) if mentions or none else None

@@ -7,6 +7,7 @@ Running it again resumes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -17,13 +18,22 @@ from uniner_dist.core.characters import visible
 from uniner_dist.core.template import get_template
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.benchmark import run_benchmark
+from uniner_dist.evaluation.figures import BenchmarkTable
 from uniner_dist.evaluation.show import new_table
 from uniner_dist.storage.filesystem import join, write_json
 
 
+@dataclass(frozen=True)
+class TemplatesCompared:
+    """Benchmarks by their templates, and the template with the highest mean F1."""
+
+    tables: Mapping[str, BenchmarkTable]
+    best: str
+
+
 def compare_templates(
     data: str, output: str, templates: Sequence[str], *, overrides: Sequence[str] = (), **arguments: Any
-) -> dict[str, Any]:
+) -> TemplatesCompared:
     """Run the benchmark once per template.
 
     Args:
@@ -32,9 +42,6 @@ def compare_templates(
         templates: names, all different.
         overrides: `key=value`, as for `annotate`; `model.template` goes by `templates`.
         arguments: further ones of `run_benchmark`.
-
-    Returns:
-        `templates`: name → what `run_benchmark` returns; `best`: the name with the highest mean F1.
 
     Raises:
         ConfigError: an unknown template, or one named twice.
@@ -50,23 +57,21 @@ def compare_templates(
         name: run_benchmark(data, join(output, name), overrides=[*overrides, f"model.template={name}"], **arguments)
         for name in templates
     }
-    best = max(tables, key=lambda name: float(tables[name]["mean_f1"]))
+    best = max(tables, key=lambda name: tables[name].mean_f1)
     write_json(
         join(output, "templates.json"),
-        {"best": best, "mean_f1": {name: table["mean_f1"] for name, table in tables.items()}},
+        {"best": best, "mean_f1": {name: table.mean_f1 for name, table in tables.items()}},
     )
-    return {"templates": tables, "best": best}
+    return TemplatesCompared(tables, best)
 
 
-def print_templates(comparison: Mapping[str, Any], console: Console | None = None) -> None:
+def print_templates(compared: TemplatesCompared, console: Console | None = None) -> None:
     """One row per dataset, one column of F1 per template."""
     console = console or Console()
-    tables: Mapping[str, Mapping[str, Any]] = comparison["templates"]
+    tables = compared.tables
     first = next(iter(tables.values()))
-    shown = new_table(f"Prompt templates for {escape(visible(first['model']))}: official F1", "dataset", *tables)
-    for name in first["datasets"]:
-        shown.add_row(
-            Text(visible(name)), *(f"{table['datasets'][name]['official']['f1']:.3f}" for table in tables.values())
-        )
-    shown.add_row("mean", *(f"{table['mean_f1']:.3f}" for table in tables.values()))
+    shown = new_table(f"Prompt templates for {escape(visible(first.model))}: official F1", "dataset", *tables)
+    for name in first.datasets:
+        shown.add_row(Text(visible(name)), *(f"{table.datasets[name].official.f1:.3f}" for table in tables.values()))
+    shown.add_row("mean", *(f"{table.mean_f1:.3f}" for table in tables.values()))
     console.print(shown)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from pyspark.sql import SparkSession
 
+from uniner_dist.comparison.figures import TallySummary
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError, QualityGateError
 from uniner_dist.evaluation.gold_slice import GoldSlice, read_gold_slice
 from uniner_dist.evaluation.importing import write_gold
-from uniner_dist.evaluation.measure import evaluate
+from uniner_dist.evaluation.measure import score
 from uniner_dist.formats.gold_document import GoldDocument
 from uniner_dist.gate.documents import corpus_texts, sample_ids, unchanged
 from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, rates, read_cells, sources_of
@@ -25,25 +25,33 @@ from uniner_dist.gate.sample import Sample, Source, read_sample
 from uniner_dist.gate.verdict import before_words, gate_place, judge, read_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.spark.stage import stage
-from uniner_dist.storage.control_files import PromptsSummary, read_control
-from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.control_files import (
+    Drift,
+    PromptsSummary,
+    Record,
+    SliceFigures,
+    Verdict,
+    read_control,
+    record_values,
+    write_record,
+)
 from uniner_dist.storage.layout import GateLayout
 
-Annotate = Callable[[Config], Mapping[str, object]]
+Annotate = Callable[[Config], str]
 Say = Callable[[str], None]
 
 
-def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> dict[str, object]:
+def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> Verdict:
     """Measure (or remember) and judge.
 
     Args:
         spark: session that looks up the gold documents in the corpus.
         run: a run whose prompts stage is done; its figures are stored in its folder.
-        annotate: does a whole run of its own, and leaves the Spark session alone.
+        annotate: does a whole run of its own, whose id it returns, and leaves the Spark session alone.
         say: takes one line of news.
 
     Returns:
-        The figures: `gold`, `drift`, `documents`, `sample`; see docs/growing.md.
+        The figures; see docs/growing.md.
 
     Raises:
         QualityGateError: the figures are not good enough; the error's `figures` has them.
@@ -54,18 +62,18 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> di
     figures = read_verdict(place) or _measure(spark, run, gold, place, annotate, say)
     for line in before_words(figures):
         say(f"gate: {line}")
-    problems = judge(run.config.gate, figures)
+    problems = judge(run.config.gate, figures.gold, drift=figures.drift)
     if problems:
         prompts = read_control(run.layout.prompts_summary, PromptsSummary).prompts
         where = f"none of the run's {prompts:,} prompts was asked and nothing was published; see {place.root}"
-        raise QualityGateError(problems, where, figures)
-    write_json(place.verdict, figures)
+        raise QualityGateError(problems, where, record_values(figures))
+    write_record(place.verdict, figures)
     return figures
 
 
 def _measure(
     spark: SparkSession, run: Run, gold: GoldSlice | None, place: GateLayout, annotate: Annotate, say: Say
-) -> dict[str, object]:
+) -> Verdict:
     """Annotate the gate's documents and take all figures."""
     with stage(spark, "gate"):
         gold_texts = _gold_texts(spark, run, gold)
@@ -73,25 +81,25 @@ def _measure(
         sample_texts = _sample_texts(spark, run, pinned)
         known = [GOLD + one for one in _in_corpus(spark, run, gold_texts, gold is not None and not gold.texts)]
         known += [SAMPLE + one for one in _in_corpus(spark, run, sample_texts, pinned is None)]
-    figures: dict[str, object] = {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "run_id": None,
-        "gold": None,
-        "drift": None,
-        "sample": len(sample_texts),
-        "in_corpus": known,  # gold first
-    }
+    figures = Verdict(
+        at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        gold=None,
+        drift=None,
+        sample=len(sample_texts),
+        in_corpus=tuple(known),
+    )
     if not gold_texts and not sample_texts:
         return figures
     labels = set(gold.labels) if gold and not sample_texts else {entity_type.label for entity_type in run.config.types}
     _write_documents(place, gold, gold_texts, sample_texts)
     say(f"gate: annotating {len(gold_texts):,} gold documents and {len(sample_texts):,} of the sample first")
-    figures["run_id"] = annotate(own_config(run, place, labels))["run_id"]
-    if gold:
-        figures["gold"] = _score(run, gold, place)
-    if pinned and sample_texts:
-        figures["drift"] = _drift(run, pinned, place)
-    return figures
+    run_id = annotate(own_config(run, place, labels))
+    measured = {
+        "run_id": run_id,
+        "gold": _score(run, gold, place) if gold else None,
+        "drift": _drift(run, pinned, place) if pinned and sample_texts else None,
+    }
+    return figures.model_copy(update=measured)
 
 
 def _gold_texts(spark: SparkSession, run: Run, gold: GoldSlice | None) -> Mapping[str, str]:
@@ -152,20 +160,37 @@ def own_config(run: Run, place: GateLayout, labels: Iterable[str]) -> Config:
     return validate_tree(tree)
 
 
-def _score(run: Run, gold: GoldSlice, place: GateLayout) -> dict[str, Any]:
-    scores = evaluate(place.annotations, place.gold)
-    write_json(place.scores, scores)
-    missing = len(gold.answers) - scores["documents"]
-    about = {"path": run.config.gate.gold, "texts": gold.source, "without_text": missing}
-    return about | gold_figures(scores)
+class EarlierSource(Record):
+    """What the pinned answers for a label came from."""
+
+    label: str
+    model: str
+    run_id: str
 
 
-def _drift(run: Run, pinned: Sample, place: GateLayout) -> dict[str, object] | None:
+class DriftDetails(TallySummary):
+    """The whole comparison of the sample's answers with the pinned ones."""
+
+    before: tuple[EarlierSource, ...]
+
+
+def _score(run: Run, gold: GoldSlice, place: GateLayout) -> SliceFigures:
+    scores = score(place.annotations, place.gold)
+    write_record(place.scores, scores)
+    return SliceFigures(
+        **dict(gold_figures(scores)),
+        path=run.config.gate.gold,
+        texts=gold.source,
+        without_text=len(gold.answers) - scores.documents,
+    )
+
+
+def _drift(run: Run, pinned: Sample, place: GateLayout) -> Drift | None:
     """The sample's answers against the pinned ones, for labels asked alike then and now by different models."""
-    sources = sources_of(run)
+    asked = sources_of(run)
     labels = [
         label
-        for label, source in sources.items()
+        for label, source in asked.items()
         if label in pinned.sources
         and pinned.sources[label].ask == source.ask
         and pinned.sources[label].fingerprint != source.fingerprint
@@ -176,6 +201,7 @@ def _drift(run: Run, pinned: Sample, place: GateLayout) -> dict[str, object] | N
     keys = [(doc_id, label) for doc_id in pinned.texts for label in labels]
     before = {key: pinned.cells.get(key) for key in keys}
     summary = compare(before, {key: answers.get((SAMPLE + key[0], key[1])) for key in keys})
-    earlier = [{"label": label, "model": s.model, "run_id": s.run_id} for label, s in pinned.sources.items()]
-    write_json(place.drift, {"before": [one for one in earlier if one["label"] in labels], **summary})
-    return rates(summary, keys) | {"labels": labels}
+    earlier = {label: pinned.sources[label] for label in pinned.sources if label in labels}
+    sources = tuple(EarlierSource(label=label, model=s.model, run_id=s.run_id) for label, s in earlier.items())
+    write_record(place.drift, DriftDetails(**dict(summary), before=sources))
+    return Drift(**dict(rates(summary, keys)), labels=tuple(labels))

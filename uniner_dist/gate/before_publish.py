@@ -28,14 +28,15 @@ from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
 from uniner_dist.spark.types import column
-from uniner_dist.storage.filesystem import exists, remove, write_json
+from uniner_dist.storage.control_files import PublishedFigures, Verdict, record_values, write_record
+from uniner_dist.storage.filesystem import exists, remove
 from uniner_dist.storage.layout import GateLayout
 from uniner_dist.storage.stage_files import counting
 
 Say = Callable[[str], None]
 
 
-def check_staged(spark: SparkSession, run: Run, say: Say) -> dict[str, Any] | None:
+def check_staged(spark: SparkSession, run: Run, say: Say) -> Verdict | None:
     """Judge the run's own answers for the gate's documents, as they are about to be published.
 
     Looked at are documents that are in the corpus with the gate's text: F1 where all gold documents do, and agreement
@@ -62,13 +63,14 @@ def check_staged(spark: SparkSession, run: Run, say: Say) -> dict[str, Any] | No
     # A publication that has begun cannot be undone, and takes the staged files away.
     if exists(run.layout.staging) and not exists(run.layout.publication):
         with stage(spark, "gate"):
-            figures["published"] = _measure_staged(spark, run, place, figures)
-        problems = judge(run.config.gate, figures["published"])
+            published = _measure_staged(spark, run, place, figures)
+        figures = figures.model_copy(update={"published": published})
+        problems = judge(run.config.gate, published.gold, bulk=published.bulk)
         if problems:
             where = f"the run's own answers to the gate's documents; nothing was published; see {run.layout.staging}"
-            raise QualityGateError(problems, where, figures)
-        write_json(place.verdict, figures)
-        say(f"gate: {published_words(figures['published'])}")
+            raise QualityGateError(problems, where, record_values(figures))
+        write_record(place.verdict, figures)
+        say(f"gate: {published_words(published)}")
     return figures
 
 
@@ -80,7 +82,7 @@ def close_gate(run: Run) -> None:
     figures = read_verdict(place)
     if figures is None or not exists(place.corpus):
         return
-    if figures["sample"]:
+    if figures.sample:
         texts = {own_id(name): text for name, text in _read_corpus(place).items() if name.startswith(SAMPLE)}
         answers = read_cells(place.annotations, "doc_id")
         cells = {(own_id(name), label): cell for (name, label), cell in answers.items() if name.startswith(SAMPLE)}
@@ -96,24 +98,23 @@ def close_gate(run: Run) -> None:
         remove(path)
 
 
-def _measure_staged(spark: SparkSession, run: Run, place: GateLayout, figures: Mapping[str, Any]) -> dict[str, Any]:
+def _measure_staged(spark: SparkSession, run: Run, place: GateLayout, figures: Verdict) -> PublishedFigures:
     names: dict[str, str] = {}
-    for name in figures["in_corpus"]:  # a document that is gold and in the sample counts as gold
+    for name in figures.in_corpus:  # a document that is gold and in the sample counts as gold
         names.setdefault(own_id(name), name)
-    result: dict[str, Any] = {"gold": None, "bulk": None}
     if not names:
-        return result
+        return PublishedFigures(gold=None, bulk=None)
     rows = [{**row, "doc_id": names[row["id"]]} for row in _staged_rows(spark, run, names)]
     gate_answers: Cells = read_cells(place.annotations, "doc_id")
     own = {(row["doc_id"], row["entity_type"]): Cell.of(row["outcome"], row["entities"]) for row in rows}
     keys = [key for key in own if key in gate_answers]
-    result["bulk"] = rates(compare({key: gate_answers[key] for key in keys}, own), keys)
-    gold = figures["gold"]
-    if gold and gold["documents"] == sum(name.startswith(GOLD) for name in figures["in_corpus"]):
+    bulk, own_gold = rates(compare({key: gate_answers[key] for key in keys}, own), keys), None
+    gold = figures.gold
+    if gold and gold.documents == sum(name.startswith(GOLD) for name in figures.in_corpus):
         scores = Tally(read_gold(place.gold))
         scores.add_rows([row for row in rows if row["doc_id"].startswith(GOLD)], pa.schema(ANNOTATION_FIELDS))
-        result["gold"] = gold_figures(scores.scores())
-    return result
+        own_gold = gold_figures(scores.scores())
+    return PublishedFigures(gold=own_gold, bulk=bulk)
 
 
 def _staged_rows(spark: SparkSession, run: Run, doc_ids: Iterable[str]) -> list[Mapping[str, Any]]:

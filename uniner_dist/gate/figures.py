@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from uniner_dist.comparison.figures import TallySummary
 from uniner_dist.comparison.tally import Tally
 from uniner_dist.core.differences import Cell
+from uniner_dist.evaluation.figures import Tallied
 from uniner_dist.evaluation.rows import list_dataset
 from uniner_dist.gate.sample import Source
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import Agreement, GoldFigures
 
 #: Put before the ids of the gate's own documents.
 GOLD: Final = "gold/"
@@ -37,20 +40,22 @@ def sources_of(run: Run) -> dict[str, Source]:
     return {label: Source(question, run.fingerprint, run.model_name, run.id) for label, question in asked}
 
 
-def gold_figures(scores: Mapping[str, Any]) -> dict[str, Any]:
+def gold_figures(scores: Tallied) -> GoldFigures:
     """Of all scores against gold, those that are judged and shown."""
-    official = scores["official"]
-    return {
-        "documents": scores["documents"],
-        "pairs": scores["pairs"]["gold"],
-        "failed": scores["pairs"]["failed"],
-        **{name: official[name] for name in ("precision", "recall", "f1")},
-        "interval": official["intervals"]["f1"],
-        "by_type": {label: of_type["official"]["f1"] for label, of_type in scores["by_type"].items()},
-    }
+    official = scores.official
+    return GoldFigures(
+        documents=scores.documents,
+        pairs=scores.pairs.gold,
+        failed=scores.pairs.failed,
+        precision=official.precision,
+        recall=official.recall,
+        f1=official.f1,
+        interval=official.intervals.f1,
+        by_type={label: of_type.official.f1 for label, of_type in scores.by_type.items()},
+    )
 
 
-def compare(before: Mapping[Any, Cell | None], after: Mapping[Any, Cell | None]) -> dict[str, Any]:
+def compare(before: Mapping[Any, Cell | None], after: Mapping[Any, Cell | None]) -> TallySummary:
     """Two sets of answers side by side; `before` says which ones."""
     tally = Tally()
     for (doc_id, label), cell in before.items():
@@ -58,7 +63,19 @@ def compare(before: Mapping[Any, Cell | None], after: Mapping[Any, Cell | None])
     return tally.summary()
 
 
-def rates(summary: Mapping[str, Any], keys: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Of a comparison, the figures that are judged and shown."""
-    figures = {name: summary[name] for name in ("cells", "same", "agreement", "f1", "intervals", "outcomes")}
-    return {"documents": len({doc_id for doc_id, _ in keys}), **figures}
+def rates(differences: TallySummary, keys: Sequence[tuple[str, str]]) -> Agreement:
+    """Of a comparison, the figures that are judged and shown.
+
+    Args:
+        differences: what was found.
+        keys: the (document, label) pairs that were compared.
+    """
+    return Agreement(
+        documents=len({doc_id for doc_id, _ in keys}),
+        cells=differences.cells,
+        same=differences.same,
+        agreement=differences.agreement,
+        f1=differences.f1,
+        intervals=differences.intervals,
+        outcomes=differences.outcomes,
+    )

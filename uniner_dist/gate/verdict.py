@@ -6,14 +6,21 @@ counts. Needs neither Spark nor Ray.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from uniner_dist.config.schema import GateConfig
 from uniner_dist.core.characters import visible
 from uniner_dist.core.hashing import digest
 from uniner_dist.run.run import Run
-from uniner_dist.storage.control_files import Verdict, read_record
+from uniner_dist.storage.control_files import (
+    Agreement,
+    GateFigures,
+    GoldFigures,
+    PublishedFigures,
+    ReportedGate,
+    Verdict,
+    read_control,
+)
 from uniner_dist.storage.filesystem import exists, join
 from uniner_dist.storage.layout import GateLayout
 
@@ -39,9 +46,9 @@ def gate_place(run: Run, gold: GoldSlice | None) -> GateLayout:
     return GateLayout(join(run.layout.gates, digest(asked, 12)))
 
 
-def read_verdict(place: GateLayout) -> dict[str, Any] | None:
+def read_verdict(place: GateLayout) -> Verdict | None:
     """The figures of a gate that was passed before."""
-    return read_record(place.verdict, Verdict) if exists(place.verdict) else None
+    return read_control(place.verdict, Verdict) if exists(place.verdict) else None
 
 
 def has_passed(run: Run) -> bool:
@@ -55,68 +62,70 @@ def has_passed(run: Run) -> bool:
     from uniner_dist.evaluation.gold_slice import read_gold_slice
 
     figures = read_verdict(gate_place(run, read_gold_slice(run.config)))
-    return figures is not None and not judge(run.config.gate, figures)
+    return figures is not None and not judge(run.config.gate, figures.gold, drift=figures.drift)
 
 
-def judge(gate: GateConfig, figures: Mapping[str, Any]) -> list[str]:
-    """What is not good enough, in words; empty when all is well.
+def judge(
+    gate: GateConfig, gold: GoldFigures | None, *, drift: Agreement | None = None, bulk: Agreement | None = None
+) -> list[str]:
+    """What is not good enough, in words; empty when all is well. What was not measured is None.
 
     Args:
-        gate: the thresholds, both shares: `min_f1` on gold, `min_agreement` with the earlier answers.
-        figures: `gold` with `documents`, `f1`, `interval`, `by_type`; `drift` and `bulk` with `documents`, `agreement`
-            and `f1`; each may be None, because it was not measured.
+        gate: whose thresholds count.
+        gold: scores on gold answers.
+        drift: agreement with the last passing run.
+        bulk: agreement of the run's own answers with those that the gate got.
     """
     problems = []
-    gold = figures.get("gold")
-    if gold and gate.min_f1 is not None and gold["f1"] < gate.min_f1:
-        low, high = gold["interval"]
-        worst = sorted(gold["by_type"].items(), key=lambda item: item[1])[:_WORST]
+    if gold and gate.min_f1 is not None and gold.f1 < gate.min_f1:
+        low, high = gold.interval
+        worst = sorted(gold.by_type.items(), key=lambda item: item[1])[:_WORST]
         shown = ", ".join(f"{visible(label)} {f1:.3f}" for label, f1 in worst)
         problems.append(
-            f"F1 on {gold['documents']:,} gold documents is {gold['f1']:.3f} (95 %: {low:.3f}–{high:.3f}), below "
+            f"F1 on {gold.documents:,} gold documents is {gold.f1:.3f} (95 %: {low:.3f}–{high:.3f}), below "
             f"gate.min_f1={gate.min_f1:g}; lowest: {shown}"
         )
-    against = {"drift": "the last passing run's answers", "bulk": "the answers that the gate got"}
-    for name, other in against.items():
-        compared = figures.get(name)
+    against = ((drift, "the last passing run's answers"), (bulk, "the answers that the gate got"))
+    for compared, other in against:
         rate = None if compared is None else lowest_rate(compared)
         if compared and rate is not None and rate < gate.min_agreement:
-            rates = f"{compared['agreement']:.3f} of the answers are the same"
-            rates += "" if compared["f1"] is None else f", F1 of their mentions is {compared['f1']:.3f}"
+            same = "–" if compared.agreement is None else f"{compared.agreement:.3f}"
+            rates = f"{same} of the answers are the same"
+            rates += "" if compared.f1 is None else f", F1 of their mentions is {compared.f1:.3f}"
             problems.append(
-                f"agreement with {other} on {compared['documents']:,} documents is too low: {rates}; both must reach "
+                f"agreement with {other} on {compared.documents:,} documents is too low: {rates}; both must reach "
                 f"gate.min_agreement={gate.min_agreement:g}"
             )
     return problems
 
 
-def lowest_rate(compared: Mapping[str, Any]) -> float | None:
+def lowest_rate(compared: Agreement) -> float | None:
     """Agreement as the gate takes it: the lower of the share of same answers and the F1 of mentions.
 
     Most answers are empty, so a model that finds nothing any more still agrees in most of them, and only F1 tells; an
     answer that fails where nothing was to be found changes no mention, and only the share tells.
     """
-    rates = [compared[name] for name in ("agreement", "f1") if compared[name] is not None]
+    rates = [rate for rate in (compared.agreement, compared.f1) if rate is not None]
     return min(rates) if rates else None
 
 
-def before_words(figures: Mapping[str, Any]) -> list[str]:
+def before_words(figures: GateFigures | ReportedGate) -> list[str]:
     """What was measured before the bulk, one line each."""
-    gold, drift, lines = figures["gold"], figures["drift"], []
+    gold, drift, lines = figures.gold, figures.drift, []
     if gold:
-        lines.append(f"F1 {gold['f1']:.3f} on {gold['documents']:,} gold documents")
+        lines.append(f"F1 {gold.f1:.3f} on {gold.documents:,} gold documents")
     if drift and (rate := lowest_rate(drift)) is not None:
-        lines.append(f"agreement {rate:.3f} with the last passing run on a sample of {drift['documents']:,} documents")
-    elif figures["sample"]:
-        lines.append(f"no other model's answers to compare the sample's {figures['sample']:,} documents with yet")
+        lines.append(f"agreement {rate:.3f} with the last passing run on a sample of {drift.documents:,} documents")
+    elif figures.sample:
+        lines.append(f"no other model's answers to compare the sample's {figures.sample:,} documents with yet")
     return lines or ["nothing to measure: the sample has this model's answers already"]
 
 
-def published_words(published: Mapping[str, Any]) -> str:
+def published_words(published: PublishedFigures) -> str:
     """What was measured before publishing."""
-    bulk, gold = published["bulk"], published["gold"]
+    bulk, gold = published.bulk, published.gold
     rate = None if bulk is None else lowest_rate(bulk)
     if bulk is None or rate is None:
         return "none of its documents is in the corpus; nothing to check before publishing"
-    words = f"agreement {rate:.3f} of the run with it on {bulk['documents']:,} documents of the corpus"
-    return words + (f", F1 {gold['f1']:.3f} on the gold ones" if gold else "")
+    words = f"agreement {rate:.3f} of the run with it on {bulk.documents:,} documents of the corpus"
+    return words + (f", F1 {gold.f1:.3f} on the gold ones" if gold else "")

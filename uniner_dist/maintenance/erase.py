@@ -36,7 +36,7 @@ from uniner_dist.storage.answer_store import (
     list_stores,
 )
 from uniner_dist.storage.commit import Check, always
-from uniner_dist.storage.control_files import Report, read_record
+from uniner_dist.storage.control_files import Report, read_control
 from uniner_dist.storage.erased import remember, take_off
 from uniner_dist.storage.filesystem import (
     exists,
@@ -234,7 +234,7 @@ def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], entries: Co
         erasure.places += erase_in_folder(run.layout.occurrences, column, target.array)
         recount(run, entries)
     for run in (run for run in runs if exists(run.layout.report)):
-        write_page_if_possible(run, read_record(run.layout.report, Report))
+        write_page_if_possible(run, read_control(run.layout.report, Report))
     return erasure
 
 

@@ -10,14 +10,9 @@ import pyarrow.compute as pc
 from uniner_dist.core.outcomes import ERASED
 from uniner_dist.run.run import Run
 from uniner_dist.storage.attempts import counted_files
-from uniner_dist.storage.control_files import PromptsSummary, read_record
+from uniner_dist.storage.control_files import PromptsSummary, read_control, write_record
 from uniner_dist.storage.erased import erased_state
-from uniner_dist.storage.filesystem import (
-    exists,
-    join,
-    open_fs,
-    write_json,
-)
+from uniner_dist.storage.filesystem import exists, join, open_fs
 from uniner_dist.storage.shards import read_shards
 from uniner_dist.storage.stage_files import counting
 
@@ -49,15 +44,17 @@ def recount(run: Run, entries: Collection[str]) -> None:
         return None
     if not exists(layout.shards):
         return _note_erasures(run, entries)
-    summary, shards = read_record(layout.prompts_summary, PromptsSummary), read_shards(layout)
+    summary, shards = read_control(layout.prompts_summary, PromptsSummary), read_shards(layout)
     places, first = open_dataset(counting(layout.occurrences)), pads.field("passage") == 0
     reasons = open_dataset(counting(layout.rejects)).to_table(columns=["reason"], use_threads=False)["reason"]
     rejects = {row["values"]: row["counts"] for row in pc.value_counts(reasons).to_pylist()}
-    rejects |= {ERASED: summary["rejects"][ERASED]} if ERASED in summary["rejects"] else {}  # which are in no file
+    rejects |= {ERASED: summary.rejects[ERASED]} if ERASED in summary.rejects else {}  # which are in no file
     prompts, asked, skipped = (int(pc.sum(shards[name]).as_py() or 0) for name in ("prompts", "asked", "skipped"))
-    summary |= {
-        "documents": places.count_rows(filter=first, use_threads=False),
-        "rejects": {reason: rejects[reason] for reason in summary["rejects"] if reason in rejects},
+    documents = places.count_rows(filter=first, use_threads=False)
+    counted: dict[str, object] = {
+        "rows": documents + sum(rejects.values()),
+        "documents": documents,
+        "rejects": {reason: rejects[reason] for reason in summary.rejects if reason in rejects},
         "rejected": sum(rejects.values()),
         "split_documents": places.count_rows(filter=first & (pads.field("passages") > 1), use_threads=False),
         "passages": places.count_rows(use_threads=False),
@@ -69,7 +66,7 @@ def recount(run: Run, entries: Collection[str]) -> None:
         "shards": shards.num_rows,
         "estimated_tokens": int(pc.sum(shards["estimated_tokens"]).as_py() or 0),
     }
-    write_json(layout.prompts_summary, summary | {"rows": summary["documents"] + summary["rejected"]})
+    write_record(layout.prompts_summary, summary.model_copy(update=counted))
     return _note_erasures(run, entries)
 
 
@@ -79,6 +76,7 @@ def _note_erasures(run: Run, entries: Collection[str]) -> None:
     Not if the lists changed between its stage 1 and this erasure, such as by documents that may come back since: such a
     run is planned again, as without this erasure.
     """
-    summary = read_record(run.layout.prompts_summary, PromptsSummary)
-    if str(summary.get("erased", "")) == erased_state(run.erased_lists, but=entries):
-        write_json(run.layout.prompts_summary, summary | {"erased": erased_state(run.erased_lists)})
+    summary = read_control(run.layout.prompts_summary, PromptsSummary)
+    if summary.erased == erased_state(run.erased_lists, but=entries):
+        now = summary.model_copy(update={"erased": erased_state(run.erased_lists)})
+        write_record(run.layout.prompts_summary, now)

@@ -9,6 +9,8 @@ from typing import Any
 
 from uniner_dist.core.characters import visible
 from uniner_dist.core.estimate import Estimate
+from uniner_dist.storage import control_files
+from uniner_dist.storage.control_files import Interval, record_values
 
 
 @dataclass(frozen=True)
@@ -52,26 +54,26 @@ class Report:
     everything: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, report: Mapping[str, Any]) -> Report:
-        """The report of a run that was published, from its JSON."""
-        prompts, annotations, done = report["prompts"], report["annotations"], report["completions"]
+    def of(cls, report: control_files.Report) -> Report:
+        """The report of a run that was published, as the run keeps it."""
+        prompts, annotations, done = report.prompts, report.annotations, report.completions
         return cls(
-            run_id=report["run_id"],
-            corpus=report["corpus"],
-            output=report["output"],
-            workdir=report["workdir"],
-            page=f"{report['workdir']}/report.html",
-            documents=prompts["documents"],
-            rejects=prompts["rejects"],
-            rows=annotations["rows"],
-            mentions=annotations["mentions"],
-            outcomes=annotations["outcomes"],
-            prompts_asked=done["prompts"],
-            prompts_reused=prompts["prompts_known"],
-            prompts_kept=done["prompts_kept_from_earlier_starts"],
-            answering_seconds=done["answering_seconds"],
-            gpu_hours=done["gpu_hours"],
-            everything=report,
+            run_id=report.run_id,
+            corpus=report.corpus or "",
+            output=report.output,
+            workdir=report.workdir,
+            page=f"{report.workdir}/report.html",
+            documents=prompts.documents,
+            rejects=prompts.rejects,
+            rows=annotations.rows if annotations else 0,
+            mentions=annotations.mentions if annotations else {},
+            outcomes=annotations.outcomes if annotations else {},
+            prompts_asked=done.prompts,
+            prompts_reused=prompts.prompts_known,
+            prompts_kept=done.prompts_kept_from_earlier_starts,
+            answering_seconds=done.answering_seconds,
+            gpu_hours=done.gpu_hours,
+            everything=record_values(report),
         )
 
     def _repr_html_(self) -> str:
@@ -117,19 +119,19 @@ class Plan:
     everything: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
-    def of(cls, plan: Mapping[str, Any]) -> Plan:
-        """The plan of a run, from its JSON."""
+    def of(cls, plan: control_files.Plan) -> Plan:
+        """The plan of a run, as the run keeps it."""
         return cls(
-            run_id=plan["run_id"],
-            documents=plan["documents"],
-            rejects=plan["rejects"],
-            prompts=plan["prompts"],
-            prompts_known=plan["prompts_known"],
-            prompts_to_ask=plan["prompts_to_ask"],
-            prompt_tokens=_estimate(plan["prompt_tokens"]),
-            gpu_hours=_estimate(plan["gpu_hours"]),
-            money=_estimate(plan["money"]),
-            everything=plan,
+            run_id=plan.run_id,
+            documents=plan.documents,
+            rejects=plan.rejects,
+            prompts=plan.prompts,
+            prompts_known=plan.prompts_known,
+            prompts_to_ask=plan.prompts_to_ask,
+            prompt_tokens=_estimate(plan.prompt_tokens),
+            gpu_hours=_estimate(plan.gpu_hours),
+            money=_estimate(plan.money),
+            everything=record_values(plan),
         )
 
     def _repr_html_(self) -> str:
@@ -147,8 +149,8 @@ class Plan:
         )
 
 
-def _estimate(value: Mapping[str, float] | None) -> Estimate | None:
-    return None if value is None else Estimate(value["expected"], value["low"], value["high"])
+def _estimate(value: Interval | None) -> Estimate | None:
+    return None if value is None else Estimate(value.expected, value.low, value.high)
 
 
 def _total(value: Estimate | None) -> str:

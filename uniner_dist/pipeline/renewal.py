@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uniner_dist.run.run import Run
-from uniner_dist.run.standing import claim_of, is_disturbed, is_outdated
+from uniner_dist.run.standing import claim_of, is_disturbed, is_outdated, stands
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
 from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.control_files import (
     AnnotationsSummary,
     ControlFileError,
+    PlannedStore,
     PromptsSummary,
+    Report,
     read_control,
-    read_record,
 )
 from uniner_dist.storage.erased import erased_state
 from uniner_dist.storage.filesystem import exists, join, list_names, open_fs, remove, write_json
@@ -40,6 +40,22 @@ def is_present(run: Run) -> bool:
     """Whether what the run would publish belongs into its output now; otherwise it may only feed the store."""
     marker, claim = read_marker(run.config.output.path), claim_of(run)
     return not is_outdated(marker, run.id, claim) and not is_disturbed(marker, run.id, claim)
+
+
+def times_published(run: Run) -> int:
+    """How often the run was published to its output."""
+    marker = read_marker(run.config.output.path)
+    return marker.runs[run.id].times_published if marker is not None and run.id in marker.runs else 0
+
+
+def is_published(run: Run) -> bool:
+    """Whether the output holds what this run would publish now, and its report is there."""
+    marker = read_marker(run.config.output.path)
+    if not stands(marker, run.id, claim_of(run)) or not exists(run.layout.report):
+        return False
+    if exists(run.layout.renewed) or knows_other_erasures(run) or can_be_mended(run):
+        return False
+    return read_control(run.layout.report, Report).publication is not None
 
 
 def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
@@ -77,7 +93,7 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
 
 def feed_store(run: Run) -> None:
     """Put every answer that the run has into the store; those that it took from this store are there already."""
-    own_only = _planned_store(run).get("path") == run.config.store_path
+    own_only = _planned_store(run).path == run.config.store_path
     for shard in committed_shards(run.layout):
         _feed(run, shard, run.layout.completions_file(shard), own_only)
     for shard in list_names(run.layout.parts):
@@ -87,7 +103,8 @@ def feed_store(run: Run) -> None:
 
 def knows_other_erasures(run: Run) -> bool:
     """Whether documents were put on the list of erased ones, or taken off it, since the run was planned."""
-    return str(_summary(run).get("erased", "")) != erased_state(run.erased_lists)
+    summary = _summary(run)
+    return (summary.erased if summary else "") != erased_state(run.erased_lists)
 
 
 def can_be_mended(run: Run) -> bool:
@@ -95,8 +112,7 @@ def can_be_mended(run: Run) -> bool:
     summary = run.layout.annotations_summary
     if not exists(summary) or not read_control(summary, AnnotationsSummary).quarantined:
         return False
-    planned = _planned_store(run)
-    if planned.get("state") == store_state(run.store, run.id):
+    if _planned_store(run).state == store_state(run.store, run.id):
         return False
     if not exists(run.layout.quarantine):  # pruned
         return True
@@ -106,14 +122,14 @@ def can_be_mended(run: Run) -> bool:
         return True
 
 
-def _planned_store(run: Run) -> dict[str, str]:
-    """What stage 1 saw of the store: its `path` and `state`."""
-    found: dict[str, str] = _summary(run).get("store", {})
-    return found
+def _planned_store(run: Run) -> PlannedStore:
+    """What stage 1 saw of the store."""
+    summary = _summary(run)
+    return summary.store if summary else PlannedStore()
 
 
-def _summary(run: Run) -> dict[str, Any]:
-    return read_record(run.layout.prompts_summary, PromptsSummary) if exists(run.layout.prompts_summary) else {}
+def _summary(run: Run) -> PromptsSummary | None:
+    return read_control(run.layout.prompts_summary, PromptsSummary) if exists(run.layout.prompts_summary) else None
 
 
 def _feed(run: Run, shard: str, path: str, own_only: bool) -> None:

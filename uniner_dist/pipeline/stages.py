@@ -9,34 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
 from uniner_dist.annotations.journal import is_half_published
 from uniner_dist.cluster.connect import ray_cluster
-from uniner_dist.completions.attempts import read_attempts
 from uniner_dist.completions.pool import Pool
 from uniner_dist.completions.retry import begin_retry, end_retry, read_retry, reopen
 from uniner_dist.completions.stage import check_limits, complete_prompts, is_complete, note_start, open_pool
 from uniner_dist.config.schema import Config
-from uniner_dist.errors import QualityGateError, StageError, ThresholdError, TriageBrokenError
+from uniner_dist.errors import QualityGateError, StageError, TriageBrokenError
 from uniner_dist.gate.verdict import has_passed
 from uniner_dist.pipeline.engines import require_engines
 from uniner_dist.pipeline.exclusive import working_on
+from uniner_dist.pipeline.planned import tell_planned
 from uniner_dist.pipeline.preflight import open_run
-from uniner_dist.pipeline.renewal import can_be_mended, is_present, knows_other_erasures, renew
+from uniner_dist.pipeline.renewal import is_present, is_published, renew, times_published
 from uniner_dist.pipeline.spark_for import spark_for
 from uniner_dist.pipeline.triage import check_triage, is_sampling, learn_if_due, require_whole_plan
 from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report, stopped_report, write_report
-from uniner_dist.reporting.triage import plan_words
 from uniner_dist.run.earlier import usable_stores
 from uniner_dist.run.run import Run
 from uniner_dist.run.standing import claim_of, stands
 from uniner_dist.runtime.signals import StopRequest
 from uniner_dist.storage.answer_store import is_empty
 from uniner_dist.storage.commit import always
-from uniner_dist.storage.control_files import Plan, PromptsSummary, Report, read_control, read_record
+from uniner_dist.storage.control_files import (
+    Attempt,
+    Plan,
+    PromptsSummary,
+    Publication,
+    Report,
+    read_control,
+    record_values,
+)
 from uniner_dist.storage.filesystem import exists, remove
 from uniner_dist.storage.lease import Lease
 from uniner_dist.storage.marker import read_marker
@@ -50,7 +56,7 @@ _NOTHING_SKIPPED = "no prompt of this run was skipped"
 Say = Callable[[str], None]
 
 
-def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> dict[str, Any]:
+def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> Report:
     """Corpus in, annotations published; returns the report.
 
     Args:
@@ -133,28 +139,39 @@ def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say
                 _complete(run, pool, lease, stop, say)
 
 
-def plan(config: Config, say: Say = print) -> dict[str, Any]:
+def plan(config: Config, say: Say = print) -> Plan:
     """Stage 1, and what the rest would ask and cost; `annotate` with the same configuration continues from here.
 
-    Returns:
-        See `uniner_dist.reporting.plan.make_plan`.
+    Args: as for `annotate`.
+
+    Raises:
+        UninerError: see `uniner_dist.errors`.
     """
     run = open_run(config)
     if is_published(run):
         say(f"run {run.id} is finished; this is what it was planned to be")
-        return read_record(run.layout.plan, Plan) if exists(run.layout.plan) else make_plan(run)
+        return read_control(run.layout.plan, Plan) if exists(run.layout.plan) else make_plan(run)
     with working_on(run) as (run, lease, _):
         renew(run, say, lease.check)
         run_prompts(run, say, lease)
         return make_plan(run)
 
 
-def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> dict[str, Any]:
-    """Stage 1; returns its summary, also of one that is done already. Raises `ThresholdError` on too many rejects."""
+def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> PromptsSummary:
+    """Stage 1; returns its summary, also of one that is done already.
+
+    Args:
+        run: to plan.
+        say: takes one line of news.
+        lease: of the run, so that work ends when another process takes it over.
+
+    Raises:
+        ThresholdError: too many rows were rejected.
+    """
     check = lease.check if lease is not None else always
     learn_if_due(run, say, check)
     if exists(run.layout.shards):
-        summary: dict[str, Any] = read_record(run.layout.prompts_summary, PromptsSummary)
+        summary = read_control(run.layout.prompts_summary, PromptsSummary)
     else:
         require_engines(run.config, "spark")
         from uniner_dist.prompts.stage import write_prompts
@@ -165,24 +182,7 @@ def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> dict[
             return run_prompts(run, say, lease)
     if not exists(run.layout.plan):  # also where an earlier start ended before it was written
         make_plan(run)
-    rejected = sum(count for reason, count in summary["rejects"].items() if reason != "erased")
-    erased = summary["rejects"].get("erased", 0)
-    if erased:
-        say(f"prompts: {erased:,} documents of the corpus were erased, and stay away until their text changes")
-    say(
-        f"prompts: {summary['documents']:,} documents ({rejected:,} rows rejected), "
-        f"{summary['unique_passages']:,} passages, {summary['prompts']:,} prompts in {summary['shards']:,} shards, "
-        f"{summary['prompts_known']:,} of them answered in the store"
-    )
-    if summary.get("triage"):
-        say(f"triage: {plan_words(summary)}")
-    limit = run.config.run.allow_rejects_fraction
-    if rejected > limit * max(summary["rows"], 1):
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary["rejects"].items())
-        raise ThresholdError(
-            f"{rejected:,} of {summary['rows']:,} corpus rows were rejected ({reasons}), more than "
-            f"run.allow_rejects_fraction={limit:g} allows; they are in {run.layout.rejects}"
-        )
+    tell_planned(run, summary, say)
     return summary
 
 
@@ -200,15 +200,25 @@ def run_gate(run: Run, say: Say = print) -> None:
 
     with spark_for(run, "gate") as spark:
         try:
-            pass_gate(spark, run, lambda config: annotate(config, lambda line: say(f"gate: {line}")), say)
+            pass_gate(spark, run, lambda config: annotate(config, lambda line: say(f"gate: {line}")).run_id, say)
         except QualityGateError as error:
-            prompts = read_record(run.layout.prompts_summary, PromptsSummary)
-            write_report(run, stopped_report(run, prompts, read_attempts(run), error))
+            write_report(run, stopped_report(run, error))
             raise
 
 
-def run_completions(run: Run, say: Say = print) -> dict[str, object]:
-    """Stage 2 alone; raises `StageError` where the run's quality gate was not passed yet."""
+def run_completions(run: Run, say: Say = print) -> Attempt | None:
+    """Stage 2 alone.
+
+    Args:
+        run: whose prompts stage is done.
+        say: takes one line of news.
+
+    Returns:
+        Counters of this start; None where nothing was left to do.
+
+    Raises:
+        StageError: the run's quality gate was not passed yet.
+    """
     if not has_passed(run):
         raise StageError(
             f"run {run.id}: its quality gate was not passed yet; run `uniner-dist gate --workdir {run.layout.workdir} "
@@ -217,14 +227,14 @@ def run_completions(run: Run, say: Say = print) -> dict[str, object]:
     with working_on(run) as (run, lease, stop):
         if is_complete(run):
             say("completions: every shard is committed already")
-            return {}
+            return None
         check_limits(run)
         require_engines(run.config, "pool", "cluster")
         with open_pool(run, stop) as pool:
             return _complete(run, pool, lease, stop, say)
 
 
-def _complete(run: Run, pool: Any, lease: Lease, stop: StopRequest, say: Say) -> dict[str, object]:
+def _complete(run: Run, pool: Pool, lease: Lease, stop: StopRequest, say: Say) -> Attempt:
     stop.listen()
     stop.draining = True
     try:
@@ -233,14 +243,14 @@ def _complete(run: Run, pool: Any, lease: Lease, stop: StopRequest, say: Say) ->
     finally:
         stop.draining = False
     say(
-        f"completions: {attempt['prompts']:,} prompts answered in {attempt['wall_s']:.1f} s with loading, "
-        f"{attempt['prompts_reused']:,} kept from earlier starts, {attempt['deaths']} replica deaths"
+        f"completions: {attempt.prompts:,} prompts answered in {attempt.wall_s:.1f} s with loading, "
+        f"{attempt.prompts_reused:,} kept from earlier starts, {attempt.deaths} replica deaths"
     )
     return attempt
 
 
-def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[str, Any]:
-    """Ask again what has no answer (refused prompts, killers) and publish the run again. Returns the report.
+def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> Report | None:
+    """Ask again what has no answer (refused prompts, killers) and publish the run again.
 
     A run that is the past, or whose rows a later one has replaced, only feeds the store: the next start of `annotate`
     finds the answers there.
@@ -249,6 +259,12 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[
         run: a run with a complete plan.
         say: takes one line of news.
         skipped: ask what triage has left out.
+
+    Returns:
+        The report; None of a run that publishes nothing any more.
+
+    Raises:
+        StageError: only the sample for its triage is planned.
     """
     require_whole_plan(run)
     with working_on(run) as (run, lease, stop):
@@ -264,7 +280,7 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[
             if not reopened and is_complete(run) and (is_published(run) or not present):
                 end_retry(run)
                 say(_NOTHING_SKIPPED if retry.skipped else _NOTHING_UNANSWERED)
-                return read_record(run.layout.report, Report) if present else {}
+                return read_control(run.layout.report, Report) if present else None
             say(f"asking the {'skipped' if retry.skipped else 'unanswered'} prompts of {reopened:,} shards again")
         if not is_complete(run):
             require_engines(run.config, "pool", "cluster")
@@ -275,12 +291,12 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> dict[
                 f"run {run.id} is not what {run.config.output.path} holds now, so nothing was published: its answers "
                 "are in the store, where the next start of annotate finds them"
             )
-        report = run_annotations(run, lease, say, again=True) if present else {}
+        report = run_annotations(run, lease, say, again=True) if present else None
         end_retry(run)
         return report
 
 
-def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, again: bool = False) -> dict[str, object]:
+def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, again: bool = False) -> Report:
     """Stage 3: parse, locate, audit, publish, report. Returns the report.
 
     Args:
@@ -313,38 +329,20 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
         try:
             gate = check_staged(spark, run, say)
         except QualityGateError as error:
-            prompts = read_record(run.layout.prompts_summary, PromptsSummary)
-            write_report(run, stopped_report(run, prompts, read_attempts(run), error))
+            write_report(run, stopped_report(run, error))
             raise
         check()
-        publication = publish(spark, run, again, check).model_dump(mode="json")
-        publication["card"] = write_card(spark, run)
+        published = publish(spark, run, again, check)
+        publication = Publication.model_validate(record_values(published) | {"card": write_card(spark, run)})
         close_gate(run)
     check()
-    say(f"annotations: {summary['rows']:,} published to {run.config.output.path}")
-    prompts = read_record(run.layout.prompts_summary, PromptsSummary)
-    report = build_report(run, prompts, read_attempts(run), summary, publication, gate, triage)
+    say(f"annotations: {summary.rows:,} published to {run.config.output.path}")
+    report = build_report(run, summary, publication, gate, triage)
     write_report(run, report)
     remove(run.layout.renewed)
     return report
 
 
-def _finished(run: Run, say: Say) -> dict[str, object]:
+def _finished(run: Run, say: Say) -> Report:
     say(f"run {run.id} is finished: {run.config.output.path} already holds its annotations; nothing to do")
-    return read_record(run.layout.report, Report)
-
-
-def times_published(run: Run) -> int:
-    """How often the run was published to its output."""
-    marker = read_marker(run.config.output.path)
-    return marker.runs[run.id].times_published if marker is not None and run.id in marker.runs else 0
-
-
-def is_published(run: Run) -> bool:
-    """Whether the output holds what this run would publish now, and its report is there."""
-    marker = read_marker(run.config.output.path)
-    if not stands(marker, run.id, claim_of(run)) or not exists(run.layout.report):
-        return False
-    if exists(run.layout.renewed) or knows_other_erasures(run) or can_be_mended(run):
-        return False
-    return read_control(run.layout.report, Report).publication is not None
+    return read_control(run.layout.report, Report)

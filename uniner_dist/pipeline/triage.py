@@ -7,7 +7,7 @@ some thousands, and three numbers for each calibration cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,14 @@ from uniner_dist.pipeline.triage_sample import calibration_cells, learning_sampl
 from uniner_dist.reporting.triage import bound_words, learnt_words, verdict_words
 from uniner_dist.run.run import Run
 from uniner_dist.run.triage import plan_of, promise_of, read_bound, read_learnt, write_classifier
-from uniner_dist.storage.control_files import ControlFile, TriageBound, TriageLearnt, TriageVerdict, write_control
-from uniner_dist.storage.control_files.records import TriagePlan
+from uniner_dist.storage.control_files import (
+    ReportedTriage,
+    TriageBound,
+    TriageLearnt,
+    TriagePlan,
+    TriagePromise,
+    write_control,
+)
 from uniner_dist.storage.filesystem import remove
 from uniner_dist.storage.shards import any_skipped, read_shards, reopen_unanswered
 from uniner_dist.triage.bound import find_bound, find_caps, find_rare, foretell
@@ -75,7 +81,7 @@ def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
         remove(path)
 
 
-def check_triage(spark: Any, run: Run, check: Callable[[], None], say: Say) -> dict[str, Any] | None:
+def check_triage(spark: Any, run: Run, check: Callable[[], None], say: Say) -> ReportedTriage | None:
     """What triage did and what its check says, for the report; None without triage.
 
     Raises:
@@ -88,24 +94,17 @@ def check_triage(spark: Any, run: Run, check: Callable[[], None], say: Say) -> d
 
     learnt, bound, verdict = read_learnt(run), read_bound(run), judge_triage(spark, run)
     if verdict is not None:
-        say(f"triage: {verdict_words(verdict.model_dump(), run.config.triage.max_missed or 0)}")
+        say(f"triage: {verdict_words(verdict, run.config.triage.max_missed or 0)}")
     if verdict is not None and verdict.kept == "broken":
         _open_skipped(run, check)
-    described = {name: value.model_dump(mode="json") for name, value in _parts(learnt, bound, verdict)}
-    left_out = any_skipped(run.layout, read_shards(run.layout)["shard"].to_pylist())
-    facts = {"plan": plan.model_dump(mode="json"), "left_out": left_out}
-    return {"promise": run.config.triage.model_dump(mode="json"), **facts, **described}
-
-
-def _parts(
-    learnt: TriageLearnt | None, bound: TriageBound | None, verdict: TriageVerdict | None
-) -> Iterator[tuple[str, ControlFile]]:
-    if learnt is not None:
-        yield "learnt", learnt
-    if bound is not None:
-        yield "bound", bound
-    if verdict is not None:
-        yield "verdict", verdict
+    return ReportedTriage(
+        promise=TriagePromise.model_validate(run.config.triage.model_dump(mode="json")),
+        plan=plan,
+        left_out=any_skipped(run.layout, read_shards(run.layout)["shard"].to_pylist()),
+        learnt=learnt,
+        bound=bound,
+        verdict=verdict,
+    )
 
 
 def _open_skipped(run: Run, check: Callable[[], None]) -> None:

@@ -7,7 +7,6 @@ one row per shard ever reach the driver.
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -32,7 +31,7 @@ from uniner_dist.prompts.passages import (
 from uniner_dist.prompts.reuse import JOIN_SETTINGS, read_cells
 from uniner_dist.prompts.selection import Selection
 from uniner_dist.prompts.shard_writer import ShardWriter, sorted_passages, thin_frequent
-from uniner_dist.prompts.summary import check_corpus, check_rows, count_places, summarise
+from uniner_dist.prompts.summary import Present, Written, check_corpus, check_rows, count_places, summarise
 from uniner_dist.prompts.survey import Survey, expected_passages, keep_repeats, survey_corpus
 from uniner_dist.prompts.triage import plan_triage
 from uniner_dist.run.corpus_snapshot import run_snapshot
@@ -46,9 +45,9 @@ from uniner_dist.storage.answer_store import store_state
 from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.commit import Check, always
 from uniner_dist.storage.conditional import Seen, read_version, swap
-from uniner_dist.storage.control_files import PromptsSummary, read_record
+from uniner_dist.storage.control_files import PlannedStore, PromptsSummary, encode_record, read_control
 from uniner_dist.storage.erased import erased_state
-from uniner_dist.storage.filesystem import encode_json, exists
+from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.shards import write_shards
 from uniner_dist.storage.stage_files import remove_shards, remove_until_now
 
@@ -60,7 +59,7 @@ _LONG_BYTES_PER_TASK = 32 << 20
 _MANY_PASSAGES = 100_000
 
 
-def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[str, Any]:
+def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> PromptsSummary:
     """Do stage 1, or nothing when it is done.
 
     Args:
@@ -70,15 +69,13 @@ def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[
             may not go on.
 
     Returns:
-        The summary, as in `layout.prompts_summary`: counts of rows, documents, rejects by reason, passages, prompts
-        and shards.
+        The summary, as in `layout.prompts_summary`.
 
     Raises:
         StageError: the corpus cannot be read, or changed while it was read.
     """
     if exists(run.layout.shards):
-        summary: dict[str, Any] = read_record(run.layout.prompts_summary, PromptsSummary)
-        return summary
+        return read_control(run.layout.prompts_summary, PromptsSummary)
     with stage(spark, "prompts"):
         # Answers belong to the shards of a finished stage; those of a half-done one may be cut otherwise next time.
         seen = read_version(run.layout.prompts_summary)
@@ -94,24 +91,21 @@ def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> dict[
         return summary
 
 
-def _commit(run: Run, seen: Seen | None, summary: dict[str, object], manifest: pa.Table) -> None:
+def _commit(run: Run, seen: Seen | None, summary: PromptsSummary, manifest: pa.Table) -> None:
     """Write the summary, and last of all the manifest, unless another process has planned the run meanwhile."""
-    if not swap(run.layout.prompts_summary, seen, encode_json(summary)) or not write_shards(
+    if not swap(run.layout.prompts_summary, seen, encode_record(summary)) or not write_shards(
         run.layout, manifest, exclusive=True
     ):
         raise StageError(f"{run.layout.title}: was planned by another process meanwhile; start the same command again")
 
 
-def _write(spark: SparkSession, run: Run) -> tuple[dict[str, Any], pa.Table]:
+def _write(spark: SparkSession, run: Run) -> tuple[PromptsSummary, pa.Table]:
     """Write everything but the summary and the manifest, which are returned."""
     tokenizer_json = model.load_tokenizer_json(run.config.model)
     tokenizer = PromptTokenizer.from_json(tokenizer_json, get_template(run.config.model.template))
     budget = passage_budget(run.config, tokenizer)
-    now = {
-        "store": {"path": run.config.store_path, "state": store_state(run.store, run.id)},
-        "erased": erased_state(run.erased_lists),
-        "whole_text_tokens": budget.whole,
-    }
+    store = PlannedStore(path=run.config.store_path, state=store_state(run.store, run.id))
+    present = Present(store, erased_state(run.erased_lists), budget.whole)
     snapshot = run_snapshot(run)
     raw = rows.read_corpus(spark, run, snapshot)
     with_reason = rows.with_reason(raw, run)
@@ -135,9 +129,8 @@ def _write(spark: SparkSession, run: Run) -> tuple[dict[str, Any], pa.Table]:
         lambda: count_places(places),
         lambda: _write_shards(spark, run, passages, places, count, packing, selection),
     )
-    summary = summarise(totals, survey, rejects, manifest) | now | {"triage": triage}
-    summary["occurrences_files"] = len(counted_files(run.layout.own(run.layout.occurrences)))
-    summary["rejects_files"] = len(counted_files(run.layout.own(run.layout.rejects)))
+    files = (len(counted_files(run.layout.own(one))) for one in (run.layout.occurrences, run.layout.rejects))
+    summary = summarise(totals, survey, rejects, present, Written(manifest, *files), triage)
     check_corpus(run, summary, snapshot)
     return summary, manifest
 

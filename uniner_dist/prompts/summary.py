@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -13,6 +12,7 @@ from pyspark.sql import functions as F
 from uniner_dist.errors import StageError
 from uniner_dist.prompts.survey import Survey
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import PlannedStore, PromptsSummary, TriagePlan
 from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.snapshot import Snapshot
 
@@ -35,24 +35,70 @@ def count_places(places: DataFrame) -> Totals:
     return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0)
 
 
-def summarise(totals: Totals, survey: Survey, rejects: Mapping[str, int], manifest: pa.Table) -> dict[str, object]:
-    """The summary of stage 1 as it is stored (`control_files.PromptsSummary`)."""
-    shards = manifest.to_pydict()
-    return {
-        "rows": survey.rows,
-        "documents": totals.documents,
-        "rejected": sum(rejects.values()),
-        "rejects": dict(rejects),
-        "split_documents": totals.split,
-        "passages": totals.passages,
-        "unique_passages": sum(shards["passages"]),
-        "prompts": sum(shards["prompts"]),
-        "prompts_known": sum(shards["prompts"]) - sum(shards["asked"]) - sum(shards["skipped"]),
-        "prompts_to_ask": sum(shards["asked"]),
-        "prompts_skipped": sum(shards["skipped"]),
-        "shards": manifest.num_rows,
-        "estimated_tokens": sum(shards["estimated_tokens"]),
-    }
+@dataclass(frozen=True)
+class Present:
+    """What stage 1 found when it began.
+
+    Attributes:
+        store: the store of answers.
+        erased: state of the lists of erased documents.
+        whole_text_tokens: the most tokens of a text that is taken whole.
+    """
+
+    store: PlannedStore
+    erased: str
+    whole_text_tokens: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """What stage 1 wrote: the manifest of shards, and data files of the occurrences and of the rejects."""
+
+    manifest: pa.Table
+    occurrences_files: int
+    rejects_files: int
+
+
+def summarise(
+    totals: Totals,
+    survey: Survey,
+    rejects: Mapping[str, int],
+    present: Present,
+    written: Written,
+    triage: TriagePlan | None,
+) -> PromptsSummary:
+    """The summary of stage 1.
+
+    Args:
+        totals: of the occurrences.
+        survey: of the corpus.
+        rejects: reason → rows.
+        present: what was there before.
+        written: what is there now.
+        triage: what of triage this plan is, None without it.
+    """
+    shards = written.manifest.to_pydict()
+    return PromptsSummary(
+        rows=survey.rows,
+        documents=totals.documents,
+        rejected=sum(rejects.values()),
+        rejects=dict(rejects),
+        split_documents=totals.split,
+        passages=totals.passages,
+        unique_passages=sum(shards["passages"]),
+        prompts=sum(shards["prompts"]),
+        prompts_known=sum(shards["prompts"]) - sum(shards["asked"]) - sum(shards["skipped"]),
+        prompts_to_ask=sum(shards["asked"]),
+        prompts_skipped=sum(shards["skipped"]),
+        shards=written.manifest.num_rows,
+        estimated_tokens=sum(shards["estimated_tokens"]),
+        store=present.store,
+        erased=present.erased,
+        whole_text_tokens=present.whole_text_tokens,
+        triage=triage,
+        occurrences_files=written.occurrences_files,
+        rejects_files=written.rejects_files,
+    )
 
 
 def check_rows(snapshot: Snapshot, found: int) -> None:
@@ -69,15 +115,18 @@ def check_rows(snapshot: Snapshot, found: int) -> None:
         )
 
 
-def check_corpus(run: Run, summary: Mapping[str, Any], before: Snapshot) -> None:
+def check_corpus(run: Run, summary: PromptsSummary, before: Snapshot) -> None:
     """Every row is accepted or rejected, and all passes over the corpus read the same files.
 
     Raises:
         StageError: with everything that does not hold.
     """
     problems = []
-    if summary["documents"] + summary["rejected"] != summary["rows"]:
-        problems.append(f"documents and rejects do not add up to its rows ({summary})")
+    if summary.documents + summary.rejected != summary.rows:
+        problems.append(
+            f"documents and rejects do not add up to its rows ({summary.documents:,} and {summary.rejected:,} of "
+            f"{summary.rows:,})"
+        )
     if before.table is None and list_corpus(before.path).digest != before.digest:
         problems.append("its files changed while they were read")
     if problems:

@@ -7,6 +7,8 @@ next, as any others do.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -16,15 +18,15 @@ from uniner_dist.prompts.reuse import read_cells
 from uniner_dist.prompts.selection import AllButSkipped, Calibrating, Everything, SampleOnly, Selection
 from uniner_dist.run.run import Run
 from uniner_dist.run.triage import promise_of, read_bound, read_classifier, read_learnt
-from uniner_dist.storage.control_files import TriageLearnt
+from uniner_dist.storage.control_files import TriageLearnt, TriagePlan
 from uniner_dist.triage.draw import Draw
 from uniner_dist.triage.sizes import learning_share
 
 
 def plan_triage(
     spark: SparkSession, run: Run, passages: DataFrame, packing: Packing
-) -> tuple[dict[str, object] | None, Selection]:
-    """Facts for the summary (`control_files.TriagePlan`), None without triage, and what is asked.
+) -> tuple[TriagePlan | None, Selection]:
+    """What of triage the plan is, None without triage, and what is asked.
 
     Args:
         spark: session that scores the passages once there is a classifier.
@@ -42,31 +44,48 @@ def plan_triage(
     learning = learning_share(distinct, missing, promise_of(run), fraction)
     if learning is None:
         why = f"{missing:,} prompts are too few for a sample that any bound could be found with"
-        return {"phase": "all", "cells": missing, "why": why}, Everything()
+        return TriagePlan(phase="all", cells=missing, why=why), Everything()
     salt = digest({"run": run.id, "passages": distinct, "cells": missing})
-    facts = {"phase": "sample", "salt": salt, "cells": missing, "learning": learning}
-    facts |= {"frame_tokens": packing.frame_tokens, "ask_tokens": packing.ask_tokens}
-    return facts, SampleOnly(Draw(salt), learning)
+    plan = TriagePlan(
+        phase="sample",
+        salt=salt,
+        cells=missing,
+        learning=learning,
+        frame_tokens=packing.frame_tokens,
+        ask_tokens=packing.ask_tokens,
+    )
+    return plan, SampleOnly(Draw(salt), learning)
 
 
-def _plan_learnt(spark: SparkSession, run: Run, learnt: TriageLearnt) -> tuple[dict[str, object], Selection]:
+def _plan_learnt(spark: SparkSession, run: Run, learnt: TriageLearnt) -> tuple[TriagePlan, Selection]:
     """The same, once something was learnt."""
-    facts: dict[str, object] = {"salt": learnt.salt, "cells": learnt.cells, "learning": learnt.learning}
-    facts |= {"expected_skipped": learnt.skipped, "expected_saved": learnt.saved, "calibration": learnt.calibration}
+
+    def planned(phase: Literal["calibrate", "bound", "all"], why: str | None = None) -> TriagePlan:
+        return TriagePlan(
+            phase=phase,
+            salt=learnt.salt,
+            learning=learnt.learning,
+            calibration=learnt.calibration,
+            cells=learnt.cells,
+            expected_skipped=learnt.skipped,
+            expected_saved=learnt.saved,
+            why=why,
+        )
+
     bound, draw, asks = read_bound(run), Draw(learnt.salt), run.config.questions.asked
     if not learnt.calibration:
-        return facts | {"phase": "all", "why": learnt.why}, Everything()
+        return planned("all", learnt.why), Everything()
     if bound is not None and not bound.skips:
         why = "too few answers of the sample name something for any bound to hold"
-        return facts | {"phase": "all", "why": why}, Everything()
+        return planned("all", why), Everything()
     shared = spark.sparkContext.broadcast(read_classifier(run, learnt))
     if bound is None:
         chosen = Calibrating(
             draw, asks, lambda: shared.value, learnt.learning, learnt.calibration, floors=learnt.floors
         )
-        return facts | {"phase": "calibrate"}, chosen
+        return planned("calibrate"), chosen
     rest = AllButSkipped(draw, asks, lambda: shared.value, learnt.learning, bound.thresholds, bound.check)
-    return facts | {"phase": "bound"}, rest
+    return planned("bound"), rest
 
 
 def _count(passages: DataFrame, cells: DataFrame | None, asks: int) -> tuple[int, int]:

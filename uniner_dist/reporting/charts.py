@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from markupsafe import Markup
 
 from uniner_dist.completions.work import Loss
 from uniner_dist.core.characters import visible
 from uniner_dist.reporting.progress import duration
+from uniner_dist.storage.control_files import Attempt
 
 _WIDTH: Final = 720
 _LEFT: Final = 64
@@ -26,6 +27,18 @@ _LIVES: Final = 40
 
 
 @dataclass(frozen=True)
+class DrawnLife:
+    """A replica from its placing to its end, in seconds of all starts one behind the other; see `ReplicaLife`."""
+
+    number: int
+    node: str
+    placed_s: float
+    ready_s: float | None
+    ended_s: float
+    end: str | None
+
+
+@dataclass(frozen=True)
 class Timeline:
     """All starts of the completions stage, one after the other, without the time between them.
 
@@ -33,42 +46,40 @@ class Timeline:
         end_s: seconds of work in all.
         starts_s: where each start begins.
         rates: (begin, end, prompts per second) between two points.
-        lives: `number`, `node`, `placed_s`, `ready_s`, `ended_s`, `end`, of each replica.
+        lives: of each replica.
         more_lives: replicas that are not among them.
     """
 
     end_s: float
     starts_s: Sequence[float]
     rates: Sequence[tuple[float, float, float]]
-    lives: Sequence[Mapping[str, Any]]
+    lives: Sequence[DrawnLife]
     more_lives: int
 
 
-def timeline(attempts: Sequence[Mapping[str, Any]]) -> Timeline | None:
+def timeline(attempts: Sequence[Attempt]) -> Timeline | None:
     """Put the histories of the starts together; None when none has one."""
     at, starts, rates, lives, more = 0.0, [], [], [], 0
     for attempt in attempts:
-        history = attempt.get("history")
-        if not history or not history["points"]:
+        history = attempt.history
+        if not history.points:
             continue
         starts.append(at)
         # Before the first replica was placed there is nothing to see: Spark was at work, or the cluster full.
-        first = min(history["points"][0][0], *(life["placed_s"] for life in history["replicas"]), math.inf)
-        end = max(history["points"][-1][0], *(life["ended_s"] or 0 for life in history["replicas"]), first + 0.1)
+        first = min(history.points[0][0], *(life.placed_s for life in history.replicas), math.inf)
+        end = max(history.points[-1][0], *(life.ended_s or 0 for life in history.replicas), first + 0.1)
         at -= first
-        for before, after in zip(history["points"], history["points"][1:], strict=False):
+        for before, after in zip(history.points, history.points[1:], strict=False):
             seconds = after[0] - before[0]
             if seconds > 0:
                 rates.append((at + before[0], at + after[0], max(after[1] - before[1], 0) / seconds))
-        for life in history["replicas"]:
-            shifted = {name: None if life[name] is None else at + life[name] for name in _TIMES}
-            lives.append({**life, **shifted, "ended_s": shifted["ended_s"] or at + end})
-        more += history["replicas_left_out"]
+        for life in history.replicas:
+            ready_s = None if life.ready_s is None else at + life.ready_s
+            ended_s = at + (end if life.ended_s is None else life.ended_s)
+            lives.append(DrawnLife(life.number, life.node, at + life.placed_s, ready_s, ended_s, life.end))
+        more += history.replicas_left_out
         at += end
     return Timeline(at, starts, smooth(rates, at), lives, more) if starts else None
-
-
-_TIMES: Final = ("placed_s", "ready_s", "ended_s")
 
 
 def smooth(
@@ -110,19 +121,19 @@ def replicas(line: Timeline) -> Markup:
     parts = []
     for row, life in enumerate(shown):
         y = 8 + _ROW * row
-        name = escape(f"replica {life['number']} on node {life['node']}: {_story(life)}")
-        ready = life["ready_s"] if life["ready_s"] is not None else life["ended_s"]
-        bars = _bar("loading", life["placed_s"], ready, y, line) + _bar("working", ready, life["ended_s"], y, line)
-        end = _x(life["ended_s"], line)
-        lost = f'<rect class="lost" x="{end - 5:.1f}" y="{y - 2}" width="5" height="{_ROW}"/>' if life["end"] else ""
-        parts.append(f'<text class="row" x="{_LEFT - 8}" y="{y + 9}">{escape(str(life["number"]))}</text>')
+        name = escape(f"replica {life.number} on node {life.node}: {_story(life)}")
+        ready = life.ready_s if life.ready_s is not None else life.ended_s
+        bars = _bar("loading", life.placed_s, ready, y, line) + _bar("working", ready, life.ended_s, y, line)
+        end = _x(life.ended_s, line)
+        lost = f'<rect class="lost" x="{end - 5:.1f}" y="{y - 2}" width="5" height="{_ROW}"/>' if life.end else ""
+        parts.append(f'<text class="row" x="{_LEFT - 8}" y="{y + 9}">{life.number}</text>')
         parts.append(f"<g><title>{name}</title>{bars}{lost}</g>")
     return _svg("Replicas over time", bottom + 30, [*parts, *_axis(line, bottom), *_marks(line, bottom)])
 
 
 def lives(line: Timeline) -> list[tuple[str, str, str]]:
     """(number, node, what became of it) of the replicas that are drawn, for who cannot point at a bar."""
-    return [(str(life["number"]), visible(str(life["node"])), _story(life)) for life in line.lives[:_LIVES]]
+    return [(str(life.number), visible(life.node), _story(life)) for life in line.lives[:_LIVES]]
 
 
 def hidden_replicas(line: Timeline) -> int:
@@ -158,11 +169,11 @@ def escape(value: str) -> str:
     return html.escape(visible(value), quote=True)
 
 
-def _story(life: Mapping[str, Any]) -> str:
+def _story(life: DrawnLife) -> str:
     ends = {Loss.NODE.value: "lost with its node", Loss.START.value: "failed to start", Loss.DEATH.value: "died"}
-    loaded = "never loaded" if life["ready_s"] is None else f"loaded in {duration(life['ready_s'] - life['placed_s'])}"
-    end = ends.get(life["end"])
-    return f"{loaded}, {end} after {duration(life['ended_s'] - life['placed_s'])}" if end else loaded
+    loaded = "never loaded" if life.ready_s is None else f"loaded in {duration(life.ready_s - life.placed_s)}"
+    end = ends.get(life.end or "")
+    return f"{loaded}, {end} after {duration(life.ended_s - life.placed_s)}" if end else loaded
 
 
 def _x(seconds: float, line: Timeline) -> float:

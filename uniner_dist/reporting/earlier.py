@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.reporting.figures import gold_of
 from uniner_dist.run.run import Run
-from uniner_dist.storage.control_files import Report, read_record
+from uniner_dist.storage.control_files import AnnotationsSummary, Report, read_control
 from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.marker import read_marker
 
 
-def last_report(run: Run) -> Mapping[str, object] | None:
+def last_report(run: Run) -> Report | None:
     """The report of the run that the output took before this one, if it is of the same workdir and has one."""
     marker = read_marker(run.config.output.path)
     if marker is None or run.id not in marker.runs:
@@ -24,35 +23,31 @@ def last_report(run: Run) -> Mapping[str, object] | None:
     for _, run_id in sorted((pair for pair in before if pair[0] <= mine), reverse=True)[:1]:
         layout = RunLayout(run.layout.workdir, run_id)
         try:
-            return read_record(layout.report, Report) if exists(layout.report) else None
+            return read_control(layout.report, Report) if exists(layout.report) else None
         except ConfigError:
             return None
     return None
 
 
-def compare_reports(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def compare_reports(now: Report, before: Report) -> list[tuple[str, str, str]]:
     """(what, then, now) of what both reports say."""
-    rows = [("documents", f"{before['prompts']['documents']:,}", f"{now['prompts']['documents']:,}")]
-    then, today = before.get("annotations"), now.get("annotations")
+    rows = [("documents", f"{before.prompts.documents:,}", f"{now.prompts.documents:,}")]
+    then, today = before.annotations, now.annotations
     if not then or not today:
         return rows
     golds = gold_of(before), gold_of(now)
     if any(golds):
-        rows.append(("F1 on gold", *_both(lambda gold: f"{gold['f1']:.2f}" if gold else "–", *golds)))
-    rows.append(("no complete answer", *_both(lambda one: _share(one.get("failed", 0), one["rows"]), then, today)))
-    rows.append(("mentions not in their text", *_both(_absent, then, today)))
-    for label in (name for name in today["by_type"] if name in then["by_type"]):
-        shares = _found(then["by_type"][label]), _found(today["by_type"][label])
-        rows.append((f"answers with mentions: {label}", *shares))
-    return [*rows, ("model", *_both(lambda one: str(one["model"]["name"]), before, now))]
+        scored = [f"{gold.f1:.2f}" if gold else "–" for gold in golds]
+        rows.append(("F1 on gold", scored[0], scored[1]))
+    rows.append(("no complete answer", _share(then.failed, then.rows), _share(today.failed, today.rows)))
+    rows.append(("mentions not in their text", _absent(then), _absent(today)))
+    for label in (name for name in today.by_type if name in then.by_type):
+        rows.append((f"answers with mentions: {label}", _found(then.by_type[label]), _found(today.by_type[label])))
+    return [*rows, ("model", before.model.name, now.model.name)]
 
 
-def _both(say: Callable[[Any], str], then: Any, now: Any) -> tuple[str, str]:
-    return say(then), say(now)
-
-
-def _absent(annotations: Mapping[str, Any]) -> str:
-    return _share((annotations.get("matches") or {}).get("absent", 0), sum(annotations["mentions"].values()))
+def _absent(annotations: AnnotationsSummary) -> str:
+    return _share(annotations.matches.get("absent", 0), sum(annotations.mentions.values()))
 
 
 def _found(outcomes: Mapping[str, int]) -> str:

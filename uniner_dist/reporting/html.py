@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from uniner_dist.reporting.highlight import STYLE, hues_of, legend_html, text_ht
 from uniner_dist.reporting.next_steps import next_steps
 from uniner_dist.reporting.progress import duration
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import Report, record_values
 from uniner_dist.storage.filesystem import write_bytes
 
 _SHOWN_CHARS = 420
@@ -38,14 +39,14 @@ _REPEATED, _LOOKED_AT = re.compile(r"(\S.{1,40}?)\1{5,}", re.DOTALL), 2000
 _STARTS, _EVENTS = 5, 40
 
 
-def write_page(run: Run, report: Mapping[str, object]) -> str:
+def write_page(run: Run, report: Report) -> str:
     """Write `report.html` into the run's folder; returns its path."""
     page = render(report, gather(run), last_report(run))
     write_bytes(run.layout.report_page, page.encode())
     return run.layout.report_page
 
 
-def render(report: Mapping[str, Any], evidence: Evidence, last: Mapping[str, Any] | None = None) -> str:
+def render(report: Report, evidence: Evidence, last: Report | None = None) -> str:
     """The page.
 
     Args:
@@ -53,16 +54,17 @@ def render(report: Mapping[str, Any], evidence: Evidence, last: Mapping[str, Any
         evidence: examples, counts and low scores that were read from the output.
         last: report of the run that the output took before this one.
     """
-    labels = list((report.get("annotations") or {}).get("by_type") or report["provenance"]["asks"])
+    labels = list((report.annotations.by_type if report.annotations else None) or report.provenance.asks)
     hues = hues_of([*labels, *(e.label for document in evidence.examples for e in document.entities)])
-    line, outcomes = charts.timeline(report["attempts"]), outcome_rows(report)
+    line, outcomes = charts.timeline(report.attempts), outcome_rows(report)
     page: str = _template().render(
         report=report,
+        provenance=_provenance(report),
         evidence=evidence,
         checks=checks(report),
         verdict=verdict(report),
         outcomes=outcomes,
-        outcome_columns=[(name, "n") for name, _ in outcomes[0]["counts"]] if outcomes else [],
+        outcome_columns=[(name, "n") for name, _ in outcomes[0].counts] if outcomes else [],
         plan=plan_rows(report),
         quality=quality_tiles(report),
         work=work_tiles(report),
@@ -72,7 +74,7 @@ def render(report: Mapping[str, Any], evidence: Evidence, last: Mapping[str, Any
         last=last,
         compared=compare_reports(report, last) if last is not None else [],
         line=line,
-        attempts=list(enumerate(report["attempts"], 1))[-_STARTS:],
+        attempts=list(enumerate(report.attempts, 1))[-_STARTS:],
         events_shown=_EVENTS,
         charts=charts,
         hues=hues,
@@ -81,6 +83,12 @@ def render(report: Mapping[str, Any], evidence: Evidence, last: Mapping[str, Any
         examples=[(d.title, Markup(text_html(d.text, d.entities, hues, _SHOWN_CHARS))) for d in evidence.examples],
     )
     return page
+
+
+def _provenance(report: Report) -> dict[str, object]:
+    """What is said of the answers, questions aside; nothing of a version that the corpus does not have."""
+    values = record_values(report.provenance)
+    return {name: value for name, value in values.items() if name != "asks" and value is not None}
 
 
 def _shown(value: Any, limit: int = 0) -> str:

@@ -20,7 +20,7 @@ from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.progress import State, line, view
 from uniner_dist.runtime.compat.spark_internals import java_of
 from uniner_dist.runtime.logs import draws, news, shows_news
-from uniner_dist.storage.filesystem import write_json
+from uniner_dist.storage.control_files import SparkProgress, write_record
 from uniner_dist.storage.retries import StorageError
 
 #: Seconds between two lines of a log, two writings to storage, and two redraws.
@@ -86,7 +86,7 @@ class LiveView:
             self._next_status_s = now + STATUS_S
             # News for people must not stop the work: what matters fails at the next commit.
             try:
-                write_json(self._path, state)
+                write_record(self._path, state)
             except (StorageError, OSError):
                 self._next_status_s = now + 10 * STATUS_S
 
@@ -162,7 +162,7 @@ class SparkWatch:
                 if shown.due() and (state := self._look()) is not None:
                     shown.show(state)
 
-    def _look(self) -> dict[str, object] | None:
+    def _look(self) -> SparkProgress | None:
         """Tasks of the stages that run right now; None between jobs, and when Spark is gone."""
         from uniner_dist.spark.stage import described
 
@@ -177,4 +177,4 @@ class SparkWatch:
             return None
         tasks, done = sum(info.numTasks for info in found), sum(info.numCompletedTasks for info in found)
         step = described(self._context.applicationId) or "at work"
-        return {"at": time.time(), "stage": self._stage, "step": step, "tasks": tasks, "tasks_done": done}
+        return SparkProgress(at=time.time(), stage=self._stage, step=step, tasks=tasks, tasks_done=done)

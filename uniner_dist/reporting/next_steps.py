@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
+
+from uniner_dist.storage.control_files import Report
 
 #: Rows of rejects or quarantine that the commands print.
 _ROWS = 20
 
 
-def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+def next_steps(report: Report) -> list[tuple[str, str]]:
     """(what for, command) each; places are quoted for a shell."""
-    folder, _, run_id = report["workdir"].rpartition("/")
+    folder, _, run_id = report.workdir.rpartition("/")
     workdir = folder.removesuffix("/runs")
-    annotations, output = report["annotations"], report["output"]
+    annotations, output = report.annotations, report.output
     steps = []
-    if sum(report["prompts"]["rejects"].values()):
-        steps.append(("Look at rows that were rejected", _head(f"{report['workdir']}/rejects")))
+    if sum(report.prompts.rejects.values()):
+        steps.append(("Look at rows that were rejected", _head(f"{report.workdir}/rejects")))
     if annotations is None:
         return steps
-    outcomes = annotations["outcomes"]
-    if annotations.get("quarantined"):
-        steps.append(("Look at prompts without a complete answer", _head(f"{report['workdir']}/quarantine")))
+    outcomes = annotations.outcomes
+    if annotations.quarantined:
+        steps.append(("Look at prompts without a complete answer", _head(f"{report.workdir}/quarantine")))
     if any(outcomes.get(name) for name in ("engine_error", "killer")):
         again = f"uniner-dist retry --workdir {shlex.quote(workdir)} --run {shlex.quote(run_id)}"
         steps.append(("Ask those again that an engine refused or died of", again))
@@ -40,10 +40,10 @@ def next_steps(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     return steps
 
 
-def _longer(report: Mapping[str, Any]) -> str:
-    words = str(report["provenance"].get("decoding", "")).split()
+def _longer(report: Report) -> str:
+    words = report.provenance.decoding.split()
     now = next((int(word) for word in words if word.isdigit()), 256)
-    command = report.get("command") or "uniner-dist annotate …"  # as a version before wrote reports
+    command = report.command or "uniner-dist annotate …"  # as a version before wrote reports
     return f"{command} --set model.max_tokens={2 * now}"
 
 

@@ -7,8 +7,6 @@ stage is done and from what earlier runs of the workdir measured. Reads some sha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +18,17 @@ from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.run.starts import read_starts
-from uniner_dist.storage.control_files import Attempt, PromptsSummary, read_control, read_record
-from uniner_dist.storage.filesystem import exists, write_json
+from uniner_dist.storage.control_files import (
+    Attempt,
+    Compared,
+    Interval,
+    Plan,
+    PromptsSummary,
+    Totals,
+    read_control,
+    write_record,
+)
+from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.shards import committed_shards, is_open, read_completions, read_prompts, read_shards
 
 #: Passages that are tokenised, and shards that they are taken from. Shards are cut by hash, so the passages of any
@@ -29,46 +36,49 @@ from uniner_dist.storage.shards import committed_shards, is_open, read_completio
 SAMPLE_PASSAGES, SAMPLE_SHARDS = 2000, 8
 
 
-def make_plan(run: Run) -> dict[str, Any]:
+def make_plan(run: Run) -> Plan:
     """Reckon, and write `plan.json`.
 
     Returns:
-        Counts of stage 1; `prompt_tokens` (`expected`, `low`, `high`: a 95 % interval); `tokens_per_second` of one
-        replica and where that comes from; `gpu_hours` and `money`, None where they cannot be known.
+        Counts of stage 1; prompt tokens; GPU hours and money, None where they cannot be known.
     """
-    summary = read_record(run.layout.prompts_summary, PromptsSummary)
+    summary = read_control(run.layout.prompts_summary, PromptsSummary)
     tokens, sampled = estimate_tokens(run)
     rate, source = replica_rate(run)
     hours = tokens.scaled(_gpus(run) / rate / 3600) if rate else None
     price = run.config.plan.price_per_gpu_hour
     asks = len(run.config.questions.asked)
-    plan = {
-        "run_id": run.id,
-        "documents": summary["documents"],
-        "rejects": summary["rejects"],
-        "passages": summary["passages"],
-        "unique_passages": summary["unique_passages"],
-        "prompts_saved_by_duplicates": (summary["passages"] - summary["unique_passages"]) * asks,
-        "prompts": summary["prompts"],
-        "prompts_known": summary["prompts_known"],
-        "prompts_to_ask": summary["prompts_to_ask"],
-        "prompts_answered": _answered(run),
-        "prompts_skipped": summary["prompts_skipped"],
-        "triage": summary["triage"],
-        "shards": summary["shards"],
-        "shards_to_ask": sum(asked > 0 for asked in read_shards(run.layout)["asked"].to_pylist()),
-        "prompt_tokens": {name: round(value) for name, value in asdict(tokens).items()},
-        "sampled_passages": sampled,
-        "tokens_per_second": round(rate, 1) if rate else None,
-        "rate_from": source,
-        "gpu_hours": asdict(hours) if hours else None,
-        "money": asdict(hours.scaled(price)) if hours and price is not None else None,
-        "price_per_gpu_hour": price,
-        "whole_text_tokens": summary.get("whole_text_tokens"),
-        "whole_text_tokens_before": _whole_text_tokens_before(run),
-    }
-    write_json(run.layout.plan, plan)
+    plan = Plan(
+        run_id=run.id,
+        documents=summary.documents,
+        rejects=summary.rejects,
+        passages=summary.passages,
+        unique_passages=summary.unique_passages,
+        prompts_saved_by_duplicates=(summary.passages - summary.unique_passages) * asks,
+        prompts=summary.prompts,
+        prompts_known=summary.prompts_known,
+        prompts_to_ask=summary.prompts_to_ask,
+        prompts_answered=_answered(run),
+        prompts_skipped=summary.prompts_skipped,
+        triage=summary.triage,
+        shards=summary.shards,
+        shards_to_ask=sum(asked > 0 for asked in read_shards(run.layout)["asked"].to_pylist()),
+        prompt_tokens=Interval(expected=round(tokens.expected), low=round(tokens.low), high=round(tokens.high)),
+        sampled_passages=sampled,
+        tokens_per_second=round(rate, 1) if rate else None,
+        rate_from=source,
+        gpu_hours=_interval(hours) if hours else None,
+        money=_interval(hours.scaled(price)) if hours and price is not None else None,
+        price_per_gpu_hour=price,
+        whole_text_tokens=summary.whole_text_tokens,
+        whole_text_tokens_before=_whole_text_tokens_before(run),
+    )
+    write_record(run.layout.plan, plan)
     return plan
+
+
+def _interval(estimate: Estimate) -> Interval:
+    return Interval(expected=estimate.expected, low=estimate.low, high=estimate.high)
 
 
 def estimate_tokens(run: Run) -> tuple[Estimate, int]:
@@ -165,20 +175,18 @@ def _gpus(run: Run) -> int:
     return max(run.config.pool.gpus_per_replica, 1)
 
 
-def compare(plan: dict[str, Any], completions: dict[str, Any]) -> dict[str, Any]:
-    """The plan next to the actual figures, for the report.
+def compare(plan: Plan, completions: Totals) -> dict[str, Compared]:
+    """Each figure of the plan next to the actual one, for the report.
 
     Args:
         plan: as `make_plan` gives it.
         completions: totals over all starts of stage 2.
     """
-    price = plan["price_per_gpu_hour"]
-    actual = {
-        "prompts": completions["prompts"],
-        "prompt_tokens": completions["prompt_tokens"],
-        "gpu_hours": completions["gpu_hours"],
-        "money": None if price is None else completions["gpu_hours"] * price,
+    price = plan.price_per_gpu_hour
+    paid = None if price is None else completions.gpu_hours * price
+    return {
+        "prompts": Compared(planned=plan.prompts_to_ask, actual=completions.prompts),
+        "prompt_tokens": Compared(planned=plan.prompt_tokens, actual=completions.prompt_tokens),
+        "gpu_hours": Compared(planned=plan.gpu_hours, actual=completions.gpu_hours),
+        "money": Compared(planned=plan.money, actual=paid),
     }
-    planned = {name: plan[name] for name in ("prompt_tokens", "gpu_hours", "money")}
-    planned["prompts"] = plan["prompts_to_ask"]
-    return {name: {"planned": planned[name], "actual": actual[name]} for name in actual}

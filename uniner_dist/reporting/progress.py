@@ -1,14 +1,11 @@
 """How the state of a running stage looks: the same for a terminal, a notebook, a log, and `status` elsewhere.
 
-Takes a state, a mapping of plain values as it is also written to storage; returns something that rich prints, or one
-line. Pure; no I/O. A state of the completions stage has `prompts`, `prompts_done`, and what `completions.snapshot`
-adds; one of a Spark stage has `step`, `tasks`, `tasks_done`.
+Takes a state, as it is also written to storage; returns something that rich prints, or one line. Pure; no I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.constrain import Constrain
@@ -18,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from uniner_dist.core.characters import visible
+from uniner_dist.storage.control_files import PoolProgress, SparkProgress
 
-State = Mapping[str, Any]
+State = PoolProgress | SparkProgress
 
 #: A bar need not be longer than its words.
 _WIDTH: Final = 78
@@ -34,7 +32,7 @@ def view(state: State) -> RenderableType:
     head.add_column()
     words = ", ".join([share(state), *_left(state)])
     bar = ProgressBar(total=max(total, 1), completed=done, style="grey50")  # on white and on black alike
-    head.add_row(Text(state["stage"], style="bold"), bar, Text(words))
+    head.add_row(Text(state.stage, style="bold"), bar, Text(words))
     details = (Padding(Text(words), (0, 0, 0, 2), expand=False) for words in _details(state))
     return Group(Constrain(head, _WIDTH), *details)
 
@@ -42,16 +40,16 @@ def view(state: State) -> RenderableType:
 def line(state: State) -> str:
     """Everything in one line, for a log."""
     done, total = amounts(state)
-    unit = "prompts" if "prompts" in state else "tasks"
+    unit = "prompts" if isinstance(state, PoolProgress) else "tasks"
     ready = ", ".join([share(state), *_left(state)])
-    return f"{state['stage']}: {done:,}/{total:,} {unit} ({ready}); {'; '.join(_details(state, short=True))}"
+    return f"{state.stage}: {done:,}/{total:,} {unit} ({ready}); {'; '.join(_details(state, short=True))}"
 
 
 def amounts(state: State) -> tuple[int, int]:
     """(done, of how many): prompts, or a Spark stage's tasks."""
-    if "prompts" in state:
-        return state["prompts_done"], state["prompts"]
-    return state["tasks_done"], state["tasks"]
+    if isinstance(state, PoolProgress):
+        return state.prompts_done, state.prompts
+    return state.tasks_done, state.tasks
 
 
 def share(state: State) -> str:
@@ -61,45 +59,51 @@ def share(state: State) -> str:
 
 
 def _left(state: State) -> list[str]:
-    return [f"{duration(state['eta_s'])} left"] if state.get("eta_s") is not None else []
+    eta_s = state.eta_s if isinstance(state, PoolProgress) else None
+    return [f"{duration(eta_s)} left"] if eta_s is not None else []
 
 
 def _details(state: State, short: bool = False) -> list[str]:
-    if "prompts" not in state:
-        return [visible(state["step"]) + ("" if short else f", {state['tasks_done']:,} of {state['tasks']:,} tasks")]
+    if isinstance(state, SparkProgress):
+        return [visible(state.step) + ("" if short else f", {state.tasks_done:,} of {state.tasks:,} tasks")]
     done, total = amounts(state)
     amount = [] if short else [f"{done:,} of {total:,} prompts"]
-    if "shards" in state:
-        amount.append(f"{state['shards_done']:,} of {state['shards']:,} shards")
+    if state.shards is not None:
+        amount.append(f"{state.shards_done:,} of {state.shards:,} shards")
     return [" · ".join(part) for part in (amount, _speed(state), _replicas(state), _losses(state)) if part]
 
 
-def _speed(state: State) -> list[str]:
-    if not state["prompts_per_s"]:
+def _speed(state: PoolProgress) -> list[str]:
+    if not state.prompts_per_s:
         done, total = amounts(state)
         return ["speed not known yet"] if done < total else []  # of seconds of work it never is
-    tokens = [f"{state['tokens_per_s']:,.0f} tokens/s"] if state.get("tokens_per_s") else []
+    tokens = [f"{state.tokens_per_s:,.0f} tokens/s"] if state.tokens_per_s else []
     # Engines say how much was cached when a shard is done.
-    hits = [f"{state['prefix_hit_rate']:.0%} prefix cache"] if state["prefix_hit_rate"] else []
-    return [rate(state["prompts_per_s"]), *tokens, *hits]
+    hits = [f"{state.prefix_hit_rate:.0%} prefix cache"] if state.prefix_hit_rate else []
+    return [rate(state.prompts_per_s), *tokens, *hits]
 
 
-def _replicas(state: State) -> list[str]:
-    counts = ", ".join(f"{count:,} {name}" for name, count in state["replicas"].items()) or "none"
-    return [f"replicas: {counts}", *cost(state)]
+def _replicas(state: PoolProgress) -> list[str]:
+    counts = ", ".join(f"{count:,} {name}" for name, count in state.replicas.items()) or "none"
+    return [f"replicas: {counts}", *cost(state.gpu_hours, state.gpus, state.cost)]
 
 
-def _losses(state: State) -> list[str]:
+def _losses(state: PoolProgress) -> list[str]:
     """What went wrong so far; nothing when nothing did."""
-    found = [f"{state['deaths']:,} replica deaths"] if state["deaths"] else []
-    found += [f"{state['start_failures']:,} failed starts"] if state.get("start_failures") else []
-    return found + [f"{count:,} {kind}" for kind, count in state["failures"].items()]
+    found = [f"{state.deaths:,} replica deaths"] if state.deaths else []
+    found += [f"{state.start_failures:,} failed starts"] if state.start_failures else []
+    return found + [f"{count:,} {kind}" for kind, count in state.failures.items()]
 
 
-def cost(state: State) -> list[str]:
-    """What all starts so far cost: GPU hours, and money at a known price; nothing for CPUs without a price."""
-    hours, money = state.get("gpu_hours"), state.get("cost")
-    if hours is None or (not state.get("gpus", 1) and money is None):
+def cost(hours: float | None, gpus: int, money: float | None) -> list[str]:
+    """What all starts so far cost: GPU hours, and money at a known price; nothing for CPUs without a price.
+
+    Args:
+        hours: of GPUs; None where they are not known.
+        gpus: of a replica.
+        money: None where no price is known.
+    """
+    if hours is None or (not gpus and money is None):
         return []
     return [f"cost so far: {hours:,.3g} GPU hours" + (f" = {money:,.2f}" if money is not None else "")]
 

@@ -24,6 +24,7 @@ from uniner_dist.reporting.progress import counted, rate
 from uniner_dist.reporting.triage import plan_words, report_words
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
+from uniner_dist.storage.control_files import AnnotationsSummary, Interval, Plan, Report
 from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import find_files, join, open_fs
 
@@ -37,68 +38,73 @@ _COLOURS = (
 _SHOWN_CHARS = 220
 
 
-def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
-    """Counts by type and outcome, throughput, places."""
+def print_report(report: Report, console: Console | None = None) -> None:
+    """Counts by type and outcome, throughput, places.
+
+    Args:
+        report: of a run that was published.
+        console: where to print; default: standard output.
+    """
     console = console or SafeConsole()
-    console.print(_counts_table(report["annotations"]))
-    done = report["completions"]
-    known = report["prompts"]["prompts_known"]
+    if report.annotations is not None:
+        console.print(_counts_table(report.annotations))
+    done, known = report.completions, report.prompts.prompts_known
     if known:
         console.print(f"{known:,} answers came from the store")
-    if done["prompts"]:
+    if done.prompts and done.prompts_per_s is not None:
         console.print(
-            f"{done['prompts']:,} prompts in {done['answering_seconds']:.1f} s from the first replica's readiness on: "
-            f"{rate(done['prompts_per_s'])}, {done['prefix_hit_rate']:.0%} of prompt tokens from the prefix cache, "
-            f"{counted(done['replicas'], 'replica')}"
+            f"{done.prompts:,} prompts in {done.answering_seconds:.1f} s from the first replica's readiness on: "
+            f"{rate(done.prompts_per_s)}, {done.prefix_hit_rate or 0:.0%} of prompt tokens from the prefix cache, "
+            f"{counted(done.replicas, 'replica')}"
         )
-    gate = report.get("gate")
+    gate = report.gate
     if gate:
-        later = [published_words(gate["published"])] if gate.get("published") else []
+        later = [published_words(gate.published)] if gate.published else []
         for line in [*before_words(gate), *later]:
             console.print(Text(visible(f"quality gate: {line}")), soft_wrap=True)
     for line in report_words(report):
         console.print(Text(visible(f"triage: {line}")), soft_wrap=True)
-    _print_place(console, "licence of the answers", str(report["model"]["licence"]))
-    _print_place(console, "annotations", report["output"])
-    _print_place(console, "their dataset card", report["publication"].get("card", "none"))
-    _print_place(console, "the report as a page", f"{report['workdir']}/report.html")
-    _print_place(console, "everything else of the run", report["workdir"])
+    _print_place(console, "licence of the answers", report.model.licence)
+    _print_place(console, "annotations", report.output)
+    _print_place(console, "their dataset card", (report.publication and report.publication.card) or "none")
+    _print_place(console, "the report as a page", f"{report.workdir}/report.html")
+    _print_place(console, "everything else of the run", report.workdir)
 
 
-def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
+def print_plan(plan: Plan, console: Console | None = None) -> None:
     """What a run will ask and cost, one figure a line."""
     console = console or SafeConsole()
-    table = Table("", "", title=f"Plan of run {plan['run_id']}", show_header=False)
+    table = Table("", "", title=f"Plan of run {plan.run_id}", show_header=False)
     table.columns[1].justify = "right"
-    rejects = ", ".join(f"{count:,} {reason}" for reason, count in plan["rejects"].items())
-    price = plan["price_per_gpu_hour"]
+    rejects = ", ".join(f"{count:,} {reason}" for reason, count in plan.rejects.items())
+    price = plan.price_per_gpu_hour
     rows = {
-        "documents": f"{plan['documents']:,}",
+        "documents": f"{plan.documents:,}",
         "rejected rows": rejects or "0",
-        "passages": f"{plan['passages']:,}",
-        "different passages": f"{plan['unique_passages']:,}",
-        "prompts saved by duplicates": f"{plan['prompts_saved_by_duplicates']:,}",
-        "prompts": f"{plan['prompts']:,}",
-        "answers in the store": f"{plan['prompts_known']:,}",
-        "prompts to ask": f"{plan['prompts_to_ask']:,}",
-        "answered already": f"{plan['prompts_answered']:,}",
-        "prompt tokens": _interval(plan["prompt_tokens"], ",.0f"),
-        "shards to ask": f"{plan['shards_to_ask']:,} of {plan['shards']:,}",
-        "tokens/s of a replica": f"{plan['tokens_per_second']:,.0f}" if plan["tokens_per_second"] else "not known",
-        "GPU hours": _interval(plan["gpu_hours"], ",.3g") if plan["gpu_hours"] else "not known",
+        "passages": f"{plan.passages:,}",
+        "different passages": f"{plan.unique_passages:,}",
+        "prompts saved by duplicates": f"{plan.prompts_saved_by_duplicates:,}",
+        "prompts": f"{plan.prompts:,}",
+        "answers in the store": f"{plan.prompts_known:,}",
+        "prompts to ask": f"{plan.prompts_to_ask:,}",
+        "answered already": f"{plan.prompts_answered:,}",
+        "prompt tokens": _interval(plan.prompt_tokens, ",.0f") if plan.prompt_tokens else "not known",
+        "shards to ask": f"{plan.shards_to_ask:,} of {plan.shards:,}",
+        "tokens/s of a replica": f"{plan.tokens_per_second:,.0f}" if plan.tokens_per_second else "not known",
+        "GPU hours": _interval(plan.gpu_hours, ",.3g") if plan.gpu_hours else "not known",
         f"money, at {price:g} an hour" if price is not None else "money": (
-            _interval(plan["money"], ",.2f") if plan["money"] else "not known: give plan.price_per_gpu_hour"
+            _interval(plan.money, ",.2f") if plan.money else "not known: give plan.price_per_gpu_hour"
         ),
     }
     for name, value in rows.items():
         table.add_row(name, Text(visible(value)))
     console.print(table)
-    if plan.get("triage"):
-        console.print(Text(visible(f"triage: {plan_words(plan)}")), soft_wrap=True)
-    sample = f"tokens: by the model's tokenizer on {plan['sampled_passages']:,} passages, with a 95 % interval"
-    rate = visible(f"rate: {plan['rate_from']}; loading the model is not counted")
+    if plan.triage:
+        console.print(Text(visible(f"triage: {plan_words(plan.triage, plan)}")), soft_wrap=True)
+    sample = f"tokens: by the model's tokenizer on {plan.sampled_passages:,} passages, with a 95 % interval"
+    rate = visible(f"rate: {plan.rate_from}; loading the model is not counted")
     console.print(Text(f"{sample}\n{rate}"), soft_wrap=True)
-    now, before = plan.get("whole_text_tokens"), plan.get("whole_text_tokens_before")
+    now, before = plan.whole_text_tokens, plan.whole_text_tokens_before
     if now and before and now < before:
         console.print(
             Text(
@@ -109,8 +115,8 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
         )
 
 
-def _interval(value: Mapping[str, float], form: str) -> str:
-    expected, low, high = (format(value[name], form) for name in ("expected", "low", "high"))
+def _interval(value: Interval, form: str) -> str:
+    expected, low, high = (format(one, form) for one in (value.expected, value.low, value.high))
     return expected if low == high else f"{expected} ({low} to {high})"
 
 
@@ -118,13 +124,13 @@ def _print_place(console: Console, name: str, path: str) -> None:
     console.print(Text(visible(f"{name}: {path}")), soft_wrap=True)
 
 
-def _counts_table(annotations: Mapping[str, Any]) -> Table:
-    outcomes = list(annotations["outcomes"])
+def _counts_table(annotations: AnnotationsSummary) -> Table:
+    outcomes = list(annotations.outcomes)
     table = Table("entity type", "mentions", *outcomes, title="Annotations by type and outcome")
     for column in table.columns[1:]:
         column.justify = "right"
-    for label, counts in annotations["by_type"].items():
-        mentions = annotations["mentions"].get(label, 0)
+    for label, counts in annotations.by_type.items():
+        mentions = annotations.mentions.get(label, 0)
         table.add_row(Text(visible(label)), f"{mentions:,}", *(f"{counts.get(outcome, 0):,}" for outcome in outcomes))
     return table
 

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from uniner_dist.storage.control_files import (
+    Plan,
+    PromptsSummary,
+    Report,
+    TriageBound,
+    TriageLearnt,
+    TriagePlan,
+    TriageVerdict,
+)
 
-from uniner_dist.storage.control_files import TriageBound, TriageLearnt
 
-
-def plan_words(summary: Mapping[str, Any]) -> str:
+def plan_words(plan: TriagePlan, counts: PromptsSummary | Plan) -> str:
     """What of triage a plan is.
 
     Args:
-        summary: of stage 1, of a run with triage.
+        plan: that of a run with triage.
+        counts: of the same plan: prompts that are asked, and those that are skipped.
     """
-    plan, asked = summary["triage"], summary["prompts_to_ask"]
-    cells = max(plan["cells"], 1)
-    if plan["phase"] == "sample":
+    asked, skipped, cells = counts.prompts_to_ask, counts.prompts_skipped, max(plan.cells, 1)
+    if plan.phase == "sample":
         return f"a sample of {asked:,} of {cells:,} prompts ({asked / cells:.1%}) is asked first, to learn what to skip"
-    if plan["phase"] == "calibrate":
+    if plan.phase == "calibrate":
         return (
             f"{asked:,} of {cells:,} prompts ({asked / cells:.1%}) are asked next, to bound what is missed; "
             f"{_expected(plan)}"
         )
-    if plan["phase"] == "bound":
-        skipped = summary["prompts_skipped"]
+    if plan.phase == "bound":
         return (
             f"{skipped:,} of {cells:,} prompts ({skipped / cells:.1%}) are skipped, {asked:,} are asked now; "
             f"{_expected(plan)}"
         )
-    return f"everything is asked: {plan.get('why') or 'nothing may be skipped'}"
+    return f"everything is asked: {plan.why or 'nothing may be skipped'}"
 
 
-def _expected(plan: Mapping[str, Any]) -> str:
+def _expected(plan: TriagePlan) -> str:
     """What the sample lets expect of the whole run."""
-    prompts, tokens = (plan.get(name) or 0.0 for name in ("expected_skipped", "expected_saved"))
+    prompts, tokens = plan.expected_skipped or 0.0, plan.expected_saved or 0.0
     return f"expected of the run: {prompts:.1%} of the prompts skipped, {tokens:.1%} of the prompt tokens saved"
 
 
@@ -56,17 +60,17 @@ def bound_words(bound: TriageBound) -> str:
     )
 
 
-def verdict_words(verdict: Mapping[str, Any], bound: float) -> str:
+def verdict_words(verdict: TriageVerdict, bound: float) -> str:
     """What the check says."""
-    found = {"held": "was kept", "open": "was neither confirmed nor refuted", "broken": "was broken"}[verdict["kept"]]
+    found = {"held": "was kept", "open": "was neither confirmed nor refuted", "broken": "was broken"}[verdict.kept]
     return (
-        f"the promise to miss at most {bound:.2%} {found}: {verdict['hits']:,} of {verdict['checked']:,} checked "
-        f"prompts name something, so {verdict['missed']:.2%} were missed ({verdict['low']:.2%} to "
-        f"{verdict['high']:.2%}); {verdict['skipped']:,} prompts were skipped"
+        f"the promise to miss at most {bound:.2%} {found}: {verdict.hits:,} of {verdict.checked:,} checked "
+        f"prompts name something, so {verdict.missed:.2%} were missed ({verdict.low:.2%} to "
+        f"{verdict.high:.2%}); {verdict.skipped:,} prompts were skipped"
     )
 
 
-def least_words(verdict: Mapping[str, Any], bound: float, cells: int) -> str:
+def least_words(verdict: TriageVerdict, bound: float, cells: int) -> str:
     """What was asked, and the least that any classifier has to ask: all non-empty cells but those it may miss.
 
     Args:
@@ -74,22 +78,22 @@ def least_words(verdict: Mapping[str, Any], bound: float, cells: int) -> str:
         bound: share of filled cells that may be missed at most.
         cells: prompts of the run without an answer before it.
     """
-    filled = verdict["filled"] / max(1 - verdict["missed"], 1e-9)
+    filled = verdict.filled / max(1 - verdict.missed, 1e-9)
     return (
-        f"{cells - verdict['skipped']:,} of {cells:,} prompts were asked; within that bound no classifier could ask "
+        f"{cells - verdict.skipped:,} of {cells:,} prompts were asked; within that bound no classifier could ask "
         f"fewer than {round(filled * (1 - bound)):,}, all that name something but what may be missed"
     )
 
 
-def report_words(report: Mapping[str, Any]) -> list[str]:
+def report_words(report: Report) -> list[str]:
     """Lines about triage for a report; none without it."""
-    triage = report.get("triage")
-    if not triage:
+    triage = report.triage
+    if triage is None:
         return []
-    lines = [plan_words({**report["prompts"], "triage": triage["plan"]})]
-    if triage.get("verdict"):
-        lines.append(verdict_words(triage["verdict"], triage["promise"]["max_missed"]))
-        lines.append(least_words(triage["verdict"], triage["promise"]["max_missed"], triage["plan"]["cells"]))
-    if triage.get("left_out") is False and report["prompts"].get("prompts_skipped"):
+    lines, bound = [plan_words(triage.plan, report.prompts)], triage.promise.max_missed or 0.0
+    if triage.verdict is not None:
+        lines.append(verdict_words(triage.verdict, bound))
+        lines.append(least_words(triage.verdict, bound, triage.plan.cells))
+    if triage.left_out is False and report.prompts.prompts_skipped:
         lines.append("all that was skipped has been asked since: nothing is left out any more")
     return lines

@@ -6,41 +6,36 @@ of the run's files, for those who take files away from the output.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from uniner_dist import model
 from uniner_dist._version import __version__
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.run import Run
 from uniner_dist.run.starts import read_starts
+from uniner_dist.storage.control_files import Provenance, PublishedRun
 from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.marker import read_marker
 
 
-def describe(run: Run) -> dict[str, Any]:
-    """What made the answers of a run: strings and numbers, and lists and mappings of strings.
-
-    `engines` are the engines, with versions, that answered prompts for this run; empty when every answer was known.
-    """
+def describe(run: Run) -> Provenance:
+    """What made the answers of a run."""
     config = run.config.model
-    # Said of tables alone: the files of a folder have no version.
-    corpus = {"corpus_version": run.corpus_words, "corpus_pinned": run.corpus_version} if run.corpus_words else {}
-    return corpus | {
-        "model": run.model_name,
-        "model_identity": run.model_identity,
-        "revision": revision(run),
-        "fingerprint": run.fingerprint,
-        "template": config.template,
-        "decoding": f"greedy, at most {config.max_tokens} tokens",
-        "dtype": config.dtype,
-        "quantization": config.quantization or "none",
-        "engines": engines(run),
-        "licence": model.licence(config),
-        "asks": run.config.questions.by_label(),
-        "max_text_bytes": run.config.corpus.max_text_bytes,
-        "version": __version__,
-    }
+    return Provenance(
+        corpus_version=run.corpus_words or None,
+        corpus_pinned=run.corpus_version if run.corpus_words else None,
+        model=run.model_name,
+        model_identity=run.model_identity,
+        revision=revision(run),
+        fingerprint=run.fingerprint,
+        template=config.template,
+        decoding=f"greedy, at most {config.max_tokens} tokens",
+        dtype=config.dtype,
+        quantization=config.quantization or "none",
+        engines=tuple(engines(run)),
+        licence=model.licence(config),
+        asks=run.config.questions.by_label(),
+        max_text_bytes=run.config.corpus.max_text_bytes,
+        version=__version__,
+    )
 
 
 def revision(run: Run) -> str:
@@ -54,7 +49,7 @@ def engines(run: Run) -> list[str]:
     return sorted({engine for attempt in read_starts(run.layout) for engine in attempt.engines})
 
 
-def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]:
+def look_up(output: str, run_id: str | None = None) -> dict[str, PublishedRun]:
     """What an output says of its runs: run id → entry, as `publish` wrote it, oldest first.
 
     Args:
@@ -68,8 +63,8 @@ def look_up(output: str, run_id: str | None = None) -> dict[str, dict[str, Any]]
     if marker is None:
         wrong = "no annotations of ours there" if exists(output) else "is not there"
         raise ConfigError(f"--annotations {output}: {wrong}")
-    runs: Mapping[str, dict[str, Any]] = {name: entry.model_dump(mode="json") for name, entry in marker.runs.items()}
+    runs = marker.runs
     if run_id is not None and run_id not in runs:
         raise ConfigError(f"--run {run_id}: not in {output}; runs there: {', '.join(runs) or 'none'}")
-    wanted = [run_id] if run_id is not None else sorted(runs, key=lambda one: str(runs[one]["published_at"]))
+    wanted = [run_id] if run_id is not None else sorted(runs, key=lambda one: runs[one].published_at)
     return {one: runs[one] for one in wanted}

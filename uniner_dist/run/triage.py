@@ -15,10 +15,10 @@ from uniner_dist.storage.control_files import (
     PromptsSummary,
     TriageBound,
     TriageLearnt,
+    TriagePlan,
     TriageVerdict,
     read_control,
 )
-from uniner_dist.storage.control_files.records import TriagePlan
 from uniner_dist.storage.filesystem import exists, read_bytes, write_bytes
 from uniner_dist.triage.bound import Promise
 from uniner_dist.triage.classifier import Classifier

@@ -39,8 +39,9 @@ def plan(config: Config, json: Annotated[str | None, option(OUTPUT, "PATH", f"Pr
     """What `annotate` with the same options would ask and cost: stage 1 is done for it, and no replica is started."""
     from uniner_dist.pipeline.stages import plan as make_plan
     from uniner_dist.reporting.terminal import print_plan
+    from uniner_dist.storage.control_files import record_values
 
     check_json_path(json)
     say(asked_types(config))
     made = make_plan(config, say)
-    show(made, lambda: print_plan(made), json)
+    show(record_values(made), lambda: print_plan(made), json)

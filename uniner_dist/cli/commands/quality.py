@@ -61,9 +61,10 @@ def provenance(
 ) -> None:
     """Where an output's rows come from, as JSON: each run's model, revision, template, fingerprint, engine, licence."""
     from uniner_dist.run.provenance import look_up
+    from uniner_dist.storage.control_files import record_values
     from uniner_dist.storage.filesystem import json_text
 
-    print(json_text(look_up(annotations, run)))
+    print(json_text({name: record_values(entry) for name, entry in look_up(annotations, run).items()}))
 
 
 @app.command()

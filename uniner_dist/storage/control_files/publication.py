@@ -26,23 +26,48 @@ from uniner_dist.storage.hive import escape
 _FOLDER = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00-\x1f]*$")]
 
 
-class PublishedRun(ControlFile):
+class Provenance(ControlFile):
+    """What made the answers of a run (`run.provenance`); further keys are kept.
+
+    Attributes:
+        corpus_version: of a table, in words; None for the files of a folder, which have no version.
+        corpus_pinned: the same as the run keeps it, see `storage.table_version.TableVersion`.
+        engines: with versions, that answered prompts for this run; empty when every answer was known.
+        asks: label → question.
+        max_text_bytes: of the longest text that it took; None in markers of earlier releases.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    corpus_version: str | None = None
+    corpus_pinned: PinnedVersion | None = None
+    model: str = "unknown"
+    model_identity: str = "unknown"
+    revision: str = "unknown"
+    fingerprint: str = "unknown"
+    template: str = "unknown"
+    decoding: str = "unknown"
+    dtype: str = "unknown"
+    quantization: str = "none"
+    engines: tuple[str, ...] = ()
+    licence: str = ""
+    asks: dict[str, str] = Field(default_factory=dict)
+    max_text_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    version: str = "unknown"
+
+
+class PublishedRun(Provenance):
     """What the marker says of one run: what it published, and where its rows come from (`run.provenance`).
 
     Attributes:
         corpus: path of the corpus.
         types: labels.
-        corpus_version: of a table, in words.
-        corpus_pinned: the same as the run keeps it, see `storage.table_version.TableVersion`.
         order: number of the publication among those of the output.
         times_published: so often the same run has published.
         corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see `run.standing.Claim`.
         touched: runs of which it replaced or removed rows; None in markers of earlier releases.
         met: runs that had rows of its documents, those of `touched` among them.
-        max_text_bytes: of the longest text that it took; None in markers of earlier releases.
     """
-
-    model_config = ConfigDict(extra="allow")
 
     corpus: StoredSource
     types: tuple[Name, ...]
@@ -50,8 +75,6 @@ class PublishedRun(ControlFile):
     times_published: Count = 1
     published_at: str = ""
     text_column: Name = "text"
-    corpus_version: str | None = None
-    corpus_pinned: PinnedVersion | None = None
     corpus_real: StoredSource | None = None
     corpus_state: str = ""
     opened_at: Seconds = 0.0
@@ -66,19 +89,6 @@ class PublishedRun(ControlFile):
     rows_removed: Count = 0
     rows_of_other_types_removed: Count = 0
     files_rewritten: Count = 0
-    model: str = "unknown"
-    model_identity: str = "unknown"
-    revision: str = "unknown"
-    fingerprint: str = "unknown"
-    template: str = "unknown"
-    decoding: str = "unknown"
-    dtype: str = "unknown"
-    quantization: str = "none"
-    engines: tuple[str, ...] = ()
-    licence: str = ""
-    asks: dict[str, str] = Field(default_factory=dict)
-    max_text_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
-    version: str = "unknown"
 
 
 class Marker(ControlFile):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -67,15 +67,6 @@ def read_hashes(path: str) -> dict[str, tuple[str, ...]]:
         raise ControlFileError(f"{visible(path)}: is damaged or not ours; nothing was done with it") from None
 
 
-def read_record(path: str, model: type[C]) -> dict[str, Any]:
-    """A control file, checked, as plain values: for records that are shown or added up.
-
-    Raises:
-        as `read_control` does.
-    """
-    return read_control(path, model).model_dump(mode="json")
-
-
 def write_control(path: str, value: ControlFile, exclusive: bool = False) -> bool:
     """Write a control file atomically; False when `exclusive` and there was one already."""
     return write_bytes(path, encode_control(value), exclusive)
@@ -84,6 +75,21 @@ def write_control(path: str, value: ControlFile, exclusive: bool = False) -> boo
 def encode_control(value: ControlFile) -> bytes:
     """A control file as it is stored."""
     return encode_json(value.model_dump(mode="json", exclude_none=True))
+
+
+def record_values(value: ControlFile) -> dict[str, object]:
+    """A record as plain JSON values, with a key for everything that it does not know."""
+    return value.model_dump(mode="json")
+
+
+def encode_record(value: ControlFile) -> bytes:
+    """A record as it is stored: whoever reads it finds every key."""
+    return encode_json(record_values(value))
+
+
+def write_record(path: str, value: ControlFile) -> None:
+    """Write a record atomically."""
+    write_bytes(path, encode_record(value))
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:

@@ -1,11 +1,12 @@
 """What a run leaves for reports and for looking at it: counters and figures.
 
-Nothing in these files becomes a path or decides what is removed; keys of other releases stay as they are.
+Nothing in these files becomes a path or decides what is removed; keys of other releases stay as they are. What is read
+and what is written have one model each, and are stored as `write_record` does.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -13,6 +14,8 @@ from uniner_dist.storage.control_files.forms import Count, Seconds
 from uniner_dist.storage.control_files.reading import ControlFile
 
 Share = Annotated[float, Field(ge=0, le=1)]
+#: Stays the whole number that it is stored as.
+Number = int | float
 
 
 class Record(ControlFile):
@@ -21,24 +24,86 @@ class Record(ControlFile):
     model_config = ConfigDict(extra="allow")
 
 
+class Interval(Record):
+    """An estimate with its 95 % interval."""
+
+    expected: Number
+    low: Number
+    high: Number
+
+
+class Life(Record):
+    """One replica of a start, in seconds since its history began; `end` says how it was lost, if it was."""
+
+    number: Count
+    node: str
+    placed_s: Number
+    ready_s: Number | None = None
+    ended_s: Number | None = None
+    end: str | None = None
+
+
+class AttemptHistory(Record):
+    """What happened over time in one start (`completions.history`).
+
+    Attributes:
+        began_at: seconds since the epoch.
+        step_s: least time between two points.
+        points: see `completions.history.POINT`.
+        replicas: lives of the first ones.
+        replicas_left_out: of the others, how many there were at least.
+    """
+
+    began_at: Seconds = 0
+    step_s: Seconds = 1
+    points: tuple[tuple[Number, ...], ...] = ()
+    replicas: tuple[Life, ...] = ()
+    replicas_left_out: Count = 0
+
+
 class Attempt(Record):
-    """Counters of one start of the completions stage (`completions.state.PoolSummary` and more)."""
+    """Counters of one start of the completions stage (`completions.summary.PoolSummary` and more).
+
+    Attributes:
+        begun, ended: seconds since the epoch.
+        host: that it ran on.
+        shards: of the whole run; in `shards_reused` those that were committed before.
+        prompts: answered by this start; in `prompts_reused` those of committed shards, in `prompts_known` those that
+            the store had answered.
+        cached_tokens: of `prompt_tokens`, from the prefix cache.
+        failures: kind → prompts without an answer.
+        work_failures: work items that failed while their engine was well.
+        replicas: most that were ready at one time.
+        answering_s: part of `wall_s` since the first replica was ready.
+        replica_s: seconds that replicas were placed, loading included, over all of them.
+        events: (seconds since its start, words).
+    """
 
     begun: Seconds = 0
     ended: Seconds = 0
+    host: str = ""
+    shards: Count = 0
     prompts: Count = 0
     prompt_tokens: Count = 0
     cached_tokens: Count = 0
     completion_tokens: Count = 0
-    shards_reused: Count = 0
-    prompts_reused: Count = 0
-    replicas: Count = 0
+    failures: dict[str, Count] = Field(default_factory=dict)
     deaths: Count = 0
     start_failures: Count = 0
-    answering_s: Seconds = 0
+    work_failures: Count = 0
+    replicas: Count = 0
+    first_answer_s: Seconds | None = None
+    busy_s: Seconds = 0
     wall_s: Seconds = 0
-    gpu_hours: Seconds = 0
+    answering_s: Seconds = 0
     engines: tuple[str, ...] = ()
+    replica_s: Seconds = 0
+    events: tuple[tuple[Number, str], ...] = ()
+    history: AttemptHistory = AttemptHistory()
+    shards_reused: Count = 0
+    prompts_reused: Count = 0
+    prompts_known: Count = 0
+    gpu_hours: Seconds = 0
 
 
 class TriagePlan(Record):
@@ -67,11 +132,29 @@ class TriagePlan(Record):
     why: str | None = None
 
 
+class PlannedStore(Record):
+    """What stage 1 saw of the store of answers: where it is, and the state of its files."""
+
+    path: str = ""
+    state: str = ""
+
+
 class PromptsSummary(Record):
-    """Counts of stage 1."""
+    """Counts of stage 1.
+
+    Attributes:
+        rejects: reason → rows; all of them are in `rejected`.
+        split_documents: documents of more than one passage.
+        prompts_known: prompts that the store answers.
+        prompts_skipped: prompts that triage leaves out.
+        whole_text_tokens: the most tokens of a text that is taken whole.
+        occurrences_files, rejects_files: data files of these two datasets.
+        erased: state of the lists of erased documents.
+    """
 
     rows: Count
     documents: Count
+    rejected: Count = 0
     rejects: dict[str, Count]
     split_documents: Count = 0
     passages: Count
@@ -81,85 +164,120 @@ class PromptsSummary(Record):
     prompts_to_ask: Count
     prompts_skipped: Count = 0
     shards: Count
+    estimated_tokens: Count = 0
+    store: PlannedStore = PlannedStore()
+    erased: str = ""
     whole_text_tokens: Count | None = None
+    triage: TriagePlan | None = None
     occurrences_files: Count | None = None
     rejects_files: Count | None = None
-    triage: TriagePlan | None = None
 
 
 class AnnotationsSummary(Record):
-    """Counts of stage 3."""
+    """Counts of stage 3.
 
-    rows: Count
-    failed: Count = 0
-    quarantined: Count = 0
+    Attributes:
+        outcomes: outcome → rows; of each entity type in `by_type`.
+        mentions: entity type → mentions found.
+        matches: how mentions were found → mentions.
+        repairs: answers that needed one.
+        failed: rows without a complete answer, as a share of all in `failed_fraction`.
+        quarantined: prompts in the quarantine.
+    """
+
     documents: Count = 0
+    types: Count = 0
+    rows: Count
     outcomes: dict[str, Count] = Field(default_factory=dict)
     by_type: dict[str, dict[str, Count]] = Field(default_factory=dict)
     mentions: dict[str, Count] = Field(default_factory=dict)
+    matches: dict[str, Count] = Field(default_factory=dict)
+    repairs: Count = 0
+    failed: Count = 0
+    failed_fraction: Share = 0.0
+    quarantined: Count = 0
 
 
 class Progress(Record):
-    """The latest news of a stage."""
+    """The latest news of a stage; `at` in seconds since the epoch."""
 
-    at: Seconds = Field(description="seconds since the epoch")
-
-
-class Totals(Record):
-    """Sums over all starts of the completions stage."""
-
-    prompts: Count = 0
-    gpu_hours: Seconds = 0
+    at: Seconds
+    stage: str = ""
 
 
-class Report(Record):
-    """The report of a run: `publication` is null for one that its gate has stopped."""
+class PoolProgress(Progress):
+    """News of the completions stage.
 
-    written_at: str
-    publication: dict[str, object] | None
-    annotations: AnnotationsSummary | None
-    completions: Totals
+    Attributes:
+        prompts, shards: of the whole stage; in `prompts_done` and `shards_done` those of earlier starts too.
+        shards_open: that nobody works on.
+        prompts_per_s, tokens_per_s: over the last minute.
+        eta_s: seconds left; None where no rate is known.
+        replicas: state → replicas.
+        failures: outcome → prompts.
+        prefix_hit_rate: share of the prompt tokens that came from the prefix cache.
+        gpus: of a replica.
+        gpu_hours: of all starts so far, and what they cost; None where no price is known.
+    """
+
+    prompts: Count
+    prompts_done: Count
+    shards: Count | None = None
+    shards_done: Count = 0
+    shards_open: Count = 0
+    prompts_per_s: Number = 0
+    tokens_per_s: Number = 0
+    eta_s: Number | None = None
+    replicas: dict[str, Count] = Field(default_factory=dict)
+    deaths: Count = 0
+    start_failures: Count = 0
+    failures: dict[str, Count] = Field(default_factory=dict)
+    prefix_hit_rate: Number = 0
+    gpus: Count = 1
+    gpu_hours: Number | None = None
+    cost: Number | None = None
 
 
-class GoldFigures(Record):
-    """What a gate measured on gold answers."""
+class SparkProgress(Progress):
+    """News of a Spark stage: what its running jobs do, and their tasks."""
 
-    documents: Count
-    f1: Share
-    interval: tuple[Share, Share]
-    by_type: dict[str, Share]
-
-
-class Agreement(Record):
-    """How far two sets of answers agree; None where there was nothing to compare."""
-
-    documents: Count
-    agreement: Share | None
-    f1: Share | None
-
-
-class PublishedFigures(Record):
-    """What a gate measured of the run's own answers."""
-
-    gold: GoldFigures | None
-    bulk: Agreement | None
-
-
-class Verdict(Record):
-    """The figures of a passed quality gate."""
-
-    gold: GoldFigures | None
-    drift: Agreement | None
-    sample: Count
-    in_corpus: tuple[str, ...]
-    published: PublishedFigures | None = None
+    step: str = ""
+    tasks: Count
+    tasks_done: Count
 
 
 class Plan(Record):
-    """What a run was expected to ask and cost."""
+    """What a run was expected to ask and cost.
 
+    Attributes:
+        prompts_saved_by_duplicates: prompts that equal passages save.
+        prompts_answered: prompts of committed shards.
+        shards_to_ask: shards with a prompt to ask.
+        sampled_passages: that `prompt_tokens` was told from.
+        tokens_per_second: of one replica; `rate_from` says who says so.
+        whole_text_tokens: see `PromptsSummary`; in `whole_text_tokens_before` that of earlier runs.
+    """
+
+    run_id: str = ""
+    documents: Count = 0
+    rejects: dict[str, Count] = Field(default_factory=dict)
+    passages: Count = 0
+    unique_passages: Count = 0
+    prompts_saved_by_duplicates: Count = 0
+    prompts: Count = 0
+    prompts_known: Count = 0
     prompts_to_ask: Count
-    prompt_tokens: dict[str, Any] | None
-    gpu_hours: dict[str, Any] | None
-    money: dict[str, Any] | None
+    prompts_answered: Count = 0
+    prompts_skipped: Count = 0
+    triage: TriagePlan | None = None
+    shards: Count = 0
+    shards_to_ask: Count = 0
+    prompt_tokens: Interval | None
+    sampled_passages: Count = 0
+    tokens_per_second: Number | None = None
+    rate_from: str = ""
+    gpu_hours: Interval | None
+    money: Interval | None
     price_per_gpu_hour: Seconds | None
+    whole_text_tokens: Count | None = None
+    whole_text_tokens_before: Count | None = None
