@@ -49,7 +49,7 @@ class Totals(Record):
     shards_kept_from_earlier_starts: Count = 0
     prompts_kept_from_earlier_starts: Count = 0
     replicas: Count = 0
-    gpu_hours: Seconds = 0
+    gpu_hours: Number = 0
     deaths: Count = 0
     start_failures: Count = 0
 
