@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -137,7 +138,7 @@ def _publish(run: Run, usable: dict[str, str]) -> None:
     folder = f"{run.config.output.path}/entity_type={label}"
     table = pa.Table.from_pylist(rows, schema=pa.schema([pa.field("doc_id", pa.string()), *kept]))
     _write(table, f"{folder}/part-{run.id}-00000.parquet")
-    entry = published(run.config.corpus.path, 1, label).model_copy(update=claim_of(run).entry())
+    entry = published(run.config.corpus.path, 1, label).model_copy(update=asdict(claim_of(run)))
     marker = Marker(id_column="doc_id", partition_by=("entity_type",), runs={run.id: entry})
     write_marker(run.config.output.path, marker, table.schema)
     cells = {(doc, label): Cell("found", ((text.split()[0], 0, 1),)) for doc, text in usable.items()}

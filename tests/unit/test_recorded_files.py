@@ -84,7 +84,7 @@ def test_every_recorded_file_has_its_model() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_file_of_the_release_before_is_read_and_written_again_without_a_loss(name: str, tmp_path: Path) -> None:
+def test_a_file_of_before_is_read_and_written_again_without_a_loss(name: str, tmp_path: Path) -> None:
     record = read(name, tmp_path)
     assert lost(RECORDED[name], record_values(record)) == []
     again = tmp_path / "again.json"

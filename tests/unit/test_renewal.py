@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def _cells(run: Run) -> list[tuple[str, str]]:
 
 
 def _publish(run: Run, **more: Any) -> None:
-    entry = PublishedRun(**claim_of(run).entry(), order=1, touched=(), met=())
+    entry = PublishedRun(**asdict(claim_of(run)), order=1, touched=(), met=())
     write_marker(run.config.output.path, Marker(id_column="doc_id", runs={run.id: entry, **more}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def _claim(corpus: str = "/c", state: str = "s1", types: str = "x", at: float = 
 
 def _entry(claim: Claim, order: int, touched: tuple[str, ...] = (), met: tuple[str, ...] = ()) -> PublishedRun:
     runs = [tuple(map(run_id, names)) for names in (touched, (*met, *touched))]
-    return PublishedRun(**claim.entry(), order=order, touched=runs[0], met=runs[1])
+    return PublishedRun(**asdict(claim), order=order, touched=runs[0], met=runs[1])
 
 
 def _after(later: PublishedRun, own: Claim) -> Marker:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -219,7 +219,7 @@ def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> Publ
     summary = read_control(run.layout.staged, AnnotationsSummary)
     made = provenance.describe(run)
     return PublishedRun(
-        **claim_of(run).entry(),
+        **asdict(claim_of(run)),
         rows=summary.rows,
         documents=summary.documents,
         files=files,

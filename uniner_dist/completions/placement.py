@@ -10,7 +10,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from uniner_dist.completions.decisions import replicas_that_fit
@@ -49,7 +49,7 @@ class Placement:
         if config.replicas != "auto":
             fit = config.replicas
         else:
-            nodes = [node["Resources"] for node in self._alive()]
+            nodes = [node.resources for node in self._alive()]
             fit = replicas_that_fit(nodes, config.gpus_per_replica, config.cpus_per_replica, _CPU_REPLICA_BYTES)
             # What was counted by memory is placed by memory; a machine too small for the estimate still gets a try.
             self._reserved_bytes = 0 if config.gpus_per_replica or not fit else _CPU_REPLICA_BYTES
@@ -80,10 +80,10 @@ class Placement:
 
     def is_gone(self, name: str) -> bool:
         """Whether a node is lost, which the gcs learns only some 15 s later than we."""
-        node = next((node for node in self._ray.nodes() if node["NodeID"] == name), None)
-        if not name or (node is not None and node["Alive"] and _answers(node)):
+        node = next((node for node in self._nodes() if node.id == name), None)
+        if not name or (node is not None and node.alive and _answers(node)):
             return False
-        if node is None or not node["Alive"]:
+        if node is None or not node.alive:
             return True
         # A node that the gcs keeps calling alive is one that only we cannot reach: then deaths count again.
         return time.monotonic() - self._silent_since_s.setdefault(name, time.monotonic()) < _SILENCE_S
@@ -101,16 +101,32 @@ class Placement:
     def _rooms(self) -> list[str]:
         """Nodes that, if they were empty, could hold a replica."""
         needs = self._config.gpus_per_replica, self._config.cpus_per_replica
-        return [n["NodeID"] for n in self._alive() if replicas_that_fit([n["Resources"]], *needs, memory=0.0)]
+        return [n.id for n in self._alive() if replicas_that_fit([n.resources], *needs, memory=0.0)]
 
-    def _alive(self) -> list[dict[str, Any]]:
-        return [node for node in self._ray.nodes() if node["Alive"]]
+    def _alive(self) -> list[_RayNode]:
+        return [node for node in self._nodes() if node.alive]
+
+    def _nodes(self) -> list[_RayNode]:
+        return [
+            _RayNode(n["NodeID"], n["Alive"], n["Resources"], (n["NodeManagerAddress"], n["NodeManagerPort"]))
+            for n in self._ray.nodes()
+        ]
 
 
-def _answers(node: Mapping[str, Any]) -> bool:
-    """Whether the raylet of a node (as in `ray.nodes()`) takes connections."""
+@dataclass(frozen=True)
+class _RayNode:
+    """A node as `ray.nodes()` tells of it; `raylet` is the address of its raylet."""
+
+    id: str
+    alive: bool
+    resources: Mapping[str, float]
+    raylet: tuple[str, int]
+
+
+def _answers(node: _RayNode) -> bool:
+    """Whether the raylet of a node takes connections."""
     try:
-        socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=2).close()
+        socket.create_connection(node.raylet, timeout=2).close()
     except OSError:
         return False
     return True

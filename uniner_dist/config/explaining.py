@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from uniner_dist.config.secrets import find_secrets, is_secret_name
 
@@ -44,7 +45,7 @@ _SHOWN_CHARS: Final = 200
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One sentence for each wrong value; of the members of a union, all in one."""
-    items: list[Any] = list(error.errors())
+    items = error.errors()
     return [_sentence(path, list(group), root) for path, group in groupby(items, lambda item: _path(item["loc"], root))]
 
 
@@ -87,7 +88,7 @@ def _shown(where: str, value: Any) -> str:
     return shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
 
 
-def _wanted(item: Mapping[str, Any]) -> str:
+def _wanted(item: ErrorDetails) -> str:
     if item["type"] == "literal_error":
         return str(item["ctx"]["expected"]).replace("'", '"')
     kinds = (words for kind, words in _KINDS.items() if item["type"].startswith(kind))

@@ -30,6 +30,16 @@ def whole(value: Any, place: str) -> None:
     _require(fits and not isinstance(value, bool), value, place, "a whole number")
 
 
+def as_whole(value: object) -> int:
+    """The number that a value of the shape `whole` is.
+
+    Raises:
+        ValueError: it has another shape.
+    """
+    whole(value, "")
+    return int(value) if isinstance(value, str | int | float) else 0
+
+
 def name(value: Any, place: str) -> None:
     """A string or a number: an id."""
     _require(isinstance(value, str | int | float) and not isinstance(value, bool), value, place, "a string or a number")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from uniner_dist.formats.gold_document import GoldDocument
 from uniner_dist.formats.tagging import TokenMention
@@ -46,7 +45,7 @@ def add_mentions(document: GoldDocument, spans: Sequence[Span], mentions: Iterab
     """Put mentions of tokens into a document, by the places of its tokens; one that is there already stays one."""
     for name, first, behind in mentions:
         start, end = spans[first][0], spans[behind - 1][1]
-        entity: dict[str, Any] = {"text": document.text[start:end], "start": start, "end": end}
+        entity: dict[str, object] = {"text": document.text[start:end], "start": start, "end": end}
         answers = document.answers.setdefault(name, [])
         if start < end and entity not in answers:
             answers.append(entity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.annotated_document import Document
@@ -73,7 +73,7 @@ def get_format(name: str) -> Format:
     return found
 
 
-def count(document: Document, chosen: Format, settings: ExportSettings | None = None) -> dict[str, Any]:
+def count(document: Document, chosen: Format, settings: ExportSettings | None = None) -> dict[str, int]:
     """What a format keeps and loses of a document."""
     mentions = document.mentions()
     absent = len(document.absent())

@@ -11,7 +11,6 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,7 +32,7 @@ from uniner_dist.storage.answer_store import (
     sweep,
     write_manifest,
 )
-from uniner_dist.storage.filesystem import find_files, join, write_bytes
+from uniner_dist.storage.filesystem import file_size, find_files, join, write_bytes
 from uniner_dist.storage.lease import Lease
 from uniner_dist.storage.place_layout import StoreLayout
 
@@ -96,31 +95,40 @@ def compact(
         describe(spark, f"compact {len(small):,} files of cells")
         written = _write(spark, layout, small, buckets)
     lease.check()
-    write_manifest(layout, sequence, [row["file"] for row in written], small)
-    cells, repeats = (sum(row[name] for row in written) for name in ("cells", "repeats"))
+    write_manifest(layout, sequence, [one.file for one in written], small)
+    cells, repeats = sum(one.cells for one in written), sum(one.repeats for one in written)
     return Compaction(layout.fingerprint, len(small), len(written), cells, repeats, deleted)
 
 
 def small_files(layout: StoreLayout, small_bytes: int = SMALL_BYTES) -> dict[str, int]:
     """The files that a compaction would merge, by name with their bytes; none where there is only one."""
-    sizes = {name: int(info.get("size") or 0) for name, info in _files(layout).items()}
+    sizes = {name: file_size(info) for name, info in _files(layout).items()}
     small = {name: sizes.get(name, 0) for name in live_files(layout) if sizes.get(name, 0) < small_bytes}
     return small if len(small) > 1 else {}
 
 
-def _files(layout: StoreLayout) -> dict[str, dict[str, Any]]:
+def _files(layout: StoreLayout) -> dict[str, dict[str, object]]:
     try:
         return find_files(layout.cells, ".parquet")
     except FileNotFoundError:
         return {}
 
 
-def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: int) -> list[dict[str, Any]]:
-    """Rewrite the cells of some files; returns one entry per file, and only these reach the driver."""
+@dataclass(frozen=True)
+class _WrittenFile:
+    """A row of `_WRITTEN`."""
+
+    file: str
+    cells: int
+    repeats: int
+
+
+def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: int) -> list[_WrittenFile]:
+    """Write the cells of some files anew; one entry per file, and only these reach the driver."""
     cells = read_files(spark, layout.cells, names, spark_schema(CELLS))
     ordered = _ordered(cells, buckets)
     rows = map_in_arrow(ordered, CellWriter(layout), spark_schema(_WRITTEN)).collect()
-    return [row.asDict() for row in rows]
+    return [_WrittenFile(**row.asDict()) for row in rows]
 
 
 def _ordered(cells: DataFrame, buckets: int) -> DataFrame:

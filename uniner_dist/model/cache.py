@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 #: Facts beyond this many are forgotten, oldest first.
 _MOST = 4096
@@ -24,7 +23,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("UNINER_DIST_CACHE", "~/.cache/uniner-dist")).expanduser()
 
 
-def read_cached(path: Path) -> Mapping[str, Any]:
+def read_cached(path: Path) -> Mapping[str, object]:
     """The JSON object of a cache file; empty where there is none that can be read."""
     with suppress(OSError, ValueError):
         value = json.loads(path.read_bytes())
@@ -33,7 +32,7 @@ def read_cached(path: Path) -> Mapping[str, Any]:
     return {}
 
 
-def write_cached(path: Path, value: Mapping[str, Any]) -> None:
+def write_cached(path: Path, value: Mapping[str, object]) -> None:
     """Replace a cache file as a whole; a cache that cannot be written to is passed over."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +51,7 @@ def remember(name: str, facts: Mapping[str, object]) -> None:
         write_cached(_facts(name), dict(list(merged.items())[-_MOST:]))
 
 
-def remembered(name: str) -> Mapping[str, Any]:
+def remembered(name: str) -> Mapping[str, object]:
     """All facts of one kind: key → what was found out once."""
     return read_cached(_facts(name))
 

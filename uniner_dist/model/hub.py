@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.cache import cache_folder, read_cached, write_cached
@@ -79,7 +79,7 @@ class HubModel:
         """Name → bytes, of the hub's listing; offline, of the files in the cache."""
         if self._listing is None:
             return {name: path.stat().st_size for name, path in self._cached.items()}
-        return {name: int(entry["size"]) for name, entry in self._listing.items()}
+        return {name: entry.size for name, entry in self._listing.items()}
 
     def read(self, name: str) -> bytes:
         """A whole file, downloaded unless it is in the cache; raises ConfigError if it cannot be."""
@@ -110,7 +110,7 @@ class HubModel:
             return {name: self._hash_in_cache(name) for name in wanted}
         if self._listing is None:
             return None
-        return {name: str(self._listing[name]["hash"]) for name in wanted}
+        return {name: self._listing[name].hash for name in wanted}
 
     def loadable(self) -> tuple[str, str | None]:
         """The name on the hub, and the commit."""
@@ -123,20 +123,18 @@ class HubModel:
         return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()} if folder.is_dir() else {}
 
     @cached_property
-    def _listing(self) -> Mapping[str, Any] | None:
-        """Name → size and hash of every file, as the hub has them; None where it cannot be asked."""
+    def _listing(self) -> Mapping[str, _Listed] | None:
+        """Every file as the hub has it; None where it cannot be asked."""
         if self._knows_tokenizer and not missing_weights(list(self._cached), self.read):
-            return {
-                name: {"size": path.stat().st_size, "hash": self._hash_in_cache(name)}
-                for name, path in self._cached.items()
-            }
+            cached = self._cached.items()
+            return {name: _Listed(path.stat().st_size, self._hash_in_cache(name)) for name, path in cached}
         memory = cache_folder() / "hub" / f"{self._name.replace('/', '--')}@{self.commit}.json"
-        remembered = read_cached(memory)
+        remembered = {name: _Listed.of(one) for name, one in read_cached(memory).items()}
         if remembered:
             return remembered
         asked = _ask_hub(self._name, self.commit)
         if asked is not None:
-            write_cached(memory, asked)
+            write_cached(memory, {name: asdict(one) for name, one in asked.items()})
         return asked
 
     @property
@@ -154,7 +152,22 @@ class HubModel:
         return "sha256:" + sha256_of_files([path])[path]
 
 
-def _ask_hub(name: str, commit: str) -> Mapping[str, object] | None:
+@dataclass(frozen=True)
+class _Listed:
+    """Bytes of a file, and the hub's hash of it."""
+
+    size: int
+    hash: str
+
+    @classmethod
+    def of(cls, stored: object) -> _Listed:
+        """From the cache."""
+        known = stored if isinstance(stored, Mapping) else {}
+        size = known.get("size")
+        return cls(size if isinstance(size, int) else 0, str(known.get("hash", "")))
+
+
+def _ask_hub(name: str, commit: str) -> Mapping[str, _Listed] | None:
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     if HF_HUB_OFFLINE:
@@ -167,7 +180,7 @@ def _ask_hub(name: str, commit: str) -> Mapping[str, object] | None:
         return None
     files = [file for file in info.siblings or () if "/" not in file.rfilename]
     hashes = {file.rfilename: f"sha256:{file.lfs.sha256}" if file.lfs else f"git:{file.blob_id}" for file in files}
-    return {file.rfilename: {"size": file.size or 0, "hash": hashes[file.rfilename]} for file in files}
+    return {file.rfilename: _Listed(file.size or 0, hashes[file.rfilename]) for file in files}
 
 
 def _first_line(error: Exception) -> str:

@@ -10,12 +10,11 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.cache import cache_folder, locked, read_cached, write_cached
 from uniner_dist.model.weights import weight_files
-from uniner_dist.storage.filesystem import find_files, join, open_fs
+from uniner_dist.storage.filesystem import file_size, find_files, join, open_fs
 from uniner_dist.storage.retries import with_retries
 
 #: What stores call the value that changes with a file's bytes, in fsspec's details: S3, Google, Azure, WebHDFS and
@@ -38,22 +37,22 @@ class RemoteFolder:
             raise ConfigError(f"{self.title}: no files there")
 
     @cached_property
-    def _files(self) -> dict[str, dict[str, Any]]:
+    def _files(self) -> dict[str, dict[str, object]]:
         return {name: info for name, info in find_files(self.url).items() if "/" not in name}
 
     def sizes(self) -> Mapping[str, int]:
         """Name → bytes, as the store lists them."""
-        return {name: int(info["size"]) for name, info in self._files.items()}
+        return {name: file_size(info) for name, info in self._files.items()}
 
     def read(self, name: str) -> bytes:
         """A whole file, read from the store."""
-        return self.piece(name, 0, int(self._files[name]["size"]))
+        return self.piece(name, 0, file_size(self._files[name]))
 
     def piece(self, name: str, start: int, stop: int) -> bytes:
         """Bytes from `start` up to `stop` or the end of the file, by a ranged read."""
         fs, stripped = open_fs(self.url)
         path = join(stripped, name)
-        stop = min(stop, int(self._files[name]["size"]))
+        stop = min(stop, file_size(self._files[name]))
         if start >= stop:
             return b""
         return bytes(with_retries(join(self.url, name), lambda: fs.cat_file(path, start=start, end=stop)))
@@ -76,16 +75,17 @@ class RemoteFolder:
         if remembered:
             return f"sha256:{remembered}"
         hasher = hashlib.sha256()
-        size = int(self._files[name]["size"])
+        size = file_size(self._files[name])
         for start in range(0, size, _CHUNK_BYTES):
             hasher.update(self.piece(name, start, min(start + _CHUNK_BYTES, size)))
         write_cached(memory, {"sha256": hasher.hexdigest()})
         return f"sha256:{hasher.hexdigest()}"
 
 
-def _checksum(info: Mapping[str, Any]) -> str | None:
+def _checksum(info: Mapping[str, object]) -> str | None:
+    settings = info.get("content_settings")  # of Azure
     for key in _CHECKSUMS:
-        value = info.get(key) or (info.get("content_settings") or {}).get(key)
+        value = info.get(key) or (settings.get(key) if isinstance(settings, Mapping) else None)
         if value:
             return f"{key.lower()}:{bytes(value).hex() if isinstance(value, (bytes, bytearray)) else value}"
     return None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,7 @@ from uniner_dist.evaluation.rows import DataFile, list_dataset
 from uniner_dist.reporting.highlight import Marked, Mention
 from uniner_dist.run.run import Run
 from uniner_dist.storage.attempts import counted_files
-from uniner_dist.storage.filesystem import exists, open_fs
+from uniner_dist.storage.filesystem import exists, file_size, open_fs
 from uniner_dist.storage.shards import read_completions, read_prompts, read_shards
 from uniner_dist.storage.stage_files import counting
 
@@ -153,7 +153,7 @@ def _documents_of(run: Run, passages: Sequence[str]) -> dict[str, str]:
     """Passage → a document that has it, where finding it means no long search."""
     folder = counting(run.layout.occurrences)
     files = counted_files(folder)
-    if sum(int(info["size"]) for info in files.values()) > _SEARCHED_BYTES:
+    if sum(file_size(info) for info in files.values()) > _SEARCHED_BYTES:
         return {}
     fs, root = open_fs(folder)
     found: dict[str, str] = {}
@@ -235,33 +235,43 @@ def _read_failures(run: Run, evidence: Evidence) -> None:
     folder = counting(run.layout.quarantine)
     fs, root = open_fs(folder)
     id_column = run.config.corpus.id_column
-    rows: list[Mapping[str, Any]] = []
+    rows: list[_Failed] = []
     for name in sorted(counted_files(folder)):
         file = DataFile(fs, f"{root}/{name}", {})
         shown_id = id_column if id_column.lower() not in _TAKEN else f"document_{id_column}"
         for batch in file.batches([shown_id, *_FAILURE_COLUMNS]):
-            rows += batch.rename_columns(["document", *_FAILURE_COLUMNS]).to_pylist()
+            rows += [_Failed(**row) for row in batch.rename_columns(["document", *_FAILURE_COLUMNS]).to_pylist()]
             if len(rows) >= _QUARANTINED:
                 break
         if len(rows) >= _QUARANTINED:
             break
     severity = {outcome.value: place for place, outcome in enumerate(SEVERITY)}
-    rows.sort(key=lambda row: (severity.get(row["outcome"], 0), -len(row["raw_output"] or "")))
+    rows.sort(key=lambda row: (severity.get(row.outcome, 0), -len(row.raw_output or "")))
     rows = rows[:_QUARANTINED]
-    times = Counter(_alike(row) for row in rows)
-    first = {_alike(row): row for row in reversed(rows)}
-    different = [row for row in rows if first[_alike(row)] is row]
+    times = Counter(row.answer for row in rows)
+    first = {row.answer: row for row in reversed(rows)}
+    different = [row for row in rows if first[row.answer] is row]
     evidence.failures = [
-        Failure(
-            r["outcome"], r["entity_type"], str(r["document"]), r["text"], r["raw_output"], r["error"], times[_alike(r)]
-        )
+        Failure(r.outcome, r.entity_type, str(r.document), r.text, r.raw_output, r.error, times[r.answer])
         for r in _of_each_kind(different)
     ]
 
 
-def _alike(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What makes two failures the same to a reader."""
-    return row["outcome"], row["raw_output"], row["error"]
+@dataclass(frozen=True)
+class _Failed:
+    """What is read of a row of the quarantine."""
+
+    document: object
+    entity_type: str
+    text: str
+    outcome: str
+    error: str | None
+    raw_output: str | None
+
+    @property
+    def answer(self) -> tuple[str, str | None, str | None]:
+        """What makes two failures the same to a reader."""
+        return self.outcome, self.raw_output, self.error
 
 
 _FAILURE_COLUMNS: Final = ("entity_type", "text", "outcome", "error", "raw_output")
@@ -269,10 +279,10 @@ _FAILURE_COLUMNS: Final = ("entity_type", "text", "outcome", "error", "raw_outpu
 _TAKEN: Final = frozenset({*_FAILURE_COLUMNS, "ask", "passage_id", "start"})
 
 
-def _of_each_kind(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _of_each_kind(rows: Sequence[_Failed]) -> list[_Failed]:
     """Some rows of each outcome and type in turn, so that one flood does not hide the others."""
-    kinds: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    kinds: dict[tuple[str, str], list[_Failed]] = {}
     for row in rows:
-        kinds.setdefault((row["outcome"], row["entity_type"]), []).append(row)
+        kinds.setdefault((row.outcome, row.entity_type), []).append(row)
     turns = max((len(kind) for kind in kinds.values()), default=0)
     return [kind[turn] for turn in range(turns) for kind in kinds.values() if turn < len(kind)][:_FAILURES]

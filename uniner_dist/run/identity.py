@@ -7,7 +7,6 @@ is the same. Paths of caches, parallelism and speed settings are in neither.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 from uniner_dist.config.schema import SPEED_ARGUMENTS, Config
 from uniner_dist.core.hashing import digest
@@ -23,7 +22,7 @@ def fingerprint(config: Config, model_identity: str) -> str:
         model_identity: what `uniner_dist.model.identity.identify` says of weights and tokenizer (never a path).
     """
     model, engine = config.model, config.engine
-    parts: dict[str, Any] = {
+    parts: dict[str, object] = {
         "model": model_identity,
         "dtype": precision(config),
         "quantization": model.quantization,

@@ -8,8 +8,7 @@ it claimed (`Claim`) and whose rows it met. A later start compares its own claim
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.run.run import Run
@@ -39,10 +38,6 @@ class Claim:
     types: tuple[str, ...]
     removed_documents: str
     other_types: str
-
-    def entry(self) -> dict[str, Any]:
-        """For the marker."""
-        return asdict(self)
 
     @classmethod
     def of_entry(cls, entry: PublishedRun) -> Claim:

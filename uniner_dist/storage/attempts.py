@@ -14,11 +14,11 @@ import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from uniner_dist.errors import StageError
 from uniner_dist.storage.control_files import ControlFileError, CountedFiles, read_control, write_control
-from uniner_dist.storage.filesystem import find_files, join, read_bytes, remove
+from uniner_dist.storage.filesystem import file_size, find_files, join, read_bytes, remove
 
 #: The list; readers of Parquet datasets skip names that begin so.
 COUNTED: Final = "_counted.json"
@@ -76,7 +76,7 @@ def counted_names(folder: str) -> tuple[str, ...] | None:
     return None
 
 
-def counted_files(folder: str) -> dict[str, dict[str, Any]]:
+def counted_files(folder: str) -> dict[str, dict[str, object]]:
     """Every Parquet file of a folder that counts, as path relative to it → fsspec's details.
 
     Raises:
@@ -110,7 +110,7 @@ def is_sound(folder: str, expected: int) -> bool:
     except (FileNotFoundError, NotADirectoryError, ControlFileError):
         return False
     with ThreadPoolExecutor(_WRITERS) as readers:
-        whole = readers.map(lambda name: _is_whole(join(folder, name), int(found[name]["size"])), found)
+        whole = readers.map(lambda name: _is_whole(join(folder, name), file_size(found[name])), found)
         return len(found) >= expected and all(whole)
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, cast
 
 import fsspec
@@ -168,17 +169,23 @@ def list_names(path: str) -> list[str]:
     return sorted({name.rsplit("/", 1)[-1] for name in names if here or name != stripped} - {""})
 
 
-def find_files(path: str, suffix: str = "") -> dict[str, dict[str, Any]]:
+def find_files(path: str, suffix: str = "") -> dict[str, dict[str, object]]:
     """Every file below a folder, as path relative to it → fsspec's details; hidden parts (`_x`, `.x`) are left out."""
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for name, info in with_retries(path, lambda: find_details(fs, stripped)).items():
         relative = name[len(stripped) :].lstrip("/")
         hidden = any(part.startswith(("_", ".")) and "=" not in part for part in relative.split("/"))
         if relative and not hidden and relative.endswith(suffix):
             found[relative] = info
     return found
+
+
+def file_size(details: Mapping[str, object]) -> int:
+    """Bytes of a file, of fsspec's details; 0 where a file system does not say."""
+    size = details.get("size")
+    return size if isinstance(size, int) else 0
 
 
 def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, object]]:

@@ -19,7 +19,7 @@ from fsspec.utils import glob_translate
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import find_details, is_local, open_fs
+from uniner_dist.storage.filesystem import file_size, find_details, is_local, open_fs
 from uniner_dist.storage.retries import format_storage_error, is_storage_error, with_retries
 from uniner_dist.storage.table_formats import refuse_tables
 from uniner_dist.storage.table_version import TableVersion
@@ -263,8 +263,8 @@ def _depth(pattern: str, root: str) -> int | None:
     return None if "**" in pattern else pattern[len(root) :].lstrip("/").count("/") + 1
 
 
-def _stamps(infos: dict[str, dict[str, Any]]) -> dict[str, tuple[int, str]]:
-    return {name: (int(info.get("size") or 0), _version(info)) for name, info in infos.items()}
+def _stamps(infos: dict[str, dict[str, object]]) -> dict[str, tuple[int, str]]:
+    return {name: (file_size(info), _version(info)) for name, info in infos.items()}
 
 
 def _version(info: dict[str, object]) -> str:

@@ -14,6 +14,7 @@ from uniner_dist.completions.failure_tracker import FailureTracker
 from uniner_dist.completions.pool.replica_set import ReplicaSet
 from uniner_dist.completions.queue import WorkQueue
 from uniner_dist.completions.replica import EngineDiedError, WorkResult
+from uniner_dist.completions.replica.protocol import PlacementInfo, StartInfo
 from uniner_dist.completions.slots import Slot
 from uniner_dist.completions.stats import PoolStats
 from uniner_dist.completions.work import Loss, ReplicaState, WorkItem
@@ -79,22 +80,22 @@ class Settling:
 
     # -- answers -------------------------------------------------------------------------------------------------
 
-    def _placed(self, slot: Slot, answer: dict[str, Any]) -> None:
-        slot.placement_ref, slot.node, slot.pid = None, answer["node"], answer["pid"]
+    def _placed(self, slot: Slot, answer: PlacementInfo) -> None:
+        slot.placement_ref, slot.node, slot.pid = None, answer.node, answer.pid
         slot.state = ReplicaState.STARTING
         slot.created_s = slot.placed_s = time.monotonic()
 
-    def _started(self, slot: Slot, answer: dict[str, Any]) -> None:
+    def _started(self, slot: Slot, answer: StartInfo) -> None:
         slot.start_ref, slot.state, slot.last_progress_s = None, ReplicaState.READY, time.monotonic()
         self._failures.started()
         self._replicas.placement.health.started(slot.node)
         summary = self._stats.summary
         summary.replicas = max(summary.replicas, self._replicas.loaded)
-        if answer["engine"] not in summary.engines:
-            summary.engines.append(answer["engine"])
-        self._event(f"replica {slot.number} ready after {answer['seconds']:.1f} s")
-        if answer["warning"]:
-            self._event(f"replica {slot.number}: {answer['warning']}")
+        if answer.engine not in summary.engines:
+            summary.engines.append(answer.engine)
+        self._event(f"replica {slot.number} ready after {answer.seconds:.1f} s")
+        if answer.warning:
+            self._event(f"replica {slot.number}: {answer.warning}")
 
     def _progressed(self, slot: Slot, answer: dict[str, int]) -> None:
         counters = answer["finished_prompts"], answer["tokens"]

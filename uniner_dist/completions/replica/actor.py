@@ -11,7 +11,6 @@ import os
 import socket
 import time
 from dataclasses import replace
-from typing import Any
 
 import pyarrow as pa
 
@@ -19,7 +18,7 @@ from uniner_dist.completions.engine import Engine, create_engine, engine_version
 from uniner_dist.completions.replica.engine_loop import EngineLoop
 from uniner_dist.completions.replica.files import commit, is_committed, known_answers, prompts_of, read_ranges
 from uniner_dist.completions.replica.prompt_ids import assemble
-from uniner_dist.completions.replica.protocol import ReplicaSpec, WorkResult
+from uniner_dist.completions.replica.protocol import PlacementInfo, ReplicaSpec, StartInfo, WorkResult
 from uniner_dist.completions.replica.rows import completions_table, fill_in, poison_row, result_of
 from uniner_dist.completions.work import WorkItem
 from uniner_dist.core.detokenize import AnswerDecoder
@@ -45,15 +44,15 @@ class Replica:
         """What answers, once `start` has returned."""
         return self._loop.engine
 
-    def placement_info(self) -> dict[str, object]:
+    def placement_info(self) -> PlacementInfo:
         """Node and process of this replica; answers as soon as the actor is placed."""
         import ray
 
         node_id = ray.get_runtime_context().get_node_id()
-        return {"node": node_id, "host": socket.gethostname(), "pid": os.getpid()}
+        return PlacementInfo(node_id, socket.gethostname(), os.getpid())
 
-    def start(self) -> dict[str, Any]:
-        """Load tokenizer and engine; returns seconds, the engine's version, and what is to be warned of, if anything.
+    def start(self) -> StartInfo:
+        """Load tokenizer and engine.
 
         Raises:
             RuntimeError: with the engine's own message.
@@ -64,11 +63,8 @@ class Replica:
         self._decoder = AnswerDecoder(spec.tokenizer_json, anchor=self._tokenizer.suffix_ids("entity")[-1])
         self._loop.start()
         warnings = [self._tokenizer.reason, engine_warning(spec.engine.kind)]
-        return {
-            "seconds": time.monotonic() - begun,
-            "warning": "; ".join(filter(None, warnings)) or None,
-            "engine": engine_version(spec.engine.kind),
-        }
+        warning = "; ".join(filter(None, warnings)) or None
+        return StartInfo(time.monotonic() - begun, engine_version(spec.engine.kind), warning)
 
     def begin(self, layout: RunLayout, store: StoreLayout) -> None:
         """Work for another run of the same fingerprint, and count from zero; nothing may be in flight."""

@@ -25,6 +25,24 @@ class ReplicaSpec:
 
 
 @dataclass(frozen=True)
+class PlacementInfo:
+    """Where a replica is: the id of its Ray node, and host and process."""
+
+    node: str
+    host: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class StartInfo:
+    """What a replica says when it has loaded: how long that took, its engine's version, and a warning, if any."""
+
+    seconds: float
+    engine: str
+    warning: str | None
+
+
+@dataclass(frozen=True)
 class WorkResult:
     """Counters of one finished work item."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -84,7 +83,7 @@ def tag_names(settings: ExportSettings) -> list[str]:
     return ["O", *(f"{prefix}-{label}" for label in settings.labels for prefix in "BI")]
 
 
-def _row(document: Document, numbers: Mapping[str, int]) -> dict[str, Any]:
+def _row(document: Document, numbers: Mapping[str, int]) -> dict[str, object]:
     mentions = document.flat_mentions
     tokens = tokenize(document.text, borders_of(mentions))
     return {

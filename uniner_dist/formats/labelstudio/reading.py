@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.coordinates import Claim, place_claims
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
-from uniner_dist.formats.shapes import anything, fields, items, maybe, name, text, whole
+from uniner_dist.formats.shapes import anything, as_whole, fields, items, maybe, name, text, whole
 
 #: Keys of a task's data that may name the document.
 _IDS: Final = ("doc_id", "id")
@@ -112,7 +113,7 @@ def _document(task: Mapping[str, Any], default_id: str, where: str, notes: Readi
     data = task["data"]
     doc_id = next((str(data[key]) for key in _IDS if key in data), default_id)
     regions = _regions(valid[-1]["result"], where, notes)
-    labelled = [(label, _claim(region["value"], where)) for region in regions for label in _labels(region)]
+    labelled = [(label, region.claim) for region in regions for label in region.labels]
     text, entities = _placed(data, [claim for _, claim in labelled], where, notes)
     document = GoldDocument(doc_id, text, {name: [] for name in data.get("entity_types", ())}, "entity_types" in data)
     for (label, _), entity in zip(labelled, entities, strict=True):
@@ -120,48 +121,58 @@ def _document(task: Mapping[str, Any], default_id: str, where: str, notes: Readi
     return document
 
 
-def _regions(result: Sequence[Mapping[str, Any]], where: str, notes: ReadingNotes) -> list[Mapping[str, Any]]:
+@dataclass(frozen=True)
+class _Region:
+    """A marked piece of a text, `to_name` of which the annotation may have several."""
+
+    claim: Claim
+    labels: tuple[str, ...]
+    to_name: object
+
+
+def _regions(result: Sequence[Mapping[str, object]], where: str, notes: ReadingNotes) -> list[_Region]:
     """The regions of a text; those of another kind are refused, what is no region is counted.
 
     A HyperText region counts if it has plain offsets: those into an HTML page's elements cannot be read.
     """
     regions = []
     for number, one in enumerate(result):
-        kind, value = str(one.get("type")), one.get("value", {})
+        kind, value = str(one.get("type")), one.get("value")
+        value = value if isinstance(value, Mapping) else {}
         if kind in _NO_REGIONS:
             notes.count(f"results of type {kind} are not mentions and are left out")
         elif kind == "labels" or (kind == "hypertextlabels" and isinstance(value.get("start"), int)):
             _VALUE(value, f"result[{number}].value")
-            regions.append(one)
+            regions.append(_Region(_claim(value, where), _labels(value), one.get("to_name")))
         else:
             raise ConfigError(f"gold {where}: regions of type {kind} cannot be read, only labels of a text")
-    if len({region.get("to_name") for region in regions}) > 1:
+    if len({region.to_name for region in regions}) > 1:
         raise ConfigError(f"gold {where}: has regions in several texts; export one text a task")
     return regions
 
 
-def _labels(region: Mapping[str, Any]) -> list[str]:
-    value = region["value"]
-    labels: list[str] | None = value.get("labels") or value.get("hypertextlabels")
-    if not labels:
+def _labels(value: Mapping[str, object]) -> tuple[str, ...]:
+    labels = value.get("labels") or value.get("hypertextlabels")
+    if not isinstance(labels, list) or not labels:
         raise ValueError(f"the region at {value['start']} has no label")
-    return labels
+    return tuple(map(str, labels))
 
 
-def _claim(value: Mapping[str, Any], where: str) -> Claim:
+def _claim(value: Mapping[str, object], where: str) -> Claim:
     said = value.get("text")
-    return Claim(int(value["start"]), int(value["end"]), said if isinstance(said, str) else None, where)
+    return Claim(as_whole(value["start"]), as_whole(value["end"]), said if isinstance(said, str) else None, where)
 
 
 def _placed(
-    data: Mapping[str, Any], claims: Sequence[Claim], where: str, notes: ReadingNotes
+    data: Mapping[str, object], claims: Sequence[Claim], where: str, notes: ReadingNotes
 ) -> tuple[str, list[dict[str, Any]]]:
     """The task's text, and its mentions in it: of several strings the only one that all claims are true of."""
-    if isinstance(data.get("text"), str):
+    own = data.get("text")
+    if isinstance(own, str):
         try:
-            return data["text"], place_claims(data["text"], claims, notes)
+            return own, place_claims(own, claims, notes)
         except ConfigError as error:
-            if _URL.fullmatch(data["text"].strip()):
+            if _URL.fullmatch(own.strip()):
                 raise ConfigError(
                     f"gold {where}: has a URL in place of its text; import the texts themselves"
                 ) from error

@@ -17,7 +17,7 @@ from uniner_dist.runtime.compat.storage_internals import iceberg_schema
 from uniner_dist.runtime.engines import require
 from uniner_dist.storage.containment import require_no_link
 from uniner_dist.storage.control_files.forms import TABLE_FILE, has_form
-from uniner_dist.storage.filesystem import find_files, join
+from uniner_dist.storage.filesystem import file_size, find_files, join
 from uniner_dist.storage.listing import shown
 from uniner_dist.storage.tables.output_table import Change, NewFile, OpenTable, OutputTable, footer
 
@@ -45,7 +45,7 @@ def commit_to(open_table: OpenTable, output: str, change: Change) -> None:
     Raises:
         StageError: another program has changed the table or its folder, or the commit failed.
     """
-    present = {name: int(info["size"]) for name, info in find_files(output, ".parquet").items()}
+    present = {name: file_size(info) for name, info in find_files(output, ".parquet").items()}
     with_rows = present.keys() - set(change.empty)
     wanted = with_rows - set(change.gone)
     table = open_table(min(wanted) if wanted else None)
