@@ -13,11 +13,11 @@ import pytest
 #: A command with a child, a grandchild in a session of its own, and a process that it started outside of its family.
 COMMAND = """
 import os, subprocess, sys, time
-from uniner_dist.runtime.orphans import marked
+from uniner_dist.runtime.orphans import tag_children
 
 nap = [sys.executable, "-c", "import time; time.sleep(600)"]
 stranger = subprocess.Popen(nap)
-with marked():
+with tag_children():
     parent = subprocess.Popen(
         [sys.executable, "-c", "import subprocess, sys, time\\n"
          f"print(subprocess.Popen({nap!r}, start_new_session=True).pid, flush=True)\\ntime.sleep(600)"],

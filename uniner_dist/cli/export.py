@@ -48,7 +48,7 @@ class ExportOptions:
 def run_export(
     options: ExportOptions, config: Sequence[str], overrides: Sequence[str], say: Callable[[str], None]
 ) -> dict[str, object]:
-    """Export, and say what came out and what the format could not carry. Returns what is in the manifest.
+    """Export, and report the result and what the format could not hold. Returns the content of the manifest.
 
     Raises:
         ConfigError: wrong options, something that is not there, a folder that holds something else, no text at all.
@@ -89,7 +89,7 @@ def run_export(
         counted, parts = write_documents(spark, source, folder, options.format, settings, salt)
     if not counted["documents"]:
         clear_folder(folder)
-        raise ConfigError(_nothing(options, source, counted))
+        raise ConfigError(_no_note(options, source, counted))
     write_files(folder, "extras", chosen.extras(settings).items())
     made = {"version": __version__, "labels": list(settings.labels), "licences": list(settings.licences)}
     manifest |= {
@@ -107,7 +107,7 @@ def run_export(
 
 
 def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
-    """What to tell a person about an export, one line each."""
+    """Lines that describe an export to the user."""
     lines = [
         f"{manifest['documents']:,} documents with {manifest['mentions']:,} mentions in {manifest['files']:,} files: "
         f"{folder}"
@@ -133,7 +133,7 @@ def summary(manifest: Mapping[str, Any], folder: str) -> list[str]:
 
 
 def _register(annotations: str, folder: str, say: Callable[[str], None]) -> None:
-    """Let the output know of its export, if the output's neighbourhood may be written to."""
+    """Register the export next to the output, if that folder may be written to."""
     try:
         register_export(annotations, folder)
     except StorageError as error:
@@ -199,7 +199,7 @@ def _joined_labels(settings: ExportSettings) -> int:
     return sum(label != shown for label, shown in written.items())
 
 
-def _nothing(options: ExportOptions, source: Any, counted: Mapping[str, int]) -> str:
+def _no_note(options: ExportOptions, source: Any, counted: Mapping[str, int]) -> str:
     where = ", ".join(texts.path for texts in source.corpora)
     if counted["without_text"] or counted["text_changed"]:
         return (

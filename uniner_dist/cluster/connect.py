@@ -24,7 +24,7 @@ from uniner_dist.errors import DrainedError, StageError
 from uniner_dist.runtime.compat.ray_internals import environment_read_again
 from uniner_dist.runtime.compat.ray_processes import safe_spawning
 from uniner_dist.runtime.compat.signal_handlers import own_handlers
-from uniner_dist.runtime.orphans import marked
+from uniner_dist.runtime.orphans import tag_children
 from uniner_dist.runtime.signals import signal_handlers, uninterrupted
 
 #: Environment of a cluster of our own while it starts.
@@ -61,7 +61,7 @@ def ray_cluster(config: RayConfig, spark: SparkConfig | None = None) -> Iterator
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     with ExitStack() as around:
-        with _environment(_LOCAL if local else {}), marked() if local else nullcontext():
+        with _environment(_LOCAL if local else {}), tag_children() if local else nullcontext():
             import ray
 
             if ray.is_initialized():

@@ -1,4 +1,4 @@
-"""A Ray cluster on the executors of a Spark cluster, for those who own no other: `ray.address: spark`.
+"""A Ray cluster on the executors of a Spark cluster: `ray.address: spark`.
 
 Calls `ray.util.spark.setup_ray_cluster` and yields the address of a head node on the driver's machine. Its workers are
 tasks of a Spark job that lasts as long as the `with` block; Spark does nothing else meanwhile. This module is the only
@@ -21,11 +21,11 @@ from ray.util.spark.cluster_init import RayOnSparkStartHook
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import StageError
 from uniner_dist.runtime.compat.ray_internals import SPARK_CLUSTER_LOGGERS
-from uniner_dist.runtime.orphans import marked
+from uniner_dist.runtime.orphans import tag_children
 from uniner_dist.runtime.signals import signal_handlers, uninterrupted
 from uniner_dist.spark.session import spark_session
 
-#: What we tell Ray unless told otherwise. No payload passes through the object store, so replicas get the memory.
+#: Defaults for Ray. No payload passes through the object store, so replicas get the memory.
 _DEFAULTS: Mapping[str, object] = {
     "max_worker_nodes": MAX_NUM_WORKER_NODES,
     "object_store_memory_worker_node": 2**28,
@@ -35,7 +35,7 @@ _DEFAULTS: Mapping[str, object] = {
 
 
 class NodeEnvironment(RayOnSparkStartHook):  # type: ignore[misc]
-    """What head and nodes find in their environment; it goes inside of their Spark tasks, not by configuration."""
+    """Environment of head and worker nodes, which is passed inside their Spark tasks, not by configuration."""
 
     def __init__(self) -> None:
         super().__init__(is_global=False)
@@ -47,7 +47,7 @@ class NodeEnvironment(RayOnSparkStartHook):  # type: ignore[misc]
 
 
 def _search_path() -> str:
-    """The executors' own, with the folders of their interpreter and of ours: nodes start by calling `ray`."""
+    """The executors' own PATH, with the folders of their interpreter and of ours: nodes start by calling `ray`."""
 
     def there(_: int) -> list[str]:  # inside, so that it is pickled whole: the executors need not have this module
         return [os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]
@@ -58,7 +58,7 @@ def _search_path() -> str:
 
 @dataclass(frozen=True)
 class _Session:
-    """What `spark_session` wants to know."""
+    """The settings that `spark_session` takes."""
 
     spark: SparkConfig
 
@@ -82,7 +82,7 @@ def ray_on_spark(spark: SparkConfig, options: Mapping[str, object]) -> Iterator[
     with spark_session(_Session(spark)), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         # Ray sets a handler of its own for SIGTERM, which would keep ours from draining.
         try:
-            with marked(), uninterrupted(), signal_handlers():
+            with tag_children(), uninterrupted(), signal_handlers():
                 setup_ray_cluster(**{**_DEFAULTS, **options})
         except (RuntimeError, ValueError, TypeError) as error:
             raise StageError(f"ray.address spark: {error}") from error

@@ -135,6 +135,6 @@ def cuts_character(text: str, position: int) -> bool:
     if is_extender(after) or before == ZERO_WIDTH_JOINER:
         return True
     if after in _REGIONAL_INDICATORS and before in _REGIONAL_INDICATORS:
-        behind = text[max(0, position - _LOOK_BACK) : position]
-        return (len(behind) - len(behind.rstrip(_REGIONAL_INDICATORS))) % 2 == 1
+        preceding = text[max(0, position - _LOOK_BACK) : position]
+        return (len(preceding) - len(preceding.rstrip(_REGIONAL_INDICATORS))) % 2 == 1
     return False

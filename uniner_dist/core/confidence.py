@@ -1,4 +1,4 @@
-"""How sure the model was of what it wrote, from the log-probabilities of its tokens.
+"""Confidence of the model in its answer and mentions, from the log-probabilities of the tokens.
 
 Aligns tokens and their log-probabilities with the mentions read from them; returns numbers in [0, 1], one for the
 answer and one for each mention. Never raises; what cannot be aligned has no score. Pure; no I/O.
@@ -70,8 +70,8 @@ def score_answer(
         if place is None:
             scores.append(None)
             continue
-        first, behind = bisect_right(ends, place[0]), bisect_left(ends, place[1]) + 1
-        scores.append(math.exp(math.fsum(values[first:behind])))
+        first, stop = bisect_right(ends, place[0]), bisect_left(ends, place[1]) + 1
+        scores.append(math.exp(math.fsum(values[first:stop])))
     return AnswerScore(math.exp(math.fsum(values)), tuple(scores))
 
 
@@ -105,6 +105,6 @@ def _content(quoted: str) -> str:
 
 
 def _skeleton(content: str) -> str:
-    """What is left to compare when characters split over tokens are unreadable and spaces are spelled in some way."""
+    """Canonical form for comparison, without characters that are split over tokens and without spellings of spaces."""
     plain = content.translate(_SPACES)
     return "".join("" if character == _BROKEN or not character.isascii() else character for character in plain).strip()

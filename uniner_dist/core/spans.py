@@ -18,8 +18,8 @@ from typing import Final, NamedTuple
 
 from uniner_dist.core.characters import is_extender, is_inside, is_word_character
 
-#: How a mention was found, strictest first. "canonical": equal but for Unicode composition and variation selectors.
-#: "typographic": equal but for what a keyboard, a typesetter or a font makes of the same characters.
+#: How a mention was found, strictest first. "canonical": equal except for Unicode composition and variation selectors.
+#: "typographic": equal except for what a keyboard, a typesetter or a font makes of the same characters.
 MATCHES: Final = ("exact", "canonical", "whitespace", "case", "typographic", "absent")
 
 _NOT_SPACE = re.compile(r"\S")
@@ -225,10 +225,10 @@ class _Folded:
 
     def place(self, start: int, end: int) -> tuple[int, int] | None:
         """The slice of the original that `string[start:end]` represents, or None if it cuts a piece."""
-        first, behind = bisect_left(self.borders, start), bisect_left(self.borders, end)
-        if self.borders[first] != start or self.borders[behind] != end:
+        first, stop = bisect_left(self.borders, start), bisect_left(self.borders, end)
+        if self.borders[first] != start or self.borders[stop] != end:
             return None
-        return self.slices[first][0], self.slices[behind - 1][1]
+        return self.slices[first][0], self.slices[stop - 1][1]
 
 
 def _fold(text: str, rule: str) -> _Folded:
@@ -265,8 +265,8 @@ def _separates_words(text: str, start: int) -> bool:
     """True if white space at `start` is the first of a run that is between two word characters."""
     if start == 0 or not is_word_character(text[start - 1]):
         return False
-    behind = _NOT_SPACE.search(text, start)
-    return behind is not None and is_word_character(behind.group())
+    following = _NOT_SPACE.search(text, start)
+    return following is not None and is_word_character(following.group())
 
 
 @lru_cache(maxsize=65536)

@@ -23,11 +23,11 @@ from uniner_dist.core.characters import cuts_character
 _CHARACTERS_PER_TOKEN: Final = 4.0
 #: The beginning of a text that should tell whether it fits reaches this much further than the guess.
 _MARGIN: Final = 1.3
-#: A grapheme border is looked for in so many characters before a cut is made anywhere.
+#: Characters in which a grapheme border is looked for, before a cut is made anywhere.
 _MAX_GRAPHEME: Final = 32
 #: A slice may take a few tokens more alone, or less, than as part of the text: so often is a smaller one tried.
 _TRIES: Final = 4
-#: A longer text is cut into sections of about so many passages, which are split apart from each other.
+#: A longer text is cut into sections of about this many passages, which are split apart from each other.
 _SECTION_PASSAGES: Final = 16
 #: Tokens that a text may take more when tokenised bare than in a prompt, or less.
 _BARE_SLACK: Final = 8
@@ -243,14 +243,14 @@ class _Splitter:
 
     def overlap_start(self, last: Passage) -> int:
         """Where the passage after `last` begins: `overlap_tokens` before its end, then back to a sentence or word."""
-        first, behind = bisect_right(self.begins, last.start), bisect_left(self.begins, last.end)
-        inside = behind - first  # tokens that begin within the last passage
+        first, stop = bisect_right(self.begins, last.start), bisect_left(self.begins, last.end)
+        inside = stop - first  # tokens that begin within the last passage
         if not self.overlap_tokens or inside <= 0:
             return last.end
-        latest = self.begins[behind - min(inside, self.overlap_tokens)]
+        latest = self.begins[stop - min(inside, self.overlap_tokens)]
         spare = max(0, self.max_tokens - 2 * self.overlap_tokens) // 4
         most = self.overlap_tokens + min(self.overlap_tokens, spare)
-        earliest = max(last.start + 1, self.begins[behind - min(inside, most)])
+        earliest = max(last.start + 1, self.begins[stop - min(inside, most)])
         for pattern in (SENTENCE_END, _WHITE_SPACE):
             borders = [match.end() for match in pattern.finditer(self.text, earliest, latest)]
             if borders:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 #: A word begins at a space that follows a visible character, so that no run of white space is cut.
 _BORDER: Final = re.compile(r"(?<=\S)(?= )")
-#: Longer ones are not remembered: encoded data, languages without spaces.
+#: Longer words are not cached: encoded data, languages without spaces.
 _MAX_CHARACTERS: Final = 32
-#: So many words are remembered, those used last.
+#: Size of the LRU cache of words.
 _MAX_WORDS: Final = 1 << 16
 #: Words are tokenised after it, as some tokenizers treat the beginning of a text otherwise.
 _ANCHOR: Final = "."
@@ -38,7 +38,7 @@ def whole_spans(tokenizer: Tokenizer, text: str) -> npt.NDArray[np.int64]:
 
 
 class WordSpans:
-    """Like `whole_spans`, from what is remembered of words.
+    """Same as `whole_spans`, with a cache of words.
 
     Attributes:
         exact: whether it agrees with `whole_spans` on the samples.
@@ -53,14 +53,14 @@ class WordSpans:
         """Begin and end of each token of `text`, as code points; shape: tokens × 2, ascending."""
         first, *words = _BORDER.split(text)
         spans = [self._remembered(word) if len(word) <= _MAX_CHARACTERS else self._tokenise(word) for word in words]
-        behind = np.fromiter(chain.from_iterable(spans), np.int64).reshape(-1, 2)
-        places = np.fromiter(accumulate(map(len, words), initial=len(first)), np.int64)[:-1]
+        relative = np.fromiter(chain.from_iterable(spans), np.int64).reshape(-1, 2)
+        begins = np.fromiter(accumulate(map(len, words), initial=len(first)), np.int64)[:-1]
         tokens = np.fromiter(map(len, spans), np.int64, len(spans)) // 2
-        return np.concatenate([whole_spans(self._tokenizer, first), behind + np.repeat(places, tokens)[:, None]])
+        return np.concatenate([whole_spans(self._tokenizer, first), relative + np.repeat(begins, tokens)[:, None]])
 
     def _tokenise(self, word: str) -> tuple[int, ...]:
-        """Begin and end of each of its tokens in turn, counted from the word's beginning."""
+        """Begin and end of each token in turn, relative to the word's beginning; flat."""
         skip = len(_ANCHOR)
         offsets = self._tokenizer.encode(_ANCHOR + word, add_special_tokens=False).offsets
-        behind = ((max(begin - skip, 0), end - skip) for begin, end in offsets if end > skip)
-        return tuple(chain.from_iterable(behind))
+        inside = ((max(begin - skip, 0), end - skip) for begin, end in offsets if end > skip)
+        return tuple(chain.from_iterable(inside))

@@ -1,7 +1,7 @@
-"""What offsets count: the same numbers mean other places in a file with CRLF, with a byte order mark, or in UTF-16.
+"""Units of offsets: the same numbers mean other positions in a file with CRLF, with a byte order mark, or in UTF-16.
 
-Claims (offsets with what they say is there) and a text enter; places in code points leave. The way of counting under
-which every claim of a document is true is taken; if there is none, the first claim that is not true is named.
+Converts claims (offsets with the text that they should have) to code points. The unit is the one under which every
+claim of a document is true; if there is none, the first claim that is not true is named.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _utf8(text: str) -> list[int]:
 
 Widths = Callable[[str], list[int]]
 
-#: Ways of counting: what a code point counts as, what is counted before the text, and what to call it.
+#: Units: width of a code point, width of what precedes the text, and name.
 _SYSTEMS: Final[Sequence[tuple[Widths, int, str]]] = (
     (_one, 0, ""),
     (_utf16, 0, "UTF-16 units"),
@@ -67,7 +67,7 @@ _SYSTEMS: Final[Sequence[tuple[Widths, int, str]]] = (
     (_line_breaks, 0, "line breaks as two characters"),
     (_utf8, 0, "bytes of UTF-8"),
 )
-#: Of these, the ones that may be taken where nothing but the length of the text speaks for them.
+#: Of these, the ones that are accepted where only the length of the text confirms them.
 _WITHOUT_WORDS: Final = 2
 
 
@@ -83,7 +83,7 @@ def place_claims(
         marked: whether there was one in the file.
 
     Raises:
-        ConfigError: there is no way of counting under which all of them are true.
+        ConfigError: there is no unit under which all of them are true.
     """
     if not claims:
         return []
@@ -106,13 +106,13 @@ def place_claims(
 
 
 def _place(text: str, claim: Claim, borders: Sequence[int] | None) -> tuple[int, int] | None:
-    """The place in code points, None if it is not in the text or has another text; `borders` None: code points."""
+    """The span in code points, None if it is not in the text or has another text; `borders` None: code points."""
     start, end = claim.start, claim.end
     if borders is not None:
-        begin, behind = (_code_point(borders, offset) for offset in (start, end))
-        if begin is None or behind is None:
+        begin, stop = (_code_point(borders, offset) for offset in (start, end))
+        if begin is None or stop is None:
             return None
-        start, end = begin, behind
+        start, end = begin, stop
     if not 0 <= start < end <= len(text):
         return None
     if claim.said is not None and not _same(text[start:end], claim.said):
@@ -127,7 +127,7 @@ def _code_point(borders: Sequence[int], offset: int) -> int | None:
 
 
 def _same(text: str, said: str) -> bool:
-    """Whether a slice is what a file says it is: browsers and tools show white space as they like."""
+    """Whether a slice equals the claimed text except for white space, which browsers and tools change."""
     if text == said:
         return True
     bare = "".join(text.split())

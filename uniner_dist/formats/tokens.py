@@ -30,7 +30,7 @@ def tokenize(text: str, borders: Iterable[int] = ()) -> list[Span]:
 
     Args:
         text: any text; offsets count its code points.
-        borders: places that no token may span.
+        borders: offsets that no token may span.
     """
     found = _ascii(text) if text.isascii() else list(_any(text))
     starts = [start for start, _ in found]
@@ -87,8 +87,8 @@ def tag_bio(tokens: Sequence[Span], mentions: Sequence[Mention]) -> list[str]:
     starts = [start for start, _ in tokens]
     for mention in mentions:
         first = bisect_left(starts, mention.start)
-        behind = bisect_left(starts, mention.end)
-        for index in range(first, behind):
+        stop = bisect_left(starts, mention.end)
+        for index in range(first, stop):
             tags[index] = f"{'B' if index == first else 'I'}-{mention.label}"
     return tags
 
@@ -104,9 +104,9 @@ def sentences(text: str, tokens: Sequence[Span], mentions: Sequence[Mention]) ->
             at += 1
         if at < len(covered) and covered[at][0] < end:
             continue
-        behind = bisect_left(starts, end)
-        if behind > begin:
-            yield range(begin, behind)
-            begin = behind
+        stop = bisect_left(starts, end)
+        if stop > begin:
+            yield range(begin, stop)
+            begin = stop
     if begin < len(tokens):
         yield range(begin, len(tokens))

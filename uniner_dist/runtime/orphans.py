@@ -58,7 +58,7 @@ _mark = ""
 
 
 @contextmanager
-def marked() -> Iterator[None]:
+def tag_children() -> Iterator[None]:
     """Processes that are started in this block, and their children, end with this process."""
     if not os.path.isdir("/proc/self"):  # not Linux
         yield

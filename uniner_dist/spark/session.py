@@ -19,7 +19,7 @@ from pyspark.sql import SparkSession
 
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.runtime.compat.spark_internals import context_of_this_process
-from uniner_dist.runtime.orphans import marked
+from uniner_dist.runtime.orphans import tag_children
 from uniner_dist.spark.gateway import start_java
 
 _QUICK_JAVA = " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
@@ -30,7 +30,7 @@ QUICK_BYTES = 64 << 20
 
 
 class HasSpark(Protocol):
-    """Any configuration with a section for Spark."""
+    """A configuration with a section for Spark."""
 
     @property
     def spark(self) -> SparkConfig:
@@ -38,7 +38,7 @@ class HasSpark(Protocol):
 
 
 def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
-    """The session to work in: what spark-submit or a notebook already has, else a local one of our own.
+    """The session to work in: the running one of spark-submit or a notebook, else a local one that is started.
 
     Args:
         config: master, memory and further options of a session that is started here.
@@ -56,9 +56,9 @@ def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
         properties = {**local_settings(config.spark.master, quick), **config.spark.conf}
         for key, value in properties.items():
             builder = builder.config(key, value)
-        with marked():
+        with tag_children():
             start_java(SparkConf().setMaster(config.spark.master).setAll(list(properties.items())))
-    with marked():
+    with tag_children():
         session: SparkSession = builder.getOrCreate()
     return session
 
@@ -94,7 +94,7 @@ def _is_here(master: str) -> bool:
 
 @cache
 def _warehouse() -> str:
-    """An empty folder under a name that nobody can foresee; gone with this process."""
+    """An empty folder with an unpredictable name, removed with this process."""
     folder = tempfile.mkdtemp(prefix="uniner-dist-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -110,7 +110,7 @@ def local_settings(master: str, quick: bool = False) -> dict[str, str]:
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}" + _QUICK_JAVA * quick,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        # Without a UI nobody reads how plans are explained, or which line of ours made a column of them.
+        # Without a UI nobody reads explained plans, or which line of ours made a column of them.
         "spark.sql.ui.explainMode": "simple",
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.session.timeZone": "UTC",

@@ -12,7 +12,7 @@ from uniner_dist.triage.features import Block, Features, hash_texts
 
 #: Texts that are hashed together: arrays that stay in a core's cache.
 _TEXTS_AT_ONCE = 256
-#: Weights that are gathered together: some MB.
+#: Weights that are gathered at a time: some MB.
 _WEIGHTS_AT_ONCE = 1 << 20
 
 
@@ -48,18 +48,18 @@ class Classifier:
         row, at_once = 0, _WEIGHTS_AT_ONCE // max(questions, 1)
         while row < len(sums):  # as many texts as fit, one at least
             end = max(int(np.searchsorted(offsets, offsets[row] + at_once, side="right")) - 1, row + 1)
-            begin, places = offsets[row], slice(offsets[row], offsets[end])
+            begin, span = offsets[row], slice(offsets[row], offsets[end])
             some = np.flatnonzero(np.diff(offsets[row : end + 1])) + row  # a text may have no word
             if len(some):
-                gathered = self.weights.take(block.indices[0, places], axis=0)
+                gathered = self.weights.take(block.indices[0, span], axis=0)
                 for kind in block.indices[1:]:
-                    gathered += self.weights.take(kind[places], axis=0)
+                    gathered += self.weights.take(kind[span], axis=0)
                 sums[some] = np.add.reduceat(gathered, offsets[some] - begin, axis=0)
             row = end
         return sums
 
 
 def value_of(features: Features) -> npt.NDArray[np.float32]:
-    """What the features of each text are multiplied by, so that long texts have no longer vectors than short ones."""
+    """Factor of the features of each text, so that long texts have vectors of the same length as short ones."""
     values: npt.NDArray[np.float32] = (1 / np.sqrt(np.maximum(features.sizes, 1))).astype(np.float32)
     return values

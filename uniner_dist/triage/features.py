@@ -21,7 +21,7 @@ BITS = 17
 _WINDOWS = (4, 5)
 #: Weight of a feature of a word, relative to an n-gram: by cross-validation on CrossNER.
 _OF_WORD = 2.0
-#: The feature of places that have none, which counts nothing: n-grams across two texts, the pair after the last word
+#: The feature of positions that have none, which counts nothing: n-grams across two texts, the pair after the last word
 #: of a text, and what the text has already.
 NO_FEATURE = 0
 #: Texts whose repeated features are found together, in a table of some MB.
@@ -31,7 +31,7 @@ _U32, _U64 = np.uint32, np.uint64
 Hashes = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.int64]
 
-#: An odd number has an inverse modulo 2 ** 64, by which a polynomial's place is divided out again.
+#: An odd number has an inverse modulo 2 ** 64, by which a polynomial's position is divided out again.
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 1 << 64)
 #: One odd factor for each kind of n-gram, so that kinds are kept apart.
@@ -48,9 +48,9 @@ class Block:
     """Some features of each text of a batch.
 
     Attributes:
-        indices: features × places, each below `2 ** BITS`, text by text; `NO_FEATURE` where there is none.
+        indices: features × positions, each below `2 ** BITS`, text by text; `NO_FEATURE` where there is none.
         offsets: first position of each text, and one past the last position of the last text.
-        weight: what each of them counts.
+        weight: of each feature.
     """
 
     indices: Numbers
@@ -73,7 +73,7 @@ class Features:
 
     @property
     def sizes(self) -> npt.NDArray[np.float64]:
-        """What the features of each text count together."""
+        """Sum of the weights of each text's features."""
         sizes = np.zeros(len(self))
         for block in self.blocks:
             before = np.concatenate([[0], np.cumsum(np.count_nonzero(block.indices, axis=0))])
@@ -98,17 +98,17 @@ def hash_texts(texts: Sequence[str]) -> Features:
 
 
 def _drop_repeated(block: Block, table: npt.NDArray[np.int32]) -> None:
-    """Leave each feature of a text at one of its places only; what is in the table before does not matter."""
+    """Leave each feature of a text at one of its positions only; what is in the table before does not matter."""
     owners = np.repeat(np.arange(len(block.offsets) - 1) % _TEXTS_AT_ONCE << BITS, np.diff(block.offsets))
-    places = np.arange(len(owners), dtype=np.int32)
+    positions = np.arange(len(owners), dtype=np.int32)
     cuts = [*block.offsets[::_TEXTS_AT_ONCE], len(owners)]
     for kind in block.indices:
         keys = kind + owners
-        last = np.empty_like(places)
+        last = np.empty_like(positions)
         for begin, end in pairwise(cuts):
-            table[keys[begin:end]] = places[begin:end]  # of several the last one stays
+            table[keys[begin:end]] = positions[begin:end]  # of several the last one stays
             table.take(keys[begin:end], out=last[begin:end], mode="clip")
-        kind[last != places] = NO_FEATURE
+        kind[last != positions] = NO_FEATURE
 
 
 def _windows(lower: npt.NDArray[np.uint8], offsets: Numbers) -> Block:

@@ -41,8 +41,8 @@ def score_unseen(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> npt.NDA
     parts = np.arange(len(texts)) % _FOLDS
     for part in range(_FOLDS if len(texts) >= _FOLDS else 0):
         seen, unseen = np.flatnonzero(parts != part), np.flatnonzero(parts == part)
-        classifier = learn([texts[place] for place in seen], filled[seen])
-        scores[unseen] = classifier.score([texts[place] for place in unseen])
+        classifier = learn([texts[index] for index in seen], filled[seen])
+        scores[unseen] = classifier.score([texts[index] for index in unseen])
     return scores
 
 

@@ -1,4 +1,4 @@
-"""Whether this machine's vLLM runs a quantization on the device it is for: vLLM is asked, before anything is started.
+"""Asks vLLM, before anything is started, whether it runs a quantization on this device.
 
 Reads the few small files that say how weights are quantized, and the engine's settings. Returns vLLM's own message, or
 None. vLLM is imported in a process of its own (`python -m`), because it changes the process that imports it.
@@ -27,12 +27,12 @@ from uniner_dist.runtime.compat.vllm_engines import parsed_arguments, quantizati
 
 _FACTS = "quantizations"
 _TIMEOUT_S = 600
-#: Characters of vLLM's words that are shown: it lists every method that it knows.
+#: Characters of vLLM's message that are shown: it lists every method that it knows.
 _LONGEST = 240
 
 
 def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environment: Mapping[str, str]) -> str | None:
-    """Why vLLM does not load weights that are quantized as these are; None when it does, or does not say.
+    """Message on why vLLM does not load weights quantized like these; None when it does, or gives no answer.
 
     Args:
         spec: model, revision, data type and number of GPUs of the replica.
@@ -54,7 +54,7 @@ def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environme
 def _ask_in_a_process(
     spec: EngineSpec, files: Mapping[str, bytes], environment: Mapping[str, str]
 ) -> Mapping[str, object] | None:
-    """`{"refusal": words or None}`; None where the process does not come to an answer."""
+    """`{"refusal": message or None}`; None where the process gives no answer."""
     with tempfile.TemporaryDirectory(prefix="uniner-dist-config-") as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
@@ -72,7 +72,7 @@ def _ask_in_a_process(
 
 
 def _key(spec: EngineSpec, files: Mapping[str, bytes]) -> str:
-    """Everything that decides the answer; what was accepted once is not asked again, as that takes seconds."""
+    """Cache key of everything that decides the answer; an accepted one is not asked again, as that takes seconds."""
     found = find_spec("vllm")
     installed = (found.origin, os.stat(found.origin).st_mtime_ns) if found and found.origin else None
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -80,7 +80,7 @@ def _key(spec: EngineSpec, files: Mapping[str, bytes]) -> str:
 
 
 def _ask(spec: EngineSpec) -> str | None:
-    """What vLLM says of a configuration, as it makes one for an engine."""
+    """vLLM's error for a configuration, when it builds one for an engine."""
     from uniner_dist.completions.engine.vllm_engine import engine_arguments
 
     # Neither a KV connector nor a proposer has to do with it, and both would be set up.
@@ -88,12 +88,12 @@ def _ask(spec: EngineSpec) -> str | None:
     try:
         quantization_of(arguments)
     except (ValueError, TypeError, ImportError, NotImplementedError, KeyError) as error:
-        return _words(error)
+        return _format_error(error)
     return None
 
 
-def _words(error: Exception) -> str:
-    """The message itself, and not all of a long list: pydantic wraps it into where and what it was given."""
+def _format_error(error: Exception) -> str:
+    """The bare message, without the input that pydantic adds to it, and shortened."""
     errors = getattr(error, "errors", None)
     messages = [str(one["msg"]).removeprefix("Value error, ") for one in errors()] if callable(errors) else []
     words = "; ".join(messages) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Which vLLM this project was tested with, and what it does not do with others. Does not import vllm."""
+"""Range of tested vLLM versions, and features that others do not support. Does not import vllm."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ def untested(version: str) -> str | None:
     if begin <= _release(version) < end:
         return None
     return (
-        f"vLLM {version} was not tested with this project (from {_words(begin)} to below {_words(end)} was): its "
+        f"vLLM {version} was not tested with this project "
+        f"(from {_format_release(begin)} to below {_format_release(end)} was): its "
         "interfaces for prefix tails (a KV connector), prompt lookup on CPU (a proposer), the end of empty lists (stop "
         "tokens) and engine.metrics may have changed; `make check-vllm` reads the sources of the newest vLLM"
     )
 
 
 def no_prefix_tails(version: str, on_gpu: bool, environment: Mapping[str, str]) -> str | None:
-    """Why `engine.prefix_tails` cannot be on; None when it can.
+    """Message on why `engine.prefix_tails` cannot be on; None when it can.
 
     Args:
         version: vLLM's.
@@ -37,8 +38,8 @@ def no_prefix_tails(version: str, on_gpu: bool, environment: Mapping[str, str]) 
     """
     if _release(version) < _PREFIX_TAILS_FROM:
         return (
-            f"engine.prefix_tails needs vLLM {_words(_PREFIX_TAILS_FROM)} or newer, this is {version}: older ones "
-            "may hang when the cache is full. Update vLLM, or set engine.prefix_tails: false"
+            f"engine.prefix_tails needs vLLM {_format_release(_PREFIX_TAILS_FROM)} or newer, this is {version}: "
+            "older ones may hang when the cache is full. Update vLLM, or set engine.prefix_tails: false"
         )
     if on_gpu and "expandable_segments:True" in environment.get("PYTORCH_CUDA_ALLOC_CONF", ""):
         return (
@@ -50,7 +51,7 @@ def no_prefix_tails(version: str, on_gpu: bool, environment: Mapping[str, str]) 
 
 
 def check_speculation(on_gpu: bool, arguments: Mapping[str, Any]) -> None:
-    """Make sure that prompt lookup stays on CPU: on GPUs vLLM's model runner has no place for a proposer of ours.
+    """Check that prompt lookup is used on CPU only: on GPUs vLLM's model runner takes no custom proposer.
 
     Raises:
         ValueError: the arguments of the engine ask for it on a GPU.
@@ -64,5 +65,5 @@ def _release(version: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _words(release: tuple[int, int]) -> str:
+def _format_release(release: tuple[int, int]) -> str:
     return ".".join(map(str, release))

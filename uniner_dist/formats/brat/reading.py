@@ -1,7 +1,7 @@
 """brat's standoff files: `NAME.txt` has a document's text, `NAME.ann` its mentions.
 
-A folder of such files enters, documents leave. Only text-bound annotations are read; relations, events, attributes and
-notes say nothing about where mentions are. What a line says of a mention's text is compared with the text.
+Reads the documents of a folder of such files. Only text-bound annotations are read; relations, events, attributes and
+notes hold no offsets of mentions. A mention's text in its line is compared with the document.
 """
 
 from __future__ import annotations
@@ -76,17 +76,17 @@ def _claims(text: str, spans: str, said: str | None, where: str, notes: ReadingN
     brat splits a mention at line breaks; other mentions in pieces are read as if they had no gaps, and counted.
     """
     places = [tuple(map(int, span.split())) for span in spans.split(";")]
-    start, end = min(begin for begin, _ in places), max(behind for _, behind in places)
+    start, end = min(begin for begin, _ in places), max(stop for _, stop in places)
     if len(places) == 1:
         return [Claim(start, end, said, where)]
     pieces, rest = [], said
-    for begin, behind in places:
-        piece = None if rest is None else rest[: behind - begin]
-        rest = None if rest is None else rest[behind - begin :].lstrip(" ")
-        pieces.append(Claim(begin, behind, piece, where))
+    for begin, stop in places:
+        piece = None if rest is None else rest[: stop - begin]
+        rest = None if rest is None else rest[stop - begin :].lstrip(" ")
+        pieces.append(Claim(begin, stop, piece, where))
     if rest:  # the line's words and its offsets are of different lengths: an offset must be wrong
         pieces.append(Claim(start, end, said, where))
-    gaps = [text[behind:begin] for (_, behind), (begin, _) in pairwise(places)]
+    gaps = [text[stop:begin] for (_, stop), (begin, _) in pairwise(places)]
     if any(gap.strip() for gap in gaps):
         notes.count("mentions in several pieces are read from their first to their last character")
     return [Claim(start, end, None, where), *pieces]

@@ -62,17 +62,17 @@ def _sentences(text: str, mentions: Sequence[Mention]) -> Iterator[str]:
 
 
 def _plain_sentences(text: str, mentions: Sequence[Mention]) -> Iterator[str]:
-    """The same for a text of which parts can be cut into tokens one by one; a third of the time."""
+    """Same for a text whose parts can be tokenised independently; takes a third of the time."""
     lines: list[str] = []
     number = at = 0
     for end in (*[match.end() for match in SENTENCE_END.finditer(text)], len(text)):
         while number < len(mentions) and mentions[number].start < end:
-            label, start, behind, *_ = mentions[number]
+            label, start, stop, *_ = mentions[number]
             lines += _outside(text, at, start)
-            tokens = plain_tokens(text, start, behind)
+            tokens = plain_tokens(text, start, stop)
             lines += [f"{token}\tB-{label}\n" for token in tokens[:1]]
             lines += [f"{token}\tI-{label}\n" for token in tokens[1:]]
-            number, at = number + 1, behind
+            number, at = number + 1, stop
         if at > end:  # a sentence never ends inside of a mention
             continue
         lines += _outside(text, at, end)
@@ -83,7 +83,7 @@ def _plain_sentences(text: str, mentions: Sequence[Mention]) -> Iterator[str]:
 
 
 def _outside(text: str, start: int, end: int) -> list[str]:
-    """Lines of what is no mention."""
+    """Lines of tokens outside of mentions."""
     tokens = plain_tokens(text, start, end)
     return ["\tO\n".join(tokens), "\tO\n"] if tokens else tokens
 

@@ -31,21 +31,21 @@ def read_dataset(files: Mapping[str, str], folder: str, notes: ReadingNotes) -> 
 
     Args:
         files: name without ending, which prefixes the document ids → path.
-        folder: of the whole dataset, where its description lies.
+        folder: of the whole dataset, which has its description.
         notes: is given how columns and tags were read.
 
     Raises:
         ConfigError: unreadable, or tags are numbers whose names nothing says.
     """
     documents: list[GoldDocument] = []
-    beside = _names_beside(folder)
+    described = _described_names(folder)
     for stem, path in files.items():
         table = _read(path)
         columns = token_columns(table.column_names)
         if columns is None:
             there = ", ".join(table.column_names)
             raise ConfigError(f"gold {path}: has no tokens and ner_tags; columns there: {there}")
-        names = _names_in(table.schema.metadata, columns[1], path) or beside.get(columns[1])
+        names = _names_in(table.schema.metadata, columns[1], path) or described.get(columns[1])
         documents += read_rows(_rows(table, path), stem, path, notes, names)
     return documents
 
@@ -80,7 +80,7 @@ def _names_in(metadata: Mapping[bytes, bytes] | None, column: str, path: str) ->
     return _class_names(features.get(column)) if isinstance(features, Mapping) else None
 
 
-def _names_beside(folder: str) -> dict[str, list[str]]:
+def _described_names(folder: str) -> dict[str, list[str]]:
     """Column → names of its classes, from `dataset_info.json` or the card in the dataset's folder."""
     features: Any = {}
     about, card = join(folder, "dataset_info.json"), join(folder, "README.md")
