@@ -1,4 +1,4 @@
-"""What is said of two outputs side by side: the models of a comparison, with one form for JSON (`record_values`)."""
+"""Models of a comparison of two outputs, with one form for JSON (`record_values`)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Example(Record):
 
 
 class TallySummary(Differences):
-    """What a tally has counted.
+    """Result of a tally.
 
     Attributes:
         by_type: entity type → its part.

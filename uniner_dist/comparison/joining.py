@@ -29,7 +29,7 @@ from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.listing import is_glob, list_corpus
 from uniner_dist.storage.marker import read_marker
 
-#: What is compared of an entity.
+#: Fields of an entity that are compared.
 _ENTITIES = ArrayType(
     StructType(
         [StructField("text", StringType()), StructField("start", IntegerType()), StructField("end", IntegerType())]
@@ -101,7 +101,7 @@ def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column:
 
 
 def check_sides(before: Side, after: Side, by: str | None = None, id_column: str | None = None) -> None:
-    """What `compare` needs of both sides, without Spark.
+    """Check the inputs of `compare` without Spark.
 
     Raises:
         ConfigError: something is not there, or lacks a column or the run that was named.

@@ -1,4 +1,4 @@
-"""A comparison as tables for a person at a terminal; reads nothing but what `compare` returns."""
+"""Prints a comparison as tables; reads nothing but the result of `compare`."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _LISTED: Final = 10
 #: The group of cells whose `by` column is null.
 NO_GROUP: Final = "(none)"
 
-#: What is counted: cells of both sides, those with equal answers, mentions of each side, what became of them, and
+#: Counters: cells of both sides, those with equal answers, mentions of each side, what became of them, and
 #: cells of one side alone. In this order in `_Numbers` and in rows.
 COUNTERS: Final = (
     "cells",
@@ -63,7 +63,7 @@ TALLY: Final = pa.schema(
 
 
 class Tally:
-    """Counts so far."""
+    """Counts of differences so far."""
 
     def __init__(self) -> None:
         self._counters: dict[_Key, _Numbers] = {}
@@ -120,7 +120,7 @@ class Tally:
         return pa.RecordBatch.from_pylist(rows, schema=TALLY)
 
     def summary(self) -> TallySummary:
-        """What was counted, divided; see docs/growing.md."""
+        """The counts and their rates; see docs/growing.md."""
         scopes: dict[str, dict[str, list[_Numbers]]] = {"all": {"": []}, "type": {}, "by": {}}
         for (scope, name, _), numbers in sorted(self._counters.items()):
             scopes[scope].setdefault(name, []).append(numbers)
@@ -170,7 +170,7 @@ class Tally:
 
 
 def bucket_of(doc_id: str) -> int:
-    """Where a document's counts go; `crc32` in Spark gives the same."""
+    """Bucket of a document's counts; `crc32` in Spark gives the same."""
     return zlib.crc32(doc_id.encode()) % BUCKETS
 
 

@@ -21,7 +21,7 @@ _ACCOUNT_S = 30.0
 
 
 class Account:
-    """Counters of one start in `attempts/`, kept up while it works, since it may be killed.
+    """Counters of one start in `attempts/`, rewritten while it works, since it may be killed.
 
     Args:
         committed: shards that were committed before this start.
@@ -44,12 +44,12 @@ class Account:
         return Attempt.model_validate(counted, strict=False)
 
     def keep(self, summary: PoolSummary) -> None:
-        """Write now and then."""
+        """Write if the last write is long enough ago."""
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + _ACCOUNT_S
             self.write(summary)
 
     def write(self, summary: PoolSummary) -> None:
-        """Without these counters the report is poorer, so storage that fails here stops nothing."""
+        """Write the counters; they only serve the report, so storage that fails here stops nothing."""
         with suppress(StorageError):
             write_record(join(self._run.layout.attempts, f"{self._begun:.3f}.json"), self.values(summary))

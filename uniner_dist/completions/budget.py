@@ -18,12 +18,12 @@ from uniner_dist.storage.control_files import Attempt
 
 
 def gpu_hours(config: Config, replica_s: float) -> float:
-    """Hours of GPUs that so many seconds of replicas are; a CPU replica counts as one GPU."""
+    """GPU hours of a number of replica seconds; a CPU replica counts as one GPU."""
     return replica_s * max(config.pool.gpus_per_replica, 1) / 3600
 
 
 class Budget:
-    """What is left of a run's limits.
+    """The remaining part of a run's limits.
 
     Args:
         attempts: counters of earlier starts.
@@ -51,7 +51,7 @@ class Budget:
         return shards_within(todo, None if limit is None else limit - done - self._sampled)
 
     def reached(self, shards: int, prompts: int) -> LimitError:
-        """The error to end with.
+        """The error with which the stage ends.
 
         Args:
             shards: how many are left open.

@@ -1,4 +1,4 @@
-"""What happened over time in one completions stage: throughput, and the life of each replica. Values only; no I/O.
+"""History of one completions stage: throughput over time, and the life of each replica. Values only; no I/O.
 
 Kept small whatever the stage takes: when there are too many points every second one is dropped and the next ones are
 taken half as often, and replicas beyond a number are only counted. It is part of the counters that every start leaves
@@ -16,7 +16,7 @@ from uniner_dist.completions.work import Loss, ReplicaState
 
 _MAX_POINTS: Final = 240
 _MAX_REPLICAS: Final = 400
-#: Names of what a point of `History.points` holds, in order.
+#: Names of the values of a point of `History.points`, in order.
 POINT: Final = ("s", "prompts", "tokens", "ready", "loading")
 
 
@@ -49,7 +49,7 @@ class History:
     replicas_left_out: int = 0  # at least
 
     def look(self, slots: Sequence[Any], prompts: int, tokens: int, last: bool = False) -> None:
-        """Note what is new about the replicas, and a point when one is due.
+        """Record changes of the replicas, and a point when one is due.
 
         Args:
             slots: the pool's `Slot`s.

@@ -1,4 +1,4 @@
-"""Metrics of the completions stage for Prometheus, by way of Ray: every node's agent serves them over HTTP.
+"""Metrics of the completions stage for Prometheus, exported by Ray: every node's agent serves them over HTTP.
 
 Ray puts `ray_` in front of the names below. They are documented in docs/metrics.md and used by conf/grafana/.
 """
@@ -13,7 +13,7 @@ from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import ReplicaState
 from uniner_dist.storage.control_files import PoolProgress
 
-#: Seconds between two looks; Ray itself hands values on every 10 s or so.
+#: Seconds between two updates; Ray itself exports values about every 10 s.
 _UPDATE_S: Final = 5.0
 _PREFIX: Final = "uniner_dist_"
 
@@ -43,7 +43,7 @@ LABELS: Final[Mapping[str, str]] = {"replicas": "state", "prompts_failed": "outc
 
 
 class PoolMetrics:
-    """Keeps the metrics of one start current.
+    """Updates the metrics of one start.
 
     Args:
         run_id: value of the label `run`.
@@ -70,7 +70,7 @@ class PoolMetrics:
         return time.monotonic() >= self._next_s
 
     def update(self, state: PoolProgress, summary: PoolSummary, answered: int) -> None:
-        """Take values over.
+        """Set the metrics to the present values.
 
         Args:
             state: as `Snapshots.of` gives it.

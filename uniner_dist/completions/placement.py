@@ -1,4 +1,4 @@
-"""Where replicas go: how many the cluster fits, on which nodes, which nodes to avoid, which are gone.
+"""Placement of replicas: how many the cluster fits, on which nodes, which nodes to avoid, which are lost.
 
 Turns the pool's settings and Ray's list of nodes into actors, requested but perhaps not placed yet. Counting and
 choosing are in `decisions` and `node_health`; this module applies them to Ray.
@@ -39,7 +39,7 @@ class Placement:
     def __init__(self, ray: Any, config: PoolConfig, spec: ReplicaSpec, env: Mapping[str, str]) -> None:
         self._ray, self._config, self._spec, self._env = ray, config, spec, dict(env)
         self._reserved_bytes = 0
-        #: Told by the pool what happens on which node.
+        #: Health of the nodes; the pool reports events to it.
         self.health = NodeHealth(config.max_start_failures)
         self._silent_since_s: dict[str, float] = {}
 

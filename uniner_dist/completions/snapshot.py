@@ -1,4 +1,4 @@
-"""What there is to see of a pool at work, for whoever observes it. No I/O."""
+"""Snapshots of a working pool for observers. No I/O."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from uniner_dist.completions.work import ReplicaState
 from uniner_dist.config.schema import Config
 from uniner_dist.storage.control_files import PoolProgress
 
-#: Rates are means over the last so many seconds.
+#: Window of the mean rates, in seconds.
 _WINDOW_S = 60.0
 
 
 @dataclass(frozen=True)
 class Totals:
-    """What a start of the completions stage begins with.
+    """Totals at the beginning of a start of the completions stage.
 
     Args:
         prompts: of the whole stage, and those that were committed before.
@@ -36,7 +36,7 @@ class Totals:
 
 
 class Observer(Protocol):
-    """Somebody who wants to see states of the stage while it works, such as a view on a screen."""
+    """Observer of the stage while it works, such as a view on a screen."""
 
     def due(self) -> bool:
         """Whether `show` would do anything now; asked about five times a second."""
@@ -53,7 +53,7 @@ class Snapshots:
         self._seen: deque[tuple[float, int, int]] = deque()
 
     def of(self, pool: Pool, now: float) -> PoolProgress:
-        """What to show of a pool (`uniner_dist.reporting.progress` says what is made of it).
+        """The present state of a pool (`uniner_dist.reporting.progress` renders it).
 
         Args:
             pool: its counters, replicas and open work items are read; nothing of it is changed.
@@ -88,7 +88,7 @@ class Snapshots:
     def _rates(self, now: float, prompts: int, tokens: int) -> tuple[float, float]:
         """Prompts and tokens per second over the last minute, once anything was answered."""
         if not prompts:
-            self._seen.clear()  # loading is not slowness
+            self._seen.clear()  # loading time does not count
         self._seen.append((now, prompts, tokens))
         while self._seen[0][0] < now - _WINDOW_S:
             self._seen.popleft()

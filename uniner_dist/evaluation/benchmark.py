@@ -1,7 +1,7 @@
 """The authors' benchmark table: every dataset of a folder annotated and scored, one row each.
 
-A folder of gold enters (the authors' JSON files, CoNLL files, or `corpus/` and `gold/` as Parquet); per dataset a run
-with its own entity types, its annotations and its scores leave. Running it again resumes: finished runs are kept.
+Reads a folder of gold (the authors' JSON files, CoNLL files, or `corpus/` and `gold/` as Parquet). Each dataset is a
+run with its own entity types, annotations and scores. Running it again resumes: finished runs are kept.
 """
 
 from __future__ import annotations

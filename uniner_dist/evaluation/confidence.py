@@ -1,4 +1,4 @@
-"""Whether confidence ranks right above wrong, and whether it means what it says.
+"""Ranking quality and calibration of confidences.
 
 Takes confidences with a verdict each; returns numbers and curves. Pure; no I/O.
 """
@@ -22,7 +22,7 @@ _BINS: Final = 10
 
 
 def rank_auc(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> float | None:
-    """Chance that a right answer has a higher confidence than a wrong one, ties counting half.
+    """Probability that a right answer has a higher confidence than a wrong one, ties counting half.
 
     This is the area under the ROC curve, computed as the Mann-Whitney U statistic over mean ranks. None if all are
     right or all are wrong.
@@ -57,7 +57,7 @@ def auc_within_groups(
 
 
 def precision_coverage(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[CurvePoint]:
-    """What is left, and how much of it is right, when only confidences of at least `threshold` are kept.
+    """Coverage and precision when only confidences of at least `threshold` are kept.
 
     Returns:
         Points from the highest threshold to the lowest, one per distinct confidence, thinned out to a hundred.

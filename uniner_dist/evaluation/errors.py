@@ -1,6 +1,6 @@
-"""The worst errors: which documents, types and mentions go wrong most.
+"""The worst errors: documents, types and mentions with the most errors.
 
-Gold mentions that were not answered and answered ones that are not gold, as columns of numbers, become ranked lists.
+Ranks gold mentions that were not answered and answered ones that are not gold, given as columns of numbers.
 Mentions are compared as the authors' metric compares them. Pure; no I/O.
 """
 
@@ -55,7 +55,7 @@ def worst_errors(
     spurious: Spurious,
     outcome_of: Callable[[int], str],
 ) -> Worst:
-    """Rank what went wrong.
+    """Rank the errors.
 
     Args:
         gold: the gold answers that `keys` and `place` refer to.
@@ -104,7 +104,7 @@ class _OtherTypes:
         return np.searchsorted(self._named, wanted), np.searchsorted(self._named, wanted, side="right")
 
     def types(self, at: Any) -> Numbers:
-        """Numbers of the types at some places."""
+        """Numbers of the types at some positions."""
         found: Numbers = self._types[at]
         return found
 

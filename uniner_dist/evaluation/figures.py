@@ -1,4 +1,4 @@
-"""What is said of annotations against gold: the models of all scores, stored and shown in one form (`record_values`).
+"""Models of all scores of annotations against gold, stored and shown in one form (`record_values`).
 
 Scores that an earlier release stored are read as well: keys that it had and that are not known here are kept.
 """
@@ -84,7 +84,7 @@ class Ranking(Record):
 
 
 class CurvePoint(Record):
-    """What is left when only confidences of at least `threshold` are kept, and the share of it that is right."""
+    """Coverage when only confidences of at least `threshold` are kept, and the share of right answers among them."""
 
     threshold: float
     coverage: float
@@ -209,7 +209,7 @@ class Divided(Metrics):
 
 
 class Tallied(Divided):
-    """What a tally says of all annotations that it counted."""
+    """Result of a tally over all annotations that it counted."""
 
     documents: Count
     pairs: Pairs
@@ -226,7 +226,7 @@ class Scores(Tallied):
         annotations, gold: where they are.
         by_column: what `by` is of.
         annotated_documents: documents of the gold with any annotation.
-        read: what was taken for gold, in words.
+        read: notes on how the gold was read.
     """
 
     annotations: str

@@ -15,7 +15,7 @@ from uniner_dist.evaluation.vocabulary import Numbers
 
 Column = npt.NDArray[Any]
 
-#: Counts of up to so many kinds are made in a table of all.
+#: Number of possible kinds up to which they are counted in a dense table.
 _TABLE: Final = 1_000_000
 _LARGEST: Final = 2**62
 

@@ -24,7 +24,7 @@ from uniner_dist.evaluation.vocabulary import Vocabulary
 from uniner_dist.storage.control_files import record_values
 
 _NEEDED = ("entity_type", "entities", "outcome")
-#: Read where they are there.
+#: Columns that are read if they exist.
 _OPTIONAL = ("raw_output", "score")
 #: Ids named in a message.
 _EXAMPLES: Final = 3
@@ -103,7 +103,7 @@ def score(
 
 @dataclass
 class _Seen:
-    """Of the annotations: which of the gold's documents are there, some other ids, and entity types."""
+    """Facts about the annotations: the gold documents in them, some other ids, and entity types."""
 
     documents: npt.NDArray[np.bool_]
     others: list[str] = field(default_factory=list)
@@ -137,7 +137,7 @@ def _add_file(tally: Tally, gold: Gold, file: DataFile, id_column: str, group: s
 
 
 def _nothing_matches(gold: Gold, gold_path: str, annotations: str, seen: _Seen) -> str:
-    """Why no gold pair has an annotation."""
+    """Message on why no gold pair has an annotation."""
     if seen.others and not seen.documents.any():
         ids = ", ".join(map(repr, gold.documents.strings[:_EXAMPLES]))
         others = ", ".join(map(repr, seen.others[:_EXAMPLES])) or "no rows"

@@ -1,6 +1,6 @@
-"""Scores as a picture: bars per entity type with intervals, and how far confidence can be trusted.
+"""Plots of scores: bars per entity type with intervals, and the calibration of confidences.
 
-What `evaluate` returns enters, a PNG or SVG file leaves. Needs matplotlib, which nothing else does.
+Draws the result of `evaluate` as a PNG or SVG file. Needs matplotlib, which nothing else does.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _short(name: str) -> str:
 
 
 def _curves(confidence: Confidence) -> list[tuple[ConfidenceSummary, str, str]]:
-    """What is there to draw, its name and its colour."""
+    """The curves to draw, with their names and colours."""
     kinds = ((confidence.mentions, "mentions", "#0072B2"), (confidence.none, 'answers "none"', "#D55E00"))
     return [(summary, name, colour) for summary, name, colour in kinds if summary is not None]
 

@@ -73,14 +73,14 @@ class Verdicts:
     types: list[npt.NDArray[Any]] = field(default_factory=list)
 
     def add(self, scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], types: npt.NDArray[Any]) -> None:
-        """Take note of some."""
+        """Add some verdicts."""
         if len(scores):
             self.scores.append(scores)
             self.right.append(right)
             self.types.append(types)
 
     def summary(self, names: Sequence[str]) -> ConfidenceSummary | None:
-        """What `summarise_confidence` makes of them; None if there are none."""
+        """Summary by `summarise_confidence`; None if there are none."""
         if not self.scores:
             return None
         return summarise_confidence(

@@ -1,4 +1,4 @@
-"""Scores as tables for a person at a terminal; reads nothing but what `evaluate` returns."""
+"""Prints scores as tables; reads nothing but the result of `evaluate`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def print_scores(scores: Scores | Mapping[str, object], console: Console | None 
 
 
 def shown(text: str) -> Text:
-    """A value of a corpus or a gold file: no markup, and nothing that a terminal obeys."""
+    """A value of a corpus or a gold file, without markup and control characters."""
     return Text(visible(text))
 
 

@@ -1,4 +1,4 @@
-"""Count what is right, a batch of annotations at a time; `scores` divides at the end.
+"""Counts correct annotations, one batch at a time; `scores` divides at the end.
 
 Three ways to count each (document, entity type): `official` (strings, as the authors do), `strict` and `relaxed`
 (spans, where all gold has offsets). What is answered is held as columns of numbers and compared at the end.
@@ -38,7 +38,7 @@ class Tally:
     """Counts so far.
 
     Args:
-        gold: what is right.
+        gold: the gold answers.
     """
 
     def __init__(self, gold: Gold) -> None:
@@ -198,7 +198,7 @@ class Tally:
         return MISSING if number == NONE else self._outcome_names.strings[number]
 
     def _judge(self, rows: RowBatch) -> None:
-        """Take note of the confidence in each mention, or in the answer that there is none."""
+        """Record the confidence in each mention, or in the answer that there is none."""
         gold = self._gold
         if rows.score is not None:
             none = np.array([name == _NONE_OUTCOME for name in rows.outcomes])[rows.outcome] & ~np.isnan(rows.score)

@@ -1,4 +1,4 @@
-"""One model, several prompt templates: the same benchmark for each, and a table that tells which the model likes best.
+"""Compares prompt templates for one model: the same benchmark for each, and a table of their scores.
 
 Calls `run_benchmark` for each template, in a folder of its name, and writes `templates.json` with the mean F1 of each.
 Running it again resumes.

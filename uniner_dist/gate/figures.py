@@ -1,4 +1,4 @@
-"""What the gate measures with: its own documents' names, their answers, and comparisons and scores as figures."""
+"""Figures of the gate: names of its documents, their answers, comparisons and scores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_cells(path: str, id_column: str) -> dict[tuple[str, str], Cell]:
 
 
 def sources_of(run: Run) -> dict[str, Source]:
-    """Label → what gives this run's answers for it."""
+    """Label → source of this run's answers for it."""
     asked = run.config.questions.by_label().items()
     return {label: Source(question, run.fingerprint, run.model_name, run.id) for label, question in asked}
 

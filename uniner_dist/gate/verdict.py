@@ -1,4 +1,4 @@
-"""What the gate measured, whether that is good enough, and where it is kept.
+"""Figures of the gate, the judgement on them, and where they are stored.
 
 Figures of a passed gate are stored with the run and judged again at each start: a threshold that was raised meanwhile
 counts. Needs neither Spark nor Ray.
@@ -52,7 +52,7 @@ def read_verdict(place: GateLayout) -> Verdict | None:
 
 
 def has_passed(run: Run) -> bool:
-    """Whether nothing is in the way of the bulk: no gate, or one that was passed with the thresholds of now.
+    """Whether the bulk may start: no gate, or one that was passed with the present thresholds.
 
     Raises:
         ConfigError: the gold cannot be read any more.
@@ -68,7 +68,7 @@ def has_passed(run: Run) -> bool:
 def judge(
     gate: GateConfig, gold: GoldFigures | None, *, drift: Agreement | None = None, bulk: Agreement | None = None
 ) -> list[str]:
-    """What is not good enough, in words; empty when all is well. What was not measured is None.
+    """A message for each figure that misses its threshold; empty when all pass. What was not measured is None.
 
     Args:
         gate: whose thresholds count.
@@ -110,7 +110,7 @@ def lowest_rate(compared: Agreement) -> float | None:
 
 
 def before_words(figures: GateFigures | ReportedGate) -> list[str]:
-    """What was measured before the bulk, one line each."""
+    """The figures measured before the bulk, one line each."""
     gold, drift, lines = figures.gold, figures.drift, []
     if gold:
         lines.append(f"F1 {gold.f1:.3f} on {gold.documents:,} gold documents")
@@ -122,7 +122,7 @@ def before_words(figures: GateFigures | ReportedGate) -> list[str]:
 
 
 def published_words(published: PublishedFigures) -> str:
-    """What was measured before publishing."""
+    """The figures measured before publishing."""
     bulk, gold = published.bulk, published.gold
     rate = None if bulk is None else lowest_rate(bulk)
     if bulk is None or rate is None:

@@ -1,4 +1,4 @@
-"""After an erasure the summary of stage 1 says what is still there."""
+"""Updates the summary of stage 1 after an erasure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def open_dataset(path: str) -> pads.Dataset:
 
 
 def recount(run: Run, entries: Collection[str]) -> None:
-    """Let the summary of stage 1 say what is there.
+    """Update the counts in the summary of stage 1.
 
     Args:
         run: the run whose shards and lists were changed by an erasure.
@@ -71,7 +71,7 @@ def recount(run: Run, entries: Collection[str]) -> None:
 
 
 def _note_erasures(run: Run, entries: Collection[str]) -> None:
-    """Let the summary of stage 1 say that the run is without the documents on the lists.
+    """Record in the summary of stage 1 that the run is without the documents in the lists.
 
     Not if the lists changed between its stage 1 and this erasure, such as by documents that may come back since: such a
     run is planned again, as without this erasure.

@@ -1,4 +1,4 @@
-"""What stage 1 has found, in words, and whether too much of the corpus was rejected."""
+"""Reports the result of stage 1, and whether too much of the corpus was rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uniner_dist.storage.control_files import PromptsSummary
 
 
 def tell_planned(run: Run, summary: PromptsSummary, say: Callable[[str], None]) -> None:
-    """Say what is planned.
+    """Report what is planned.
 
     Args:
         run: whose limit counts.

@@ -52,7 +52,7 @@ def require_whole_plan(run: Run) -> None:
 
 
 def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
-    """Once what the present plan asks for triage is answered, learn from it, and take the plan back for the next one.
+    """Learn from the sample once it is answered, and take the plan back for the next one.
 
     Args:
         run: a run with triage on; others are left alone.
@@ -82,7 +82,7 @@ def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
 
 
 def check_triage(spark: Any, run: Run, check: Callable[[], None], say: Say) -> ReportedTriage | None:
-    """What triage did and what its check says, for the report; None without triage.
+    """Figures of triage and of its check, for the report; None without triage.
 
     Raises:
         TriageBrokenError: more was missed than promised. As `triage.if_broken` has it, what was skipped is open again.

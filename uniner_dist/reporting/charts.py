@@ -1,4 +1,4 @@
-"""Charts as inline SVG: values in, markup out. Pure; colours and fonts come from the page's style.
+"""Charts as inline SVG. Pure; colours and fonts come from the page's style.
 
 The drawings have a fixed size in their own units and scale with the page, so lines of text in them are few and large.
 """
@@ -28,7 +28,7 @@ _LIVES: Final = 40
 
 @dataclass(frozen=True)
 class DrawnLife:
-    """A replica from its placing to its end, in seconds of all starts one behind the other; see `ReplicaLife`."""
+    """A replica from its placing to its end, in seconds of all starts put end to end; see `ReplicaLife`."""
 
     number: int
     node: str

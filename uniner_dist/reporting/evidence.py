@@ -1,4 +1,4 @@
-"""What the report shows of a run's rows: examples, top mentions, failures. Reads a bounded sample, writes nothing.
+"""Evidence for the report from a run's rows: examples, top mentions, failures. Reads a bounded sample only.
 
 Whatever the run's size, at most a few shards, some files of the output and the beginning of the quarantine are read.
 """
@@ -35,7 +35,7 @@ _QUARANTINED: Final = 2_000
 _PROMPTS: Final = 800
 #: Size up to which the list of passages is searched for the names of examples.
 _SEARCHED_BYTES: Final = 32 << 20
-#: Texts up to so many characters are better examples.
+#: Characters of a text up to which it is preferred as an example.
 _SHORT: Final = 400
 _ERRORS: Final = (OSError, ConfigError, StageError, pa.ArrowException)
 
@@ -59,7 +59,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Doubtful:
-    """An answer of which the model was least sure: `score` is from 0 to 1."""
+    """An answer of low confidence: `score` is from 0 to 1."""
 
     score: float
     entity_type: str
@@ -69,7 +69,7 @@ class Doubtful:
 
 @dataclass
 class Folder:
-    """What one folder of the output has, of this run.
+    """Counts of this run's rows in one folder of the output.
 
     Args:
         rows: annotations.
@@ -84,7 +84,7 @@ class Folder:
 
 @dataclass
 class Evidence:
-    """What was read.
+    """Everything that was read.
 
     Args:
         top: entity type → (mention, count), most frequent first.
@@ -104,7 +104,7 @@ class Evidence:
 
 
 def gather(run: Run) -> Evidence:
-    """Read what there is; what is not there any more (a pruned run), or cannot be read, is left out and named."""
+    """Read the evidence; what was pruned or cannot be read is left out and named."""
     evidence = Evidence()
     for name, read in (("examples", _read_examples), ("mentions", _read_mentions), ("failures", _read_failures)):
         try:

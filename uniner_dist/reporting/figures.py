@@ -1,4 +1,4 @@
-"""The figures of a report in words: verdict, checks, tiles and tables of the page. Pure; values in, words out."""
+"""Formats the figures of a report: verdict, checks, tiles and tables of the page. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Tile = tuple[str, str, str]
 
 
 def verdict(report: Report) -> tuple[str, str]:
-    """(class, words): how the run ended."""
+    """(class, message): how the run ended."""
     if report.publication is None or report.annotations is None:
         return "bad", "Stopped by its quality gate; nothing was published"
     failed = report.annotations.failed
@@ -82,7 +82,7 @@ def rejected(report: Report) -> list[tuple[int, str]]:
 
 
 def quality_tiles(report: Report) -> list[Tile]:
-    """What came out: the first figures of the page."""
+    """Quality figures, the first ones of the page."""
     prompts, annotations, found = report.prompts, report.annotations, []
     gold = gold_of(report)
     if gold is not None:
@@ -112,7 +112,7 @@ def gold_of(report: Report) -> GoldFigures | None:
 
 
 def work_tiles(report: Report) -> list[Tile]:
-    """What it took."""
+    """Figures of work and cost."""
     prompts, done, found = report.prompts, report.completions, []
     seconds = elapsed_s(report)
     if seconds is not None:

@@ -1,4 +1,4 @@
-"""Put the report page together: the report's values and what `evidence` read, in a template that escapes everything."""
+"""Renders the report page from the report's values and the evidence, by a template that escapes everything."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _shown(value: Any, limit: int = 0) -> str:
 
 
 def _few_lines(value: Any, lines: int = 3, limit: int = 150) -> str:
-    """`_shown`, of at most so many lines, narrow screens included; what is repeated is there once, with its count."""
+    """`_shown`, with a limited number of lines even on narrow screens; repeats are shown once, with their count."""
     text = _REPEATED.sub(lambda found: f"{found[1]} ×{len(found[0]) // len(found[1])} ", _shown(value, _LOOKED_AT))
     cut = "\n".join(text.split("\n")[:lines])[:limit]
     return cut if cut == text else f"{cut}…"

@@ -1,4 +1,4 @@
-"""Show states while they change: redrawn in place in a terminal or a notebook, a line now and then in a log.
+"""Live views of a stage's state: redrawn in place in a terminal or a notebook, an occasional line in a log.
 
 Also keeps the latest state on storage, from where `status` reads it, on any machine and after a crash.
 """
@@ -131,7 +131,7 @@ def as_html(state: State) -> str:
 
 
 class SparkWatch:
-    """A thread that looks at the running jobs of a Spark session and shows how far they are.
+    """A thread that polls the running jobs of a Spark session and shows their progress.
 
     Args:
         spark: a classic session; of a Spark Connect session nothing can be seen.

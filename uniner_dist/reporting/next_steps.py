@@ -1,4 +1,4 @@
-"""What to do about a finished run: commands to paste into a shell, chosen by what the report says. Pure."""
+"""Suggested commands after a finished run, chosen by its report. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ROWS = 20
 
 
 def next_steps(report: Report) -> list[tuple[str, str]]:
-    """(what for, command) each; places are quoted for a shell."""
+    """(purpose, command) each; paths are quoted for a shell."""
     folder, _, run_id = report.workdir.rpartition("/")
     workdir = folder.removesuffix("/runs")
     annotations, output = report.annotations, report.output

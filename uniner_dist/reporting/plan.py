@@ -1,4 +1,4 @@
-"""What a run will ask and cost, before a GPU is started: `plan.json` of the run.
+"""Estimate of what a run will ask and cost, before a GPU is started: `plan.json` of the run.
 
 Computes counts, prompt tokens by the model's own tokenizer on a sample, GPU hours and money, from a run whose prompts
 stage is done and from what earlier runs of the workdir measured. Reads some shards; starts neither Spark nor Ray.
@@ -37,7 +37,7 @@ SAMPLE_PASSAGES, SAMPLE_SHARDS = 2000, 8
 
 
 def make_plan(run: Run) -> Plan:
-    """Reckon, and write `plan.json`.
+    """Estimate, and write `plan.json`.
 
     Returns:
         Counts of stage 1; prompt tokens; GPU hours and money, None where they cannot be known.
@@ -82,7 +82,7 @@ def _interval(estimate: Estimate) -> Interval:
 
 
 def estimate_tokens(run: Run) -> tuple[Estimate, int]:
-    """Prompt tokens of everything that is asked, and from how many passages that was told."""
+    """Prompt tokens of everything that is asked, and the number of passages that the estimate is based on."""
     manifest = [row for row in read_shards(run.layout).to_pylist() if row["asked"]]
     step = max(1, len(manifest) // SAMPLE_SHARDS)
     chosen = manifest[::step][:SAMPLE_SHARDS]

@@ -1,4 +1,4 @@
-"""How the state of a running stage looks: the same for a terminal, a notebook, a log, and `status` elsewhere.
+"""Rendering of a running stage's state, the same for a terminal, a notebook, a log, and `status`.
 
 Takes a state, as it is also written to storage; returns something that rich prints, or one line. Pure; no I/O.
 """
@@ -24,7 +24,7 @@ _WIDTH: Final = 78
 
 
 def view(state: State) -> RenderableType:
-    """A bar and what goes with it, in a few lines of at most 80 columns."""
+    """A progress bar with details, in a few lines of at most 80 columns."""
     done, total = amounts(state)
     head = Table.grid(padding=(0, 1), expand=True)
     head.add_column()

@@ -1,4 +1,4 @@
-"""The report of a run: what went in, what came out, how fast, and whether the invariants hold."""
+"""The report of a run: inputs, results, throughput, and whether the invariants hold."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ _WRITERS: Final = 16
 _MAGIC: Final = b"PAR1"
 #: What Spark's own writer calls all files of one write.
 _WRITE = re.compile(r"/?part-[0-9]{5,9}-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^/]*$", re.ASCII)
-#: A file of an attempt of a task; the last one of an attempt that came to its end says so.
+#: A file of an attempt of a task; the last one of a finished attempt says so.
 _PART = re.compile(r"part-([0-9]{5,9})-([0-9a-f]{8})-([0-9]{5,9})(-last)?\.parquet", re.ASCII)
 
 
@@ -42,7 +42,7 @@ def part_name(task: int, attempt: str, number: int, last: bool = False) -> str:
         task: number of the task's partition.
         attempt: 8 hex digits, from `new_attempt`.
         number: of the file among those of the attempt, from 0.
-        last: whether the attempt came to its end with this file.
+        last: whether the attempt is complete with this file.
     """
     return f"part-{task:05d}-{attempt}-{number:05d}{'-last' * last}.parquet"
 
@@ -104,7 +104,7 @@ def only_counted(folder: str) -> list[str] | None:
 
 
 def is_sound(folder: str, expected: int) -> bool:
-    """Whether so many Parquet files are there that count, each of them to its end; reads their last bytes only."""
+    """Whether the given number of counted Parquet files are there and complete; reads their last bytes only."""
     try:
         found = counted_files(folder)
     except (FileNotFoundError, NotADirectoryError, ControlFileError):
@@ -123,7 +123,7 @@ def _is_whole(path: str, size: int) -> bool:
 
 
 def whole_attempts(names: Iterable[str]) -> list[str]:
-    """Of the files of tasks those of one attempt of each that came to its end, whichever; its rows are the task's."""
+    """For each task the files of one finished attempt, whichever; its rows are the task's."""
     attempts: dict[tuple[str, str], dict[int, tuple[str, bool]]] = {}
     for name in names:
         if match := _PART.fullmatch(name):

@@ -120,7 +120,7 @@ class Settling:
         return isinstance(error, self._ray.exceptions.RayTaskError) and not isinstance(error.cause, EngineDiedError)
 
     def _failed(self, slot: Slot, reference: Any, error: Exception) -> None:
-        """A work item failed on a replica that is well: blame nobody, try it again after a while, a few times."""
+        """A work item failed on a replica that still works: nothing is suspect; retry after a delay, a few times."""
         item, message = slot.held.pop(reference), format_error(error)
         if not slot.held:
             slot.state = ReplicaState.READY
