@@ -126,9 +126,7 @@ def test_a_reader_meets_the_old_or_the_new_folder_at_every_change(tmp_path: Path
     shutil.rmtree(template)
 
 
-def test_no_empty_folder_is_left_wherever_a_command_was_killed_that_is_started_again(
-    tmp_path: Path, output: Path
-) -> None:
+def test_a_killed_command_that_is_started_again_leaves_no_empty_folder(tmp_path: Path, output: Path) -> None:
     _put(output / "b=1" / "c=1" / "part-gone.parquet", "gone")
     change = FolderChange(folder="b=1/c=1", remove=("part-gone.parquet",))
     template = tmp_path.with_name(f"{tmp_path.name}-template")
