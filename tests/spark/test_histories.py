@@ -342,7 +342,7 @@ def session(request: pytest.FixtureRequest) -> SparkSession:
         found: SparkSession = request.getfixturevalue("spark")
         return found
     options: dict[str, Any] = {"corpus.path": "-", "output.path": "-", "types": "person", "spark.master": "local[1]"}
-    return get_spark(load_config(None, [], options | {"spark.conf": _TINY_PLANS}))
+    return get_spark(load_config(None, [], options | {"spark.conf": _TINY_PLANS}), quick=True)
 
 
 @pytest.fixture(scope="module")
