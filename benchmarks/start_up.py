@@ -24,7 +24,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import Marker
 from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.marker import MarkerVersion, read_marker_version, swap_marker
 from uniner_dist.storage.place_layout import OutputLayout
 
@@ -47,7 +47,7 @@ def _start(run: Run) -> None:
         read_retry(run)
         exists(run.layout.renewed)
         lease.check()
-        with hold(OutputLayout(output)) as held:
+        with hold_lease(OutputLayout(output)) as held:
             before = read_marker_version(output)
             assert before is not None
             finish_begun(output, before, run.layout.workdir, f"{held.generation:06d}", held.check)

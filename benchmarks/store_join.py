@@ -31,7 +31,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.spark.session import spark_session
 from uniner_dist.storage.answer_store import encode_cells, live_files
 from uniner_dist.storage.filesystem import write_bytes
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 
 TYPES = ["person", "organization", "location", "country", "date", "product", "disease", "event"]
 #: Of the corpus, not in the store: tomorrow's rows.
@@ -162,7 +162,7 @@ def main() -> None:
         stage_one("warm-up", "empty")
         stage_one("empty-store", "empty")
         stage_one("small-files", "store")
-        with hold(full.store) as holder:
+        with hold_lease(full.store) as holder:
             done, result["compaction"] = measure(lambda: compact(spark, full.store, holder))
         result["compaction"] |= {"merged": done.merged, "written": done.written}
         stage_one("compacted", "store")

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from pyspark.sql import SparkSession
 
 from tests.support.history import NAMES, PHRASES, KilledError, Memory, Output, Start, World, text_of
-from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune, run_restore
+from uniner_dist.cli.maintenance import run_compact, run_erasure, run_prune, run_restore
 from uniner_dist.config.loading import load_config
 from uniner_dist.config.schema import Config
 from uniner_dist.core.hashing import passage_id
@@ -189,7 +189,7 @@ class Histories(RuleBasedStateMachine):
             self.edit([(corpus, name, None) for corpus in "ab" for name in names])
         self.command(f"forget {names} in {Path(place).name}, out of the corpora: {gone}")
         known = {store: self.world.known(store) for store in self.world.stores()}
-        run_forget(place, [f"id-{name}" for name in names], None, self.note)
+        run_erasure(place, [f"id-{name}" for name in names], None, self.note)
         for (owner, corpus, output), ids in self.memory.forget(place, [f"id-{name}" for name in names]).items():
             model = self.outputs[output]
             model.rows = {key: row for key, row in model.rows.items() if key[0] not in ids}

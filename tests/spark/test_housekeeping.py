@@ -22,7 +22,7 @@ from uniner_dist.annotations.card import write_card
 from uniner_dist.annotations.publication import publish
 from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.cli.export import ExportOptions, run_export
-from uniner_dist.cli.maintenance import run_compact, run_forget, run_prune, run_restore
+from uniner_dist.cli.maintenance import run_compact, run_erasure, run_prune, run_restore
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import ConfigError, RunHeldError, UnreachableError
 from uniner_dist.maintenance.compact import compact
@@ -34,7 +34,7 @@ from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.answer_store import COMPACTED, contribute, live_files, read_manifests, sweep
 from uniner_dist.storage.control_files import AnnotationsSummary, Publication, read_control, record_values
 from uniner_dist.storage.filesystem import exists, list_names, read_json, write_bytes, write_json
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 
 pytestmark = pytest.mark.spark
@@ -68,7 +68,7 @@ def test_compaction_keeps_every_answer_once_and_those_with_scores(spark: SparkSe
     add_shard(store, "s2", range(400, 600), scores=True)
     add_shard(store, "s3", range(3), ask="place")
     old = live_files(store)
-    with hold(store) as holder:
+    with hold_lease(store) as holder:
         with pytest.raises(RunHeldError, match=r"store .*: process"):
             run_compact(None, str(tmp_path), 24, None, silent)
         done = compact(spark, store, holder)
@@ -89,7 +89,7 @@ def test_replaced_files_go_after_a_grace_period_and_new_ones_stay(spark: SparkSe
     add_shard(store, "s1", range(10))
     add_shard(store, "s2", range(10, 20))
     old = set(live_files(store))
-    with hold(store) as holder:
+    with hold_lease(store) as holder:
         compact(spark, store, holder, grace_s=HOUR)
         add_shard(store, "s3", range(20, 30))
         assert len(live_files(store)) == 2
@@ -121,7 +121,7 @@ def test_a_compaction_that_was_killed_anywhere_is_finished(spark: SparkSession, 
     template = StoreLayout(str(tmp_path / "template"), "f" * 16)
     for number in range(3):
         add_shard(template, f"s{number}", range(10 * number, 10 * number + 12))
-    with hold(template) as holder:
+    with hold_lease(template) as holder:
         compact(spark, template, holder, grace_s=HOUR)  # what it replaced goes with the next one
     for number in range(3, 6):
         add_shard(template, f"s{number}", range(10 * number - 5, 10 * number + 12))
@@ -137,7 +137,7 @@ def test_a_compaction_that_was_killed_anywhere_is_finished(spark: SparkSession, 
         killed += 1
         cells = read_cells(store, live_files(store))
         assert {row["passage_id"]: row["output"] for row in cells} == rows, "readers in between miss nothing"
-        with hold(store) as holder:
+        with hold_lease(store) as holder:
             for _ in range(2):
                 compact(spark, store, holder, grace_s=0)
         [name] = live_files(store)
@@ -154,8 +154,8 @@ def test_who_lost_the_store_while_compacting_replaces_nothing(spark: SparkSessio
     add_shard(store, "s1", range(10))
     add_shard(store, "s2", range(10, 20))
     old = live_files(store)
-    with hold(store) as holder:
-        write_json(f"{store.holders}/{holder.generation + 1:06d}.json", {"host": "other", "pid": 1, "since": 0})
+    with hold_lease(store) as holder:
+        write_json(f"{store.lease_folder}/{holder.generation + 1:06d}.json", {"host": "other", "pid": 1, "since": 0})
         with pytest.raises(RunHeldError):
             compact(spark, store, holder)
     assert live_files(store) == old
@@ -234,18 +234,18 @@ def test_a_forgotten_document_leaves_no_trace_and_everything_else_stays(corpus: 
     assert len({line.split(": ")[1] for place in places for line in trace_of(place, words)}) == len(words)
     assert "Garbled" in Path(second.layout.report_page).read_text(), "the page quotes documents"
 
-    with hold(half.layout), pytest.raises(RunHeldError, match="works on it"):
-        run_forget(half.layout.workdir, ["gone-1"], None, silent)
+    with hold_lease(half.layout), pytest.raises(RunHeldError, match="works on it"):
+        run_erasure(half.layout.workdir, ["gone-1"], None, silent)
     names = corpus.folder / "names.txt"
     names.write_text("gone-3\ngone-4\r\n")
-    erasure = run_forget(half.layout.workdir, ["gone-1", "gone-2"], str(names), silent)
+    erasure = run_erasure(half.layout.workdir, ["gone-1", "gone-2"], str(names), silent)
     assert (erasure.annotations, erasure.other_rows) == (8, 1 + 2 * 2), "a duplicate, and two failures in two runs"
     assert erasure.cells > 0
     assert erasure.prompts > 0
     assert [line for place in places for line in trace_of(place, words)] == []
     assert corpus.rows == before
     assert exists(second.layout.report_page)
-    assert not run_forget(half.layout.workdir, ["gone-1"], None, silent).anything
+    assert not run_erasure(half.layout.workdir, ["gone-1"], None, silent).found_any
 
     # What is left goes on: the half run to its end, the published one once more, and the store serves both.
     check_prompts(half)
@@ -264,7 +264,7 @@ def test_an_output_of_which_everything_is_forgotten_is_an_empty_dataset(corpus: 
     corpus.write(documents(range(2)))
     corpus.run()
     run = corpus.open()
-    erasure = run_forget(run.layout.workdir, list(documents(range(2))), None, silent)
+    erasure = run_erasure(run.layout.workdir, list(documents(range(2))), None, silent)
     assert erasure.annotations == 4
     assert corpus.rows == []
     columns = corpus.spark.read.parquet(run.config.output.path).columns
@@ -285,7 +285,7 @@ def test_pruned_runs_keep_no_text_and_cost_no_answer(corpus: Corpus) -> None:
     run = corpus.open()
     corpus.report(run)
     workdir = run.layout.workdir
-    with hold(run.layout):
+    with hold_lease(run.layout):
         pass
     run_prune(workdir, 1, silent)
     assert exists(run.layout.shards), "too young"
@@ -297,7 +297,7 @@ def test_pruned_runs_keep_no_text_and_cost_no_answer(corpus: Corpus) -> None:
     corpus.write(documents(range(10)) | documents(range(10, 12), "Nadia") | long)
     assert len(corpus.run()) == 4
     assert corpus.rows == corpus.full()[0]
-    run_forget(workdir, ["d001"], None, silent)
+    run_erasure(workdir, ["d001"], None, silent)
     occurrences = pads.dataset(run.layout.occurrences, format="parquet").to_table().to_pylist()
     assert {row["document"]["doc_id"] for row in occurrences} == {*documents(range(10)), "long"} - {"d001"}
 
@@ -306,14 +306,14 @@ def test_a_run_does_not_start_while_all_runs_are_changed(corpus: Corpus) -> None
     corpus.write(documents(range(2)))
     run = corpus.open()
     everything = WorkdirLayout(run.layout.workdir)
-    with hold(everything), pytest.raises(RunHeldError, match="changes all its runs"), working_on(run):
+    with hold_lease(everything), pytest.raises(RunHeldError, match="changes all its runs"), working_on(run):
         pass
     with working_on(run):
         pass
     with pytest.raises(ConfigError, match="there are no runs"):
         run_prune(str(corpus.folder / "nowhere"), 1, silent)
     with pytest.raises(ConfigError, match="name at least one document"):
-        run_forget(run.layout.workdir, [], None, silent)
+        run_erasure(run.layout.workdir, [], None, silent)
 
 
 def test_forgetting_visits_every_store_and_workdir_that_had_to_do_with_it(corpus: Corpus) -> None:
@@ -336,7 +336,7 @@ def test_forgetting_visits_every_store_and_workdir_that_had_to_do_with_it(corpus
     publish(corpus.spark, third)
     corpus.run(store=shared)  # the first workdir's finished run, once with another store
     said: list[str] = []
-    run_forget(workdir, ["gone"], None, said.append)
+    run_erasure(workdir, ["gone"], None, said.append)
     places = [path for path in corpus.folder.iterdir() if path.name not in ("corpus", "elsewhere", "log.jsonl")]
     found = [line for place in places if place.is_dir() for line in trace_of(place, ["Zoltan"])]
     assert found == []
@@ -347,5 +347,5 @@ def test_forgetting_visits_every_store_and_workdir_that_had_to_do_with_it(corpus
 
     shutil.move(shared, str(corpus.folder / "moved"))
     with pytest.raises(UnreachableError, match=rf"(?s)not everything could be visited.*store {shared} is not there"):
-        run_forget(workdir, ["d000"], None, silent)
+        run_erasure(workdir, ["d000"], None, silent)
     assert "d000" not in {row["doc_id"] for row in corpus.rows}, "what is within reach was erased"

@@ -17,7 +17,7 @@ from tests.support.answering import Corpus, Rows, answer, documents
 from uniner_dist.annotations.publication import publish
 from uniner_dist.errors import ConfigError
 from uniner_dist.prompts.stage import write_prompts
-from uniner_dist.spark.catalog import place_of_table
+from uniner_dist.spark.catalog import table_location
 from uniner_dist.spark.planned import read_planned
 from uniner_dist.spark.stage import stage
 from uniner_dist.storage.marker import read_marker
@@ -116,27 +116,27 @@ def test_a_name_in_sparks_catalog_is_the_table_that_it_has(
 ) -> None:
     name = in_catalog("day_log", partition_by="PARTITIONED BY (domain)")
     spark.sql("INSERT INTO `day_log` VALUES ('1', 'Ada met Babbage.', 'ai'), ('2', 'Eve.', NULL)")
-    assert place_of_table(name) == f"{tmp_path}/day_log"
-    found, _ = read(spark, place_of_table(name), ["doc_id", "text", "domain"])
+    assert table_location(name) == f"{tmp_path}/day_log"
+    found, _ = read(spark, table_location(name), ["doc_id", "text", "domain"])
     assert found == sorted(tuple(row) for row in spark.table("`day_log`").collect())
     (tmp_path / "day_log/domain=forgotten").mkdir()
     shutil.copy(next((tmp_path / "day_log/domain=ai").glob("*.parquet")), tmp_path / "day_log/domain=forgotten")
     with pytest.raises(ConfigError, match=r"partitions are not the folders of .*domain=forgotten"):
-        place_of_table(name)
+        table_location(name)
 
 
 def test_what_sparks_catalog_has_and_is_not_read_is_refused(
     spark: SparkSession, in_catalog: Callable[..., str]
 ) -> None:
     with pytest.raises(ConfigError, match=r"is a table of csv, which is not read here"):
-        place_of_table(in_catalog("lines", using="csv"))
+        table_location(in_catalog("lines", using="csv"))
     with pytest.raises(ConfigError, match="Spark's catalog does not know it"):
-        place_of_table("table:spark_catalog.default.nowhere")
+        table_location("table:spark_catalog.default.nowhere")
     spark.sql("CREATE VIEW looks AS SELECT * FROM lines")
     with pytest.raises(ConfigError, match="is a view"):
-        place_of_table("table:spark_catalog.default.looks")
+        table_location("table:spark_catalog.default.looks")
     spark.sql("DROP VIEW looks")
-    assert place_of_table("table:elsewhere.default.t") == "table:elsewhere.default.t", "is for pyiceberg to know"
+    assert table_location("table:elsewhere.default.t") == "table:elsewhere.default.t", "is for pyiceberg to know"
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from uniner_dist.spark.hash_partitioning import bucket_of, keys_of_partitions, task_of
+from uniner_dist.spark.hash_partitioning import bucket_of, keys_of_partitions, partition_key
 
 pytestmark = pytest.mark.spark
 
@@ -25,7 +25,7 @@ def test_tasks_get_consecutive_buckets_as_many_as_the_others_or_one_more(
 ) -> None:
     passage_id = F.substring(F.sha2(F.col("id").cast("string"), 256), 1, 32)
     bucketed = spark.range(2000).select(bucket_of(passage_id, buckets).alias("bucket"), passage_id.alias("passage_id"))
-    placed = bucketed.repartition(tasks, task_of(F.col("passage_id"), buckets, tasks))
+    placed = bucketed.repartition(tasks, partition_key(F.col("passage_id"), buckets, tasks))
     found = placed.select("bucket", F.spark_partition_id().alias("task")).distinct().collect()
     of_task: dict[int, list[int]] = {}
     for row in found:

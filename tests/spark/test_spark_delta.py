@@ -18,7 +18,7 @@ from uniner_dist.annotations.publication import publish
 from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import ConfigError, StageError
-from uniner_dist.maintenance.erase import forget
+from uniner_dist.maintenance.erase import erase_documents
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.spark.catalog_output import output_in_catalog, table_problems
 from uniner_dist.storage.filesystem import read_bytes

@@ -14,7 +14,7 @@ from tests.support.answering import Corpus, Rows, answer, documents
 from uniner_dist.annotations.publication import publish
 from uniner_dist.annotations.stage import write_annotations
 from uniner_dist.errors import ConfigError, StageError
-from uniner_dist.maintenance.erase import forget
+from uniner_dist.maintenance.erase import erase_documents
 from uniner_dist.prompts.stage import write_prompts
 from uniner_dist.storage.filesystem import read_bytes
 from uniner_dist.storage.marker import swap_marker
@@ -112,7 +112,7 @@ def test_an_output_in_sparks_catalog_is_one_commit_a_publication(
     assert commits(lake) == made
     assert published(lake) == corpus.rows == corpus.full()[0]
 
-    assert forget(second.layout.workdir, ["d003"]).annotations == 2
+    assert erase_documents(second.layout.workdir, ["d003"]).annotations == 2
     assert commits(lake) == [*made, (None, None)]
     assert published(lake) == corpus.rows
     assert "d003" not in {row["doc_id"] for row in published(lake)}

@@ -21,7 +21,7 @@ from uniner_dist.storage.conditional import read_version, swap
 from uniner_dist.storage.control_files import ControlFileError, Journal, write_control
 from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, read_json, write_bytes
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.marker import read_marker, read_marker_version, swap_marker
 from uniner_dist.storage.marker_file import encode_marker
 from uniner_dist.storage.place_layout import OutputLayout
@@ -108,9 +108,9 @@ def _put_always(fs: Any, path: str, data: bytes, version: str) -> None:
 def test_one_process_holds_a_lease_and_its_marker_is_its_own(store: Cloud) -> None:
     output = f"{store.url}/leased/out"
     write_marker(output, marker_of(a=published()))
-    with hold(OutputLayout(output)) as lease:
+    with hold_lease(OutputLayout(output)) as lease:
         assert lease.generation == 1
-        with pytest.raises(RunHeldError, match="works on it"), hold(OutputLayout(output)):
+        with pytest.raises(RunHeldError, match="works on it"), hold_lease(OutputLayout(output)):
             pass
         before = read_marker_version(output)
         assert before is not None
@@ -118,7 +118,7 @@ def test_one_process_holds_a_lease_and_its_marker_is_its_own(store: Cloud) -> No
         with pytest.raises(StageError, match="was changed by another process"):
             swap_marker(output, before, before.marker, COLUMNS)
         assert swap_marker(output, after, after.marker, COLUMNS).marker.carried == ("x",)
-    with hold(OutputLayout(output)) as lease:
+    with hold_lease(OutputLayout(output)) as lease:
         assert lease.generation == 2
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.hdfs import hdfs
 from tests.support.published import marker_of, published, write_marker
-from uniner_dist.doctor.storage import Place, check_place
+from uniner_dist.doctor.storage import Location, check_location
 from uniner_dist.errors import ConfigError, RunHeldError, StageError
 from uniner_dist.storage import retries
 from uniner_dist.storage.conditional import read_version, swap
@@ -27,7 +27,7 @@ from uniner_dist.storage.filesystem import (
     remove,
     write_bytes,
 )
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.marker import read_marker_version, swap_marker
 from uniner_dist.storage.place_layout import OutputLayout
@@ -103,7 +103,7 @@ def test_hdfs_is_found_fit_with_what_it_lacks(root: str, caplog: pytest.LogCaptu
     assert found["exclusive"] == "rename"
     assert "it has no exclusive create" in caplog.text
     assert list_names(f"{root}/workdir") == ["storage.json"]
-    assert [finding.level for finding in check_place(Place("--workdir", f"{root}/workdir", True))] == ["ok", "ok"]
+    assert [finding.level for finding in check_location(Location("--workdir", f"{root}/workdir", True))] == ["ok", "ok"]
 
 
 @slow
@@ -129,9 +129,9 @@ def test_a_process_that_has_used_hdfs_can_still_start_others(root: str) -> None:
 def test_one_process_holds_a_lease_and_its_marker_is_its_own(root: str) -> None:
     output = f"{root}/leased/out"
     write_marker(output, marker_of(a=published()))
-    with hold(OutputLayout(output)) as lease:
+    with hold_lease(OutputLayout(output)) as lease:
         assert lease.generation == 1
-        with pytest.raises(RunHeldError), hold(OutputLayout(output)):
+        with pytest.raises(RunHeldError), hold_lease(OutputLayout(output)):
             pass
         before = read_marker_version(output)
         assert before is not None

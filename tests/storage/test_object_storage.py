@@ -17,7 +17,7 @@ from uniner_dist.config.schema import ModelConfig
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage.filesystem import exists, find_files, list_names, read_bytes, remove, write_bytes
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import current_holder, hold
+from uniner_dist.storage.lease import current_holder, hold_lease
 from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.shards import committed_shards, read_completions, verified_shards, write_completions
 
@@ -156,9 +156,9 @@ def test_a_partial_object_is_recognised(s3: FlakyProxy) -> None:
 def test_one_holder_at_a_time_on_a_sick_store(s3: FlakyProxy) -> None:
     layout = RunLayout("s3://bucket/held", "r")
     s3.plan = once("lost", "PUT")
-    with hold(layout) as holder:
+    with hold_lease(layout) as holder:
         assert holder.generation == 1
-        with pytest.raises(RunHeldError), hold(layout):
+        with pytest.raises(RunHeldError), hold_lease(layout):
             pass
         s3.plan = at_random(0.2, seed=2, faults=["500", "503", "cut"])
         holder.check()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.flaky import FlakyProxy
-from uniner_dist.storage.commit import apply
+from uniner_dist.storage.commit import apply_change
 from uniner_dist.storage.control_files import FolderChange
 from uniner_dist.storage.filesystem import open_fs, write_bytes
 
@@ -34,7 +34,7 @@ def _publish(output: str, staged: str, versions: int, begun: threading.Semaphore
             begun.acquire(timeout=1200)
             add = {f"part-{number}.parquet": f"{staged}/{number}.parquet"}
             write_bytes(f"{staged}/{number}.parquet", _version(number))
-            apply(
+            apply_change(
                 output, FolderChange(folder=FOLDER, add=add, remove=(f"part-{number - 1}.parquet",)), f"{staged}/work"
             )
     finally:

@@ -24,7 +24,7 @@ from uniner_dist.reporting.report import build_report, write_report
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import AnnotationsSummary, Publication, read_control, record_values
 from uniner_dist.storage.marker import read_marker
-from uniner_dist.storage.shards import committed_shards, read_shards, shards_with_known_answers
+from uniner_dist.storage.shards import committed_shards, read_shards, shards_with_cached_answers
 
 Cells = Counter[tuple[str, str]]
 Rows = dict[str, dict[str, str]]  # id -> text, domain
@@ -38,7 +38,7 @@ def answer(run: Run, shards: int | None = None) -> Counter[tuple[str, str]]:
     """
     log = Path(run.config.engine.extra["log"])
     log.write_text("")
-    known, committed = shards_with_known_answers(run.layout), committed_shards(run.layout)
+    known, committed = shards_with_cached_answers(run.layout), committed_shards(run.layout)
     todo = [shard for shard in read_shards(run.layout)["shard"].to_pylist() if shard not in committed]
     if todo:
         replica = Replica(replica_spec(run))

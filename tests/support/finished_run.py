@@ -21,8 +21,8 @@ from uniner_dist.gate.sample import Sample, Source, update_sample
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.prompts.packing import Packing
 from uniner_dist.prompts.shard_writer import ShardWriter
+from uniner_dist.run.publication_state import claim_of
 from uniner_dist.run.run import Run
-from uniner_dist.run.standing import claim_of
 from uniner_dist.schemas import ANNOTATION_FIELDS, COMPLETIONS, ENTITY, SHARDS
 from uniner_dist.storage.answer_store import contribute
 from uniner_dist.storage.control_files import Marker

@@ -35,7 +35,7 @@ import uniner_dist.prompts.stage as stage_1
 import uniner_dist.spark.session as session
 from uniner_dist.annotations import audit
 from uniner_dist.annotations.card_text import Statistics
-from uniner_dist.annotations.rewrite import Carried, FileRewriter
+from uniner_dist.annotations.rewrite import FileRewriter, RewrittenFile
 from uniner_dist.completions.attempts import Account
 from uniner_dist.completions.manifest import read_manifest
 from uniner_dist.completions.summary import PoolSummary
@@ -87,12 +87,12 @@ def install(mended: Callable[[], bool] = lambda: True) -> None:
     _put(stages, complete_prompts=lambda run, pool, lease, view: _complete(run, mended()), ray_cluster=quiet)
     _put(session, spark_session=lambda *arguments, **options: nullcontext(ANYTHING))
     _put(exclusive, check_storages=lambda *arguments: None)  # which starts processes; it has tests of its own
-    _put(stage_1, rows=ANYTHING, survey_corpus=_nothing, count_places=_nothing, at_once=_at_once)
+    _put(stage_1, rows=ANYTHING, survey_corpus=_nothing, count_occurrences=_nothing, run_concurrently=_at_once)
     _put(stage_1, _write_rejects=_write_rejects, _write_occurrences=_write_occurrences, _write_shards=_write_shards)
     real = SimpleNamespace(check_committed=audit.check_committed, summarise=_audit, check_threshold=_nothing)
     _put(stage_3, audit=real, _write_answers=_nothing, whole_documents=_nothing, read_staged=_nothing)
     _put(stage_3, quarantine_rows=_nothing, _write_staged=_write_staged, _write_quarantine=_write_quarantine)
-    _put(publication, carry_over=_carry_over, _types=lambda spark, run: {"doc_id": "string"})
+    _put(publication, rewrite_files=_rewrite_files, _types=lambda spark, run: {"doc_id": "string"})
     _put(publication, _write_placeholder=_write_placeholder)
     _put(card, _of_output=lambda spark, run: _statistics(run))
     _put(compaction, _write=_compact)
@@ -230,7 +230,7 @@ def _complete(run: Run, mended: bool) -> Attempt:
         if shard.name not in committed:
             item = WorkItem(shard.name)
             prompts = replica_files.prompts_of(spec, item)
-            known = replica_files.known_answers(spec, item, prompts)
+            known = replica_files.cached_answers(spec, item, prompts)
             before = known.to_pylist() if known is not None else [{"output": None}] * prompts.num_rows
             pairs = zip(prompts.to_pylist(), before, strict=True)
             rows = [
@@ -348,8 +348,8 @@ def _write_quarantine(spark: Any, run: Run, rows: Any, summary: Mapping[str, Any
     return SimpleNamespace(count=lambda: len(table))
 
 
-def _carry_over(spark: Any, run: Run, ids: Any, folder: str, selection: Any) -> list[Carried]:
-    """As `annotations.rewrite.carry_over` with its `_affected_rows`."""
+def _rewrite_files(spark: Any, run: Run, ids: Any, folder: str, selection: Any) -> list[RewrittenFile]:
+    """As `annotations.rewrite.rewrite_files` with its `_affected_rows`."""
     placed = counting(run.layout.occurrences)
     files = sorted(find_files(placed, ".parquet"))
     places = [row for file in files for row in _read(join(placed, file))]
@@ -376,7 +376,7 @@ def _carry_over(spark: Any, run: Run, ids: Any, folder: str, selection: Any) -> 
             kinds = {"rows": pa.list_(pa.int64()), "runs": pa.list_(pa.string())}
             arrays = [pa.array([value], kinds.get(name)) for name, value in about.items()]
             batch = pa.RecordBatch.from_arrays(arrays, names=list(about))
-            carried += [Carried.of(row) for done in rewriter(iter([batch])) for row in done.to_pylist()]
+            carried += [RewrittenFile.of(row) for done in rewriter(iter([batch])) for row in done.to_pylist()]
     return carried
 
 

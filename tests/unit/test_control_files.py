@@ -33,8 +33,8 @@ from uniner_dist.errors import UninerError
 from uniner_dist.export.ownership import changed_files, check_folder, clear_folder, has_documents, write_files
 from uniner_dist.gate.sample import read_sample
 from uniner_dist.maintenance.erase import Erasure
-from uniner_dist.maintenance.erase_exports import forget_in_exports
-from uniner_dist.maintenance.erase_gate import forget_in_gates
+from uniner_dist.maintenance.erase_exports import erase_from_exports
+from uniner_dist.maintenance.erase_gate import erase_from_gates
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.run.corpus_snapshot import run_snapshot
@@ -352,16 +352,18 @@ KINDS: dict[str, Kind] = {
         lambda house: load_run(str(house.workdir), "latest"),
     ),
     "claim": Kind(
-        lambda house: Path(house.run.layout.holders) / "000001.json",
+        lambda house: Path(house.run.layout.lease_folder) / "000001.json",
         lambda house: {"host": "h", "pid": 1, "started": 1.0, "machine": "", "since": 5.0, "nonce": "n"},
         _look,
     ),
     "beat": Kind(
-        lambda house: Path(house.run.layout.holders) / "000001.beat.json",
+        lambda house: Path(house.run.layout.lease_folder) / "000001.beat.json",
         lambda house: {"beats": 1, "nonce": "n"},
         _look,
     ),
-    "end": Kind(lambda house: Path(house.run.layout.holders) / "000001.end.json", lambda house: {"nonce": "n"}, _look),
+    "end": Kind(
+        lambda house: Path(house.run.layout.lease_folder) / "000001.end.json", lambda house: {"nonce": "n"}, _look
+    ),
     "store manifest": Kind(
         lambda house: Path(house.store.manifests) / "000000000001.json",
         lambda house: {"at": 1.0, "added": [], "replaced": [CELLS], "nonce": "n"},
@@ -386,7 +388,7 @@ KINDS: dict[str, Kind] = {
     "registered export": Kind(
         lambda house: Path(OutputLayout(str(house.output)).exports) / f"{'d' * 32}.json",
         lambda house: {"path": str(house.export)},
-        lambda house: forget_in_exports(str(house.output), ["Ada"], always),
+        lambda house: erase_from_exports(str(house.output), ["Ada"], always),
         may_look=("", "export.json"),
     ),
     "registered workdir": Kind(
@@ -397,7 +399,7 @@ KINDS: dict[str, Kind] = {
     "verdict that an erasure looks into": Kind(
         lambda house: Path(_gate(house).verdict),
         lambda house: {"gold": None, "drift": None, "sample": 0, "in_corpus": ["gold:1"]},
-        lambda house: forget_in_gates(house.run, ["1"], lambda *_: Erasure()),
+        lambda house: erase_from_gates(house.run, ["1"], lambda *_: Erasure()),
     ),
     "sample": Kind(
         lambda house: Path(OutputLayout(str(house.output)).sample),

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.crash_points import dies_at, worlds
 from tests.support.finished_run import finished_run, traces
-from uniner_dist.cli.maintenance import run_forget, run_prune
+from uniner_dist.cli.maintenance import run_erasure, run_prune
 from uniner_dist.errors import StageError
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.run.run import load_run
@@ -27,7 +27,7 @@ def _silent(line: str) -> None:
 
 
 def _forget(workdir: str, *ids: str) -> Callable[[], object]:
-    return lambda: run_forget(workdir, ids or ("id-Alba", "id-Dario", "id-Edda"), None, _silent)
+    return lambda: run_erasure(workdir, ids or ("id-Alba", "id-Dario", "id-Edda"), None, _silent)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from uniner_dist.annotations.answers import ANSWERS, check_places
+from uniner_dist.annotations.answers import ANSWERS, check_offsets
 from uniner_dist.annotations.documents import DocumentMerger
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.spans import Entity
@@ -94,6 +94,6 @@ def test_the_document_is_the_one_that_was_stored() -> None:
     ],
 )
 def test_offsets_that_do_not_slice_to_their_mention_are_an_error(entity: Entity) -> None:
-    check_places("x", TEXT, [Entity("Ada", 14, 17, "exact"), Entity("Eve", None, None, "absent")])
+    check_offsets("x", TEXT, [Entity("Ada", 14, 17, "exact"), Entity("Eve", None, None, "absent")])
     with pytest.raises(AuditError, match="is not at"):
-        check_places("x", TEXT, [entity])
+        check_offsets("x", TEXT, [entity])

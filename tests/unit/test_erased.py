@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.support.finished_run import finished_run
 from uniner_dist.core.hashing import passage_id
-from uniner_dist.maintenance.erase import forget, restore
+from uniner_dist.maintenance.erase import erase_documents, restore
 from uniner_dist.pipeline.renewal import knows_other_erasures
 from uniner_dist.storage.erased import erased_state, hash_document, hash_text, read_erased, remember, take_off
 
@@ -63,8 +63,8 @@ def test_two_lists_hash_the_same_document_differently(tmp_path: Path) -> None:
 def test_an_erasure_hides_no_earlier_change_of_the_list_from_a_run(tmp_path: Path) -> None:
     run = finished_run(tmp_path / "world")
     workdir = run.layout.workdir
-    forget(workdir, ["id-Dario"])
+    erase_documents(workdir, ["id-Dario"])
     assert not knows_other_erasures(run)  # what is published is without it already
     restore(workdir, ["id-Dario"])
-    forget(workdir, ["id-Alba"])
+    erase_documents(workdir, ["id-Alba"])
     assert knows_other_erasures(run)  # the next start brings the other one back

@@ -40,7 +40,7 @@ from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.run.run import Run, load_run
 from uniner_dist.storage import credentials
-from uniner_dist.storage.commit import apply
+from uniner_dist.storage.commit import apply_change
 from uniner_dist.storage.containment import OutsideError, is_inside
 from uniner_dist.storage.control_files import (
     ControlFileError,
@@ -251,9 +251,9 @@ def test_objects_lie_in_a_folder_by_their_whole_names(path: str) -> None:
 def test_a_change_is_not_built_in_a_folder_that_is_a_link(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "neighbour").mkdir()
-    (tmp_path / "workplace").symlink_to(tmp_path / "neighbour")
-    with pytest.raises(OutsideError, match="workplace: is a link"):
-        apply(f"{tmp_path}/out", FolderChange(folder=""), f"{tmp_path}/workplace")
+    (tmp_path / "work_folder").symlink_to(tmp_path / "neighbour")
+    with pytest.raises(OutsideError, match="work_folder: is a link"):
+        apply_change(f"{tmp_path}/out", FolderChange(folder=""), f"{tmp_path}/work_folder")
 
 
 def test_pruning_leaves_alone_what_is_no_run_by_name_and_content(tmp_path: Path) -> None:

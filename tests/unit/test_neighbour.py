@@ -18,15 +18,15 @@ from uniner_dist.cli.export import ExportOptions, run_export
 from uniner_dist.config.loading import load_config
 from uniner_dist.errors import ConfigError, UninerError
 from uniner_dist.export.registry import entry_of_export, register_export
-from uniner_dist.maintenance.erase import forget
-from uniner_dist.maintenance.erase_exports import forget_in_exports
+from uniner_dist.maintenance.erase import erase_documents
+from uniner_dist.maintenance.erase_exports import erase_from_exports
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.run.run import Run
 from uniner_dist.storage.answer_store import sweep
 from uniner_dist.storage.commit import always
 from uniner_dist.storage.control_files import FolderChange, Journal, write_control
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.marker import read_marker_version
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 
@@ -62,12 +62,12 @@ def house(built: tuple[Path, Run]) -> Iterator[tuple[Path, Run]]:
 
 
 def _erase(run: Run) -> object:
-    with hold(WorkdirLayout(run.layout.workdir)):
-        return forget(run.layout.workdir, ["id-Alba"])
+    with hold_lease(WorkdirLayout(run.layout.workdir)):
+        return erase_documents(run.layout.workdir, ["id-Alba"])
 
 
 def _prune(run: Run) -> object:
-    with hold(WorkdirLayout(run.layout.workdir)):
+    with hold_lease(WorkdirLayout(run.layout.workdir)):
         return prune(run.layout.workdir, 0.0)
 
 
@@ -119,7 +119,7 @@ def test_an_erasure_leaves_the_export_of_another_output_alone(house: tuple[Path,
     root, run = house
     output, theirs = run.config.output.path, f"{root}/neighbour/export"
     register_export(output, theirs)
-    found = forget_in_exports(output, ["id-Alba"], always)
+    found = erase_from_exports(output, ["id-Alba"], always)
     assert found.removed == [f"{root}/house/export"]
     [left] = found.left
     assert left.startswith(f"export {theirs} does not say that it is of {output}")
@@ -134,7 +134,7 @@ def test_an_erasure_says_where_it_cannot_tell(house: tuple[Path, Run], damage: s
         listed.unlink()
     else:
         listed.write_text(listed.read_text()[:-9] if damage == "cut" else "x\n" + listed.read_text())
-    found = forget_in_exports(run.config.output.path, ["id-Nobody"], always)
+    found = erase_from_exports(run.config.output.path, ["id-Nobody"], always)
     assert found.removed == []
     [left] = found.left
     assert str(listed) in left

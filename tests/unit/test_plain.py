@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uniner_dist.annotations.answers import ANSWER, NOTHING, with_nothing
-from uniner_dist.annotations.fast_path import read_plain
+from uniner_dist.annotations.answers import ANSWER, EMPTY_ANSWER, with_empty_answers
+from uniner_dist.annotations.fast_path import read_vectorised
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.parse import parse_output
 from uniner_dist.core.spans import Entity, locate_mentions
@@ -38,7 +38,7 @@ OUTPUTS = st.one_of(
 def read(texts: list[str], owners: list[int], outputs: list[str | None], offset: int = 0) -> dict[int, list[Entity]]:
     """Place of each plain answer → its entities; with an offset the texts are a slice of a longer array."""
     array = pa.array(["é before"] * offset + texts, pa.string()).slice(offset)
-    places, entities = read_plain(array, texts, np.array(owners, dtype=np.int64), pa.array(outputs, pa.string()))
+    places, entities = read_vectorised(array, texts, np.array(owners, dtype=np.int64), pa.array(outputs, pa.string()))
     assert len(places) == len(entities)
     lists = [[Entity(**entity) for entity in found] for found in entities.to_pylist()]
     return dict(zip(places.tolist(), lists, strict=True))
@@ -115,7 +115,7 @@ def test_nothing_at_all_can_be_read() -> None:
 
 
 def test_null_stands_for_the_answer_that_names_nothing() -> None:
-    found = {**NOTHING, "outcome": "truncated", "raw_output": "["}
+    found = {**EMPTY_ANSWER, "outcome": "truncated", "raw_output": "["}
     answers = pa.array([None, found, None], ANSWER)
-    assert with_nothing(answers).to_pylist() == [dict(NOTHING), found, dict(NOTHING)]
-    assert with_nothing(answers[:0]).to_pylist() == []
+    assert with_empty_answers(answers).to_pylist() == [dict(EMPTY_ANSWER), found, dict(EMPTY_ANSWER)]
+    assert with_empty_answers(answers[:0]).to_pylist() == []

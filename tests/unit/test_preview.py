@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.finished_run import finished_run
 from uniner_dist.cli.app import main
-from uniner_dist.maintenance.preview import preview_forget, preview_prune
+from uniner_dist.maintenance.preview import preview_documents, preview_prune
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.run.run import Run
 
@@ -40,7 +40,7 @@ def test_forget_says_where_a_document_is_and_leaves_it_there(
 
 
 def test_documents_without_a_usable_text_are_in_no_occurrence(run: Run) -> None:
-    found = preview_forget(run.layout.workdir, ["id-Bruno", "id-Alba"])
+    found = preview_documents(run.layout.workdir, ["id-Bruno", "id-Alba"])
     assert found.documents == {"id-Alba": (run.id,), "id-Bruno": (run.id,)}
     assert found.unknown == found.others == found.unreachable == ()
 

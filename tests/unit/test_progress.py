@@ -27,7 +27,7 @@ from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import PoolProgress, SparkProgress, record_values, write_record
 from uniner_dist.storage.filesystem import read_json, write_json
-from uniner_dist.storage.lease import current_holder, hold
+from uniner_dist.storage.lease import current_holder, hold_lease
 
 STATE = PoolProgress.model_validate(
     {
@@ -229,7 +229,7 @@ def look(run: Run, width: int = 80) -> str:
 def test_status_shows_what_is_being_done_and_after_a_crash_what_was(run: Run) -> None:
     write_record(run.layout.progress, STATE.model_copy(update={"at": time.time() - 7}))
     write_record(run.layout.spark_progress, SPARK_STATE.model_copy(update={"at": time.time() - 3000}))
-    with hold(run.layout):
+    with hold_lease(run.layout):
         text = look(run)
         assert f"{run.id}  at work on completions" in text
         assert "by process" in text
@@ -255,7 +255,7 @@ def test_status_shows_the_spark_stage_when_that_is_the_latest_news(run: Run) -> 
     Path(run.layout.shards).unlink()
     write_record(run.layout.progress, STATE.model_copy(update={"at": time.time() - 3000}))
     write_record(run.layout.spark_progress, SPARK_STATE.model_copy(update={"at": time.time()}))
-    with hold(run.layout):
+    with hold_lease(run.layout):
         text = look(run)
     assert "at work on prompts" in text
     assert "37 of 200 tasks" in text

@@ -53,7 +53,7 @@ READERS: dict[str, dict[str, str]] = {
     "gate/sample.py": {"update_sample": FUZZED + "sample"},
     "maintenance/erase_output.py": {"_plan": ROWS},
     "maintenance/erase_rows.py": {"_passage_ids": ROWS},
-    "maintenance/erase_store.py": {"forget_in_store": ROWS},
+    "maintenance/erase_store.py": {"erase_from_store": ROWS},
     "maintenance/same_documents.py": {"look": ROWS},
     "model/cache.py": {"read_cached": LOCAL, "write_cached": LOCAL, "locked": LOCAL},
     "model/file_hashes.py": {"_sha256": MODEL},

@@ -15,8 +15,8 @@ from tests.support.published import published, write_marker
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.pipeline.renewal import can_be_mended, feed_store, is_present, renew
+from uniner_dist.run.publication_state import claim_of
 from uniner_dist.run.run import Run
-from uniner_dist.run.standing import claim_of
 from uniner_dist.schemas import SHARDS
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
 from uniner_dist.storage.control_files import Marker, PublishedRun

@@ -14,18 +14,18 @@ from uniner_dist.config.loading import validate_tree
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError, RunHeldError, StageError
 from uniner_dist.maintenance import erase_shards
-from uniner_dist.maintenance.erase import forget
-from uniner_dist.maintenance.erase_shards import forget_in_shards
+from uniner_dist.maintenance.erase import erase_documents
+from uniner_dist.maintenance.erase_shards import erase_from_shards
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.check_output import check_output
 from uniner_dist.pipeline.exclusive import working_on
 from uniner_dist.prompts.shard_writer import encode_prompts
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
-from uniner_dist.storage.commit import remove_workplaces
+from uniner_dist.storage.commit import remove_work_folders
 from uniner_dist.storage.filesystem import exists, list_names, remove, write_bytes, write_json
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.place_layout import FLAT_MARKER, OutputLayout, WorkdirLayout
 from uniner_dist.storage.shards import committed_shards, prompts_file, read_prompts, read_shards, write_completions
 from uniner_dist.storage.shards import write_shards as really_write
@@ -70,13 +70,13 @@ def test_an_erasure_that_died_before_the_manifest_is_finished(run: Run, monkeypa
     gone = pa.array([passage_id("only text"), passage_id("more")])
     monkeypatch.setattr(erase_shards, "write_shards", _die)
     with pytest.raises(_Killed):
-        forget_in_shards(run, gone)
+        erase_from_shards(run, gone)
     monkeypatch.undo()
-    forget_in_shards(run, gone)
+    erase_from_shards(run, gone)
     [row] = read_shards(run.layout).to_pylist()
     assert (row["shard"], row["prompts"], row["passages"]) == ("00001-0000", 1, 1)
     assert read_prompts(run.layout, "00001-0000")["text"].to_pylist() == ["other"]
-    forget_in_shards(run, gone)
+    erase_from_shards(run, gone)
     assert read_shards(run.layout).num_rows == 1
 
 
@@ -85,7 +85,7 @@ def test_an_erasure_takes_shards_that_are_in_no_manifest(run: Run) -> None:
     stray = "00009-0000"
     write_bytes(prompts_file(run.layout, stray), encode_prompts(pa.array(["x"]), pa.array(["a secret"]), ["person"]))
     _answer(run, stray, ["[]"])
-    forget_in_shards(run, pa.array([passage_id("more")]))
+    erase_from_shards(run, pa.array([passage_id("more")]))
     assert list_names(run.layout.prompts) == [f"shard={shard}" for shard in TEXTS]
     assert committed_shards(run.layout) == set()
 
@@ -130,7 +130,7 @@ def test_a_prune_that_died_is_finished_and_spares_who_works(run: Run, monkeypatc
     monkeypatch.setattr("uniner_dist.maintenance.prune.load_run", lambda workdir, run_id: run)
     monkeypatch.setattr("uniner_dist.maintenance.prune.is_half_published", lambda layout: False)
     _answer(run, "00000-0000", ["[]"])
-    with hold(run.layout):
+    with hold_lease(run.layout):
         assert prune(run.layout.workdir, 0) == []
     left = [1]
 
@@ -164,7 +164,7 @@ def test_a_publication_killed_at_its_first_marker_goes_on(run: Run, name: str) -
     unfinished = f"{folder}/.{name}.0123.tmp"
     write_bytes(unfinished, b"{")
     check_output(config, snapshot, None)
-    remove_workplaces(output, token=1)
+    remove_work_folders(output, token=1)
     assert not exists(unfinished)
     write_bytes(f"{output}/thesis.txt", b"")
     with pytest.raises(ConfigError, match="already holds something else"):
@@ -172,5 +172,5 @@ def test_a_publication_killed_at_its_first_marker_goes_on(run: Run, name: str) -
 
 
 def test_nothing_is_erased_beside_a_living_run(run: Run) -> None:
-    with hold(run.layout), pytest.raises(RunHeldError, match="works on it"):
-        forget(run.layout.workdir, ["d1"])
+    with hold_lease(run.layout), pytest.raises(RunHeldError, match="works on it"):
+        erase_documents(run.layout.workdir, ["d1"])

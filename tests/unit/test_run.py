@@ -21,10 +21,10 @@ from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError
-from uniner_dist.pipeline.check_places import root_of_storage
+from uniner_dist.pipeline.check_locations import root_of_storage
 from uniner_dist.pipeline.preflight import check, open_run
+from uniner_dist.run.publication_state import claim_of
 from uniner_dist.run.run import load_run
-from uniner_dist.run.standing import claim_of
 from uniner_dist.storage.control_files import Marker
 
 

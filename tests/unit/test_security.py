@@ -31,7 +31,7 @@ from uniner_dist.formats.conll.lines import read_lines
 from uniner_dist.formats.pubtator import is_pubtator
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.model import load_tokenizer_json
-from uniner_dist.pipeline.check_places import check_secrets
+from uniner_dist.pipeline.check_locations import check_secrets
 from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.reporting.console import SafeConsole

@@ -21,7 +21,7 @@ from uniner_dist.core.merge import PassageAnswer, merge_passages
 from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.spans import Entity
 from uniner_dist.errors import StageError
-from uniner_dist.maintenance.erase_shards import forget_in_shards
+from uniner_dist.maintenance.erase_shards import erase_from_shards
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.pipeline.triage import is_sampling, learn_if_due, require_whole_plan
 from uniner_dist.prompts.packing import Packing
@@ -210,7 +210,7 @@ def test_an_erasure_takes_passages_out_of_the_check_too(run: Run) -> None:
     marks = [one for file in files for one in pq.read_table(file)["passage_id"].to_pylist()]
     gone = marks[0]
     assert len(set(marks)) > 1
-    forget_in_shards(run, pa.array([gone]))
+    erase_from_shards(run, pa.array([gone]))
     left = [one for file in files if exists(file) for one in pq.ParquetFile(file).read()["passage_id"].to_pylist()]
     assert left == [one for one in marks if one != gone]
 

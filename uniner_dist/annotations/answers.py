@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uniner_dist.annotations.fast_path import read_plain
+from uniner_dist.annotations.fast_path import read_vectorised
 from uniner_dist.annotations.filled import EMPTY_OUTPUTS
 from uniner_dist.core.confidence import score_answer
 from uniner_dist.core.hashing import passage_id
@@ -46,7 +46,7 @@ ANSWER = pa.struct(
 )
 
 #: One row per passage; `answers` has one element per label, in the order of the configuration. Null means
-#: `NOTHING`.
+#: `EMPTY_ANSWER`.
 ANSWERS = pa.schema(
     [
         pa.field("passage_id", pa.string(), nullable=False),
@@ -56,7 +56,7 @@ ANSWERS = pa.schema(
 )
 
 #: The answer that is the empty list, neither scored nor repaired.
-NOTHING: Mapping[str, object] = {
+EMPTY_ANSWER: Mapping[str, object] = {
     "entities": [],
     "outcome": Outcome.NONE.value,
     "repair": None,
@@ -108,11 +108,11 @@ class AnswerColumns:
         return pa.StructArray.from_arrays(arrays, fields=list(ANSWER))
 
 
-def with_nothing(answers: pa.StructArray) -> pa.StructArray:
-    """The same answers with `NOTHING` in place of null."""
-    nothing = pa.array([NOTHING], ANSWER)
-    places = np.where(np.asarray(answers.is_valid()), np.arange(1, len(answers) + 1), 0)
-    return pa.concat_arrays([nothing, answers]).take(pa.array(places))
+def with_empty_answers(answers: pa.StructArray) -> pa.StructArray:
+    """The same answers with `EMPTY_ANSWER` in place of null."""
+    nothing = pa.array([EMPTY_ANSWER], ANSWER)
+    positions = np.where(np.asarray(answers.is_valid()), np.arange(1, len(answers) + 1), 0)
+    return pa.concat_arrays([nothing, answers]).take(pa.array(positions))
 
 
 def answer_lists(answers: pa.StructArray, types: int) -> pa.ListArray:
@@ -198,23 +198,23 @@ class AnswerReader:
         """
         skipped = np.asarray(is_skipped(completions))
         rest = np.flatnonzero(~skipped)
-        places = np.full(completions.num_rows, -1)
-        places[skipped] = np.arange(len(places) - len(rest))
+        positions = np.full(completions.num_rows, -1)
+        positions[skipped] = np.arange(len(positions) - len(rest))
         read = [_skipped(_whole(completions["score"].filter(pa.array(skipped))))]
         if not self._scores:
             empty = np.asarray(pc.is_in(completions["output"], pa.array(EMPTY_OUTPUTS)))
             rest = np.flatnonzero(~skipped & ~empty)
             outputs = _whole(completions["output"].take(pa.array(rest)))
-            plain, entities = read_plain(texts, passages, rest // len(self._asks), outputs)
-            places[rest[plain]] = np.arange(len(plain)) + len(read[0])
+            plain, entities = read_vectorised(texts, passages, rest // len(self._asks), outputs)
+            positions[rest[plain]] = np.arange(len(plain)) + len(read[0])
             read.append(_found(entities))
             rest = np.delete(rest, plain)
-        places[rest] = np.arange(len(rest)) + sum(map(len, read))
+        positions[rest] = np.arange(len(rest)) + sum(map(len, read))
         read.append(self._one_by_one(shard, passages, rest, completions.take(pa.array(rest))))
-        return pa.concat_arrays(read).take(pa.array(places, mask=places < 0))
+        return pa.concat_arrays(read).take(pa.array(positions, mask=positions < 0))
 
     def _one_by_one(self, shard: str, passages: Sequence[str], rows: Any, completions: pa.Table) -> pa.StructArray:
-        """Read completions in Python; `rows` are their places in the shard."""
+        """Read completions in Python; `rows` are their positions in the shard."""
         columns = AnswerColumns()
         texts = [passages[passage] for passage in (rows // len(self._asks)).tolist()]
         values = [completions[name].to_pylist() for name in ("output", "finish_reason", "error_kind", "error")]
@@ -243,7 +243,7 @@ class AnswerReader:
             scored = score_answer(tokens, logprobs, parsed.mentions)
             score, mention_scores = scored.answer, scored.mentions
         entities = locate_mentions(text, parsed.mentions, mention_scores)
-        check_places(f"shard {shard}", text, entities)
+        check_offsets(f"shard {shard}", text, entities)
         outcome = parsed.outcome
         clean = parsed.repair is None and not outcome.is_failure and {e.match for e in entities} <= _CLEAN
         columns.add(outcome.value, entities, parsed.repair, score, None if clean else output)
@@ -300,7 +300,7 @@ def _check_texts(shard: str, ids: Sequence[str], texts: Sequence[str]) -> None:
             raise AuditError(f"shard {shard}: the text of passage {known} is not the one of the corpus")
 
 
-def check_places(name: str, text: str, entities: Sequence[Entity]) -> None:
+def check_offsets(name: str, text: str, entities: Sequence[Entity]) -> None:
     """Every located mention is the slice of the text that its offsets say; the others have no offsets.
 
     Raises:

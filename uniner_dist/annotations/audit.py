@@ -20,7 +20,7 @@ from uniner_dist.core.outcomes import Outcome
 from uniner_dist.core.spans import MATCHES
 from uniner_dist.errors import AuditError, ThresholdError
 from uniner_dist.run.run import Run
-from uniner_dist.spark.parallel import at_once
+from uniner_dist.spark.parallel import run_concurrently
 from uniner_dist.spark.types import column
 from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary
 from uniner_dist.storage.shards import committed_shards
@@ -55,7 +55,7 @@ def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: PromptsSu
     Raises:
         AuditError: listing every broken invariant.
     """
-    counts, mentions, (documents, ids) = at_once(
+    counts, mentions, (documents, ids) = run_concurrently(
         staged.sparkSession,
         lambda: [_RowCount(**row.asDict()) for row in _count_rows(staged, run).collect()],
         lambda: [_MentionCount(**row.asDict()) for row in _count_mentions(staged).collect()],

@@ -22,7 +22,7 @@ from uniner_dist.spark.types import column
 from uniner_dist.storage.commit import WAIT_S
 from uniner_dist.storage.control_files import AnnotationsSummary, read_control
 from uniner_dist.storage.filesystem import write_bytes
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.place_layout import OutputLayout
 from uniner_dist.storage.stage_files import counting
@@ -32,7 +32,7 @@ def write_card(spark: SparkSession, run: Run) -> str:
     """Rewrite the card of the run's output; returns its path. Rows are counted unless they are all this run's."""
     output = run.config.output.path
     card = OutputLayout(output).card
-    with hold(OutputLayout(output), wait_s=WAIT_S):
+    with hold_lease(OutputLayout(output), wait_s=WAIT_S):
         marker = read_marker(output) or new_marker(run)
         alone = list(marker.runs) == [run.id]
         with stage(spark, "card"):
@@ -63,8 +63,8 @@ def _of_output(spark: SparkSession, run: Run) -> Statistics:
 
 def _read_output(spark: SparkSession, run: Run) -> DataFrame:
     id_column = run.config.corpus.id_column
-    places = read_table(spark, counting(run.layout.occurrences))
-    document: Any = places.schema["document"].dataType
+    occurrences = read_table(spark, counting(run.layout.occurrences))
+    document: Any = occurrences.schema["document"].dataType
     entities = ArrayType(StructType([StructField("start", IntegerType())]))
     fields = [StructField(id_column, document[id_column].dataType), StructField("entities", entities)]
     schema = StructType([*fields, *(StructField(name, StringType()) for name in ("entity_type", "outcome"))])

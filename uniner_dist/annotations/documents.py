@@ -18,7 +18,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
-from uniner_dist.annotations.answers import ANSWER, ANSWERS, NOTHING, AnswerColumns, answer_lists, check_places
+from uniner_dist.annotations.answers import ANSWER, ANSWERS, EMPTY_ANSWER, AnswerColumns, answer_lists, check_offsets
 from uniner_dist.core.hashing import TEXT_DIGITS, passage_id
 from uniner_dist.core.merge import PassageAnswer, join_passages, merge_passages
 from uniner_dist.core.outcomes import Outcome
@@ -43,26 +43,26 @@ _ANSWER = "entities"
 _GOOD = (Outcome.FOUND.value, Outcome.NONE.value, Outcome.SKIPPED.value)
 
 
-def whole_documents(places: DataFrame, answers: DataFrame) -> DataFrame:
+def whole_documents(occurrences: DataFrame, answers: DataFrame) -> DataFrame:
     """`document`, `text_digest`, `answers` of documents that are one passage."""
-    single = places.where("passages = 1").select("document", "passage_id")
+    single = occurrences.where("passages = 1").select("document", "passage_id")
     digest = F.substring("passage_id", 1, TEXT_DIGITS).alias("text_digest")
     return single.join(answers.select("passage_id", "answers"), "passage_id").select("document", digest, "answers")
 
 
-def merged_documents(places: DataFrame, answers: DataFrame, run: Run, passages: int) -> DataFrame:
+def merged_documents(occurrences: DataFrame, answers: DataFrame, run: Run, passages: int) -> DataFrame:
     """`document`, `text_digest`, `answers` of documents that were split, their passages' answers merged and checked.
 
     Their texts, and no others, are shuffled: with the answers of each passage, then of each document. Unless they are
     very many, all other answers are left out first, so that these are not shuffled.
 
     Args:
-        places: one row per occurrence of a passage in a document, with `passage_id`, `passage`, `passages` and `start`.
+        occurrences: one row per occurrence of a passage in a document: `passage_id`, `passage`, `passages`, `start`.
         answers: one row per passage id, with the answers to all questions.
         run: names the id column, and the questions whose answers are merged.
         passages: how many the split documents have together.
     """
-    split = places.where("passages > 1")
+    split = occurrences.where("passages > 1")
     if passages <= _BROADCAST_IDS:
         answers = answers.join(F.broadcast(split.select("passage_id")), "passage_id", "left_semi")
     parts = split.join(answers.select("passage_id", "answers"), "passage_id")
@@ -75,7 +75,7 @@ def merged_documents(places: DataFrame, answers: DataFrame, run: Run, passages: 
     )
     schema = StructType(
         [
-            places.schema["document"],
+            occurrences.schema["document"],
             StructField("text_digest", StringType(), False),
             StructField("answers", spark_type(ANSWERS.field("answers").type), False),
         ]
@@ -125,9 +125,9 @@ class DocumentMerger:
             raise AuditError(f"{name}: its passages do not make up the text that was stored")
         types = len(parts[0]["answers"])
         for label in range(types):
-            answers = [(part["start"], part["answers"][label] or NOTHING) for part in parts]
+            answers = [(part["start"], part["answers"][label] or EMPTY_ANSWER) for part in parts]
             entities = _merge_answers(columns, text, answers)
-            check_places(name, text, entities)
+            check_offsets(name, text, entities)
         return types
 
 
@@ -158,7 +158,7 @@ def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
 def exploded_answers(documents: DataFrame, run: Run) -> DataFrame:
     """One row per document and label: id, carried columns, `entity_type`, `text_digest`, and the answer.
 
-    The answer is null for `NOTHING`.
+    The answer is null for `EMPTY_ANSWER`.
     """
     exploded = documents.select("document", "text_digest", F.posexplode("answers").alias("label", "answer"))
     ours = _label(run, "label").alias("entity_type"), "text_digest", F.col("answer").alias(_ANSWER)
@@ -185,11 +185,11 @@ def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
     )
 
 
-def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run, few: bool) -> DataFrame:
+def quarantine_rows(occurrences: DataFrame, answers: DataFrame, run: Run, few: bool) -> DataFrame:
     """One row per passage and label without a good answer, with what is needed to ask again.
 
     Args:
-        places: one row per occurrence of a passage in a document.
+        occurrences: one row per occurrence of a passage in a document.
         answers: one row per passage id; `text` is null where every question has a good answer.
         run: names the labels of each question and the id column.
         few: there are so few of them that their passages are sent to every task, and no occurrence is shuffled.
@@ -198,7 +198,7 @@ def quarantine_rows(places: DataFrame, answers: DataFrame, run: Run, few: bool) 
     if few:
         failed = F.broadcast(failed)
     cells = (
-        places.drop("text", "text_hash")
+        occurrences.drop("text", "text_hash")
         .join(failed, "passage_id")
         .select("document", "passage_id", "start", "text", F.posexplode("answers").alias("label", "answer"))
     )

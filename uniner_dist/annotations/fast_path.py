@@ -26,7 +26,7 @@ _PLAIN_LIST = r'\A ?\["[^"\\\]\x00-\x1f]+"(?:, "[^"\\\]\x00-\x1f]+")*\]\z'
 _LETTERS = np.array([chr(code).isalnum() or chr(code) == "_" for code in range(128)] + [False] * 128)
 
 
-def read_plain(
+def read_vectorised(
     texts: pa.Array, passages: Sequence[str], owners: Numbers, outputs: pa.Array
 ) -> tuple[Numbers, pa.Array]:
     """Read the plain ones of some answers.
@@ -34,20 +34,20 @@ def read_plain(
     Args:
         texts: texts of the passages.
         passages: the same in Python.
-        owners: for each answer the place of its passage.
+        owners: for each answer the index of its passage.
         outputs: what the model wrote; null for no answer.
 
     Returns:
-        The places of the plain answers, ascending, and the entities of each (lists of `ENTITY`). All of them are FOUND,
-        without repairs or scores.
+        The indices of the plain answers, ascending, and the entities of each (lists of `ENTITY`). All of them are
+        FOUND, without repairs or scores.
     """
     plain = np.flatnonzero(pc.fill_null(pc.match_substring_regex(outputs, _PLAIN_LIST), False))
     bodies = pc.utf8_slice_codeunits(pc.ascii_ltrim(outputs.take(pa.array(plain)), " "), 2, -2)
     lists = pc.split_pattern(bodies, '", "')
     mentions = lists.flatten()
-    answers = np.repeat(np.arange(len(plain)), lists.value_lengths())  # of each mention, its place in `plain`
+    answers = np.repeat(np.arange(len(plain)), lists.value_lengths())  # of each mention, its index in `plain`
     owners = owners[plain][answers]
-    starts, ends, good = _places(texts, passages, owners, mentions)
+    starts, ends, good = _offsets(texts, passages, owners, mentions)
 
     order = np.lexsort((ends, starts, answers))
     twice = np.diff(answers[order], prepend=-1) == 0
@@ -63,10 +63,10 @@ def read_plain(
     return plain[~bad], pa.ListArray.from_arrays(pa.array(offsets), entities)
 
 
-def _places(
+def _offsets(
     texts: pa.Array, passages: Sequence[str], owners: Numbers, mentions: pa.Array
 ) -> tuple[Numbers, Numbers, Flags]:
-    """Start and end of each mention in its text, and whether that is its only place and cuts nothing."""
+    """Start and end of each mention in its text, and whether it occurs only there and cuts nothing."""
     names = mentions.to_pylist()
     of_each = [passages[owner] for owner in owners.tolist()]
     found = [text.find(name) for text, name in zip(of_each, names, strict=True)]
@@ -78,20 +78,20 @@ def _places(
     ascii_text = np.asarray(pc.string_is_ascii(texts))[owners]
     quick = np.flatnonzero(good & ascii_text)
     good[quick] = _cuts_nothing(texts, owners[quick], starts[quick], ends[quick])
-    for place in np.flatnonzero(good & ~ascii_text).tolist():
-        good[place] = is_whole(of_each[place], found[place], int(ends[place]))
+    for index in np.flatnonzero(good & ~ascii_text).tolist():
+        good[index] = is_whole(of_each[index], found[index], int(ends[index]))
     return starts, ends, good
 
 
 def _cuts_nothing(texts: pa.Array, owners: Numbers, starts: Numbers, ends: Numbers) -> Flags:
-    """`core.spans.is_whole` for places in texts of ASCII, where bytes are code points."""
+    """`core.spans.is_whole` for offsets into ASCII texts, where bytes are code points."""
     offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
     data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
-    begins, behind = offsets[owners].astype(np.int64), offsets[owners + 1].astype(np.int64)
+    begins, stops = offsets[owners].astype(np.int64), offsets[owners + 1].astype(np.int64)
     whole = np.ones(len(owners), dtype=bool)
-    for places in (starts, ends):
-        inner = np.flatnonzero((places > 0) & (begins + places < behind))
-        at = begins[inner] + places[inner]
+    for borders in (starts, ends):
+        inner = np.flatnonzero((borders > 0) & (begins + borders < stops))
+        at = begins[inner] + borders[inner]
         before, after = data[at - 1], data[at]
         whole[inner] &= ~(_LETTERS[before] & _LETTERS[after]) & ~((before == ord("\r")) & (after == ord("\n")))
     return whole

@@ -15,7 +15,7 @@ import pyarrow as pa
 from uniner_dist.errors import StageError
 from uniner_dist.run.run import LATEST, load_run
 from uniner_dist.spark.catalog_output import output_in_catalog
-from uniner_dist.storage.commit import Check, apply, remove_workplaces
+from uniner_dist.storage.commit import Check, apply_change, remove_work_folders
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import FolderChange, Journal, Marker, read_journal
 from uniner_dist.storage.filesystem import exists, find_files, join, remove
@@ -47,7 +47,7 @@ def finish_begun(output: str, before: MarkerVersion, workdir: str, token: str, c
         ControlFileError: its journal is damaged, or names a place outside of the output or of its own folder.
         StageError: its journal is gone.
     """
-    remove_workplaces(output, int(token))
+    remove_work_folders(output, int(token))
     begun = before.marker.publishing
     if begun is None:
         return before
@@ -81,15 +81,15 @@ def carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token
 
 def _carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token: str, check: Check) -> MarkerVersion:
     journal = read_journal(path, output, before.marker, workdir)
-    workplace = OutputLayout(output).workplace(f"{journal.run_id}-{token}")
+    work_folder = OutputLayout(output).work_folder(f"{journal.run_id}-{token}")
     for change in journal.changes:
         for source in change.add.values():
             require_inside(source, path.rpartition("/")[0], path)
         if before.marker.table is None:
-            apply(output, change, workplace, check)
+            apply_change(output, change, work_folder, check)
     if before.marker.table is not None:
-        _carry_out_by_table(output, before.marker, before.marker.table, journal, workplace, workdir, check)
-    remove(workplace)
+        _carry_out_by_table(output, before.marker, before.marker.table, journal, work_folder, workdir, check)
+    remove(work_folder)
     done: dict[str, object] = {"placeholder": journal.placeholder, "publishing": None}
     if journal.entry is not None:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -110,11 +110,11 @@ def _columns(output: str, before: MarkerVersion, journal: Journal) -> pa.Schema:
 
 
 def _carry_out_by_table(
-    output: str, marker: Marker, table: TableFormat, journal: Journal, workplace: str, workdir: str, check: Check
+    output: str, marker: Marker, table: TableFormat, journal: Journal, work_folder: str, workdir: str, check: Check
 ) -> None:
     """Files come, then one commit of the table exchanges what is live, then files go: its readers miss nothing."""
     for change in journal.changes:
-        apply(output, change.model_copy(update={"remove": ()}), workplace, check)
+        apply_change(output, change.model_copy(update={"remove": ()}), work_folder, check)
     check()
     added = [join(change.folder, name).lstrip("/") for change in journal.changes for name in change.add]
     gone = [join(change.folder, name).lstrip("/") for change in journal.changes for name in change.remove]
@@ -130,7 +130,7 @@ def _carry_out_by_table(
         with output_in_catalog(table, marker.catalog_table, output, marker.partition_by, settings) as open_table:
             commit_to(open_table, output, exchange)
     for change in journal.changes:
-        apply(output, change, workplace, check)
+        apply_change(output, change, work_folder, check)
 
 
 def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> tuple[FolderChange, ...]:

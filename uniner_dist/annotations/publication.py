@@ -9,7 +9,8 @@ the marker, nothing else.
 
 A journal says which files come and go before the first one does, and the marker names it (`annotations.journal`), so
 whoever publishes next to this output first finishes what a crash left half done. A run that is published changes
-nothing when it is started again, unless a later publication has changed what it should hold (see `run.standing`).
+nothing when it is started again, unless a later publication has changed what it should hold (see
+`run.publication_state`).
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from uniner_dist.annotations.journal import carry_out, changes_by_folder, finish_begun
-from uniner_dist.annotations.rewrite import Carried, carry_over
+from uniner_dist.annotations.rewrite import RewrittenFile, rewrite_files
 from uniner_dist.annotations.stage import read_staged
 from uniner_dist.core.hashing import TEXT_DIGITS
 from uniner_dist.errors import StageError, ThresholdError
 from uniner_dist.run import provenance
+from uniner_dist.run.publication_state import claim_of, is_outdated, runs_over
 from uniner_dist.run.run import Run
-from uniner_dist.run.standing import claim_of, is_outdated, runs_over
 from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
@@ -46,7 +47,7 @@ from uniner_dist.storage.control_files import (
     write_control,
 )
 from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove, write_bytes
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.marker import MarkerVersion, read_marker_version
 from uniner_dist.storage.marker_file import placeholder_path
 from uniner_dist.storage.place_layout import OutputLayout
@@ -73,7 +74,7 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
         ThresholdError: more rows would go with their documents than `run.max_removed_fraction` allows.
     """
     output = run.config.output.path
-    with hold(OutputLayout(output), wait_s=WAIT_S) as lease:
+    with hold_lease(OutputLayout(output), wait_s=WAIT_S) as lease:
 
         def may_go_on() -> None:
             check()
@@ -146,7 +147,7 @@ def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
     describe(spark, "find rows to replace")
     held = [file for file in present if file.rpartition("/")[2] == marker.placeholder]
     data = [file for file in present if file not in held]
-    met = _carry_over(spark, run, marker) if data else []
+    met = _rewrite_files(spark, run, marker) if data else []
     _check_removed(run, met)
     carried = [entry for entry in met if entry.changed]
     add = {_renamed(file, f"{stem}-{i:05d}"): join(run.layout.staging, file) for i, file in enumerate(new)}
@@ -168,18 +169,18 @@ def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
     )
 
 
-def _carry_over(spark: SparkSession, run: Run, marker: Marker) -> list[Carried]:
+def _rewrite_files(spark: SparkSession, run: Run, marker: Marker) -> list[RewrittenFile]:
     removed = run.config.output.removed_documents
     selections = {"corpus": runs_over(marker, claim_of(run)), "keep": [], "all": None}
     remove(run.layout.rewritten)
-    places = read_table(spark, counting(run.layout.occurrences))
+    occurrences = read_table(spark, counting(run.layout.occurrences))
     doc_id = F.col("document").getField(run.config.corpus.id_column)
     text = F.substring(F.coalesce("text_hash", "passage_id"), 1, TEXT_DIGITS)
-    ids = places.where("passage = 0").select(doc_id.alias("id"), text.alias("text_digest"))
-    return carry_over(spark, run, ids, run.layout.rewritten, selections[removed])
+    ids = occurrences.where("passage = 0").select(doc_id.alias("id"), text.alias("text_digest"))
+    return rewrite_files(spark, run, ids, run.layout.rewritten, selections[removed])
 
 
-def _check_removed(run: Run, carried: Sequence[Carried]) -> None:
+def _check_removed(run: Run, carried: Sequence[RewrittenFile]) -> None:
     """A corpus that has lost most of its documents is more often a mistake than meant."""
     removed = sum(entry.removed for entry in carried)
     earlier = sum(entry.claimed for entry in carried)
@@ -197,7 +198,7 @@ def _renamed(file: str, stem: str) -> str:
     return f"{folder}/part-{stem}.parquet".lstrip("/")
 
 
-def _renamed_like(entry: Carried) -> str:
+def _renamed_like(entry: RewrittenFile) -> str:
     """The carry-over file's own name, in the folder of the file that it replaces."""
     folder, name = entry.file.rpartition("/")[0], str(entry.source).rsplit("/", 1)[-1]
     return f"{folder}/{name}".lstrip("/")
@@ -205,8 +206,8 @@ def _renamed_like(entry: Carried) -> str:
 
 def _write_placeholder(spark: SparkSession, run: Run) -> str:
     """One file with all columns and no rows, so that a dataset without documents can still be read."""
-    places = read_table(spark, counting(run.layout.occurrences))
-    schema: pa.Schema = arrow_schema(read_staged(spark, run, places).schema)
+    occurrences = read_table(spark, counting(run.layout.occurrences))
+    schema: pa.Schema = arrow_schema(read_staged(spark, run, occurrences).schema)
     schema = pa.schema([field for field in schema if field.name not in run.partition_by])
     buffer = io.BytesIO()
     pq.write_table(schema.empty_table(), buffer)
@@ -215,7 +216,7 @@ def _write_placeholder(spark: SparkSession, run: Run) -> str:
     return path
 
 
-def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> PublishedRun:
+def _entry(run: Run, files: int, carried: Sequence[RewrittenFile], times: int) -> PublishedRun:
     summary = read_control(run.layout.staged, AnnotationsSummary)
     made = provenance.describe(run)
     return PublishedRun(
@@ -233,7 +234,7 @@ def _entry(run: Run, files: int, carried: Sequence[Carried], times: int) -> Publ
     )
 
 
-def _met(run: Run, carried: Sequence[Carried], earlier: PublishedRun | None) -> dict[str, tuple[str, ...]]:
+def _met(run: Run, carried: Sequence[RewrittenFile], earlier: PublishedRun | None) -> dict[str, tuple[str, ...]]:
     """Whose rows the publication met, with those of the run's earlier publications."""
     changed = [entry for entry in carried if entry.changed]
     before = {"met": earlier.met, "touched": earlier.touched or ()} if earlier is not None else {}

@@ -25,7 +25,7 @@ from uniner_dist.storage.filesystem import join, open_fs, read_bytes, write_byte
 from uniner_dist.storage.parquet_rows import without_rows
 
 #: What became of one file of the output.
-_CARRIED = pa.schema(
+_REWRITTEN = pa.schema(
     [
         pa.field("file", pa.string(), nullable=False),  # relative to the output
         pa.field("carried", pa.string()),  # path of the carry-over file; null when no row stays
@@ -37,7 +37,7 @@ _CARRIED = pa.schema(
 
 
 @dataclass(frozen=True)
-class Carried:
+class RewrittenFile:
     """One file with rows of the run's documents, or of documents that are gone.
 
     It (`file`, relative to the output) gives way to `source`, or to nothing if that is None; unless `changed` is false:
@@ -62,8 +62,8 @@ class Carried:
     runs: tuple[str, ...]
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> Carried:
-        """From a row of `_CARRIED`."""
+    def of(cls, row: Mapping[str, Any]) -> RewrittenFile:
+        """From a row of `_REWRITTEN`."""
         return cls(
             row["file"],
             row["carried"],
@@ -81,9 +81,9 @@ class Carried:
         return bool(self.replaced + self.removed + self.edited)
 
 
-def carry_over(
+def rewrite_files(
     spark: SparkSession, run: Run, ids: DataFrame, folder: str, selection: Sequence[str] | None
-) -> list[Carried]:
+) -> list[RewrittenFile]:
     """Rewrite every file of the output that holds rows which do not stay.
 
     Of a document of this run, rows of its labels go, as they are written again; rows of other labels go if they were
@@ -102,12 +102,12 @@ def carry_over(
     """
     affected = _affected_rows(spark, run, ids, selection)
     rewriter = FileRewriter(run.config.output.path, folder, run.id)
-    rows = map_in_arrow(affected, rewriter, spark_schema(_CARRIED)).collect()  # one row per file
-    return [Carried.of(row.asDict()) for row in rows]
+    rows = map_in_arrow(affected, rewriter, spark_schema(_REWRITTEN)).collect()  # one row per file
+    return [RewrittenFile.of(row.asDict()) for row in rows]
 
 
 def _affected_rows(spark: SparkSession, run: Run, ids: DataFrame, selection: Sequence[str] | None) -> DataFrame:
-    """Per file: `file`, `rows` (the positions of those that go), the counts of `_CARRIED`, and `runs`."""
+    """Per file: `file`, `rows` (the positions of those that go), the counts of `_REWRITTEN`, and `runs`."""
     id_column = run.config.corpus.id_column
     names = [StructField(name, StringType()) for name in ("entity_type", "run_id", "text_digest")]
     schema = StructType([StructField(id_column, ids.schema["id"].dataType), *names])
@@ -145,7 +145,7 @@ def _affected_rows(spark: SparkSession, run: Run, ids: DataFrame, selection: Seq
 
 
 class FileRewriter:
-    """The function that Spark runs over Arrow batches of (`file`, `rows`, counts); yields rows of `_CARRIED`."""
+    """The function that Spark runs over Arrow batches of (`file`, `rows`, counts); yields rows of `_REWRITTEN`."""
 
     def __init__(self, output: str, folder: str, run_id: str) -> None:
         self._output = output
@@ -159,7 +159,7 @@ class FileRewriter:
             counts = batch.select([name for name in batch.schema.names if name not in ("file", "rows")]).to_pylist()
             for file, rows, counted in zip(batch.column("file"), batch.column("rows"), counts, strict=True):
                 result = self._rewrite(relative_to(self._output, file.as_py()), rows.values.to_numpy(), attempt)
-                yield pa.RecordBatch.from_pylist([counted | result], schema=_CARRIED)
+                yield pa.RecordBatch.from_pylist([counted | result], schema=_REWRITTEN)
 
     def _rewrite(self, file: str, rows: Sequence[int], attempt: str) -> dict[str, object]:
         if not len(rows):

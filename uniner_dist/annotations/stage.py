@@ -84,20 +84,20 @@ def _is_published(run: Run) -> bool:
 
 def _write(spark: SparkSession, run: Run, manifest: pa.Table) -> AnnotationsSummary:
     prompts = read_control(run.layout.prompts_summary, PromptsSummary)
-    places = read_table(spark, counting(run.layout.occurrences))
+    occurrences = read_table(spark, counting(run.layout.occurrences))
     answers = _write_answers(spark, run, manifest.select(["shard"]).to_pylist())
-    documents = whole_documents(places, answers)
+    documents = whole_documents(occurrences, answers)
     whole = prompts.documents - prompts.split_documents
     if prompts.split_documents:
-        merged = merged_documents(places, answers, run, prompts.passages - whole)
+        merged = merged_documents(occurrences, answers, run, prompts.passages - whole)
         documents = documents.unionByName(merged)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(DOCUMENTS_PER_BATCH)}):
-        _write_staged(spark, run, documents, places, prompts.documents)
+        _write_staged(spark, run, documents, occurrences, prompts.documents)
     describe(spark, "audit the annotations")
-    summary = audit.summarise(read_staged(spark, run, places), places, run, prompts)
+    summary = audit.summarise(read_staged(spark, run, occurrences), occurrences, run, prompts)
     failed_at_most = summary.failed + (prompts.passages - whole)  # a split document fails as one row
     few = failed_at_most <= _FEW_FAILURES
-    quarantine = _write_quarantine(spark, run, quarantine_rows(places, answers, run, few), summary.failed > 0)
+    quarantine = _write_quarantine(spark, run, quarantine_rows(occurrences, answers, run, few), summary.failed > 0)
     audit.check_threshold(run, summary, quarantine)
     return summary.model_copy(update={"quarantined": quarantine.count() if summary.failed else 0})
 
@@ -112,13 +112,13 @@ def _write_answers(spark: SparkSession, run: Run, shards: list[dict[str, object]
     return read_table(spark, run.layout.answers, spark_schema(ANSWERS))
 
 
-def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: DataFrame, count: int) -> None:
+def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, occurrences: DataFrame, count: int) -> None:
     """Write the annotations: documents meet by folder, are exploded there, sorted and written.
 
     Shuffling documents with their list of answers instead of exploded rows moves their id and carried columns once.
     """
     describe(spark, "write annotations")
-    gathered = _by_folder(documents, places, run, count, spark.sparkContext.defaultParallelism)
+    gathered = _by_folder(documents, occurrences, run, count, spark.sparkContext.defaultParallelism)
     # Documents are put in order before they are exploded, while they are a fraction of the rows. The sort by folder
     # keeps the order within a folder, unless it does not fit in memory: then a file is made of several runs of ids.
     gathered = gathered.sortWithinPartitions(F.col("document").getField(run.config.corpus.id_column))
@@ -129,7 +129,7 @@ def _write_staged(spark: SparkSession, run: Run, documents: DataFrame, places: D
     write_table(rows, run.layout.staging, run.partition_by, run.config.output.max_records_per_file)
 
 
-def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, cores: int) -> DataFrame:
+def _by_folder(documents: DataFrame, occurrences: DataFrame, run: Run, count: int, cores: int) -> DataFrame:
     """Bring together the documents of a folder (entity types aside), those of a big one in several pieces."""
     names = [name for name in run.partition_by if name != "entity_type"]
     keys = [F.col("document").getField(name) for name in names]
@@ -142,7 +142,7 @@ def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, co
         return documents.repartition(max(1, ceil(count / per_piece)), doc_id)
     if count <= per_piece:  # no folder can be too big
         return documents.repartition(2 * cores, *keys)
-    sizes = _folder_sizes(places, keys, per_piece)
+    sizes = _folder_sizes(occurrences, keys, per_piece)
     pieces = int((sizes.agg(F.sum("pieces")).first() or (1,))[0])
     same = F.lit(True)
     for i, key in enumerate(keys):
@@ -152,16 +152,16 @@ def _by_folder(documents: DataFrame, places: DataFrame, run: Run, count: int, co
     return sized.repartition(pieces, *keys, piece).select("document", "text_digest", "answers")
 
 
-def _folder_sizes(places: DataFrame, keys: list[Column], per_piece: int) -> DataFrame:
+def _folder_sizes(occurrences: DataFrame, keys: list[Column], per_piece: int) -> DataFrame:
     """`folder_0`, `folder_1` …, `pieces`: one small row per folder."""
     named = [key.alias(f"folder_{i}") for i, key in enumerate(keys)]
-    first = places.where("passage = 0").select(*named)
+    first = occurrences.where("passage = 0").select(*named)
     return first.groupBy(*first.columns).agg(F.ceil(F.count("*") / F.lit(per_piece)).cast("int").alias("pieces"))
 
 
-def read_staged(spark: SparkSession, run: Run, places: DataFrame) -> DataFrame:
+def read_staged(spark: SparkSession, run: Run, occurrences: DataFrame) -> DataFrame:
     """The annotations as written, every column (folder ones too) with the type it was written with."""
-    document = places.schema["document"].dataType.fields  # type: ignore[attr-defined]
+    document = occurrences.schema["document"].dataType.fields  # type: ignore[attr-defined]
     fields = StructType([*document, *spark_schema(pa.schema(ANNOTATION_FIELDS))])
     return read_table(spark, run.layout.staging, fields)
 

@@ -8,7 +8,7 @@ from uniner_dist.config.loading import UNSAID, load_sections
 from uniner_dist.config.schema import Config
 from uniner_dist.doctor.examine import Subject, examine
 from uniner_dist.doctor.show import as_json, is_healthy, print_findings
-from uniner_dist.doctor.storage import Place
+from uniner_dist.doctor.storage import Location
 from uniner_dist.errors import ConfigError
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.storage.filesystem import json_text
@@ -19,7 +19,7 @@ def run_doctor(
 ) -> int:
     """Examine, print, and return the exit code: 0 when nothing is in the way, else that of wrong inputs."""
     settings = load_sections(config, overrides, {"model.name": model})
-    places = [*_places(settings), *(Place("--path", path, written=True) for path in paths)]
+    places = [*_locations(settings), *(Location("--path", path, written=True) for path in paths)]
     subject = Subject(places, settings.model, settings.pool.gpus_per_replica, settings.ray.address)
     findings = examine(subject)
     if as_machine:
@@ -29,12 +29,12 @@ def run_doctor(
     return 0 if is_healthy(findings) else ConfigError.exit_code
 
 
-def _places(config: Config) -> list[Place]:
+def _locations(config: Config) -> list[Location]:
     """What the configuration says that runs read and write."""
-    places = [Place("--corpus", config.corpus.path, False)] if config.corpus.path != UNSAID else []
+    places = [Location("--corpus", config.corpus.path, False)] if config.corpus.path != UNSAID else []
     if config.output.path != UNSAID:
-        places.append(Place("--output", config.output.path, True))
-        places.append(Place("--workdir", config.workdir_path, True))
+        places.append(Location("--output", config.output.path, True))
+        places.append(Location("--workdir", config.workdir_path, True))
     if config.store:
-        places.append(Place("--store", config.store, True))
+        places.append(Location("--store", config.store, True))
     return places

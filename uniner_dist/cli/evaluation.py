@@ -15,7 +15,7 @@ from uniner_dist.evaluation.plot import check_plot_path, plot_scores
 from uniner_dist.evaluation.show import print_scores
 from uniner_dist.evaluation.templates import compare_templates, print_templates
 from uniner_dist.reporting.console import SafeConsole
-from uniner_dist.storage.containment import is_same_place
+from uniner_dist.storage.containment import is_same_location
 from uniner_dist.storage.control_files import record_values
 from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.marker import read_marker
@@ -35,9 +35,9 @@ def run_evaluate(
     if plot_path:
         check_plot_path(plot_path)
     check_json_path(json_path)
-    if is_same_place(annotations, gold) and exists(gold):
+    if is_same_location(annotations, gold) and exists(gold):
         raise ConfigError(f"--gold {gold}: is what --annotations names; gold is what people say")
-    with named_as_typed({"annotations": "--annotations", "gold": "--gold"}), _told_when_swapped(annotations, gold):
+    with named_as_typed({"annotations": "--annotations", "gold": "--gold"}), _hint_when_swapped(annotations, gold):
         scores = score(annotations, gold, id_column, by, names_of(types))
     show(
         record_values(scores),
@@ -51,7 +51,7 @@ def run_evaluate(
 
 
 @contextmanager
-def _told_when_swapped(annotations: str, gold: str) -> Iterator[None]:
+def _hint_when_swapped(annotations: str, gold: str) -> Iterator[None]:
     """Ask about the two options where only the gold is an output of ours and something is wrong."""
     try:
         yield

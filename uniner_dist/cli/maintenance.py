@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import ConfigError, UnreachableError
-from uniner_dist.maintenance.erase import Erasure, forget, restore
-from uniner_dist.maintenance.preview import preview_forget, preview_prune
+from uniner_dist.maintenance.erase import Erasure, erase_documents, restore
+from uniner_dist.maintenance.preview import preview_documents, preview_prune
 from uniner_dist.maintenance.prune import prune
 from uniner_dist.pipeline.exclusive import holding
 from uniner_dist.run.run import list_runs, no_runs
@@ -75,7 +75,7 @@ def run_prune(workdir: str, older_than_days: float, say: Say, dry_run: bool = Fa
     say(f"{len(pruned):,} runs pruned" + (": " + ", ".join(pruned) if pruned else ""))
 
 
-def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say, stores: Sequence[str] = ()) -> Erasure:
+def run_erasure(workdir: str, ids: Sequence[str], file: str | None, say: Say, stores: Sequence[str] = ()) -> Erasure:
     """Forget documents, named by options and by a file with one id a line.
 
     Raises:
@@ -84,8 +84,8 @@ def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say, sto
     """
     workdir, named = _workdir(workdir), _named(ids, file)
     with holding(WorkdirLayout(workdir)) as (lease, _):
-        erasure = forget(workdir, named, lease.check)
-    if erasure.anything:
+        erasure = erase_documents(workdir, named, lease.check)
+    if erasure.found_any:
         say(
             f"forgotten: {erasure.annotations:,} annotations, {erasure.cells:,} answers in the store, "
             f"{erasure.prompts:,} prompts, {erasure.places:,} passages of documents, {erasure.other_rows:,} other rows"
@@ -107,12 +107,12 @@ def run_forget(workdir: str, ids: Sequence[str], file: str | None, say: Say, sto
 
 
 def preview_erasure(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> None:
-    """Say where `run_forget` would find documents; nothing is changed.
+    """Say where `run_erasure` would find documents; nothing is changed.
 
     Raises:
         ConfigError: no id is given, or the file cannot be read.
     """
-    found = preview_forget(_workdir(workdir), _named(ids, file))
+    found = preview_documents(_workdir(workdir), _named(ids, file))
     for doc_id, runs in found.documents.items():
         say(f"would be erased: {doc_id}, in {len(runs):,} runs: {', '.join(runs)}")
     for doc_id in found.unknown:

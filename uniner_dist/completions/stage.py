@@ -27,7 +27,7 @@ from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.lease import Lease
 from uniner_dist.storage.shards import (
     committed_shards,
-    shards_with_known_answers,
+    shards_with_cached_answers,
     verified_shards,
 )
 
@@ -77,7 +77,7 @@ def complete_prompts(run: Run, pool: Pool, lease: Lease | None = None, observer:
     news = _News(Snapshots(totals, run.config), observer, PoolMetrics(run.id), account, lease)
     pool.on_change = news.pass_on
     try:
-        known = shards_with_known_answers(run.layout)
+        known = shards_with_cached_answers(run.layout)
         pool.run(order_shards(allowed), known, answered_before, budget.replica_s)
     finally:
         attempt = news.finish(pool)

@@ -16,7 +16,7 @@ from uniner_dist.doctor.gpus import check_gpus
 from uniner_dist.doctor.models import check_model
 from uniner_dist.doctor.ray_address import check_ray_address
 from uniner_dist.doctor.secrets import redact
-from uniner_dist.doctor.storage import Place, check_place
+from uniner_dist.doctor.storage import Location, check_location
 from uniner_dist.doctor.versions import check_engines, check_libraries, check_python, check_spark
 
 #: Seconds for all checks together.
@@ -39,7 +39,7 @@ class Subject:
         ray_address: as in the configuration.
     """
 
-    places: Sequence[Place] = ()
+    places: Sequence[Location] = ()
     model: ModelConfig = field(default_factory=ModelConfig)
     gpus_per_replica: int = 0
     ray_address: str = "local"
@@ -59,17 +59,17 @@ def examine(subject: Subject, budget_s: float = BUDGET_S) -> list[Finding]:
         ("GPUs", "GPUs", partial(check_gpus, subject.gpus_per_replica if here else 0)),
         ("Model", subject.model.name, partial(check_model, subject.model)),
         ("Storage", "connectors", partial(check_connectors, paths)),
-        *(("Storage", f"{place.option} {place.path}", partial(check_place, place)) for place in places),
+        *(("Storage", f"{place.option} {place.path}", partial(check_location, place)) for place in places),
     ]
-    return [_redacted(finding) for finding in _all_at_once(checks, budget_s)]
+    return [_redacted(finding) for finding in _run_concurrently(checks, budget_s)]
 
 
-def still_at_work() -> bool:
+def has_hanging_checks() -> bool:
     """Whether a check that was given up is still waiting for something."""
     return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
 
 
-def _all_at_once(checks: Sequence[tuple[str, str, Check]], budget_s: float) -> list[Finding]:
+def _run_concurrently(checks: Sequence[tuple[str, str, Check]], budget_s: float) -> list[Finding]:
     """Run checks in threads that end with the process; what is not done by the deadline is reported as such."""
     found: dict[int, list[Finding]] = {}
 

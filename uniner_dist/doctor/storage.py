@@ -21,7 +21,7 @@ _AREA: Final = "Storage"
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """A path to look at.
 
     Args:
@@ -35,7 +35,7 @@ class Place:
     written: bool
 
 
-def check_place(place: Place) -> list[Finding]:
+def check_location(place: Location) -> list[Finding]:
     """Read, and where runs write: write, read back, compare clocks and remove."""
     subject = f"{place.option} {place.path}"
     try:
@@ -46,7 +46,7 @@ def check_place(place: Place) -> list[Finding]:
     except UninerError as error:
         return [problem(_AREA, subject, _first_line(error), "see docs/operations.md#storage")]
     except Exception as error:  # clients of object stores raise kinds of their own
-        found = _words(error)
+        found = _format_error(error)
         return [problem(_AREA, subject, found, "check credentials, endpoint and that the bucket or folder is there")]
 
 
@@ -99,7 +99,7 @@ def _nearest(fs: Any, path: str) -> str:
     return path
 
 
-def _words(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     """What the system says, or else what a client says and what it calls that."""
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be used: {error.strerror}"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.spark.catalog import place_of_table
+from uniner_dist.spark.catalog import table_location
 from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.snapshot import Snapshot, footers_of, with_footers
@@ -146,7 +146,7 @@ def list_dataset(name: str, path: str) -> list[DataFile]:
         ConfigError: nothing readable there.
     """
     try:
-        path = place_of_table(path)
+        path = table_location(path)
         listing = open_corpus(path)
         if listing.table is not None:
             return [TableFile(path, with_footers(listing, footers_of(listing)))]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from uniner_dist.config.data import CorpusConfig
 from uniner_dist.errors import ConfigError
-from uniner_dist.run.standing import covers
-from uniner_dist.spark.catalog import place_of_table
+from uniner_dist.run.publication_state import covers
+from uniner_dist.spark.catalog import table_location
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import absolute, exists
 from uniner_dist.storage.listing import Listing
@@ -42,7 +42,7 @@ class TextSource:
             ConfigError: it is not there, or the version of a table is not to be had any more.
         """
         try:
-            listing = open_corpus(place_of_table(self.path), self.wanted)
+            listing = open_corpus(table_location(self.path), self.wanted)
             require_files(listing)
         except ConfigError as error:
             if self.wanted.pinned is None:

@@ -11,7 +11,7 @@ from typing import Any
 Shape = Callable[[Any, str], None]
 
 
-def anything(value: Any, place: str) -> None:
+def any_value(value: Any, place: str) -> None:
     """Any value."""
 
 

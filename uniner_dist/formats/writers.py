@@ -20,7 +20,7 @@ from uniner_dist.formats.spacy import writing as spacy
 File = tuple[str, bytes]
 
 
-def _nothing(settings: ExportSettings) -> Mapping[str, bytes]:
+def _no_extra_files(settings: ExportSettings) -> Mapping[str, bytes]:
     return {}
 
 
@@ -40,7 +40,7 @@ class Format:
     """
 
     files: Callable[[Sequence[Document], str, ExportSettings], Iterable[File]]
-    extras: Callable[[ExportSettings], Mapping[str, bytes]] = field(default=_nothing)
+    extras: Callable[[ExportSettings], Mapping[str, bytes]] = field(default=_no_extra_files)
     flat: bool = False
     partly_flat: bool = False
     keeps_absent: bool = True

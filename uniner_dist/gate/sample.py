@@ -16,7 +16,7 @@ from uniner_dist.storage.commit import WAIT_S
 from uniner_dist.storage.conditional import read_version, swap
 from uniner_dist.storage.control_files import PinnedSample, encode_control, parse_control, read_control
 from uniner_dist.storage.control_files.gate import PinnedAnswer, PinnedSource
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.place_layout import OutputLayout
 
 #: Times that a sample is read and replaced that somebody else has replaced meanwhile.
@@ -85,7 +85,7 @@ def update_sample(output: str, change: Callable[[Sample | None], Sample | None])
         StageError: the sample was changed at every try.
     """
     path = OutputLayout(output).sample
-    with hold(OutputLayout(output), wait_s=WAIT_S) as lease:
+    with hold_lease(OutputLayout(output), wait_s=WAIT_S) as lease:
         for _ in range(_TRIES):
             seen = read_version(path)
             changed = change(_sample(parse_control(path, seen.data, PinnedSample)) if seen is not None else None)

@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from uniner_dist.schemas import CELLS, SCHEMA_VERSION
 from uniner_dist.spark.datasets import map_in_arrow, read_files
-from uniner_dist.spark.hash_partitioning import bucket_of, task_of
+from uniner_dist.spark.hash_partitioning import bucket_of, partition_key
 from uniner_dist.spark.stage import LISTS_IN_ARROW, describe, settings, stage
 from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import (
@@ -135,7 +135,7 @@ def _ordered(cells: DataFrame, buckets: int) -> DataFrame:
     """Cells by range of ids, repeats side by side: first the ones with log-probabilities, which serve every run."""
     passage_id = F.col("passage_id")
     bucketed = cells.withColumn("bucket", bucket_of(passage_id, buckets))
-    placed = bucketed.repartition(buckets, task_of(passage_id, buckets, buckets))
+    placed = bucketed.repartition(buckets, partition_key(passage_id, buckets, buckets))
     return placed.sortWithinPartitions(*_KEYS, F.col("logprobs").isNull(), "output")
 
 

@@ -20,12 +20,12 @@ import pyarrow as pa
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
-from uniner_dist.maintenance.erase_exports import ErasedExports, forget_in_exports
-from uniner_dist.maintenance.erase_gate import forget_in_gates
-from uniner_dist.maintenance.erase_output import forget_in_output
-from uniner_dist.maintenance.erase_rows import READERS, erase_in_folder, find_passages, find_shared, forget_rows
-from uniner_dist.maintenance.erase_shards import forget_in_shards
-from uniner_dist.maintenance.erase_store import forget_in_store
+from uniner_dist.maintenance.erase_exports import ErasedExports, erase_from_exports
+from uniner_dist.maintenance.erase_gate import erase_from_gates
+from uniner_dist.maintenance.erase_output import erase_from_output
+from uniner_dist.maintenance.erase_rows import READERS, erase_in_folder, erase_rows, find_passages, find_shared
+from uniner_dist.maintenance.erase_shards import erase_from_shards
+from uniner_dist.maintenance.erase_store import erase_from_store
 from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.maintenance.recount import recount
 from uniner_dist.maintenance.same_documents import Target, find_documents
@@ -46,7 +46,7 @@ from uniner_dist.storage.filesystem import (
     write_json,
 )
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import fence, hold
+from uniner_dist.storage.lease import fence, hold_lease
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.stale_files import remove_stale_temporary
@@ -71,7 +71,7 @@ class Erasure:
     unreachable: tuple[str, ...] = ()  # places that should have been visited, one sentence each
 
     @property
-    def anything(self) -> bool:
+    def found_any(self) -> bool:
         """Whether there was a trace of them."""
         return any(getattr(self, name) for name in _COUNTS)
 
@@ -84,7 +84,7 @@ class Trace:
     shared: frozenset[str]
 
 
-def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
+def erase_documents(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
     """Erase documents from everything that hangs together with a workdir, and remember that they stay away.
 
     Visited are all runs of the workdir, the outputs that they published to, every store that they ever used, and the
@@ -107,7 +107,7 @@ def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
     marks = [WorkdirLayout(place).erasure(_name(named)) for place in scope.workdirs if list_runs(place)]
     with ExitStack() as stack:
         for other in scope.workdirs[1:]:
-            stack.enter_context(hold(WorkdirLayout(other)))
+            stack.enter_context(hold_lease(WorkdirLayout(other)))
         places = [RunLayout(place, run_id) for place in scope.workdirs for run_id in list_runs(place)]
         with ThreadPoolExecutor(READERS) as watchers:
             list(watchers.map(fence, places))
@@ -117,15 +117,17 @@ def forget(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
         runs = {workdir: list(_load_runs(workdir))} | _load_other_runs(scope)
         parts = [part for store in scope.stores for part in list_stores(store)]
         for part in parts:
-            stack.enter_context(hold(part))
+            stack.enter_context(hold_lease(part))
         wanted, others = find_documents(runs, named)
         check()
         entries = _remember(scope, wanted, named)
         sampled = 0
         for target in wanted:
-            sampled += forget_in_gates(target.run, sorted(target.ids), partial(_forget_in_gate, parts, entries, check))
-        exports = _forget_in_exports(wanted, check)
-        erasure = _forget(wanted, parts, entries, check)
+            sampled += erase_from_gates(
+                target.run, sorted(target.ids), partial(_erase_from_gate, parts, entries, check)
+            )
+        exports = _erase_from_exports(wanted, check)
+        erasure = _erase(wanted, parts, entries, check)
     for mark in marks:
         remove(mark)
     erasure.sampled, erasure.others, erasure.exports = sampled, others, tuple(exports.removed)
@@ -149,12 +151,12 @@ def _name(ids: Sequence[str]) -> str:
     return digest({"documents": sorted(set(ids))}, 12)
 
 
-def _forget_in_gate(
+def _erase_from_gate(
     parts: Sequence[StoreLayout], entries: Collection[str], check: Check, workdir: str, ids: Sequence[str]
 ) -> Erasure:
     """Erase documents from a quality gate's own workdir; the stores are held already."""
     targets = [Target(run, frozenset(ids), texts={}) for run in _load_runs(workdir)]
-    return _forget(targets, parts, entries, check)
+    return _erase(targets, parts, entries, check)
 
 
 def _remember(scope: Scope, targets: Sequence[Target], ids: Sequence[str]) -> frozenset[str]:
@@ -200,14 +202,14 @@ def _load_runs(workdir: str) -> Iterator[Run]:
             yield run
 
 
-def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], entries: Collection[str], check: Check) -> Erasure:
+def _erase(targets: Sequence[Target], parts: Sequence[StoreLayout], entries: Collection[str], check: Check) -> Erasure:
     erasure = Erasure()
     runs = [target.run for target in targets]
     for run in runs:
         check()
         remove(run.layout.report_page)  # it quotes documents
         remove_stale_temporary(run.layout.root)
-    erasure.annotations += _forget_in_outputs(targets, check)
+    erasure.annotations += _erase_from_outputs(targets, check)
     for run in runs:  # also the ones without these documents: what they rewrote of an output has rows of all
         check()
         for path in run.layout.between_stages:  # of every lease: it is made again, and nothing may be overlooked
@@ -220,13 +222,13 @@ def _forget(targets: Sequence[Target], parts: Sequence[StoreLayout], entries: Co
     alone = passages.difference(*(trace.shared for trace in traces))
     for part in parts:
         check()
-        erasure.cells += forget_in_store(part, pa.array(sorted(alone), pa.string()))
+        erasure.cells += erase_from_store(part, pa.array(sorted(alone), pa.string()))
     for trace in traces:
         check()
         run, own = trace.target.run, pa.array(sorted(passages - trace.shared), pa.string())
         if len(own) and exists(run.layout.shards):
-            erasure.prompts += forget_in_shards(run, own)
-        erasure.other_rows += forget_rows(run, trace.target.array)
+            erasure.prompts += erase_from_shards(run, own)
+        erasure.other_rows += erase_rows(run, trace.target.array)
     for target in targets:
         check()
         run = target.run
@@ -246,23 +248,23 @@ def _ids_by_output(targets: Sequence[Target]) -> dict[str, set[str]]:
     return ids
 
 
-def _forget_in_exports(targets: Sequence[Target], check: Check) -> ErasedExports:
+def _erase_from_exports(targets: Sequence[Target], check: Check) -> ErasedExports:
     """Erase documents from the exports of every such output."""
     together = ErasedExports()
     for output, ids in sorted(_ids_by_output(targets).items()):
-        found = forget_in_exports(output, ids, check)
+        found = erase_from_exports(output, ids, check)
         together.removed += found.removed
         together.left += found.left
     return together
 
 
-def _forget_in_outputs(targets: Sequence[Target], check: Check) -> int:
+def _erase_from_outputs(targets: Sequence[Target], check: Check) -> int:
     """Erase documents from every output that a run with them published to."""
     workdirs: dict[str, str] = {}
     for target in targets:
         workdirs.setdefault(target.run.config.output.path, target.run.layout.workdir)
     rows = sum(
-        forget_in_output(output, pa.array(sorted(found), pa.string()), workdirs[output], check)
+        erase_from_output(output, pa.array(sorted(found), pa.string()), workdirs[output], check)
         for output, found in sorted(_ids_by_output(targets).items())
     )
     for workdir in {target.run.layout.workdir for target in targets}:

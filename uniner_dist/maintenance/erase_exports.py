@@ -32,19 +32,19 @@ class ErasedExports:
     left: list[str] = field(default_factory=list)
 
 
-def forget_in_exports(output: str, doc_ids: Collection[str], check: Check) -> ErasedExports:
+def erase_from_exports(output: str, doc_ids: Collection[str], check: Check) -> ErasedExports:
     """Erase documents from every export of an output."""
     found = ErasedExports()
     for folder in exports_of(output):
         check()
         try:
-            _forget(output, folder, doc_ids, found)
+            _erase(output, folder, doc_ids, found)
         except (StorageError, ConfigError) as error:
             found.left.append(f"export {folder} cannot be read: {error}")
     return found
 
 
-def _forget(output: str, folder: str, doc_ids: Collection[str], found: ErasedExports) -> None:
+def _erase(output: str, folder: str, doc_ids: Collection[str], found: ErasedExports) -> None:
     entry = entry_of_export(output, folder)
     if not exists(folder):
         if exists(folder.rpartition("/")[0]) or "://" in folder:  # somebody has removed it

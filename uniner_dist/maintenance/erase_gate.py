@@ -25,11 +25,11 @@ class Found(Protocol):
     """What an erasure says."""
 
     @property
-    def anything(self) -> bool:
+    def found_any(self) -> bool:
         """Whether there was a trace of the documents."""
 
 
-def forget_in_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequence[str]], Found]) -> int:
+def erase_from_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequence[str]], Found]) -> int:
     """Erase documents from a run's gates and from its output's sample.
 
     Args:
@@ -46,7 +46,7 @@ def forget_in_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequenc
             continue
         place = GateLayout(join(run.layout.gates, name))
         erasure = forget(place.work, names)
-        if erasure.anything or not exists(place.verdict) or _has_seen(place, names):
+        if erasure.found_any or not exists(place.verdict) or _has_seen(place, names):
             remove(place.root)
     return forget_documents(run.config.output.path, ids)
 

@@ -23,7 +23,7 @@ from uniner_dist.storage.filesystem import (
     remove,
     write_bytes,
 )
-from uniner_dist.storage.lease import hold
+from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.marker import read_marker, read_marker_version
 from uniner_dist.storage.marker_file import columns_of, placeholder_path
 from uniner_dist.storage.parquet_rows import Positions, find_rows, without_rows
@@ -33,7 +33,7 @@ from uniner_dist.storage.stale_files import remove_stale_temporary
 _READERS = 16
 
 
-def forget_in_output(output: str, ids: pa.Array, workdir: str, check: Check = always) -> int:
+def erase_from_output(output: str, ids: pa.Array, workdir: str, check: Check = always) -> int:
     """Erase documents from a published dataset; returns how many rows they had.
 
     Args:
@@ -42,7 +42,7 @@ def forget_in_output(output: str, ids: pa.Array, workdir: str, check: Check = al
         workdir: where the journal and the rewritten files are meanwhile.
         check: called before every step that others can see; raises when this process may not go on.
     """
-    with hold(OutputLayout(output), wait_s=WAIT_S) as lease:
+    with hold_lease(OutputLayout(output), wait_s=WAIT_S) as lease:
 
         def may_go_on() -> None:
             check()

@@ -68,7 +68,7 @@ def each_file(folder: str, look: Callable[[str], T]) -> list[T]:
         return list(readers.map(lambda file: look(join(folder, file)), files))
 
 
-def forget_rows(run: Run, ids: pa.Array) -> int:
+def erase_rows(run: Run, ids: pa.Array) -> int:
     """Erase the documents' rows of rejects and quarantine, where the id may have another column name."""
     column = run.config.corpus.id_column
     quarantined = name_in_quarantine(column)

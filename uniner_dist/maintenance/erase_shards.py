@@ -33,7 +33,7 @@ from uniner_dist.storage.shards import (
 _READERS = 16
 
 
-def forget_in_shards(run: Run, passages: pa.Array) -> int:
+def erase_from_shards(run: Run, passages: pa.Array) -> int:
     """Erase passages from all shards of a run whose stage 1 is done; returns how many prompts they had.
 
     What is in no shard of the manifest goes as a whole: tasks that were tried again may have left it. A shard whose
@@ -51,7 +51,7 @@ def forget_in_shards(run: Run, passages: pa.Array) -> int:
         shard, left = row["shard"], total - len(places)
         if len(places) or not total:
             erased += len(places)
-            _forget_answers(run, shard, passages, gone=not left)
+            _erase_answers(run, shard, passages, gone=not left)
         if len(places):
             # As the writer of shards: with a small dictionary a text would be stored once for each of its prompts.
             erase(prompts_file(run.layout, shard), places, dictionary_pagesize_limit=1 << 30)
@@ -81,7 +81,7 @@ def _remove_strays(run: Run, shards: Collection[str]) -> None:
             remove(join(folder, name))
 
 
-def _forget_answers(run: Run, shard: str, passages: pa.Array, gone: bool) -> None:
+def _erase_answers(run: Run, shard: str, passages: pa.Array, gone: bool) -> None:
     """Erase answers to these passages, or all of them where nothing is left of the shard."""
     known = run.layout.known_file(shard)
     for path in (run.layout.completions_file(shard), known):

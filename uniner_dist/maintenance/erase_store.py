@@ -30,7 +30,7 @@ from uniner_dist.storage.stale_files import remove_stale_temporary
 T = TypeVar("T")
 
 
-def forget_in_store(part: StoreLayout, passages: pa.Array) -> int:
+def erase_from_store(part: StoreLayout, passages: pa.Array) -> int:
     """Erase answers from every file of a part of a store, also from those that wait to be deleted.
 
     Readers that have listed the old files meet a missing one, which ends their stage; it can be started again. A

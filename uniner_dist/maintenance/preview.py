@@ -39,7 +39,7 @@ class ErasurePreview:
     unreachable: tuple[str, ...]
 
 
-def preview_forget(workdir: str, ids: Sequence[str]) -> ErasurePreview:
+def preview_documents(workdir: str, ids: Sequence[str]) -> ErasurePreview:
     """Where `forget` would find documents.
 
     Raises:

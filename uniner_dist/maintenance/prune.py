@@ -18,7 +18,7 @@ from uniner_dist.run.starts import read_starts
 from uniner_dist.storage.commit import Check, always
 from uniner_dist.storage.filesystem import exists, find_files, join, list_names
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.lease import STALE_S, hold, last_worked
+from uniner_dist.storage.lease import STALE_S, hold_lease, last_worked
 from uniner_dist.storage.parquet_rows import drop_values
 from uniner_dist.storage.stage_files import remove_until_now
 
@@ -50,7 +50,7 @@ def is_old(run: Run, since: float) -> bool:
 
 def _prune(layout: RunLayout, check: Check) -> bool:
     """Whether there was anything to remove; files that are no run's stay, and a run that somebody works on."""
-    with suppress(RunHeldError), hold(layout, upkeep=True) as lease:
+    with suppress(RunHeldError), hold_lease(layout, upkeep=True) as lease:
         present = {join(layout.root, name) for name in list_names(layout.root)}
         # First the manifest: a run that is opened in the middle of this starts over instead of missing shards.
         payload = [path for path in layout.payload if path in present]

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from uniner_dist.run.publication_state import Claim, claim_of
 from uniner_dist.run.run import Run
-from uniner_dist.run.standing import Claim, claim_of
 from uniner_dist.storage.filesystem import find_files, join, open_fs
 from uniner_dist.storage.parquet_rows import find_rows
 

@@ -14,7 +14,7 @@ from functools import partial
 from uniner_dist.errors import ConfigError
 from uniner_dist.run.registry import entry_of_store, entry_of_workdir, serves, stores_of, uses, workdirs_of
 from uniner_dist.run.run import list_runs, load_run
-from uniner_dist.storage.containment import is_same_place, lies_in
+from uniner_dist.storage.containment import is_same_location, lies_in
 from uniner_dist.storage.filesystem import exists
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.retries import StorageError
@@ -62,14 +62,14 @@ def _other_workdirs(scope: Scope, store: str) -> list[str]:
         other
         for other in served
         if not _is_among(other, scope.workdirs)
-        and not any(lies_in(other, outer) for outer in served if not is_same_place(other, outer))
+        and not any(lies_in(other, outer) for outer in served if not is_same_location(other, outer))
         and _reached(scope, f"workdir {other}", entry_of_workdir(store, other), partial(uses, other, store))
     ]
 
 
 def _is_among(place: str, places: list[str]) -> bool:
     """Whether a place is one of some, under whatever name."""
-    return any(is_same_place(place, one) for one in places)
+    return any(is_same_location(place, one) for one in places)
 
 
 def _stores(workdir: str) -> list[str]:

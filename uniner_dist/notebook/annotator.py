@@ -127,7 +127,7 @@ class Annotator:
         done = list(self._in_memory(data, kind, columns, types, _ROWS, limit))
         found = [annotations for annotations, _ in done]
         texts = list(itertools.chain.from_iterable(texts for _, texts in done))
-        return to_input_kind(pa.concat_tables(found) if found else _nothing(columns), data, kind, texts)
+        return to_input_kind(pa.concat_tables(found) if found else _empty_table(columns), data, kind, texts)
 
     def stream(
         self,
@@ -166,7 +166,7 @@ class Annotator:
         kind, columns = self._look(data, types, (id_column, id), (text_column, text), ((), ()))
         wide = columns if kind is Kind.STRINGS else Columns(columns.id, columns.text, (columns.text,))
         done = list(self._in_memory(data, kind, wide, types, _ROWS, limit))
-        annotations = pa.concat_tables([annotations for annotations, _ in done]) if done else _nothing(wide)
+        annotations = pa.concat_tables([annotations for annotations, _ in done]) if done else _empty_table(wide)
         texts = list(itertools.chain.from_iterable(texts for _, texts in done))
         found = Annotations(annotations.to_pylist(), texts) if kind is Kind.STRINGS else annotations
         showing.show(found, id=None if kind is Kind.STRINGS else columns.id_name, text=columns.text, limit=limit)
@@ -229,10 +229,10 @@ class Annotator:
         self, data: Any, kind: Kind, columns: Columns, types: Any, rows: int, limit: int | None
     ) -> Iterator[tuple[pa.Table, list[str]]]:
         """Annotations and texts, a piece at a time."""
-        from uniner_dist.notebook.in_memory import Memory
+        from uniner_dist.notebook.in_memory import InMemoryAnnotator
 
         if self._memory is None:
-            self._memory = Memory(self._warm)
+            self._memory = InMemoryAnnotator(self._warm)
         left_out: list[pa.Table] = []
         for table in frames.pieces(data, kind, columns, rows, limit):
             with self._warm.at_work() as stop:
@@ -258,7 +258,7 @@ def _counts(values: pa.ChunkedArray) -> str:
     return ", ".join(f"{count['counts']:,} {count['values']}" for count in counted)
 
 
-def _nothing(columns: Columns) -> pa.Table:
+def _empty_table(columns: Columns) -> pa.Table:
     """Annotations of no documents."""
     kept = [pa.field(name, pa.string()) for name in dict.fromkeys([columns.id_name, *columns.keep])]
     return pa.schema([*kept, *ANNOTATION_FIELDS]).empty_table()

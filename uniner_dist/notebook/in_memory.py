@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uniner_dist.annotations.answers import ANSWERS, AnswerReader, answer_lists, with_nothing
+from uniner_dist.annotations.answers import ANSWERS, AnswerReader, answer_lists, with_empty_answers
 from uniner_dist.annotations.documents import DocumentMerger
 from uniner_dist.completions.decisions import order_shards
 from uniner_dist.completions.pool import Pool
@@ -36,7 +36,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import StopRequest
 from uniner_dist.schemas import ANNOTATION_FIELDS, CELLS
 from uniner_dist.storage.filesystem import remove
-from uniner_dist.storage.shards import committed_shards, read_completions, shards_with_known_answers
+from uniner_dist.storage.shards import committed_shards, read_completions, shards_with_cached_answers
 
 #: Estimated tokens of a shard here: seconds of work, so that a stop is soon and little is lost by it.
 _SHARD_TOKENS = 50_000
@@ -48,14 +48,14 @@ _REMEMBERED = 2_000_000
 
 @dataclass(frozen=True)
 class _Documents:
-    """The usable documents of one piece: `row` (its place in the piece) and the id, side by side."""
+    """The usable documents of one piece: `row` (its index in the piece) and the id, side by side."""
 
     rows: pa.Array
     ids: pa.Array
     texts: pa.Array
 
 
-class Memory:
+class InMemoryAnnotator:
     """Annotates pieces of data with a warm pool, and remembers the answers: the same question is asked once.
 
     Args:
@@ -153,7 +153,7 @@ class Memory:
             stop.listen()
             stop.draining = True
             try:
-                pool.run(order_shards(todo), shards_with_known_answers(run.layout))
+                pool.run(order_shards(todo), shards_with_cached_answers(run.layout))
             finally:
                 stop.draining = False
                 view.show(snapshots.of(pool, time.monotonic()), final=True)
@@ -162,7 +162,7 @@ class Memory:
     # -- what is known -------------------------------------------------------------------------------------------
 
     def _cells(self, ids: pa.Array, asks: Sequence[str], scores: bool) -> pa.Array | None:
-        """For each passage the known answers, as `prompts.known.KnownAnswers` wants them; None: there are none."""
+        """For each passage the known answers, as `prompts.known.CachedAnswers` wants them; None: there are none."""
         place = pc.index_in(self._known["passage_id"], ids).combine_chunks()
         ask = pc.index_in(self._known["entity_type"], pa.array(asks, pa.string())).combine_chunks()
         wanted = pc.and_(pc.is_valid(place), pc.is_valid(ask))
@@ -254,7 +254,7 @@ def _annotations(
     flat = _whole(merged["answers"]).take(order).flatten() if merged.num_rows else _no_answers()
     source = table.take(pa.array(np.repeat(rows.take(order).to_numpy(), len(labels))))
     columns_out = {name: source[name] for name in dict.fromkeys([columns.id_name, *columns.keep])}
-    flat = with_nothing(flat)
+    flat = with_empty_answers(flat)
     values = {name: flat.field(name) for name in ("entities", "outcome", "repair", "score", "raw_output")}
     values["text_digest"] = (
         _whole(merged["text_digest"]).take(order).take(pa.array(np.repeat(np.arange(len(order)), len(labels))))

@@ -76,7 +76,7 @@ class _SharedRay:
         """Stop Ray, whoever uses it."""
         with self._lock:
             for other in list(self._users):
-                other.forget_pool()
+                other.discard_pool()
             self._users.clear()
             stack, self._stack, self._ray = self._stack, None, None
             if stack is not None:
@@ -258,7 +258,7 @@ class Warm:
                 )
             time.sleep(0.2)
 
-    def forget_pool(self) -> None:
+    def discard_pool(self) -> None:
         """Let go of a pool whose cluster is gone."""
         self._pool = self._stack = None
 

@@ -46,7 +46,7 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
         require(WRITTEN_BY[config.output.format])
     names = [name for name in list_names(path) if name not in MARKERS and not is_unfinished_marker(name)]
     marker = read_marker(path)
-    if names and marker is None and _is_told(config):
+    if names and marker is None and _is_reported(config):
         return
     if names and marker is None:
         raise ConfigError(f"--output {path}: already holds something else ({names[0]}, …); choose a new folder")
@@ -80,8 +80,8 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
         raise ConfigError(problems)
 
 
-def _is_told(config: Config) -> bool:
-    """Whether `check_places` says already that this is no place for an output."""
+def _is_reported(config: Config) -> bool:
+    """Whether `check_locations` says already that this is no place for an output."""
     output, others = config.output.path, (config.corpus.path, config.workdir_path)
     fs, stripped = open_fs(output)
     is_file = is_local(fs) and os.path.isfile(stripped)

@@ -13,7 +13,7 @@ from uniner_dist.errors import DrainedError, RunHeldError, StageError, UninerErr
 from uniner_dist.run.run import Run
 from uniner_dist.runtime.signals import STOPPED, StopRequest, stop_on_signals
 from uniner_dist.storage.filesystem import list_names
-from uniner_dist.storage.lease import Held, Lease, fence, hold
+from uniner_dist.storage.lease import Held, Lease, fence, hold_lease
 from uniner_dist.storage.place_layout import OutputLayout, WorkdirLayout
 from uniner_dist.storage.probe import check_storages
 
@@ -29,7 +29,7 @@ def working_on(run: Run) -> Iterator[tuple[Run, Lease, StopRequest]]:
         RunHeldError: another process works on the run, or changes all of them.
     """
     workdir, output = run.layout.workdir, OutputLayout(run.config.output.path)
-    check_storages(workdir, (workdir, output.holders, run.config.store_path))
+    check_storages(workdir, (workdir, output.lease_folder, run.config.store_path))
     with holding(run.layout) as (lease, stop):
         # Claimed first, then looked, on both sides: of two that start at the same time, at least one sees the other.
         try:
@@ -68,7 +68,7 @@ def holding(*places: Held, upkeep: bool = False) -> Iterator[tuple[Lease, StopRe
         try:
             with ExitStack() as stack:
                 for place in places:
-                    leases.append(stack.enter_context(hold(place, on_lost=stop.interrupt, upkeep=upkeep)))
+                    leases.append(stack.enter_context(hold_lease(place, on_lost=stop.interrupt, upkeep=upkeep)))
                 yield leases[0], stop
         except (Exception, KeyboardInterrupt) as error:
             if isinstance(error, RunHeldError):

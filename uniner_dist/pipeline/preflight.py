@@ -16,8 +16,8 @@ from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError
 from uniner_dist.model.check import check_model
 from uniner_dist.pipeline.check_columns import check_columns
+from uniner_dist.pipeline.check_locations import check_corpus_files, check_locations, check_secrets
 from uniner_dist.pipeline.check_output import check_labels, check_output
-from uniner_dist.pipeline.check_places import check_corpus_files, check_places, check_secrets
 from uniner_dist.pipeline.first_texts import first_texts
 from uniner_dist.prompts.budget import MIN_PASSAGE_TOKENS, passage_budget
 from uniner_dist.run.corpus_snapshot import look_at_corpus, pin_corpus
@@ -30,11 +30,11 @@ from uniner_dist.storage.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 
-def _nothing(run: Run) -> None:
+def _no_requirement(run: Run) -> None:
     """No further checks."""
 
 
-def open_run(config: Config, ready: Callable[[Run], None] = _nothing) -> Run:
+def open_run(config: Config, ready: Callable[[Run], None] = _no_requirement) -> Run:
     """Where a command begins: check the inputs, name the run, and pin its configuration and its corpus's footers.
 
     Args:
@@ -63,7 +63,7 @@ def check(config: Config) -> Snapshot:
     problems: list[str] = []
     looks: list[Callable[[], None]] = [
         partial(check_secrets, config),
-        partial(check_places, config),
+        partial(check_locations, config),
         partial(_check_gate, config),
     ]
     snapshot, reading, texts = None, None, list[str]()

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from uniner_dist.run.publication_state import claim_of, is_disturbed, is_outdated, is_up_to_date
 from uniner_dist.run.run import Run
-from uniner_dist.run.standing import claim_of, is_disturbed, is_outdated, stands
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
 from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.control_files import (
@@ -51,7 +51,7 @@ def times_published(run: Run) -> int:
 def is_published(run: Run) -> bool:
     """Whether the output holds what this run would publish now, and its report is there."""
     marker = read_marker(run.config.output.path)
-    if not stands(marker, run.id, claim_of(run)) or not exists(run.layout.report):
+    if not is_up_to_date(marker, run.id, claim_of(run)) or not exists(run.layout.report):
         return False
     if exists(run.layout.renewed) or knows_other_erasures(run) or can_be_mended(run):
         return False
@@ -82,7 +82,7 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
     layout = run.layout
     write_json(layout.renewed, {"at": time.time()})
     # What stays: who it is, what it cost, and what was said of it.
-    kept = {layout.config, layout.attempts, layout.holders, layout.report, layout.stale, layout.renewed}
+    kept = {layout.config, layout.attempts, layout.lease_folder, layout.report, layout.stale, layout.renewed}
     payload = {join(layout.root, name) for name in list_names(layout.root)} - kept
     # First the manifest: a start in the middle of this repeats stage 1 instead of missing shards.
     for path in sorted(payload, key=lambda path: path != layout.shards):

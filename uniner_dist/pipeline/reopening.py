@@ -7,7 +7,7 @@ from collections.abc import Collection
 from uniner_dist import model
 from uniner_dist.config.caller import ENGINE, Caller, Owned
 from uniner_dist.errors import ConfigError
-from uniner_dist.pipeline.check_places import check_places, check_secrets
+from uniner_dist.pipeline.check_locations import check_locations, check_secrets
 from uniner_dist.run import identity as keys
 from uniner_dist.run.run import Run, load_run
 
@@ -26,7 +26,7 @@ def reopen_run(workdir: str, run_id: str | None, caller: Caller, uses: Collectio
     """
     run = load_run(workdir, run_id, caller, uses)
     check_secrets(run.config)
-    check_places(run.config)
+    check_locations(run.config)
     if ENGINE in uses and keys.fingerprint(run.config, model.identify(run.config.model)) != run.fingerprint:
         raise ConfigError(f"run {run.id}: the model at {run.config.model.name} is not the one that it was begun with")
     return run

@@ -29,8 +29,8 @@ from uniner_dist.reporting.live import LiveView
 from uniner_dist.reporting.plan import make_plan
 from uniner_dist.reporting.report import build_report, stopped_report, write_report
 from uniner_dist.run.earlier import usable_stores
+from uniner_dist.run.publication_state import claim_of, is_up_to_date
 from uniner_dist.run.run import Run
-from uniner_dist.run.standing import claim_of, stands
 from uniner_dist.runtime.signals import StopRequest
 from uniner_dist.storage.answer_store import is_empty
 from uniner_dist.storage.commit import always
@@ -70,7 +70,7 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> Repo
     run = open_run(config, partial(_require_engines, pool is None))
     if is_published(run):
         return _finished(run, say)
-    of = f" of {run.corpus_words}" if run.corpus_words else ""
+    of = f" of {run.corpus_version_text}" if run.corpus_version_text else ""
     say(f"run {run.id}{of}: everything of it is in {run.layout.root}")
     with working_on(run) as (run, lease, stop):
         if is_half_published(run.layout):
@@ -317,7 +317,7 @@ def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, agai
     marker = read_marker(run.config.output.path)
     check_present(run, marker)
     again = again or exists(run.layout.renewed)
-    again = again or (marker is not None and run.id in marker.runs and not stands(marker, run.id, claim_of(run)))
+    again = again or (marker is not None and run.id in marker.runs and not is_up_to_date(marker, run.id, claim_of(run)))
     check = lease.check if lease is not None else always
     check()
     if again:

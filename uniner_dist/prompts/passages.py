@@ -76,7 +76,7 @@ def _passage_id() -> Column:
     return F.substring(F.sha2(F.col("text").cast("binary"), 256), 1, 32)
 
 
-def occurrences(passages: DataFrame) -> DataFrame:
+def occurrences_of(passages: DataFrame) -> DataFrame:
     """Where each passage occurs. `start` counts code points of the document's text.
 
     Passages of split documents bring their `text` and the hash of the whole text (`text_hash`, made like a passage's

@@ -23,7 +23,7 @@ from uniner_dist.run.earlier import usable_stores
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import CELLS, COMPLETIONS
 from uniner_dist.spark.datasets import read_files
-from uniner_dist.spark.hash_partitioning import task_of
+from uniner_dist.spark.hash_partitioning import partition_key
 from uniner_dist.spark.stage import LISTS_IN_ARROW
 from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import live_files
@@ -46,7 +46,7 @@ _SCORES = ["logprobs", "tokens"]
 def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame | None:
     """`passage_id`, `cell`: answers in the store that serve this run; None when there is none of this fingerprint.
 
-    A cell has the place of its question in `asks` and the columns that this run needs. An answer without
+    A cell has the index of its question in `asks` and the columns that this run needs. An answer without
     log-probabilities is none for a run with scores.
     """
     found = [(store.cells, files) for store in usable_stores(run) if (files := live_files(store))]
@@ -73,14 +73,14 @@ def _is_bounded(run: Run) -> Column:
 
 def with_cells(passages: DataFrame, cells: DataFrame, buckets: int, partitions: int) -> DataFrame:
     """Add `cells`, a list, to passages (`task`, `passage_id`, …) that are partitioned by task into `partitions`."""
-    task = task_of(F.col("passage_id"), buckets, partitions).alias("task")
+    task = partition_key(F.col("passage_id"), buckets, partitions).alias("task")
     placed = cells.select(task, "passage_id", "cell").repartition(partitions, "task")
     # Ids first: Spark sorts by the first bytes of the first key, and ranges of ids keep their order.
     grouped = placed.groupBy("passage_id", "task").agg(F.collect_list("cell").alias("cells"))
     return passages.join(grouped, ["passage_id", "task"], "left")
 
 
-class KnownAnswers:
+class CachedAnswers:
     """The known answers of the passages of one bucket, as a grid of passages × questions.
 
     Args:
@@ -92,17 +92,17 @@ class KnownAnswers:
         self._asks = tuple(asks)
         self._cells = cells.flatten()
         #: Place of each answer in `_cells`, -1 where there is none.
-        self._places: npt.NDArray[np.int64] = np.full((len(cells), len(asks)), -1, dtype=np.int64)
+        self._positions: npt.NDArray[np.int64] = np.full((len(cells), len(asks)), -1, dtype=np.int64)
         passages = pc.list_parent_indices(cells).to_numpy()
         questions = self._cells.field("ask").to_numpy(zero_copy_only=False)
         order = np.arange(len(self._cells))
         if len(np.unique(passages * len(asks) + questions)) < len(order):
             # The same cell from two files: take the first in the order of answers, whichever came first here.
             order = pc.sort_indices(self._cells.field("output")).to_numpy()[::-1]
-        self._places[passages[order], questions[order]] = order
+        self._positions[passages[order], questions[order]] = order
 
     @classmethod
-    def nothing(cls, passages: int, asks: Sequence[str]) -> KnownAnswers:
+    def nothing(cls, passages: int, asks: Sequence[str]) -> CachedAnswers:
         """For passages of which the store knows nothing."""
         kinds = {name: _COLUMNS[name].type for name in _ANSWER}
         cell = pa.struct([pa.field("ask", pa.int32()), *(pa.field(name, kind) for name, kind in kinds.items())])
@@ -111,7 +111,7 @@ class KnownAnswers:
     @property
     def missing(self) -> npt.NDArray[np.bool_]:
         """Passages × questions: what must be asked."""
-        return self._places < 0
+        return self._positions < 0
 
     def completions(self, ids: pa.Array, passages: npt.NDArray[np.int64], chosen: Selected) -> pa.Table:
         """Rows of `schemas.COMPLETIONS` for some passages, in the order of their prompts; null where to ask.
@@ -121,17 +121,17 @@ class KnownAnswers:
             passages: their numbers in this bucket.
             chosen: what is asked of the passages of this bucket; the rest without an answer was skipped.
         """
-        places = self._places[passages].reshape(-1)
-        known = places >= 0
+        positions = self._positions[passages].reshape(-1)
+        known = positions >= 0
         skipped = ~known & ~chosen.asked[passages].reshape(-1)
-        found = self._cells.take(pa.array(places, mask=~known))
-        columns = {name: _nothing(field, len(places)) for name, field in _COLUMNS.items()}
+        found = self._cells.take(pa.array(positions, mask=~known))
+        columns = {name: _null_column(field, len(positions)) for name, field in _COLUMNS.items()}
         columns |= {
             "passage_id": ids.take(pa.array(np.repeat(np.arange(len(ids)), len(self._asks)))),
             "entity_type": pa.array(self._asks, pa.string()).take(
                 pa.array(np.tile(np.arange(len(self._asks)), len(ids)))
             ),
-            "cached_tokens": pa.array(np.zeros(len(places), dtype=np.int32)),
+            "cached_tokens": pa.array(np.zeros(len(positions), dtype=np.int32)),
             "reused": pa.array(known),
             "error_kind": pc.if_else(pa.array(skipped), Outcome.SKIPPED.value, pa.scalar(None, pa.string())),
             "score": pa.array(chosen.scores[passages].reshape(-1), mask=~skipped),
@@ -145,5 +145,5 @@ class KnownAnswers:
 _COLUMNS = {field.name: field for field in COMPLETIONS}
 
 
-def _nothing(field: pa.Field, rows: int) -> pa.Array:
+def _null_column(field: pa.Field, rows: int) -> pa.Array:
     return pa.nulls(rows, field.type)

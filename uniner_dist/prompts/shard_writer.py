@@ -24,10 +24,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from uniner_dist.prompts.packing import Packing, cut_bucket
-from uniner_dist.prompts.reuse import KnownAnswers, with_cells
+from uniner_dist.prompts.reuse import CachedAnswers, with_cells
 from uniner_dist.prompts.selection import Everything, Flags, Selected, Selection
 from uniner_dist.schemas import PROMPTS, SCHEMA_VERSION, SHARDS
-from uniner_dist.spark.hash_partitioning import bucket_of, task_of
+from uniner_dist.spark.hash_partitioning import bucket_of, partition_key
 from uniner_dist.storage.attempts import new_attempt
 from uniner_dist.storage.filesystem import join, write_bytes
 from uniner_dist.storage.layout import PROMPTS_FILE, RunLayout
@@ -46,7 +46,7 @@ def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing,
     This is the one shuffle of texts. Repeats are left in and dropped by the writer, who sees them side by side.
     """
     passage_id = F.col("passage_id")
-    task, bucket = task_of(passage_id, packing.buckets, partitions), bucket_of(passage_id, packing.buckets)
+    task, bucket = partition_key(passage_id, packing.buckets, partitions), bucket_of(passage_id, packing.buckets)
     placed = texts.select(task.alias("task"), bucket.alias("bucket"), "passage_id", "text").repartition(
         partitions, "task"
     )
@@ -55,25 +55,25 @@ def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing,
     return placed.drop("task").sortWithinPartitions("passage_id")  # the order that the join has made already
 
 
-def thin_frequent(texts: DataFrame, places: DataFrame, count: int, doc_id: Column) -> DataFrame:
+def drop_frequent_duplicates(texts: DataFrame, occurrences: DataFrame, count: int, doc_id: Column) -> DataFrame:
     """Drop repeats of passages that occur in a large share of all documents, keeping one occurrence of each.
 
     All of them would meet in one task of the shuffle. Which passages these are is seen in a sample of the occurrences.
 
     Args:
         texts: passages, with `document`.
-        places: the occurrences.
+        occurrences: one row per occurrence of a passage in a document.
         count: about how many occurrences there are.
         doc_id: the id inside of `document`.
     """
-    sample = places.select("passage_id").sample(fraction=min(1.0, _SAMPLE / count), seed=0)
+    sample = occurrences.select("passage_id").sample(fraction=min(1.0, _SAMPLE / count), seed=0)
     often = sample.groupBy("passage_id").count().where(F.col("count") >= _OFTEN)
     ids = [row["passage_id"] for row in often.collect()]  # a share of 0.05 % each: at most 2,000
     if not ids:
         return texts
-    frequent, place = F.col("passage_id").isin(ids), F.xxhash64(doc_id, F.col("passage"))
-    first = places.where(frequent).groupBy("passage_id").agg(F.min(place).alias("place")).collect()
-    return texts.where(~frequent | place.isin([row["place"] for row in first]))
+    frequent, key = F.col("passage_id").isin(ids), F.xxhash64(doc_id, F.col("passage"))
+    first = occurrences.where(frequent).groupBy("passage_id").agg(F.min(key).alias("key")).collect()
+    return texts.where(~frequent | key.isin([row["key"] for row in first]))
 
 
 class ShardWriter:
@@ -110,9 +110,9 @@ class ShardWriter:
     def _write_bucket(self, bucket: int, passages: pa.Table, by: str) -> Iterator[pa.RecordBatch]:
         text_bytes = pc.binary_length(passages["text"]).to_numpy().astype(np.int64)
         if "cells" in passages.column_names:
-            answers = KnownAnswers(passages["cells"].combine_chunks(), self._asks)
+            answers = CachedAnswers(passages["cells"].combine_chunks(), self._asks)
         else:
-            answers = KnownAnswers.nothing(passages.num_rows, self._asks)
+            answers = CachedAnswers.nothing(passages.num_rows, self._asks)
         chosen = self._selection.select(passages, answers.missing)
         skipped = answers.missing & ~chosen.asked
         size, tokens = self._packing.shard_tokens, self._packing.tokens(text_bytes, chosen.asked)
@@ -139,13 +139,13 @@ class ShardWriter:
 
     def _write_checks(self, name: str, ids: pa.Array, rows: npt.NDArray[np.int64], chosen: Selected) -> None:
         """Say which prompts of a shard are asked only to check, if any are."""
-        places = np.argwhere(chosen.checked[rows])
-        if not len(places):
+        cells = np.argwhere(chosen.checked[rows])
+        if not len(cells):
             return
         columns = {
-            "passage_id": ids.take(pa.array(places[:, 0])),
-            "entity_type": pa.array(self._asks, pa.string()).take(pa.array(places[:, 1])),
-            "score": pa.array(chosen.scores[rows][tuple(places.T)], pa.float32()),
+            "passage_id": ids.take(pa.array(cells[:, 0])),
+            "entity_type": pa.array(self._asks, pa.string()).take(pa.array(cells[:, 1])),
+            "score": pa.array(chosen.scores[rows][tuple(cells.T)], pa.float32()),
         }
         buffer = io.BytesIO()
         pq.write_table(pa.table(columns), buffer, compression="zstd")

@@ -23,22 +23,22 @@ from uniner_dist.prompts.packing import Packing, plan_packing
 from uniner_dist.prompts.passages import (
     LONG_TEXTS_PER_BATCH,
     LongTextSplitter,
-    occurrences,
+    occurrences_of,
     split_long,
     whole_passages,
     with_keys,
 )
 from uniner_dist.prompts.reuse import JOIN_SETTINGS, read_cells
 from uniner_dist.prompts.selection import Selection
-from uniner_dist.prompts.shard_writer import ShardWriter, sorted_passages, thin_frequent
-from uniner_dist.prompts.summary import Present, Written, check_corpus, check_rows, count_places, summarise
+from uniner_dist.prompts.shard_writer import ShardWriter, drop_frequent_duplicates, sorted_passages
+from uniner_dist.prompts.summary import Present, Written, check_corpus, check_rows, count_occurrences, summarise
 from uniner_dist.prompts.survey import Survey, expected_passages, keep_repeats, survey_corpus
 from uniner_dist.prompts.triage import plan_triage
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
 from uniner_dist.spark.datasets import count_kept, map_in_arrow, read_table, write_rows, write_table
-from uniner_dist.spark.parallel import at_once
+from uniner_dist.spark.parallel import run_concurrently
 from uniner_dist.spark.stage import describe, settings, stage
 from uniner_dist.spark.types import spark_schema
 from uniner_dist.storage.answer_store import store_state
@@ -110,7 +110,7 @@ def _write(spark: SparkSession, run: Run) -> tuple[PromptsSummary, pa.Table]:
     raw = rows.read_corpus(spark, run, snapshot)
     with_reason = rows.with_reason(raw, run)
     describe(spark, "survey the corpus")
-    survey, has_repeats = at_once(
+    survey, has_repeats = run_concurrently(
         spark, lambda: survey_corpus(with_reason, budget), lambda: rows.has_repeated_ids(raw, run)
     )
     check_rows(snapshot, survey.rows)
@@ -119,15 +119,15 @@ def _write(spark: SparkSession, run: Run) -> tuple[PromptsSummary, pa.Table]:
     repeats = keep_repeats(spark, run, corpus) if has_repeats else None
     rejects = _write_rejects(spark, run, corpus, survey, repeats)
     documents = rows.accepted(corpus, repeats)
-    passages, places = _write_occurrences(spark, run, documents, survey, budget, tokenizer_json)
+    passages, occurrences = _write_occurrences(spark, run, documents, survey, budget, tokenizer_json)
     count = expected_passages(survey, budget)
     packing = _plan(run, count, survey.tokens, tokenizer)
     describe(spark, "write prompt shards")
-    triage, selection = plan_triage(spark, run, places, packing)
-    totals, manifest = at_once(
+    triage, selection = plan_triage(spark, run, occurrences, packing)
+    totals, manifest = run_concurrently(
         spark,
-        lambda: count_places(places),
-        lambda: _write_shards(spark, run, passages, places, count, packing, selection),
+        lambda: count_occurrences(occurrences),
+        lambda: _write_shards(spark, run, passages, occurrences, count, packing, selection),
     )
     files = (len(counted_files(run.layout.own(one))) for one in (run.layout.occurrences, run.layout.rejects))
     summary = summarise(totals, survey, rejects, present, Written(manifest, *files), triage)
@@ -160,7 +160,7 @@ def _write_occurrences(
     if not survey.long_texts:
         describe(spark, "write occurrences")
         passages = with_keys(whole)
-        return passages, _place(spark, run, passages)
+        return passages, _keep_occurrences(spark, run, passages)
     describe(spark, "split long texts and write occurrences")
     shared = spark.sparkContext.broadcast(tokenizer_json)
     splitter = LongTextSplitter(lambda: str(shared.value), run.config.model.template, budget)
@@ -168,16 +168,16 @@ def _write_occurrences(
     path = run.layout.own(run.layout.splits)
     with settings(spark, {"spark.sql.execution.arrow.maxRecordsPerBatch": str(LONG_TEXTS_PER_BATCH)}):
         split = split_long(documents, splitter, budget.whole, min(survey.long_texts, wanted), path)
-        places = _place(spark, run, with_keys(split.unionByName(whole)))  # the longest tasks first
+        occurrences = _keep_occurrences(spark, run, with_keys(split.unionByName(whole)))  # the longest tasks first
     count_kept(path)
-    return with_keys(read_table(spark, path, split.schema).unionByName(whole)), places
+    return with_keys(read_table(spark, path, split.schema).unionByName(whole)), occurrences
 
 
-def _place(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
-    places = occurrences(passages)
+def _keep_occurrences(spark: SparkSession, run: Run, passages: DataFrame) -> DataFrame:
+    occurrences = occurrences_of(passages)
     path = run.layout.own(run.layout.occurrences)
-    write_table(places, path)
-    return read_table(spark, path, places.schema)
+    write_table(occurrences, path)
+    return read_table(spark, path, occurrences.schema)
 
 
 def _plan(run: Run, passages: int, text_tokens: int, tokenizer: PromptTokenizer) -> Packing:
@@ -191,7 +191,7 @@ def _write_shards(
     spark: SparkSession,
     run: Run,
     passages: DataFrame,
-    places: DataFrame,
+    occurrences: DataFrame,
     count: int,
     packing: Packing,
     selection: Selection,
@@ -202,7 +202,7 @@ def _write_shards(
         spark: its parallelism decides the number of tasks that write.
         run: names the folder, the fingerprint and the questions.
         passages: one row per distinct passage, with its cached answers.
-        places: one row per occurrence of a passage in a document.
+        occurrences: one row per occurrence of a passage in a document.
         count: about how many passages there are.
         packing: number of buckets, and the tokens of a shard.
         selection: which prompts are asked.
@@ -210,7 +210,7 @@ def _write_shards(
     if not count:
         return SHARDS.empty_table()
     if count >= _MANY_PASSAGES:
-        passages = thin_frequent(passages, places, count, rows.document_id(run))
+        passages = drop_frequent_duplicates(passages, occurrences, count, rows.document_id(run))
     tasks = max(2 * spark.sparkContext.defaultParallelism, ceil(packing.buckets / 4))
     writer = ShardWriter(run.layout, run.fingerprint, run.config.questions.asked, packing, selection)
     cells = read_cells(spark, run, run.config.questions.asked)

@@ -26,10 +26,10 @@ class Totals:
     split: int  # documents of more than one passage
 
 
-def count_places(places: DataFrame) -> Totals:
+def count_occurrences(occurrences: DataFrame) -> Totals:
     """Add up the occurrences in one pass."""
     first = F.col("passage") == 0
-    counts = places.agg(
+    counts = occurrences.agg(
         F.count("*"), F.count(F.when(first, 1)), F.count(F.when(first & (F.col("passages") > 1), 1))
     ).first()
     return Totals(*(int(count or 0) for count in counts)) if counts else Totals(0, 0, 0)

@@ -18,8 +18,8 @@ from uniner_dist import model
 from uniner_dist.config.schema import Config
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.run import identity as keys
+from uniner_dist.run.publication_state import claim_of, is_outdated
 from uniner_dist.run.run import Run, list_runs, load_run, with_absolute_paths
-from uniner_dist.run.standing import claim_of, is_outdated
 from uniner_dist.storage.control_files import LatestRun, PinnedFooters, PinnedRun, read_control, write_control
 from uniner_dist.storage.filesystem import absolute, exists
 from uniner_dist.storage.footers import Footers
@@ -65,9 +65,9 @@ def _place(path: str, config: Config) -> str:
     """Where the corpus is stored: a table of one of Spark's catalogs is looked up there."""
     if not is_table_name(path):
         return path
-    from uniner_dist.spark.catalog import place_of_table
+    from uniner_dist.spark.catalog import table_location
 
-    return place_of_table(path, config.spark)
+    return table_location(path, config.spark)
 
 
 def _go_on(run: Run, newest: TableVersion) -> Snapshot:
@@ -75,7 +75,7 @@ def _go_on(run: Run, newest: TableVersion) -> Snapshot:
     log.warning(
         "run %s resumes with %s, which it was begun with; the table has %s now, which the next run reads",
         run.id,
-        run.corpus_words,
+        run.corpus_version_text,
         newest.words,
     )
     try:

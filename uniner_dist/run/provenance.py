@@ -20,8 +20,8 @@ def describe(run: Run) -> Provenance:
     """What made the answers of a run."""
     config = run.config.model
     return Provenance(
-        corpus_version=run.corpus_words or None,
-        corpus_pinned=run.corpus_version if run.corpus_words else None,
+        corpus_version=run.corpus_version_text or None,
+        corpus_pinned=run.corpus_version if run.corpus_version_text else None,
         model=run.model_name,
         model_identity=run.model_identity,
         revision=revision(run),

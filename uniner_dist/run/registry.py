@@ -7,7 +7,7 @@ workdir. One small file for each pair, which nothing ever changes.
 from __future__ import annotations
 
 from uniner_dist.core.hashing import digest
-from uniner_dist.storage.containment import is_same_place, require_no_link
+from uniner_dist.storage.containment import is_same_location, require_no_link
 from uniner_dist.storage.control_files import Registered, read_control
 from uniner_dist.storage.filesystem import exists, join, list_names, write_json
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
@@ -54,7 +54,7 @@ def entry_of_store(workdir: str, store: str) -> str:
 
 
 def _holds(places: list[str], place: str) -> bool:
-    return any(is_same_place(place, one) for one in places)
+    return any(is_same_location(place, one) for one in places)
 
 
 def _workdirs(store: str) -> str:

@@ -29,7 +29,7 @@ from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import Snapshot
 from uniner_dist.storage.table_names import table_root
-from uniner_dist.storage.table_version import version_words
+from uniner_dist.storage.table_version import format_version
 
 #: Instead of a run's id: the run of the workdir that was opened last.
 LATEST = "latest"
@@ -74,9 +74,9 @@ class Run:
         return WorkdirLayout(self.layout.workdir).erased, self.store.erased
 
     @property
-    def corpus_words(self) -> str | None:
+    def corpus_version_text(self) -> str | None:
         """The version of the table that is read, for people; None for plain Parquet."""
-        return version_words(self.corpus_table or "", self.corpus_version) if self.corpus_version else None
+        return format_version(self.corpus_table or "", self.corpus_version) if self.corpus_version else None
 
     @property
     def carried(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class _Settings:
         self.spark = spark
 
 
-def place_of_table(path: str, settings: SparkConfig | None = None) -> str:
+def table_location(path: str, settings: SparkConfig | None = None) -> str:
     """Where a table is stored that a catalog of Spark's names.
 
     Args:

@@ -21,7 +21,7 @@ def bucket_of(passage_id: Column, buckets: int) -> Column:
     return F.shiftright(head * F.lit(buckets), 32).cast("int")
 
 
-def task_of(passage_id: Column, buckets: int, tasks: int) -> Column:
+def partition_key(passage_id: Column, buckets: int, tasks: int) -> Column:
     """A key by which `repartition(tasks, key)` gives every task consecutive buckets, as many as others or one more.
 
     Args:

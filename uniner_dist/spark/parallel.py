@@ -1,4 +1,4 @@
-"""Pieces of Spark work that have nothing to do with each other, done side by side.
+"""Independent pieces of Spark work, run concurrently.
 
 Results are returned in order. While one job is planned, or waits for its last task, the tasks of another use the cores.
 """
@@ -16,25 +16,32 @@ from pyspark.sql import SparkSession
 _LOOK_S = 1.0
 
 
-def at_once(spark: SparkSession, *works: Callable[[], Any]) -> list[Any]:
-    """Run each piece in a thread of its own; their jobs belong to the group of this thread's and have their names.
+def run_concurrently(spark: SparkSession, *tasks: Callable[[], Any]) -> list[Any]:
+    """Run each task in a thread of its own; their jobs belong to the job group of the calling thread.
+
+    Args:
+        spark: session whose jobs are cancelled together.
+        tasks: functions without arguments that run Spark jobs.
+
+    Returns:
+        What each returned, in the order of `tasks`.
 
     Raises:
-        Exception: the first that a piece raised; the jobs of the others are cancelled, as when this thread is
+        Exception: the first that a task raised; the jobs of the others are cancelled, as when this thread is
             interrupted.
     """
-    results: list[Any] = [None] * len(works)
+    results: list[Any] = [None] * len(tasks)
     errors: list[BaseException] = []
 
-    def run(place: int) -> None:
+    def run(index: int) -> None:
         try:
-            results[place] = works[place]()
+            results[index] = tasks[index]()
         except BaseException as error:
             errors.append(error)
             _cancel_jobs(spark, group)
 
     group = spark.sparkContext.getLocalProperty("spark.jobGroup.id")
-    threads = [InheritableThread(target=run, args=(place,), daemon=True) for place in range(len(works))]
+    threads = [InheritableThread(target=run, args=(index,), daemon=True) for index in range(len(tasks))]
     for thread in threads:
         thread.start()
     try:

@@ -1,7 +1,8 @@
 """Changing the files of a published dataset so that a reader never meets a half-written file, nor half a folder.
 
-Makes changes to the partition folders of an output. Every step can be repeated after a crash at any point (`apply`
-looks at what is there and does the rest). Callers hold the lease of the output (`storage.layout.OutputLayout`).
+Makes changes to the partition folders of an output. Every step can be repeated after a crash at any point
+(`apply_change` looks at what is there and does the rest). Callers hold the lease of the output
+(`storage.layout.OutputLayout`).
 
 On a local file system the whole new content of a folder is built outside of the output (old files that stay as hard
 links) and exchanged with the old one in one system call. Where that is not possible (object stores, another device, no
@@ -45,32 +46,32 @@ def always() -> None:
     """The check of somebody who may always go on."""
 
 
-def apply(output: str, change: FolderChange, workplace: str, check: Check = always) -> None:
+def apply_change(output: str, change: FolderChange, work_folder: str, check: Check = always) -> None:
     """Make one change, or what is left of it.
 
     Args:
         output: path or URL of the published dataset.
         change: files to add to one folder and to remove from it; those already done are passed over.
-        workplace: a folder outside of the output, on the same device if possible, that may be emptied.
+        work_folder: a folder outside of the output, on the same device if possible, that may be emptied.
         check: called before every step that others can see; raises when this process may not go on.
 
     Raises:
-        OutsideError: the folder leads out of the output, or the workplace is a link.
+        OutsideError: the folder leads out of the output, or the work_folder is a link.
         StageError: another process changed the same folder meanwhile.
     """
     check()
     target = join(output, change.folder) if change.folder else output
     if change.folder:
         require_inside(target, output, "a change of the output")
-    if is_link(workplace):
-        raise OutsideError(f"{workplace}: is a link; remove it, and start again")
+    if is_link(work_folder):
+        raise OutsideError(f"{work_folder}: is a link; remove it, and start again")
     present = set(list_names(target))
     fs, path = open_fs(target)
     if set(change.add) <= present and present.isdisjoint(change.remove):
         if is_local(fs):
             _prune(path, open_fs(output)[1])  # who made the change may have been killed before this
         return
-    if is_local(fs) and _exchange_folder(path, change, open_fs(workplace)[1], open_fs(output)[1], check):
+    if is_local(fs) and _exchange_folder(path, change, open_fs(work_folder)[1], open_fs(output)[1], check):
         return
     for name in sorted(set(change.add) - present):
         check()
@@ -83,12 +84,12 @@ def apply(output: str, change: FolderChange, workplace: str, check: Check = alwa
         _prune(path, open_fs(output)[1])
 
 
-def remove_workplaces(output: str, token: int) -> None:
+def remove_work_folders(output: str, token: int) -> None:
     """Remove what killed processes have left of a marker, and next to an output of the content of a folder.
 
     Args:
         output: path or URL of the published dataset.
-        token: of the lease of the output that the caller holds; a workplace of a later one stays.
+        token: of the lease of the output that the caller holds; a work_folder of a later one stays.
     """
     if not is_local(open_fs(output)[0]):
         return  # nothing is built next to an output of an object store
@@ -97,19 +98,19 @@ def remove_workplaces(output: str, token: int) -> None:
     if not is_link(OutputLayout(output).markers):
         remove_stale_temporary(OutputLayout(output).markers)
     parent, _, name = output.rstrip("/").rpartition("/")
-    begin = OutputLayout(name).workplace("")
+    begin = OutputLayout(name).work_folder("")
     for other in list_names(parent):
         made_by = other.rpartition("-")[2]
         if other.startswith(begin) and not (made_by.isdigit() and int(made_by) > token):
             remove(join(parent, other))
 
 
-def _exchange_folder(path: str, change: FolderChange, workplace: str, output: str, check: Check) -> bool:
+def _exchange_folder(path: str, change: FolderChange, work_folder: str, output: str, check: Check) -> bool:
     """Build the folder's new content next to the output and swap; False, with nothing changed, where it cannot be."""
     present = set(os.listdir(path)) if os.path.isdir(path) else set()
     if any(os.path.isdir(os.path.join(path, name)) for name in present):
         return False
-    built = os.path.join(workplace, "folder")
+    built = os.path.join(work_folder, "folder")
     try:
         shutil.rmtree(built, ignore_errors=True)
         os.makedirs(built)

@@ -19,7 +19,7 @@ class OutsideError(ConfigError):
     """A path leads out of the folder that it has to be in; nothing was done with it."""
 
 
-def is_same_place(one: str, other: str) -> bool:
+def is_same_location(one: str, other: str) -> bool:
     """Whether two paths, with links resolved, are the same."""
     return _resolved(one) == _resolved(other)
 

@@ -68,7 +68,7 @@ def open_fs(path: str) -> tuple[Any, str]:
     except Exception as error:
         if not is_storage_error(error):
             raise
-        raise ConfigError(f"{path}: {_connection_words(path, error)}") from error
+        raise ConfigError(f"{path}: {_connection_advice(path, error)}") from error
     if "hdfs" in fs.protocol:
         _KEPT[id(fs)] = fs
     return fs, stripped.rstrip("/") or stripped
@@ -82,7 +82,7 @@ def _options(path: str) -> dict[str, object]:
     return {"config_kwargs": {"max_pool_connections": _CONNECTIONS}}
 
 
-def _connection_words(path: str, error: Exception) -> str:
+def _connection_advice(path: str, error: Exception) -> str:
     """What to do where a file system cannot even be made."""
     words = format_storage_error(error)
     if path.startswith("hdfs://"):

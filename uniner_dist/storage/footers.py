@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.checksums import is_stale
 from uniner_dist.storage.filesystem import is_local, open_fs
-from uniner_dist.storage.listing import Listing, checksum_path, gone_words
+from uniner_dist.storage.listing import Listing, checksum_path, format_gone_files
 from uniner_dist.storage.nanoseconds import find_cut_off, nanosecond_leaves
 from uniner_dist.storage.parquet_schemas import arrow_schema, leaves_of, only_pyarrow_reads
 from uniner_dist.storage.retries import with_retries
@@ -102,7 +102,7 @@ def read_footers(listing: Listing, columns: Sequence[str] | None = None) -> Foot
     """
     fs, _ = open_fs(listing.path)
     local = is_local(fs)
-    reader = _FooterReader(fs, columns, gone_words(listing))
+    reader = _FooterReader(fs, columns, format_gone_files(listing))
     tail = _local_tail if local else partial(_remote_tail, fs)
     threads = (os.cpu_count() or 2) if local else REMOTE_THREADS
 

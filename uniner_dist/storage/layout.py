@@ -53,14 +53,14 @@ class RunLayout:
         return join(self.root, "footers.json")
 
     @property
-    def holders(self) -> str:
+    def lease_folder(self) -> str:
         """The lease of the run."""
         return join(self.root, "holders")
 
     @property
     def own_folders(self) -> tuple[str, ...]:
         """What is no link to somewhere else, as far as a lease is concerned."""
-        return (join(self.workdir, "runs"), self.root, self.holders)
+        return (join(self.workdir, "runs"), self.root, self.lease_folder)
 
     def own(self, folder: str) -> str:
         """The part of a folder of the run that is written under this process's lease, and destroyed by it.

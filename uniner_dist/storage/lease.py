@@ -58,7 +58,7 @@ class Held(Protocol):
         """How messages call it."""
 
     @property
-    def holders(self) -> str:
+    def lease_folder(self) -> str:
         """Folder of the lease."""
 
     @property
@@ -137,7 +137,7 @@ class Lease:
 
 
 @contextmanager
-def hold(
+def hold_lease(
     place: Held, on_lost: Callable[[], None] = lambda: None, *, wait_s: float = 0.0, upkeep: bool = False
 ) -> Iterator[Lease]:
     """Hold a lease for the time of a `with` block.
@@ -167,7 +167,7 @@ def fence(place: Held) -> None:
     """
     state = _look(place)
     if state.generation and not state.ended:
-        with hold(place, upkeep=True):
+        with hold_lease(place, upkeep=True):
             pass
 
 
@@ -229,7 +229,7 @@ def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool
         # The number may be free again because claims long past are removed: then a later one is there.
         if write_control(_path(place, generation), claim, exclusive=True) and _look(place).generation == generation:
             lease = Lease(place, generation, nonce, on_lost)
-            _forget_old(place, state)
+            _remove_old_claims(place, state)
         return lease
     except BaseException:
         if lease is not None:
@@ -268,14 +268,14 @@ def _end_later(place: Held, generation: int, nonce: str) -> None:
     threading.Thread(target=end, name="end of a lease", daemon=True).start()
 
 
-def _forget_old(place: Held, state: _State) -> None:
+def _remove_old_claims(place: Held, state: _State) -> None:
     if state.generation > REACHABLE:  # by somebody else's claim, without which this one is not believed either
         return
     for name in state.names:
         match = _NAME.fullmatch(name)
         if match and int(match[1]) <= state.generation - _KEPT:
             with contextlib.suppress(StorageError):
-                remove(join(place.holders, name))
+                remove(join(place.lease_folder, name))
 
 
 # -- watching ----------------------------------------------------------------------------------------------------------
@@ -313,11 +313,11 @@ def _now() -> float:
 
 
 def _path(place: Held, generation: int, kind: str = "") -> str:
-    return join(place.holders, f"{generation:06d}.{kind}{'.' if kind else ''}json")
+    return join(place.lease_folder, f"{generation:06d}.{kind}{'.' if kind else ''}json")
 
 
 def _look(place: Held) -> _State:
-    names = tuple(list_names(place.holders))
+    names = tuple(list_names(place.lease_folder))
     found = [match for match in map(_NAME.fullmatch, names) if match]
     latest = highest_believed(int(match[1]) for match in found if match[2] is None)
     return _State(latest, any(match[2] == "end" and int(match[1]) == latest for match in found), names)

@@ -165,7 +165,7 @@ def shown(names: Iterable[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
-def gone_words(listing: Listing) -> str:
+def format_gone_files(listing: Listing) -> str:
     """Why a file that the log of a table names is not there."""
     if listing.table is None:
         return ""

@@ -41,7 +41,7 @@ class WorkdirLayout:
         return f"workdir {self.workdir}"
 
     @property
-    def holders(self) -> str:
+    def lease_folder(self) -> str:
         """The lease of all runs together."""
         return join(self.workdir, "holders")
 
@@ -87,7 +87,7 @@ class WorkdirLayout:
     @property
     def own_folders(self) -> tuple[str, ...]:
         """What is no link to somewhere else; the workdir itself and its store may be links."""
-        return (self.holders, self.runs, self.erasures, self.erased, self.stores, self.rewritten)
+        return (self.lease_folder, self.runs, self.erasures, self.erased, self.stores, self.rewritten)
 
 
 @dataclass(frozen=True)
@@ -127,40 +127,40 @@ class OutputLayout:
         return join(self.output, EARLIER_MARKER)
 
     @property
-    def holders(self) -> str:
+    def lease_folder(self) -> str:
         """The lease of those who change the output."""
-        return join(self._beside("lease"), "holders")
+        return join(self._sibling("lease"), "holders")
 
     @property
     def sample(self) -> str:
         """The pinned sample of its quality gate, JSON."""
-        return join(self._beside("gate"), "sample.json")
+        return join(self._sibling("gate"), "sample.json")
 
     @property
     def card(self) -> str:
         """Its dataset card."""
-        return join(self._beside("card"), "README.md")
+        return join(self._sibling("card"), "README.md")
 
     @property
     def exports(self) -> str:
         """Every folder that its rows were exported to, one JSON each."""
-        return self._beside("exports")
+        return self._sibling("exports")
 
     @property
     def own_folders(self) -> tuple[str, ...]:
         """What is no link to somewhere else; the output itself may be one."""
         return (
             self.markers,
-            *(self._beside(ending) for ending in ("lease", "gate", "card")),
+            *(self._sibling(ending) for ending in ("lease", "gate", "card")),
             self.exports,
-            self.holders,
+            self.lease_folder,
         )
 
-    def workplace(self, token: str) -> str:
+    def work_folder(self, token: str) -> str:
         """Where the new content of one folder is built: on the output's device as a rule."""
-        return self._beside(f"publishing-{token}")
+        return self._sibling(f"publishing-{token}")
 
-    def _beside(self, ending: str) -> str:
+    def _sibling(self, ending: str) -> str:
         return f"{self.output.rstrip('/')}.{ending}"
 
 
@@ -192,7 +192,7 @@ class StoreLayout:
         return join(self.root, "manifests")
 
     @property
-    def holders(self) -> str:
+    def lease_folder(self) -> str:
         """The lease of who changes this part of the store other than by adding to it."""
         return join(self.root, "holders")
 
@@ -209,4 +209,4 @@ class StoreLayout:
     @property
     def own_folders(self) -> tuple[str, ...]:
         """What is no link to somewhere else; the store itself may be one."""
-        return (self.root, self.cells, self.manifests, self.holders, self.erased, self.workdirs)
+        return (self.root, self.cells, self.manifests, self.lease_folder, self.erased, self.workdirs)

@@ -246,7 +246,7 @@ def _keep_but_skipped(layout: RunLayout, shard: str, fingerprint: str) -> None:
     write_completions(layout.known_file(shard), shard, fingerprint, table, exclusive=False)
 
 
-def shards_with_known_answers(layout: RunLayout) -> frozenset[str]:
+def shards_with_cached_answers(layout: RunLayout) -> frozenset[str]:
     """Shards of which some answers are there already, from the store or from an earlier file of their own."""
     shards = [name for name in list_names(layout.parts) if has_form(SHARD, name)]
     with ThreadPoolExecutor(_READERS) as readers:

@@ -68,10 +68,10 @@ class TableVersion:
     @property
     def words(self) -> str:
         """For people: `Delta version 3`, `Iceberg snapshot 123`."""
-        return version_words(self.format, self.version)
+        return format_version(self.format, self.version)
 
 
-def version_words(table_format: str, version: str) -> str:
+def format_version(table_format: str, version: str) -> str:
     """A version for people; the schema of an Iceberg snapshot is left out."""
     return f"{table_format} {'version' if table_format == 'Delta' else 'snapshot'} {version.partition('.')[0]}"
 

@@ -25,9 +25,9 @@ def doctor(
 ) -> None:
     """Check this machine, the engines, the storage and the model: each line ok, a warning, or what to do."""
     from uniner_dist.cli.doctor import run_doctor
-    from uniner_dist.doctor.examine import still_at_work
+    from uniner_dist.doctor.examine import has_hanging_checks
 
     code = run_doctor(path or (), model, config or (), overrides or (), json)
     sys.stdout.flush()
     # A check that hangs, in a client of object storage for instance, would keep an orderly exit waiting.
-    os._exit(code) if still_at_work() else sys.exit(code)
+    os._exit(code) if has_hanging_checks() else sys.exit(code)

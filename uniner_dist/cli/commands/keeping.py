@@ -81,9 +81,9 @@ def forget(
     dry_run: DryRun = False,
 ) -> None:
     """Erase documents from stores, runs and published annotations (the right to erasure); they stay away."""
-    from uniner_dist.cli.maintenance import preview_erasure, run_forget, run_restore
+    from uniner_dist.cli.maintenance import preview_erasure, run_erasure, run_restore
 
     if dry_run and restore:
         raise ConfigError("--restore changes nothing but what comes back; it has no --dry-run")
-    command = preview_erasure if dry_run else run_restore if restore else run_forget
+    command = preview_erasure if dry_run else run_restore if restore else run_erasure
     command(workdir, ids or (), file, say)

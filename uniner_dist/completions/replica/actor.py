@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from uniner_dist.completions.engine import Engine, create_engine, engine_version, engine_warning
 from uniner_dist.completions.replica.engine_loop import EngineLoop
-from uniner_dist.completions.replica.files import commit, is_committed, known_answers, prompts_of, read_ranges
+from uniner_dist.completions.replica.files import cached_answers, commit, is_committed, prompts_of, read_ranges
 from uniner_dist.completions.replica.prompt_ids import assemble
 from uniner_dist.completions.replica.protocol import PlacementInfo, ReplicaSpec, StartInfo, WorkResult
 from uniner_dist.completions.replica.rows import completions_table, fill_in, poison_row, result_of
@@ -77,7 +77,7 @@ class Replica:
         prompts = prompts_of(spec, item)
         if is_committed(spec, item, prompts.num_rows):
             return WorkResult(0, 0, 0, 0, {}, time.monotonic() - begun, written=False)
-        known = known_answers(spec, item, prompts) if item.known else None
+        known = cached_answers(spec, item, prompts) if item.known else None
         asked = prompts if known is None else prompts.filter(is_open(known))
         answered = self._answer(asked)
         written = commit(spec, item, answered if known is None else fill_in(known, answered))

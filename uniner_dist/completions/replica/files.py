@@ -33,7 +33,7 @@ def is_committed(spec: ReplicaSpec, item: WorkItem, rows: int) -> bool:
         return False
 
 
-def known_answers(spec: ReplicaSpec, item: WorkItem, prompts: pa.Table) -> pa.Table | None:
+def cached_answers(spec: ReplicaSpec, item: WorkItem, prompts: pa.Table) -> pa.Table | None:
     """The answers to these prompts that are there already; None when their file is gone or foreign."""
     try:
         known = read_completions(spec.layout.known_file(item.shard), item.shard, spec.fingerprint)

@@ -9,14 +9,14 @@ from uniner_dist.formats import shapes
 from uniner_dist.formats.coordinates import Claim
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 from uniner_dist.formats.json_rows.row import JsonRow
-from uniner_dist.formats.shapes import anything, fields, items, maybe, text, whole
+from uniner_dist.formats.shapes import any_value, fields, items, maybe, text, whole
 
 _NAMED = {"text": maybe(text), "answer": maybe(text)}
 PRODIGY_SHAPE = fields(
     {"text": text},
     {"answer": text, "spans": maybe(items(fields({"label": text, "start": whole, "end": whole}, _NAMED)))},
 )
-_RELATIONS = {"relations": maybe(items(anything))}
+_RELATIONS = {"relations": maybe(items(any_value))}
 
 
 def doccano_shape(values: Any, place: str) -> None:

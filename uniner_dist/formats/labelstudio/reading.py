@@ -16,14 +16,14 @@ from typing import Any, Final
 from uniner_dist.errors import ConfigError
 from uniner_dist.formats.coordinates import Claim, place_claims
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
-from uniner_dist.formats.shapes import anything, as_whole, fields, items, maybe, name, text, whole
+from uniner_dist.formats.shapes import any_value, as_whole, fields, items, maybe, name, text, whole
 
 #: Keys of a task's data that may name the document.
 _IDS: Final = ("doc_id", "id")
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+|/data/\S+")
 _ANNOTATION: Final = fields(
     {"result": items(fields({"type": text}, {"value": fields({}), "to_name": maybe(name)}))},
-    {"was_cancelled": anything},
+    {"was_cancelled": any_value},
 )
 _ANNOTATIONS: Final = maybe(items(_ANNOTATION))
 _TASK: Final = fields(

@@ -64,7 +64,8 @@ class PublishedRun(Provenance):
         types: labels.
         order: number of the publication among those of the output.
         times_published: so often the same run has published.
-        corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see `run.standing.Claim`.
+        corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see
+            `run.publication_state.Claim`.
         touched: runs of which it replaced or removed rows; None in markers of earlier releases.
         met: runs that had rows of its documents, those of `touched` among them.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import open_fs
-from uniner_dist.storage.listing import Listing, gone_words, shown
+from uniner_dist.storage.listing import Listing, format_gone_files, shown
 from uniner_dist.storage.retries import with_retries
 from uniner_dist.storage.table_names import is_table_name, table_root
 
@@ -24,4 +24,4 @@ def require_files(listing: Listing) -> None:
     names = {file: open_fs(file)[1] if "://" in file else file for file in listing.files}
     gone = [file for file, name in names.items() if name.startswith(f"{stripped}/") and name not in present]
     if gone:
-        raise ConfigError(f"corpus {listing.path}: {shown(gone)} is not there{gone_words(listing)}")
+        raise ConfigError(f"corpus {listing.path}: {shown(gone)} is not there{format_gone_files(listing)}")

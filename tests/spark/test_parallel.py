@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from uniner_dist.errors import StageError
-from uniner_dist.spark.parallel import at_once
+from uniner_dist.spark.parallel import run_concurrently
 from uniner_dist.spark.stage import describe, stage
 
 pytestmark = pytest.mark.spark
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.spark
 def test_results_come_in_order_and_jobs_have_the_names_of_their_stage(spark: SparkSession) -> None:
     with stage(spark, "prompts"):
         describe(spark, "two sums")
-        assert at_once(spark, lambda: spark.range(10).count(), lambda: spark.range(20).count()) == [10, 20]
+        assert run_concurrently(spark, lambda: spark.range(10).count(), lambda: spark.range(20).count()) == [10, 20]
         describe(spark, "something else")
     spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty()
     store = spark.sparkContext._jsc.sc().statusStore()
@@ -37,5 +37,5 @@ def test_first_failure_is_raised_and_the_others_do_not_run_to_their_end(spark: S
         raise StageError("the corpus is gone")
 
     with pytest.raises(StageError, match="the corpus is gone"), stage(spark, "prompts"):
-        at_once(spark, lambda: spark.range(1).mapInArrow(for_an_hour, "id long").collect(), fail)
+        run_concurrently(spark, lambda: spark.range(1).mapInArrow(for_an_hour, "id long").collect(), fail)
     assert spark.range(5).count() == 5

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.published import marker_of, published, run_id
-from uniner_dist.run.standing import Claim, is_disturbed, is_outdated, runs_over, stands
+from uniner_dist.run.publication_state import Claim, is_disturbed, is_outdated, is_up_to_date, runs_over
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import absolute, real_path
 from uniner_dist.storage.marker import next_order
@@ -41,9 +41,9 @@ def test_rows_of_a_corpus_are_those_of_runs_over_it_or_a_part_of_it() -> None:
 
 def test_a_published_run_stands_until_something_it_should_hold_changes() -> None:
     own = _claim(types="x,y")
-    assert stands(marker_of(a=_entry(own, 1)), run_id("a"), own)
-    assert not stands(marker_of(), run_id("a"), own)
-    assert not stands(None, run_id("a"), own)
+    assert is_up_to_date(marker_of(a=_entry(own, 1)), run_id("a"), own)
+    assert not is_up_to_date(marker_of(), run_id("a"), own)
+    assert not is_up_to_date(None, run_id("a"), own)
     for later, expected in (
         (_entry(_claim("/other", "s2"), 2), True),
         (_entry(_claim("/other", "s2"), 2, touched=("a",)), False),  # it took or removed rows of this run
@@ -52,32 +52,32 @@ def test_a_published_run_stands_until_something_it_should_hold_changes() -> None
         (_entry(_claim("/c/day=1", "s2"), 2), False),
         (_entry(_claim(state="s2"), 0), True),  # earlier
     ):
-        assert stands(_after(later, own), run_id("a"), own) is expected, later
+        assert is_up_to_date(_after(later, own), run_id("a"), own) is expected, later
 
 
 @pytest.mark.parametrize(("before", "now", "expected"), [("keep", "corpus", False), ("corpus", "keep", True)])
 def test_stricter_removal_than_published_means_publishing_again(before: str, now: str, expected: bool) -> None:
     marker = marker_of(a=_entry(_claim(removed_documents=before), 1))
-    assert stands(marker, run_id("a"), _claim(removed_documents=now)) is expected
+    assert is_up_to_date(marker, run_id("a"), _claim(removed_documents=now)) is expected
     assert not is_disturbed(marker, run_id("a"), _claim(removed_documents=now)), "nobody else had a part in it"
 
 
 def test_a_run_that_wants_no_other_types_falls_when_they_come() -> None:
     own = _claim(other_types="remove")
-    assert not stands(marker_of(a=_entry(_claim(), 1)), run_id("a"), own)
+    assert not is_up_to_date(marker_of(a=_entry(_claim(), 1)), run_id("a"), own)
     for later, expected in (
         (_entry(_claim("/d", types="z"), 2, met=("a",)), False),
         (_entry(_claim("/d", types="x"), 2, met=("a",)), True),
         (_entry(_claim("/d", types="z"), 2), True),
     ):
-        assert stands(_after(later, own), run_id("a"), own) is expected
+        assert is_up_to_date(_after(later, own), run_id("a"), own) is expected
         assert is_disturbed(_after(later, own), run_id("a"), own) is not expected
 
 
 def test_a_corpus_alone_in_its_output_falls_with_any_other_documents() -> None:
     own = _claim(removed_documents="all")
-    assert not stands(_after(_entry(_claim("/other", "s2", "z"), 2), own), run_id("a"), own)
-    assert stands(_after(_entry(_claim(types="z"), 2), own), run_id("a"), own)
+    assert not is_up_to_date(_after(_entry(_claim("/other", "s2", "z"), 2), own), run_id("a"), own)
+    assert is_up_to_date(_after(_entry(_claim(types="z"), 2), own), run_id("a"), own)
 
 
 @pytest.mark.parametrize(
@@ -101,8 +101,8 @@ def test_a_run_is_outdated_when_the_corpus_was_seen_later_and_published(later: C
 
 def test_entries_of_older_versions_are_read_by_their_labels_and_paths() -> None:
     a, b = published("/c", 1, "x"), published("/c", 2, "z")
-    assert stands(marker_of(a=a, b=b), run_id("a"), _claim())
-    assert not stands(marker_of(a=a, b=b, d=published("/c/p", 3, "x")), run_id("a"), _claim())
+    assert is_up_to_date(marker_of(a=a, b=b), run_id("a"), _claim())
+    assert not is_up_to_date(marker_of(a=a, b=b, d=published("/c/p", 3, "x")), run_id("a"), _claim())
     assert not is_outdated(marker_of(a=a, b=b), run_id("e"), _claim())
 
 

@@ -80,7 +80,7 @@ def claim_of(run: Run) -> Claim:
     )
 
 
-def stands(marker: Marker | None, run_id: str, claim: Claim) -> bool:
+def is_up_to_date(marker: Marker | None, run_id: str, claim: Claim) -> bool:
     """Whether publishing the run now would change nothing.
 
     That is so when it is published with settings that took away as much, no later publication replaced or removed rows
@@ -112,7 +112,7 @@ def is_disturbed(marker: Marker | None, run_id: str, claim: Claim) -> bool:
     if marker is None or run_id not in marker.runs:
         return False
     now, removed = marker.runs[run_id], marker.runs[run_id].removed_documents
-    return not stands(marker, run_id, replace(claim, removed_documents=removed, other_types=now.other_types))
+    return not is_up_to_date(marker, run_id, replace(claim, removed_documents=removed, other_types=now.other_types))
 
 
 def runs_over(marker: Marker, claim: Claim) -> list[str]:

@@ -10,7 +10,7 @@ from uniner_dist.config.schema import Config
 from uniner_dist.config.schemes import scheme
 from uniner_dist.config.secrets import find_secrets
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.containment import is_same_place, lies_in
+from uniner_dist.storage.containment import is_same_location, lies_in
 from uniner_dist.storage.control_files.forms import has_controls
 from uniner_dist.storage.filesystem import is_local, list_names, open_fs
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
@@ -36,7 +36,7 @@ def check_secrets(config: Config) -> None:
         raise ConfigError(problems)
 
 
-def check_places(config: Config) -> None:
+def check_locations(config: Config) -> None:
     """Corpus, output, workdir and store must not contain one another, and the local ones must be writable.
 
     Only the store may lie in the workdir, where it is by default.
@@ -73,7 +73,7 @@ def check_places(config: Config) -> None:
         wrong.add((inner, outer))
         if (derived.get(inner), outer) in wrong or derived.get(inner) == outer:
             continue  # told of the place that it is in
-        if is_same_place(places[inner], places[outer]):
+        if is_same_location(places[inner], places[outer]):
             problems.append(f"{inner} {places[inner]}: is {outer} itself; choose another place")
         else:
             problems.append(f"{inner} {places[inner]}: lies inside {outer} {places[outer]}; choose a place outside")
@@ -134,8 +134,8 @@ def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
 
 def root_of_storage(output: str) -> list[str]:
     """An output needs a sibling folder, on the same storage, for its lease, its gate's sample and its card."""
-    beside, sign, _ = output.rstrip("/").partition("://")[2].partition("/")
-    if sign or not beside or "://" not in output or scheme(output) in ("file", "local", "memory"):
+    bucket, sign, _ = output.rstrip("/").partition("://")[2].partition("/")
+    if sign or not bucket or "://" not in output or scheme(output) in ("file", "local", "memory"):
         return []
     return [
         f"--output {output}: is the root of a bucket, and has no place next to it for its lease and its card; choose a "
@@ -150,7 +150,7 @@ def _foreign_workdir(path: str) -> list[str]:
     except ConfigError:
         return []  # told already
     layout = WorkdirLayout(path)
-    ours = {name.rsplit("/", 1)[-1] for name in (layout.runs, layout.holders, layout.latest)} | {"store", "erased"}
+    ours = {name.rsplit("/", 1)[-1] for name in (layout.runs, layout.lease_folder, layout.latest)} | {"store", "erased"}
     if not names or ours & set(names):
         return []
     return [f"--workdir {path}: already holds something else ({names[0]}, …); choose a new folder"]
