@@ -40,7 +40,7 @@ _REWRITTEN = pa.schema(
 class RewrittenFile:
     """One file with rows of the run's documents, or of documents that are gone.
 
-    It (`file`, relative to the output) gives way to `source`, or to nothing if that is None; unless `changed` is false:
+    It (`file`, relative to the output) is replaced by `source`, or removed if that is None; unless `changed` is false:
     then all of its rows stay.
 
     Attributes:

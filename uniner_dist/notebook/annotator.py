@@ -108,7 +108,7 @@ class Annotator:
             id: short for `id_column`; at most one of the two is given, as of the next ones.
             text: short for `text_column`.
             keep: short for `keep_columns`.
-            limit: annotate the first so many rows only.
+            limit: annotate only this number of rows, the first ones.
 
         Returns:
             `Annotations` (a list of dicts) for strings, else a table or DataFrame of the kind of `data`.

@@ -41,7 +41,7 @@ _DEFAULTS: dict[str, object] = {"pool.drain_timeout_s": 10, "corpus.path": "-", 
 #: On a GPU, as in conf/cluster.yaml.
 _GPU_DEFAULTS: dict[str, object] = {"pool.gpus_per_replica": 1, "pool.max_in_flight": 1024, "pool.replicas": "auto"}
 
-#: What a killed replica had is free again after so many seconds at most.
+#: Seconds after which the resources of a killed replica are free again, at most.
 _RELEASE_S = 5.0
 
 

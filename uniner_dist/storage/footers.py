@@ -151,7 +151,7 @@ def _collecting_new_objects() -> Iterator[None]:
 
 
 class _UnreadableFileError(Exception):
-    """What is wrong with a file, in words."""
+    """Message on what is wrong with a file."""
 
 
 #: What follows a readable footer only in files with encrypted columns: a nonce and a tag (Parquet's encryption, 5.5).

@@ -66,7 +66,7 @@ class WorkdirLayout:
         return join(self.workdir, "forgetting")
 
     def erasure(self, name: str) -> str:
-        """There from the begin of an erasure to its end."""
+        """Exists from the begin of an erasure to its end."""
         return join(self.erasures, f"{name}.json")
 
     @property
