@@ -1,4 +1,4 @@
-"""Rows that stay when a run replaces others in the same file: found by Spark, the file rewritten without the rest.
+"""Rewrites output files without the rows that a run replaces; Spark finds these rows.
 
 Finds, in the output, every file with a row that is replaced or whose document is gone, and writes a carry-over file to
 the run's folder with exactly its other rows; columns, order and metadata are unchanged. The output itself is only read.
@@ -24,7 +24,7 @@ from uniner_dist.storage.attempts import new_attempt
 from uniner_dist.storage.filesystem import join, open_fs, read_bytes, write_bytes
 from uniner_dist.storage.parquet_rows import without_rows
 
-#: What became of one file of the output.
+#: Result for one file of the output.
 _REWRITTEN = pa.schema(
     [
         pa.field("file", pa.string(), nullable=False),  # relative to the output

@@ -1,4 +1,4 @@
-"""Erasure in a published dataset, by a journal as for a publication: no reader meets half a file.
+"""Erasure in a published dataset, by a journal as for a publication: no reader sees half a file.
 
 Removes every row of the documents, whichever run published it.
 """
@@ -74,7 +74,7 @@ def _find(output: str, id_column: str, ids: pa.Array) -> dict[str, Positions]:
 
 
 def _plan(output: str, marker: Marker, found: dict[str, Positions], folder: str) -> Journal:
-    """The journal, and the files that it wants to appear."""
+    """The journal, and the new files that it names."""
     nonce, add = folder.rsplit("/", 1)[-1], dict[str, str]()
     for file, rows in found.items():
         data, kept = without_rows(read_bytes(join(output, file)), rows)

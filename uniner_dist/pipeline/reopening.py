@@ -1,4 +1,4 @@
-"""Where a command of one stage begins. Needs no pyspark, as the completions stage runs where there is none."""
+"""Opens a run for the command of one stage. Needs no pyspark, as the completions stage runs without it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uniner_dist.run.run import Run, load_run
 
 
 def reopen_run(workdir: str, run_id: str | None, caller: Caller, uses: Collection[Owned]) -> Run:
-    """Where a command of one stage begins: the run from its folder, with what only the caller may decide, and checked.
+    """Load and check a run from its folder, with the options that only the caller may decide.
 
     Args:
         workdir: path or URL of the workdir.
@@ -22,7 +22,7 @@ def reopen_run(workdir: str, run_id: str | None, caller: Caller, uses: Collectio
         uses: what of the caller's options the stage acts on (`run.caller`).
 
     Raises:
-        ConfigError: no such run, its folder says what it must not, or its model is not the one that it was begun with.
+        ConfigError: no such run, its folder sets options that only the caller may, or its model has changed.
     """
     run = load_run(workdir, run_id, caller, uses)
     check_secrets(run.config)

@@ -1,4 +1,4 @@
-"""The corpus of a run, pinned: what its files' footers said when the run was first opened, read once.
+"""The pinned corpus of a run: the footers of its files as they were when the run was first opened, read once.
 
 Files of plain Parquet are listed again each time; as long as the listing is the same, so are the footers. Of a table
 the version is pinned: the newest one when a run is first started, unless the configuration names one. A run that was
@@ -44,7 +44,7 @@ def corpus_columns(config: Config, partitions: Sequence[str]) -> tuple[str, ...]
 
 
 def look_at_corpus(config: Config) -> Snapshot:
-    """The corpus as it is now; its footers are taken from the workdir's latest run if that read the same files.
+    """Snapshot of the corpus now; footers are reused from the workdir's latest run if that read the same files.
 
     Raises:
         ConfigError: see `uniner_dist.storage.snapshot.take_snapshot`.
@@ -91,7 +91,7 @@ def _go_on(run: Run, newest: TableVersion) -> Snapshot:
 
 def _unfinished(config: Config) -> Run | None:
     """The run that this configuration has begun and not published, if it still could be; the latest of several."""
-    with contextlib.suppress(ConfigError, StorageError):  # what is wrong with model or workdir is another check's
+    with contextlib.suppress(ConfigError, StorageError):  # other checks report problems of model or workdir
         config, marker = with_absolute_paths(config), read_marker(config.output.path)
         fingerprint = keys.fingerprint(config, model.identify(config.model))
         names = [name for name in list_runs(config.workdir_path) if marker is None or name not in marker.runs]
@@ -108,14 +108,14 @@ def _unfinished(config: Config) -> Run | None:
 
 
 def pin_corpus(run: Run, snapshot: Snapshot) -> None:
-    """Keep what the footers say with the run."""
+    """Store the footers in the run's folder."""
     columns = corpus_columns(run.config, snapshot.partitions)
     if _pinned(run.layout, snapshot.listing, columns) is None:
         write_control(run.layout.footers, to_pinned(snapshot, columns))
 
 
 def run_snapshot(run: Run) -> Snapshot:
-    """The corpus that the run is of.
+    """The snapshot of the run's corpus.
 
     Raises:
         StageError: its files are not those that the run was opened with.
@@ -132,7 +132,7 @@ def run_snapshot(run: Run) -> Snapshot:
 
 
 def _latest(workdir: str) -> RunLayout | None:
-    with contextlib.suppress(ConfigError, StorageError):  # a workdir that cannot be read is another check's
+    with contextlib.suppress(ConfigError, StorageError):  # another check reports a workdir that cannot be read
         layout = WorkdirLayout(absolute(workdir))
         if exists(layout.latest):
             return RunLayout(layout.workdir, read_control(layout.latest, LatestRun).run_id)
@@ -147,7 +147,7 @@ def _with_footers(listing: Listing, columns: Sequence[str], layout: RunLayout | 
 
 
 def _pinned(layout: RunLayout, listing: Listing, columns: Sequence[str]) -> Footers | None:
-    """What is kept of this listing; a file that is damaged is as good as none."""
+    """The pinned footers of this listing; a damaged file counts as missing."""
     with contextlib.suppress(ConfigError, StorageError, ValueError, pa.ArrowException):
         if exists(layout.footers):
             pinned = read_control(layout.footers, PinnedFooters)

@@ -1,7 +1,7 @@
-"""Tables by their names in Spark's own catalogs (Hive, Glue, Unity, REST, Hadoop): where each is stored.
+"""Locations of tables that Spark's own catalogs name (Hive, Glue, Unity, REST, Hadoop).
 
-The catalog says where: the folder of a Delta table, the metadata file of an Iceberg table as it is now, the folder of a
-Parquet table. From there on the corpus is read as if that place had been given, at its pinned version.
+A location is the folder of a Delta table, the current metadata file of an Iceberg table, or the folder of a Parquet
+table. From there on the corpus is read as if that path had been given, at its pinned version.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from uniner_dist.runtime.engines import is_installed
 from uniner_dist.storage.listing import list_corpus, shown
 from uniner_dist.storage.table_names import is_table_name, name_parts, without_java_scheme
 
-#: The catalog that every session of Spark has.
+#: The catalog of every Spark session.
 _OWN = "spark_catalog"
 _CONF = "spark.sql.catalog."
-#: Parts of a description that say that a reader of the files would see what the table's readers do not.
+#: Properties of a table that hides rows or columns which a reader of its files would see.
 _HIDING = ("# Row Filter", "# Column Masks")
 
 
@@ -35,7 +35,7 @@ class _Settings:
 
 
 def table_location(path: str, settings: SparkConfig | None = None) -> str:
-    """Where a table is stored that a catalog of Spark's names.
+    """Location of a table that is named in one of Spark's catalogs.
 
     Args:
         path: a corpus; only names of tables are looked up.
@@ -74,7 +74,7 @@ def quoted(parts: Sequence[str]) -> str:
 
 
 def _may_have(catalog: str, settings: SparkConfig) -> bool:
-    """Whether a session is worth asking: one is there, or what it would be started with names the catalog."""
+    """Whether to ask a session: one is running, or the settings for a new one name the catalog."""
     running = context_of_this_process() is not None or "PYSPARK_GATEWAY_PORT" in os.environ
     if running or catalog == _OWN or _CONF + catalog in settings.conf:
         return True
@@ -94,7 +94,7 @@ def _place(spark: Any, path: str, name: str) -> str:
     provider, location = said.get("Provider", "").lower(), without_java_scheme(said.get("Location", ""))
     if provider == "iceberg":
         entries = spark.sql(f"SELECT file FROM {name}.metadata_log_entries").collect()
-        newest = str(entries[-1]["file"])  # they are in order, whatever the clocks of their writers said
+        newest = str(entries[-1]["file"])  # they are in order, whatever their writers' clocks
         return without_java_scheme(newest)
     if provider == "delta" and location:
         return location
@@ -108,11 +108,11 @@ def _place(spark: Any, path: str, name: str) -> str:
 
 
 def _described(spark: Any, path: str, name: str) -> dict[str, str]:
-    """What the catalog says of a table, without its columns."""
+    """The catalog's description of a table, without its columns."""
     from pyspark.errors import PySparkException
 
     try:
-        spark.sql(f"REFRESH TABLE {name}")  # a session remembers tables for a while
+        spark.sql(f"REFRESH TABLE {name}")  # a session caches tables for a while
         rows = [tuple(row)[:2] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()]
     except PySparkException as error:
         words = str(error).strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""One version of a table: what its log or its metadata says of it, as values. Pure; nothing is read.
+"""One version of a table, as values from its log or metadata. Pure; nothing is read.
 
 A table is a corpus whose files are not those of a folder: its log says which are live, what the partition values of
 each are, which of their rows are deleted, and under which names and types columns are stored.
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from uniner_dist.core.hashing import digest
 
-#: What yields the rows of one live file, as the table's own library reads it: mark of the file, names → batches.
+#: Reader of one live file by the table's own library: mark of the file, column names → batches.
 ReadFile = Callable[[bytes, Sequence[str]], Iterator[pa.RecordBatch]]
 
 
@@ -62,17 +62,17 @@ class TableVersion:
 
     @property
     def digest(self) -> str:
-        """Hash that takes the place of one over files: a version never changes."""
+        """Hash that replaces the one over files: a version never changes."""
         return digest({"table": self.table_id, "format": self.format, "version": self.version})
 
     @property
     def words(self) -> str:
-        """For people: `Delta version 3`, `Iceberg snapshot 123`."""
+        """For messages: `Delta version 3`, `Iceberg snapshot 123`."""
         return format_version(self.format, self.version)
 
 
 def format_version(table_format: str, version: str) -> str:
-    """A version for people; the schema of an Iceberg snapshot is left out."""
+    """A version for messages, without the schema of an Iceberg snapshot."""
     return f"{table_format} {'version' if table_format == 'Delta' else 'snapshot'} {version.partition('.')[0]}"
 
 
@@ -82,7 +82,7 @@ def deletion_mark(deleted: npt.NDArray[np.bool_]) -> bytes:
 
 
 def deleted_rows(mark: bytes) -> npt.NDArray[np.bool_]:
-    """The way back; some rows more may come at the end, which are not deleted."""
+    """Inverse of `deletion_mark`; the array may be longer, with rows that are not deleted."""
     return np.unpackbits(np.frombuffer(zlib.decompress(mark), np.uint8)).astype(bool) if mark else np.zeros(0, bool)
 
 
