@@ -1,4 +1,4 @@
-"""The housekeeping commands: each holds what it changes, does its work and says what it did."""
+"""The maintenance commands: each holds the lease of what it changes, does its work and reports it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def run_compact(
 
 
 def run_prune(workdir: str, older_than_days: float, say: Say, dry_run: bool = False) -> None:
-    """Take texts and answers from runs that are older; with `dry_run`, only say which these are."""
+    """Remove texts and answers of older runs; with `dry_run`, only list these runs."""
     if older_than_days < 0:
         raise ConfigError(f"--older-than-days {older_than_days:g}: must be at least 0")
     workdir = _workdir(workdir)
@@ -76,7 +76,7 @@ def run_prune(workdir: str, older_than_days: float, say: Say, dry_run: bool = Fa
 
 
 def run_erasure(workdir: str, ids: Sequence[str], file: str | None, say: Say, stores: Sequence[str] = ()) -> Erasure:
-    """Forget documents, named by options and by a file with one id a line.
+    """Erase documents, named by options and by a file with one id a line.
 
     Raises:
         ConfigError: no id is given, or the file cannot be read.
@@ -126,7 +126,7 @@ def preview_erasure(workdir: str, ids: Sequence[str], file: str | None, say: Say
 
 
 def run_restore(workdir: str, ids: Sequence[str], file: str | None, say: Say) -> int:
-    """Let forgotten documents come back.
+    """Let erased documents come back.
 
     Raises:
         ConfigError: no id is given, or the file cannot be read.

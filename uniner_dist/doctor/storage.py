@@ -1,7 +1,7 @@
-"""Storage probes: whether a path can be read, and where it is written to, whether a commit there is a commit.
+"""Storage probes: whether a path can be read, and where runs write, whether atomic commits work.
 
-A probe writes one small file of its own in the nearest place that exists, reads it back, compares clocks by the time
-that storage gave it, and removes it.
+A probe writes one small file to the nearest existing folder, reads it back, compares the storage's time of it with
+the local clock, and removes it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _AREA: Final = "Storage"
 
 @dataclass(frozen=True)
 class Location:
-    """A path to look at.
+    """A path to check.
 
     Args:
         option: how the user calls it, such as `--output`.
@@ -51,7 +51,7 @@ def check_location(place: Location) -> list[Finding]:
 
 
 def judge_clocks(ours_s: float, theirs_s: float) -> tuple[str, str | None]:
-    """(what is found, what to do or None): clocks of this machine and of the storage, in seconds since the epoch.
+    """Compare the local clock with the storage's, in seconds since the epoch; returns (finding, advice or None).
 
     Leases do not depend on it; the ages of runs (`prune`) and of replaced files (`compact`) do.
     """
@@ -100,7 +100,7 @@ def _nearest(fs: Any, path: str) -> str:
 
 
 def _format_error(error: Exception) -> str:
-    """What the system says, or else what a client says and what it calls that."""
+    """The system's message of an error, or else the client's message with its error type."""
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be used: {error.strerror}"
     return f"{type(error).__name__}: {_first_line(error)}"

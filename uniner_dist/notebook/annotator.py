@@ -1,7 +1,7 @@
 """`Annotator`: annotate whatever a notebook holds, with a model that stays loaded.
 
-Small data goes through memory (`memory.py`), whole Spark DataFrames through the three stages (`sparkframe.py`); both
-use one warm pool (`warm.py`). Here only the choice is made.
+Small data is annotated in memory (`in_memory.py`), whole Spark DataFrames by the three stages (`spark_frame.py`);
+both use one warm pool (`warm_pool.py`). This module only chooses between them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from uniner_dist.notebook import display as showing
 from uniner_dist.notebook import inputs as frames
 from uniner_dist.notebook.inputs import Columns, Kind
 from uniner_dist.notebook.results import Annotations, to_input_kind
-from uniner_dist.notebook.warm_pool import Warm
+from uniner_dist.notebook.warm_pool import WarmPool
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
 #: Documents that go through the pool at a time, which bounds memory.
@@ -65,7 +65,7 @@ class Annotator:
     ) -> None:
         given = {"model.name": model, "pool.replicas": replicas, "run.scores": scores or None}
         options = {**(settings or {}), **{key: value for key, value in given.items() if value is not None}}
-        self._warm = Warm(options, config, workdir, say)
+        self._warm = WarmPool(options, config, workdir, say)
         self._say = say
         self._memory: Any = None
         #: Rows of the last call that could not be used (id, text, `reason`); None before the first. The rejects of a
@@ -171,7 +171,7 @@ class Annotator:
         found = Annotations(annotations.to_pylist(), texts) if kind is Kind.STRINGS else annotations
         showing.show(found, id=None if kind is Kind.STRINGS else columns.id_name, text=columns.text, limit=limit)
 
-    # -- its life ------------------------------------------------------------------------------------------------
+    # -- life cycle ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Unload the model and remove what is temporary. An annotator may be closed twice; used again, it loads again.
@@ -203,7 +203,7 @@ class Annotator:
         text: tuple[str | None, str | None],
         keep: tuple[Sequence[str], Sequence[str]],
     ) -> tuple[Kind, Columns]:
-        """Everything that can be wrong with the arguments, before anything is started; long names before short ones."""
+        """Check all arguments before anything is started; long names take precedence over short ones."""
         problems: list[str] = []
         kind = frames.kind_of(data)
         columns = None
@@ -228,7 +228,7 @@ class Annotator:
     def _in_memory(
         self, data: Any, kind: Kind, columns: Columns, types: Any, rows: int, limit: int | None
     ) -> Iterator[tuple[pa.Table, list[str]]]:
-        """Annotations and texts, a piece at a time."""
+        """Annotations and texts, one piece at a time."""
         from uniner_dist.notebook.in_memory import InMemoryAnnotator
 
         if self._memory is None:

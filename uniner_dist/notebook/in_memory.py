@@ -25,7 +25,7 @@ from uniner_dist.completions.work import Shard
 from uniner_dist.config.schema import Config
 from uniner_dist.core.hashing import TEXT_DIGITS, passage_id
 from uniner_dist.notebook.inputs import Columns
-from uniner_dist.notebook.warm_pool import Warm
+from uniner_dist.notebook.warm_pool import WarmPool
 from uniner_dist.prompts.budget import passage_budget
 from uniner_dist.prompts.corpus import VISIBLE
 from uniner_dist.prompts.packing import Packing
@@ -62,7 +62,7 @@ class InMemoryAnnotator:
         warm: the pool.
     """
 
-    def __init__(self, warm: Warm) -> None:
+    def __init__(self, warm: WarmPool) -> None:
         self._warm = warm
         self._known = CELLS.empty_table()
 

@@ -1,4 +1,4 @@
-"""A whole Spark DataFrame through the three stages, with the warm pool in the middle.
+"""Annotates a whole Spark DataFrame by the three stages, with the warm pool for completions.
 
 Takes a DataFrame of a classic session; returns one that reads the published annotations. The rows go to the workdir as
 Parquet and never through this process; from there on it is the main job, with its checks and its store.
@@ -11,7 +11,7 @@ from typing import Any
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.notebook.inputs import Columns
-from uniner_dist.notebook.warm_pool import Warm
+from uniner_dist.notebook.warm_pool import WarmPool
 from uniner_dist.pipeline.spark_for import silence_py4j
 from uniner_dist.pipeline.stages import annotate
 from uniner_dist.runtime.signals import StopRequest
@@ -25,7 +25,7 @@ from uniner_dist.storage.filesystem import join
 _GROUPS = tuple(f"uniner-dist {name}" for name in ("corpus", "prompts", "annotations"))
 
 
-def annotate_frame(warm: Warm, data: Any, columns: Columns, types: Any) -> Any:
+def annotate_frame(warm: WarmPool, data: Any, columns: Columns, types: Any) -> Any:
     """Annotations of every row, as a DataFrame of the same session.
 
     Raises:
@@ -45,7 +45,7 @@ def annotate_frame(warm: Warm, data: Any, columns: Columns, types: Any) -> Any:
         "workdir": warm.workdir,
         "types": types,
     }
-    warm.config(**options)  # wrong types are said before Spark writes anything
+    warm.config(**options)  # wrong types are reported before Spark writes anything
     silence_py4j()
     names = dict.fromkeys([columns.id_name, columns.text, *columns.keep])
     try:
@@ -65,7 +65,7 @@ def _read(spark: Any, path: str, columns: Columns) -> Any:
     return read_table(spark, path).select(*[column(name) for name in [*kept, *(f.name for f in ANNOTATION_FIELDS)]])
 
 
-def _check_workdir(spark: Any, warm: Warm) -> None:
+def _check_workdir(spark: Any, warm: WarmPool) -> None:
     master = spark.sparkContext.master
     if warm.is_temporary and not master.startswith("local"):
         raise ConfigError(
@@ -75,6 +75,6 @@ def _check_workdir(spark: Any, warm: Warm) -> None:
 
 
 def _cancel(spark: Any) -> None:
-    """What the stopped call has started in Spark would go on without it."""
+    """Cancel the Spark jobs of a stopped call, which would continue otherwise."""
     for group in _GROUPS:
         spark.sparkContext.cancelJobGroup(group)

@@ -1,4 +1,4 @@
-"""A pool that stays warm: loaded when it is first needed, kept between calls, gone when the user or the process goes.
+"""A pool that stays warm: loaded when first needed, kept between calls, closed by the user or at exit.
 
 A pool has replicas of one fingerprint, on the one Ray of this process, which is started by the first annotator that
 needs it and stopped by the last one that is closed. A pool that broke is discarded, and the next call loads another. No
@@ -36,7 +36,7 @@ from uniner_dist.runtime.signals import StopRequest, stop_on_signals
 from uniner_dist.storage.filesystem import absolute, join, remove
 from uniner_dist.storage.layout import RunLayout
 
-#: What suits a person who waits: a stop is not put off for long.
+#: Settings for interactive use: a stop is not delayed for long.
 _DEFAULTS: dict[str, object] = {"pool.drain_timeout_s": 10, "corpus.path": "-", "output.path": "-", "types": "entity"}
 #: On a GPU, as in conf/cluster.yaml.
 _GPU_DEFAULTS: dict[str, object] = {"pool.gpus_per_replica": 1, "pool.max_in_flight": 1024, "pool.replicas": "auto"}
@@ -46,15 +46,15 @@ _RELEASE_S = 5.0
 
 
 class _SharedRay:
-    """The Ray of this process, counted by its users; one that was there before is left as it was."""
+    """The reference-counted Ray connection of this process; one that existed before is left as it was."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._stack: ExitStack | None = None
-        self._users: weakref.WeakSet[Warm] = weakref.WeakSet()
+        self._users: weakref.WeakSet[WarmPool] = weakref.WeakSet()
         self._ray: Any = None
 
-    def join(self, user: Warm, config: RayConfig) -> Any:
+    def join(self, user: WarmPool, config: RayConfig) -> Any:
         """The connected `ray` module."""
         with self._lock:
             if self._stack is None:
@@ -64,8 +64,8 @@ class _SharedRay:
             self._users.add(user)
             return self._ray
 
-    def leave(self, user: Warm) -> None:
-        """The last one stops Ray; so does anyone once it is lost, for all."""
+    def leave(self, user: WarmPool) -> None:
+        """Stop Ray when the last user leaves, or when the cluster is lost."""
         with self._lock:
             self._users.discard(user)
             if self._stack is None or (self._users and not cluster_is_lost()):
@@ -73,7 +73,7 @@ class _SharedRay:
             self.end()
 
     def end(self) -> None:
-        """Stop Ray, whoever uses it."""
+        """Stop Ray, even if others use it."""
         with self._lock:
             for other in list(self._users):
                 other.discard_pool()
@@ -82,24 +82,24 @@ class _SharedRay:
             if stack is not None:
                 stack.close()
 
-    def others(self, user: Warm) -> int:
+    def others(self, user: WarmPool) -> int:
         """Annotators other than this one."""
         return sum(other is not user for other in self._users)
 
 
 _shared = _SharedRay()
 #: Open ones; closed at the end of the process, before Ray's own end.
-_open: weakref.WeakSet[Warm] = weakref.WeakSet()
+_open: weakref.WeakSet[WarmPool] = weakref.WeakSet()
 
 
 def _close_all() -> None:
     for warm in list(_open):
         warm.close()
-    _shared.end()  # where an annotator was dropped without a word: its replicas went with it, Ray did not
+    _shared.end()  # an annotator was dropped without close(): its replicas ended with it, Ray did not
 
 
-class Warm:
-    """One warm pool and what belongs to it.
+class WarmPool:
+    """One warm pool with its configuration, folders and tokenizer.
 
     Args:
         options: dotted key → value of the configuration.
@@ -124,7 +124,7 @@ class Warm:
         self.session = uuid.uuid4().hex[:8]
         self._own_folder = tempfile.mkdtemp(prefix="uniner-dist-") if workdir is None else None
         folder = absolute(workdir) if workdir is not None else str(self._own_folder)
-        #: Folders for DataFrames on their way, for calls in memory, and of the main job's runs and store.
+        #: Folders for DataFrames in transit, for calls in memory, and for the main job's runs and store.
         self.frames, self.calls, self.workdir = (join(folder, name) for name in ("frames", "calls", "work"))
         self._finalizer = weakref.finalize(self, _remove, self._own_folder)
         # Resolved once: later calls, and the replicas, ask for this commit.
@@ -140,7 +140,7 @@ class Warm:
 
     @property
     def is_temporary(self) -> bool:
-        """Whether the workdir goes when the annotator goes."""
+        """Whether the workdir is removed with the annotator."""
         return self._own_folder is not None
 
     def config(self, **options: Any) -> Config:
@@ -183,12 +183,12 @@ class Warm:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether replicas are there, or on their way."""
+        """Whether replicas are loaded or loading."""
         return self._pool is not None
 
     @contextmanager
     def at_work(self) -> Iterator[StopRequest]:
-        """The time of one call: signals become a stop, a lost cluster is noticed, a broken pool is thrown away.
+        """Context of one call: signals become a stop, a lost cluster is noticed, a broken pool is discarded.
 
         Raises:
             KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable.
@@ -201,7 +201,7 @@ class Warm:
         except (ConfigError, GeneratorExit):
             raise
         except BaseException as error:
-            # What Spark and Ray throw when a signal interrupts their calls is theirs; why we leave is ours.
+            # Spark and Ray raise errors of their own when a signal interrupts them; the caller gets KeyboardInterrupt.
             stopped = isinstance(error, (DrainedError, KeyboardInterrupt)) or (stop is not None and stop.requested)
             if not stopped or cluster_is_lost():
                 self.unload()
@@ -248,7 +248,7 @@ class Warm:
         self._gpu_options = {key: value for key, value in chosen.items() if key.split(".")[1] not in self.chosen}
 
     def _check_room(self, ray: Any, config: Config) -> None:
-        """Replicas of another annotator keep their place for as long as it is open: say so instead of waiting."""
+        """Replicas of another annotator keep their resources while it is open: raise instead of waiting for ever."""
         others, until = _shared.others(self), time.monotonic() + _RELEASE_S
         while others and not _has_room(ray.available_resources(), config):
             if time.monotonic() > until:
@@ -259,7 +259,7 @@ class Warm:
             time.sleep(0.2)
 
     def discard_pool(self) -> None:
-        """Let go of a pool whose cluster is gone."""
+        """Drop a pool whose cluster is gone."""
         self._pool = self._stack = None
 
     def unload(self) -> None:

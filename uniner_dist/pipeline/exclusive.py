@@ -1,4 +1,4 @@
-"""Taking and keeping what a command works on: leases, graceful stops, and one kind of error for what fails around us.
+"""Exclusive work on a run or a store: leases, graceful stops, and one error for failures of Spark, Ray and storage.
 
 A `with` block in which this process is the only one that works on a run, or on parts of a store. Inside of it failures
 of Spark, Ray and storage become a `StageError` in one line, and a signal ends it as a `DrainedError`.
@@ -31,7 +31,7 @@ def working_on(run: Run) -> Iterator[tuple[Run, Lease, StopRequest]]:
     workdir, output = run.layout.workdir, OutputLayout(run.config.output.path)
     check_storages(workdir, (workdir, output.lease_folder, run.config.store_path))
     with holding(run.layout) as (lease, stop):
-        # Claimed first, then looked, on both sides: of two that start at the same time, at least one sees the other.
+        # Both sides claim first and check then: of two that start at the same time, at least one sees the other.
         try:
             fence(WorkdirLayout(run.layout.workdir))
         except RunHeldError as error:
@@ -41,7 +41,7 @@ def working_on(run: Run) -> Iterator[tuple[Run, Lease, StopRequest]]:
 
 
 def _refuse_half_erased(workdir: WorkdirLayout) -> None:
-    """Half of an erasure's documents are missing in some files and are there in others."""
+    """Refuse to work while an erasure is half done: its documents are missing in some files and not in others."""
     begun = [name for name in list_names(workdir.erasures) if name.endswith(".json")]
     if begun:
         raise StageError(
@@ -52,11 +52,11 @@ def _refuse_half_erased(workdir: WorkdirLayout) -> None:
 
 @contextmanager
 def holding(*places: Held, upkeep: bool = False) -> Iterator[tuple[Lease, StopRequest]]:
-    """Hold what is worked on, turn signals into a graceful stop, and failures of Spark, Ray and storage into one error.
+    """Hold leases, convert signals to a graceful stop, and failures of Spark, Ray and storage to one error.
 
     Args:
         places: runs or parts of a store, at least one; what is yielded is the lease of the first.
-        upkeep: see `storage.lease.hold`.
+        upkeep: see `storage.lease.hold_lease`.
 
     Raises:
         RunHeldError: another process holds the run, or has taken it over.

@@ -1,4 +1,4 @@
-"""What the store knows already about the passages of this run: the join of stage 1, and its result as Arrow.
+"""Reuse of stored answers in stage 1: the join with the store, and its result as Arrow.
 
 Joins the store's files of this fingerprint with the passages: every passage gets its cached answers, which become,
 inside a Spark task, rows of `schemas.COMPLETIONS`. Nothing of the store passes through the driver but the names of its
@@ -36,7 +36,7 @@ JOIN_SETTINGS = {
     **LISTS_IN_ARROW,
 }
 
-#: No token of a vocabulary is longer; a longer answer in a store is none, and its question is asked.
+#: No token of a vocabulary is longer; a longer stored answer is ignored, and its question is asked.
 _BYTES_PER_TOKEN = 1024
 
 _ANSWER = ["output", "finish_reason", "prompt_tokens", "completion_tokens"]
@@ -65,7 +65,7 @@ def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame 
 
 
 def _is_bounded(run: Run) -> Column:
-    """Whether an answer is one that the run could have got: what others put into a store may be of any size."""
+    """Whether the run itself could have got an answer of this size: what others put into a store may be of any size."""
     tokens = run.config.model.max_tokens
     scores = F.coalesce(F.size("logprobs"), F.lit(0)) <= 2 * tokens
     return (F.octet_length("output") <= tokens * _BYTES_PER_TOKEN) & scores
@@ -81,7 +81,7 @@ def with_cells(passages: DataFrame, cells: DataFrame, buckets: int, partitions: 
 
 
 class CachedAnswers:
-    """The known answers of the passages of one bucket, as a grid of passages × questions.
+    """The cached answers for the passages of one bucket, as a grid of passages × questions.
 
     Args:
         cells: one list of cells per passage, null for none.
@@ -91,7 +91,7 @@ class CachedAnswers:
     def __init__(self, cells: pa.ListArray, asks: Sequence[str]) -> None:
         self._asks = tuple(asks)
         self._cells = cells.flatten()
-        #: Place of each answer in `_cells`, -1 where there is none.
+        #: Index of each answer in `_cells`, -1 where there is none.
         self._positions: npt.NDArray[np.int64] = np.full((len(cells), len(asks)), -1, dtype=np.int64)
         passages = pc.list_parent_indices(cells).to_numpy()
         questions = self._cells.field("ask").to_numpy(zero_copy_only=False)
@@ -103,7 +103,7 @@ class CachedAnswers:
 
     @classmethod
     def nothing(cls, passages: int, asks: Sequence[str]) -> CachedAnswers:
-        """For passages of which the store knows nothing."""
+        """An empty grid, for passages without stored answers."""
         kinds = {name: _COLUMNS[name].type for name in _ANSWER}
         cell = pa.struct([pa.field("ask", pa.int32()), *(pa.field(name, kind) for name, kind in kinds.items())])
         return cls(pa.nulls(passages, pa.list_(cell)), asks)

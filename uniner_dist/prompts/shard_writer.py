@@ -36,7 +36,7 @@ from uniner_dist.storage.shards import write_completions
 #: Occurrences that are sampled to find passages of very many documents.
 _SAMPLE = 200_000
 
-#: Seen so often in the sample, a passage is frequent: it has at least some 0.05 % of all occurrences.
+#: Occurrences in the sample from which on a passage is frequent: about 0.05 % of all occurrences.
 _OFTEN = 100
 
 
@@ -58,7 +58,7 @@ def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing,
 def drop_frequent_duplicates(texts: DataFrame, occurrences: DataFrame, count: int, doc_id: Column) -> DataFrame:
     """Drop repeats of passages that occur in a large share of all documents, keeping one occurrence of each.
 
-    All of them would meet in one task of the shuffle. Which passages these are is seen in a sample of the occurrences.
+    All of them would meet in one task of the shuffle. They are found in a sample of the occurrences.
 
     Args:
         texts: passages, with `document`.
@@ -138,7 +138,7 @@ class ShardWriter:
             yield self._manifest_row(name, chosen.asked[rows], skipped[rows], tokens[rows])
 
     def _write_checks(self, name: str, ids: pa.Array, rows: npt.NDArray[np.int64], chosen: Selected) -> None:
-        """Say which prompts of a shard are asked only to check, if any are."""
+        """Write which prompts of a shard are asked only to check, if any."""
         cells = np.argwhere(chosen.checked[rows])
         if not len(cells):
             return

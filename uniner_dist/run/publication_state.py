@@ -14,13 +14,13 @@ from uniner_dist.core.hashing import digest
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import Marker, PublishedRun
 
-#: Settings of `output.removed_documents`, those that take away more last.
+#: Settings of `output.removed_documents`, those that remove more last.
 _REMOVED = ("keep", "corpus", "all")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What a run says of an output.
+    """What a run would publish, as the marker records it.
 
     Attributes:
         corpus: path of the corpus as it was named.
@@ -41,7 +41,7 @@ class Claim:
 
     @classmethod
     def of_entry(cls, entry: PublishedRun) -> Claim:
-        """From the marker; what earlier releases did not write counts as unknown, which equals nothing."""
+        """The claim of an entry of the marker; what earlier releases did not write is unknown and equals nothing."""
         return cls(
             entry.corpus,
             entry.corpus_real or entry.corpus,
@@ -53,7 +53,7 @@ class Claim:
         )
 
     def covers(self, other: Claim) -> bool:
-        """Whether the other's corpus is this one or a place inside of it."""
+        """Whether the other's corpus is this one or a path inside of it."""
         return any(
             covers(ours, theirs)
             for ours in (self.corpus, self.corpus_real)
@@ -66,7 +66,7 @@ class Claim:
 
 
 def claim_of(run: Run) -> Claim:
-    """What the run says of its output."""
+    """The claim of a run on its output."""
     corpus, output = run.config.corpus, run.config.output
     columns = {"id": corpus.id_column, "text": corpus.text_column, "folders": list(run.partition_by)}
     return Claim(
@@ -83,8 +83,8 @@ def claim_of(run: Run) -> Claim:
 def is_up_to_date(marker: Marker | None, run_id: str, claim: Claim) -> bool:
     """Whether publishing the run now would change nothing.
 
-    That is so when it is published with settings that took away as much, no later publication replaced or removed rows
-    of it, and none brought rows that the run would take away.
+    That is so when it is published with settings that removed as much, no later publication replaced or removed rows
+    of it, and none added rows that the run would remove.
     """
     if marker is None or run_id not in marker.runs:
         return False
@@ -97,7 +97,7 @@ def is_up_to_date(marker: Marker | None, run_id: str, claim: Claim) -> bool:
 
 
 def is_outdated(marker: Marker | None, run_id: str, claim: Claim) -> bool:
-    """Whether somebody has seen the corpus later and published it: then this run is the past, and must not publish."""
+    """Whether a run that saw the corpus later has published: then this run is outdated, and must not publish."""
     others = () if marker is None else (entry for other, entry in marker.runs.items() if other != run_id)
     return any(
         later.opened_at > claim.opened_at
@@ -116,12 +116,12 @@ def is_disturbed(marker: Marker | None, run_id: str, claim: Claim) -> bool:
 
 
 def runs_over(marker: Marker, claim: Claim) -> list[str]:
-    """Published runs whose corpus was this one or a place inside of it: their rows are rows of this corpus."""
+    """Published runs whose corpus was this one or a path inside of it: their rows are rows of this corpus."""
     return [run_id for run_id, entry in marker.runs.items() if claim.covers(Claim.of_entry(entry))]
 
 
 def covers(outer: str, inner: str) -> bool:
-    """Whether a corpus path is another one or a place inside of it."""
+    """Whether a corpus path is another one or a path inside of it."""
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 
@@ -131,7 +131,7 @@ def _later(marker: Marker, run_id: str) -> Iterator[PublishedRun]:
 
 
 def _leaves_alone(entry: PublishedRun, run_id: str, claim: Claim) -> bool:
-    """Whether a later publication neither changed rows of the run nor brought any that the run would take away."""
+    """Whether a later publication neither changed rows of the run nor added any that the run would remove."""
     later = Claim.of_entry(entry)
     if entry.touched is None:  # of an earlier release, which did not write whose rows it met
         apart = not (later.covers(claim) or claim.covers(later))
