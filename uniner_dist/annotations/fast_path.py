@@ -1,8 +1,9 @@
-"""Plain answers in columns: what `core.parse` and `core.spans` say of nearly all answers, for a tenth of the time.
+"""Vectorised reading of plain answers, nearly all of them, with the result of `core.parse` and `core.spans`.
 
 Takes the answers of a shard and their texts as Arrow arrays. Returns the entities of those answers that leave nothing
 to decide: a list as models spell it, every mention of which occurs exactly once in the text and cuts no word. All
-others are left to the functions of `core`, one answer at a time; what is read here is equal to what they return. Pure.
+others are left to the functions of `core`, one answer at a time; what is read here is equal to what they return, and
+takes a tenth of the time. Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _LETTERS = np.array([chr(code).isalnum() or chr(code) == "_" for code in range(1
 def read_vectorised(
     texts: pa.Array, passages: Sequence[str], owners: Numbers, outputs: pa.Array
 ) -> tuple[Numbers, pa.Array]:
-    """Read the plain ones of some answers.
+    """Read those answers that are plain.
 
     Args:
         texts: texts of the passages.

@@ -1,6 +1,6 @@
-"""What JSON of others must look like: the first value of another kind is named by its place, `spans[0].start`. Pure.
+"""Validation of foreign JSON: the first value of a wrong kind is named by its path, such as `spans[0].start`. Pure.
 
-A shape is a function of a value and its place that raises ValueError if the value has another one.
+A shape is a function of a value and its path that raises ValueError if the value has another shape.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _require(fits: bool, value: Any, place: str, expected: str) -> None:
 
 
 def describe(value: Any) -> str:
-    """What kind of value this is, in JSON's words; a short one is shown."""
+    """The JSON type of a value; a short value is included."""
     if value is None:
         return "null"
     if isinstance(value, bool):

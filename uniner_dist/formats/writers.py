@@ -1,4 +1,4 @@
-"""The formats that are written, by name, and what each of them is made of."""
+"""Registry of the export formats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _no_extra_files(settings: ExportSettings) -> Mapping[str, bytes]:
 
 @dataclass(frozen=True)
 class Format:
-    """How documents become files.
+    """An export format.
 
     Args:
         files: some documents and the stem of their files' names → (path below the export's folder, content) each.

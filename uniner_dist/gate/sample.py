@@ -19,7 +19,7 @@ from uniner_dist.storage.control_files.gate import PinnedAnswer, PinnedSource
 from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.place_layout import OutputLayout
 
-#: Times that a sample is read and replaced that somebody else has replaced meanwhile.
+#: Attempts to read and replace a sample that other processes replace concurrently.
 _TRIES = 10
 
 Cells = Mapping[tuple[str, str], Cell]

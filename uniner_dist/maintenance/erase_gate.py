@@ -1,6 +1,6 @@
-"""Erasure from what quality gates keep: an output's pinned sample, and the runs that gates made for themselves.
+"""Erasure from the data of quality gates: an output's pinned sample, and the gates' own runs.
 
-A gate that has seen one of the documents is taken away whole: its figures list examples. A run that is not published
+A gate that has seen one of the documents is removed as a whole: its figures list examples. A run that is not published
 passes its gate again.
 """
 
@@ -22,7 +22,7 @@ from uniner_dist.storage.parquet_rows import find_rows
 
 
 class Found(Protocol):
-    """What an erasure says."""
+    """Result of an erasure."""
 
     @property
     def found_any(self) -> bool:

@@ -57,7 +57,7 @@ def _passage_ids(path: str, rows: Positions) -> frozenset[str]:
 
 
 def each_file(folder: str, look: Callable[[str], T]) -> list[T]:
-    """What `look` says of every Parquet file of a folder, many at a time; nothing when there is no folder."""
+    """Results of `look` for every Parquet file of a folder, many at a time; none when there is no folder."""
     try:
         files = sorted(find_files(folder, ".parquet"))
     except FileNotFoundError:

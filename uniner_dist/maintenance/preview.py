@@ -1,6 +1,6 @@
-"""What a command of housekeeping would do, found out without holding, changing or removing anything.
+"""Previews of the maintenance commands, without taking leases or changing anything.
 
-Somebody else may work meanwhile, so that the command itself may find more or less.
+Other processes may work at the same time, so that the command itself may find more or less.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class ErasurePreview:
 
 
 def preview_documents(workdir: str, ids: Sequence[str]) -> ErasurePreview:
-    """Where `forget` would find documents.
+    """Where an erasure would find documents.
 
     Raises:
         ControlFileError: a run's folder is damaged, or there are links in it.
-        StorageError: a workdir that hangs together with this one cannot be read.
+        StorageError: a workdir that shares a store with this one cannot be read.
     """
     scope, named = find_scope(workdir), sorted(set(ids))
     targets, others = find_documents({place: _runs(place) for place in scope.workdirs}, named)
@@ -63,7 +63,7 @@ def preview_documents(workdir: str, ids: Sequence[str]) -> ErasurePreview:
 
 
 def preview_prune(workdir: str, older_than_s: float) -> list[str]:
-    """The ids of the runs from which `prune` would take texts and answers; not of those that somebody holds then."""
+    """The ids of the runs from which `prune` would take texts and answers; except those that are in use then."""
     since = time.time() - older_than_s
     return [run.id for run in _runs(workdir) if is_old(run, since) and _has_payload(run.layout)]
 

@@ -1,4 +1,4 @@
-"""Which documents of which runs an erasure means: ids are names in a corpus, and two corpora may use the same ones.
+"""Finds the documents of each run that an erasure means: ids are unique in a corpus only.
 
 For each run, of the named workdir and of others, finds the ids that are the same documents there, with the hashes of
 the texts that they had. Reads occurrences, nothing else.
@@ -39,7 +39,7 @@ class Target:
 
 
 def find_documents(runs: Mapping[str, Sequence[Run]], ids: Sequence[str]) -> tuple[list[Target], tuple[str, ...]]:
-    """What to erase from each run.
+    """Find what to erase from each run.
 
     Args:
         runs: workdir → its runs; the workdir that was named comes first, and in it all of the ids are meant.

@@ -12,7 +12,7 @@ from typing import Any
 from pyspark import InheritableThread
 from pyspark.sql import SparkSession
 
-#: Seconds between two looks at jobs that are to end.
+#: Polling interval for running jobs, in seconds.
 _LOOK_S = 1.0
 
 
@@ -59,5 +59,5 @@ def run_concurrently(spark: SparkSession, *tasks: Callable[[], Any]) -> list[Any
 
 def _cancel_jobs(spark: SparkSession, group: str | None) -> None:
     if group is not None:
-        with suppress(Exception):  # where Java has died there is nothing to cancel, and its death is not what to raise
+        with suppress(Exception):  # without Java there is nothing to cancel, and the original error is raised
             spark.sparkContext.cancelJobGroup(group)

@@ -1,4 +1,4 @@
-"""Footers of Parquet files: how many rows each has, how it stores its columns, and who can read it.
+"""Footers of Parquet files: number of rows, storage of the columns, and which readers support it.
 
 Each file's footer is read once, in threads. What is kept is small: a number of rows and the number of a schema, of
 which there are few. Reads the ends of files, and of rows only columns of nanoseconds (`storage.nanoseconds`).
@@ -29,9 +29,9 @@ from uniner_dist.storage.nanoseconds import find_cut_off, nanosecond_leaves
 from uniner_dist.storage.parquet_schemas import arrow_schema, leaves_of, only_pyarrow_reads
 from uniner_dist.storage.retries import with_retries
 
-#: So much of a file's end is read at first; longer footers are read again as a whole.
+#: Bytes of a file's end that are read at first; longer footers are read again as a whole.
 _TAIL_BYTES = 64 << 10
-#: Files that are read at a time, where reading is waiting.
+#: Files that are read at a time, where reading is bound by latency.
 REMOTE_THREADS = 32
 #: Footers that a thread reads before they are collected.
 _FILES_PER_COLLECTION = 500

@@ -5,7 +5,7 @@ A lease is a folder. Who takes it creates `<generation>.json`, which only one pr
 holds the lease, and its number is the fencing token: names of what the holder may destroy bear it (see
 `storage.layout`), so that a process that slept through its own replacement reaches only what is its own.
 
-Whether a holder lives is never told by comparing clocks. On the holder's own machine the kernel knows. From elsewhere
+Whether a holder is alive is never decided by comparing clocks. On the holder's own machine the kernel knows. Elsewhere
 it is watched: one whose beat does not change for `STALE_S` of the watcher's own monotonic clock is dead, and is
 followed by the next generation, which again only one process can create. A holder that wakes up later learns of it at
 its next beat, which asks the process to leave, or at its next `check`, which precedes everything that changes what
@@ -38,11 +38,11 @@ from uniner_dist.storage.liveness import began_at, is_alive_here, is_gone_here, 
 from uniner_dist.storage.retries import StorageError
 
 BEAT_S = 5.0
-#: A holder whose beat did not change for so long is dead.
+#: A holder whose heartbeat did not change for this many seconds is dead.
 STALE_S = 60.0
-#: Between two looks at somebody else's lease.
+#: Seconds between two reads of another process's lease.
 _LOOK_S = 0.5
-#: Claims that are remembered.
+#: Number of earlier claims that are kept.
 _KEPT = 8
 _NAME = re.compile(r"([0-9]{6,18})\.(?:(beat|end)\.)?json", re.ASCII)
 
@@ -51,11 +51,11 @@ _ours: set[str] = set()
 
 
 class Held(Protocol):
-    """What one process at a time works on."""
+    """Something that one process at a time works on."""
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
 
     @property
     def lease_folder(self) -> str:
@@ -63,7 +63,7 @@ class Held(Protocol):
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """What is no link to somewhere else: whoever holds the lease writes and removes there."""
+        """Folders that must not be links: the holder of the lease writes and removes files there."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ class Lease:
         return self._lost.is_set()
 
     def check(self) -> None:
-        """Make sure, against storage, that nobody has taken over, and that nobody does so for a while.
+        """Verify by storage that no other process has taken over, and that none can do so for `STALE_S` seconds.
 
         Raises:
-            RunHeldError: somebody has.
+            RunHeldError: another process has.
         """
         if not self.lost and _now() - self._beaten_s > BEAT_S:
             self._beat()
@@ -105,7 +105,7 @@ class Lease:
             raise self.why_lost()
 
     def why_lost(self) -> RunHeldError:
-        """What to tell when this is somebody else's by now."""
+        """Message for a lease that another process has taken over."""
         later = _describe(_read_claim(self._place, _look(self._place).generation))
         return RunHeldError(
             f"{self._place.title}: was taken over by {later} while this process did not run; "
@@ -113,7 +113,7 @@ class Lease:
         )
 
     def release(self) -> None:
-        """Say that the work is over, so that the next start need not watch."""
+        """End the lease, so that the next process need not wait for it to expire."""
         self._done.set()
         self._thread.join(timeout=BEAT_S)
         _ours.discard(self._nonce)
@@ -140,7 +140,7 @@ class Lease:
 def hold_lease(
     place: Held, on_lost: Callable[[], None] = lambda: None, *, wait_s: float = 0.0, upkeep: bool = False
 ) -> Iterator[Lease]:
-    """Hold a lease for the time of a `with` block.
+    """Hold a lease during a `with` block.
 
     Args:
         place: what one process at a time works on: a run, an output, a workdir or a part of the store.
@@ -160,7 +160,7 @@ def hold_lease(
 
 
 def fence(place: Held) -> None:
-    """Make sure that nobody works on a place: one that died there could not go on, should it wake up.
+    """Fence off earlier holders: a suspended one that wakes up later cannot continue.
 
     Raises:
         RunHeldError: a living process holds it.
@@ -172,7 +172,7 @@ def fence(place: Held) -> None:
 
 
 def current_holder(place: Held) -> str | None:
-    """Words for who holds a lease, for people: a holder on another machine may be dead, which only watching tells."""
+    """Description of a lease's holder for messages; one on another machine may be dead, as only watching can tell."""
     state = _look(place)
     if not state.generation or state.ended:
         return None
@@ -211,7 +211,7 @@ def _take(place: Held, on_lost: Callable[[], None], deadline: float, upkeep: boo
 
 
 def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool) -> Lease | None:
-    """Create the next generation; None when somebody else was faster."""
+    """Create the next generation; None when another process was faster."""
     generation, nonce, now = state.generation + 1, uuid.uuid4().hex, time.time()
     claim = Claim(
         host=socket.gethostname(),
@@ -243,7 +243,7 @@ def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool
 
 
 def _end(place: Held, generation: int, nonce: str) -> None:
-    """Say that the work under a claim is over.
+    """Mark the work under a claim as finished.
 
     To others on this machine a process that lives is alive: one that cannot say so now goes on trying.
     """
@@ -291,7 +291,7 @@ def _is_dead(place: Held, generation: int) -> bool:
     first, begun = _read_beat(place, generation), time.monotonic()
     while True:
         time.sleep(_LOOK_S)
-        # Told before the look: one who was suspended here looks once more.
+        # The time is taken before the read: a process that was suspended here reads once more.
         last = time.monotonic() - begun >= STALE_S
         state = _look(place)
         if state.generation != generation:
@@ -305,7 +305,7 @@ def _is_dead(place: Held, generation: int) -> bool:
 
 
 def _now() -> float:
-    """Seconds of a clock that nobody sets and that goes on while this machine is suspended, as those of watchers do."""
+    """Seconds of a clock that is never set and runs while this machine is suspended, as the watchers' clocks do."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 

@@ -1,7 +1,7 @@
 """Label Studio's JSON and JSON-MIN exports: tasks with the annotations that people made.
 
-The content of such a file enters, documents with the corrected mentions leave. Predictions are no gold: a task that
-nobody has annotated is left out. Of several annotations of one task the last that was not cancelled counts. Regions of
+Returns documents with the corrected mentions. Predictions are no gold: a task without annotations is left out. Of
+several annotations of one task the last that was not cancelled counts. Regions of
 other kinds than labels of a text (dialogue, HyperText, pictures) cannot be read, and are refused.
 """
 
@@ -33,7 +33,7 @@ _TASK: Final = fields(
 _BORDERS: Final = {"start": whole, "end": whole}
 _LABELS: Final = {"labels": maybe(items(text)), "hypertextlabels": maybe(items(text)), "text": maybe(text)}
 _VALUE: Final = fields(_BORDERS, _LABELS)
-#: Results that say nothing about where a mention is.
+#: Types of results that hold no offsets.
 _NO_REGIONS: Final = frozenset(
     {"choices", "relation", "textarea", "rating", "number", "taxonomy", "datetime", "ranker"}
 )
@@ -89,7 +89,7 @@ def _is_min(task: Any) -> bool:
 
 
 def _from_min(task: Mapping[str, object]) -> dict[str, object]:
-    """The same as a task of the full export."""
+    """Convert it to a task of the full export."""
     own = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
     result = [
         {"type": "labels", "value": region}
