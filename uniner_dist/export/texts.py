@@ -1,4 +1,4 @@
-"""Where the texts of an export are: the corpora of an output, tables among them at the versions that were annotated.
+"""Sources of the texts of an export: the corpora of an output, tables at the versions that were annotated.
 
 Offsets count in the text that was annotated, and a document without mentions shows nothing of a later edit; so no other
 version of a table is read in place of the annotated one unless the command names it.
@@ -39,7 +39,7 @@ class TextSource:
         """Its files.
 
         Raises:
-            ConfigError: it is not there, or the version of a table is not to be had any more.
+            ConfigError: it is not there, or the version of a table is no longer available.
         """
         try:
             listing = open_corpus(table_location(self.path), self.wanted)
@@ -54,7 +54,7 @@ class TextSource:
         return listing
 
     def snapshot(self) -> Snapshot:
-        """The same with what the footers say."""
+        """The listing with its footers."""
         listing = self.listing()
         return with_footers(listing, footers_of(listing))
 
@@ -94,7 +94,7 @@ def text_sources(
 
 
 def _wanted(entries: Sequence[PublishedRun], asked: Wanted) -> Wanted:
-    """What the command asks for, else what the latest of these runs read."""
+    """The version that the command names, else the one that the latest of these runs read."""
     if asked != NEWEST or not entries or entries[0].corpus_pinned is None:
         return asked
     return Wanted(pinned=entries[0].corpus_pinned)

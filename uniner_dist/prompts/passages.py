@@ -49,7 +49,7 @@ def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, pa
     They are spread by their hash first: splitting takes up to a second per MB, and one file may hold all of them.
 
     Args:
-        documents: accepted rows (`document`, `text`); those that surely fit are passed over.
+        documents: accepted rows (`document`, `text`); those that surely fit are skipped.
         splitter: counts and splits in the tasks.
         budget: tokens of a passage at most.
         partitions: tasks to spread the long texts over.
@@ -63,7 +63,7 @@ def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, pa
 
 
 def with_keys(passages: DataFrame) -> DataFrame:
-    """Add `passage_id` (as `uniner_dist.run.identity.passage_id`) and `estimated_tokens`."""
+    """Add `passage_id` (as `uniner_dist.core.hashing.passage_id`) and `estimated_tokens`."""
     return passages.select("*", _passage_id().alias("passage_id"), estimated_tokens())
 
 

@@ -31,13 +31,13 @@ from uniner_dist.storage.snapshot import Snapshot
 from uniner_dist.storage.table_names import table_root
 from uniner_dist.storage.table_version import format_version
 
-#: Instead of a run's id: the run of the workdir that was opened last.
+#: Given instead of a run's id: the run of the workdir that was opened last.
 LATEST = "latest"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What every stage gets. Small and picklable; the data is in `layout`'s folders."""
+    """A run, as every stage gets it. Small and picklable; the data is in `layout`'s folders."""
 
     config: Config
     layout: RunLayout
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def corpus_version_text(self) -> str | None:
-        """The version of the table that is read, for people; None for plain Parquet."""
+        """The version of the table that is read, for messages; None for plain Parquet."""
         return format_version(self.corpus_table or "", self.corpus_version) if self.corpus_version else None
 
     @property
@@ -90,7 +90,7 @@ class Run:
 
 
 def name_run(config: Config, snapshot: Snapshot) -> Run:
-    """The run of a checked configuration over the corpus as it is now; nothing is written.
+    """Name the run of a checked configuration over the present corpus; nothing is written.
 
     Args:
         config: checked; relative paths are resolved against the current folder.
@@ -116,7 +116,7 @@ def pin_run(run: Run) -> None:
 def load_run(
     workdir: str, run_id: str | None = None, caller: Caller | None = None, uses: Collection[Owned] = ()
 ) -> Run:
-    """An earlier run from its folder; with a single run in the workdir its id may be left out.
+    """Load an earlier run from its folder; with a single run in the workdir its id may be left out.
 
     Args:
         workdir: path or URL of the workdir.
@@ -126,7 +126,7 @@ def load_run(
 
     Raises:
         ConfigError: no such run, or several to choose from; or its folder wants something else than the caller.
-        ControlFileError: its folder does not say what this run's has to say.
+        ControlFileError: its configuration file does not belong to this run.
     """
     workdir = absolute(workdir)
     known = list_runs(workdir)

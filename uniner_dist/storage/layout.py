@@ -34,7 +34,7 @@ class RunLayout:
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"run {self.run_id}"
 
     @property
@@ -49,7 +49,7 @@ class RunLayout:
 
     @property
     def footers(self) -> str:
-        """What the footers of the corpus's files said when the run was opened, JSON."""
+        """Footers of the corpus's files when the run was opened, JSON."""
         return join(self.root, "footers.json")
 
     @property
@@ -59,7 +59,7 @@ class RunLayout:
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """What is no link to somewhere else, as far as a lease is concerned."""
+        """Folders that must not be links, for the lease."""
         return (join(self.workdir, "runs"), self.root, self.lease_folder)
 
     def own(self, folder: str) -> str:
@@ -98,7 +98,7 @@ class RunLayout:
 
     @property
     def repeats(self) -> str:
-        """Rows whose id was there before, while stage 1 works."""
+        """Rows whose id occurred before, while stage 1 works."""
         return join(self.root, "repeats")
 
     @property
@@ -123,17 +123,17 @@ class RunLayout:
 
     @property
     def triage(self) -> str:
-        """What triage has learnt, and its verdict."""
+        """Files of triage."""
         return join(self.root, "triage")
 
     @property
     def triage_learnt(self) -> str:
-        """What the sample has taught, JSON; once it is there, the sample has been asked."""
+        """What was learnt from the sample, JSON; if it exists, the sample has been asked."""
         return join(self.triage, "learnt.json")
 
     @property
     def triage_bound(self) -> str:
-        """What may be left out, JSON; once it is there, all that calibrates has been asked."""
+        """What may be left out, JSON; if it exists, all that calibrates has been asked."""
         return join(self.triage, "bound.json")
 
     def triage_classifier(self, digest: str) -> str:
@@ -142,7 +142,7 @@ class RunLayout:
 
     @property
     def triage_verdict(self) -> str:
-        """What the check said, JSON."""
+        """Result of the check, JSON."""
         return join(self.triage, "verdict.json")
 
     @property
@@ -195,7 +195,7 @@ class RunLayout:
 
     @property
     def retry(self) -> str:
-        """There from the moment that prompts without an answer are asked again until what came out is published."""
+        """Exists from the moment that prompts without an answer are asked again until the result is published."""
         return join(self.root, "retry.json")
 
     # -- stage 3 -----------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class RunLayout:
 
     @property
     def published_by(self) -> str:
-        """What stage 3 makes under this lease on its way to the output."""
+        """Files of stage 3 under this lease, before publication."""
         return join(self.publishing, f"{self.token:06d}")
 
     @property
@@ -222,7 +222,7 @@ class RunLayout:
 
     @property
     def staged(self) -> str:
-        """There once the annotations of this lease are audited: their counts, JSON."""
+        """Exists once the annotations of this lease are audited: their counts, JSON."""
         return join(self.published_by, "staged.json")
 
     @property
@@ -262,19 +262,19 @@ class RunLayout:
 
     @property
     def report(self) -> str:
-        """What ran and what came out, JSON."""
+        """Report of the run, JSON."""
         return join(self.root, "report.json")
 
     @property
     def report_page(self) -> str:
-        """The report for people, one HTML file."""
+        """Report as a page, one HTML file."""
         return join(self.root, "report.html")
 
     # -- what may go -------------------------------------------------------------------------------------------------
 
     @property
     def between_stages(self) -> tuple[str, ...]:
-        """What stage 3 makes again from its start; the others are of earlier releases."""
+        """Files that stage 3 rebuilds from its start; the others are of earlier releases."""
         old = ("answers", "annotations", "carried", "publication.json", "empty.parquet")
         return (self.publishing, *(join(self.root, name) for name in old))
 
@@ -289,7 +289,7 @@ class RunLayout:
 
     @property
     def of_stage_1(self) -> tuple[str, ...]:
-        """What stage 1 makes again from its start, and what depends on it."""
+        """Files that stage 1 rebuilds from its start, and those that depend on it."""
         made = (self.prompts, self.completions, self.parts, self.rejects, self.occurrences, self.splits, self.repeats)
         return (*made, self.checks, self.triage, self.quarantine, self.retry, *self.between_stages)
 
@@ -301,7 +301,7 @@ class RunLayout:
 
     @property
     def payload(self) -> tuple[str, ...]:
-        """What a pruned run loses: texts, answers and what shows them; the manifest first. All of it has our name."""
+        """Files that a pruned run loses: texts, answers and what shows them; the manifest first. All are our own."""
         shown = (self.gates, self.progress, self.spark_progress, self.report_page)
         return (self.shards, *(path for path in (*self.of_stage_1, *shown) if path != self.occurrences))
 

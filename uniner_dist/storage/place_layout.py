@@ -1,4 +1,4 @@
-"""The name of every file and folder of a workdir, an output and a store as a whole; those of a run are in `layout`.
+"""Names of all files and folders of a workdir, an output and a store as a whole; those of a run are in `layout`.
 
 Names only, as there.
 """
@@ -18,12 +18,12 @@ MARKER_FILE = "marker.parquet"
 FLAT_MARKER = ".uniner_dist.parquet"
 #: The marker that earlier releases wrote.
 EARLIER_MARKER = ".uniner_dist.json"
-#: What is in an output besides its data.
+#: Entries of an output that are no data.
 MARKERS = frozenset({MARKER_FOLDER, FLAT_MARKER, EARLIER_MARKER})
 
 
 def is_unfinished_marker(name: str) -> bool:
-    """Whether a file of an output is what a process that was killed while it wrote the marker has left."""
+    """Whether a file of an output was left by a process that was killed while it wrote the marker."""
     return name.endswith(".tmp") and name.startswith(
         tuple(f".{it}." for it in (MARKER_FILE, FLAT_MARKER, EARLIER_MARKER))
     )
@@ -31,13 +31,13 @@ def is_unfinished_marker(name: str) -> bool:
 
 @dataclass(frozen=True)
 class WorkdirLayout:
-    """A workdir as a whole: held by what changes all of its runs, while none of them is worked on."""
+    """A workdir as a whole: its lease is held to change all of its runs, while no process works on one."""
 
     workdir: str
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"workdir {self.workdir}"
 
     @property
@@ -57,12 +57,12 @@ class WorkdirLayout:
 
     @property
     def storage(self) -> str:
-        """What the storages of this workdir were found to be able to do, JSON."""
+        """Guarantees that the storages of this workdir were found to give, JSON."""
         return join(self.workdir, "storage.json")
 
     @property
     def erasures(self) -> str:
-        """Erasures that have begun and not come to their end, one JSON each."""
+        """Unfinished erasures, one JSON each."""
         return join(self.workdir, "forgetting")
 
     def erasure(self, name: str) -> str:
@@ -86,7 +86,7 @@ class WorkdirLayout:
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """What is no link to somewhere else; the workdir itself and its store may be links."""
+        """Folders that must not be links; the workdir itself and its store may be."""
         return (self.lease_folder, self.runs, self.erasures, self.erased, self.stores, self.rewritten)
 
 
@@ -98,7 +98,7 @@ class OutputLayout:
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"output {self.output}"
 
     @property
@@ -148,7 +148,7 @@ class OutputLayout:
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """What is no link to somewhere else; the output itself may be one."""
+        """Folders that must not be links; the output itself may be one."""
         return (
             self.markers,
             *(self._sibling(ending) for ending in ("lease", "gate", "card")),
@@ -173,7 +173,7 @@ class StoreLayout:
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return f"store {self.root}"
 
     @property
@@ -208,5 +208,5 @@ class StoreLayout:
 
     @property
     def own_folders(self) -> tuple[str, ...]:
-        """What is no link to somewhere else; the store itself may be one."""
+        """Folders that must not be links; the store itself may be one."""
         return (self.root, self.cells, self.manifests, self.lease_folder, self.erased, self.workdirs)

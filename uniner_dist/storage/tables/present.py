@@ -1,4 +1,4 @@
-"""Whether the files of a table's version are still there: a table can be vacuumed, its snapshots expired."""
+"""Checks that the files of a table's version still exist: a table can be vacuumed, its snapshots expired."""
 
 from __future__ import annotations
 
