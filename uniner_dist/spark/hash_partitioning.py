@@ -1,4 +1,4 @@
-"""Ranges of passage ids as Spark columns: the bucket of an id, and the task that its bucket is dealt with in.
+"""Ranges of passage ids as Spark columns: the bucket of an id, and the task that processes this bucket.
 
 Spark distributes the values of a column by their hash, so that a few numbered buckets meet by chance in some tasks
 while others get none; here each task gets its part of the buckets.
@@ -22,7 +22,7 @@ def bucket_of(passage_id: Column, buckets: int) -> Column:
 
 
 def partition_key(passage_id: Column, buckets: int, tasks: int) -> Column:
-    """A key by which `repartition(tasks, key)` gives every task consecutive buckets, as many as others or one more.
+    """Key by which `repartition(tasks, key)` gives every task consecutive buckets, in numbers that differ by at most 1.
 
     Args:
         passage_id: hex digits of a hash.
@@ -47,9 +47,9 @@ def keys_of_partitions(partitions: int) -> list[int]:
 
 
 def _spark_hash(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """What Spark's `hash` gives for integers: MurmurHash3 (x86, 32 bits) of four bytes.
+    """Spark's `hash` of integers: MurmurHash3 (x86, 32 bits) of four bytes.
 
-    A Spark that hashed otherwise would only share the buckets out less evenly.
+    A Spark with another hash would only distribute the buckets less evenly.
     """
     key = _rotated(values.astype(np.uint32) * np.uint32(0xCC9E2D51), 15) * np.uint32(0x1B873593)
     mixed = _rotated(key ^ np.uint32(_SEED), 13) * np.uint32(5) + np.uint32(0xE6546B64)

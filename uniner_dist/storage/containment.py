@@ -1,8 +1,8 @@
-"""Which place a path is, and in which folder it lies: wherever two paths are compared, it is done here.
+"""Comparison of paths: whether two are the same, and whether one is inside of a folder.
 
 For a path of this machine links are resolved first; objects have none. Where files are moved or removed, it is asserted
-that a path really lies in the folder that it has to be in: that was checked before, when the path was read, and this is
-the second lock.
+that a path is inside of the folder that it must be in. That was checked when the path was read; this is the second line
+of defence.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _resolved(path: str) -> str:
 
 
 def require_inside(path: str, folder: str, named_by: str) -> None:
-    """Make sure that a path lies below a folder, and not by way of a link.
+    """Check that a path is below a folder, and not by way of a link.
 
     Args:
         path: path or URL to check; it need not exist.
@@ -66,7 +66,7 @@ def is_inside(path: str, folder: str) -> bool:
 
 
 def require_no_link(path: str) -> None:
-    """Make sure that a folder of ours is not a link, through which other folders would be written to.
+    """Check that a folder of ours is not a link, through which other folders would be written to.
 
     Raises:
         OutsideError: it is.
