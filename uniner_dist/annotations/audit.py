@@ -163,7 +163,7 @@ def _problems(
     ids: int,
     prompts: PromptsSummary,
 ) -> list[str]:
-    """Every broken invariant, in words."""
+    """A message for every broken invariant."""
     problems = []
     rejected = sum(prompts.rejects.values())
     if documents + rejected != prompts.rows:

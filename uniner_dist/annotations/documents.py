@@ -33,7 +33,8 @@ from uniner_dist.spark.types import column, spark_type
 #: Long documents in one Arrow batch; one of 10 MB has some thousand passages.
 DOCUMENTS_PER_BATCH = 16
 
-#: The ids of so many passages are sent to every task (some 20 MB); never their documents, whose columns may be wide.
+#: The ids of up to this many passages are sent to every task (some 20 MB); never their documents, whose columns may
+#: be wide.
 _BROADCAST_IDS = 200_000
 
 

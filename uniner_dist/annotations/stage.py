@@ -42,7 +42,7 @@ _DOCUMENTS_PER_TASK = 250_000
 #: Fewer documents are not shared between tasks, however many cores are idle: files would get too small.
 _DOCUMENTS_WORTH_A_TASK = 50_000
 
-#: Texts and answers of so many failed passages fit every task (some tens of MB).
+#: Texts and answers of up to this many failed passages fit every task (some tens of MB).
 _FEW_FAILURES = 20_000
 
 

@@ -1,6 +1,6 @@
-"""Stage 2 from outside: open a pool for a run, complete what is not committed, leave counters on storage.
+"""Stage 2: open a pool for a run, complete the shards that are not committed, write counters to storage.
 
-Running it again does only what is missing.
+Running it again only does what is missing.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def complete_prompts(run: Run, pool: Pool, lease: Lease | None = None, observer:
 
 @dataclass(frozen=True)
 class _News:
-    """Passes on what happens in a pool: to an observer, to Prometheus, and to the start's account on storage."""
+    """Reports the state of a pool to an observer, to Prometheus, and to the start's counters on storage."""
 
     snapshots: Snapshots
     observer: Observer | None
@@ -98,7 +98,7 @@ class _News:
     lease: Lease | None
 
     def pass_on(self, pool: Pool) -> None:
-        """What is due.
+        """Report to those that are due.
 
         Raises:
             RunHeldError: another process has taken the run over.
@@ -112,7 +112,7 @@ class _News:
             self.lease.check()
 
     def finish(self, pool: Pool) -> Attempt:
-        """The last of it; returns the start's counters."""
+        """Report for the last time; returns the start's counters."""
         attempt = self.account.values(pool.summary)
         if self.lease is None or not self.lease.lost:
             self.account.write(pool.summary)
@@ -129,7 +129,7 @@ class _News:
 
 
 def check_limits(run: Run) -> None:
-    """Make sure, before a replica is started, that the limits allow anything at all.
+    """Check, before a replica is started, that the limits allow any work at all.
 
     Raises:
         LimitError: they do not.

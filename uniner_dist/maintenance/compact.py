@@ -56,7 +56,7 @@ _WRITTEN = pa.schema(
 
 @dataclass(frozen=True)
 class Compaction:
-    """What was done to one part of a store.
+    """Result of the compaction of one part of a store.
 
     Files merged and written, cells in them, repeated cells dropped, and files of earlier compactions deleted.
     """
@@ -124,7 +124,7 @@ class _WrittenFile:
 
 
 def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: int) -> list[_WrittenFile]:
-    """Write the cells of some files anew; one entry per file, and only these reach the driver."""
+    """Rewrite the cells of some files; returns one entry per file, and only these reach the driver."""
     cells = read_files(spark, layout.cells, names, spark_schema(CELLS))
     ordered = _ordered(cells, buckets)
     rows = map_in_arrow(ordered, CellWriter(layout), spark_schema(_WRITTEN)).collect()

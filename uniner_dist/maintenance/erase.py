@@ -1,4 +1,4 @@
-"""Erasure: documents disappear from everything that a workdir has written, as if they had never been in a corpus.
+"""Erasure of documents from everything that a workdir has written, as if they had never been in a corpus.
 
 Removes documents by id from outputs, store, and every run's shards, rejects, quarantine and occurrences; everything
 else stays exactly as it was. A passage that another document has too belongs to that one as well and stays. Occurrences
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 @dataclass
 class Erasure:
-    """How much of the documents was erased."""
+    """Counts of what was erased."""
 
     annotations: int = 0  # rows of published datasets
     cells: int = 0  # answers in stores
@@ -68,7 +68,7 @@ class Erasure:
     sampled: int = 0  # documents of quality gates' samples
     exports: tuple[str, ...] = ()  # folders of exports that were taken away
     others: tuple[str, ...] = ()  # workdirs with other documents of the same ids, which stay
-    unreachable: tuple[str, ...] = ()  # places that should have been visited, one sentence each
+    unreachable: tuple[str, ...] = ()  # locations that could not be visited, one sentence each
 
     @property
     def found_any(self) -> bool:
@@ -78,18 +78,18 @@ class Erasure:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a run knows of the documents: those of their passages that other documents have too."""
+    """Passages of the documents in a run that other documents have too."""
 
     target: Target
     shared: frozenset[str]
 
 
 def erase_documents(workdir: str, ids: Sequence[str], check: Check = always) -> Erasure:
-    """Erase documents from everything that hangs together with a workdir, and remember that they stay away.
+    """Erase documents from everything that is connected with a workdir, and record that they stay away.
 
     Visited are all runs of the workdir, the outputs that they published to, every store that they ever used, and the
     other workdirs that used these stores. In another workdir a document is the same if its corpus is, or its text; what
-    only has the same id is somebody else's and stays (`Erasure.others`).
+    only has the same id is another document and stays (`Erasure.others`).
 
     The caller holds the workdir. The corpus is not touched: a document that is still in it stays away until its text is
     another one (see `storage.erased`). Cut off anywhere, it is done by starting it again: every step looks at what is
@@ -101,7 +101,7 @@ def erase_documents(workdir: str, ids: Sequence[str], check: Check = always) -> 
         check: called before every step that changes anything; raises when this process may not go on.
 
     Raises:
-        RunHeldError: somebody works on a run of a workdir, or on a store.
+        RunHeldError: another process works on a run of a workdir, or on a store.
     """
     scope, named = find_scope(workdir), sorted(set(ids))
     marks = [WorkdirLayout(place).erasure(_name(named)) for place in scope.workdirs if list_runs(place)]
@@ -147,7 +147,7 @@ def restore(workdir: str, ids: Sequence[str]) -> int:
 
 
 def _name(ids: Sequence[str]) -> str:
-    """What an erasure is called: the documents' names must not be in a file once they are erased."""
+    """Name of an erasure, without the documents' ids: they must not be in a file once they are erased."""
     return digest({"documents": sorted(set(ids))}, 12)
 
 

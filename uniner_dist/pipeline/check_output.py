@@ -21,7 +21,7 @@ from uniner_dist.storage.reading import Reading
 from uniner_dist.storage.snapshot import Snapshot
 from uniner_dist.storage.tables.commit import WRITTEN_BY, unfit_columns
 
-#: What Spark calls the types of almost every column that is carried: a start that finds nothing to do needs no Spark.
+#: Spark's names of the types of almost every carried column: a start that finds nothing to do needs no Spark.
 SPARK_NAMES: Final[Mapping[pa.DataType, str]] = {
     pa.string(): "string",
     pa.large_string(): "string",
@@ -31,12 +31,12 @@ SPARK_NAMES: Final[Mapping[pa.DataType, str]] = {
 
 
 def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) -> None:
-    """An output folder is new, empty, or a dataset of ours with the same columns and folders.
+    """Check that an output folder is new, empty, or a dataset of ours with the same columns and folders.
 
     Args:
         config: `output` names the folder, its format and its partition columns.
         snapshot: the corpus's files and schemas, which decide the types of id and kept columns.
-        reading: types of the corpus's columns; None where these could not be told.
+        reading: types of the corpus's columns; None where these are not known.
 
     Raises:
         ConfigError: the folder holds something else, or columns or folders differ.
@@ -81,7 +81,7 @@ def check_output(config: Config, snapshot: Snapshot, reading: Reading | None) ->
 
 
 def _is_reported(config: Config) -> bool:
-    """Whether `check_locations` says already that this is no place for an output."""
+    """Whether `check_locations` already reports that this cannot be an output."""
     output, others = config.output.path, (config.corpus.path, config.workdir_path)
     fs, stripped = open_fs(output)
     is_file = is_local(fs) and os.path.isfile(stripped)
@@ -119,7 +119,7 @@ def _other_types(config: Config, snapshot: Snapshot, reading: Reading | None, ma
 
 
 def _spark_name(kind: pa.DataType) -> str:
-    """What Spark calls its type of such a column."""
+    """Spark's name of the type of such a column."""
     if kind in SPARK_NAMES:
         return SPARK_NAMES[kind]
     from uniner_dist.spark.types import spark_type  # where runs are opened Spark is there

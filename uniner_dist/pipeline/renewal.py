@@ -1,4 +1,4 @@
-"""Runs that were started before, and what the store has learnt since: plan them again, and never ask what is answered.
+"""Renewal of runs that were started before: plan them again where needed, and never ask what the store answers.
 
 A run is resumed as it is, shard by shard, when its last start was cut off. When the workdir was busy with other runs in
 between, or a later publication has changed its rows, or the store answers what it published as failed, the present is
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 
 def is_present(run: Run) -> bool:
-    """Whether what the run would publish belongs into its output now; otherwise it may only feed the store."""
+    """Whether the run may still publish to its output; otherwise it may only feed the store."""
     marker, claim = read_marker(run.config.output.path), claim_of(run)
     return not is_outdated(marker, run.id, claim) and not is_disturbed(marker, run.id, claim)
 
@@ -123,7 +123,7 @@ def can_be_mended(run: Run) -> bool:
 
 
 def _planned_store(run: Run) -> PlannedStore:
-    """What stage 1 saw of the store."""
+    """State of the store as stage 1 saw it."""
     summary = _summary(run)
     return summary.store if summary else PlannedStore()
 

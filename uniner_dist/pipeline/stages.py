@@ -1,4 +1,4 @@
-"""The main job: the three stages one after the other, in one process, each a possible first line of a rerun.
+"""The main job: the three stages one after the other, in one process; a rerun can begin with any of them.
 
 `annotate` is what `uniner-dist annotate`, `jobs/annotate.py` and the Airflow task call. The stage functions below it
 are what the stage commands call; they share nothing but the run's folder.
@@ -57,7 +57,7 @@ Say = Callable[[str], None]
 
 
 def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> Report:
-    """Corpus in, annotations published; returns the report.
+    """Annotate a corpus and publish the annotations; returns the report.
 
     Args:
         config: as loaded; it is checked before anything is started.
@@ -94,7 +94,7 @@ def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> Repo
 
 
 def _require_engines(cold: bool, run: Run) -> None:
-    """What a run that is not finished needs: Spark, and a pool unless a warm one answers.
+    """Check the needs of an unfinished run: Spark, and a pool unless a warm one answers.
 
     A store that holds answers may hold all of them; then no cluster is joined, and none need be there.
     """

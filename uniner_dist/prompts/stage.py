@@ -55,7 +55,7 @@ from uniner_dist.storage.stage_files import remove_shards, remove_until_now
 _LONG_BYTES_PER_TASK = 32 << 20
 
 
-#: From so many passages on, frequent ones are looked for; below, all repeats of one make no task slow.
+#: From this number of passages on, frequent ones are looked for; below, all repeats of one make no task slow.
 _MANY_PASSAGES = 100_000
 
 

@@ -36,7 +36,7 @@ _CONNECTIONS = 32
 
 T = TypeVar("T")
 
-#: Clients of HDFS, which are never let go: fsspec empties its cache in a forked child, as Ray's start is one for a
+#: Clients of HDFS, which are never released: fsspec empties its cache in a forked child, as Ray's start is one for a
 #: moment, and there hdfs-native waits for ever for the threads of its parent (fsspec 2026.9.0, hdfs-native 0.14.7).
 _KEPT: dict[int, Any] = {}
 
