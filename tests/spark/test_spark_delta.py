@@ -124,7 +124,7 @@ def test_an_output_in_sparks_catalog_is_one_commit_a_publication(
     assert published(lake) == corpus.rows == corpus.full()[0]
 
     lake.sql("DROP TABLE spark_catalog.LAKE.found")
-    assert forget(second.layout.workdir, ["d003"]).annotations == 2
+    assert erase_documents(second.layout.workdir, ["d003"]).annotations == 2
     made.append(None)
     assert commits(output) == made
     assert published(lake) == corpus.rows, "the name is in the catalog again"
