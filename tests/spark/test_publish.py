@@ -183,15 +183,15 @@ def test_next_run_finishes_what_another_left_half_published(
 def _crash_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     """Let `steps` folders change, then die."""
     done = []
-    real = commit.apply
+    real = commit.apply_change
 
-    def apply(*arguments: Any) -> None:
+    def apply_change(*arguments: Any) -> None:
         if len(done) == steps:
             raise _Crash
         done.append(1)
         real(*arguments)
 
-    monkeypatch.setattr("uniner_dist.annotations.journal.apply", apply)
+    monkeypatch.setattr("uniner_dist.annotations.journal.apply_change", apply_change)
 
 
 def test_a_holder_that_lost_its_run_publishes_nothing_more(
