@@ -53,6 +53,9 @@ class Counting:
         self.tokenizer = tokenizer
         self.characters_seen = 0
 
+    def get_added_tokens_decoder(self) -> Any:
+        return self.tokenizer.get_added_tokens_decoder()
+
     def encode(self, text: str, **options: Any) -> Any:
         self.characters_seen += len(text)
         return self.tokenizer.encode(text, **options)
@@ -64,6 +67,12 @@ class Counting:
 def test_spans_by_word_are_those_of_the_whole_text(kind: str, pieces: list[str], glue: str) -> None:
     text = glue.join(pieces)
     assert WORD_SPANS[kind].exact
+    assert np.array_equal(WORD_SPANS[kind](text), whole_spans(TOKENIZERS[kind], text))
+
+
+@pytest.mark.parametrize("kind", sorted(TOKENIZERS))
+@pytest.mark.parametrize("text", ["<s> Marie", "Marie </s> Curie <s> Paul.", "a<unk> b", "<|endoftext|> Marie"])
+def test_what_looks_like_a_special_token_changes_no_span(kind: str, text: str) -> None:
     assert np.array_equal(WORD_SPANS[kind](text), whole_spans(TOKENIZERS[kind], text))
 
 

@@ -46,11 +46,15 @@ class WordSpans:
 
     def __init__(self, tokenizer: Tokenizer, samples: Sequence[str]) -> None:
         self._tokenizer = tokenizer
+        added = (re.escape(token.content) for token in tokenizer.get_added_tokens_decoder().values())
+        self._added = re.compile("|".join(sorted(added, reverse=True)) or r"(?!)")
         self._remembered = lru_cache(_MAX_WORDS)(self._tokenise)
         self.exact = all(np.array_equal(self(text), whole_spans(tokenizer, text)) for text in samples)
 
     def __call__(self, text: str) -> npt.NDArray[np.int64]:
         """Begin and end of each token of `text`, as code points; shape: tokens × 2, ascending."""
+        if self._added.search(text):  # what follows a token such as `<s>` may be tokenised as a beginning
+            return whole_spans(self._tokenizer, text)
         first, *words = _BORDER.split(text)
         spans = [self._remembered(word) if len(word) <= _MAX_CHARACTERS else self._tokenise(word) for word in words]
         relative = np.fromiter(chain.from_iterable(spans), np.int64).reshape(-1, 2)
