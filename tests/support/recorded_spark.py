@@ -404,12 +404,12 @@ def _statistics(run: Run) -> Statistics:
 # -- the rest ----------------------------------------------------------------------------------------------------------
 
 
-def _compact(spark: Any, layout: Any, names: list[str], buckets: int) -> list[dict[str, Any]]:
+def _compact(spark: Any, layout: Any, names: list[str], buckets: int) -> list[compaction.WrittenFile]:
     rows = [row for name in names for row in _read(join(layout.cells, name))]
     rows.sort(key=lambda row: (row["passage_id"], row["entity_type"], row["logprobs"] is None, row["output"]))
     table = pa.Table.from_pylist(rows, CELLS).append_column("bucket", pa.array([0] * len(rows), pa.int32()))
     writer = compaction.CellWriter(layout)
-    return [row for done in writer(iter(table.to_batches())) for row in done.to_pylist()]
+    return [compaction.WrittenFile(**row) for done in writer(iter(table.to_batches())) for row in done.to_pylist()]
 
 
 def _export(source: Any, writer: Any, schema: Any) -> Any:

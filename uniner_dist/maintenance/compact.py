@@ -115,7 +115,7 @@ def _files(layout: StoreLayout) -> dict[str, dict[str, object]]:
 
 
 @dataclass(frozen=True)
-class _WrittenFile:
+class WrittenFile:
     """A row of `_WRITTEN`."""
 
     file: str
@@ -123,12 +123,12 @@ class _WrittenFile:
     repeats: int
 
 
-def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: int) -> list[_WrittenFile]:
+def _write(spark: SparkSession, layout: StoreLayout, names: list[str], buckets: int) -> list[WrittenFile]:
     """Rewrite the cells of some files; returns one entry per file, and only these reach the driver."""
     cells = read_files(spark, layout.cells, names, spark_schema(CELLS))
     ordered = _ordered(cells, buckets)
     rows = map_in_arrow(ordered, CellWriter(layout), spark_schema(_WRITTEN)).collect()
-    return [_WrittenFile(**row.asDict()) for row in rows]
+    return [WrittenFile(**row.asDict()) for row in rows]
 
 
 def _ordered(cells: DataFrame, buckets: int) -> DataFrame:
