@@ -163,7 +163,9 @@ class Ray:
 
     def nodes(self) -> list[dict[str, Any]]:
         resources = {"GPU": 8.0, "CPU": 64.0, "memory": 1e12}
-        return [{"NodeID": name, "Alive": True, "Resources": resources} for name in self._world.node_names()]
+        raylet = {"NodeManagerAddress": "127.0.0.1", "NodeManagerPort": 0}
+        names = self._world.node_names()
+        return [{"NodeID": name, "Alive": True, "Resources": resources, **raylet} for name in names]
 
     def wait(
         self, promises: list[Promise], num_returns: int, timeout: float, **_: Any

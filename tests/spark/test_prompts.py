@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -150,7 +149,7 @@ def test_corpus_without_a_usable_row_gives_no_shards(
     assert (summary.rows, summary.documents, summary.shards) == (rows, 0, 0)
     assert summary.rejects == ({"blank_text": rows} if rows else {})
     assert read_shards(run.layout).num_rows == 0
-    json.dumps(summary)
+    summary.model_dump_json()
 
 
 def test_corrupt_file_in_the_middle_is_named_in_one_message(

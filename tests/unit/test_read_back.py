@@ -47,7 +47,7 @@ READERS: dict[str, dict[str, str]] = {
         "_listed": FUZZED + "list of an export",
         "changed_files": OWN,
     },
-    "formats/huggingface/reading.py": {"_read": USER, "_names_beside": USER},
+    "formats/huggingface/reading.py": {"_read": USER, "_described_names": USER},
     "formats/kinds.py": {"_parquet_format": USER, "_sniff": USER},
     "formats/sources.py": {"read_documents": USER, "_read_brat_files": USER, "read_text": USER},
     "gate/sample.py": {"update_sample": FUZZED + "sample"},
