@@ -27,7 +27,7 @@ import ray.exceptions
 from uniner_dist.completions import placement
 from uniner_dist.completions.decisions import order_shards
 from uniner_dist.completions.pool import pool, replica_set, settling
-from uniner_dist.completions.replica import WorkResult
+from uniner_dist.completions.replica.protocol import PlacementInfo, StartInfo, WorkResult
 from uniner_dist.completions.work import Shard as ManifestShard
 from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.schema import PoolConfig
@@ -100,7 +100,7 @@ class Actor:
         self._ready_at = NEVER
         self._node = world.rng.choice(list(world.node_names()))
         self._works: list[tuple[float, float]] = []
-        self.placement_info = self._method(lambda: {"node": self._node, "pid": 1})
+        self.placement_info = self._method(lambda: PlacementInfo(self._node, "simulated", 1))
         self.start = self._method(self._start)
         self.progress = self._method(self._progress)
         self.complete = SimpleNamespace(remote=self._complete)
@@ -116,7 +116,7 @@ class Actor:
 
     def _start(self) -> Promise:
         self._ready_at = self._free_at = self._world.clock.now + self._world.load_s
-        return Promise(self._ready_at, {"seconds": self._world.load_s, "warning": None, "engine": "simulated"})
+        return Promise(self._ready_at, StartInfo(self._world.load_s, "simulated", None))
 
     def _progress(self) -> dict[str, int]:
         return {"finished_prompts": self._done, "tokens": int(self._world.clock.now)}
