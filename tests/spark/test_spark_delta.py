@@ -258,3 +258,29 @@ def test_a_corpus_in_sparks_catalog_keeps_its_version(corpus: Corpus, lake: Lake
 
     before = corpus.full(**options | {"corpus.version": crashed.corpus_version})[0]
     assert {row["doc_id"] for row in before} == set(documents(range(12)))
+
+
+def test_what_spark_does_to_a_corpus_is_asked_and_nothing_else(corpus: Corpus, lake: Lake) -> None:
+    table = "spark_catalog.LAKE.docs"
+    lake.sql(f"CREATE TABLE {table} (doc_id STRING, text STRING, domain STRING) USING delta")
+    lake.insert(documents(range(6)))
+    options = {"corpus.path": f"table:spark_catalog.{lake.name}.docs"}
+    corpus.run(**options)
+    news = "SELECT * FROM VALUES ('d001', 'Zoe.'), ('d100', 'Ida.') AS t(doc_id, text)"
+    changes: list[tuple[str, set[str]]] = [
+        (
+            f"MERGE INTO {table} AS old USING ({news}) AS new ON old.doc_id = new.doc_id WHEN MATCHED THEN UPDATE SET "
+            "text = new.text WHEN NOT MATCHED THEN INSERT (doc_id, text, domain) VALUES (doc_id, text, 'x')",
+            {"Zoe.", "Ida."},
+        ),
+        (f"ALTER TABLE {table} ADD COLUMN added INT", set()),
+        (f"INSERT INTO {table} VALUES ('d101', 'Lea.', 'x', 1)", {"Lea."}),
+        (f"OPTIMIZE {table}", set()),
+        (f"INSERT OVERWRITE {table} SELECT * FROM {table} WHERE doc_id < 'd005'", set()),
+    ]
+    for statement, asked in changes:
+        lake.sql(statement)
+        assert {text for text, _ in corpus.run(**options)} == asked, statement
+        assert corpus.rows == corpus.full(**options)[0]
+        by_library = pa.table(DeltaTable(str(lake.place("docs"))).scan()).to_pylist()
+        assert {row["doc_id"] for row in corpus.rows} == {row["doc_id"] for row in by_library}, statement
