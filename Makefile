@@ -132,8 +132,8 @@ mutants: $(READY) ## Put named faults into a copy of the code, one at a time, an
 # Four at a time, as commands wait as well; each with a seed of its own. Others: make histories HISTORIES=100 SEED=7.
 histories: HISTORIES ?= 560
 histories: SEED ?= 1
-histories: $(READY) ## Compare histories of some 24 commands with full runs after each command (hours)
-	@seq $(SEED) $$(($(SEED) + 3)) | xargs -P 4 -I @ env HISTORIES=$$(($(HISTORIES) / 4)) STEPS=26 TELL=1 \
+histories: $(READY) ## Compare histories of 22 commands with full runs after each command (hours)
+	@seq $(SEED) $$(($(SEED) + 3)) | xargs -P 4 -I @ env HISTORIES=$$(($(HISTORIES) / 4)) STEPS=22 TELL=1 \
 		$(BIN)/python -m pytest tests/spark/test_histories.py --hypothesis-seed=@ --timeout 0 -q -s
 
 # Another seed draws other corpora: make corpora CORPORA=100 SEED=7.

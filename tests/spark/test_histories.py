@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from pyspark.sql import SparkSession
 
 from tests.support.history import NAMES, PHRASES, KilledError, Memory, Output, Start, World, text_of
@@ -205,23 +205,27 @@ class Histories(RuleBasedStateMachine):
         for output in self.outputs:
             self.check(output, set(), None)
 
+    @precondition(lambda self: self.world.workdirs() and self.memory.erased_texts)
     @rule(names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=6), workdir=st.integers(0, 5))
     def restore(self, names: list[str], workdir: int) -> None:
         """Let erased documents come back."""
         workdirs = self.world.workdirs()
-        if workdirs and self.memory.erased_texts:
-            place = workdirs[workdir % len(workdirs)]
-            self.command(f"restore {names} in {Path(place).name}")
-            run_restore(place, [f"id-{name}" for name in names], None, self.note)
-            self.memory.restore(place, [f"id-{name}" for name in names])
+        place = workdirs[workdir % len(workdirs)]
+        self.command(f"restore {names} in {Path(place).name}")
+        run_restore(place, [f"id-{name}" for name in names], None, self.note)
+        self.memory.restore(place, [f"id-{name}" for name in names])
 
+    def known_stores(self) -> list[str]:
+        """Stores that hold answers."""
+        return [place for place in sorted(self.paid) if self.world.known(place)]
+
+    @precondition(lambda self: self.known_stores())
     @rule(grace=st.sampled_from([0, 24]), store=st.integers(0, 5))
     def compact(self, grace: int, store: int) -> None:
         """Few large files instead of many small ones."""
-        stores = [place for place in sorted(self.paid) if self.world.known(place)]
-        if stores:
-            self.command(f"compact {stores[store % len(stores)]} {grace}")
-            run_compact(None, stores[store % len(stores)], grace, None, self.note)
+        stores = self.known_stores()
+        self.command(f"compact {stores[store % len(stores)]} {grace}")
+        run_compact(None, stores[store % len(stores)], grace, None, self.note)
 
     @rule(workdir=st.integers(0, 5))
     def prune(self, workdir: int) -> None:
