@@ -28,24 +28,27 @@ _HIDING = ("# Row Filter", "# Column Masks")
 
 
 class _Settings:
-    """What a session is started with."""
+    """The settings that `spark_session` takes."""
 
     def __init__(self, spark: SparkConfig) -> None:
         self.spark = spark
 
 
 def table_location(path: str, settings: SparkConfig | None = None) -> str:
-    """Location of a table that is named in one of Spark's catalogs.
+    """Return the location of a table that is named in one of Spark's catalogs.
 
     Args:
-        path: a corpus; only names of tables are looked up.
-        settings: of the session that is started, if none is there and the catalog is one of Spark's.
+        path: a corpus as the user gives it; only a table name of three or more parts (`table:CATALOG.SCHEMA.NAME`) is
+            looked up.
+        settings: master and properties of the session that is started where none is running; None means the defaults.
 
     Returns:
-        A folder or metadata file; the path as it is where it is one, or where Spark has no such catalog.
+        Path or URL of a Delta or Parquet table's folder, or of an Iceberg table's current metadata file; `path` itself
+        where it is no such name, or where Spark is not installed or has no such catalog.
 
     Raises:
-        ConfigError: there is no such table, or it is none that can be read by its files.
+        ConfigError: the catalog has no such table, or the table cannot be read by its files: it is a view, hides rows
+            or columns, has another format, or its Parquet folders are not the partitions that the catalog knows.
     """
     if not is_table_name(path) or not is_installed("pyspark"):
         return path
@@ -58,7 +61,18 @@ def table_location(path: str, settings: SparkConfig | None = None) -> str:
 
 @contextmanager
 def session_with(catalog: str, settings: SparkConfig) -> Iterator[Any]:
-    """A session of Spark that has a catalog; None where there is none."""
+    """Yield a Spark session that has a catalog.
+
+    The running session is used. Where there is none, one is started only for `spark_catalog` or if the settings or
+    `spark-defaults.conf` name the catalog; it is stopped after the block.
+
+    Args:
+        catalog: first part of a table's name, such as `spark_catalog`.
+        settings: master and properties of a session that is started here.
+
+    Yields:
+        The session; None where there is none to ask, or where it does not have the catalog.
+    """
     if not _may_have(catalog, settings):
         yield None
         return
@@ -69,12 +83,16 @@ def session_with(catalog: str, settings: SparkConfig) -> Iterator[Any]:
 
 
 def quoted(parts: Sequence[str]) -> str:
-    """A table's name as Spark's SQL has it."""
+    """Return a table's name as Spark's SQL spells it: each part in backquotes, joined by dots.
+
+    Args:
+        parts: catalog, schemas and table in this order, not quoted; a schema's name is quoted alike.
+    """
     return ".".join(f"`{part.replace('`', '``')}`" for part in parts)
 
 
 def _may_have(catalog: str, settings: SparkConfig) -> bool:
-    """Whether to ask a session: one is running, or the settings for a new one name the catalog."""
+    """Whether to ask a session: one is running, or Spark's own catalog is meant, or settings of a new one name it."""
     running = context_of_this_process() is not None or "PYSPARK_GATEWAY_PORT" in os.environ
     if running or catalog == _OWN or _CONF + catalog in settings.conf:
         return True
@@ -123,7 +141,7 @@ def _described(spark: Any, path: str, name: str) -> dict[str, str]:
 
 
 def _require_all_partitions(spark: Any, path: str, name: str, location: str) -> None:
-    """Make sure that a Parquet table's folders are the partitions that its catalog knows, and the other way round."""
+    """Make sure that the folders of a Parquet table are exactly the partitions that its catalog knows."""
     from pyspark.errors import PySparkException
 
     try:

@@ -24,7 +24,7 @@ from uniner_dist.storage.tables.output_table import OpenTable, OutputTable
 
 @dataclass(frozen=True)
 class _Kind:
-    """A format: its connector, and what opens a table by it."""
+    """A format: its name in messages, its connector, and the function that opens a table with it."""
 
     words: str
     connector: Callable[[Any, str, str], Connector]
@@ -41,17 +41,22 @@ _KINDS: Mapping[TableFormat, _Kind] = {
 def output_in_catalog(
     table_format: TableFormat, name: str, output: str, partition_by: Sequence[str], settings: SparkConfig
 ) -> Iterator[OpenTable]:
-    """What opens the table, while a session of Spark is there.
+    """Yield the function that opens an output's table, while a Spark session has its catalog.
 
     Args:
-        table_format: delta or iceberg.
+        table_format: `delta` or `iceberg`.
         name: `table:CATALOG.SCHEMA.NAME`.
         output: path or URL of the output whose files the table lists.
-        partition_by: folder columns of the output, by which a new table is partitioned.
-        settings: of the session that is started, if none is there.
+        partition_by: folder columns of the output, in order, by which a new table is partitioned.
+        settings: master and properties of the session that is started where none is running.
+
+    Yields:
+        A function that returns the table. It takes a file of the output, relative to it, whose columns a new table
+        gets; given None it makes no table, and returns None where there is none.
 
     Raises:
-        StageError: no session has the catalog, or its connector cannot be used; opening: it cannot be read or made.
+        StageError: no session has the catalog, or its connector cannot be used. The yielded function raises it where
+            the table cannot be read or made.
     """
     kind = _KINDS[table_format]
     with session_with(catalog_of(name), settings) as spark:
@@ -63,14 +68,17 @@ def output_in_catalog(
 def table_problems(
     table_format: TableFormat, name: str, output: str, settings: SparkConfig, columns: Sequence[pa.Field]
 ) -> list[str]:
-    """Why an output cannot be kept as a table, as far as can be seen before it is made.
+    """Return why an output cannot be kept as a table, as far as can be seen before the table is made.
 
     Args:
-        table_format: delta or iceberg.
+        table_format: `delta` or `iceberg`.
         name: `table:CATALOG.SCHEMA.NAME`.
-        output: path or URL of the output.
-        settings: of the session that is started, if none is there.
-        columns: of the output, in Arrow's types.
+        output: path or URL of the output whose files the table is to list.
+        settings: master and properties of the session that is started where none is running.
+        columns: columns of the output to check, in Arrow's types.
+
+    Returns:
+        Messages for the user that begin with `output.table=NAME:`; empty where nothing is wrong.
     """
     kind = _KINDS[table_format]
     with session_with(catalog_of(name), settings) as spark:

@@ -23,9 +23,9 @@ class Connector(ABC):
     """Spark's connector for one format, and one table's name in its catalog.
 
     Args:
-        spark: a session; None where none has the catalog.
+        spark: a classic session, not one of Spark Connect; None where no session has the catalog.
         name: `table:CATALOG.SCHEMA.NAME`.
-        output: whose files the table is over.
+        output: path or URL of the output whose files the table lists.
 
     Raises:
         ConfigError: the session has no such catalog, or has no Java process here.
@@ -40,10 +40,10 @@ class Connector(ABC):
         self.spark, self.output = spark, output
 
     def require_schema(self) -> None:
-        """Make sure that there is a schema to put the table into.
+        """Make sure that the schema that the table belongs to exists.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: it does not.
         """
         schema = quoted(self.parts[:-1])
         try:
@@ -53,40 +53,48 @@ class Connector(ABC):
 
     @abstractmethod
     def is_there(self) -> bool:
-        """Whether the catalog has a table of that name, of whatever kind."""
+        """Return whether the catalog has a table of that name, of whatever format."""
 
     @abstractmethod
     def load(self) -> Any:
-        """The table as it is now.
+        """Load the table as it is now.
+
+        Returns:
+            The connector's own Java object, through Py4J.
 
         Raises:
-            ConfigError: it is not that of the output.
+            ConfigError: it is not the table of this output.
         """
 
     @abstractmethod
     def can_hold(self, column: pa.Field) -> bool:
-        """Whether a table of this format can have a column of this name and type."""
+        """Return whether a table of this format can have a column of this name and type.
+
+        Args:
+            column: a column of the output, in Arrow's types.
+        """
 
 
 def require_class(found: Any, format_name: str) -> None:
-    """Make sure that a class of a connector's is there.
+    """Make sure that a class of a connector is on Java's class path.
 
     Args:
-        found: what Py4J has under the class's name.
-        format_name: for the message.
+        found: what Py4J resolves the class's name to: a `JavaPackage` where there is no such class.
+        format_name: `Delta` or `Iceberg`, for the message.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: there is no such class.
     """
     if type(found).__name__ == "JavaPackage":
         raise ConfigError(f"Spark has no connector for {format_name}; add it by spark.jars or spark.jars.packages")
 
 
 def require_own(whose: str | None) -> None:
-    """Make sure that a table is the output's.
+    """Make sure that a table that exists is the output's own.
 
     Args:
-        whose: what to say of another's; None for the output's own.
+        whose: what the table is instead, for the message, such as "the table of another output"; None for the output's
+            own.
 
     Raises:
         ConfigError: it is another's.
@@ -96,12 +104,16 @@ def require_own(whose: str | None) -> None:
 
 
 def catalog_of(name: str) -> str:
-    """The catalog in a table's name."""
+    """Return the catalog in a table's name, without backquotes; empty where the name has no parts.
+
+    Args:
+        name: `table:CATALOG.SCHEMA.NAME`.
+    """
     return next(iter(name_parts(name)), "")
 
 
 def java_errors() -> tuple[type[Exception], ...]:
-    """How Java's exceptions come out of Spark: some as Spark's own, the rest as Py4J's."""
+    """Return the classes in which Java's exceptions reach Python: some come as pyspark's own, the rest as Py4J's."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -109,7 +121,11 @@ def java_errors() -> tuple[type[Exception], ...]:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, in one line."""
+    """Return what went wrong in one line of at most 300 characters, all of them printable.
+
+    Args:
+        error: an exception of Py4J, pyspark or this package; of a Java exception its `toString()` is taken.
+    """
     java = getattr(error, "java_exception", None)
     said = str(java.toString() if java is not None else error).strip() or type(error).__name__
     return visible(said.splitlines()[0])[:300]
@@ -117,10 +133,16 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def told_as(words: str) -> Iterator[None]:
-    """Errors of Java and of Spark, and what a `Connector` has to say, as one of ours.
+    """Convert errors of Java and Spark, and the ConfigError of a `Connector`, to one of this package.
+
+    Args:
+        words: what failed, for whom, without the cause; the message begins with it.
+
+    Yields:
+        Nothing; errors of the block are converted.
 
     Raises:
-        StageError: there was one.
+        StageError: the block raised one of these errors, which is its cause.
     """
     refusals: tuple[type[Exception], ...] = (*java_errors(), ConfigError)
     try:

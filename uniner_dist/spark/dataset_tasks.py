@@ -1,4 +1,4 @@
-"""What Spark's tasks do where they write Parquet files themselves: `spark.datasets` puts them to work.
+"""The part of `spark.datasets` that runs in Spark's tasks, where these write Parquet files themselves.
 
 Files appear whole, under names that only this attempt of the task gives, so attempts do not mix (`storage.attempts`).
 """
@@ -30,7 +30,13 @@ ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 class FileWriter:
-    """Spark's task: writes its rows of (`_task`, `_folder_0` …, columns) as files; yields how many, and which."""
+    """The function of a Spark task that writes its rows of (`_task`, `_folder_0` …, columns) as files.
+
+    Args:
+        path: path or URL of the dataset.
+        partition_by: folder columns; their values are in `_folder_0` …, in this order.
+        max_records: most rows of a file; 0 for no bound.
+    """
 
     def __init__(self, path: str, partition_by: tuple[str, ...] = (), max_records: int = 0) -> None:
         self._path, self._partition_by, self._max_records = path, partition_by, max_records
@@ -53,12 +59,18 @@ class FileWriter:
         yield _count(rows, files)
 
     def passing_on(self, task: int, batches: Iterator[pa.RecordBatch], files: list[str]) -> Iterator[pa.RecordBatch]:
-        """The same rows of a table without folders, written by the time that the last one was taken.
+        """Pass the rows of a dataset without folders on, and write them as files.
+
+        All files are written when the rows are exhausted, the last one only then.
 
         Args:
             task: number of the partition, which goes into the names of the files.
             batches: rows, passed on unchanged and in order.
-            files: is given the names of the files; the last one says that the attempt is complete.
+            files: list to which the names of the files are appended, relative to the dataset; the last name says that
+                the attempt is complete.
+
+        Yields:
+            The batches, as they came.
         """
         held: list[pa.RecordBatch] = []
         attempt = new_attempt()
@@ -109,7 +121,12 @@ class FileWriter:
 
 
 class Kept:
-    """A function whose rows are passed on and written in the task that runs it."""
+    """A function whose rows are passed on and written in the task that runs it.
+
+    Args:
+        function: function over Arrow batches that is run.
+        path: path or URL of the dataset to write.
+    """
 
     def __init__(self, function: ArrowFunction, path: str) -> None:
         self._function, self._writer = function, FileWriter(path)
@@ -120,7 +137,12 @@ class Kept:
 
 
 class Written:
-    """A function whose rows are written in the task that runs it; yields how many there were, and the files."""
+    """A function whose rows are written in the task that runs it; yields their number, and the files.
+
+    Args:
+        function: function over Arrow batches that is run.
+        path: path or URL of the dataset to write.
+    """
 
     def __init__(self, function: ArrowFunction, path: str) -> None:
         self._function, self._writer = function, FileWriter(path)

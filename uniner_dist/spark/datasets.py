@@ -47,7 +47,16 @@ _LOCATION = (StructField("file", StringType(), False), StructField("row", LongTy
 
 
 def connector_path(spark: SparkSession, path: str) -> str | None:
-    """The path as Spark's own connector spells it, or None where Spark has no connector for its scheme."""
+    """Return a path as Spark's own connector spells it, or None where Spark has no connector for its scheme.
+
+    Args:
+        spark: session whose Hadoop configuration is asked. One of Spark Connect cannot be asked, and is taken to have a
+            connector for every scheme.
+        path: path or URL; a table's name (`table:…`) has no connector.
+
+    Returns:
+        The path with the scheme that the connector knows, such as `s3a` for `s3`; a local path as it is.
+    """
     scheme = urlsplit(path).scheme
     if is_table_name(path):
         return None
@@ -69,7 +78,15 @@ def connector_path(spark: SparkSession, path: str) -> str | None:
 
 
 def spelled_alike(spelled: str, stripped: str, path: str) -> str:
-    """An fsspec path as Spark's connector spells it, given both spellings of another path: only one may name a host."""
+    """Return an fsspec path as Spark's connector spells it, given both spellings of another path of the same store.
+
+    Spellings differ at their beginning: only one may name a host.
+
+    Args:
+        spelled: the other path as `connector_path` spells it.
+        stripped: the other path as fsspec spells it, from `open_fs`.
+        path: what is to be respelled, in fsspec's spelling.
+    """
     if "://" not in spelled:
         return path
     common = sum(
@@ -87,15 +104,22 @@ def read_table(
     base: str | None = None,
     is_glob: bool = False,
 ) -> DataFrame:
-    """A Parquet dataset of this program's own, whose files are all alike; `spark.planned` reads those of others.
+    """Read a Parquet dataset of this program, whose files have one schema; `spark.planned` reads those of others.
 
     Args:
         spark: session that reads by its own connector for the scheme, or else by tasks through fsspec.
         path: path or URL of the dataset.
         schema: columns to read, folder columns among them; default: what the first file has.
-        location: add `file` and `row`, which name a row.
-        base: folder from which folder columns count; default: the path.
-        is_glob: whether wildcards in the path are meant as such.
+        location: add `file` and `row` (number in the file, from 0), which identify a row.
+        base: folder from which folder columns count, as fsspec spells it; default: the path.
+        is_glob: whether wildcards in the path are meant as such; else they are literal.
+
+    Returns:
+        The columns of `schema`, then the two of `location`. Files that `_counted.json` does not name are left out.
+
+    Raises:
+        ControlFileError: a file that `_counted.json` names is gone.
+        StageError: tasks read, and without a schema there is no file to take it from.
     """
     spelled = connector_path(spark, path)
     if spelled is not None:
@@ -110,7 +134,17 @@ def read_table(
 
 
 def read_files(spark: SparkSession, folder: str, names: Sequence[str], schema: StructType) -> DataFrame:
-    """Some files of a folder, by name; their folders are no columns."""
+    """Read some Parquet files of a folder.
+
+    Args:
+        spark: session that reads by its own connector for the scheme, or else by tasks through fsspec.
+        folder: path or URL of the folder.
+        names: paths of the files relative to the folder, at least one; folders in them are not read as columns.
+        schema: columns to read.
+
+    Returns:
+        The rows of all files, with the columns of `schema`.
+    """
     native = connector_path(spark, folder)
     if native is not None:
         return spark.read.schema(schema).parquet(*[spark_path(join(native, name)) for name in names])
@@ -126,6 +160,9 @@ def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), ma
         path: path or URL of the dataset.
         partition_by: folder columns; rows must come sorted by them within each partition.
         max_records: most rows of a file; 0 for no bound.
+
+    Raises:
+        StageError: another process writes there at the same time.
     """
     native = connector_path(rows.sparkSession, path)
     if native is not None:
@@ -142,16 +179,22 @@ def write_table(rows: DataFrame, path: str, partition_by: Sequence[str] = (), ma
 
 
 def _write_counted(rows: DataFrame, writer: ArrowFunction, path: str) -> int:
-    """Let tasks write a dataset, and say which of their files count; returns how many rows these have."""
+    """Let tasks write a dataset, and record which of their files count; returns how many rows these have."""
     done = map_in_arrow(rows, writer, COUNT).collect()  # one row per task
     count_files(path, [file for row in done for file in row["files"]])
     return sum(row["rows"] for row in done)
 
 
 def write_in_arrow(rows: DataFrame, function: ArrowFunction, path: str, schema: pa.Schema) -> None:
-    """Write what `map_in_arrow` would return as a dataset, replacing what was there.
+    """Write the rows that `map_in_arrow` would return as a dataset, replacing what was there.
 
     The tasks that run the function write its rows: these never reach Java, and Spark needs no connector.
+
+    Args:
+        rows: input of the function.
+        function: runs in Spark's tasks over the Arrow batches of `rows`, and yields batches of `schema`.
+        path: path or URL of the dataset.
+        schema: columns of the single file that is written where the function yields no rows.
     """
     remove(path)
     if not _write_counted(rows, Written(function, path), path):
@@ -159,7 +202,13 @@ def write_in_arrow(rows: DataFrame, function: ArrowFunction, path: str, schema: 
 
 
 def write_rows(rows: DataFrame, path: str, empty: bool = False) -> None:
-    """Write a dataset of the run's own, replacing what was there; one known to be empty needs no Spark job."""
+    """Write a dataset of the run, replacing what was there.
+
+    Args:
+        rows: the rows, partitioned as the files are to be.
+        path: path or URL of the dataset.
+        empty: whether the caller knows that there are no rows; then one file without rows is written, by no Spark job.
+    """
     if not empty:
         write_table(rows, path)
         return
@@ -175,15 +224,33 @@ def _write_empty(path: str, schema: pa.Schema) -> None:
 
 
 def map_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType) -> DataFrame:
-    """`DataFrame.mapInArrow` for a function that reads or writes storage: it finds the driver's credentials there."""
+    """Return `DataFrame.mapInArrow` for a function that reads or writes storage.
+
+    In the tasks it finds the driver's credentials; errors of this package that it raises are restored in the driver
+    (`task_errors`).
+
+    Args:
+        rows: input of the function.
+        function: runs in Spark's tasks over the Arrow batches of each partition of `rows`.
+        schema: columns of the batches that the function yields.
+
+    Returns:
+        The rows that the function yields; nothing runs before an action.
+    """
     return rows.mapInArrow(Sealed(_WithCredentials(function, credentials.of_this_process())), schema)
 
 
 def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, path: str) -> DataFrame:
-    """`map_in_arrow`; an action that goes through all rows leaves them as a dataset too, in place of what was there.
+    """Return `map_in_arrow`, whose rows an action that goes through all of them also leaves as a dataset.
 
     So rows that are costly to compute and needed twice are computed once, in the tasks of the first job that needs
-    them. After that action, and before the dataset is read, `count_kept` says which files count.
+    them. After that action, and before the dataset is read, `count_kept` records which files count.
+
+    Args:
+        rows: input of the function.
+        function: runs in Spark's tasks over the Arrow batches of each partition of `rows`.
+        schema: columns of the batches that the function yields.
+        path: path or URL of the dataset, which is replaced at once by one without rows.
     """
     remove(path)
     _write_empty(path, arrow_schema(schema))
@@ -191,12 +258,16 @@ def kept_in_arrow(rows: DataFrame, function: ArrowFunction, schema: StructType, 
 
 
 def count_kept(path: str) -> None:
-    """Record one complete attempt of each task as the files of a dataset that `kept_in_arrow` wrote."""
+    """Record one complete attempt of each task as the files of a dataset that `kept_in_arrow` wrote.
+
+    Args:
+        path: path or URL of the dataset, as `kept_in_arrow` got it.
+    """
     count_files(path, whole_attempts(find_files(path, ".parquet")) or [_EMPTY])
 
 
 class _WithCredentials:
-    """A function that goes to Spark's tasks together with credentials: never by configuration, which Spark shows."""
+    """A function that is sent to Spark's tasks with credentials: never by configuration, which Spark shows."""
 
     def __init__(self, function: ArrowFunction, values: Mapping[str, str]) -> None:
         self._function, self._values = function, values
@@ -210,7 +281,12 @@ _said: set[tuple[str, str]] = set()
 
 
 def say_once(spark: SparkSession, words: str) -> None:
-    """Log a line once per session of Spark."""
+    """Log a warning once for each Spark application that this process has used.
+
+    Args:
+        spark: a classic session of the application.
+        words: the warning; the same text is not logged again.
+    """
     key = (spark.sparkContext.applicationId, words)
     if key not in _said:
         _said.add(key)
@@ -285,15 +361,19 @@ def read_by_tasks(
     folders: Sequence[str],
     marks: Sequence[bytes] | None = None,
 ) -> DataFrame:
-    """The rows that a reader yields; one task reads some whole files.
+    """Return the rows that a reader yields; one task reads some whole files.
 
     Args:
         spark: session whose tasks read.
         reader: opens one file and yields its rows in Arrow batches.
         files: paths as the reader's file system spells them.
-        values: of the folders of each file.
-        folders: names of those that are wanted, in order.
-        marks: of each file, see `uniner_dist.storage.table_version.TableVersion`; default: none.
+        values: for each file, the values of its folders by column name; None for null.
+        folders: names of the folder columns that are wanted, in order.
+        marks: for each file, see `uniner_dist.storage.table_version.TableVersion`; default: none.
+
+    Returns:
+        `folder0` …, the wanted folder columns as strings; `c0` …, the reader's columns in its types; `file` and `row`,
+        which identify a row.
     """
     if not is_table_name(reader.path) and connector_path(spark, reader.path) is None:
         say_once(

@@ -1,6 +1,6 @@
 """Spark's own connector for Delta, as far as an output needs it: one table in a catalog, found, made and loaded.
 
-The table is external, over the output's folder, which its log is in: the catalog keeps its name and its place.
+The table is external, over the output's folder, which also holds its log: the catalog keeps its name and location.
 """
 
 from __future__ import annotations
@@ -51,11 +51,18 @@ class DeltaConnector(Connector):
         self._identifier = identifier.of(java_strings(spark, self.parts[1:-1]), self.parts[-1])
 
     def is_there(self) -> bool:
-        """Whether the catalog has a table of that name, of whatever kind."""
+        """Return whether the catalog has a table of that name, of whatever format."""
         return bool(self._catalog.tableExists(self._identifier))
 
     def load(self) -> Any:
-        """The table as it is now."""
+        """Load the table as it is now.
+
+        Returns:
+            Delta's `DeltaTableV2`, through Py4J.
+
+        Raises:
+            ConfigError: it is not a Delta table, or is over another folder than the output's.
+        """
         table = self._catalog.loadTable(self._identifier)
         is_delta = is_java(self.spark, table, _TABLE)
         require_own(None if is_delta else "not a Delta table")
@@ -66,18 +73,30 @@ class DeltaConnector(Connector):
         return table
 
     def create(self, partition_by: Sequence[str], columns: pa.Schema) -> None:
-        """Make the log of the table, which has no files yet."""
+        """Write the first version of the table's log, without files.
+
+        Args:
+            partition_by: folder columns of the output, in order, by which the table is partitioned.
+            columns: columns of the table, in Arrow's types, those of folders among them.
+        """
         self.commit(self._new_table(self._path(write_path(self.output)), partition_by, columns), [])
 
     def register(self) -> None:
-        """Put the table, whose log is there, into the catalog."""
+        """Put the table, whose log exists, into the catalog."""
         kind = java_of(self.spark).org.apache.spark.sql.connector.expressions.Transform
         properties = {"provider": "delta", "location": write_path(self.output)}
         columns = self._java(pa.schema([]))  # those of the log
         self._catalog.createTable(self._identifier, columns, java_array(self.spark, kind, []), properties)
 
     def begin(self, table: Any) -> Any:
-        """A transaction on the table as it is now, which fails where another changes the table before it ends."""
+        """Begin a transaction on the table as it is now; it fails where another one changes the table before it ends.
+
+        Args:
+            table: what `load` returned.
+
+        Returns:
+            Delta's `OptimisticTransaction`, for `commit`.
+        """
         change = table.startTransaction(java_of(self.spark).scala.Option.empty())
         change.readWholeTable()
         return change
@@ -86,14 +105,18 @@ class DeltaConnector(Connector):
         """End a transaction.
 
         Args:
-            change: the transaction.
-            actions: what it does, as lines of Delta's log.
+            change: what `begin` returned.
+            actions: what the transaction does, each as a line of Delta's log (Delta protocol, "Actions").
         """
         operation = getattr(getattr(self._delta, "DeltaOperations$ManualUpdate$"), "MODULE$")
         change.commit(scala_sequence(self.spark, list(map(self._action, actions))), operation)
 
     def can_hold(self, column: pa.Field) -> bool:
-        """Whether a column's name and type are some that Delta takes."""
+        """Return whether Delta takes a column of this name and type.
+
+        Args:
+            column: a column of the output, in Arrow's types.
+        """
         refusals: tuple[type[Exception], ...] = (*java_errors(), TypeError, ValueError)
         nowhere = self._path(join(write_path(self.output), "_delta_log/_"))  # no table is there, and none is made
         try:
@@ -105,7 +128,7 @@ class DeltaConnector(Connector):
     def _new_table(self, folder: Any, partition_by: Sequence[str], columns: pa.Schema) -> Any:
         """A transaction that would make a table, which Delta has checked.
 
-        Defaults of the session do not count for it: they may ask for other names of columns in the files.
+        Defaults of the session are not applied to it: they may ask for other names of columns in the files.
         """
         metadata = {
             "id": str(uuid.uuid4()),

@@ -1,7 +1,7 @@
 """An output as a Delta table in one of Spark's catalogs, written by the connector of Spark's session.
 
 The table is over the output's own folder, as that of `storage.tables.delta_commit` is, and its log is the same; the
-catalog knows its name and place.
+catalog knows its name and location.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ _PLAIN = "/!$&()+,;=@"
 
 
 def open_delta(connector: DeltaConnector, partition_by: list[str], example: str | None) -> OutputTable | None:
-    """The table of an output, which is made, or put into the catalog, if it is not there.
+    """Return the table of an output, which is made, or put into the catalog, if it is not there.
 
     Args:
         connector: to the catalog, for this output.
-        partition_by: folder columns of the output, by which a new table is partitioned.
-        example: a file whose columns a new table has; without one no table is made.
+        partition_by: folder columns of the output, in order, by which a new table is partitioned.
+        example: a file of the output, relative to it, whose columns a new table gets; None to make no table.
+
+    Returns:
+        The table, with a transaction begun on its present version; None where there is none and `example` is None.
 
     Raises:
         OutsideError: the folder of its log is a link.

@@ -10,7 +10,16 @@ from uniner_dist.spark.task_errors import unsealed
 
 
 def explain(error: Exception, name: str) -> UninerError:
-    """Explain a Spark exception in one message without a stack trace."""
+    """Return an error of this package that explains a Spark exception in one message without a stack trace.
+
+    Args:
+        error: an exception of pyspark or Py4J.
+        name: what was running, such as the stage `prompts`; messages begin with it.
+
+    Returns:
+        The error of this package that a task raised, if the exception carries one (`task_errors`); else a StageError
+        that says what to do, and whether the same command would resume or fail again.
+    """
     text = str(error)
     own = unsealed(text)
     if own is not None:
@@ -71,5 +80,9 @@ def _cause(text: str) -> str:
 
 
 def is_from_spark(error: Exception) -> bool:
-    """Whether an exception comes from Spark or from the bridge to its JVM."""
+    """Return whether an exception comes from Spark or from the bridge to its JVM.
+
+    Args:
+        error: any exception; the module that defines its class decides.
+    """
     return type(error).__module__.split(".")[0] in ("pyspark", "py4j")

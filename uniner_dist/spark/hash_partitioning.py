@@ -16,18 +16,31 @@ _SEED = 42
 
 
 def bucket_of(passage_id: Column, buckets: int) -> Column:
-    """Number of the range that a passage id falls in: its first 32 bits, scaled. Ranges keep the order of ids."""
+    """Return the number of the range of each passage id: its first 32 bits, scaled. Ranges keep the order of ids.
+
+    Args:
+        passage_id: column of strings that begin with 8 or more hex digits of a hash.
+        buckets: number of equal ranges.
+
+    Returns:
+        Integers from 0 to `buckets` - 1.
+    """
     head = F.conv(F.substring(passage_id, 1, 8), 16, 10).cast("long")
     return F.shiftright(head * F.lit(buckets), 32).cast("int")
 
 
 def partition_key(passage_id: Column, buckets: int, tasks: int) -> Column:
-    """Key by which `repartition(tasks, key)` gives every task consecutive buckets, in numbers that differ by at most 1.
+    """Return a key by which `repartition(tasks, key)` gives each task consecutive buckets.
+
+    The numbers of buckets of two tasks differ by at most 1.
 
     Args:
-        passage_id: hex digits of a hash.
-        buckets: equal ranges of passage ids.
-        tasks: at most `buckets`.
+        passage_id: column of strings that begin with 8 or more hex digits of a hash.
+        buckets: number of equal ranges of passage ids.
+        tasks: number of partitions; at most `buckets`.
+
+    Returns:
+        Integers, one value for each task.
     """
     keys = ",".join(map(str, keys_of_partitions(tasks)))
     task = F.floor(bucket_of(passage_id, buckets) * tasks / buckets).cast("int")
@@ -35,7 +48,11 @@ def partition_key(passage_id: Column, buckets: int, tasks: int) -> Column:
 
 
 def keys_of_partitions(partitions: int) -> list[int]:
-    """For each partition, in order, the least integer that Spark's hash partitioning sends there."""
+    """Return for each partition, in order, the least integer from 0 on that Spark's hash partitioning sends there.
+
+    Args:
+        partitions: how many there are.
+    """
     keys: npt.NDArray[np.int64] = np.full(partitions, -1, dtype=np.int64)
     begin, step = 0, 4 * partitions
     while (keys < 0).any():

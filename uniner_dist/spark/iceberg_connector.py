@@ -35,13 +35,20 @@ class IcebergConnector(Connector):
         self._identifier = self.iceberg.catalog.TableIdentifier.of(java_strings(spark, self.parts[1:]))
 
     def is_there(self) -> bool:
-        """Whether the catalog has a table of that name, of whatever kind."""
+        """Return whether the catalog has a table of that name, of whatever format."""
         return bool(self._catalog.tableExists(self._identifier)) or bool(
             self.spark.catalog.tableExists(quoted(self.parts))
         )
 
     def load(self) -> Any:
-        """The table as it is now."""
+        """Load the table as it is now.
+
+        Returns:
+            Iceberg's `Table`, refreshed, through Py4J.
+
+        Raises:
+            ConfigError: its property `uniner-dist.output` does not name this output.
+        """
         owner = None
         if self._catalog.tableExists(self._identifier):
             table = self._catalog.loadTable(self._identifier)
@@ -52,7 +59,12 @@ class IcebergConnector(Connector):
         return table
 
     def create(self, partition_by: Sequence[str], columns: pa.Schema) -> None:
-        """Make the table, which has no files yet."""
+        """Make the table, which has no files yet.
+
+        Args:
+            partition_by: folder columns of the output, in order, by whose values the table is partitioned.
+            columns: columns of the table, in Arrow's types, those of folders among them.
+        """
         schema = self._schema(columns)
         spec = self.iceberg.PartitionSpec.builderFor(schema)
         for column in partition_by:
@@ -60,7 +72,11 @@ class IcebergConnector(Connector):
         self._catalog.createTable(self._identifier, schema, spec.build(), {OUTPUT: self.output, "format-version": "2"})
 
     def can_hold(self, column: pa.Field) -> bool:
-        """Whether a column's type is one of Iceberg's."""
+        """Return whether a column's type is one of Iceberg's.
+
+        Args:
+            column: a column of the output, in Arrow's types.
+        """
         refusals: tuple[type[Exception], ...] = (*java_errors(), TypeError, ValueError)
         try:
             self._schema(pa.schema([column]))

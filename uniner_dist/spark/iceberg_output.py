@@ -22,15 +22,18 @@ _NAMES = "schema.name-mapping.default"
 
 
 def open_iceberg(connector: IcebergConnector, partition_by: list[str], example: str | None) -> OutputTable | None:
-    """The table of an output, which is made if it is not there.
+    """Return the table of an output, which is made if it is not there.
 
     Args:
         connector: to the catalog, for this output.
-        partition_by: folder columns of the output, by which a new table is partitioned.
-        example: a file whose columns a new table has; without one no table is made.
+        partition_by: folder columns of the output, in order, by which a new table is partitioned.
+        example: a file of the output, relative to it, whose columns a new table gets; None to make no table.
+
+    Returns:
+        The table as of its current snapshot; None where there is none and `example` is None.
 
     Raises:
-        StageError: it cannot be read or made.
+        StageError: it cannot be read or made, or is partitioned otherwise than `partition_by`.
     """
     output = connector.output
     with told_as(f"{output}: its table {quoted(connector.parts)} cannot be opened or made"):

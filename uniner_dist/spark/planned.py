@@ -1,6 +1,6 @@
 """A corpus as a DataFrame, read as `uniner_dist.storage.reading` plans it: by Spark, by its tasks, or both.
 
-Columns come under neutral names, `c0`, `c1` …, so that no name of a user's can clash with one of ours. Both ways of
+Columns get neutral names, `c0`, `c1` …, so that no name of a user's can clash with one of ours. Both ways of
 reading give the same values and types for every file.
 """
 
@@ -36,17 +36,19 @@ _LOCAL_LISTING: Mapping[str, str] = {"spark.sql.sources.parallelPartitionDiscove
 def read_planned(
     spark: SparkSession, snapshot: Snapshot, reading: Reading, names: Sequence[str], longest: int | None = None
 ) -> DataFrame:
-    """Columns of a corpus, and where each row is stored.
+    """Read columns of a corpus, and where each row is stored.
 
     Args:
         spark: session that reads, by its own Parquet reader where the files allow it.
         snapshot: the corpus's files, footers and partition values.
         reading: groups of files that are read alike, from `plan_reading`.
-        names: of stored columns and of partition columns; those of folders are strings, a table's what it says.
-        longest: the caller ignores strings of more bytes than this, so tasks cut them one byte later.
+        names: stored columns and partition columns to read; values of folders are strings, those of a table's partition
+            columns have the table's types.
+        longest: bytes; strings that are longer are of no use to the caller, so tasks cut them after one byte more. None
+            for no limit.
 
     Returns:
-        `c0`, `c1` … in the order of `names`; `file` and `row`, which name the row.
+        `c0`, `c1` … in the order of `names`; `file` and `row`, which identify the row.
     """
     native = connector_path(spark, snapshot.path)
     parts = [
@@ -115,7 +117,7 @@ def _values_by_name(spark: SparkSession, snapshot: Snapshot, group: FileGroup) -
 
 
 def _is_looked_up_by_name(snapshot: Snapshot, group: FileGroup) -> bool:
-    """Whether the names of a table's files are distinct, and every reader spells them alike."""
+    """Whether the names of a table's files are distinct, and every reader spells them in the same way."""
     if snapshot.table is None or not snapshot.folders:
         return True
     names = [file.rsplit("/", 1)[-1] for file in group.files]
@@ -167,7 +169,14 @@ def _from_percent_utf8(value: Column) -> Column:
 
 
 def valid_utf8(text: Column) -> Column:
-    """Whether a string is valid UTF-8; Spark reads Parquet strings without looking."""
+    """Return a column that says whether a string is valid UTF-8, which Spark does not check when it reads Parquet.
+
+    Args:
+        text: column of strings.
+
+    Returns:
+        True or False; null for null.
+    """
     if hasattr(F, "is_valid_utf8"):  # Spark 4
         return F.is_valid_utf8(text)
     return F.decode(text.cast("binary"), "UTF-8").cast("binary") == text.cast("binary")

@@ -30,7 +30,7 @@ QUICK_BYTES = 64 << 20
 
 
 class HasSpark(Protocol):
-    """A configuration with a section for Spark."""
+    """A configuration with a section for Spark, such as the run's."""
 
     @property
     def spark(self) -> SparkConfig:
@@ -38,11 +38,15 @@ class HasSpark(Protocol):
 
 
 def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
-    """The session to work in: the running one of spark-submit or a notebook, else a local one that is started.
+    """Return the session to work in: the running one of spark-submit or a notebook, else a local one that is started.
 
     Args:
-        config: master, memory and further options of a session that is started here.
-        quick: a local session starts and warms up in half the time, but is slower on much data.
+        config: master, memory and further options of a session that is started here; ignored where one is running, and
+            under spark-submit.
+        quick: a local session starts and warms up in half the time, but is slower on much data (see `QUICK_BYTES`).
+
+    Raises:
+        Exception: as pyspark raises it where Java does not start.
     """
     running = _running()
     if running is not None:
@@ -65,7 +69,16 @@ def get_spark(config: HasSpark, quick: bool = False) -> SparkSession:
 
 @contextmanager
 def spark_session(config: HasSpark, quick: bool = False) -> Iterator[SparkSession]:
-    """`get_spark` for the length of a stage; a session that was there before stays, one that we start is stopped."""
+    """Yield a session for the length of a block; see `get_spark`.
+
+    Args:
+        config: see `get_spark`.
+        quick: a local session starts and warms up in half the time, but is slower on much data (see `QUICK_BYTES`).
+
+    Yields:
+        The session. One that was running before, or is spark-submit's, stays; one that was started here is stopped
+        after the block.
+    """
     ours = _running() is None and "PYSPARK_GATEWAY_PORT" not in os.environ
     session = get_spark(config, quick)
     try:
@@ -78,7 +91,7 @@ def spark_session(config: HasSpark, quick: bool = False) -> Iterator[SparkSessio
 def _running() -> SparkSession | None:
     """The session of this process, if any.
 
-    The "active" one belongs to a thread of the JVM, and a Ctrl-C that breaks a call of Spark's costs that thread.
+    The "active" one belongs to a thread of the JVM, and a Ctrl-C that breaks a call of Spark's ends that thread.
     """
     active = SparkSession.getActiveSession()
     if active is not None or context_of_this_process() is None:
@@ -88,7 +101,7 @@ def _running() -> SparkSession | None:
 
 
 def _is_here(master: str) -> bool:
-    """Whether all executors are on this machine; those of another one must reach the driver by its real address."""
+    """Whether all executors are on this machine; those of another machine must reach the driver by its real address."""
     return re.match(r"local\b|spark://(127\.0\.0\.1|localhost):", master) is not None
 
 
@@ -101,7 +114,15 @@ def _warehouse() -> str:
 
 
 def local_settings(master: str, quick: bool = False) -> dict[str, str]:
-    """Properties of a session that we start ourselves: loopback only unless the master is elsewhere, quiet, small."""
+    """Return the properties of a session that is started here: quiet, small, on loopback unless the master is remote.
+
+    Args:
+        master: Spark's master URL, such as `local[*]`.
+        quick: whether Java compiles little and collects garbage serially, which pays on less than `QUICK_BYTES`.
+
+    Returns:
+        Name → value; the user's own properties override them.
+    """
     quiet = Path(__file__).with_name("log4j2.properties")
     loopback = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if _is_here(master) else {}
     return {

@@ -48,7 +48,15 @@ LISTS_IN_ARROW: Mapping[str, str] = {"spark.sql.execution.arrow.maxBytesPerBatch
 
 @contextmanager
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
-    """Set SQL properties of a session during a block, and restore the previous ones."""
+    """Set SQL properties of a session during a block, and restore the previous ones.
+
+    Args:
+        spark: session whose run-time properties are set.
+        values: name → value.
+
+    Yields:
+        Nothing; the properties are set during the block.
+    """
     before = {key: spark.conf.get(key, None) for key in values}
     for key, value in values.items():
         spark.conf.set(key, value)
@@ -65,6 +73,13 @@ def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
 @contextmanager
 def stage(spark: SparkSession, name: str) -> Iterator[None]:
     """Run a stage with its settings and job group, and convert its errors to messages.
+
+    Args:
+        spark: session of the stage; its properties are restored after the block, and its job group is cleared.
+        name: of the stage, such as `prompts`: its job group is `uniner-dist NAME`, and messages begin with it.
+
+    Yields:
+        Nothing; `STAGE_SETTINGS` are set during the block.
 
     Raises:
         UninerError: raised inside a Python worker, passed on as itself.
@@ -90,7 +105,7 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
 
 @contextmanager
 def _this_python(spark: SparkSession) -> Iterator[None]:
-    """Tasks on this machine run with this interpreter, not with the first `python3` of the path, which may lack us.
+    """Run tasks on this machine with this interpreter: the first `python3` of the path may lack this package.
 
     An interpreter that is set already (PYSPARK_PYTHON, also by spark-submit) is kept.
     """
@@ -105,14 +120,23 @@ def _this_python(spark: SparkSession) -> Iterator[None]:
 
 
 def describe(spark: SparkSession, text: str) -> None:
-    """Name the next jobs in Spark's UI and logs, and for progress displays (see `described`)."""
+    """Name the next jobs in Spark's UI and logs, and for progress displays (see `described`).
+
+    Args:
+        spark: session whose jobs are named, as far as the calling thread starts them.
+        text: the name, such as "write prompt shards".
+    """
     log.debug("Spark: %s", text)
     spark.sparkContext.setJobDescription(text)
     _described[spark.sparkContext.applicationId] = text
 
 
 def described(application: str) -> str | None:
-    """The name that the jobs of a Spark application had last, if this process gave one."""
+    """Return the name that `describe` gave last in this process to jobs of a Spark application, or None.
+
+    Args:
+        application: Spark's application id.
+    """
     return _described.get(application)
 
 

@@ -1,7 +1,7 @@
-"""Errors of ours on their way from Spark's tasks to the driver, told apart from text that only looks like one.
+"""Errors of this package on their way from Spark's tasks to the driver, told apart from text that only looks like one.
 
-Spark passes an exception on as text, in which values of a corpus may occur. So a task spells an error of ours in a form
-that holds a number which only this driver and its tasks know; nothing else in it is taken for one of our errors.
+Spark passes an exception on as text, in which values of a corpus may occur. So a task encodes an error of ours in a
+form that holds a number which only this driver and its tasks know; nothing else in the text is taken for one of ours.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 class TaskError(Exception):
-    """An error of ours, as a task raises it: readable, and sealed for the driver."""
+    """An error of this package as a task raises it: readable, and sealed for the driver."""
 
 
 class Sealed:
-    """A function for Spark's tasks whose errors, if they are ours, the driver knows again."""
+    """A function for Spark's tasks whose errors, if they are of this package, the driver can restore."""
 
     def __init__(self, function: ArrowFunction) -> None:
         self._function, self._nonce = function, _NONCE
@@ -47,7 +47,13 @@ class Sealed:
 
 
 def seal(error: UninerError, nonce: str = _NONCE) -> str:
-    """One word that says the same as an error."""
+    """Return an error as one word, from which `unsealed` restores it.
+
+    Args:
+        error: an error of this package.
+        nonce: 32 hex digits that are known to the driver and its tasks only; in a task, those of the driver. Default:
+            those of this process.
+    """
     problems = error.problems if isinstance(error, ConfigError) else [str(error)]
     kind = next(one.__name__ for one in type(error).__mro__ if getattr(errors, one.__name__, None) is one)
     content = json.dumps([kind, problems]).encode()
@@ -55,7 +61,14 @@ def seal(error: UninerError, nonce: str = _NONCE) -> str:
 
 
 def unsealed(text: str) -> UninerError | None:
-    """The error of ours that a task has raised, None when there is none in the text."""
+    """Return the error of this package that a task has raised, None when there is none in the text.
+
+    Args:
+        text: message of an exception of Spark's, in which `seal` may have put an error.
+
+    Returns:
+        An error of the class that `seal` got if it is ConfigError or one of `_SIMPLE`, else a StageError.
+    """
     found = re.search(rf"uniner-dist-{_NONCE}-([A-Za-z0-9_=-]+)-end", text)
     if found is None:
         return None

@@ -30,7 +30,18 @@ _UNSIGNED: Mapping[Any, DataType] = {
 
 
 def spark_type(kind: pa.DataType) -> DataType:
-    """The Spark type that Spark's own reader gives a Parquet column of this Arrow type."""
+    """Return the Spark type that Spark's own reader gives a Parquet column of this Arrow type.
+
+    Args:
+        kind: Arrow type of a column; the type of the values where it is a dictionary.
+
+    Returns:
+        For unsigned integers the next larger signed type (uint64: `DecimalType(20, 0)`), for timestamps without a time
+        zone `TimestampNTZType`.
+
+    Raises:
+        PySparkTypeError: Spark has no such type.
+    """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if pa.types.is_string_view(kind):
@@ -40,22 +51,38 @@ def spark_type(kind: pa.DataType) -> DataType:
 
 
 def spark_schema(schema: pa.Schema) -> StructType:
-    """One of `uniner_dist.schemas`, as Spark's."""
+    """Return Spark's form of an Arrow schema, with the same names and nullability.
+
+    Args:
+        schema: such as one of `uniner_dist.schemas`.
+    """
     return StructType([StructField(field.name, spark_type(field.type), field.nullable) for field in schema])
 
 
 def arrow_type(kind: DataType) -> pa.DataType:
-    """The Arrow type in which Spark gives values to Python, and takes them; a stage's time zone is UTC."""
+    """Return the Arrow type in which Spark gives values to Python, and takes them; a stage's time zone is UTC.
+
+    Args:
+        kind: Spark type of a column.
+    """
     return arrow_schema(StructType([StructField("x", kind)])).field(0).type
 
 
 def arrow_schema(schema: StructType) -> pa.Schema:
-    """`arrow_type` of each column."""
+    """Return the Arrow schema in which Spark gives rows to Python, and takes them: `arrow_type` of each column.
+
+    Args:
+        schema: Spark's columns.
+    """
     wants_zone = "timezone" in inspect.signature(to_arrow_schema).parameters  # Spark 3.5 takes UTC by itself
     found: pa.Schema = to_arrow_schema(schema, timezone="UTC") if wants_zone else to_arrow_schema(schema)
     return found
 
 
 def column(name: str) -> Column:
-    """A column by its exact name, whatever signs are in it."""
+    """Return a column by its exact name, whatever characters are in it.
+
+    Args:
+        name: as in the DataFrame; dots and backquotes are taken literally.
+    """
     return F.col("`" + name.replace("`", "``") + "`")
