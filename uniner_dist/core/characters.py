@@ -51,23 +51,35 @@ _LOOK_BACK: Final = 64
 
 
 def visible(text: str, keep: str = "") -> str:
-    """The same number of characters with nothing in it that a terminal obeys: line breaks, escape codes, bidi marks.
+    """Return `text` with a blank for each character that a terminal obeys: line breaks, escape codes, bidi marks.
+
+    The number of characters stays the same.
 
     Args:
         text: any text, such as a label or a path from somebody else's file.
-        keep: characters that stay although they are not printable, such as the line break of a message of ours.
+        keep: characters that stay although they are not printable, such as the line break of a message of ours; none by
+            default.
     """
     return "".join(char if char.isprintable() or char in keep else " " for char in text)
 
 
 def is_variation_selector(character: str) -> bool:
-    """True for the characters that only choose a glyph (text or emoji form of a symbol)."""
+    """Return True for the characters that only choose a glyph (text or emoji form of a symbol).
+
+    Args:
+        character: one code point.
+    """
     return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
 
 
 @lru_cache(maxsize=65536)
 def is_word_character(character: str) -> bool:
-    """True for letters, digits, marks and the underscore of scripts that put spaces between words."""
+    """Return True for letters, digits, marks and the underscore of scripts that put spaces between words.
+
+    Args:
+        character: one code point. Those of scripts without such spaces (`_UNSPACED`), variation selectors and the
+            combining keycap U+20E3 are no word characters.
+    """
     if character.isascii():
         return character.isalnum() or character == "_"
     code = ord(character)
@@ -78,7 +90,13 @@ def is_word_character(character: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def is_extender(character: str) -> bool:
-    """True for what belongs to the character before it: marks, variation selectors, skin tones, joiner, later jamo."""
+    """Return True for what belongs to the character before it.
+
+    That is: marks, variation selectors, skin tones, the joiner, later jamo of a syllable, tags of flags.
+
+    Args:
+        character: one code point.
+    """
     if character < "\u0300":
         return False
     code = ord(character)
@@ -93,7 +111,14 @@ def is_extender(character: str) -> bool:
 
 
 def is_inside(text: str, position: int) -> bool:
-    """True if a border at `position` would be inside a word or inside what a reader sees as one character."""
+    """Return True if a border at `position` would be inside a word or inside what a reader sees as one character.
+
+    The same as `cuts_word(...) or cuts_character(...)`, faster for ASCII.
+
+    Args:
+        text: the whole text; what surrounds the border decides.
+        position: code points before the border. The beginning and the end of the text are inside nothing.
+    """
     if not 0 < position < len(text):
         return False
     before, after = text[position - 1], text[position]
@@ -103,11 +128,15 @@ def is_inside(text: str, position: int) -> bool:
 
 
 def cuts_word(text: str, position: int) -> bool:
-    """True if a border at `position` would be inside a word: word characters on both sides.
+    """Return True if a border at `position` would be inside a word: word characters on both sides.
 
     Invisible characters are passed over, as in rule WB4 of Unicode's word borders (UAX #29): a soft hyphen makes no
     word of the "east" in "l\u00adeast". So are underscores: they join the words on both sides of them (`my_name`), and
     where there is none on one side they are decoration (`_Pequod_`, `____John Doe____`).
+
+    Args:
+        text: the whole text; up to 64 code points on each side of the border are looked at.
+        position: code points before the border. The beginning and the end of the text are inside nothing.
     """
     if not 0 < position < len(text):
         return False
@@ -120,10 +149,14 @@ def cuts_word(text: str, position: int) -> bool:
 
 
 def cuts_character(text: str, position: int) -> bool:
-    """True if a border at `position` would split what a reader sees as one character.
+    """Return True if a border at `position` would split what a reader sees as one character.
 
     A simplification of Unicode's extended grapheme clusters (UAX #29): combining marks, variation selectors, emoji
     joined by U+200D, skin tones, conjoining jamo, flags and CR LF are kept whole.
+
+    Args:
+        text: the whole text; up to 64 code points before the border are looked at.
+        position: code points before the border. The beginning and the end of the text split nothing.
     """
     if not 0 < position < len(text):
         return False

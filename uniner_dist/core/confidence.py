@@ -39,7 +39,7 @@ class AnswerScore:
 def score_answer(
     tokens: Sequence[str | None], logprobs: Sequence[float | None], mentions: Sequence[str]
 ) -> AnswerScore:
-    """Probabilities that the model gave to its answer and to each mention in it.
+    """Compute the probabilities that the model gave to its answer and to each mention in it.
 
     With p_1 ... p_n the probabilities of the generated tokens, each given all before it:
 
@@ -53,9 +53,13 @@ def score_answer(
     tokens concerned out.
 
     Args:
-        tokens: text of each generated token, in order.
-        logprobs: natural logarithm of each token's probability.
+        tokens: text of each generated token, in order; None leaves a token out.
+        logprobs: natural logarithm of each token's probability, aligned with `tokens`; None and NaN leave a token out,
+            and values above 0 count as 0.
         mentions: what `parse_output` read from the same answer, in its order.
+
+    Returns:
+        The probability of the answer, and one probability or None for each item of `mentions`, in the same order.
     """
     known = [
         (text, min(0.0, value))

@@ -28,27 +28,39 @@ class AnswerDecoder:
         self._skip = len(self._tokenizer.decode([anchor]))
 
     def texts(self, answers: Sequence[Sequence[int]]) -> list[str]:
-        """Text of each answer, special tokens left out."""
+        """Return the text of each answer, special tokens left out.
+
+        Args:
+            answers: token ids of each answer, without those of its prompt.
+        """
         decoded = self._tokenizer.decode_batch([[self._anchor, *ids] for ids in answers], skip_special_tokens=True)
         return [text[self._skip :] for text in decoded]
 
     def empty_list_ids(self) -> list[int]:
-        """Tokens that alone, after the prompt, are a whole answer that names nothing; there may be several, or none.
+        """Return the ids of tokens that alone, after the prompt, are a whole answer that names nothing, ascending.
 
-        Whatever follows such a token makes no difference to the authors' parser, nor to that of this project.
+        There may be several, or none. Whatever follows such a token makes no difference to the authors' parser, nor to
+        that of this project. Every token of the vocabulary is decoded.
         """
         tokens = sorted(self._tokenizer.get_vocab().values())
         texts = self.texts([[token] for token in tokens])
         return [token for token, text in zip(tokens, texts, strict=True) if official_items(text.strip()) == []]
 
     def is_empty_list(self, token_ids: Sequence[int]) -> bool:
-        """Whether an answer names nothing: an empty list, maybe after white space."""
+        """Return whether an answer names nothing: it begins with an empty list, maybe after white space.
+
+        Args:
+            token_ids: ids of the answer, without those of its prompt.
+        """
         return official_items(self.texts([token_ids])[0].strip()) == []
 
     def token_texts(self, token_ids: Sequence[int]) -> list[str]:
-        """What each token adds to the text; joined they are the answer. Special tokens add the empty string.
+        """Return what each token adds to the text; joined they are the answer. Special tokens add the empty string.
 
         A character that is spelled by several byte tokens is counted to the last of them.
+
+        Args:
+            token_ids: ids of the answer, without those of its prompt.
         """
         pieces, before = [], ""
         for count in range(1, len(token_ids) + 1):

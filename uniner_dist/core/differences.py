@@ -26,7 +26,13 @@ class Cell:
 
     @classmethod
     def of(cls, outcome: str, entities: Iterable[Mapping[str, Any]] | None) -> Cell:
-        """From the columns `outcome` and `entities` of an annotation."""
+        """Return the cell that an annotation's columns `outcome` and `entities` describe.
+
+        Args:
+            outcome: one of `core.outcomes.Outcome`.
+            entities: rows with `text`, `start` and `end` (code points; None for a mention that is nowhere); None for no
+                rows.
+        """
         return cls(outcome, tuple((entity["text"], entity["start"], entity["end"]) for entity in entities or ()))
 
 
@@ -55,10 +61,14 @@ class Changes:
 
 
 def compare_mentions(before: Iterable[Mention], after: Iterable[Mention]) -> Changes:
-    """Sort the mentions of two cells into `Changes`; repeats of a mention count once.
+    """Return the mentions of two cells sorted into `Changes`; repeats of a mention count once.
 
     Equal texts are paired first, in the order of their offsets, because an edit in front of them moves all mentions of
     a document; then what overlaps, from left to right.
+
+    Args:
+        before: mentions of the first cell, in any order.
+        after: mentions of the second cell, in any order, with offsets into its own version of the text.
     """
     old, new = set(before), set(after)
     gone, come = sorted(old - new, key=_place), sorted(new - old, key=_place)

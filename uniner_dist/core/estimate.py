@@ -20,7 +20,11 @@ class Estimate:
     high: float
 
     def scaled(self, factor: float) -> Estimate:
-        """The same in another unit."""
+        """Return the same estimate in another unit.
+
+        Args:
+            factor: new units per old unit, such as GPU hours per token; not negative.
+        """
         return Estimate(self.expected * factor, self.low * factor, self.high * factor)
 
 
@@ -30,13 +34,15 @@ def passage_tokens(
     frame_tokens: int,
     ask_tokens: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    """Rough tokens of passages: each prefix once, and each question that is asked; 0 where nothing is.
+    """Return the rough number of prompt tokens of each passage: its prefix once, and each question that is asked.
+
+    0 for a passage that is asked nothing. Shape: (passages,).
 
     Args:
-        text_bytes: length of each text.
-        asked: passages × questions.
-        frame_tokens: tokens of the prefix without the text.
-        ask_tokens: tokens of each question.
+        text_bytes: length of each passage's text in bytes of UTF-8; shape: (passages,).
+        asked: whether each question is asked of each passage; shape: (passages, questions).
+        frame_tokens: tokens of the prefix without the text (`PromptTokenizer.prefix_overhead`).
+        ask_tokens: tokens of each question's suffix, the `</s>` included; shape: (questions,).
     """
     prefixes = -(-text_bytes // BYTES_PER_TOKEN) + frame_tokens
     tokens: npt.NDArray[np.int64] = np.where(asked.any(axis=1), prefixes + asked @ ask_tokens, 0)
@@ -46,13 +52,18 @@ def passage_tokens(
 def estimate_total(
     exact: npt.NDArray[np.int64], rough: npt.NDArray[np.int64], units: int, rough_total: int
 ) -> Estimate:
-    """The ratio estimate of a total, with the normal 95 % interval (Cochran, Sampling Techniques, 3rd ed., ch. 6).
+    """Compute the ratio estimate of a total from a sample, with the normal 95 % interval.
+
+    Source: Cochran, Sampling Techniques, 3rd ed., ch. 6.
 
     Args:
-        exact: what is to be summed, for each unit of a simple random sample.
-        rough: a rough size of each unit of the sample, above 0.
-        units: how many units there are.
+        exact: what is to be summed, for each unit of a simple random sample; shape: (sampled,).
+        rough: a rough size of each unit of the sample; not negative, and their sum is above 0; shape: (sampled,).
+        units: how many units there are, those of the sample included.
         rough_total: the rough sizes of all units, summed.
+
+    Returns:
+        The total in the unit of `exact`; exact if the sample holds all units, and zero for an empty sample.
     """
     sampled = len(exact)
     if not sampled:

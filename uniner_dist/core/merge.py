@@ -39,10 +39,14 @@ class DocumentAnswer:
 
 
 def join_passages(parts: Sequence[tuple[int, str]]) -> str:
-    """The text that passages make up, given where each starts, in order.
+    """Return the text that a document's passages make up.
+
+    Args:
+        parts: for each passage the code point of the document where it begins, and its text; sorted by start, overlaps
+            allowed.
 
     Raises:
-        ValueError: there is a gap between two passages, or they disagree about what they share.
+        ValueError: there is a gap between two passages, or they disagree about the text that they share.
     """
     pieces, length = [], 0
     for start, text in parts:
@@ -58,19 +62,22 @@ def join_passages(parts: Sequence[tuple[int, str]]) -> str:
 
 
 def merge_passages(text: str, parts: Sequence[PassageAnswer]) -> DocumentAnswer:
-    """One answer from those of a document's passages (at least one, in any order).
+    """Merge the answers for a document's passages into one answer for the document.
 
     Entities are shifted into the document. One that is in the middle of a word of the document, which a passage's
     border had cut (in a text without spaces), counts as absent. Of several with the same start and end the one with the
-    stricter match is kept, with the highest score among them. An absent mention is kept once, and only if no string
-    that is the same except for case and white space was located anywhere in the document. The outcome is the worst
+    stricter match is kept, with the highest score among them. An absent mention is kept once, and only if no mention
+    that is the same by the loosest rule (`fold_mention`) was located anywhere in the document. The outcome is the worst
     failure, else found if anything was, else skipped if any passage was, else none. The score is the lowest of the
     answered passages' scores, None if any is missing; if the outcome is skipped, it is the highest of the probabilities
-    that a skipped passage has something; repairs are joined by "+".
+    that a skipped passage names something. Repairs are joined by "+".
 
     Args:
         text: the whole document.
-        parts: the answers for its passages.
+        parts: the answers of one question for its passages: at least one, in any order.
+
+    Returns:
+        The document's answer: located entities sorted by (start, end), then the absent ones.
     """
     located: dict[tuple[int, int], Entity] = {}
     absent: dict[str, Entity] = {}

@@ -45,9 +45,12 @@ SEVERITY: tuple[Outcome, ...] = (
 
 
 def worst(outcomes: list[Outcome]) -> Outcome:
-    """The outcome of a document from those of its passages (at least one).
+    """Return the outcome of a document, given those of its passages.
 
     Entities found in the good passages are kept next to a failure, so a partial answer is never taken for a whole one.
+
+    Args:
+        outcomes: one for each passage, in any order; at least one.
     """
     return min(outcomes, key=SEVERITY.index)
 

@@ -94,6 +94,9 @@ def parse_output(output: str, finish_reason: str | None = None) -> Parsed:
     Args:
         output: what the model wrote, without the prompt.
         finish_reason: the engine's "stop" or "length"; decides only rule 5.
+
+    Returns:
+        The mentions that the output lists, its outcome, and the repairs that reading it took.
     """
     answer = output.strip()
     if answer == "[]":
@@ -112,11 +115,14 @@ def parse_output(output: str, finish_reason: str | None = None) -> Parsed:
 
 
 def official_items(answer: str) -> list[str] | None:
-    r"""The strings of `answer` if the authors' parser accepts it, else None (where theirs takes an empty list).
+    r"""Return the strings of `answer` if the authors' parser accepts it, else None (where theirs takes an empty list).
 
     Their rule (`src/eval/evaluate.py` of the repository): `\[(.*?)\]` from the first character, so the first `]` ends
     the list and no line break is before it, read as JSON; an item that is no string discards the whole answer.
     No white space is stripped here.
+
+    Args:
+        answer: what the model wrote, without the prompt, and without white space in front of the list.
     """
     if not answer.startswith("["):
         return None

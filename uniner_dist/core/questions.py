@@ -35,17 +35,21 @@ class Questions:
 
     @classmethod
     def of(cls, types: Iterable[Labelled]) -> Questions:
-        """The questions of entity types."""
+        """Return the questions of entity types; types with the same words to ask share one.
+
+        Args:
+            types: the configured entity types, in order; their labels are distinct.
+        """
         pairs = [(one.label, one.ask) for one in types]
         asked = tuple(dict.fromkeys(ask for _, ask in pairs))
         return cls(tuple(label for label, _ in pairs), asked, tuple(asked.index(ask) for _, ask in pairs))
 
     def by_label(self) -> dict[str, str]:
-        """Label → question, in the labels' order."""
+        """Return label → question, in the labels' order."""
         return {label: self.asked[at] for label, at in zip(self.labels, self.of_labels, strict=True)}
 
     def by_question(self) -> dict[str, list[str]]:
-        """Question → the labels that it answers, in order."""
+        """Return question → the labels that it answers; both in the configured order."""
         found: dict[str, list[str]] = {question: [] for question in self.asked}
         for label, at in zip(self.labels, self.of_labels, strict=True):
             found[self.asked[at]].append(label)

@@ -64,60 +64,86 @@ class Counts:
         return 2 * precision * recall / (precision + recall + EPSILON)
 
     def as_scores(self) -> dict[str, float]:
-        """`precision`, `recall` and `f1`."""
+        """Return `precision`, `recall` and `f1` by name, each in [0, 1]."""
         return {"precision": self.precision, "recall": self.recall, "f1": self.f1}
 
 
 def total(counts: Iterable[Counts]) -> Counts:
-    """The sum of `counts`; zero of none."""
+    """Return the sum of `counts`; zeros of none.
+
+    Args:
+        counts: counts of disjoint sets of rows.
+    """
     return reduce(add, counts, Counts())
 
 
 def normalize_mention(mention: str) -> str:
-    """The form in which the authors compare mentions.
+    """Return the form in which the authors compare mentions.
 
     Lower case, without ASCII punctuation, without the words a, an and the, white space collapsed (as for SQuAD).
+
+    Args:
+        mention: a string of an answer or of the gold.
     """
     bare = mention.lower().translate(_DROP_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
 def official_answer(output: str) -> str:
-    """The answer within a raw output, as the authors' script extracts it: after the last "ASSISTANT:", stripped."""
+    """Return the answer within a raw output, as the authors' script extracts it: after the last "ASSISTANT:", stripped.
+
+    Args:
+        output: what the model wrote, with or without the prompt in front of it.
+    """
     return output.split("ASSISTANT:")[-1].strip()
 
 
 def official_mentions(answer: str | None) -> list[str]:
-    """An answer (or gold) string as the authors' evaluator reads it: normalised, each once, in order.
+    """Return the mentions of an answer (or gold) string as the authors' evaluator reads it.
 
-    A list counts if it begins at the first character, ends at the first `]`, is on one line, is JSON and holds only
-    strings; anything else is an empty list. (Their inner lists, which would become tuples, cannot occur: the first `]`
-    would end the outer list in the middle.) None, for want of an answer, is an empty list too.
+    They are normalised, each once, in order. A list counts if it begins at the first character, ends at the first `]`,
+    is on one line, is JSON and holds only strings; anything else is an empty list. (Their inner lists, which would
+    become tuples, cannot occur: the first `]` would end the outer list in the middle.) None, for want of an answer, is
+    an empty list too.
+
+    Args:
+        answer: a string such as '["a", "b"]', without white space in front of the list.
     """
     items = official_items(answer) if answer is not None else None
     return list(dict.fromkeys(map(normalize_mention, items or ())))
 
 
 def official_counts(output: str | None, gold: str | None) -> Counts:
-    """The authors' counts of one (text, entity type): `output` and `gold` are both raw answer strings."""
+    """Return the authors' counts of one (text, entity type).
+
+    Args:
+        output: raw answer such as '["a", "b"]'; None for want of an answer.
+        gold: the gold answer in the same form.
+    """
     return mention_counts(official_mentions(output), official_mentions(gold))
 
 
 def mention_counts(predicted: Sequence[str], gold: Sequence[str]) -> Counts:
-    """Counts of two sequences of strings that are compared as they are and hold no repeats."""
+    """Return counts of two sequences of strings, which are compared as they are.
+
+    Args:
+        predicted: the answered mentions, without repeats.
+        gold: the gold mentions, without repeats.
+    """
     expected = set(gold)
     return Counts(sum(mention in expected for mention in predicted), len(predicted), len(gold))
 
 
 def official_score(outputs: Sequence[str | None], golds: Sequence[str | None]) -> dict[str, float]:
-    """The authors' metric: micro-averaged over all (text, entity type) pairs.
+    """Compute the authors' metric: micro-averaged over all (text, entity type) pairs.
 
     Same numbers as `NEREvaluator` in `src/eval/evaluate.py` of their repository for the same strings. Like theirs, it
     takes outputs as given: apply `official_answer` first if they may begin with white space.
 
     Args:
-        outputs: raw answers, one per pair, as strings such as '["a", "b"]'.
-        golds: gold answers in the same form and order; a longer list is cut to the shorter, as theirs is.
+        outputs: raw answers, one per pair, as strings such as '["a", "b"]'; None for want of an answer.
+        golds: gold answers in the same form and order. The longer of the two is cut to the length of the shorter, as
+            theirs is.
 
     Returns:
         `precision`, `recall` and `f1`, each in [0, 1].
@@ -126,16 +152,25 @@ def official_score(outputs: Sequence[str | None], golds: Sequence[str | None]) -
 
 
 def strict_span_counts(predicted: Iterable[Span], gold: Iterable[Span]) -> Counts:
-    """Counts of one (document, entity type) where a span is correct if both its borders are; repeats count once."""
+    """Return counts of one (document, entity type) where a span is correct if both its borders are; repeats count once.
+
+    Args:
+        predicted: (start, end) of the answered mentions, in any order.
+        gold: (start, end) of the gold mentions, in the same unit and any order.
+    """
     found, expected = set(predicted), set(gold)
     return Counts(len(found & expected), len(found), len(expected))
 
 
 def relaxed_span_counts(predicted: Iterable[Span], gold: Iterable[Span]) -> Counts:
-    """Counts where a span is correct if it overlaps a gold span, each gold span serving one predicted span.
+    """Return counts where a span is correct if it overlaps a gold span, each gold span serving one predicted span.
 
     As many pairs are made as can be made: a maximum matching (augmenting paths, Berge 1957), so that the order of spans
     and their nesting make no difference. Repeats count once. A span without length overlaps nothing.
+
+    Args:
+        predicted: (start, end) of the answered mentions of one (document, entity type), in any order.
+        gold: (start, end) of the gold mentions, in the same unit and any order.
     """
     found, expected = sorted(set(predicted)), sorted(set(gold))
     touched = _overlaps(found, expected)
@@ -159,7 +194,7 @@ def _overlaps(found: Sequence[Span], expected: Sequence[Span]) -> list[list[int]
 
 
 def _augment(first: int, touched: Sequence[Sequence[int]], owner: dict[int, int]) -> bool:
-    """Find a gold span for one more predicted span, others giving way to further ones; without recursion."""
+    """Find a gold span for one more predicted span, moving others to further gold spans; without recursion."""
     seen: set[int] = set()
     path: list[tuple[int, int]] = []
     waiting = [(first, iter(touched[first]))]
@@ -181,7 +216,11 @@ def _augment(first: int, touched: Sequence[Sequence[int]], owner: dict[int, int]
 
 
 def group_counts(rows: Iterable[tuple[K, Counts]]) -> dict[K, Counts]:
-    """Counts summed by key (an entity type, a domain), in order of first appearance."""
+    """Return counts summed by key, in order of first appearance.
+
+    Args:
+        rows: keys (such as an entity type or a domain) with the counts of one row each.
+    """
     groups: dict[K, Counts] = {}
     for key, counts in rows:
         groups[key] = groups.get(key, Counts()) + counts
@@ -189,7 +228,11 @@ def group_counts(rows: Iterable[tuple[K, Counts]]) -> dict[K, Counts]:
 
 
 def macro_f1(groups: Mapping[K, Counts]) -> float:
-    """The mean F1 of the groups; 0 of none."""
+    """Return the mean F1 of the groups, each of the same weight; 0 of none.
+
+    Args:
+        groups: the summed counts of each group by key.
+    """
     return sum(counts.f1 for counts in groups.values()) / len(groups) if groups else 0.0
 
 
@@ -207,7 +250,7 @@ def bootstrap_intervals(
         seed: of the generator; the same seed gives the same intervals.
 
     Returns:
-        (low, high) by name; (0.0, 0.0) for no documents.
+        (low, high) by the names `precision`, `recall` and `f1`; (0.0, 0.0) for no documents.
     """
     table = np.array([(one.correct, one.predicted, one.gold) for one in documents], dtype=np.int64).reshape(-1, 3)
     kinds, numbers = np.unique(table, axis=0, return_counts=True)
@@ -222,17 +265,20 @@ def bootstrap_kinds(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """`bootstrap_intervals` of documents by their counts.
+    """Compute `bootstrap_intervals` from the distinct counts of documents and their numbers.
 
     Documents with the same counts are interchangeable, so how often each kind of them is drawn is drawn at once, from a
     multinomial distribution: the time does not grow with the number of documents.
 
     Args:
         kinds: different counts, ascending; shape: kinds × (correct, predicted, gold).
-        numbers: how many documents have each.
-        samples: bootstrap replicates.
-        confidence: coverage of the interval, between 0 and 1.
-        seed: of NumPy's default generator; the same seed gives the same interval.
+        numbers: how many documents have each; shape: (kinds,).
+        samples: number of bootstrap replicates, each of as many documents as there are.
+        confidence: the share of replicates inside an interval, in (0, 1).
+        seed: of NumPy's default generator; the same seed and the same order of `kinds` give the same intervals.
+
+    Returns:
+        (low, high) by the names `precision`, `recall` and `f1`; (0.0, 0.0) for no documents.
     """
     names = ("precision", "recall", "f1")
     size = int(numbers.sum())

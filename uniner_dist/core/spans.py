@@ -53,7 +53,7 @@ class Entity(NamedTuple):
 
 
 def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float | None] | None = None) -> list[Entity]:
-    """Every occurrence of every mention in `text`, sorted by (start, end), then the absent ones in their order.
+    """Locate every occurrence of every mention in `text`.
 
     For each mention the first of these rules that finds it anywhere gives all its occurrences:
 
@@ -81,7 +81,11 @@ def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float |
     Args:
         text: the text exactly as it was asked about.
         mentions: what the model answered; repeats count once.
-        scores: confidence of each mention, in the same order; handed on to its entities.
+        scores: confidence of each mention in [0, 1], in the same order and number; of a repeated mention the first
+            counts. They are handed on to the entities. None for none at all.
+
+    Returns:
+        The located entities sorted by (start, end), then the absent ones in the order of `mentions`.
     """
     if scores is None and len(mentions) == 1:  # nearly all answers that name anything: nothing to sort
         found = _exact_places(text, mentions[0]) if mentions[0] and not mentions[0].isspace() else []
@@ -104,7 +108,11 @@ def locate_mentions(text: str, mentions: Sequence[str], scores: Sequence[float |
 
 
 def fold_mention(mention: str) -> str:
-    """The form under which two mentions are the same by the loosest rule, "typographic"."""
+    """Return the form under which two mentions are the same by the loosest rule, "typographic".
+
+    Args:
+        mention: a mention as the model wrote it or as the text has it.
+    """
     return _fold(mention, "typographic").string
 
 
@@ -136,7 +144,13 @@ def _exact_places(text: str, mention: str) -> list[tuple[int, int]]:
 
 
 def is_whole(text: str, start: int, end: int) -> bool:
-    """True if neither border of `text[start:end]` is inside a word or what a reader sees as one character."""
+    """Return True if neither border of `text[start:end]` is inside a word or what a reader sees as one character.
+
+    Args:
+        text: the whole text, not only the slice.
+        start: code-point offset of the slice's first character.
+        end: code-point offset after the slice's last character.
+    """
     return not (is_inside(text, start) or is_inside(text, end))
 
 

@@ -19,17 +19,17 @@ import numpy.typing as npt
 
 from uniner_dist.core.characters import cuts_character
 
-#: A guess, from which follows how much text is looked at together; results hold whatever the text's own ratio is.
+#: A guess that decides how much text is tokenised at once; results hold whatever the text's own ratio is.
 _CHARACTERS_PER_TOKEN: Final = 4.0
-#: The beginning of a text that should tell whether it fits reaches this much further than the guess.
+#: To see whether a text fits, a beginning of it is tokenised that is longer than the guess by this factor.
 _MARGIN: Final = 1.3
 #: Characters in which a grapheme border is looked for, before a cut is made anywhere.
 _MAX_GRAPHEME: Final = 32
-#: A slice may take a few tokens more alone, or less, than as part of the text: so often is a smaller one tried.
+#: A slice may take a few tokens more alone, or fewer, than as part of the text: a smaller one is tried this often.
 _TRIES: Final = 4
-#: A longer text is cut into sections of about this many passages, which are split apart from each other.
+#: A longer text is cut into sections of about this many passages, which are split independently.
 _SECTION_PASSAGES: Final = 16
-#: Tokens that a text may take more when tokenised bare than in a prompt, or less.
+#: Tokens by which the size of a bare text may differ from its size in a prompt, either way.
 _BARE_SLACK: Final = 8
 
 #: Punctuation that ends a sentence and the white space after it, or a line's end. It begins with one set of characters
@@ -45,11 +45,19 @@ class PassageTokenizer(Protocol):
     """What splitting needs of a tokenizer; `uniner_dist.core.tokens.PromptTokenizer` has it."""
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens of a prompt each text takes."""
+        """Return how many tokens of a prompt each text takes.
+
+        Args:
+            texts: texts as they would be put into a prompt.
+        """
         ...
 
     def token_spans(self, text: str) -> npt.NDArray[np.int64]:
-        """Code points at which the tokens of a bare text begin and end; shape: tokens × 2, ascending."""
+        """Return the code points at which the tokens of a bare text begin and end; shape: tokens × 2, ascending.
+
+        Args:
+            text: a text without a prompt around it.
+        """
         ...
 
 
@@ -68,7 +76,7 @@ def split_passages(
     overlap_tokens: int,
     whole_tokens: int | None = None,
 ) -> list[Passage]:
-    """Ranges that cover `text`, each of which has at most `max_tokens` of the text's tokens.
+    """Split a text into ranges that cover it, each of which has at most `max_tokens` of the text's tokens.
 
     On its own a passage may take a few more, as its borders may cut tokens. Only where `whole_tokens` is less than
     twice as many is that counted; then it takes at most `whole_tokens` on its own.
@@ -88,8 +96,11 @@ def split_passages(
         text: the document's text, of any length.
         tokenizer: counts and places tokens.
         max_tokens: the most tokens a passage of a longer text may have, at least 1.
-        overlap_tokens: tokens shared by consecutive passages, at most half of `max_tokens`.
-        whole_tokens: texts up to this many tokens are not split; at least `max_tokens`.
+        overlap_tokens: tokens shared by consecutive passages, at most half of `max_tokens`; 0 for none.
+        whole_tokens: texts up to this many tokens are not split; at least `max_tokens`, which it is by default.
+
+    Returns:
+        At least one passage, in ascending order of both start and end; the whole text, also an empty one, if it fits.
 
     Raises:
         ValueError: `max_tokens`, `overlap_tokens` or `whole_tokens` out of range.

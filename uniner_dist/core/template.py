@@ -41,15 +41,28 @@ class Template:
     after_type: str
 
     def prefix(self, text: str) -> str:
-        """Everything before the `</s>`: the same for all types of a text."""
+        """Return everything before the `</s>`: the same for all types of a text.
+
+        Args:
+            text: the passage, unaltered.
+        """
         return self.before_text + text + self.after_text
 
     def suffix(self, entity_type: str) -> str:
-        """Everything after the `</s>`: the same for all texts of a type."""
+        """Return everything after the `</s>`: the same for all texts of a type.
+
+        Args:
+            entity_type: the word, phrase or definition that is asked for, unaltered.
+        """
         return self.before_type + entity_type + self.after_type
 
     def prompt(self, text: str, entity_type: str) -> str:
-        """The whole prompt as one string, with the `</s>` spelled out."""
+        """Return the whole prompt as one string, with the `</s>` spelled out.
+
+        Args:
+            text: the passage, unaltered.
+            entity_type: the word, phrase or definition that is asked for, unaltered.
+        """
         return self.prefix(text) + END_OF_TURN + self.suffix(entity_type)
 
 
@@ -62,7 +75,7 @@ def _template(name: str, noun: str = "text", blank: str = "") -> Template:
     Args:
         name: as in `model.template`.
         noun: what the first sentence calls the text.
-        blank: what follows each `ASSISTANT:` besides the form of inference.
+        blank: what is added after each `ASSISTANT:` of the form of inference.
     """
     return Template(
         name=name,
@@ -94,7 +107,10 @@ TEMPLATES: Mapping[str, Template] = MappingProxyType(
 
 
 def get_template(name: str) -> Template:
-    """The template called `name`.
+    """Return the template called `name`.
+
+    Args:
+        name: a key of `TEMPLATES`, as in `model.template`.
 
     Raises:
         ConfigError: no such template; the message lists those there are.
@@ -107,7 +123,12 @@ def get_template(name: str) -> Template:
 
 
 def build_prompt(text: str, entity_type: str, template: str = DEFAULT_TEMPLATE) -> str:
-    """The prompt that asks which strings of `text` are of type `entity_type`, byte for byte the authors'.
+    """Return the prompt that asks which strings of `text` are of type `entity_type`, byte for byte the authors'.
+
+    Args:
+        text: the passage, unaltered.
+        entity_type: the word, phrase or definition that is asked for, unaltered.
+        template: a key of `TEMPLATES`; by default the form of the authors' inference.
 
     Raises:
         ConfigError: unknown `template`.

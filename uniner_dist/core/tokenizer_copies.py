@@ -14,7 +14,10 @@ _PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 
 
 def load(tokenizer_json: str) -> Tokenizer:
-    """A tokenizer that neither truncates nor pads, whatever its file says.
+    """Return a tokenizer that neither truncates nor pads, whatever its file says.
+
+    Args:
+        tokenizer_json: contents of a `tokenizer.json`.
 
     Raises:
         ConfigError: the JSON is no tokenizer.
@@ -31,11 +34,14 @@ def load(tokenizer_json: str) -> Tokenizer:
 
 
 def copied(tokenizer: Tokenizer, tokenizer_json: str) -> Tokenizer:
-    """A tokenizer of its own over the same vocabulary, which is not read again: that takes 0.1 s for 32,000 pieces.
+    """Return an independent copy of a tokenizer over the same vocabulary.
+
+    The vocabulary is not read again: that takes 0.1 s for 32,000 pieces.
 
     Args:
         tokenizer: the one to copy; it is not changed.
-        tokenizer_json: what it was loaded from, for one whose added tokens cannot be added in the same places.
+        tokenizer_json: what it was loaded from. It is loaded again where the added tokens of a copy would get other ids
+            or flags.
     """
     from tokenizers import Tokenizer
 
@@ -51,7 +57,12 @@ def copied(tokenizer: Tokenizer, tokenizer_json: str) -> Tokenizer:
 
 
 def with_special(tokenizer_json: str, name: str) -> str:
-    """The JSON with one added token marked special: only special tokens can be kept as text."""
+    """Return the JSON with one added token marked special: only special tokens can be kept as text.
+
+    Args:
+        tokenizer_json: contents of a `tokenizer.json`.
+        name: text of the added token, such as `</s>`; a tokenizer without it stays as it is.
+    """
     tree = json.loads(tokenizer_json)
     for token in tree.get("added_tokens") or []:
         if token["content"] == name:

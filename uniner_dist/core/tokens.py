@@ -46,8 +46,8 @@ class PromptTokenizer:
         prefix_overhead: tokens of the prefix of an empty text.
         assembled: True if `prefix_ids(text) + suffix_ids(type)` is what tokenising the whole prompt gives, with the
             `</s>` between the turns as the end-of-turn id. False: use `prompt_ids`, which tokenises whole prompts.
-        reason: a warning if the original tokenizer makes something else of a prompt string, or puts no BOS
-            first; else None.
+        reason: a warning if the original tokenizer makes something else of a prompt string, or puts no BOS first; else
+            None.
     """
 
     def __init__(self, plain: Tokenizer, marked: _MarkedTokenizer, original: Tokenizer, template: Template) -> None:
@@ -70,7 +70,12 @@ class PromptTokenizer:
 
     @classmethod
     def from_json(cls, tokenizer_json: str, template: Template, eos_token: str = END_OF_TURN) -> PromptTokenizer:
-        """Build from the contents of a `tokenizer.json`.
+        """Return the prompt tokenizer of a `tokenizer.json` and a template, checked with `SAMPLES`.
+
+        Args:
+            tokenizer_json: contents of the `tokenizer.json`.
+            template: what prompts are built by.
+            eos_token: text of the token that ends a turn.
 
         Raises:
             ConfigError: the JSON is no tokenizer, it has no `eos_token`, or it turns special tokens' text into their
@@ -87,7 +92,13 @@ class PromptTokenizer:
         return cls(plain, _MarkedTokenizer(plain, plain_json, token, eos_id), original, template)
 
     def prefix_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of everything before the `</s>`, one list per text, with whatever the tokenizer puts first (BOS).
+        """Return the ids of everything before the `</s>`, with whatever the tokenizer puts first (BOS).
+
+        Args:
+            texts: passages, unaltered.
+
+        Returns:
+            One list of ids per text, in the same order.
 
         Raises:
             ConfigError: a special token's id came out of a text (cannot happen with a tokenizer that passed the
@@ -100,7 +111,18 @@ class PromptTokenizer:
         return [self._leading + ids for ids in encoded]
 
     def suffix_ids(self, entity_type: str) -> list[int]:
-        """Ids from the `</s>` to the end, tokenised *after* a `</s>`. Remembered per type; do not change the list."""
+        """Return the ids from the `</s>` to the end, tokenised *after* a `</s>`.
+
+        Args:
+            entity_type: the word, phrase or definition that is asked for, unaltered.
+
+        Returns:
+            The ids, `</s>` first. The list is cached by type: do not change it.
+
+        Raises:
+            ConfigError: a special token's id came out of the type, or the end-of-turn token is not recognised before
+                it.
+        """
         known = self._suffixes.get(entity_type)
         if known is None:
             ids = self._marked.encode(".", self._template.suffix(entity_type))
@@ -110,19 +132,34 @@ class PromptTokenizer:
         return known
 
     def prompt_ids(self, text: str, entity_type: str) -> list[int]:
-        """Ids of the whole prompt, whichever way is exact for this tokenizer."""
+        """Return the ids of the whole prompt, whichever way is exact for this tokenizer.
+
+        Args:
+            text: the passage, unaltered.
+            entity_type: the word, phrase or definition that is asked for, unaltered.
+
+        Raises:
+            ConfigError: as for `prefix_ids` and `suffix_ids`.
+        """
         if self.assembled:
             return self.prefix_ids([text])[0] + self.suffix_ids(entity_type)
         return self._whole_ids(text, entity_type)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """How many tokens each text takes in a prompt: `len(prefix_ids([text])[0]) - prefix_overhead`."""
+        """Return how many tokens each text takes in a prompt: `len(prefix_ids([text])[0]) - prefix_overhead`.
+
+        Args:
+            texts: passages, unaltered.
+        """
         return [len(ids) - self.prefix_overhead for ids in self.prefix_ids(texts)]
 
     def token_spans(self, text: str) -> npt.NDArray[np.int64]:
-        """Code points at which the tokens of a bare text begin and end; shape: tokens × 2, ascending.
+        """Return the code points at which the tokens of a bare text begin and end; shape: tokens × 2, ascending.
 
         Several tokens of one character share its span. A token that reaches across a space may come out as several.
+
+        Args:
+            text: a text without a prompt around it, of any length.
         """
         return self._by_word(text) if self._by_word.exact else whole_spans(self._plain, text)
 
@@ -131,9 +168,10 @@ class PromptTokenizer:
         return WordSpans(self._plain, [text for text, _ in SAMPLES])
 
     def mismatches(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> list[tuple[str, str]]:
-        """Those (text, entity type) samples whose assembled ids differ from the tokenised prompt string.
+        """Return those samples whose assembled ids differ from the tokenised prompt string.
 
-        Only meaningful for clean samples, without any special token's text in them.
+        Args:
+            samples: (text, entity type) pairs. Only clean ones tell anything, without any special token's text in them.
         """
         return [
             (text, entity_type)
@@ -143,7 +181,7 @@ class PromptTokenizer:
         ]
 
     def _as_string(self, prompt: str) -> list[int]:
-        """What the tokenizer makes of a string by itself, special tokens opened."""
+        """Ids that the tokenizer gives for a string by itself, with the text of special tokens read as these tokens."""
         keeps_text = self._original.encode_special_tokens
         self._original.encode_special_tokens = False
         ids = list(self._original.encode(prompt).ids)
@@ -151,7 +189,14 @@ class PromptTokenizer:
         return ids
 
     def verify(self, samples: Iterable[tuple[str, str]] = SAMPLES) -> str | None:
-        """The start-up check: None if assembled ids are exact for every sample, else the reason."""
+        """Check assembled ids against tokenised prompt strings, as is done at start-up.
+
+        Args:
+            samples: (text, entity type) pairs without any special token's text in them.
+
+        Returns:
+            None if the ids agree for every sample, else a warning that names the first sample whose ids differ.
+        """
         wrong = self.mismatches(samples)
         if not wrong:
             return None
@@ -172,7 +217,7 @@ class PromptTokenizer:
             raise ConfigError(f"the tokenizer made the special tokens {names} out of the plain text {source[:200]!r}")
 
     def _check_specials_stay_text(self) -> None:
-        """Try each special token's text in a few surroundings; a tokenizer that opens it cannot be used safely."""
+        """Refuse a tokenizer that turns a special token's text into its id: each is tried in a few contexts."""
         for name in self._guarded.values():
             probes = [name, f"a{name}b", f" {name} ", f"{name}{name}", f"\n{name}"]
             self.prefix_ids(probes)
@@ -182,7 +227,14 @@ class PromptTokenizer:
 
 
 def shared_tokens(passages: Sequence[str], prompts: Sequence[list[int]]) -> list[int]:
-    """How many first tokens each prompt shares with its neighbours about the same passage; 0 for one that is alone."""
+    """Return how many first tokens each prompt shares with all others about the same passage; 0 for one that is alone.
+
+    The last token of a prompt is never counted as shared.
+
+    Args:
+        passages: passage id or text of each prompt; prompts of one passage are adjacent.
+        prompts: token ids of each prompt, in the same order.
+    """
     shared: list[int] = []
     for _, group in groupby(zip(passages, prompts, strict=True), key=itemgetter(0)):
         own = [ids for _, ids in group]
@@ -194,11 +246,11 @@ def shared_tokens(passages: Sequence[str], prompts: Sequence[list[int]]) -> list
 
 
 class _MarkedTokenizer:
-    """A copy of the tokenizer that opens no special token, only one secret marker in place of the `</s>`.
+    """A copy of the tokenizer that recognises no special token, only one secret marker in place of the `</s>`.
 
     The marker has the flags of the real token, so what follows it is tokenised as after a real `</s>`, while
     a `</s>` in the text is text. It is random per instance, hence in no text, which is checked all the same. Where the
-    flags keep even the real token from being recognised between the turns, the marker goes without them.
+    flags keep even the real token from being recognised between the turns, the marker is added without them.
     """
 
     def __init__(self, plain: Tokenizer, tokenizer_json: str, token: AddedToken | None, eos_id: int) -> None:
@@ -248,7 +300,7 @@ def _special_ids(tokenizer: Tokenizer) -> dict[int, str]:
 
 
 def _without_bos(tokenizer: Tokenizer, leading: Sequence[int]) -> str | None:
-    """A warning where a tokenizer has a BOS token and puts it before no prompt; mostly a setting, seldom on purpose."""
+    """A warning if a tokenizer has a BOS token but puts it before no prompt, which is seldom on purpose."""
     if leading or tokenizer.token_to_id(BOS) is None:
         return None
     return f"the tokenizer puts no BOS token {BOS} before a prompt (add_bos_token is false?), so none is sent"

@@ -29,9 +29,13 @@ _ANCHOR: Final = "."
 
 
 def whole_spans(tokenizer: Tokenizer, text: str) -> npt.NDArray[np.int64]:
-    """Begin and end of each token of a bare text, as code points; shape: tokens × 2, ascending.
+    """Return the begin and end of each token of a bare text, as code points; shape: tokens × 2, ascending.
 
     Several tokens of one character share its span.
+
+    Args:
+        tokenizer: one that neither truncates nor pads.
+        text: a text without a prompt around it; all of it is tokenised at once.
     """
     offsets = tokenizer.encode(text, add_special_tokens=False).offsets
     return np.array(offsets, dtype=np.int64).reshape(-1, 2)
