@@ -1,4 +1,4 @@
-"""Engines that may be missing: each is an optional extra, and whoever needs one that is not there is told its name."""
+"""Engines that may be missing: each is an optional extra, which is named in the error about a missing package."""
 
 from __future__ import annotations
 
@@ -33,12 +33,23 @@ _JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 
 
 def is_installed(package: str) -> bool:
-    """Whether a package can be imported here; it is not imported."""
+    """Return whether a package can be imported here; it is not imported.
+
+    Args:
+        package: name of a top-level module, such as `hdfs_native`.
+    """
     return importlib.util.find_spec(package) is not None
 
 
 def missing_extra(package: str) -> str | None:
-    """What to tell whoever needs a package that is not there; None for a package that no extra brings."""
+    """Return a message on a package that is not installed: what it is for, and the command that installs it.
+
+    Args:
+        package: name of its top-level module; whether it is installed is not looked up.
+
+    Returns:
+        One line; None for a package that no extra brings.
+    """
     if package not in EXTRAS:
         return None
     purpose, extra = EXTRAS[package]
@@ -47,7 +58,10 @@ def missing_extra(package: str) -> str | None:
 
 
 def require(*packages: str) -> None:
-    """Make sure that packages are there before anything is started.
+    """Make sure that packages are installed before anything is started.
+
+    Args:
+        *packages: names of top-level modules.
 
     Raises:
         ConfigError: naming each missing one and its extra.
@@ -76,7 +90,10 @@ def require_java() -> None:
 
 
 def java_version() -> int | None:
-    """Major version of the Java that Spark would start; None where there is none."""
+    """Return the major version of the Java that Spark would start; None where there is none.
+
+    `JAVA_HOME` decides, else the first `java` of the PATH; it is called with `-version`, for at most 15 seconds.
+    """
     home = os.environ.get("JAVA_HOME")
     java = os.path.join(home, "bin", "java") if home else shutil.which("java")
     if not java or not os.access(java, os.X_OK):

@@ -14,7 +14,11 @@ _OBJECTS: Final = 1_000_000
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Run the cyclic garbage collector a thousand times less often in this block; reference counting is unchanged."""
+    """Run the cyclic garbage collector a thousand times less often in this block; reference counting is unchanged.
+
+    Yields:
+        Nothing; the previous threshold is restored after the block.
+    """
     before = gc.get_threshold()
     gc.set_threshold(_OBJECTS, *before[1:])
     try:

@@ -76,17 +76,22 @@ def configure(level: Level = "info", form: Form = "text") -> None:
 
 
 def news(line: str, level: int = logging.INFO) -> None:
-    """Log a line of a command, without terminal control characters."""
+    """Log a line of a command; logging is configured by default if it has not been yet.
+
+    Args:
+        line: text that has no control characters which could steer a terminal, as `core.characters.visible` returns it.
+        level: number of one of `logging`'s levels.
+    """
     if not any(isinstance(one, _StandardError) for one in _LOGGER.handlers):
         configure()
     _LOGGER.log(level, "%s", line)
 
 
 def shows_news() -> bool:
-    """Whether lines of the level `info` are shown, and with them the progress of a stage."""
+    """Return whether lines of the level `info` are shown, and with them the progress of a stage."""
     return _LOGGER.getEffectiveLevel() <= logging.INFO or not _LOGGER.handlers
 
 
 def draws() -> bool:
-    """Whether a view may be drawn over and over on standard error: not where each line is JSON."""
+    """Return whether a view may be drawn over and over on standard error: not where each line is JSON."""
     return not any(isinstance(one, _StandardError) and one._form == "json" for one in _LOGGER.handlers)

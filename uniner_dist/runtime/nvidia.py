@@ -17,7 +17,11 @@ _GPU_FOLDER: Final = Path("/proc/driver/nvidia/gpus")
 
 
 def driver_version(file: Path = _DRIVER_FILE) -> str | None:
-    """Version of the loaded kernel driver, such as `580.65.06`; None where there is none."""
+    """Return the version of the loaded NVIDIA kernel driver, such as `580.65.06`; None where there is none.
+
+    Args:
+        file: the driver's description of itself.
+    """
     try:
         found = re.search(r"Kernel Module.*?\s(\d+\.\d+[\d.]*)\s", file.read_text())
     except OSError:
@@ -26,7 +30,14 @@ def driver_version(file: Path = _DRIVER_FILE) -> str | None:
 
 
 def count_gpus(folder: Path = _GPU_FOLDER) -> int:
-    """GPUs of this machine, as its drivers list them; on WSL and for AMD's only whether there is any."""
+    """Return the number of GPUs of this machine, as NVIDIA's driver lists them.
+
+    Args:
+        folder: the driver's folder, with an entry for each GPU.
+
+    Returns:
+        Without that folder (WSL, AMD's GPUs) GPUs are not counted: 64 where there are any, for "enough", else 0.
+    """
     try:
         return len(list(folder.iterdir()))
     except OSError:
@@ -34,17 +45,21 @@ def count_gpus(folder: Path = _GPU_FOLDER) -> int:
 
 
 def torch_cuda() -> str | None:
-    """The CUDA that the installed torch was built for, such as `13.0`; None for a CPU build, or without torch."""
+    """Return the CUDA that the installed torch was built for, such as `13.0`; None for a CPU build or without torch."""
     return _built_for("cuda")
 
 
 def gpu_problem() -> str | None:
-    """`driver_problem` of this machine; a build for AMD's GPUs is not looked at."""
+    """Return `driver_problem` of this machine; a build for AMD's GPUs is not checked."""
     return None if _built_for("hip") else driver_problem(driver_version(), torch_cuda())
 
 
 def _built_for(kind: str) -> str | None:
-    """The build's CUDA version in torch's version module, read without importing torch."""
+    """The version of a platform that torch was built for, from its version module, read without importing torch.
+
+    Args:
+        kind: `cuda` or `hip`.
+    """
     spec = importlib.util.find_spec("torch")
     if spec is None or not spec.origin:
         return None
@@ -57,11 +72,11 @@ def _built_for(kind: str) -> str | None:
 
 
 def driver_problem(driver: str | None, cuda: str | None) -> str | None:
-    """Why GPUs cannot be used, with what to do; None where nothing is wrong.
+    """Return why GPUs cannot be used, with what to do; None where nothing is wrong.
 
     Args:
-        driver: as of `driver_version`.
-        cuda: as of `torch_cuda`.
+        driver: version of the loaded driver, from `driver_version`; None where there is none.
+        cuda: version of CUDA that torch was built for, from `torch_cuda`; None for a CPU build.
     """
     if cuda is None:
         return "the installed torch is a CPU build, which sees no GPU; install vLLM's CUDA build: uniner-dist[gpu]"

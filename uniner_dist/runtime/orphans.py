@@ -1,10 +1,10 @@
-"""Nothing outlives the command: a small watcher process ends the children of a command that was killed.
+"""Ends processes that a killed command leaves: a small watcher process kills the command's children after its end.
 
 Ray's daemons and agents notice only after up to 100 s that the command which started them was killed outright, and a
 hung engine never does. So the command starts, once, a watcher of some 8 MB that waits for the end of a pipe. When the
-command is gone, whatever the way, the watcher kills every process that was started under the command's mark (a variable
-in the environment of Ray's daemons and of Spark's JVM, which their children inherit). It touches nothing else, and
-clusters that were there before carry no mark.
+command has ended, in whatever way, the watcher kills every process that was started under the command's mark (a
+variable in the environment of Ray's daemons and of Spark's JVM, which their children inherit). It touches nothing else,
+and clusters that were there before carry no mark.
 """
 
 from __future__ import annotations
@@ -59,7 +59,13 @@ _mark = ""
 
 @contextmanager
 def tag_children() -> Iterator[None]:
-    """Processes that are started in this block, and their children, end with this process."""
+    """Mark processes that are started in this block, and their children: they end with this process.
+
+    Only on Linux; elsewhere the block runs as it is.
+
+    Yields:
+        Nothing; the mark is in this process's environment during the block.
+    """
     if not os.path.isdir("/proc/self"):  # not Linux
         yield
         return

@@ -17,7 +17,14 @@ STOPPED = "stopped on request; committed work is kept, and the same command resu
 
 
 class StopRequest:
-    """A request to stop; while `draining` is on, the handler only notes it and the pool polls it."""
+    """A request to stop; while `draining` is on, the handler only notes it and the pool polls it.
+
+    Attributes:
+        current: the request that signals are noted in; None outside of `stop_on_signals`.
+        requested: whether a stop was requested.
+        draining: whether the pool polls this request, so that the first signal raises nothing.
+        postponed: whether signals are only noted until the end of `uninterrupted`.
+    """
 
     current: StopRequest | None = None
 
@@ -36,13 +43,19 @@ class StopRequest:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def listen(self) -> None:
-        """Install the handlers, again where another library has replaced them."""
+        """Install the handlers, again where another library has replaced them; does nothing outside the main thread."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self.handle)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Signal handler: note the request; a second one, or one outside the pool, leaves at once.
+
+        During `uninterrupted` it only notes the request.
+
+        Args:
+            number: number of the signal.
+            frame: where the program was interrupted; not used.
 
         Raises:
             DrainedError: when it leaves.
@@ -55,7 +68,14 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Handle the signals during a `with` block; only the main thread of a process can."""
+    """Handle SIGTERM and Ctrl-C during a block; only the main thread of a process can.
+
+    Yields:
+        The request that signals are noted in. The previous handlers are restored after the block.
+
+    Raises:
+        DrainedError: a signal came, where no pool drains on it; raised inside the block.
+    """
     request, around = StopRequest(), StopRequest.current
     with signal_handlers():
         request.listen()
@@ -69,6 +89,11 @@ def stop_on_signals() -> Iterator[StopRequest]:
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Postpone a stop to the end of the block: a JVM or a cluster that is stopped half started may not end.
+
+    Outside of `stop_on_signals` it has no effect.
+
+    Yields:
+        Nothing; our handlers only note signals during the block.
 
     Raises:
         DrainedError: at the end of the block, if a stop was postponed.
@@ -90,7 +115,11 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def signal_handlers() -> Iterator[None]:
-    """Restore the signal handlers after the block: Spark and Ray set their own when they start."""
+    """Restore the signal handlers after the block: Spark and Ray set their own when they start.
+
+    Yields:
+        Nothing; the block may change the handlers of SIGTERM and SIGINT.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -20,7 +20,11 @@ SIBLINGS: Final = ("torchvision", "torchaudio", "torchcodec")
 
 
 def installed_version(package: str) -> str | None:
-    """Version of an installed distribution, with its build such as `+cpu`; None where it is not installed."""
+    """Return the version of an installed distribution, with its build such as `+cpu`; None where it is not installed.
+
+    Args:
+        package: name of the distribution, as pip knows it.
+    """
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -28,7 +32,11 @@ def installed_version(package: str) -> str | None:
 
 
 def misfits() -> dict[str, str]:
-    """Installed siblings of torch that are made for another torch: name → why."""
+    """Return the installed siblings of torch that are made for another torch.
+
+    Returns:
+        Name → why, in one line that begins with name and version; empty where all fit, or without torch.
+    """
     torch = installed_version("torch")
     if torch is None:
         return {}
@@ -44,7 +52,7 @@ def misfits() -> dict[str, str]:
 
 
 def misfit(torch: str, sibling: str, requirements: tuple[str, ...] | list[str] = ()) -> str | None:
-    """Message on why a sibling's build does not fit a torch; None where it does.
+    """Return why a sibling's build does not fit a torch, as the end of a sentence; None where it fits.
 
     Args:
         torch: version of torch, such as `2.13.0+cpu`.
@@ -62,7 +70,11 @@ def misfit(torch: str, sibling: str, requirements: tuple[str, ...] | list[str] =
 
 
 def hide_misfits() -> dict[str, str]:
-    """Make misfitting siblings look as if they were not installed, in this process; returns them, with why."""
+    """Make misfitting siblings look as if they were not installed, in this process.
+
+    Returns:
+        All misfits as `misfits` returns them. One that was imported already stays imported.
+    """
     hidden = misfits()
     for name in hidden:
         if name not in sys.modules:
@@ -71,5 +83,9 @@ def hide_misfits() -> dict[str, str]:
 
 
 def mend(hidden: Mapping[str, str]) -> str:
-    """The command that fixes an environment with misfits."""
+    """Return the command that fixes an environment with misfits.
+
+    Args:
+        hidden: misfits by name; what is said of them is not used.
+    """
     return f"pip uninstall -y {' '.join(hidden)}"

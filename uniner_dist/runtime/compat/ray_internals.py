@@ -11,7 +11,7 @@ SPARK_CLUSTER_LOGGERS: Final = ("ray.util.spark", "ray.autoscaler._private.spark
 
 
 def address_of_this_machine() -> str | None:
-    """`host:port` of the cluster that `ray.init("auto")` would join; None where there is none.
+    """Return `host:port` of the cluster that `ray.init("auto")` would join; None where there is none.
 
     Ray's public functions say so only by trying to join.
     """
@@ -29,7 +29,11 @@ def environment_read_again(alone: bool) -> Iterator[None]:
     """Let Ray reread its mode, token and port range: it reads them when it is imported, perhaps long ago by the user.
 
     Args:
-        alone: whether the cluster is one of ours, on loopback.
+        alone: whether the cluster is one of ours, on loopback; then Ray's support for clusters of several machines
+            (`ENABLE_RAY_CLUSTER`) is off during the block.
+
+    Yields:
+        Nothing; the environment has been read again when the block begins.
     """
     from ray._private import ray_constants
 

@@ -22,7 +22,11 @@ _CLIENT = "pyspark.sql.connect.client"
 
 @contextmanager
 def safe_spawning() -> Iterator[None]:
-    """Processes that Ray starts in this block, and theirs, get no signals of this process's group."""
+    """Keep signals of this process's group from the processes that Ray starts in this block, and from their children.
+
+    Yields:
+        Nothing; Ray's function that starts processes is replaced during the block.
+    """
     from ray._private import services
 
     popen: Any = getattr(services, "ConsolePopen", None)

@@ -13,6 +13,9 @@ def own_handlers() -> Iterator[None]:
     """Keep our SIGTERM handler: the one that Ray installs while it starts ends the process at once.
 
     Not that of SIGINT: children that are to ignore it, such as Spark's JVM, say so by `signal.signal` after the fork.
+
+    Yields:
+        Nothing; during the block `signal.signal` changes no handler of SIGTERM, and returns the present one.
     """
     set_handler = signal.signal
 

@@ -7,22 +7,30 @@ from typing import Any
 
 
 def java_of(spark: Any) -> Any:
-    """Py4J's view of the session's Java process; None for a session of Spark Connect, which has none here."""
+    """Return Py4J's view of the session's Java process; None for a session of Spark Connect, which has none here.
+
+    Args:
+        spark: any session.
+    """
     return getattr(spark, "_jvm", None)
 
 
 def java_session(spark: Any) -> Any:
-    """Java's own object of a classic session."""
+    """Return Java's own object of a session, through Py4J.
+
+    Args:
+        spark: a classic session.
+    """
     return spark._jsparkSession
 
 
 def java_array(spark: Any, kind: Any, values: Sequence[Any]) -> Any:
-    """An array of Java's, for a method of a classic session's process that takes any number of values.
+    """Return a Java array, for a method of the session's Java process that takes any number of values.
 
     Args:
         spark: a classic session.
         kind: the class of the values, such as `java_of(spark).java.lang.String`.
-        values: what is in the array.
+        values: elements of the array, in order.
     """
     array = spark.sparkContext._gateway.new_array(kind, len(values))
     for place, value in enumerate(values):
@@ -31,17 +39,33 @@ def java_array(spark: Any, kind: Any, values: Sequence[Any]) -> Any:
 
 
 def java_strings(spark: Any, values: Sequence[str]) -> Any:
-    """An array of Java's strings."""
+    """Return a Java array of strings.
+
+    Args:
+        spark: a classic session.
+        values: elements of the array, in order.
+    """
     return java_array(spark, java_of(spark).java.lang.String, values)
 
 
 def scala_sequence(spark: Any, values: Sequence[Any]) -> Any:
-    """A sequence of Scala's, of objects of a classic session's process."""
+    """Return a Scala sequence, for a method of the session's Java process.
+
+    Args:
+        spark: a classic session.
+        values: elements of the sequence, in order: objects of that process, or what Py4J converts to one.
+    """
     return java_of(spark).PythonUtils.toSeq(list(values))
 
 
 def is_java(spark: Any, value: Any, name: str) -> bool:
-    """Whether an object of a classic session's process is of a class that may not be there."""
+    """Return whether an object is an instance of a Java class or interface; False where there is no such class.
+
+    Args:
+        spark: a classic session.
+        value: an object of its Java process.
+        name: full name of the class, such as `org.apache.spark.sql.delta.catalog.DeltaCatalog`.
+    """
     from py4j.java_gateway import is_instance_of
     from py4j.protocol import Py4JError
 
@@ -52,33 +76,47 @@ def is_java(spark: Any, value: Any, name: str) -> bool:
 
 
 def python_frame(spark: Any, frame: Any) -> Any:
-    """A data frame of a classic session's process, as Python's."""
+    """Return a data frame of the session's Java process as pyspark's `DataFrame`.
+
+    Args:
+        spark: a classic session.
+        frame: Java's `Dataset<Row>`, through Py4J.
+    """
     from pyspark.sql import DataFrame
 
     return DataFrame(frame, spark)
 
 
 def hadoop_configuration(spark: Any) -> Any:
-    """Hadoop's configuration of a classic session, which says which connectors of storages there are."""
+    """Return Hadoop's configuration of a session, which says for which storages there are connectors.
+
+    Args:
+        spark: a classic session.
+    """
     return spark.sparkContext._jsc.hadoopConfiguration()
 
 
 def context_of_this_process() -> Any:
-    """The running `SparkContext`; None where there is none. `getOrCreate` would start one."""
+    """Return the running `SparkContext`; None where there is none. `getOrCreate` would start one."""
     from pyspark import SparkContext
 
     return SparkContext._active_spark_context
 
 
 def has_gateway() -> bool:
-    """Whether this process has a Java process already."""
+    """Return whether this process has a Java process already."""
     from pyspark import SparkContext
 
     return SparkContext._gateway is not None
 
 
 def use_gateway(gateway: Any, conf: Any) -> None:
-    """Let the next session of this process use a Java process that is started already."""
+    """Let the next session of this process use a Java process that is started already.
+
+    Args:
+        gateway: Py4J's `JavaGateway` to it, as `launch_gateway` returns it.
+        conf: the `SparkConf` that it was started with.
+    """
     from pyspark import SparkContext
 
     context: Any = SparkContext

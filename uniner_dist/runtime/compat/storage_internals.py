@@ -8,7 +8,12 @@ import pyarrow as pa
 
 
 def iceberg_schema(schema: pa.Schema) -> Any:
-    """pyiceberg's schema of columns that have no field ids yet; its public functions want ids in the Arrow schema.
+    """Return pyiceberg's schema of columns that have no field ids yet.
+
+    pyiceberg's public functions want ids in the Arrow schema.
+
+    Args:
+        schema: columns of a table, in Arrow's types.
 
     Raises:
         Exception: one of pyiceberg's own, for a type that a table cannot hold.
@@ -19,6 +24,10 @@ def iceberg_schema(schema: pa.Schema) -> Any:
 
 
 def gcs_endpoint(fs: Any) -> str:
-    """URL of the service that a `GCSFileSystem` talks to, without a slash at its end: Google's or an emulator's."""
+    """Return the URL of the service that a file system talks to, without a slash at its end: Google's or an emulator's.
+
+    Args:
+        fs: gcsfs's `GCSFileSystem`.
+    """
     endpoint: str = fs._location
     return endpoint

@@ -14,11 +14,17 @@ from vllm.utils.torch_utils import kv_cache_dtype_str_to_dtype
 
 
 class StepMetadata(KVConnectorMetadata):  # type: ignore[misc]
-    """What the scheduler's half of a connector tells the workers' halves about one step."""
+    """What the scheduler's half of a connector sends to the workers' halves about one step."""
 
 
 class LocalConnector(KVConnectorBase_V1):  # type: ignore[misc]
-    """A connector that keeps blocks on the device, copies them around a step, and may lose them at any time."""
+    """A connector that keeps blocks on the device, copies them around a step, and may lose them at any time.
+
+    Args:
+        vllm_config: vLLM's `VllmConfig`.
+        role: vLLM's `KVConnectorRole`: the scheduler's half or a worker's.
+        kv_cache_config: vLLM's `KVCacheConfig`, which says how many blocks there are.
+    """
 
     def __init__(self, vllm_config: Any, role: Any, kv_cache_config: Any) -> None:
         super().__init__(vllm_config, role, kv_cache_config)
@@ -31,47 +37,85 @@ class LocalConnector(KVConnectorBase_V1):  # type: ignore[misc]
         return False
 
     def step_metadata(self) -> Any:
-        """What `build_connector_meta` returned for the step at work; in a worker."""
+        """Return in a worker what `build_connector_meta` returned in the scheduler for the present step."""
         return self._get_connector_metadata()
 
     def wait_for_layer_load(self, layer_name: str) -> None:
-        """Copies before a step are done when it begins."""
+        """Do nothing: copies before a step are queued when it begins, for all layers.
+
+        Args:
+            layer_name: the layer that vLLM is about to compute.
+        """
 
     def save_kv_layer(self, layer_name: str, kv_layer: Any, attn_metadata: Any, **kwargs: Any) -> None:
-        """Blocks are kept after a step, not layer by layer."""
+        """Do nothing: blocks are kept after a step, not layer by layer.
+
+        Args:
+            layer_name: the layer that vLLM has computed.
+            kv_layer: its cache.
+            attn_metadata: attention metadata of the step.
+            **kwargs: what a later vLLM may add.
+        """
 
 
 def transfer_param(request: Any, name: str) -> int:
-    """A number that the request's `kv_transfer_params` give its connector; 0 where there is none."""
+    """Return a number that the request's `kv_transfer_params` give its connector; 0 where there is none.
+
+    Args:
+        request: vLLM's `Request`, in the scheduler.
+        name: key of the number, such as `SHARED_TOKENS`.
+    """
     number: int = (request.kv_transfer_params or {}).get(name, 0)
     return number
 
 
 def first_prompt_tokens(request: Any, count: int) -> tuple[int, ...]:
-    """The first token ids of a request's prompt."""
+    """Return the first token ids of a request's prompt.
+
+    Args:
+        request: vLLM's `Request`, in the scheduler.
+        count: how many; all where the prompt is shorter.
+    """
     return tuple(request.prompt_token_ids[:count])
 
 
 def block_ids(blocks: Any) -> list[int]:
-    """Blocks of a request, in the order of its tokens; of the first group of layers, as there is one."""
+    """Return the numbers of a request's blocks, in the order of its tokens.
+
+    Args:
+        blocks: vLLM's `KVCacheBlocks` of the request; those of the first group of layers are read, as there is one.
+    """
     ids: list[int] = blocks.get_block_ids()[0]
     return ids
 
 
 def planned_tokens(scheduler_output: Any, request: Any) -> int:
-    """How many tokens of a request the step that is now planned computes; 0 where the request is not in it."""
+    """Return how many tokens of a request the step that is now planned computes; 0 where the request is not in it.
+
+    Args:
+        scheduler_output: vLLM's `SchedulerOutput` of the step.
+        request: vLLM's `Request`, in the scheduler.
+    """
     planned: int = scheduler_output.num_scheduled_tokens.get(request.request_id, 0)
     return planned
 
 
 def computed_tokens(request: Any) -> int:
-    """How many tokens of a request are computed before the step that is now planned."""
+    """Return how many tokens of a request are computed before the step that is now planned.
+
+    Args:
+        request: vLLM's `Request`, in the scheduler.
+    """
     computed: int = request.num_computed_tokens
     return computed
 
 
 def block_bytes(vllm_config: Any) -> int:
-    """Memory of one block on each GPU, in bytes: its keys and values in every layer."""
+    """Return the memory of one block on each GPU, in bytes: its keys and values in every layer.
+
+    Args:
+        vllm_config: vLLM's `VllmConfig` of the engine.
+    """
     model, cache = vllm_config.model_config, vllm_config.cache_config
     layers = model.get_num_layers(vllm_config.parallel_config)
     width = model.get_num_kv_heads(vllm_config.parallel_config) * model.get_head_size()

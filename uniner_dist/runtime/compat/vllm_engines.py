@@ -1,7 +1,7 @@
-"""vLLM's engine below its class `LLM`: how one is made, asked, and shut down. Importing this does not import vllm.
+"""vLLM's engine below its class `LLM`: how one is made, called, and shut down. Importing this does not import vllm.
 
-`LLM` tokenises, waits for whole batches and shows its own progress. What is below it is not promised to stay: each name
-that is used here is looked up by `tests/unit/test_vllm_interfaces.py`, which says what a release has changed.
+`LLM` tokenises, waits for whole batches and shows its own progress. Interfaces below it are not promised to stay: each
+name that is used here is looked up by `tests/unit/test_vllm_interfaces.py`, which says what a release has changed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def vllm_version() -> str:
-    """Version of the vLLM that this process imports."""
+    """Return the version of the vLLM that this process imports."""
     import vllm
 
     version: str = vllm.__version__
@@ -25,9 +25,15 @@ def start_engine(arguments: Mapping[str, object], metrics: bool, adjust: Callabl
     and 16,384 tokens a step, on smaller GPUs 256 and 8,192, on CPU 256 and 4,096.
 
     Args:
-        arguments: of `vllm.EngineArgs`.
-        metrics: whether vLLM's own metrics are exported by way of Ray's.
-        adjust: changes the finished `VllmConfig` in place, before memory is reserved.
+        arguments: of `vllm.EngineArgs`, by name.
+        metrics: whether vLLM's own metrics are exported through Ray's.
+        adjust: changes the finished `VllmConfig` in place, before memory is reserved; None to change nothing.
+
+    Returns:
+        The engine, ready for requests.
+
+    Raises:
+        Exception: vLLM's or torch's own, where the model cannot be loaded.
     """
     from vllm.usage.usage_lib import UsageContext
     from vllm.v1.engine.llm_engine import LLMEngine
@@ -45,10 +51,10 @@ def start_engine(arguments: Mapping[str, object], metrics: bool, adjust: Callabl
 
 
 def greedy_params(max_tokens: int, stop_token_ids: Sequence[int], scores: bool) -> Any:
-    """`SamplingParams` of greedy decoding that return token ids, once, when the answer is finished.
+    """Return `SamplingParams` of greedy decoding whose outputs are token ids, once, when the answer is finished.
 
     Args:
-        max_tokens: the longest answer.
+        max_tokens: the most tokens of an answer.
         stop_token_ids: tokens that end an answer.
         scores: whether each token's log-probability is returned.
     """
@@ -69,18 +75,33 @@ def greedy_params(max_tokens: int, stop_token_ids: Sequence[int], scores: bool) 
 
 
 def unfinished_tokens(engine: Any) -> int:
-    """Tokens of unfinished answers, as vLLM's front end has received them."""
+    """Return the number of tokens of all unfinished answers that vLLM's front end has received.
+
+    Args:
+        engine: an `LLMEngine`.
+    """
     states = list(engine.output_processor.request_states.values())
     return sum(state.detokenizer.num_output_tokens() for state in states if state.detokenizer is not None)
 
 
 def stop_engine(engine: Any) -> None:
-    """Shut the engine core and its processes down."""
+    """Shut the engine core and its processes down.
+
+    Args:
+        engine: an `LLMEngine`; it cannot be used afterwards.
+    """
     engine.engine_core.shutdown()
 
 
 def parsed_arguments(arguments: Mapping[str, object]) -> Any:
-    """Arguments as vLLM's `EngineArgs`."""
+    """Return arguments as vLLM's `EngineArgs`.
+
+    Args:
+        arguments: of `vllm.EngineArgs`, by name.
+
+    Raises:
+        TypeError: vLLM knows no argument of such a name.
+    """
     from vllm import EngineArgs
 
     return EngineArgs(**arguments)
@@ -90,7 +111,10 @@ def quantization_of(engine_args: Any) -> Any:
     """Have vLLM read how a model's weights are quantized, as it does before it loads them.
 
     Args:
-        engine_args: an `EngineArgs`.
+        engine_args: vLLM's `EngineArgs`, which name the model.
+
+    Returns:
+        vLLM's `QuantizationConfig`; None where the weights are not quantized.
 
     Raises:
         ValueError, TypeError, ImportError, NotImplementedError, KeyError: vLLM does not load such weights here.
@@ -101,18 +125,23 @@ def quantization_of(engine_args: Any) -> Any:
 
 
 def reserve_gpu_memory(vllm_config: Any, size: int) -> None:
-    """Take bytes off vLLM's share of the GPU's memory, for what a connector keeps in addition to the cache."""
+    """Reduce vLLM's share of the GPU's memory, for what a connector keeps in addition to the cache.
+
+    Args:
+        vllm_config: vLLM's `VllmConfig`, which is changed in place.
+        size: bytes to reserve on each GPU.
+    """
     from vllm.platforms import current_platform
 
     vllm_config.cache_config.gpu_memory_utilization -= size / current_platform.get_device_total_memory()
 
 
 def connector_config(name: str, module: str) -> Any:
-    """The engine's argument `kv_transfer_config` that has vLLM import a connector.
+    """Return the engine's argument `kv_transfer_config` that has vLLM import a KV connector.
 
     Args:
-        name: its class.
-        module: where the class is.
+        name: the connector's class.
+        module: full name of the module that has the class.
     """
     from vllm.config import KVTransferConfig
 
@@ -120,7 +149,7 @@ def connector_config(name: str, module: str) -> Any:
 
 
 def _stat_loggers() -> list[Any]:
-    """vLLM's own metrics, by way of Ray's."""
+    """vLLM's own metrics, exported through Ray's."""
     from ray.util import metrics
     from vllm.v1.metrics import ray_wrappers
 

@@ -12,7 +12,10 @@ _QUANTIZATIONS = Path("model_executor", "layers", "quantization", "__init__.py")
 
 @cache
 def known_quantizations() -> tuple[str, ...]:
-    """Names that the installed vLLM takes for `quantization`; empty where it is not installed or does not say."""
+    """Return the names that the installed vLLM takes for `quantization`.
+
+    The result is empty where vLLM is not installed, or its sources do not say.
+    """
     found = importlib.util.find_spec("vllm")
     file = Path(found.origin).parent / _QUANTIZATIONS if found and found.origin else None
     if file is None or not file.exists():
