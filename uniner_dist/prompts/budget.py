@@ -35,11 +35,19 @@ class PassageBudget:
 
 
 def passage_budget(config: Config, tokenizer: PromptTokenizer) -> PassageBudget:
-    """The sizes for the run's longest question.
+    """Return the sizes of passages that leave room for the run's longest question.
 
     Room for a question is reserved in steps of an eighth of the context, so that a text is cut in the same places
     whatever is asked: one more type with a longer phrase asks nothing again of the others. A longer question
     takes another step, and where the context has hardly any room for text, exactly what it needs.
+
+    Args:
+        config: of the run: questions, model (whose context length is read from its files) and wanted sizes.
+        tokenizer: the model's tokenizer with the run's prompt template.
+
+    Returns:
+        Sizes in tokens. `whole` may be too small for a run, even below 0: the preflight refuses less than
+        `MIN_PASSAGE_TOKENS`.
     """
     longest = max(len(tokenizer.suffix_ids(question)) for question in config.questions.asked)
     frame, context = len(tokenizer.prefix_ids([""])[0]), model.context_length(config.model)

@@ -1,4 +1,4 @@
-"""The corpus as Spark sees it: read, sort out what cannot be used, keep one row per id.
+"""The corpus as Spark reads it: finds rows that cannot be used, and keeps one row per id.
 
 Reads the user's Parquet into rows of (`document`, `text`, `file`, `row`), where `document` is a struct of the id and
 the carried columns under their own names, so that no name of ours can clash with one of the user's. Texts are never
@@ -40,9 +40,21 @@ REASONS = (
 
 
 def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
-    """All rows of the corpus: `document`, `text`, and `file` and `row`, which name the row.
+    """Read all rows of the corpus: `document`, `text`, and `file` and `row`, which identify the row.
 
-    Partition values stay strings (`001`), and columns nobody asked for are neither read nor compared between files.
+    Partition values stay strings (`001`), and columns that are not needed are neither read nor compared between files.
+
+    Args:
+        spark: session that reads.
+        run: its configuration names the text, id and carried columns.
+        snapshot: the corpus's files with their footers and partition values.
+
+    Returns:
+        One row per row of the corpus. An empty string in a folder column of the output becomes null, as both have the
+        same folder.
+
+    Raises:
+        ConfigError: a column is missing, or its types cannot be read or joined.
     """
     names = [*document_columns(run), run.config.corpus.text_column]
     reading = plan_reading(snapshot, names, run.config.corpus.binary_text)
@@ -56,17 +68,33 @@ def read_corpus(spark: SparkSession, run: Run, snapshot: Snapshot) -> DataFrame:
 
 
 def document_columns(run: Run) -> tuple[str, ...]:
-    """The id column and the carried ones: the fields of `document`."""
+    """Return the names of the fields of `document`: the id column, then the carried ones.
+
+    Args:
+        run: its configuration names the columns, as the corpus spells them.
+    """
     return (run.config.corpus.id_column, *run.carried)
 
 
 def document_id(run: Run) -> Column:
-    """The id inside of `document`."""
+    """Return the id inside of `document`, in the type that the corpus has.
+
+    Args:
+        run: its configuration names the id column.
+    """
     return F.col("document").getField(run.config.corpus.id_column)
 
 
 def with_reason(corpus: DataFrame, run: Run) -> DataFrame:
-    """Add `reason`: why the row alone cannot be used, null when it can."""
+    """Add `reason`: why the row alone cannot be used, null when it can.
+
+    Args:
+        corpus: rows from `read_corpus`.
+        run: the longest text, the folder columns of the output, and the lists of erased documents.
+
+    Returns:
+        The same rows; `reason` is one of `REASONS` except "duplicate_id", which needs other rows.
+    """
     doc_id, text = document_id(run), F.col("text")
     id_is_text = isinstance(corpus.select(doc_id).schema[0].dataType, StringType)
     # Before anything looks into the values of a row that is too large.
@@ -128,10 +156,14 @@ def _fits_folder(name: str, value: Column) -> Column:
 
 
 def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:
-    """`file` and `row` of every usable row whose id an earlier row has already.
+    """Return `file` and `row` of every usable row whose id an earlier row has already.
 
     Earlier by content (carried columns, then the text's hash), so that the order of files does not matter. Only ids
     are shuffled to see which repeat, and only rows with such an id are compared.
+
+    Args:
+        corpus: rows from `with_reason`.
+        run: its configuration names the id column.
     """
     doc_id = document_id(run).alias("id")
     usable = corpus.where("reason IS NULL")
@@ -143,14 +175,24 @@ def find_repeats(corpus: DataFrame, run: Run) -> DataFrame:
 
 
 def has_repeated_ids(corpus: DataFrame, run: Run) -> bool:
-    """Whether any id occurs twice; reads the id column alone."""
+    """Return whether any id but null occurs twice, in usable rows or not; reads the id column alone, in a Spark job.
+
+    Args:
+        corpus: rows from `read_corpus`.
+        run: its configuration names the id column.
+    """
     doc_id = document_id(run).alias("id")
     repeated = corpus.select(doc_id).where("id IS NOT NULL").groupBy("id").count().where("count > 1")
     return bool(repeated.head(1))
 
 
 def accepted(corpus: DataFrame, repeats: DataFrame | None) -> DataFrame:
-    """Rows to annotate: `document`, `text`."""
+    """Return the rows to annotate: `document`, `text`.
+
+    Args:
+        corpus: rows from `with_reason`.
+        repeats: rows to leave out, from `find_repeats`; None where no id repeats.
+    """
     usable = corpus.where("reason IS NULL")
     if repeats is not None:
         usable = usable.join(repeats, ["file", "row"], "left_anti")
@@ -158,10 +200,18 @@ def accepted(corpus: DataFrame, repeats: DataFrame | None) -> DataFrame:
 
 
 def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFrame:
-    """Rows that cannot be used, under the corpus's own column names, and `reason`.
+    """Return the rows that cannot be used, under the corpus's own column names, and `reason`.
 
     Strings are made readable (invalid bytes become U+FFFD), because no reader opens a file with invalid ones; of rows
-    that are too large only the beginning of each value is kept.
+    that are too large only the beginning of each value is kept. Erased documents are left out.
+
+    Args:
+        corpus: rows from `with_reason`.
+        run: its configuration names the text column.
+        repeats: rows from `find_repeats`, whose reason is "duplicate_id"; None where no id repeats.
+
+    Returns:
+        Id and carried columns, the text, and `reason`; see `schemas.name_in_rejects` for a clash of names.
     """
     bad = corpus.where(F.col("reason").isNotNull() & (F.col("reason") != ERASED))
     if repeats is not None:
@@ -197,7 +247,11 @@ def _strings(corpus: DataFrame) -> list[Column]:
 
 
 def is_usable_text(text: Column) -> Column:
-    """Whether a text can be annotated: neither null nor blank, and valid UTF-8."""
+    """Return a column that says whether a text can be annotated: neither null nor blank, and valid UTF-8.
+
+    Args:
+        text: column of strings.
+    """
     return text.isNotNull() & F.coalesce(valid_utf8(text), F.lit(False)) & text.rlike(VISIBLE)
 
 

@@ -33,11 +33,11 @@ class Packing:
     """The packing of a corpus.
 
     Attributes:
-        buckets: ranges of passage ids.
+        buckets: number of equal ranges of passage ids.
         shard_tokens: estimated tokens of a shard.
         min_shards: shards that a bucket has at least, if it has as many passages.
         frame_tokens: tokens that every passage takes besides its text.
-        ask_tokens: tokens of each question.
+        ask_tokens: tokens of each question, in the order of questions.
     """
 
     buckets: int
@@ -47,7 +47,7 @@ class Packing:
     ask_tokens: tuple[int, ...]
 
     def shard_name(self, bucket: int, index: int, by: str, known: bool = False) -> str:
-        """Name of a bucket's slice; names sort as passage ids do, those of slices with nothing to ask aside.
+        """Return the name of a bucket's slice; names sort as passage ids do, those of slices with nothing to ask apart.
 
         Args:
             bucket: number of the range of passage ids, from 0.
@@ -58,7 +58,17 @@ class Packing:
         return f"{bucket:05d}-{'known-' * known}{index:04d}-{by}"
 
     def tokens(self, text_bytes: npt.NDArray[np.int64], asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """See `uniner_dist.core.estimate.passage_tokens`; only the balance of shards depends on it."""
+        """Return the estimated tokens of each passage; only the balance of shards depends on it.
+
+        See `uniner_dist.core.estimate.passage_tokens`.
+
+        Args:
+            text_bytes: length of each text in UTF-8 bytes.
+            asked: what is asked; shape: passages × questions.
+
+        Returns:
+            One number per passage: its prefix once, and each question that is asked; 0 where nothing is asked.
+        """
         return passage_tokens(text_bytes, asked, self.frame_tokens, np.asarray(self.ask_tokens, dtype=np.int64))
 
 
@@ -70,15 +80,15 @@ def plan_packing(
     shard_tokens: int,
     min_shards: int,
 ) -> Packing:
-    """Choose the number of buckets.
+    """Return the packing of a corpus, of which the number of buckets is chosen here.
 
     Args:
-        passages: how many there are, repeats counted.
-        text_tokens: their estimated tokens, repeats counted.
-        frame_tokens: see `Packing`.
-        ask_tokens: see `Packing`.
+        passages: estimated number of passages, repeats counted.
+        text_tokens: estimated tokens of their texts, repeats counted.
+        frame_tokens: tokens that every passage takes besides its text.
+        ask_tokens: tokens of each question, in the order of questions.
         shard_tokens: estimated tokens wanted in a shard.
-        min_shards: lowest number of shards wanted.
+        min_shards: lowest number of shards wanted in all.
     """
     passage_tokens = frame_tokens + sum(ask_tokens)
     wanted = max(ceil((text_tokens + passages * passage_tokens) / shard_tokens), min_shards)
@@ -89,15 +99,15 @@ def plan_packing(
 
 
 def cut_bucket(tokens: npt.NDArray[np.int64], shard_tokens: int, min_shards: int) -> npt.NDArray[np.int64]:
-    """Number of the slice of each passage of a bucket, ascending from 0; some numbers may be skipped.
+    """Return the number of the slice of each passage of a bucket, ascending from 0; some numbers may be skipped.
 
     A passage belongs to the slice in which the middle of its tokens lies, so the slices of a bucket differ by less than
     their longest passages.
 
     Args:
-        tokens: estimated tokens of each distinct passage, above 0, in the order of ids.
+        tokens: estimated tokens of each distinct passage, above 0, in the order of ids; at least one passage.
         shard_tokens: estimated tokens wanted in a slice.
-        min_shards: lowest number of slices wanted.
+        min_shards: lowest number of slices wanted; never more than passages are made.
     """
     total = int(tokens.sum())
     slices = min(len(tokens), max(ceil(total / shard_tokens), min_shards))

@@ -27,12 +27,26 @@ LONG_TEXTS_PER_BATCH = 16
 
 
 def may_be_long(budget: int) -> Column:
-    """Whether a text might not fit a passage. A tokenizer with byte fallback never makes more tokens than bytes + 1."""
+    """Return a column that says whether `text` might not fit a passage; null for null.
+
+    A tokenizer with byte fallback never makes more tokens than bytes + 1.
+
+    Args:
+        budget: the most tokens of a text that is one passage.
+    """
     return F.octet_length("text") + 1 > budget
 
 
 def whole_passages(documents: DataFrame, budget: int) -> DataFrame:
-    """Texts that surely fit, each one passage."""
+    """Return the texts that surely fit, each as one passage.
+
+    Args:
+        documents: accepted rows (`document`, `text`); those that may not fit are skipped.
+        budget: the most tokens of a text that is one passage.
+
+    Returns:
+        `document`, `passage` (0), `passages` (1), `start` (0), `text`, and `text_hash`, which is null.
+    """
     return documents.where(~may_be_long(budget)).select(
         "document",
         F.lit(0).alias("passage"),
@@ -44,16 +58,20 @@ def whole_passages(documents: DataFrame, budget: int) -> DataFrame:
 
 
 def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, partitions: int, path: str) -> DataFrame:
-    """Texts that may not fit, counted and split exactly; same columns as `whole_passages`.
+    """Return the passages of texts that may not fit, counted and split exactly; same columns as `whole_passages`.
 
-    They are spread by their hash first: splitting takes up to a second per MB, and one file may hold all of them.
+    Texts are distributed by their hash first: splitting takes up to a second per MB, and one file may hold all of them.
 
     Args:
         documents: accepted rows (`document`, `text`); those that surely fit are skipped.
-        splitter: counts and splits in the tasks.
-        budget: tokens of a passage at most.
-        partitions: tasks to spread the long texts over.
-        path: where the first action on them leaves them as a dataset.
+        splitter: counts tokens and splits, in the tasks.
+        budget: the most tokens of a text that is one passage.
+        partitions: number of tasks that the long texts are distributed to.
+        path: path or URL of the dataset in which the first action on the passages also leaves them (`kept_in_arrow`).
+
+    Returns:
+        `passage` counts from 0 to `passages` - 1; `start` is in code points of the document's text; `text_hash` is that
+        of the whole text.
     """
     fields = [StructField(name, IntegerType(), False) for name in ("passage", "passages", "start")]
     fields += [StructField("text", StringType(), False), StructField("text_hash", StringType(), False)]
@@ -63,12 +81,16 @@ def split_long(documents: DataFrame, splitter: LongTextSplitter, budget: int, pa
 
 
 def with_keys(passages: DataFrame) -> DataFrame:
-    """Add `passage_id` (as `uniner_dist.core.hashing.passage_id`) and `estimated_tokens`."""
+    """Return passages with `passage_id` (as `uniner_dist.core.hashing.passage_id`) and `estimated_tokens` added.
+
+    Args:
+        passages: rows with `text`, from `whole_passages` or `split_long`.
+    """
     return passages.select("*", _passage_id().alias("passage_id"), estimated_tokens())
 
 
 def estimated_tokens() -> Column:
-    """`estimated_tokens` of `text`."""
+    """Return a column `estimated_tokens`: the tokens of `text`, from its UTF-8 bytes (`BYTES_PER_TOKEN`)."""
     return F.ceil(F.octet_length("text") / F.lit(BYTES_PER_TOKEN)).cast("int").alias("estimated_tokens")
 
 
@@ -77,11 +99,18 @@ def _passage_id() -> Column:
 
 
 def occurrences_of(passages: DataFrame) -> DataFrame:
-    """Where each passage occurs. `start` counts code points of the document's text.
+    """Return where each passage occurs. `start` counts code points of the document's text.
 
     Passages of split documents bring their `text` and the hash of the whole text (`text_hash`, made like a passage's
     id): offsets of merged answers are checked against the document that they make. Elsewhere both are null, and the
     passage's id is the text's hash.
+
+    Args:
+        passages: rows from `with_keys`.
+
+    Returns:
+        One row per passage of a document: `document`, `passage_id`, `passage`, `passages`, `start`, `estimated_tokens`,
+        `text`, `text_hash`.
     """
     split = F.col("passages") > 1
     text, text_hash = (F.when(split, F.col(name)).alias(name) for name in ("text", "text_hash"))
@@ -94,7 +123,7 @@ class LongTextSplitter:
     """The function that Spark runs over Arrow batches of (`document`, `text`, `text_hash`).
 
     Args:
-        tokenizer_json: gives the tokenizer's JSON (a Spark broadcast's value).
+        tokenizer_json: returns the tokenizer's JSON (a Spark broadcast's value).
         template: name of the prompt template.
         budget: sizes of passages.
     """

@@ -44,10 +44,19 @@ _SCORES = ["logprobs", "tokens"]
 
 
 def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame | None:
-    """`passage_id`, `cell`: answers in the store that serve this run; None when there is none of this fingerprint.
+    """Return the answers in the store that serve this run: `passage_id`, `cell`; None when there is no file of them.
 
     A cell has the index of its question in `asks` and the columns that this run needs. An answer without
     log-probabilities is none for a run with scores.
+
+    Args:
+        spark: session that reads the store.
+        run: its fingerprints name the files; answers that are larger than the run could have got are left out.
+        asks: the questions of the run, each once, in order.
+
+    Returns:
+        `cell` is a struct: `ask` (from 0), `output`, `finish_reason`, `prompt_tokens`, `completion_tokens`, and in a
+        run with scores `logprobs` and `tokens`. A passage may have the same cell twice, from two files.
     """
     found = [(store.cells, files) for store in usable_stores(run) if (files := live_files(store))]
     if not found:
@@ -72,7 +81,14 @@ def _is_bounded(run: Run) -> Column:
 
 
 def with_cells(passages: DataFrame, cells: DataFrame, buckets: int, partitions: int) -> DataFrame:
-    """Add `cells`, a list, to passages (`task`, `passage_id`, …) that are partitioned by task into `partitions`."""
+    """Return passages with `cells` added, a list; null where the store has no answer for a passage.
+
+    Args:
+        passages: rows with `task` and `passage_id`, partitioned by `task`.
+        cells: rows from `read_cells`.
+        buckets: number of equal ranges of passage ids.
+        partitions: number of partitions of `passages`, whose `task` is `partition_key` of these two numbers.
+    """
     task = partition_key(F.col("passage_id"), buckets, partitions).alias("task")
     placed = cells.select(task, "passage_id", "cell").repartition(partitions, "task")
     # Ids first: Spark sorts by the first bytes of the first key, and ranges of ids keep their order.
@@ -103,7 +119,12 @@ class CachedAnswers:
 
     @classmethod
     def nothing(cls, passages: int, asks: Sequence[str]) -> CachedAnswers:
-        """An empty grid, for passages without stored answers."""
+        """Return an empty grid, for passages without stored answers.
+
+        Args:
+            passages: how many there are.
+            asks: the questions, in order.
+        """
         kinds = {name: _COLUMNS[name].type for name in _ANSWER}
         cell = pa.struct([pa.field("ask", pa.int32()), *(pa.field(name, kind) for name, kind in kinds.items())])
         return cls(pa.nulls(passages, pa.list_(cell)), asks)
@@ -114,12 +135,16 @@ class CachedAnswers:
         return self._positions < 0
 
     def completions(self, ids: pa.Array, passages: npt.NDArray[np.int64], chosen: Selected) -> pa.Table:
-        """Rows of `schemas.COMPLETIONS` for some passages, in the order of their prompts; null where to ask.
+        """Return rows of `schemas.COMPLETIONS` for some passages, in the order of their prompts.
 
         Args:
-            ids: their ids.
-            passages: their numbers in this bucket.
+            ids: passage ids, one for each of `passages`.
+            passages: their numbers in this bucket, from 0.
             chosen: what is asked of the passages of this bucket; the rest without an answer was skipped.
+
+        Returns:
+            All questions of the first passage, then of the next. `output` is null for prompts that are to be asked, and
+            for skipped ones, which have `error_kind` "skipped" and their `score`.
         """
         positions = self._positions[passages].reshape(-1)
         known = positions >= 0

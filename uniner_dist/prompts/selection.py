@@ -29,8 +29,8 @@ class Selected:
     """Decision about the prompts of some passages; masks are passages × questions.
 
     Attributes:
-        asked: are to be answered.
-        scores: of each skipped or checked one, the probability that its answer names something; NaN elsewhere.
+        asked: prompts that are to be answered.
+        scores: of each skipped or checked prompt, the probability that its answer names something; NaN elsewhere.
         checked: those of the asked ones that would be skipped without the check.
     """
 
@@ -50,8 +50,11 @@ class Selection(Protocol):
         """Decide about passages.
 
         Args:
-            passages: columns `passage_id` and `text`.
-            missing: passages × questions, what the store has no answer for.
+            passages: columns `passage_id` and `text`, one row per distinct passage.
+            missing: what the store has no answer for; shape: passages × questions.
+
+        Returns:
+            Masks of the shape of `missing`; only what is missing is asked.
         """
 
 
@@ -61,7 +64,12 @@ class Everything:
     is_partial = False
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
-        """Ask whatever is missing."""
+        """Return a decision to ask whatever is missing.
+
+        Args:
+            passages: columns `passage_id` and `text`, one row per distinct passage.
+            missing: what the store has no answer for; shape: passages × questions.
+        """
         return Selected(missing, _no_scores(missing), np.zeros_like(missing))
 
 
@@ -70,8 +78,8 @@ class SampleOnly:
     """All prompts of some passages, to learn.
 
     Args:
-        draw: of this plan.
-        learning: share of the passages.
+        draw: random choices of this plan.
+        learning: share of the passages, in [0, 1].
     """
 
     draw: Draw
@@ -79,7 +87,12 @@ class SampleOnly:
     is_partial: bool = True
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
-        """Ask whatever is missing of the passages that are drawn."""
+        """Return a decision to ask whatever is missing of the passages that are drawn.
+
+        Args:
+            passages: columns `passage_id` and `text`, one row per distinct passage.
+            missing: what the store has no answer for; shape: passages × questions.
+        """
         learning = self.draw.passages(passages["passage_id"].to_pylist(), LEARN, self.learning)
         return Selected(missing & learning[:, None], _no_scores(missing), np.zeros_like(missing))
 
@@ -89,9 +102,9 @@ class Calibrating:
     """Single prompts to calibrate, and what else of their passages will be asked: so their prefix is computed once.
 
     Args:
-        draw: of this plan.
-        asks: the questions.
-        classifier: gives the classifier (a Spark broadcast's value).
+        draw: random choices of this plan.
+        asks: the questions, in order.
+        classifier: returns the classifier (a Spark broadcast's value).
         learning: share of the passages that was learnt from, which calibrate nothing.
         calibration: share of the prompts of the others.
         floors: by question: what has a higher probability will be asked, most likely, whatever the calibration says.
@@ -106,7 +119,12 @@ class Calibrating:
     is_partial: bool = True
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
-        """Ask the prompts that are drawn, and of the same passages those with a score above the floors."""
+        """Return a decision to ask what is drawn, and of the same passages what has a score above the floors.
+
+        Args:
+            passages: columns `passage_id` and `text`, one row per distinct passage.
+            missing: what the store has no answer for; shape: passages × questions.
+        """
         ids = passages["passage_id"].to_pylist()
         drawn = missing & calibrates(self.draw, ids, self.asks, self.learning, self.calibration)
         scores = _scored(self.classifier(), passages, np.asarray(drawn.any(axis=1)), missing)
@@ -116,7 +134,18 @@ class Calibrating:
 
 
 def calibrates(draw: Draw, ids: Sequence[str], asks: Sequence[str], learning: float, calibration: float) -> Flags:
-    """Which cells calibrate, passages × questions: each of those that are not learnt from by itself."""
+    """Return which prompts calibrate: each is drawn by itself, in passages that were not learnt from.
+
+    Args:
+        draw: random choices of the plan.
+        ids: passage ids, 32 hex digits each.
+        asks: the questions, in order.
+        learning: share of the passages that was learnt from, in [0, 1].
+        calibration: share of the prompts of other passages that is drawn, in [0, 1].
+
+    Returns:
+        A mask; shape: passages × questions.
+    """
     return draw.cells(ids, asks, CALIBRATE, calibration) & ~draw.passages(ids, LEARN, learning)[:, None]
 
 
@@ -125,9 +154,9 @@ class AllButSkipped:
     """All prompts except those that a classifier predicts as empty, of which a share is asked as a check.
 
     Args:
-        draw: of this plan.
-        asks: the questions.
-        classifier: gives the classifier (a Spark broadcast's value).
+        draw: random choices of this plan.
+        asks: the questions, in order.
+        classifier: returns the classifier (a Spark broadcast's value).
         learning: share of the passages that was learnt from, of which what failed is asked again.
         thresholds: by question: the highest probability of a skipped prompt.
         check: share of the skipped prompts that is asked.
@@ -142,7 +171,12 @@ class AllButSkipped:
     is_partial: bool = False
 
     def select(self, passages: pa.Table, missing: Flags) -> Selected:
-        """Ask what is missing and scores above its threshold, and of the rest what is drawn to check."""
+        """Return a decision to ask what is missing and scores above its threshold, and of the rest the drawn checks.
+
+        Args:
+            passages: columns `passage_id` and `text`, one row per distinct passage.
+            missing: what the store has no answer for; shape: passages × questions.
+        """
         ids = passages["passage_id"].to_pylist()
         wanted = missing.any(axis=1) & ~self.draw.passages(ids, LEARN, self.learning)
         scores = _scored(self.classifier(), passages, wanted, missing)

@@ -41,9 +41,15 @@ _OFTEN = 100
 
 
 def sorted_passages(texts: DataFrame, cells: DataFrame | None, packing: Packing, partitions: int) -> DataFrame:
-    """`bucket`, `passage_id`, `text` and, if the store has any, `cells`: each bucket in one task and sorted by id.
+    """Return passages with each bucket in one task and sorted by id: `bucket`, `passage_id`, `text` and maybe `cells`.
 
-    This is the one shuffle of texts. Repeats are left in and dropped by the writer, who sees them side by side.
+    This is the one shuffle of texts. Repeats are left in and dropped by the writer, which meets them side by side.
+
+    Args:
+        texts: passages with `passage_id` and `text`, repeats allowed.
+        cells: cached answers from `read_cells`, which become `cells`; None where the store has none.
+        packing: its number of buckets.
+        partitions: number of tasks that write; at most as many as buckets.
     """
     passage_id = F.col("passage_id")
     task, bucket = partition_key(passage_id, packing.buckets, partitions), bucket_of(passage_id, packing.buckets)
@@ -61,10 +67,13 @@ def drop_frequent_duplicates(texts: DataFrame, occurrences: DataFrame, count: in
     All of them would meet in one task of the shuffle. They are found in a sample of the occurrences.
 
     Args:
-        texts: passages, with `document`.
-        occurrences: one row per occurrence of a passage in a document.
-        count: about how many occurrences there are.
+        texts: passages, with `document`, `passage` and `passage_id`.
+        occurrences: one row per occurrence of a passage in a document, with the same columns.
+        count: about how many occurrences there are, above 0.
         doc_id: the id inside of `document`.
+
+    Returns:
+        Rows of `texts`; repeats of passages that are not frequent stay.
     """
     sample = occurrences.select("passage_id").sample(fraction=min(1.0, _SAMPLE / count), seed=0)
     often = sample.groupBy("passage_id").count().where(F.col("count") >= _OFTEN)
@@ -80,7 +89,7 @@ class ShardWriter:
     """The function that Spark runs over Arrow batches of `sorted_passages`; yields rows of `SHARDS`.
 
     Args:
-        layout: where the shards go.
+        layout: of the run, whose folders the shards go into and whose fencing token is part of their names.
         fingerprint: key of the answers.
         asks: the questions, in order.
         packing: how buckets are cut.
@@ -209,10 +218,15 @@ def _without_repeats(passages: pa.Table) -> pa.Table:
 
 
 def encode_prompts(ids: pa.Array, texts: pa.Array, asks: Sequence[str]) -> bytes:
-    """A Parquet file of `PROMPTS`: every passage with every ask, in order.
+    """Return the bytes of a Parquet file of `PROMPTS`: every passage with every question, in order.
 
     Strings go in as dictionary indices and stay so on disk; with the default dictionary limit (1 MB) Parquet would
     store a text again for every type.
+
+    Args:
+        ids: passage ids, in the order of the file.
+        texts: the passages, in the same order.
+        asks: the questions, in order.
     """
     passages, types = len(ids), len(asks)
     passage = np.repeat(np.arange(passages, dtype=np.int32), types)

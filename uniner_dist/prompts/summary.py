@@ -1,4 +1,4 @@
-"""The counts of stage 1, and whether they add up to the corpus."""
+"""The counts of stage 1, and checks that they add up to the corpus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ class Totals:
 
 
 def count_occurrences(occurrences: DataFrame) -> Totals:
-    """Add up the occurrences in one pass."""
+    """Count passages and documents in one pass over the occurrences.
+
+    Args:
+        occurrences: rows of `occurrences_of`.
+
+    Returns:
+        Passages with repeats counted, and the documents that they are of.
+    """
     first = F.col("passage") == 0
     counts = occurrences.agg(
         F.count("*"), F.count(F.when(first, 1)), F.count(F.when(first & (F.col("passages") > 1), 1))
@@ -40,9 +47,9 @@ class Present:
     """What stage 1 found when it began.
 
     Attributes:
-        store: the store of answers.
+        store: path and state of the store of answers.
         erased: state of the lists of erased documents.
-        whole_text_tokens: the most tokens of a text that is taken whole.
+        whole_text_tokens: the most tokens of a text that is one passage.
     """
 
     store: PlannedStore
@@ -67,15 +74,15 @@ def summarise(
     written: Written,
     triage: TriagePlan | None,
 ) -> PromptsSummary:
-    """The summary of stage 1.
+    """Return the summary of stage 1.
 
     Args:
-        totals: of the occurrences.
-        survey: of the corpus.
-        rejects: reason → rows.
-        present: what was there before.
-        written: what is there now.
-        triage: what of triage this plan is, None without it.
+        totals: counts of the occurrences.
+        survey: counts of the corpus.
+        rejects: reason → rows, those with repeated ids among them.
+        present: what was there when the stage began.
+        written: what the stage wrote.
+        triage: this plan's part of triage, None without triage.
     """
     shards = written.manifest.to_pydict()
     return PromptsSummary(
@@ -102,7 +109,13 @@ def summarise(
 
 
 def check_rows(snapshot: Snapshot, found: int) -> None:
-    """What was read is what the files hold by their footers.
+    """Make sure that as many rows were read as the files have by their footers.
+
+    Where a table does not say how many rows were deleted, fewer may be read.
+
+    Args:
+        snapshot: the corpus's files with their footers.
+        found: rows that Spark has counted.
 
     Raises:
         StageError: with both numbers.
@@ -116,7 +129,12 @@ def check_rows(snapshot: Snapshot, found: int) -> None:
 
 
 def check_corpus(run: Run, summary: PromptsSummary, before: Snapshot) -> None:
-    """Every row is accepted or rejected, and all passes over the corpus read the same files.
+    """Make sure that every row is accepted or rejected, and that all passes over the corpus read the same files.
+
+    Args:
+        run: its configuration names the corpus, for the message.
+        summary: counts of the stage.
+        before: the corpus's files when the stage began; they are listed again, except those of a table's version.
 
     Raises:
         StageError: with everything that does not hold.

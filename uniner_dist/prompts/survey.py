@@ -36,7 +36,15 @@ class Survey:
 
 
 def survey_corpus(corpus: DataFrame, budget: PassageBudget) -> Survey:
-    """Count rows by reject reason, and texts that must be tokenised in Python."""
+    """Count rows by reject reason, and texts that must be tokenised in Python, in one pass over the corpus.
+
+    Args:
+        corpus: rows from `with_reason`.
+        budget: texts that may have more tokens than its `whole` are long.
+
+    Returns:
+        Counts of rows, estimated tokens and long texts; rows with repeated ids are not known yet.
+    """
     long = F.coalesce(may_be_long(budget.whole), F.lit(False)) & F.col("reason").isNull()
     counts = (
         corpus.select("reason", long.alias("long"), F.octet_length("text").alias("bytes"), estimated_tokens())
@@ -54,7 +62,18 @@ def survey_corpus(corpus: DataFrame, budget: PassageBudget) -> Survey:
 
 
 def keep_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame:
-    """Rows to leave out because their id occurred earlier, kept in a file: three passes over the corpus need them."""
+    """Return the rows to leave out because an earlier row has their id.
+
+    They are written to a dataset of the run, as three passes over the corpus need them.
+
+    Args:
+        spark: session that finds, writes and counts them.
+        run: the dataset is `repeats` in its folder; its configuration names the id column.
+        corpus: rows from `with_reason`.
+
+    Returns:
+        `file` and `row`; marked for a broadcast join up to `_BROADCAST_REPEATS` rows.
+    """
     describe(spark, "find rows with repeated ids")
     repeats = rows.find_repeats(corpus, run)
     path = run.layout.own(run.layout.repeats)
@@ -64,7 +83,12 @@ def keep_repeats(spark: SparkSession, run: Run, corpus: DataFrame) -> DataFrame:
 
 
 def expected_passages(survey: Survey, budget: PassageBudget) -> int:
-    """Estimated number of passages, repeats counted: one per text, more for those that must be split."""
+    """Return the estimated number of passages, repeats counted: one per text, more for those that must be split.
+
+    Args:
+        survey: counts of the corpus; rows with repeated ids are still among the usable ones.
+        budget: sizes of passages, in tokens.
+    """
     advance = budget.passage - budget.overlap
     usable = survey.rows - sum(survey.rejects.values())
     of_long = max(survey.long_texts, ceil(survey.long_bytes / BYTES_PER_TOKEN / advance))

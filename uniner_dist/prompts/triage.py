@@ -1,8 +1,8 @@
-"""What of triage a plan of the run is, and its selection of prompts.
+"""This plan's part of triage, and its selection of prompts.
 
-The first plan asks a sample only, to learn from; the second one what calibrates. Then `pipeline.triage` has a bound,
-and the third plan is of the whole run, without what may be skipped. Answers to one plan come from the store in the
-next, as any others do.
+The first plan asks a sample only, to learn from; the second one the calibration cells. Then `pipeline.triage` has a
+bound, and the third plan is of the whole run, without what may be skipped. Answers to one plan come from the store in
+the next, as any others do.
 """
 
 from __future__ import annotations
@@ -26,13 +26,19 @@ from uniner_dist.triage.sizes import learning_share
 def plan_triage(
     spark: SparkSession, run: Run, passages: DataFrame, packing: Packing
 ) -> tuple[TriagePlan | None, Selection]:
-    """What of triage the plan is, None without triage, and what is asked.
+    """Return this plan's part of triage, and the rule that selects its prompts.
 
     Args:
-        spark: session that scores the passages once there is a classifier.
+        spark: session that counts distinct passages and cached answers, and broadcasts the classifier.
         run: its `triage` settings and what it has learnt so far decide the phase.
-        passages: all of the run, with `passage_id`.
-        packing: how they are packed.
+        passages: all passages of the run, with `passage_id`; repeats allowed.
+        packing: tokens of questions and of the prompt around a text, which are recorded in the plan.
+
+    Returns:
+        The part, which goes into the summary, None without triage; and the selection.
+
+    Raises:
+        ControlFileError: what the run has learnt is damaged, or belongs to other questions.
     """
     if not run.config.triage.is_on:
         return None, Everything()
@@ -58,7 +64,7 @@ def plan_triage(
 
 
 def _plan_learnt(spark: SparkSession, run: Run, learnt: TriageLearnt) -> tuple[TriagePlan, Selection]:
-    """The same, once something was learnt."""
+    """The plan once something was learnt."""
 
     def planned(phase: Literal["calibrate", "bound", "all"], why: str | None = None) -> TriagePlan:
         return TriagePlan(
@@ -89,7 +95,7 @@ def _plan_learnt(spark: SparkSession, run: Run, learnt: TriageLearnt) -> tuple[T
 
 
 def _count(passages: DataFrame, cells: DataFrame | None, asks: int) -> tuple[int, int]:
-    """Different passages, and prompts without an answer."""
+    """Number of distinct passages, and of prompts without an answer."""
     distinct = passages.select("passage_id").distinct()
     count = distinct.count()
     if cells is None:
