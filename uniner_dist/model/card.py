@@ -9,14 +9,22 @@ _NON_COMMERCIAL = "CC BY-NC 4.0 (and the terms of LLaMA): not for commercial use
 
 
 def display_name(config: ModelConfig) -> str:
-    """How annotations name the model: hub name, or last part of the folder's path."""
+    """Return how annotations name the model: hub name, or last part of the folder's path.
+
+    Args:
+        config: the model; only its name counts.
+    """
     if config.name == "demo":
         return "uniner-dist-demo"
     return config.name if is_hub_name(config.name) else config.name.rstrip("/").rsplit("/", 1)[-1]
 
 
 def licence(config: ModelConfig) -> str:
-    """Licence of the weights, which their answers inherit."""
+    """Return the licence of the weights, which their answers inherit, by the model's name alone.
+
+    Args:
+        config: the model. "uniner" anywhere in its name or path means the authors' weights.
+    """
     if config.name == "demo":
         return "Apache-2.0 (demonstration checkpoint of this project)"
     if "uniner" in config.name.lower():

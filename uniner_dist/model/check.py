@@ -37,10 +37,13 @@ def check_model(
 
     Args:
         config: name, revision, template and quantization of the model.
-        questions: all that will be asked.
-        texts: the corpus's first.
-        gpus: of one replica; 0 means a CPU.
-        extra: further arguments of the engine.
+        questions: all that will be asked; without any the tokenizer is tried with built-in ones only.
+        texts: the corpus's first texts, to try the tokenizer with; may be empty.
+        gpus: GPUs of one replica; 0 means a CPU.
+        extra: further arguments of the engine (`engine.extra`), some of which change what is checked; None for none.
+
+    Returns:
+        The tokenizer of prompts, ready to use.
 
     Raises:
         ConfigError: with every problem found.
@@ -90,7 +93,7 @@ def _added_spellings(tree: Mapping[str, Any]) -> list[str]:
 
 
 def _check_vocabulary(tree: Mapping[str, Any], rows: Any) -> None:
-    """Every piece of text has a row in the weights; tokens that were added later need none, as no text gives them."""
+    """Check that every piece has a row in the weights; tokens added later need none, as no text gives them."""
     added = {token["content"] for token in tree.get("added_tokens") or ()}
     vocabulary = tree["model"].get("vocab") or {}
     numbered = vocabulary.items() if isinstance(vocabulary, dict) else ((one[0], n) for n, one in enumerate(vocabulary))

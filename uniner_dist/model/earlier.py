@@ -25,7 +25,14 @@ _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
 def earlier_identity(config: ModelConfig) -> str:
-    """Hub name and commit, or a hash over heads and tails of a folder's files."""
+    """Return the identity of earlier versions: hub name and commit, or a hash over heads and tails of a folder's files.
+
+    Args:
+        config: the model; of a hub name with no full commit, the commit is looked up.
+
+    Raises:
+        ConfigError: there is no such model, or its commit cannot be found out.
+    """
     if is_hub_name(config.name):
         return f"{config.name}@{pinned(config).revision}"
     source = open_source(config)
@@ -41,7 +48,14 @@ def earlier_identity(config: ModelConfig) -> str:
 
 
 def is_exact(config: ModelConfig) -> bool:
-    """Whether no other weights can have the earlier identity: it names a commit, or the samples held all bytes."""
+    """Return whether no other weights can have the earlier identity: it names a commit, or the samples held all bytes.
+
+    Args:
+        config: the model.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
     if config.name == "demo" or is_hub_name(config.name):
         return True
     source = open_source(config)
@@ -49,10 +63,16 @@ def is_exact(config: ModelConfig) -> bool:
 
 
 def earlier_tokenizer_json(config: ModelConfig) -> str | None:
-    """The tokenizer that earlier versions used; None where none loads.
+    """Return the `tokenizer.json` that earlier versions used; None where transformers can load none.
 
-    A folder's own `tokenizer.json` was read as it is. Everything else went through transformers, whose version at
-    the time is not known; the result of the installed one is the best guess, and only equality with it counts.
+    A folder's own `tokenizer.json` was read as it is. Everything else went through transformers, whose version at the
+    time is not known; the result of the installed one is the best guess, and only equality with it counts.
+
+    Args:
+        config: the model, and whether code that comes with it may be run.
+
+    Raises:
+        ConfigError: there is no such model, or a file of it cannot be read.
     """
     source = open_source(config)
     if not is_hub_name(config.name) and "tokenizer.json" in source.sizes():

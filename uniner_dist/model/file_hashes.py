@@ -23,7 +23,12 @@ _FACTS = "sha256"
 
 
 def sha256_of_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """The digest of every file; those not known yet are read in parallel (hashlib works outside of the GIL).
+    """Return path → SHA-256 in 64 hex digits of every file.
+
+    Those not known yet are read in parallel (hashlib works outside of the GIL).
+
+    Args:
+        paths: local files; links are followed.
 
     Raises:
         ConfigError: a file cannot be read, or is being written to.

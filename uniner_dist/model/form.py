@@ -39,10 +39,14 @@ QUANTIZATION_FILES: Final = ("hf_quant_config.json", "quant_config.json", "quant
 
 
 def read_config(source: ModelSource) -> Mapping[str, object]:
-    """The model's `config.json`.
+    """Return the model's `config.json`.
+
+    Args:
+        source: the model's files.
 
     Raises:
-        ConfigError: there is none, it is cut off, or it is another thing.
+        ConfigError: there is none, it is cut off, or it is something else; the message says what the folder holds
+            instead.
     """
     if "config.json" not in source.sizes():
         raise ConfigError(_without_config(source))
@@ -67,9 +71,9 @@ def check_form(
 
     Args:
         source: the model's files; only listings, small JSON files and file headers are read.
-        gpus: of one replica; 0 means a CPU.
-        quantization: as configured.
-        extra: further arguments of the engine, which may change what is loaded and how.
+        gpus: GPUs of one replica; 0 means a CPU.
+        quantization: vLLM's name, as in `model.quantization`; None for what the files say.
+        extra: further arguments of the engine (`engine.extra`), which may change what is loaded and how; None for none.
 
     Raises:
         ConfigError: with every problem found.
@@ -114,11 +118,14 @@ def _architecture_problems(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def quantization_method(source: ModelSource, quantization: str | None = None) -> str | None:
-    """How weights are quantized, in vLLM's words where it is said; None for weights that are not.
+    """Return how weights are quantized, in vLLM's words where a name is given; None for weights that are not.
 
     Args:
         source: the model's files, of which `config.json` is read.
-        quantization: as configured.
+        quantization: vLLM's name, as in `model.quantization`, which counts before that of the files; None for theirs.
+
+    Raises:
+        ConfigError: `config.json` cannot be read.
     """
     own = read_config(source).get("quantization_config") or read_config(source).get("compression_config") or {}
     named = quantization or (own.get("quant_method", "an unnamed method") if own and isinstance(own, dict) else None)
@@ -128,7 +135,11 @@ def quantization_method(source: ModelSource, quantization: str | None = None) ->
 
 
 def quantization_files(source: ModelSource) -> dict[str, bytes]:
-    """Name → contents of the files that decide whether a device runs a quantization."""
+    """Return name → contents of the files that decide whether a device runs a quantization.
+
+    Args:
+        source: the model's files; those that it lacks are left out.
+    """
     names = ("config.json", *QUANTIZATION_FILES)
     return {name: source.read(name) for name in names if name in source.sizes()}
 

@@ -23,10 +23,14 @@ _TIMEOUT_S = 20.0
 
 
 def hub_commit(name: str, revision: str | None) -> str:
-    """The commit of a revision (default: of the main branch): as cached on this machine, else as the hub says.
+    """Return the commit of a revision: as cached on this machine, else as the hub says.
+
+    Args:
+        name: repository on the hub, `<owner>/<name>`.
+        revision: branch, tag or commit; None for the main branch. A full commit, 40 hex digits, is returned unchecked.
 
     Raises:
-        ConfigError: neither tells.
+        ConfigError: neither the cache nor the hub can tell.
     """
     if revision and _COMMIT.fullmatch(revision):
         return revision
@@ -76,13 +80,20 @@ class HubModel:
         return self._listing is None
 
     def sizes(self) -> Mapping[str, int]:
-        """Name → bytes, of the hub's listing; offline, of the files in the cache."""
+        """Return name → bytes of every top-level file, as the hub lists them; offline, of the files in the cache."""
         if self._listing is None:
             return {name: path.stat().st_size for name, path in self._cached.items()}
         return {name: entry.size for name, entry in self._listing.items()}
 
     def read(self, name: str) -> bytes:
-        """A whole file, downloaded unless it is in the cache; raises ConfigError if it cannot be."""
+        """Return the contents of a whole file, downloaded unless it is in the cache.
+
+        Args:
+            name: of a file at the repository's top level.
+
+        Raises:
+            ConfigError: it is not in the cache, and the hub does not give it.
+        """
         if name in self._cached:
             return self._cached[name].read_bytes()
         try:
@@ -96,7 +107,13 @@ class HubModel:
             ) from error
 
     def piece(self, name: str, start: int, stop: int) -> bytes | None:
-        """Bytes of a file in the cache; None for others, which are not downloaded for that."""
+        """Return some bytes of a file in the cache; None for others, which are not downloaded for that.
+
+        Args:
+            name: of a file at the repository's top level.
+            start: offset of the first byte.
+            stop: offset after the last byte; the result ends with the file if that is sooner.
+        """
         if name not in self._cached:
             return None
         with self._cached[name].open("rb") as stream:
@@ -104,7 +121,13 @@ class HubModel:
             return stream.read(stop - start)
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
-        """Name → hash, of the files in the cache if all are there, else of the hub's listing; None without either."""
+        """Return name → hash, as the hub has it: `sha256:` for large files, `git:` for small ones.
+
+        Taken from the files in the cache if all are there, else from the hub's listing; None without either.
+
+        Args:
+            names: files that `sizes` lists.
+        """
         wanted = list(names)
         if all(name in self._cached for name in wanted):
             return {name: self._hash_in_cache(name) for name in wanted}
@@ -113,7 +136,7 @@ class HubModel:
         return {name: self._listing[name].hash for name in wanted}
 
     def loadable(self) -> tuple[str, str | None]:
-        """The name on the hub, and the commit."""
+        """Return the name on the hub, and the commit."""
         return self._name, self.commit
 
     @cached_property

@@ -23,10 +23,14 @@ _SETTINGS = ("config.json", "generation_config.json", *QUANTIZATION_FILES)
 
 
 def resolve(config: ModelConfig) -> str:
-    """A folder of this machine, or a hub name, that an engine can load; remote folders are copied once per node.
+    """Return a folder of this machine, or a hub name, that an engine can load; remote folders are copied once per node.
+
+    Args:
+        config: the model; of a hub name the revision is not part of the result.
 
     Raises:
         ConfigError: there is no model at that location.
+        StorageError: a remote folder cannot be read.
     """
     if config.name == "demo":
         return demo.model_path()
@@ -42,7 +46,14 @@ def resolve(config: ModelConfig) -> str:
 
 
 def pinned(config: ModelConfig) -> ModelConfig:
-    """The same model with the commit of a hub name written out, so that nobody resolves it a second time."""
+    """Return the same model with the commit of a hub name written out, so that nobody resolves it a second time.
+
+    Args:
+        config: the model; any other than one of the hub is returned as it is.
+
+    Raises:
+        ConfigError: the commit cannot be found out.
+    """
     if not is_hub_name(config.name):
         return config
     from uniner_dist.model.hub import hub_commit
@@ -51,13 +62,17 @@ def pinned(config: ModelConfig) -> ModelConfig:
 
 
 def identify(config: ModelConfig) -> str:
-    """Identity string of a model: `<hub name>@<commit>#<digest>`, or `sha256:<digest>` of a folder.
+    """Return the identity string of a model: `<hub name>@<commit>#<digest>`, or `sha256:<digest>` of a folder.
 
     The digest covers all bytes of the weights (for hub models the hub's own file hashes, for remote folders the store's
     checksums), the settings next to them, and the tokenizer as it is used.
 
+    Args:
+        config: the model; with remote code that may be run, its `.py` files are part of the digest.
+
     Raises:
         ConfigError: there is no such model, or a file of it cannot be read.
+        StorageError: a remote folder cannot be read.
     """
     source = open_source(config)
     content = _content_digest(source, config)
@@ -69,6 +84,10 @@ def identify(config: ModelConfig) -> str:
 def check_unchanged(config: ModelConfig, identity: str) -> None:
     """Check that a remote folder is unchanged since the run was started, before it is copied to a node.
 
+    Args:
+        config: the model; only a folder of a remote file system is looked at.
+        identity: what `identify` returned when the run was started; an empty string checks nothing.
+
     Raises:
         ConfigError: it is not.
     """
@@ -79,7 +98,16 @@ def check_unchanged(config: ModelConfig, identity: str) -> None:
 
 
 def context_length(config: ModelConfig) -> int:
-    """Tokens a prompt and its answer may take: the configured context, or the model's own if that is smaller."""
+    """Return how many tokens a prompt and its answer may take together.
+
+    That is the configured number, or the model's own if it is smaller.
+
+    Args:
+        config: the model, with `max_model_len`; the model's own is `max_position_embeddings` of its `config.json`.
+
+    Raises:
+        ConfigError: there is no such model, or its `config.json` cannot be read.
+    """
     own = read_config(open_source(config)).get("max_position_embeddings")
     return min(config.max_model_len, own) if isinstance(own, int) and own > 0 else config.max_model_len
 

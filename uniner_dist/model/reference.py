@@ -1,7 +1,7 @@
 """The independent check: are the ids that we would send the ones that sentencepiece itself gives?
 
 Compares the tokenizer as used with the `tokenizer.model` of the same repository, on texts of the corpus and all
-questions; a difference is an error that shows both id lists. The tokenizer of this program vouches for nothing here.
+questions; a difference is an error that shows both id lists. Nothing here relies on the tokenizer of this program.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _TYPES: Final = ("person", " type ", "date, time (ISO 8601)", "地名", 'a perso
 
 
 def static_pairs() -> Iterator[tuple[str, str]]:
-    """(text, entity type) pairs of every kind; more than 200."""
+    """Yield (text, entity type) pairs of every kind; more than 200."""
     yield from SAMPLES
     for text in _TEXTS:
         for entity_type in _TYPES:
@@ -56,16 +56,19 @@ def check_against_sentencepiece(
     questions: Iterable[str] = (),
     more: Sequence[str] = (),
 ) -> int:
-    """Compare the ids of prompts with those of sentencepiece; returns the number of pairs compared.
+    """Compare the ids of prompts with those of sentencepiece.
 
     Args:
         tokenizer: the one that is used for the run.
-        content: the `tokenizer.model`.
+        content: the bytes of the `tokenizer.model`.
         settings: how the tokenizer's configuration says to read `content`.
-        template: prompts are built by it.
-        texts: the corpus's own.
-        questions: all that are asked.
-        more: further texts, such as the spellings of added tokens.
+        template: what prompts are built by.
+        texts: texts of the corpus; a built-in one is taken if there are none.
+        questions: all that are asked; "person" if there are none.
+        more: further texts, such as the spellings of added tokens, each asked about "person".
+
+    Returns:
+        The number of (text, entity type) pairs compared.
 
     Raises:
         ConfigError: a prompt's ids differ.
@@ -128,7 +131,7 @@ def _first_difference(
 
 
 def _around(ids: Sequence[int], other: Sequence[int]) -> str:
-    """All ids, of long lists those about the first difference."""
+    """All ids as text; of long lists only those around the first difference."""
     if len(ids) <= 60:
         return str(list(ids))
     at = next((number for number, pair in enumerate(zip(ids, other, strict=False)) if pair[0] != pair[1]), len(other))

@@ -21,7 +21,7 @@ from uniner_dist.storage.retries import with_retries
 #: others. A time of change is none: it has no finer grain than a second in some stores.
 _CHECKSUMS = ("ETag", "etag", "md5Hash", "md5", "crc32c", "content_md5", "checksum", "sha256")
 _CHUNK_BYTES = 16 << 20
-#: Beside a copied file, the checksum of what it was copied from.
+#: Next to a copied file, the checksum of what it was copied from.
 _NOTES = ".checksums.json"
 
 
@@ -41,15 +41,31 @@ class RemoteFolder:
         return {name: info for name, info in find_files(self.url).items() if "/" not in name}
 
     def sizes(self) -> Mapping[str, int]:
-        """Name → bytes, as the store lists them."""
+        """Return name → bytes of every top-level file, as the store lists them."""
         return {name: file_size(info) for name, info in self._files.items()}
 
     def read(self, name: str) -> bytes:
-        """A whole file, read from the store."""
+        """Return the contents of a whole file, read from the store.
+
+        Args:
+            name: a file that `sizes` lists.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
         return self.piece(name, 0, file_size(self._files[name]))
 
     def piece(self, name: str, start: int, stop: int) -> bytes:
-        """Bytes from `start` up to `stop` or the end of the file, by a ranged read."""
+        """Return some bytes of a file, by a ranged read.
+
+        Args:
+            name: a file that `sizes` lists.
+            start: offset of the first byte.
+            stop: offset after the last byte; the result ends with the file if that is sooner.
+
+        Raises:
+            StorageError: they cannot be read.
+        """
         fs, stripped = open_fs(self.url)
         path = join(stripped, name)
         stop = min(stop, file_size(self._files[name]))
@@ -58,11 +74,18 @@ class RemoteFolder:
         return bytes(with_retries(join(self.url, name), lambda: fs.cat_file(path, start=start, end=stop)))
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str]:
-        """Name → checksum that the store has, or else the SHA-256 of the content, which is read for it."""
+        """Return name → checksum that the store has, or else the SHA-256 of the content, which is read for it.
+
+        Args:
+            names: files that `sizes` lists.
+
+        Raises:
+            StorageError: a file without a checksum cannot be read.
+        """
         return {name: _checksum(self._files[name]) or self._content_hash(name) for name in names}
 
     def loadable(self) -> tuple[str, str | None]:
-        """A local copy of the small files, and no revision."""
+        """Return the path of a local copy of the small files, and None, as folders have no revisions."""
         return copy_to_node(self.url, weights=False), None
 
     def _content_hash(self, name: str) -> str:
@@ -92,11 +115,19 @@ def _checksum(info: Mapping[str, object]) -> str | None:
 
 
 def copy_to_node(url: str, weights: bool = True) -> str:
-    """Local copy of a remote model folder, made once per node; others wait for the lock.
+    """Copy a remote model folder to this node, unless an unchanged copy is there; other processes wait for the lock.
 
     Args:
         url: fsspec URL of the folder.
         weights: also the weights; else only what a tokenizer and a configuration are read from.
+
+    Returns:
+        Path of the local folder, in the cache of `model.cache`.
+
+    Raises:
+        ConfigError: there are no files at the URL.
+        StorageError: they cannot be read.
+        OSError: the cache cannot be written to.
     """
     source = RemoteFolder(url)
     folder = cache_folder() / "models" / hashlib.sha256(url.encode()).hexdigest()[:16]

@@ -35,7 +35,11 @@ class LlamaSettings:
 
 
 def is_sentencepiece(content: bytes) -> bool:
-    """Whether these are the bytes of a sentencepiece model (Llama 3's file of the same name is a list of ranks)."""
+    """Return whether these are the bytes of a sentencepiece model (Llama 3's file of the same name is a list of ranks).
+
+    Args:
+        content: bytes of a `tokenizer.model`.
+    """
     from sentencepiece import SentencePieceProcessor
 
     try:
@@ -45,9 +49,13 @@ def is_sentencepiece(content: bytes) -> bool:
 
 
 def convert(content: bytes, settings: LlamaSettings) -> str:
-    """The JSON of a fast tokenizer.
+    """Return the JSON of a fast tokenizer that gives the same ids as a sentencepiece model.
 
     Every added token and control symbol is special: its text in a corpus stays text, as for sentencepiece.
+
+    Args:
+        content: bytes of a `tokenizer.model`.
+        settings: how the repository's other files say to read it.
 
     Raises:
         ConfigError: not a sentencepiece model of byte-pair merges or unigrams.
@@ -74,7 +82,11 @@ def convert(content: bytes, settings: LlamaSettings) -> str:
 
 
 def parse(content: bytes) -> Any:
-    """The `ModelProto` of a sentencepiece file; None for another thing."""
+    """Return the `ModelProto` of a sentencepiece file; None for any other content.
+
+    Args:
+        content: bytes of a `tokenizer.model`.
+    """
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
 
@@ -153,7 +165,7 @@ def _add_tokens(tokenizer: Any, proto: Any, added: Mapping[str, int]) -> None:
 
     kinds = type(proto.pieces[0])
     special = [piece.piece for piece in proto.pieces if piece.type in (kinds.CONTROL, kinds.UNKNOWN)]
-    # Behind a gap in the numbers a token cannot be added; its text stays text all the same, and it adds nothing to one.
+    # After a gap in the numbers a token cannot be added; its text stays text all the same, and it adds nothing to one.
     by_number = {number: token for token, number in added.items() if token and tokenizer.token_to_id(token) is None}
     number = len(proto.pieces)
     while number in by_number:

@@ -35,30 +35,50 @@ class ModelSource(Protocol):
         """Whether files may exist that are not listed, as for a hub model in an offline cache."""
 
     def sizes(self) -> Mapping[str, int]:
-        """Name → bytes of every file."""
+        """Return name → bytes of every file."""
 
     def read(self, name: str) -> bytes:
-        """A whole small file.
+        """Return the contents of a whole small file.
+
+        Args:
+            name: a file that `sizes` lists.
 
         Raises:
             ConfigError: it cannot be read.
+            StorageError: it is in a remote folder and cannot be read.
         """
 
     def piece(self, name: str, start: int, stop: int) -> bytes | None:
-        """Some bytes of a large file; None where that would mean to download it."""
+        """Return some bytes of a large file; None where it would have to be downloaded for that.
+
+        Args:
+            name: a file that `sizes` lists.
+            start: offset of the first byte.
+            stop: offset after the last byte; the result ends with the file if that is sooner.
+        """
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
-        """Name → a value that changes with any byte of that file; None where no source can be asked."""
+        """Return name → a value that changes with any byte of that file; None where no source can be asked.
+
+        Args:
+            names: files that `sizes` lists.
+        """
 
     def loadable(self) -> tuple[str, str | None]:
-        """What `transformers` reads configuration and tokenizer from, and the revision there. No weights are copied."""
+        """Return what `transformers` reads configuration and tokenizer from, and the revision there.
+
+        The first is a local folder or a hub name; the revision is None for a folder. No weights are copied.
+        """
 
 
 def open_source(config: ModelConfig) -> ModelSource:
-    """The files that a configured name refers to.
+    """Return access to the files that a configured name refers to.
+
+    Args:
+        config: name and revision of the model.
 
     Raises:
-        ConfigError: the folder or repository does not exist.
+        ConfigError: the folder or repository does not exist, or the hub's commit cannot be found out.
     """
     if config.name == "demo":
         return LocalFolder(demo.model_path(), "model demo")
@@ -76,7 +96,11 @@ def open_source(config: ModelConfig) -> ModelSource:
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether a name such as Universal-NER/UniNER-7B-all means the Hugging Face hub (a local folder goes first)."""
+    """Return whether a name such as Universal-NER/UniNER-7B-all means the Hugging Face hub (a local folder goes first).
+
+    Args:
+        name: as in `model.name`: a name on the hub, a local path, or a URL.
+    """
     return bool(_HUB_NAME.match(name)) and not os.path.isdir(name)
 
 
@@ -99,18 +123,34 @@ class LocalFolder:
             raise ConfigError(f"{title}: no config.json there, as there is no such folder; {_meant(folder)}")
 
     def sizes(self) -> Mapping[str, int]:
-        """Name → bytes; links are followed, dangling ones are left out."""
+        """Return name → bytes of every top-level file; links are followed, dangling ones are left out."""
         return {path.name: path.stat().st_size for path in sorted(self._folder.iterdir()) if path.is_file()}
 
     def read(self, name: str) -> bytes:
-        """A whole file; raises ConfigError if it cannot be read."""
+        """Return the contents of a whole file.
+
+        Args:
+            name: of a file in the folder.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
         try:
             return (self._folder / name).read_bytes()
         except OSError as error:
             raise ConfigError(f"{self.title}: {name} cannot be read: {error.strerror or error}") from error
 
     def piece(self, name: str, start: int, stop: int) -> bytes | None:
-        """Bytes from `start` up to `stop`; raises ConfigError if they cannot be read."""
+        """Return some bytes of a file.
+
+        Args:
+            name: of a file in the folder.
+            start: offset of the first byte.
+            stop: offset after the last byte; the result ends with the file if that is sooner.
+
+        Raises:
+            ConfigError: they cannot be read.
+        """
         try:
             with (self._folder / name).open("rb") as stream:
                 stream.seek(start)
@@ -119,10 +159,19 @@ class LocalFolder:
             raise ConfigError(f"{self.title}: {name} cannot be read: {error.strerror or error}") from error
 
     def checksums(self, names: Iterable[str]) -> Mapping[str, str] | None:
-        """Name → SHA-256 of its content."""
+        """Return name → `sha256:` and the SHA-256 of the file's content.
+
+        All bytes are read unless the digest is cached.
+
+        Args:
+            names: files that `sizes` lists.
+
+        Raises:
+            ConfigError: one cannot be read, or is being written to.
+        """
         digests = sha256_of_files(self._folder / name for name in names)
         return {path.name: f"sha256:{digest}" for path, digest in digests.items()}
 
     def loadable(self) -> tuple[str, str | None]:
-        """The folder; it has no revisions."""
+        """Return the folder, and None, as it has no revisions."""
         return str(self._folder), None

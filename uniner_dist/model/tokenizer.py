@@ -29,7 +29,7 @@ from uniner_dist.model.tokenizer_files import (
 )
 from uniner_dist.model.tokenizer_json import configure
 
-#: Raised when a conversion changes, so that none of an older version is taken from the cache.
+#: Increased when a conversion changes, so that none of an older version is taken from the cache.
 _CONVERSION = 1
 #: What is remembered of the files of a tokenizer.
 _FACTS, _BOTH_AS_THEY_ARE, _SENTENCEPIECE = "tokenizer-files", "as they are", "sentencepiece"
@@ -53,18 +53,21 @@ class ModelTokenizer:
 
     @cached_property
     def digest(self) -> str:
-        """Changes with whatever may change an id; of a conversion, with what it was made from."""
+        """Digest that changes with whatever may change an id; of a conversion it covers what that was made from."""
         made_from = _conversion_key(self.sentencepiece, self.settings) if self.origin == MODEL else self.json
         return hashlib.sha256(made_from.encode()).hexdigest()
 
     @cached_property
     def reference_digest(self) -> str:
-        """Changes with whatever sentencepiece makes of a text."""
+        """Digest that changes with whatever may change the ids that sentencepiece gives."""
         return hashlib.sha256(_conversion_key(self.sentencepiece, self.settings).encode()).hexdigest()
 
 
 def load_tokenizer_json(config: ModelConfig) -> str:
-    """The tokenizer's JSON, as `load_tokenizer` finds it.
+    """Return the tokenizer's JSON, as `load_tokenizer` finds it.
+
+    Args:
+        config: name and revision of the model, and whether code that comes with it may be run.
 
     Raises:
         ConfigError: the model has no tokenizer that can be loaded.
@@ -73,7 +76,11 @@ def load_tokenizer_json(config: ModelConfig) -> str:
 
 
 def load_tokenizer(source: ModelSource, config: ModelConfig) -> ModelTokenizer:
-    """The tokenizer that the checkpoint was trained with.
+    """Return the tokenizer that the checkpoint was trained with.
+
+    Args:
+        source: the model's files.
+        config: the same model; decides only whether code that comes with it may be run.
 
     Raises:
         ConfigError: the model has no tokenizer that can be loaded.

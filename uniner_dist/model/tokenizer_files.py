@@ -26,7 +26,11 @@ class TokenizerFiles:
     """Contents of the files; None where there is no such file.
 
     Args:
-        title: how messages call the model.
+        title: how messages name the model.
+        json: `tokenizer.json`.
+        model: `tokenizer.model`.
+        config: `tokenizer_config.json`.
+        added: `added_tokens.json`.
     """
 
     title: str
@@ -43,7 +47,10 @@ class TokenizerFiles:
 
 
 def read_tokenizer_files(source: ModelSource) -> TokenizerFiles:
-    """The files as they are.
+    """Return the contents of the files as they are.
+
+    Args:
+        source: the model's files.
 
     Raises:
         ConfigError: one cannot be read, or is a Git LFS pointer.
@@ -57,10 +64,14 @@ def read_tokenizer_files(source: ModelSource) -> TokenizerFiles:
 
 
 def decode_json(title: str, content: bytes) -> tuple[str, dict[str, object]]:
-    """A `tokenizer.json` as text and as a tree, if it is one.
+    """Return a `tokenizer.json` as text and as a parsed tree.
+
+    Args:
+        title: how messages name the model.
+        content: bytes of the file.
 
     Raises:
-        ConfigError: it is none, or cut off.
+        ConfigError: it is no `tokenizer.json`, or cut off.
     """
     try:
         text = content.decode()
@@ -73,10 +84,15 @@ def decode_json(title: str, content: bytes) -> tuple[str, dict[str, object]]:
 
 
 def sentencepiece_of(files: TokenizerFiles) -> bytes | None:
-    """The `tokenizer.model`, if it is one of sentencepiece; Llama 3's file of the same name is a list of ranks.
+    """Return the bytes of the `tokenizer.model` if it is one of sentencepiece, else None.
+
+    Llama 3's file of the same name is a list of ranks.
+
+    Args:
+        files: the files of one model.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is neither, and there is no `tokenizer.json` to use instead.
     """
     if files.model is None or is_sentencepiece(files.model):
         return files.model
@@ -86,15 +102,25 @@ def sentencepiece_of(files: TokenizerFiles) -> bytes | None:
 
 
 def tokenizer_config(files: TokenizerFiles) -> Mapping[str, Any]:
-    """The `tokenizer_config.json`; empty where there is none."""
+    """Return the `tokenizer_config.json`; empty where there is none.
+
+    Args:
+        files: the files of one model.
+
+    Raises:
+        ConfigError: it is no JSON object, or cut off.
+    """
     return _settings_file(files.title, _CONFIG, files.config)
 
 
 def llama_settings(files: TokenizerFiles) -> LlamaSettings:
-    """How a Llama tokenizer is configured; what is missing is as it was in 2023.
+    """Return how a Llama tokenizer is configured; what is missing is as it was in 2023.
+
+    Args:
+        files: the files of one model, of which `tokenizer_config.json` and `added_tokens.json` count.
 
     Raises:
-        ConfigError: its added tokens are not names and numbers.
+        ConfigError: one of the two is no JSON object, or its added tokens are not names and numbers.
     """
     own = tokenizer_config(files)
     try:

@@ -10,15 +10,18 @@ _LLAMA = ("LlamaTokenizer", "LlamaTokenizerFast", "LLaMATokenizer", "CodeLlamaTo
 
 
 def configure(tree: dict[str, Any], own: Mapping[str, Any], pieces: int | None) -> bool:
-    """Change a tree in place; returns whether anything was changed.
+    """Change a parsed `tokenizer.json` in place to what the files next to it say.
 
     `add_bos_token` wins for Llama's classes, as in transformers 4; and what sentencepiece does not know as a piece does
     not come out of a text, whatever was added to the vocabulary later.
 
     Args:
         tree: the parsed `tokenizer.json`.
-        own: the `tokenizer_config.json`.
-        pieces: how many sentencepiece knows; None where there is no `tokenizer.model`.
+        own: the parsed `tokenizer_config.json`; empty if there is none.
+        pieces: how many pieces sentencepiece knows; None where there is no `tokenizer.model` of its kind.
+
+    Returns:
+        Whether anything was changed.
     """
     changed = False
     known = _own_pieces(tree) if pieces is None else pieces

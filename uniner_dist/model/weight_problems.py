@@ -19,7 +19,17 @@ _ZIP, _ZIP_END, _ZIP_TAIL_BYTES = b"PK\x03\x04", b"PK\x05\x06", 65_558
 
 
 def weight_problems(source: ModelSource) -> list[str]:
-    """Messages on what is wrong with the weights as a whole and with each of their files."""
+    """Return messages on what is wrong with the weights as a whole and with each of their files; empty if nothing is.
+
+    They are to follow the model's name.
+
+    Args:
+        source: the model's files, of which listings, indexes and first and last bytes are read. Of a hub model only
+            files in the cache are looked into, and of a partial listing nothing is called missing.
+
+    Raises:
+        ConfigError: an index of weights cannot be read.
+    """
     names = source.sizes()
     weights = weight_files(names, source.read)
     adapters = [name for name in weights if name.startswith("adapter_model")]

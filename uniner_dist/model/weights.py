@@ -28,11 +28,14 @@ Read = Callable[[str], bytes]
 
 
 def weight_files(names: Collection[str], read: Read) -> list[str]:
-    """Names of the files that the engine loads, sorted; empty when there are none.
+    """Return the names of the files that the engine loads, sorted; empty when there are none.
 
     Args:
         names: files at the top level of the model's folder.
-        read: gives the contents of an index.
+        read: returns the contents of a file by its name; called for an index only.
+
+    Raises:
+        ConfigError: the index cannot be read.
     """
     found, index = _found(names)
     if index in names and index.endswith(".safetensors.index.json"):  # vLLM reads no other index
@@ -42,7 +45,17 @@ def weight_files(names: Collection[str], read: Read) -> list[str]:
 
 
 def missing_weights(names: Collection[str], read: Read) -> list[str]:
-    """What is missing of the weights: names of shards, or `["weights"]` when there are none at all."""
+    """Return what is missing of the weights: names of shards, sorted, or `["weights"]` when there are none at all.
+
+    Shards are told by the index, or else by the numbers in the names of those that are there.
+
+    Args:
+        names: files at the top level of the model's folder.
+        read: returns the contents of a file by its name; called for an index only.
+
+    Raises:
+        ConfigError: the index cannot be read.
+    """
     found, index = _found(names)
     if not found:
         index = next((index for _, _, index in _KINDS if index in names), "")
