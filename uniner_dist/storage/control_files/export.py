@@ -8,11 +8,11 @@ from uniner_dist.storage.control_files.reading import ControlFile
 
 
 class ExportManifest(ControlFile):
-    """Says that a folder is an export of ours; what else is in it is for people.
+    """Says that a folder is an export of ours; its further keys are for people.
 
     Attributes:
-        salt: goes before what the lists of documents hash; empty in exports of earlier releases, which have none.
-        source: salted hash of the output that it was made of: an erasure in another output leaves it alone.
+        salt: prefix of what the lists of documents hash; empty in exports of earlier releases, which have none.
+        source: salted hash of the output that it was made from: an erasure in another output leaves it alone.
         parts: names of the lists whose files count, in a complete export.
     """
 

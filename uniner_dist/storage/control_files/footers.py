@@ -21,12 +21,12 @@ class PinnedFooters(ControlFile):
     """The footers of a run's corpus, in the order of its files.
 
     Attributes:
-        snapshot: hash over the files that they are of.
-        columns: those that were looked at.
-        rows: of each file.
-        schema_of: number of each file's schema.
-        traits: of files that have one, by the file's number.
-        schemas: the schemas.
+        snapshot: hash over the files whose footers these are.
+        columns: names of the columns that were examined.
+        rows: number of rows of each file.
+        schema_of: of each file, the index of its schema in `schemas`.
+        traits: index of a file, in decimal → its trait (`storage.footers.Trait`); files without one are left out.
+        schemas: the distinct schemas of the files.
     """
 
     snapshot: Fingerprint

@@ -33,7 +33,7 @@ TABLE_FILE: Final = rf"part-{RUN_ID}[.-][0-9A-Za-z._-]{{1,200}}\.parquet"
 PARQUET_FILE: Final = r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]{0,250}\.parquet"
 #: A file of answers in a store: a shard's (see `answer_store.contribute`), or a compaction's.
 STORE_FILE: Final = rf"(?:{RUN_ID}-{SHARD}-[0-9a-f]{{12}}|compacted-[0-9]{{12}}-[0-9a-f]{{8}}-[0-9]{{5,9}})\.parquet"
-#: What the files of one task of an export begin with, and its lists are named by.
+#: The beginning of the names of the files of one task of an export, and the name of its lists.
 EXPORTED_STEM: Final = r"part-[0-9]{5,9}-[0-9]{5,9}(?:-[0-9a-f]{8})?"
 #: A file of an export, relative to its folder (see the writers in `formats`).
 EXPORTED_FILE: Final = (
@@ -44,19 +44,29 @@ EXPORTED_FILE: Final = (
 MANIFEST_FILE: Final = r"[0-9]{12}\.json|[0-9]{10}\.[0-9]{6}-[0-9a-f]{8}\.json"
 #: Counters of one start of the completions stage, by its time.
 ATTEMPT_FILE: Final = r"[0-9]{1,12}\.[0-9]{3}\.json"
-#: Where the journal of a publication or of an erasure lies, below any workdir.
+#: Path of the journal of a publication or of an erasure, below any workdir.
 JOURNAL: Final = (
     rf".*/(?:runs/{RUN_ID}/(?:publishing/[0-9]{{6,18}}/)?publication|forgetting(?:-files)?/{RUN_ID}/journal)\.json"
 )
 
 
 def has_form(form: str, name: str) -> bool:
-    """Whether a name, such as one from a listing, is wholly of a form."""
+    """Return whether a name is wholly of a form.
+
+    Args:
+        form: regular expression, one of the constants of this module or built from them.
+        name: file or folder name to check, such as one from a listing, without the folders above it unless the form has
+            them.
+    """
     return re.fullmatch(form, name, re.ASCII) is not None
 
 
 def has_controls(path: str) -> bool:
-    """Whether a path has characters that no path in a control file may have."""
+    """Return whether a path has characters that no path in a control file may have.
+
+    Args:
+        path: URL or local path; refused are U+0000 to U+001F and U+007F.
+    """
     return _CONTROL.search(path) is not None
 
 
@@ -90,7 +100,7 @@ StoredSource = Annotated[str, StringConstraints(min_length=1), AfterValidator(_s
 #: The folder that a corpus's partition columns count from; empty for the root of a store.
 StoredBase = Annotated[str, AfterValidator(_source)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-#: Words that are shown: they cannot steer a terminal.
+#: Text that is shown to people: without control characters, so it cannot steer a terminal.
 Words = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 #: A file below a folder, compared with a listing of it before anything is opened.

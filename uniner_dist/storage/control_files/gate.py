@@ -16,7 +16,7 @@ class PinnedSource(ControlFile):
 
 
 class PinnedAnswer(ControlFile):
-    """One cell: the outcome, and mentions as (text, start, end), without a place where they have none."""
+    """One cell: its outcome, and its mentions as (text, start, end), with None for offsets that are not known."""
 
     doc_id: str
     label: Name
@@ -25,7 +25,7 @@ class PinnedAnswer(ControlFile):
 
 
 class PinnedSample(ControlFile):
-    """Documents (id → text), what gave their answers (by label), and the answers."""
+    """The documents (id → text), the sources of their answers (by label), and the answers."""
 
     texts: dict[str, str]
     sources: dict[str, PinnedSource]

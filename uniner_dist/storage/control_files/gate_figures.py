@@ -13,7 +13,7 @@ class GoldFigures(Record):
 
     Attributes:
         pairs: annotations that the gold has answers for.
-        failed: those of them without a complete answer.
+        failed: how many of these have no complete answer.
         interval: of F1, 95 %.
         by_type: entity type → F1.
     """
@@ -34,7 +34,7 @@ class SliceFigures(GoldFigures):
     Attributes:
         path: where the gold is.
         texts: where its texts come from.
-        without_text: documents of it that have none.
+        without_text: number of its documents for which no text was found.
     """
 
     path: str | None = None
@@ -53,9 +53,9 @@ class Agreement(Record):
     """How far two sets of answers agree; None where there was nothing to compare.
 
     Attributes:
-        documents: that were compared.
-        cells: annotations that were compared; in `same` those that are the same.
-        outcomes: "found → none" and the like → annotations whose outcome changed so.
+        documents: number of documents that were compared.
+        cells: number of annotations that were compared; in `same` the number of those that are the same.
+        outcomes: change of the outcome, such as "found → none" → number of annotations that changed in this way.
     """
 
     documents: Count
@@ -81,13 +81,13 @@ class PublishedFigures(Record):
 
 
 class GateFigures(Record):
-    """What a gate measured; None of what it did not.
+    """What a gate measured; None for what it did not measure.
 
     Attributes:
         at: when, UTC.
         run_id: of the gate's own run.
-        sample: documents of the sample.
-        published: of the run's own answers, before it published them.
+        sample: number of documents of the sample.
+        published: figures of the run's own answers, before it published them.
     """
 
     at: str | None = None

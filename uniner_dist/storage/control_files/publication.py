@@ -1,4 +1,4 @@
-"""What a publication leaves and follows: the marker of an output, and the journal of one change of its files."""
+"""Control files of a publication: the marker of an output, and the journal of one change of its files."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Provenance(ControlFile):
     Attributes:
         corpus_version: of a table, in words; None for the files of a folder, which have no version.
         corpus_pinned: the same as the run keeps it, see `storage.table_version.TableVersion`.
-        engines: with versions, that answered prompts for this run; empty when every answer was known.
+        engines: engines, with their versions, that answered prompts for this run; empty when all answers were reused.
         asks: label → question.
-        max_text_bytes: of the longest text that it took; None in markers of earlier releases.
+        max_text_bytes: size limit of a text that the run accepted; None in markers of earlier releases.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -63,11 +63,11 @@ class PublishedRun(Provenance):
         corpus: path of the corpus.
         types: labels.
         order: number of the publication among those of the output.
-        times_published: so often the same run has published.
+        times_published: how often the same run has published.
         corpus_real, corpus_state, opened_at, removed_documents, other_types: what it claimed, see
             `run.publication_state.Claim`.
         touched: runs of which it replaced or removed rows; None in markers of earlier releases.
-        met: runs that had rows of its documents, those of `touched` among them.
+        met: runs that had rows of its documents, including those of `touched`.
     """
 
     corpus: StoredSource
@@ -101,7 +101,7 @@ class Marker(ControlFile):
         placeholder: the file without rows that an empty dataset consists of.
         publishing: the journal of a change that was not finished yet.
         types: Spark's types of the id column and the carried ones, by name.
-        nonce: of this version of the marker.
+        nonce: differs in each version of the marker.
     """
 
     dataset: Literal["uniner-dist annotations"] = "uniner-dist annotations"
@@ -123,8 +123,8 @@ class FolderChange(ControlFile):
 
     Attributes:
         folder: relative to the output, "" for the output itself.
-        add: name of a file to appear → path of the whole file to take it from.
-        remove: names of files to go.
+        add: name of a file to add → path of the complete file that it is copied or linked from.
+        remove: names of the files to remove.
     """
 
     folder: _FOLDER
@@ -136,9 +136,9 @@ class Journal(ControlFile):
     """Every file that one change of an output brings and takes away.
 
     Attributes:
-        run_id: of the run, or the name of an erasure.
-        placeholder: the marker's, afterwards.
-        entry: of the run in the marker; None for an erasure.
+        run_id: id of the run, or the name of an erasure.
+        placeholder: the `placeholder` of the marker after the change.
+        entry: the run's entry in the marker; None for an erasure.
     """
 
     run_id: RunId
@@ -148,7 +148,7 @@ class Journal(ControlFile):
 
 
 def read_journal(path: str, output: str, marker: Marker, workdir: str) -> Journal:
-    """The journal of a change of this output, checked against both.
+    """Return the journal of a change of this output, checked against the output and its marker.
 
     Args:
         path: of the journal, as the output's marker names it.
@@ -157,8 +157,10 @@ def read_journal(path: str, output: str, marker: Marker, workdir: str) -> Journa
         workdir: the caller's; workdir and output may be on different kinds of storage, the journal is on one of them.
 
     Raises:
-        FileNotFoundError: there is no such journal.
-        ControlFileError: it names a place outside of the output or of the journal's own folder.
+        FileNotFoundError, NotADirectoryError: there is no such journal.
+        ControlFileError: it is damaged, is the journal of another run, is on another kind of storage, or names a folder
+            that the output does not have.
+        OutsideError: it names a file to add that is outside of the journal's own folder.
     """
     if not (same_kind(path, output) or same_kind(path, workdir)):
         raise ControlFileError(
@@ -178,7 +180,12 @@ def read_journal(path: str, output: str, marker: Marker, workdir: str) -> Journa
 
 
 def is_folder_of(marker: Marker, folder: str) -> bool:
-    """Whether a folder is the output itself or one `column=value` folder for each of its columns, in order."""
+    """Return whether a folder is the output itself or one `column=value` folder for each of its columns, in order.
+
+    Args:
+        marker: of the output; its `partition_by` gives the columns and their order.
+        folder: path relative to the output, spelled as Spark and Hive do (`storage.hive`); "" for the output itself.
+    """
     if not folder:
         return True
     parts = folder.split("/")

@@ -11,9 +11,9 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.storage.control_files.forms import Hash
 from uniner_dist.storage.filesystem import encode_json, read_bytes, write_bytes
 
-#: Problems of one file that are named.
+#: Number of problems of one file that a message names.
 _SHOWN = 3
-#: Longest name of a key in a message.
+#: Most characters of a key in a message.
 _KEY_CHARS = 60
 
 _HASHES: TypeAdapter[dict[str, tuple[str, ...]]] = TypeAdapter(dict[Hash, tuple[Hash, ...]])
@@ -26,27 +26,33 @@ class ControlFileError(ConfigError):
 
 
 class ControlFile(BaseModel):
-    """Base of all models: frozen, no conversion between types, no infinities; unknown keys are passed over."""
+    """Base of all models: frozen, no conversion between types, no infinities; unknown keys are ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
 
 def read_control(path: str, model: type[C]) -> C:
-    """A control file, checked.
+    """Return the content of a control file, checked against its model.
 
     Args:
-        path: the file.
-        model: what it has to be.
+        path: URL or local path of the file.
+        model: what the file has to be; unknown keys are ignored, or kept by models of records.
 
     Raises:
         FileNotFoundError, NotADirectoryError: it is not there.
         ControlFileError: it is anything else than a whole file of ours.
+        StorageError: storage does not answer.
     """
     return parse_control(path, read_bytes(path), model)
 
 
 def parse_control(path: str, data: bytes, model: type[C]) -> C:
-    """The content of a control file, checked; see `read_control`.
+    """Return the content of a control file that was read already, checked against its model; see `read_control`.
+
+    Args:
+        path: URL or local path that the data came from; only for messages.
+        data: the whole content, JSON in UTF-8.
+        model: what the content has to be.
 
     Raises:
         ControlFileError: it is anything else than a whole file of ours.
@@ -60,7 +66,20 @@ def parse_control(path: str, data: bytes, model: type[C]) -> C:
 
 
 def read_hashes(path: str) -> dict[str, tuple[str, ...]]:
-    """A file of a list of erased documents: hash → hashes; raises as `read_control` does."""
+    """Return one file of a list of erased documents (`storage.erased`), checked.
+
+    Args:
+        path: URL or local path of the file.
+
+    Returns:
+        Hash of a document → hashes of it with its texts; an empty tuple where no text of it was known. All hashes are
+        32 hex digits.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: it is not there.
+        ControlFileError: it is anything else than a whole file of ours.
+        StorageError: storage does not answer.
+    """
     try:
         return _HASHES.validate_json(read_bytes(path), strict=True)
     except ValidationError:
@@ -68,32 +87,64 @@ def read_hashes(path: str) -> dict[str, tuple[str, ...]]:
 
 
 def write_control(path: str, value: ControlFile, exclusive: bool = False) -> bool:
-    """Write a control file atomically; False when `exclusive` and there was one already."""
+    """Write a control file so that it appears complete or not at all.
+
+    Args:
+        path: URL or local path of the file; folders above it are made.
+        value: content of the file; keys whose value is None are left out.
+        exclusive: do nothing when the file already exists (put-if-absent).
+
+    Returns:
+        False when `exclusive` and the file was already there; see `storage.filesystem.write_bytes`.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     return write_bytes(path, encode_control(value), exclusive)
 
 
 def encode_control(value: ControlFile) -> bytes:
-    """A control file as it is stored."""
+    """Return a control file as it is stored: indented JSON in UTF-8, without the keys whose value is None.
+
+    Args:
+        value: content of the file.
+    """
     return encode_json(value.model_dump(mode="json", exclude_none=True))
 
 
 def record_values(value: ControlFile) -> dict[str, object]:
-    """A record as plain JSON values, with a key for everything that it does not know."""
+    """Return a record as plain JSON values, with a key for every field; None for what the record does not know.
+
+    Args:
+        value: usually a `Record`, whose further keys of other releases are kept.
+    """
     return value.model_dump(mode="json")
 
 
 def encode_record(value: ControlFile) -> bytes:
-    """A record as it is stored: whoever reads it finds every key."""
+    """Return a record as it is stored: JSON in UTF-8 in which every field has a key, null where it is not known.
+
+    Args:
+        value: usually a `Record`, whose further keys of other releases are kept.
+    """
     return encode_json(record_values(value))
 
 
 def write_record(path: str, value: ControlFile) -> None:
-    """Write a record atomically."""
+    """Write a record so that it appears complete or not at all, in place of an earlier one.
+
+    Args:
+        path: URL or local path of the file; folders above it are made.
+        value: the record, stored as `encode_record` says.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     write_bytes(path, encode_record(value))
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:
-    """Without the value, which may be long, hostile or secret."""
+    """Describe a problem without the value, which may be long, hostile or secret."""
     keys = ".".join(visible(str(part))[:_KEY_CHARS] for part in place)
     words = message.removeprefix("Value error, ")
     return f"{keys}: {words}" if keys else words

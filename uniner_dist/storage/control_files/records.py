@@ -1,7 +1,7 @@
-"""What a run leaves for reports and for looking at it: counters and figures.
+"""Counters and figures that a run stores for reports and for people who look at it.
 
 Nothing in these files becomes a path or decides what is removed; keys of other releases stay as they are. What is read
-and what is written have one model each, and are stored as `write_record` does.
+and what is written have the same model, and are stored as `write_record` does.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from uniner_dist.storage.control_files.forms import Count, Seconds
 from uniner_dist.storage.control_files.reading import ControlFile
 
 Share = Annotated[float, Field(ge=0, le=1)]
-#: Stays the whole number that it is stored as.
+#: An integer in the file stays an integer.
 Number = int | float
 
 
 class Record(ControlFile):
-    """Base: further keys are kept."""
+    """Base of records, which keep keys that their model does not have."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -49,9 +49,9 @@ class AttemptHistory(Record):
     Attributes:
         began_at: seconds since the epoch.
         step_s: least time between two points.
-        points: see `completions.history.POINT`.
-        replicas: lives of the first ones.
-        replicas_left_out: of the others, how many there were at least.
+        points: samples over time, see `completions.history.POINT`.
+        replicas: the first replicas, in order.
+        replicas_left_out: lower bound of the number of other replicas.
     """
 
     began_at: Seconds = 0
@@ -66,17 +66,17 @@ class Attempt(Record):
 
     Attributes:
         begun, ended: seconds since the epoch.
-        host: that it ran on.
-        shards: of the whole run; in `shards_reused` those that were committed before.
-        prompts: answered by this start; in `prompts_reused` those of committed shards, in `prompts_known` those that
-            the store had answered.
-        cached_tokens: of `prompt_tokens`, from the prefix cache.
-        failures: kind → prompts without an answer.
-        work_failures: work items that failed while their engine was well.
-        replicas: most that were ready at one time.
-        answering_s: part of `wall_s` since the first replica was ready.
-        replica_s: seconds that replicas were placed, loading included, over all of them.
-        events: (seconds since its start, words).
+        host: name of the machine that the start ran on.
+        shards: shards of the whole run; in `shards_reused` those that were committed before.
+        prompts: prompts answered by this start; in `prompts_reused` those of committed shards, in `prompts_known` those
+            that the store had answered.
+        cached_tokens: those of `prompt_tokens` that came from the prefix cache.
+        failures: kind of failure → prompts without an answer.
+        work_failures: work items that failed although their engine was healthy.
+        replicas: highest number of replicas that were ready at the same time.
+        answering_s: the part of `wall_s` after the first replica was ready.
+        replica_s: sum over all replicas of the seconds for which they were placed, loading included.
+        events: (seconds since the start began, message).
     """
 
     begun: Seconds = 0
@@ -107,17 +107,19 @@ class Attempt(Record):
 
 
 class TriagePlan(Record):
-    """What of triage a plan of the run is.
+    """The state of triage for which a run was planned.
 
     Attributes:
         phase: "sample": the plan has passages to learn from; "calibrate": it has those with prompts that calibrate;
             "bound": it has all but what is skipped; "all": it has all.
-        salt: of the draw.
-        learning, calibration: shares of passages that are learnt from, and of prompts of others that calibrate.
+        salt: salt of the random draw.
+        learning, calibration: share of the passages that are learnt from, and share of the prompts of other passages
+            that calibrate.
         cells: prompts of the run without an answer.
-        frame_tokens, ask_tokens: of a prefix without its text, and of each question.
-        expected_skipped, expected_saved: shares of prompts, and of prompt tokens that are computed; None before.
-        why: why all is asked.
+        frame_tokens, ask_tokens: tokens of a prefix without its text, and of each question.
+        expected_skipped, expected_saved: expected shares of prompts that are skipped, and of prompt tokens that are not
+            computed; None before anything was learnt from the sample.
+        why: why every prompt is asked; None in other phases.
     """
 
     phase: Literal["sample", "calibrate", "bound", "all"]
@@ -133,7 +135,7 @@ class TriagePlan(Record):
 
 
 class PlannedStore(Record):
-    """What stage 1 saw of the store of answers: where it is, and the state of its files."""
+    """The store of answers as stage 1 found it: its path, and a hash of the state of its files."""
 
     path: str = ""
     state: str = ""
@@ -143,13 +145,13 @@ class PromptsSummary(Record):
     """Counts of stage 1.
 
     Attributes:
-        rejects: reason → rows; all of them are in `rejected`.
+        rejects: reason → number of rows; their sum is `rejected`.
         split_documents: documents of more than one passage.
         prompts_known: prompts that the store answers.
         prompts_skipped: prompts that triage leaves out.
-        whole_text_tokens: the most tokens of a text that is taken whole.
-        occurrences_files, rejects_files: data files of these two datasets.
-        erased: state of the lists of erased documents.
+        whole_text_tokens: highest number of tokens of a text that is not split.
+        occurrences_files, rejects_files: number of data files of these two datasets.
+        erased: state of the lists of erased documents (`storage.erased.erased_state`).
     """
 
     rows: Count
@@ -177,11 +179,11 @@ class AnnotationsSummary(Record):
     """Counts of stage 3.
 
     Attributes:
-        outcomes: outcome → rows; of each entity type in `by_type`.
+        outcomes: outcome → rows; in `by_type` the same for each entity type.
         mentions: entity type → mentions found.
-        matches: how mentions were found → mentions.
-        repairs: answers that needed one.
-        failed: rows without a complete answer, as a share of all in `failed_fraction`.
+        matches: how mentions were located → mentions.
+        repairs: answers that had to be repaired before they could be parsed.
+        failed: rows without a complete answer; in `failed_fraction` their share of all rows.
         quarantined: prompts in the quarantine.
     """
 
@@ -199,25 +201,25 @@ class AnnotationsSummary(Record):
 
 
 class Progress(Record):
-    """The latest news of a stage; `at` in seconds since the epoch."""
+    """The latest state of a stage; `at` in seconds since the epoch."""
 
     at: Seconds
     stage: str = ""
 
 
 class PoolProgress(Progress):
-    """News of the completions stage.
+    """The latest state of the completions stage.
 
     Attributes:
-        prompts, shards: of the whole stage; in `prompts_done` and `shards_done` those of earlier starts too.
-        shards_open: that nobody works on.
-        prompts_per_s, tokens_per_s: over the last minute.
-        eta_s: seconds left; None where no rate is known.
-        replicas: state → replicas.
-        failures: outcome → prompts.
+        prompts, shards: numbers for the whole stage; `prompts_done` and `shards_done` include those of earlier starts.
+        shards_open: shards to ask that have no completions file yet.
+        prompts_per_s, tokens_per_s: rates over the last minute.
+        eta_s: estimated seconds left; None where no rate is known.
+        replicas: state → number of replicas.
+        failures: outcome → number of prompts.
         prefix_hit_rate: share of the prompt tokens that came from the prefix cache.
-        gpus: of a replica.
-        gpu_hours: of all starts so far, and what they cost; None where no price is known.
+        gpus: number of GPUs of a replica.
+        gpu_hours, cost: sums over all starts so far; the cost is None where no price is known.
     """
 
     prompts: Count
@@ -239,7 +241,7 @@ class PoolProgress(Progress):
 
 
 class SparkProgress(Progress):
-    """News of a Spark stage: what its running jobs do, and their tasks."""
+    """The latest state of a Spark stage: what its running jobs do, and the number of their tasks."""
 
     step: str = ""
     tasks: Count
@@ -250,11 +252,11 @@ class Plan(Record):
     """What a run was expected to ask and cost.
 
     Attributes:
-        prompts_saved_by_duplicates: prompts that equal passages save.
+        prompts_saved_by_duplicates: prompts that need not be asked because their passage equals another one.
         prompts_answered: prompts of committed shards.
-        shards_to_ask: shards with a prompt to ask.
-        sampled_passages: that `prompt_tokens` was told from.
-        tokens_per_second: of one replica; `rate_from` says who says so.
+        shards_to_ask: shards with at least one prompt to ask.
+        sampled_passages: number of passages that `prompt_tokens` was estimated from.
+        tokens_per_second: rate of one replica; `rate_from` names the source of the figure.
         whole_text_tokens: see `PromptsSummary`; in `whole_text_tokens_before` that of earlier runs.
     """
 

@@ -33,7 +33,7 @@ class Totals(Record):
     """Sums over all starts of the completions stage.
 
     Attributes:
-        seconds: at work; in `answering_seconds` those since a replica was ready, which rates are of.
+        seconds: time at work; in `answering_seconds` the part after a replica was ready, which rates are computed from.
         prefix_hit_rate: share of the prompt tokens that came from the prefix cache.
     """
 
@@ -55,14 +55,14 @@ class Totals(Record):
 
 
 class Compared(Record):
-    """A figure of the plan, and what it became; None where it is not known."""
+    """A figure of the plan and its actual value; None where it is not known."""
 
     planned: Interval | Number | None = None
     actual: Number | None = None
 
 
 class Publication(Record):
-    """What the publish step did; see `PublishedRun` for what else is in it.
+    """What the publish step did; see `PublishedRun` for its further keys.
 
     Attributes:
         opened_at: seconds since the epoch.
@@ -79,8 +79,8 @@ class ReportedGate(Record):
     """Figures of a quality gate (`GateFigures`), and whether it was passed.
 
     Attributes:
-        problems: why it was not.
-        in_corpus: how many of its documents are in the corpus.
+        problems: why it was not passed.
+        in_corpus: number of its documents that are in the corpus.
         f1, documents: scores on gold of an earlier release's gate.
     """
 
@@ -98,13 +98,13 @@ class ReportedGate(Record):
 
 
 class TriagePromise(Record):
-    """The section `triage` of the configuration, as far as it is shown."""
+    """The part of the section `triage` of the configuration that the report shows."""
 
     max_missed: Share | None = None
 
 
 class ReportedTriage(Record):
-    """What triage promised, planned, learnt and found; `left_out` says whether anything still is."""
+    """What triage promised, planned, learnt and found; `left_out` says whether any prompt is still skipped."""
 
     promise: TriagePromise = TriagePromise()
     plan: TriagePlan
@@ -120,8 +120,8 @@ class Report(Record):
     Attributes:
         written_at: UTC.
         opened_at: when the run began, seconds since the epoch.
-        gpus: of a replica; 0 where none was used.
-        command: that resumes the run, or does it again.
+        gpus: number of GPUs of a replica; 0 where none was used.
+        command: command line that resumes the run, or does it again.
         plan: figure → planned and actual; None without a plan.
         annotations, publication: None for a run that its gate has stopped.
         attempts: every start of the completions stage, oldest first.

@@ -24,8 +24,8 @@ class PinnedRun(ControlFile):
         snapshot: hash over the corpus's files, from which the run's id follows.
         corpus_real: path of the corpus without symbolic links.
         corpus_table, corpus_version: format and version of a table, see `storage.table_version.TableVersion`.
-        opened_at: when the corpus was last found like this.
-        config: the tree of the configuration, to be validated as any other.
+        opened_at: when the corpus was last found in this state, in seconds since the epoch.
+        config: the resolved configuration, which is validated again when it is read.
     """
 
     run_id: RunId
@@ -45,12 +45,12 @@ class PinnedRun(ControlFile):
 
 
 class RetryState(ControlFile):
-    """How far the retry of a run has come (`completions.retry`).
+    """Progress of the retry of a run (`completions.retry`).
 
     Attributes:
-        published: how often the run had been published when it began; None in files of earlier releases.
-        reopened: whether all shards with unanswered prompts are open.
-        skipped: whether what triage has left out is asked, and not what has failed.
+        published: how often the run had been published when the retry began; None in files of earlier releases.
+        reopened: whether all shards with unanswered prompts have been reopened.
+        skipped: whether the prompts that triage has skipped are asked, instead of those that have failed.
     """
 
     published: Count | None = None

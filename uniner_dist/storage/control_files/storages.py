@@ -14,8 +14,8 @@ class ProbedStorage(ControlFile):
     """One storage that may be used.
 
     Attributes:
-        exclusive: by what a file is created that must not exist.
-        weaker: messages on guarantees that other storages give and this one does not.
+        exclusive: how a file is created only if it does not exist, see `storage.filesystem.exclusive_by`.
+        weaker: messages about guarantees that other storages give and this one does not.
     """
 
     exclusive: Literal["put", "link", "open", "rename"]
@@ -23,6 +23,6 @@ class ProbedStorage(ControlFile):
 
 
 class ProbedStorages(ControlFile):
-    """Kind and bucket, or mount point → what was found."""
+    """Findings by storage, whose name is kind and bucket of a URL, or the mount point of a local file system."""
 
     storages: dict[Name, ProbedStorage] = Field(default_factory=dict)

@@ -7,11 +7,12 @@ from uniner_dist.storage.control_files.reading import ControlFile
 
 
 class StoreManifest(ControlFile):
-    """One change of a store's files; names in its folder `cells`.
+    """One change of a store's files, which are named relative to its folder `cells`.
 
     Attributes:
         at: seconds since the epoch.
-        nonce: no two changes have the same content.
+        added, replaced: files that count from now on, and files that no longer count.
+        nonce: makes the contents of any two manifests differ.
     """
 
     at: Seconds
@@ -21,7 +22,7 @@ class StoreManifest(ControlFile):
 
 
 class CountedFiles(ControlFile):
-    """Files of a dataset that count, relative to its folder; what else is in it, attempts of tasks have left."""
+    """Files of a dataset that count, relative to its folder; other files there are leftovers of attempts of tasks."""
 
     files: tuple[RelativePath, ...]
 
@@ -33,6 +34,6 @@ class Registered(ControlFile):
 
 
 class Salt(ControlFile):
-    """What goes before everything that a list of erased documents hashes."""
+    """The prefix of everything that a list of erased documents hashes."""
 
     salt: Hash

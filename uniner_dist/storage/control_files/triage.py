@@ -1,4 +1,4 @@
-"""What triage leaves in a run's folder: the bound that it found, and the verdict of its check."""
+"""Control files of triage in a run's folder: what it learnt, the bound that it found, and the verdict of its check."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class TriageLearnt(ControlFile):
-    """What the sample has taught, before anything is promised.
+    """What was learnt from the sample, before anything is promised.
 
     Attributes:
         salt: of the draw, by which it belongs to one plan of the run.
         classifier: hash of the weights' file.
-        rare: questions that were found too seldom for a bound of their own.
+        rare: by question: whether it was found too seldom for a bound of its own.
         caps: by question: no prompt of a higher probability will be skipped; negative where none will.
-        floors: the same of prompts of passages that calibrate, so that the rest of these is asked at once.
+        floors: the same for prompts of passages that calibrate, so that the rest of these is asked at once.
         learning: share of the passages that was learnt from.
-        learning_passages: how many those were.
+        learning_passages: number of these passages.
         calibration: share of the prompts of other passages that calibrates; 0 where everything is to be asked.
-        why: why everything is to be asked, if it is.
-        sampled: cells that were asked to learn.
-        sampled_filled: answers of theirs that name something.
+        why: why everything is to be asked; None where it is not.
+        sampled: number of cells that were asked to learn.
+        sampled_filled: number of these whose answer names something.
         cells: cells of the run without an answer, the sample included.
-        skipped, saved: expected shares of prompts that are skipped, and of prompt tokens that are not computed.
+        skipped, saved: expected share of the prompts that is skipped, and of the prompt tokens that is not computed.
     """
 
     salt: Name
@@ -48,20 +48,20 @@ class TriageLearnt(ControlFile):
 
 
 class TriageBound(ControlFile):
-    """What may be left out, and from what that was learnt.
+    """What may be skipped, and the counts that this was learnt from.
 
     Attributes:
         salt: of the draw, by which it belongs to one plan of the run.
         classifier: hash of the weights' file.
         thresholds: by question: a prompt of at most this probability is skipped; negative for a question that is asked.
-        rare: questions that were found too seldom for a bound of their own.
-        learning_passages: passages that the classifier has learnt from.
-        calibration_cells: cells that the bound was found with.
-        filled: those of them that were not empty, of questions that may be skipped.
-        missed: those of these that would have been skipped.
-        sampled: cells that were asked to find all this, those that were learnt from included.
-        sampled_filled: answers of theirs that name something.
-        check: share of the skipped cells that is asked all the same.
+        rare: by question: whether it was found too seldom for a bound of its own.
+        learning_passages: number of passages that the classifier has learnt from.
+        calibration_cells: number of cells that the bound was found with.
+        filled: number of these that were not empty, of questions that may be skipped.
+        missed: number of the filled cells that would have been skipped.
+        sampled: number of cells that were asked to find all this, including those that were learnt from.
+        sampled_filled: number of these whose answer names something.
+        check: share of the skipped cells that is asked nevertheless, to check the bound.
         cells: cells of the run without an answer, the sample included.
     """
 
@@ -85,16 +85,16 @@ class TriageBound(ControlFile):
 
 
 class TriageVerdict(ControlFile):
-    """What the check said.
+    """Result of the check of a bound.
 
     Attributes:
-        salt: of the bound that it is about.
-        kept: whether the promise was.
+        salt: salt of the bound that was checked.
+        kept: whether the promise was kept.
         missed, low, high: estimated share of the filled cells that is missed, and its interval.
-        skipped: cells that were not asked.
-        checked: cells that were asked to check.
-        hits: those of them that were not empty.
-        filled: cells that were asked and are not empty.
+        skipped: number of cells that were not asked.
+        checked: number of cells that were asked to check.
+        hits: number of these that were not empty.
+        filled: number of cells that were asked and are not empty.
     """
 
     salt: Name
