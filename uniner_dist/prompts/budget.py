@@ -51,7 +51,7 @@ def passage_budget(config: Config, tokenizer: PromptTokenizer) -> PassageBudget:
     """
     longest = max(len(tokenizer.suffix_ids(question)) for question in config.questions.asked)
     frame, context = len(tokenizer.prefix_ids([""])[0]), model.context_length(config.model)
-    # Two tokens of slack: the text's first and last token may be cut otherwise inside the frame than alone.
+    # Two tokens of slack: the text's first and last token may be tokenised differently inside the frame than alone.
     room = context - config.model.max_tokens - frame - 2
     step = max(1, context // QUESTION_STEPS)
     whole = max(room - ceil(longest / step) * step, min(room - longest, MIN_PASSAGE_TOKENS))

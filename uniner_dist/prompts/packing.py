@@ -20,8 +20,8 @@ from uniner_dist.core.estimate import BYTES_PER_TOKEN, passage_tokens
 #: Shards in a bucket, which one task holds in memory and sorts: enough for balance, few enough for about 60 MB.
 _SHARDS_PER_BUCKET = 16
 
-#: Also a small corpus has this many buckets, as a task of its own writes each, if each has enough shards: cut in
-#: equal slices, fewer would be far from the size that is wanted.
+#: Buckets of a small corpus, each written by its own task, and the shards that each must then have at least: cut into
+#: equal slices, fewer would be far from the wanted size.
 _FEW_BUCKETS, _SHARDS_OF_FEW = 4, 5
 
 #: Bytes of text in a bucket at most, for configurations with huge shards.

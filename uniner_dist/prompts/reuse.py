@@ -36,7 +36,7 @@ JOIN_SETTINGS = {
     **LISTS_IN_ARROW,
 }
 
-#: No token of a vocabulary is longer; a longer stored answer is ignored, and its question is asked.
+#: No token of a vocabulary has more bytes; a stored answer with more is ignored, and its question is asked.
 _BYTES_PER_TOKEN = 1024
 
 _ANSWER = ["output", "finish_reason", "prompt_tokens", "completion_tokens"]
@@ -67,7 +67,7 @@ def read_cells(spark: SparkSession, run: Run, asks: Sequence[str]) -> DataFrame 
     wanted = _ANSWER
     if run.config.run.scores:
         cells, wanted = cells.where("logprobs IS NOT NULL AND tokens IS NOT NULL"), _ANSWER + _SCORES
-    # By name: the function of that name takes a column as its second argument from Spark 4 on only.
+    # Called by name: `F.array_position` takes a column as its second argument only from Spark 4 on.
     position = F.call_function("array_position", F.array(*[F.lit(ask) for ask in asks]), F.col("entity_type"))
     ask = (position - 1).cast("int").alias("ask")
     return cells.select("passage_id", F.struct(ask, *wanted).alias("cell"))

@@ -128,7 +128,7 @@ class Calibrating:
         ids = passages["passage_id"].to_pylist()
         drawn = missing & calibrates(self.draw, ids, self.asks, self.learning, self.calibration)
         scores = _scored(self.classifier(), passages, np.asarray(drawn.any(axis=1)), missing)
-        above: Flags = scores > np.asarray(self.floors)  # not where nothing is drawn, which is NaN
+        above: Flags = scores > np.asarray(self.floors)  # False where nothing is drawn: the score is NaN
         asked = drawn | (missing & above)
         return Selected(asked, _no_scores(missing), np.zeros_like(missing))
 

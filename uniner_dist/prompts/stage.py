@@ -86,7 +86,7 @@ def write_prompts(spark: SparkSession, run: Run, check: Check = always) -> Promp
         summary, manifest = _write(spark, run)
         check()
         _commit(run, seen, summary, manifest)
-        for leftover in (run.layout.splits, run.layout.repeats):  # only served to get here, and hold texts
+        for leftover in (run.layout.splits, run.layout.repeats):  # needed only until here, and hold texts
             remove_until_now(run.layout, leftover)
         return summary
 
@@ -200,10 +200,10 @@ def _write_shards(
 
     Args:
         spark: its parallelism decides the number of tasks that write.
-        run: names the folder, the fingerprint and the questions.
-        passages: one row per distinct passage, with its cached answers.
+        run: names the folder, the fingerprint, the questions and the store of answers.
+        passages: all passages with their ids and texts, repeats among them.
         occurrences: one row per occurrence of a passage in a document.
-        count: about how many passages there are.
+        count: about how many passages there are, repeats counted.
         packing: number of buckets, and the tokens of a shard.
         selection: which prompts are asked.
     """

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-#: Objects that are new and alive before Python looks: thousands of documents, which refer to nothing in a circle, are
-#: otherwise walked through again and again (a quarter of the CPU time of an export).
+#: New objects that are alive before the collector runs: thousands of documents, which have no reference cycles, are
+#: otherwise traversed again and again (a quarter of the CPU time of an export).
 _OBJECTS: Final = 1_000_000
 
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Run the cyclic garbage collector a thousand times less often in this block; reference counting is unchanged.
+    """Run the cyclic garbage collector some thousand times less often in this block; reference counting is unchanged.
 
     Yields:
         Nothing; the previous threshold is restored after the block.

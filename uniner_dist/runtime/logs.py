@@ -39,7 +39,7 @@ class _StandardError(logging.Handler):
         if self._form == "json":
             line = {"time": at, "level": record.levelname.lower(), "logger": record.name, "message": text}
             return json.dumps(line, ensure_ascii=False)
-        # What a command ends with is not a line of a log: it begins with `error:` wherever it is shown.
+        # A command's final error is not a line of a log: it begins with `error:` wherever it is shown.
         is_plain = sys.stderr.isatty() or record.levelno >= logging.ERROR
         return text if is_plain else f"{at} {text}"
 

@@ -17,9 +17,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-#: The variable that marks a command's family; its value is the command's own.
+#: The variable that marks the processes of a command; its value is unique to the command.
 MARK = "UNINER_DIST_FAMILY"
-#: A command that leaves in an orderly way gives its family this long, in seconds.
+#: After an orderly end of the command its marked processes have this long to end by themselves, in seconds.
 _GRACE_S = 30
 
 _WATCHER = """

@@ -34,7 +34,7 @@ class StopRequest:
         self.postponed = False
 
     def __call__(self) -> bool:
-        """Whether a stop was requested."""
+        """Return whether a stop was requested."""
         return self.requested
 
     def interrupt(self) -> None:

@@ -22,7 +22,7 @@ from uniner_dist.storage.hive import folder_name
 
 #: A task's file is closed at this size, so that it can be held in memory and written whole.
 _FILE_BYTES = 128 * 2**20
-#: What tasks that write say of it: how many rows, and in which files, relative to the dataset.
+#: Result of a task that writes: the number of its rows, and its files, relative to the dataset.
 COUNT = StructType([StructField("rows", LongType()), StructField("files", ArrayType(StringType()))])
 
 
@@ -132,7 +132,7 @@ class Kept:
         self._function, self._writer = function, FileWriter(path)
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the function's rows, all written before the last batch has been taken."""
+        """Yield the function's rows, and write all of them by the time that they are exhausted."""
         return self._writer.passing_on(_task_number(), self._function(batches), [])
 
 

@@ -305,7 +305,17 @@ def _read_by_spark(
     is_glob: bool,
     counted: Sequence[str] | None,
 ) -> DataFrame:
-    """Args: counted: files that count, relative to the path; None where all of them do."""
+    """Read a dataset by Spark's own reader.
+
+    Args:
+        spark: session that reads.
+        path: the dataset as the connector spells it (`connector_path`).
+        schema: columns to read; None for those of the files.
+        location: whether to add `file` and `row`.
+        base: folder from which folder columns count; None for the path.
+        is_glob: whether wildcards in the path are meant as such.
+        counted: files that count, relative to the path; None where all of them do.
+    """
     reader: Any = spark.read.format("parquet").option("pathGlobFilter", "*.parquet")
     if schema is not None:
         reader = reader.schema(schema)
@@ -338,7 +348,7 @@ def _read_schema(fs: Any, path: str, files: Sequence[str]) -> pa.Schema:
 def _read_by_name(
     spark: SparkSession, path: str, schema: StructType, location: bool, files: Sequence[str], base: str
 ) -> DataFrame:
-    """Values of folders come as strings and are cast by Spark, as Spark does."""
+    """Read files by tasks. Values of folders come as strings and are cast by Spark, as Spark's own reader does."""
     base = base.rstrip("/")
     values = [partition_values(file[len(base) :]) if base else {} for file in files]
     names = list(dict.fromkeys(name for value in values for name in value))

@@ -28,7 +28,7 @@ from uniner_dist.spark.paths import write_path
 from uniner_dist.storage.filesystem import join
 
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
-#: Catalogs whose Delta tables are Delta's own: Unity's hands them on.
+#: Catalogs whose Delta tables are Delta's own: Unity's delegates to it.
 _CATALOGS = (_CATALOG, "io.unitycatalog.spark.UCSingleCatalog")
 _TABLE = "org.apache.spark.sql.delta.catalog.DeltaTableV2"
 

@@ -1,7 +1,7 @@
 """Ranges of passage ids as Spark columns: the bucket of an id, and the task that processes this bucket.
 
-Spark distributes the values of a column by their hash, so that a few numbered buckets meet by chance in some tasks
-while others get none; here each task gets its part of the buckets.
+Spark distributes the values of a column by their hash, so that by chance some tasks would get several of a few numbered
+buckets and others none; here each task gets its part of the buckets.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from uniner_dist.storage.snapshot import Snapshot
 
 #: A folder's name with escaped non-ASCII bytes, as pyarrow and pandas write `münchen`; Spark and Hive never do.
 _PERCENT_UTF8 = re.compile(r"%[89a-fA-F][0-9a-fA-F]")
-#: A file name in which a URL escapes nothing.
+#: A file name that is spelled the same in a URL: none of its characters is escaped.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 #: Spark looks at up to this many files in the driver, one after the other; each would be a task of its own.
 _LOCAL_LISTING: Mapping[str, str] = {"spark.sql.sources.parallelPartitionDiscovery.threshold": "1000000000"}

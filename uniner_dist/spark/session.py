@@ -131,7 +131,7 @@ def local_settings(master: str, quick: bool = False) -> dict[str, str]:
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={quiet.as_uri()}" + _QUICK_JAVA * quick,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        # Without a UI nobody reads explained plans, or which line of ours made a column of them.
+        # Without a UI nobody reads explained plans, or from which line of code a column of them comes.
         "spark.sql.ui.explainMode": "simple",
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.sql.session.timeZone": "UTC",
@@ -140,8 +140,9 @@ def local_settings(master: str, quick: bool = False) -> dict[str, str]:
         # Both stages need some hundred generated classes, as many as Spark remembers: the next run in the session would
         # find none of them, and Java would compile and optimise all of them again.
         "spark.sql.codegen.cache.maxEntries": "1000",
-        # A local session knows its machine by two names, 127.0.0.1 and localhost: tasks after a shuffle take the place
-        # they prefer for another machine, and begin after all others of their stage, such as those that split texts.
+        # A local session knows its machine by two names, 127.0.0.1 and localhost: tasks after a shuffle would take
+        # their preferred location for another machine, and start after all other tasks of their stage, such as those
+        # that split texts.
         "spark.shuffle.reduceLocality.enabled": str(not master.startswith("local")).lower(),
         "spark.sql.warehouse.dir": _warehouse(),
         # Spark makes a secret of its own for a local session; with another master the cluster's settings decide.

@@ -19,10 +19,10 @@ import pyarrow as pa
 from uniner_dist import errors
 from uniner_dist.errors import AuditError, ConfigError, PoolError, StageError, ThresholdError, UninerError
 
-#: Of this process; it travels to the tasks inside of the functions that they run.
+#: This process's number; it reaches the tasks inside the functions that they run.
 _NONCE: Final = secrets.token_hex(16)
 
-#: Errors that are made of one sentence.
+#: Errors whose constructor takes one message.
 _SIMPLE: Final = (StageError, AuditError, ThresholdError, PoolError)
 
 ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
