@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-#: What the operating system's errors begin with in Python, and nobody can use.
+#: Prefix of the operating system's errors in Python, which is of no use to a reader.
 _NUMBER: Final = re.compile(r"\[Errno -?\d+\] ")
 
 
@@ -105,7 +105,11 @@ class PoolError(StageError):
 
 
 def format_error(error: UninerError) -> str:
-    """What a person reads: each problem on a line of its own that begins with `error:`."""
+    """Return what a person reads: each problem on a line of its own that begins with `error:`.
+
+    Args:
+        error: what stopped a command; of a `QualityGateError` the last line is its `where`.
+    """
     problems = error.problems if isinstance(error, ConfigError | QualityGateError) else [str(error)]
     where = [error.where] if isinstance(error, QualityGateError) else []
     return "\n".join([*(f"error: {_NUMBER.sub('', problem)}" for problem in problems), *where])

@@ -96,10 +96,19 @@ QUARANTINE_COLUMNS = ("entity_type", "ask", "passage_id", "start", "text", "outc
 
 
 def name_in_quarantine(name: str) -> str:
-    """How a column of the corpus is called in the quarantine, which has columns of its own."""
+    """Return how a column of the corpus is called in the quarantine, which has columns of its own.
+
+    Args:
+        name: of the column in the corpus; `document_` is put in front of one that the quarantine has, in any case of
+            letters.
+    """
     return f"document_{name}" if name.lower() in QUARANTINE_COLUMNS else name
 
 
 def name_in_rejects(name: str) -> str:
-    """How a column of the corpus is called in the rejects, which have a column `reason` of their own."""
+    """Return how a column of the corpus is called in the rejects, which have a column `reason` of their own.
+
+    Args:
+        name: of the column in the corpus; `reason`, in any case of letters, becomes `document_reason`.
+    """
     return f"document_{name}" if name.lower() == "reason" else name

@@ -34,9 +34,9 @@ class Caller:
     """Options of the caller of a command.
 
     Attributes:
-        config: of which only the options in `OWNED` count.
-        stores: the stores that the caller has named.
-        trusts_workdir: whether what the run's folder says of all that is taken as it is.
+        config: the caller's configuration, of which only the options in `OWNED` count.
+        stores: paths or URLs of the stores that the caller has named.
+        trusts_workdir: whether the values of those options in the run's folder are taken as they are.
     """
 
     config: Config
@@ -51,7 +51,17 @@ class Caller:
         stores: Collection[str] = (),
         trusts_workdir: bool = False,
     ) -> Caller:
-        """From configuration files, overrides and options of a command."""
+        """Return the caller that a command's configuration files, overrides and options describe.
+
+        Args:
+            config: paths or URLs of YAML files, as for `load_sections`.
+            overrides: such as `"ray.address=auto"`.
+            stores: paths or URLs of stores named by an option; one that the configuration names is added.
+            trusts_workdir: whether the run's folder may decide the options in `OWNED`.
+
+        Raises:
+            ConfigError: with every problem found in the configuration.
+        """
         own = load_sections(config, overrides)
         named = (*stores, *((own.store,) if own.store else ()))
         return cls(own, frozenset(named), trusts_workdir)
@@ -60,17 +70,18 @@ class Caller:
 def settled(
     pinned: Config, caller: Caller | None, uses: Collection[Owned], stores: Collection[str], where: str
 ) -> Config:
-    """The pinned configuration with the caller's own options in place of what is stored.
+    """Return the pinned configuration with the caller's own options in place of what is stored.
 
     Args:
         pinned: the configuration that is stored in the run's folder.
-        caller: None for a command that starts nothing; then nothing of it is used either.
-        uses: the options that the command acts on: these must not differ.
-        stores: as the caller has named them, absolute, and the workdir's own.
-        where: the file that the configuration comes from.
+        caller: None for a command that starts nothing; then the options are those of the environment and the defaults.
+            One that trusts the workdir gets `pinned` as it is.
+        uses: those of `OWNED` that the command acts on: their pinned values must not differ from the caller's.
+        stores: paths of the stores that are accepted, absolute: those that the caller has named, and the workdir's own.
+        where: the file that the configuration comes from, for messages.
 
     Raises:
-        ConfigError: the file differs from the caller's options.
+        ConfigError: the file differs from the caller's options; with every difference.
     """
     if caller is None:
         return _with(pinned, Caller.of().config)

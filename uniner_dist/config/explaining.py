@@ -44,7 +44,12 @@ _SHOWN_CHARS: Final = 200
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    """One sentence for each wrong value; of the members of a union, all in one."""
+    """Return one sentence for each wrong value; errors of the members of a union become one.
+
+    Args:
+        error: what pydantic raised when it validated `root`.
+        root: the model that was validated; near names among its options are suggested for unknown ones.
+    """
     items = error.errors()
     return [_sentence(path, list(group), root) for path, group in groupby(items, lambda item: _path(item["loc"], root))]
 
@@ -71,7 +76,7 @@ def _sentence(path: tuple[str | int, ...], items: Sequence[Any], root: type[Base
 
 
 def _near(name: str, known: Sequence[str], root: type[BaseModel]) -> str:
-    """What may have been meant: an option that is spelled nearly so, begins so, or is called so in another section."""
+    """What may have been meant: an option with nearly this name, this beginning, or this name in another section."""
     near = difflib.get_close_matches(name, known, n=1) or [key for key in known if key.startswith(name)][:1]
     sections = {key: _known_keys(root, [key]) for key in root.model_fields}
     elsewhere = [f"{section}.{name}" for section, keys in sections.items() if name in keys]
@@ -81,7 +86,7 @@ def _near(name: str, known: Sequence[str], root: type[BaseModel]) -> str:
 
 
 def _shown(where: str, value: Any) -> str:
-    """The value, shortened; not one that is a secret or has one in it."""
+    """The value, shortened; "…" for one that is a secret or has one in it."""
     if is_secret_name(where) or find_secrets({where: value}):
         return "…"
     shown = repr(value)

@@ -34,9 +34,13 @@ def load_config(files: Files, overrides: Sequence[str] = (), options: Mapping[st
     """Merge YAML files, environment variables, dotted `key=value` overrides and options, in this order.
 
     Args:
-        files: YAML of the tree; of several the later ones win, key by key. None for the defaults alone.
+        files: paths or URLs of YAML files of the tree; of several the later ones win, key by key. None for the defaults
+            alone.
         overrides: such as `"pool.replicas=2"`; the value is read as YAML.
         options: dotted key → value, from the command line; None values are left out.
+
+    Returns:
+        The complete configuration; later sources override earlier ones.
 
     Raises:
         ConfigError: with every problem found.
@@ -45,7 +49,18 @@ def load_config(files: Files, overrides: Sequence[str] = (), options: Mapping[st
 
 
 def load_sections(files: Files, overrides: Sequence[str] = (), options: Mapping[str, object] | None = None) -> Config:
-    """`load_config` for commands that open no run: corpus, output and types may be missing, and are `UNSAID` then."""
+    """Return the configuration for commands that open no run: as `load_config`, but less is required.
+
+    Corpus, output and types may be missing, and are `UNSAID` then.
+
+    Args:
+        files: as for `load_config`.
+        overrides: as for `load_config`.
+        options: as for `load_config`.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
     beneath: dict[str, object] = {"corpus": {"path": UNSAID}, "output": {"path": UNSAID}, "types": UNSAID}
     return _load(beneath, files, overrides, options)
 
@@ -91,7 +106,14 @@ def _with_variable(problem: str, by_variable: Mapping[str, str]) -> str:
 
 
 def validate_tree(tree: Mapping[str, Any]) -> Config:
-    """A `Config` from nested mappings; raises one `ConfigError` that lists every problem."""
+    """Return the `Config` of nested mappings.
+
+    Args:
+        tree: section → option → value, as parsed from YAML (`load_yaml`) or dumped from another `Config`.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
     try:
         return Config.model_validate(settle(tree, Config))
     except ValidationError as error:
@@ -120,7 +142,7 @@ def _read_yaml(file: str | Path) -> dict[str, object]:
 
 
 def _merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """Mappings merged, later ones win; `types` is one value, which the later file replaces."""
+    """Two mappings merged, key by key; `above` wins. `types` is one value, which the later file replaces."""
     merged = dict(below)
     for key, value in above.items():
         before = merged.get(key)

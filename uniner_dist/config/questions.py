@@ -22,8 +22,9 @@ _CLOSING: Final = ")]}）］｝"
 #: Quotation marks, those of word processors included; the apostrophe is in names.
 _QUOTES: Final = tuple('"“”„‟«»‘`')
 _FILE: Final = re.compile(r"\S+\.(ya?ml|json|txt)", re.IGNORECASE)
-#: Semicolons between types, not inside of a phrase.
+#: Ends of the names of tables, which are not read as lists of types.
 _TABLES: Final = (".csv", ".tsv", ".parquet", ".xlsx", ".jsonl")
+#: Semicolons between types, not inside of a phrase.
 _SEMICOLONS: Final = re.compile(r"^[^=]*;|;[^;=]+=")
 #: Separators of types, or of a label and its phrase, in other tools.
 _OTHER_SIGNS: Final = re.compile(r"[:|]")
@@ -40,15 +41,15 @@ class EntityType(Section):
 
 
 def parse_types(value: Any) -> list[EntityType]:
-    """Entity types from any of the forms in which they are named.
+    """Return the entity types that a value names, in any of the forms in which a user may name them.
 
     Args:
-        value: `"person,PER=phrase"` (commas inside of parentheses do not split), `"@conf/types.yaml"` (a file of YAML),
-            a list whose items are such names, `{label: phrase}` or `{"label": …, "ask": …}`, or a mapping of labels to
-            phrases.
+        value: `"person,PER=phrase"` (commas inside of parentheses do not split), `"@conf/types.yaml"` (a file: YAML, or
+            text with one type a line), a list whose items are such names, `{label: phrase}` or `{"label": …, "ask":
+            …}`, or a mapping of labels to phrases.
 
     Raises:
-        ValueError: none of these, with a hint.
+        ValueError: none of these, or the file cannot be read; with a hint.
     """
     if isinstance(value, EntityType):
         return [value]
@@ -69,7 +70,10 @@ def parse_types(value: Any) -> list[EntityType]:
 
 
 def parse_labels(value: str | None) -> list[str] | None:
-    """Labels as an option of a command names them; None stays None.
+    """Return the labels that an option of a command names; None stays None.
+
+    Args:
+        value: `"person,PER=phrase"` or `"@conf/types.yaml"`, as for `parse_types`; phrases are left out.
 
     Raises:
         ValueError: as for `parse_types`.
@@ -78,7 +82,13 @@ def parse_labels(value: str | None) -> list[str] | None:
 
 
 def split_types(text: str) -> list[str]:
-    """The parts between commas that are in no parentheses, without white space around them; empty ones are left out.
+    """Return the parts between commas that are in no parentheses, without white space around them.
+
+    Empty parts are left out.
+
+    Args:
+        text: names of types, such as `"person,city (not country, not state)"`; brackets and braces count as
+            parentheses.
 
     Raises:
         ValueError: a parenthesis that is never closed.

@@ -77,12 +77,20 @@ class Config(Section):
         return Questions.of(self.types)
 
     def carried(self, partitions: Sequence[str]) -> tuple[str, ...]:
-        """Columns of the corpus, besides id and text, that annotations have too: its partition columns first."""
+        """Return the corpus's columns, besides the id, that annotations have too: its partition columns first.
+
+        Args:
+            partitions: the corpus's partition columns, from its folder names, outermost first.
+        """
         wanted = [*partitions, *self.corpus.keep_columns, *(self.output.partition_by or ())]
         return tuple(dict.fromkeys(name for name in wanted if name not in (self.corpus.id_column, "entity_type")))
 
     def folders(self, partitions: Sequence[str]) -> tuple[str, ...]:
-        """Folder columns of the output: as configured, or the corpus's partition columns and the entity type."""
+        """Return the output's folder columns: as configured, or the corpus's partition columns and the entity type.
+
+        Args:
+            partitions: the corpus's partition columns, from its folder names, outermost first.
+        """
         configured = self.output.partition_by
         return (*partitions, "entity_type") if configured is None else configured
 

@@ -23,7 +23,11 @@ MORE: Final = "UNINER_DIST_SCHEMES"
 
 
 def scheme(path: str) -> str:
-    """Scheme of a URL; `file` for a local path."""
+    """Return the scheme of a URL; `file` for a local path.
+
+    Args:
+        path: URL or local path; one that begins with `data:` has the scheme `data`.
+    """
     if path.startswith("data:"):
         return "data"
     begin, sign, _ = path.partition("://")
@@ -33,8 +37,12 @@ def scheme(path: str) -> str:
 def check_scheme(path: str) -> None:
     """Check that a path has a scheme that may be opened.
 
+    Args:
+        path: URL or local path; nothing of it is opened.
+
     Raises:
-        ValueError: it is not, or it is a chain of several.
+        ValueError: the scheme is neither in `SCHEMES` nor in the variable `UNINER_DIST_SCHEMES`, its slashes are
+            missing, or it is a chain of several.
     """
     if "::" in path:
         raise ValueError("chains of file systems (::) are not taken")
@@ -49,7 +57,12 @@ def check_scheme(path: str) -> None:
 
 
 def same_kind(one: str, other: str) -> bool:
-    """Whether two paths have schemes of the same kind of storage."""
+    """Return whether two paths have schemes of the same kind of storage, such as `s3` and `s3a`.
+
+    Args:
+        one: URL or local path.
+        other: URL or local path.
+    """
     return _group(one) == _group(other)
 
 

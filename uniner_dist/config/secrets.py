@@ -51,31 +51,55 @@ _HIDDEN: Final = "…"
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether an option's name says that its value is a secret."""
+    """Return whether an option's name says that its value is a secret.
+
+    Args:
+        name: dotted key, environment variable or the like, in any case: `fs.s3a.secret.key`, `hfToken`.
+    """
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     return _NAME.search(words) is not None and _ABOUT.search(words) is None
 
 
 def is_secret_text(text: str) -> bool:
-    """Whether a text is or has a secret by its form: keys, passwords in URLs, signed URLs, options `password=…`."""
+    """Return whether a text is or has a secret by its form.
+
+    Such forms are keys, passwords in URLs, signed URLs, and options `password=…`.
+
+    Args:
+        text: a value, or a line of options such as those of a JVM.
+    """
     if PASSWORD.search(text) or SIGNED.search(text) or _FORM.search(text):
         return True
     return any(is_secret_name(match[1]) and not _is_empty(match[2]) for match in _ASSIGNED.finditer(text))
 
 
 def find_secrets(tree: Mapping[str, object]) -> list[str]:
-    """Dotted keys of all values in a configuration that look like secrets, in order."""
+    """Return the dotted keys of all values in a configuration that look like secrets, each once, in order.
+
+    Args:
+        tree: the configuration as nested mappings and lists; items of lists are numbered from 0 in the keys.
+    """
     return list(dict.fromkeys(_walk(tree, "", False)))
 
 
 def without_secrets(tree: Mapping[str, object]) -> dict[str, object]:
-    """A configuration to be shown: `…` instead of everything that looks like a secret."""
+    """Return a configuration to be shown: `…` instead of everything that looks like a secret.
+
+    Args:
+        tree: the configuration as nested mappings and lists; it is not changed.
+    """
     found = set(_walk(tree, "", False))
     return {key: _hide(value, str(key), found) for key, value in tree.items()}
 
 
 def _walk(value: Any, place: str, named: bool) -> Iterator[str]:
-    """Args: named: whether the name of the value, or of what it is in, says that it is a secret."""
+    """Yield the dotted keys of values that look like secrets.
+
+    Args:
+        value: a node of the tree.
+        place: dotted key of the node; empty for the root.
+        named: whether the name of the value, or of what it is in, says that it is a secret.
+    """
     if place in _LABELS:
         return
     if isinstance(value, Mapping):

@@ -14,7 +14,11 @@ class Section(BaseModel):
 
 
 def split_names(value: Any) -> Any:
-    """Split a comma-separated string into a list of names; other values are returned unchanged."""
+    """Return the names in a comma-separated string, without empty ones; other values unchanged, for pydantic to check.
+
+    Args:
+        value: a string such as `"en,de"`, or anything else that a configuration may hold.
+    """
     if isinstance(value, str):
         return [name.strip() for name in value.split(",") if name.strip()]
     return value

@@ -45,7 +45,10 @@ _Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
 def load_yaml(source: Any) -> Any:
-    """Content of a YAML text or stream, unquoted scalars as `PlainScalar`.
+    """Return the content of a YAML text or stream, unquoted scalars as `PlainScalar`.
+
+    Args:
+        source: text, bytes, or an open stream.
 
     Raises:
         yaml.YAMLError: no YAML, or a key that occurs twice.
@@ -54,7 +57,11 @@ def load_yaml(source: Any) -> Any:
 
 
 def yaml_problem(error: Exception) -> str:
-    """What is wrong with a YAML file, and where in it, in one line."""
+    """Return what is wrong with a YAML file, and where in it, in one line.
+
+    Args:
+        error: what opening, decoding or parsing the file raised.
+    """
     if isinstance(error, UnicodeDecodeError):
         is_wide = bytes(error.object[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
         return "it is UTF-16; save it as UTF-8" if is_wide else f"it is not UTF-8 (at byte {error.start + 1})"
@@ -67,11 +74,12 @@ def yaml_problem(error: Exception) -> str:
 
 
 def settle(value: Any, annotation: Any = Any) -> Any:
-    """A tree whose plain scalars are what the fields they are for want: text, or what YAML takes them for.
+    """Return a tree whose plain scalars are what the fields they are for want: text, or what YAML takes them for.
 
     Args:
-        value: a node of the parsed YAML; scalars are still text as written.
-        annotation: type of the field; a model for a mapping of its fields.
+        value: a node of the parsed YAML; plain scalars are still text as written (`PlainScalar`).
+        annotation: type of the field that the node is for; a model for a mapping of its fields. By default plain
+            scalars become what YAML takes them for.
     """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, Mapping):
         fields = annotation.model_fields
