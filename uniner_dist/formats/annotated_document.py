@@ -23,9 +23,9 @@ class Answered(NamedTuple):
     """Facts that all documents with the same types and outcomes share.
 
     Attributes:
-        types: whose question was answered.
-        failures: type → outcome, of the questions that have no answer.
-        is_repeated: whether a type is there more than once.
+        types: entity types whose question was answered, in the order of the document's answers.
+        failures: entity type → outcome, of the questions that have no answer.
+        is_repeated: whether an entity type occurs more than once.
     """
 
     types: tuple[str, ...]
@@ -35,7 +35,7 @@ class Answered(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _answered(questions: tuple[tuple[str, str], ...]) -> Answered:
-    """Of (type, outcome) each; few are different in a corpus."""
+    """The facts for pairs of (type, outcome); cached, as few different sequences of them occur in a corpus."""
     types = tuple(name for name, outcome in questions if outcome in ANSWERED)
     failures = {name: outcome for name, outcome in questions if outcome not in ANSWERED}
     return Answered(types, failures, len({name for name, _ in questions}) < len(questions))
@@ -61,7 +61,7 @@ class Document:
 
     Args:
         doc_id: its id, as a string.
-        text: as the corpus has it.
+        text: its whole text, as stored in the corpus.
         answers: one mapping per entity type as published, in order: `entity_type`, `outcome`, `score`, `entities`.
     """
 
@@ -83,16 +83,16 @@ class Document:
         object.__setattr__(self, "_mentions", sorted(mentions, key=attrgetter("start", "end")))
 
     def mentions(self) -> list[Mention]:
-        """Every mention that has offsets, by (start, end) and then in the order of the types."""
+        """Return every mention that has offsets, sorted by (start, end) and then in the order of the types."""
         return self._mentions
 
     @cached_property
     def flat_mentions(self) -> list[Mention]:
-        """Of `mentions` those that stay where no two may overlap."""
+        """Those of `mentions` that are kept in formats where no two may overlap."""
         return without_overlaps(self._mentions)
 
     def absent(self) -> list[dict[str, str]]:
-        """Mentions that do not occur in the text: `label`, `text`."""
+        """Return the mentions that do not occur in the text, as mappings with `label` and `text`."""
         return [
             {"label": answer["entity_type"], "text": entity["text"]}
             for answer in self._found
@@ -106,19 +106,25 @@ class Document:
         return _answered(tuple(map(_QUESTION, self.answers)))
 
     def is_as_annotated(self) -> bool:
-        """Whether every mention is in the text at its offsets."""
+        """Return whether every mention is in the text at its offsets."""
         return all(self.text[mention.start : mention.end] == mention.text for mention in self._mentions)
 
 
 def without_overlaps(mentions: Iterable[Mention]) -> list[Mention]:
-    """The mentions that stay where no two may overlap: longest first, then earliest, then in the order of the types."""
+    """Return the mentions that are kept where no two may overlap, sorted by start.
+
+    The longest is kept first, then the earliest, then the first in the order of the types.
+
+    Args:
+        mentions: in any order; among those with equal offsets the first one is kept.
+    """
     mentions = sorted(mentions, key=attrgetter("start"))
     if all(one.end <= other.start for one, other in pairwise(mentions)):
         return mentions
     chosen: list[Mention] = []
     taken: set[int] = set()
     for mention in sorted(mentions, key=lambda mention: (mention.start - mention.end, mention.start)):
-        # Of two that overlap the longer one is taken first, so that a border of the shorter one lies inside of it.
+        # Of two that overlap the longer one is taken first, so that a border of the shorter one is inside it.
         if mention.start not in taken and mention.end - 1 not in taken:
             taken.update(range(mention.start, mention.end))
             chosen.append(mention)

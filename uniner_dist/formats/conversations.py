@@ -23,11 +23,16 @@ _QUESTION: Final = re.compile(r"What describes (.*) in the text\?", re.DOTALL)
 
 
 def read_conversations(content: str, stem: str, path: str = "") -> list[GoldDocument]:
-    """Documents of one file, ids `STEM-N`, N counting documents from 0.
+    """Return the documents of one file, with ids `STEM-N`, N counting documents from 0.
 
-    Conversations about the same text are one document, as long as each asks for another type; when a type comes
+    Conversations about the same text are one document, as long as each asks for another type; when a type occurs
     again, another document with the same text begins. So every question of the file is exactly one pair, as in the
     authors' evaluation.
+
+    Args:
+        content: text of the file, a JSON list of conversations.
+        stem: prefix of the document ids, the file's name without ending.
+        path: path or URL of the file, for error messages.
 
     Raises:
         ConfigError: no JSON, or not of this form; the message names the conversation.
@@ -45,9 +50,12 @@ def read_conversations(content: str, stem: str, path: str = "") -> list[GoldDocu
 
 
 def read_answer(answer: str) -> list[str]:
-    """The mentions of a gold answer: what the authors' evaluator reads, or else any JSON list of strings, or nothing.
+    """Return the mentions of a gold answer: what the authors' evaluator reads, or else any JSON list of strings.
 
-    The authors count a gold answer they cannot read as an empty one.
+    The authors count a gold answer they cannot read as an empty one, so that the result is empty for it.
+
+    Args:
+        answer: text of the model's turn, such as `["Rome", "Paris"]`.
     """
     items = official_items(answer)
     if items is not None:

@@ -1,7 +1,8 @@
 """Units of offsets: the same numbers mean other positions in a file with CRLF, with a byte order mark, or in UTF-16.
 
-Converts claims (offsets with the text that they should have) to code points. The unit is the one under which every
-claim of a document is true; if there is none, the first claim that is not true is named.
+Converts claims (offsets with the text that they should have) to code points. The unit is the first one under which
+every claim of a document is true; if there is none, the message names the first claim that is not true under the unit
+that fits most of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Claim:
     """A mention as a file has it.
 
     Args:
-        start: offset of its first unit; which units is to be found out.
+        start: offset of its first unit; `place_claims` finds out which unit the file counts.
         end: offset one past its last unit.
         said: its text according to the file; None where the file has none.
         where: file and line, or task, for messages.
@@ -42,12 +43,12 @@ def _utf16(text: str) -> list[int]:
 
 
 def _line_feeds(text: str) -> list[int]:
-    """CR LF counts as one character, as files read in text mode have it."""
+    """CR LF counts as one character, as in files that were read in text mode."""
     return [0 if text[at : at + 2] == "\r\n" else 1 for at in range(len(text))]
 
 
 def _line_breaks(text: str) -> list[int]:
-    """A line break counts as two characters, as where the text was one of Windows before."""
+    """A line break counts as two characters, as where the text had the line breaks of Windows before."""
     return [2 if character == "\n" else 1 for character in text]
 
 
@@ -74,13 +75,13 @@ _WITHOUT_WORDS: Final = 2
 def place_claims(
     text: str, claims: Sequence[Claim], notes: ReadingNotes | None = None, *, marked: bool = False
 ) -> list[dict[str, Any]]:
-    """Entities (`text`, `start`, `end` in code points) of the claims, in their order.
+    """Return an entity (`text`, `start`, `end` in code points) for each claim, in their order.
 
     Args:
-        text: without a byte order mark.
+        text: text of the document, without a byte order mark.
         claims: spans as the file gives them, in whatever unit it counts.
-        notes: is given the unit, where it is not code points.
-        marked: whether there was one in the file.
+        notes: receives the unit, where it is not code points; None: it is not noted.
+        marked: whether a byte order mark was in front of the text in its file; offsets may count it.
 
     Raises:
         ConfigError: there is no unit under which all of them are true.

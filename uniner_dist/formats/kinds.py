@@ -48,9 +48,13 @@ _SNIFFED: Final = 4096
 
 
 def source_format(path: str) -> str | None:
-    """The format (`CONLL`, …) of a file, or of the files in a folder.
+    """Return the format (`CONLL`, …) of a file, or of the files in a folder.
 
-    None: it is Parquet, a table, or nothing that is known.
+    Args:
+        path: path or URL of a file or a folder, or the name of a table in a catalog.
+
+    Returns:
+        One of the constants of this module. None: Parquet of this project, a table, or no known format.
 
     Raises:
         ConfigError: a folder with files of several formats.
@@ -77,7 +81,15 @@ def source_format(path: str) -> str | None:
 
 
 def source_files(path: str, kind: str) -> dict[str, str]:
-    """The files of one format, in order: name without ending, below the folder → path."""
+    """Return the files of one format, sorted by name.
+
+    Args:
+        path: path or URL of a file, which is taken whatever its name, or of a folder.
+        kind: a format, as `source_format` returns it.
+
+    Returns:
+        Name without ending, relative to the folder → path or URL. Of a dataset with Parquet files these only.
+    """
     if is_file(path):
         return {_stem(path.rsplit("/", 1)[-1]): path}
     parquet = find_files(path, ".parquet") if kind == DATASET else []
@@ -86,20 +98,31 @@ def source_files(path: str, kind: str) -> dict[str, str]:
 
 
 def is_file(path: str) -> bool:
-    """Whether a path is that of a file."""
+    """Return whether a path is that of an existing file.
+
+    Args:
+        path: path or URL.
+    """
     fs, stripped = open_fs(path)
     return bool(fs.isfile(stripped))
 
 
 def format_of_name(name: str) -> str | None:
-    """The format by a file's name; None: the name is ambiguous."""
+    """Return the format that a file's name shows.
+
+    Args:
+        name: name or relative path of a file; case does not matter.
+
+    Returns:
+        One of the constants of this module. None: the ending is missing or unknown, or it is a file of metadata.
+    """
     if name.rsplit("/", 1)[-1] in _BESIDE:
         return None
     return _SUFFIXES.get("." + name.rsplit(".", 1)[-1].lower()) if "." in name else None
 
 
 def _parquet_format(path: str) -> str | None:
-    """Tokens and tags are a dataset of Hugging Face; None: gold of ours, or nothing that is known."""
+    """Tokens and tags are a dataset of Hugging Face; None: gold of this project, or no known form."""
     fs, stripped = open_fs(path)
     try:
         with fs.open(stripped, "rb") as stream:

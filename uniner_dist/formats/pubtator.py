@@ -1,4 +1,4 @@
-"""PubTator: a title, an abstract, and their mentions with offsets; documents are apart by blank lines."""
+"""PubTator: a title, an abstract, and their mentions with offsets; blank lines separate documents."""
 
 from __future__ import annotations
 
@@ -15,15 +15,25 @@ _START: Final = re.compile(r"\s*+[^|\t\n]++\|t\|")
 
 
 def is_pubtator(content: str) -> bool:
-    """Whether a file begins as such files do."""
+    """Return whether a file begins with a title line of PubTator, such as `123|t|Title`.
+
+    Args:
+        content: text of the file.
+    """
     return _START.match(content) is not None
 
 
 def read_pubtator(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
-    """Documents of one file, by their PubMed ids; the text is title and abstract with a line break between them.
+    """Return the documents of one file; the text is title and abstract with a line break between them.
+
+    Args:
+        content: text of the file.
+        stem: unused, as documents have their PubMed ids; every reader of text has this parameter.
+        path: path or URL of the file, for error messages and notes.
+        notes: receives how the file was read and what was left out; None: nothing is noted.
 
     Raises:
-        ConfigError: a line of another form, or a mention that is not where it says.
+        ConfigError: a line of another form, or a mention that is not at its offsets.
     """
     notes = notes or ReadingNotes()
     notes.say(f"{path}: PubTator, a document is its title, a line break and its abstract")

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """Small and picklable: it travels to every task.
+    """Settings of one export; small and picklable, as every Spark task receives them.
 
     Args:
         labels: every entity type of the annotations, in the order in which they were asked.
         models: names of the models that made the annotations.
-        licences: of the answers.
+        licences: licences of the answers, which are those of the models' weights.
         language: spaCy's code of the language whose rules make tokens; `xx` is for any.
-        comments: whether CoNLL files say ids, texts and answered types in comments.
+        comments: whether CoNLL files have ids, texts and answered types in comments.
     """
 
     labels: tuple[str, ...]

@@ -12,16 +12,37 @@ Shape = Callable[[Any, str], None]
 
 
 def any_value(value: Any, place: str) -> None:
-    """Any value."""
+    """Accept any value.
+
+    Args:
+        value: the parsed JSON value to check.
+        place: path of the value in its row, such as `spans[0].start`, for messages; empty for the row itself.
+    """
 
 
 def text(value: Any, place: str) -> None:
-    """A string."""
+    """Check that a value is a string.
+
+    Args:
+        value: the parsed JSON value to check.
+        place: path of the value in its row, such as `spans[0].start`, for messages; empty for the row itself.
+
+    Raises:
+        ValueError: it is anything else; the message names `place`.
+    """
     _require(isinstance(value, str), value, place, "a string")
 
 
 def whole(value: Any, place: str) -> None:
-    """A whole number, `3.0` and `"3"` included, as other tools write them."""
+    """Check that a value is a whole number; `3.0` and `"3"` are, as other tools write them, and booleans are not.
+
+    Args:
+        value: the parsed JSON value to check.
+        place: path of the value in its row, such as `spans[0].start`, for messages; empty for the row itself.
+
+    Raises:
+        ValueError: it is anything else; the message names `place`.
+    """
     fits = (
         isinstance(value, int)
         or (isinstance(value, float) and value.is_integer())
@@ -31,7 +52,10 @@ def whole(value: Any, place: str) -> None:
 
 
 def as_whole(value: object) -> int:
-    """The number that a value of the shape `whole` is.
+    """Return a value of the shape `whole` as an integer.
+
+    Args:
+        value: the parsed JSON value.
 
     Raises:
         ValueError: it has another shape.
@@ -41,17 +65,37 @@ def as_whole(value: object) -> int:
 
 
 def name(value: Any, place: str) -> None:
-    """A string or a number: an id."""
+    """Check that a value can be an id: a string or a number.
+
+    Args:
+        value: the parsed JSON value to check.
+        place: path of the value in its row, such as `spans[0].start`, for messages; empty for the row itself.
+
+    Raises:
+        ValueError: it is anything else; the message names `place`.
+    """
     _require(isinstance(value, str | int | float) and not isinstance(value, bool), value, place, "a string or a number")
 
 
 def text_or_number(value: Any, place: str) -> None:
-    """A tag: its name or its number."""
+    """Check that a value can be a tag: its name, a string, or its number, which is whole.
+
+    Args:
+        value: the parsed JSON value to check.
+        place: path of the value in its row, such as `spans[0].start`, for messages; empty for the row itself.
+
+    Raises:
+        ValueError: it is anything else; the message names `place`.
+    """
     _require(isinstance(value, str | int) and not isinstance(value, bool), value, place, "a string or a whole number")
 
 
 def maybe(shape: Shape) -> Shape:
-    """A value of this shape, or null."""
+    """Return the shape of values that have the given shape or are null.
+
+    Args:
+        shape: shape of the values that are not null.
+    """
 
     def check(value: Any, place: str) -> None:
         if value is not None:
@@ -61,7 +105,11 @@ def maybe(shape: Shape) -> Shape:
 
 
 def items(shape: Shape) -> Shape:
-    """A list of values of one shape."""
+    """Return the shape of lists, empty ones too, all of whose values have one shape.
+
+    Args:
+        shape: shape of each item.
+    """
 
     def check(value: Any, place: str) -> None:
         _require(isinstance(value, list | tuple), value, place, "a list")
@@ -72,7 +120,11 @@ def items(shape: Shape) -> Shape:
 
 
 def row(*shapes: Shape) -> Shape:
-    """A list with one value of each shape."""
+    """Return the shape of lists with exactly one value of each given shape, in order.
+
+    Args:
+        *shapes: shapes of the first item, the second one, and so on.
+    """
 
     def check(value: Any, place: str) -> None:
         _require(isinstance(value, list | tuple), value, place, "a list")
@@ -85,11 +137,11 @@ def row(*shapes: Shape) -> Shape:
 
 
 def fields(needed: Mapping[str, Shape], others: Mapping[str, Shape] | None = None) -> Shape:
-    """An object.
+    """Return the shape of objects with certain keys.
 
     Args:
-        needed: keys that it must have.
-        others: keys that it may have; keys that are in neither may have any value.
+        needed: key → shape, of keys that an object must have.
+        others: key → shape, of keys that it may have; keys that are in neither may have any value.
     """
 
     def check(value: Any, place: str) -> None:
@@ -111,7 +163,11 @@ def _require(fits: bool, value: Any, place: str, expected: str) -> None:
 
 
 def describe(value: Any) -> str:
-    """The JSON type of a value; a short value is included."""
+    """Return the JSON type of a value for a message; a string or number of at most 40 characters is included.
+
+    Args:
+        value: the parsed JSON value, such as `"Rome"`, of which `a string ('Rome')` is returned.
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):

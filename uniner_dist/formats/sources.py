@@ -1,7 +1,7 @@
-"""Gold in the formats of others: which format a file or folder has, and the documents in it.
+"""Gold in the formats of other tools: which format a file or folder has, and the documents in it.
 
 Every document has an answer for every entity type it was annotated for, empty ones included, because a spurious mention
-is an error only where nothing was to be found. What was taken for what is noted (`ReadingNotes`).
+is an error only where nothing was to be found. How a file was interpreted is noted (`ReadingNotes`).
 """
 
 from __future__ import annotations
@@ -46,19 +46,27 @@ _LISTS: Final = ("data", "train", "documents", "examples")
 
 
 def read_source(path: str, kind: str) -> list[GoldDocument]:
-    """`read_documents` without its notes."""
+    """Return the documents of `read_documents`, without its notes.
+
+    Args:
+        path: path or URL of a file or a folder.
+        kind: its format, as `source_format` returns it.
+
+    Raises:
+        ConfigError: see `read_documents`.
+    """
     return read_documents(path, kind)[0]
 
 
 def read_documents(path: str, kind: str) -> tuple[list[GoldDocument], ReadingNotes]:
-    """Every document of a file or folder, in order, with an answer for every type that it was annotated for.
+    """Read every document of a file or folder, with an answer for every type that it was annotated for.
 
     Args:
         path: path or URL of a file or a folder.
-        kind: what `source_format` says.
+        kind: its format, as `source_format` returns it.
 
     Returns:
-        The documents, and how they were read.
+        The documents, by file name and then as they are in the files, and notes on how they were read.
 
     Raises:
         ConfigError: unreadable, contradicting itself, or an id that occurs twice; the message names file and line.
@@ -82,7 +90,7 @@ def read_documents(path: str, kind: str) -> tuple[list[GoldDocument], ReadingNot
 
 
 def _read_text(content: str, stem: str, path: str, notes: ReadingNotes) -> list[GoldDocument]:
-    """A file of lines: what its first ones say it is, else columns of tokens."""
+    """A file of lines: the format that its first ones show, else columns of tokens."""
     readers: tuple[tuple[Callable[[str], bool], TextReader], ...] = (
         (is_webanno, read_webanno),
         (is_pubtator, read_pubtator),
@@ -128,9 +136,13 @@ def _read_brat_files(path: str, notes: ReadingNotes) -> list[GoldDocument]:
 
 
 def add_empty_answers(documents: Iterable[GoldDocument]) -> None:
-    """Give every document an answer for every type that any of them has: a tagger tags all types everywhere.
+    """Give every document an answer for every type that any of them has, since taggers tag all types everywhere.
 
-    A document that says itself which types were asked is left as it is.
+    A document with `says_types` is left as it is.
+
+    Args:
+        documents: all documents of a file or folder; changed in place, their answers in the order of the types' first
+            occurrence.
     """
     documents = list(documents)
     types = dict.fromkeys(name for document in documents for name in document.answers)
@@ -149,7 +161,10 @@ def _check_ids(path: str, documents: Iterable[GoldDocument]) -> None:
 
 
 def read_text(path: str) -> str:
-    """A file's text, without a byte order mark.
+    """Return the text of a UTF-8 file, without a byte order mark; line breaks stay as they are.
+
+    Args:
+        path: path or URL of the file.
 
     Raises:
         ConfigError: not UTF-8; the message names the line.

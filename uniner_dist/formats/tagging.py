@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 OUTSIDE: Final = "O"
-#: `B-person`: what the token is of the mention, and its type.
+#: `B-person`: the token's position in the mention, and the mention's type.
 TAG: Final = re.compile(r"O|([BIMESLU])-(\S.*)")
 _BEGINS: Final = frozenset("BSU")
 _ENDS: Final = frozenset("ESLU")
@@ -22,15 +22,15 @@ TokenMention = tuple[str, int, int]
 
 
 def read_tags(tags: Iterable[str], *, bare: bool = False, types: Collection[str] = ()) -> list[TokenMention]:
-    """Mentions of a sentence, by first token and then by length.
+    """Return the mentions of a sentence, by first token and then by length.
 
     A tag that cannot continue a mention of its type begins one (so IOB1, and sequences that are not valid). Mentions of
     several labels in one tag may overlap; each continues the latest open one of its type.
 
     Args:
-        tags: one per token, such as `B-PER`, `I-PER`, `O`, or of the BIOES and BILOU schemes.
+        tags: one per token, such as `B-PER`, `I-PER`, `O`, or of the BIOES, BILOU and BMES schemes.
         bare: tags are types without a prefix: neighbours of the same type are one mention.
-        types: known to the file, so that a `|` in one of them separates nothing.
+        types: types that the file lists itself; a `|` in one of them separates nothing.
 
     Raises:
         ValueError: no tag, or one that has several types in a way that cannot be read.
@@ -56,12 +56,21 @@ def read_tags(tags: Iterable[str], *, bare: bool = False, types: Collection[str]
 
 
 def is_tag(tag: str) -> bool:
-    """Whether this is a tag with a prefix, `O`, or several such joined."""
+    """Return whether this is a tag with a prefix, `O`, or several such tags joined.
+
+    Args:
+        tag: content of a cell, such as `B-ORG|U-GPE`.
+    """
     return all(TAG.fullmatch(part) for part in split_labels(tag))
 
 
 def split_labels(tag: str, types: Collection[str] = ()) -> Sequence[str]:
-    """The labels of a tag: `B-ORG|U-GPE` has two."""
+    """Return the labels of a tag, at least one: `B-ORG|U-GPE` has two.
+
+    Args:
+        tag: content of a cell; one that is no tag is returned as it is.
+        types: types that the file lists itself; a tag of one of them is not split.
+    """
     match = TAG.fullmatch(tag)
     if match and match[2] in types:
         return [tag]

@@ -1,4 +1,4 @@
-"""Where tokens are in a text, and mentions of tokens as mentions of characters. Pure; no I/O."""
+"""Offsets of tokens in a text, and the conversion of token mentions to character mentions. Pure; no I/O."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ Span = tuple[int, int]
 
 
 def join_tokens(tokens: Sequence[str], spaces: Sequence[bool] | None = None) -> tuple[str, list[Span]]:
-    """Tokens as a text, with a space between them, and where each is.
+    """Join tokens to a text, with a space between them.
 
     Args:
         tokens: words and punctuation marks of a sentence, in order.
-        spaces: whether a space follows, token by token; default: one follows each.
+        spaces: whether a space follows, token by token; None: one follows each. None follows the last one.
+
+    Returns:
+        The text, and the offsets (start, end) of each token in code points.
     """
     text, spans = "", []
     for index, token in enumerate(tokens):
@@ -25,10 +28,16 @@ def join_tokens(tokens: Sequence[str], spaces: Sequence[bool] | None = None) -> 
 
 
 def align_tokens(text: str, tokens: Iterable[str], begin: int = 0) -> list[Span] | int:
-    """Where each token is in a text: one after the other, only white space between them.
+    """Find each token in a text, one after the other, with nothing but white space between them.
+
+    Args:
+        text: the text as its file has it.
+        tokens: the tokens, in order.
+        begin: offset at which to begin, in code points.
 
     Returns:
-        Their places; or, where one is not the next, its number.
+        The offsets (start, end) of each token in code points; or, if a token is not the next one in the text, the
+        number of that token, from 0.
     """
     spans: list[Span] = []
     position = begin
@@ -42,7 +51,14 @@ def align_tokens(text: str, tokens: Iterable[str], begin: int = 0) -> list[Span]
 
 
 def add_mentions(document: GoldDocument, spans: Sequence[Span], mentions: Iterable[TokenMention]) -> None:
-    """Put mentions of tokens into a document, by the places of its tokens; one that is there already stays one."""
+    """Add mentions of tokens to a document as mentions of characters; one that it has already is not added again.
+
+    Args:
+        document: its answers are changed in place.
+        spans: offsets (start, end) of each token in the document's text, in code points.
+        mentions: (type, first token, one past the last token), numbering `spans`; those without characters are left
+            out.
+    """
     for name, first, behind in mentions:
         start, end = spans[first][0], spans[behind - 1][1]
         entity: dict[str, object] = {"text": document.text[start:end], "start": start, "end": end}

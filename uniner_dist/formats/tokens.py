@@ -26,11 +26,11 @@ Span = tuple[int, int]
 
 
 def tokenize(text: str, borders: Iterable[int] = ()) -> list[Span]:
-    """Code points (start, end) of the tokens of a text, ascending.
+    """Return the offsets (start, end) of the tokens of a text in code points, ascending.
 
     Args:
-        text: any text; offsets count its code points.
-        borders: offsets that no token may span.
+        text: any text.
+        borders: offsets that no token may span, in any order, such as those of `borders_of`.
     """
     found = _ascii(text) if text.isascii() else list(_any(text))
     starts = [start for start, _ in found]
@@ -46,23 +46,39 @@ def tokenize(text: str, borders: Iterable[int] = ()) -> list[Span]:
 
 
 def is_plain(text: str) -> bool:
-    """Whether the tokens of a text are those of its parts, wherever these are cut: ASCII without underscores."""
+    """Return whether the parts of a text can be tokenised independently by `plain_tokens`.
+
+    That holds for ASCII without underscores and without the separators U+001C to U+001F.
+
+    Args:
+        text: any text.
+    """
     return text.isascii() and "_" not in text and not _ODD.search(text)
 
 
 def plain_tokens(text: str, start: int, end: int) -> list[str]:
-    """The tokens of a part of such a text, as strings."""
+    """Return the tokens of a part of a plain text, as strings.
+
+    Args:
+        text: a text for which `is_plain` is true.
+        start: offset of the part's first code point; no token spans it.
+        end: offset one past its last code point; no token spans it.
+    """
     return _PLAIN_TOKEN.findall(text, start, end)
 
 
 def borders_of(mentions: Iterable[Mention]) -> set[int]:
-    """Where the mentions begin and end."""
+    """Return the offsets at which mentions begin or end, in code points.
+
+    Args:
+        mentions: mentions of one text.
+    """
     return {border for mention in mentions for border in (mention.start, mention.end)}
 
 
 def _ascii(text: str) -> list[Span]:
     found = [match.span() for match in _ASCII_TOKEN.finditer(text)]
-    # \x1c to \x1f are white space to str.isspace and `\s` without re.ASCII, and are none of a reader's characters.
+    # \x1c to \x1f are white space to str.isspace and `\s` without re.ASCII, and no characters that a reader sees.
     return [(start, end) for start, end in found if not text[start:end].isspace()] if _ODD.search(text) else found
 
 
@@ -77,11 +93,11 @@ def _any(text: str) -> Iterator[Span]:
 
 
 def tag_bio(tokens: Sequence[Span], mentions: Sequence[Mention]) -> list[str]:
-    """One BIO tag per token.
+    """Return one BIO tag per token, such as `B-person`, `I-person` or `O`.
 
     Args:
-        tokens: made with the mentions' borders.
-        mentions: ascending, without overlaps.
+        tokens: spans of `tokenize`, called with the borders of these mentions.
+        mentions: sorted by start, without overlaps.
     """
     tags = ["O"] * len(tokens)
     starts = [start for start, _ in tokens]
@@ -94,7 +110,16 @@ def tag_bio(tokens: Sequence[Span], mentions: Sequence[Mention]) -> list[str]:
 
 
 def sentences(text: str, tokens: Sequence[Span], mentions: Sequence[Mention]) -> Iterator[range]:
-    """Indexes of the tokens of each sentence; a sentence never ends inside of a mention."""
+    """Split tokens into sentences; a sentence never ends inside a mention.
+
+    Args:
+        text: the text that was tokenised.
+        tokens: spans of `tokenize`, ascending.
+        mentions: sorted by start, without overlaps.
+
+    Yields:
+        The indexes of the tokens of each sentence that has any, in order; together they cover all tokens.
+    """
     ends = [match.end() for match in SENTENCE_END.finditer(text)]
     covered = [(mention.start, mention.end) for mention in mentions]
     starts = [start for start, _ in tokens]

@@ -1,7 +1,8 @@
 """WebAnno TSV 3, as WebAnno and INCEpTION export it: tokens with offsets, layers in columns.
 
-A document is a file. Read are span layers with a label; of several layers the one of named entities. Stacked labels and
-parts of tokens are mentions of their own, labels with the same number are one mention over several tokens.
+Each file is one document. The span layer with a label is read; of several such layers the one of named entities.
+Stacked labels and parts of tokens are mentions of their own, labels with the same number are one mention over several
+tokens.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class _Layer:
 
 @dataclass
 class _Part:
-    """What one line says of a token or part of one: its cells and where they are from."""
+    """Content of one line, about a token or a part of one: its offsets, its text, its cells and its line number."""
 
     start: int
     end: int
@@ -65,12 +66,22 @@ class _File:
 
 
 def is_webanno(content: str) -> bool:
-    """Whether a file begins as such files do."""
+    """Return whether a file begins with the format line of WebAnno TSV, of any version.
+
+    Args:
+        content: text of the file.
+    """
     return content.startswith("#FORMAT=WebAnno TSV")
 
 
 def read_webanno(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
-    """The document of a file; its id is the file's name without ending.
+    """Return the document of a file, as a list with one item.
+
+    Args:
+        content: text of the file.
+        stem: id of the document, the file's name without ending.
+        path: path or URL of the file, for error messages and notes.
+        notes: receives the layer that was read and what was left out; None: nothing is noted.
 
     Raises:
         ConfigError: another version, no layer of spans or several without one of named entities, or offsets that

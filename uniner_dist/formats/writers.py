@@ -29,8 +29,9 @@ class Format:
     """An export format.
 
     Args:
-        files: some documents and the stem of their files' names → (path below the export's folder, content) each.
-        extras: files of the export as a whole.
+        files: makes files of some documents: (documents, stem of the files' names, settings) → (path relative to the
+            export's folder, content) of each file.
+        extras: makes the files of the export as a whole: settings → file name → content.
         flat: mentions that overlap a kept one are lost, and counted.
         partly_flat: the format has a field for mentions that do not overlap, next to the one for all.
         keeps_absent: mentions that are nowhere in the text are kept too; otherwise they are lost, and counted.
@@ -60,7 +61,10 @@ FORMATS: Final[Mapping[str, Format]] = {
 
 
 def get_format(name: str) -> Format:
-    """A format by name.
+    """Return the export format of a name.
+
+    Args:
+        name: value of the option `--format`, a key of `FORMATS`.
 
     Raises:
         ConfigError: unknown, or its library is not installed here.
@@ -74,7 +78,16 @@ def get_format(name: str) -> Format:
 
 
 def count(document: Document, chosen: Format, settings: ExportSettings | None = None) -> dict[str, int]:
-    """What a format keeps and loses of a document."""
+    """Count what a format keeps and loses of a document.
+
+    Args:
+        document: an exported document.
+        chosen: the format it is written in.
+        settings: settings of the export; None: as with comments.
+
+    Returns:
+        Counter, one of those in `export.writing.COUNTERS` → how many mentions, annotations or (0 or 1) documents.
+    """
     mentions = document.mentions()
     absent = len(document.absent())
     overlapping = len(mentions) - len(document.flat_mentions) if chosen.flat or chosen.partly_flat else 0

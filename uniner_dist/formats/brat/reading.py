@@ -24,7 +24,14 @@ _TEXT_BOUND: Final = re.compile(r"T\d+\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?"
 
 
 def read_labels(configuration: str) -> dict[str, str]:
-    """brat's types → labels, from an annotation.conf of ours; empty for others."""
+    """Return the labels of brat's types, from the comments of an `annotation.conf` that this project exported.
+
+    Args:
+        configuration: text of the file.
+
+    Returns:
+        brat's type → label; empty for a configuration from elsewhere.
+    """
     return {match[1]: json.loads(match[2]) for match in map(_LABEL.fullmatch, configuration.splitlines()) if match}
 
 
@@ -38,19 +45,20 @@ def read_brat(
     *,
     marked: bool = False,
 ) -> GoldDocument:
-    """One document.
+    """Return the document of a pair of files.
 
     Args:
-        text: without a byte order mark; line breaks as in the file.
+        text: content of the `.txt` file, without a byte order mark; line breaks as in the file.
         annotations: content of the `.ann` file.
-        name: of its files, without ending: its id, percent-encoded.
-        labels: brat's types → labels, if known; every one of them is an answer, if an empty one.
-        path: of the `.ann` file, for error messages.
-        notes: is given what was left out, and how offsets were read.
-        marked: whether a byte order mark was before the text; offsets may count it.
+        name: name of both files without ending, which is the document's id, percent-encoded.
+        labels: brat's type → label, if known; the document then has an answer for each of them, if an empty one. A
+            type that is not in it is a label itself.
+        path: path or URL of the `.ann` file, for error messages.
+        notes: receives what was left out, and how offsets were read; None: nothing is noted.
+        marked: whether a byte order mark was in front of the text; offsets may count it.
 
     Raises:
-        ConfigError: a mention is not where it says, or a text-bound annotation has another form.
+        ConfigError: a mention is not at its offsets, or a text-bound annotation has another form.
     """
     notes = notes or ReadingNotes()
     document = GoldDocument(unquote(name), text, {label: [] for label in labels.values()}, bool(labels))
@@ -93,7 +101,10 @@ def _claims(text: str, spans: str, said: str | None, where: str, notes: ReadingN
 
 
 def document_names(files: Iterable[str]) -> list[str]:
-    """Paths without ending of the documents among some files, in order.
+    """Return the paths without ending of the documents among some files, sorted.
+
+    Args:
+        files: paths relative to a folder, of files of any kind.
 
     Raises:
         ConfigError: a file of annotations without its text.

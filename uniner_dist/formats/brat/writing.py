@@ -1,6 +1,6 @@
 """brat's standoff files: for each document its text in one file and its mentions in another.
 
-Mentions may overlap. A line break inside of a mention splits its span in two, as brat writes it. Scores and matches
+Mentions may overlap. A line break inside a mention splits its span in two, as brat writes it. Scores and matches
 other than exact are in notes. brat's types are ASCII words: the labels that they mean are in visual.conf,
 which brat shows, and in annotation.conf for `uniner_dist.formats.brat.reading`, which reads the files back.
 """
@@ -23,10 +23,18 @@ _LINES = re.compile(r"[^\r\n]+")
 
 
 def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:
-    """A folder of two files per document.
+    """Write two files per document, in a folder named by the stem.
+
+    Args:
+        documents: documents of one part of the export.
+        stem: name of the folder, unique in the export.
+        settings: of the export; its labels include those of all mentions.
+
+    Yields:
+        (path relative to the export's folder, content in UTF-8): the text of a document, then its mentions.
 
     Raises:
-        ConfigError: an id that is too long for the name of a file.
+        ConfigError: an id that is empty, or too long for the name of a file.
     """
     names = brat_types(settings.labels)
     for document in documents:
@@ -37,7 +45,14 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
 
 
 def extras(settings: ExportSettings) -> Mapping[str, bytes]:
-    """The configuration that brat looks for in the folders above a document's."""
+    """Return the configuration files, which brat looks for in a document's folder and those above it.
+
+    Args:
+        settings: of the export; its labels become brat's types.
+
+    Returns:
+        File name → content in UTF-8.
+    """
     names = brat_types(settings.labels)
     comments = [f"# {LABEL_COMMENT} {name} = {json.dumps(label)}" for label, name in names.items()]
     annotation = [
@@ -53,7 +68,14 @@ def extras(settings: ExportSettings) -> Mapping[str, bytes]:
 
 
 def brat_types(labels: Sequence[str]) -> dict[str, str]:
-    """Label → the name that brat has for it: ASCII letters, digits, `-` and `_`, no two alike."""
+    """Return the name of each label in brat: ASCII letters, digits, `-` and `_`, no two alike.
+
+    Args:
+        labels: entity types; their order decides which of two names that would be alike gets a number.
+
+    Returns:
+        Label → brat's type.
+    """
     names: dict[str, str] = {}
     for label in labels:
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", label).strip("_") or "type"

@@ -22,7 +22,7 @@ _CHUNKS: Final = frozenset(
 )
 #: Tags whose prefix is written otherwise, or which have no type: to read them as types would be wrong.
 _OTHER_TAG: Final = re.compile(r"[BIMESLU]|[BIMESLU][_:./|]\S+|\S+[-_:./|][BIMESLU]|[bimeslu]-\S+")
-#: What says that there is nothing, in columns other than the one of tags.
+#: Placeholders of an empty cell, in columns other than the one of tags.
 _NOTHING: Final = frozenset({"_", "-", "*", ""})
 _LABEL: Final = re.compile(r"[^\W\d_][\w./:|-]*")
 
@@ -35,10 +35,10 @@ class Layout:
 
     Args:
         token: number of the column of tokens, from 0.
-        tags: columns of tags; more than one where mentions nest.
+        tags: numbers of the columns of tags; more than one where mentions nest.
         width: number of columns.
         bare: tags are types without a prefix.
-        names: what the file calls its columns, if it does.
+        names: the columns' names in the file's header; empty without one.
     """
 
     token: int
@@ -57,12 +57,23 @@ class Layout:
 
 
 def is_header(cells: Sequence[str]) -> bool:
-    """Whether a first line names the columns."""
+    """Return whether a first line names the columns: one of its cells is a usual name for tokens, and none is a tag.
+
+    Args:
+        cells: cells of the line.
+    """
     return any(cell.upper() in _TOKEN_NAMES for cell in cells) and not any(map(is_tag, cells))
 
 
 def find_layout(sentences: Sequence[Sentence], header: Sequence[str] = ()) -> Layout:
-    """The layout of a file.
+    """Find out which columns of a file hold tokens and tags.
+
+    Args:
+        sentences: sentences of the file, each a list of rows of cells; at least one row, all of one width.
+        header: names of the columns; empty if the file does not name them.
+
+    Returns:
+        The roles of the columns.
 
     Raises:
         ValueError: the content fits no layout, or several.

@@ -1,8 +1,8 @@
 """CoNLL-U and CoNLL-U Plus, as the library `conllu` reads them: tags in MISC (`NE=B-PER`) or in a named column.
 
-Words of a multiword token are mentions of its surface form, or of their part of it where they are its letters in order
-(`Anna` `'s`); empty nodes are none of the text's words. `# text` is the
-text of a sentence where its tokens are in it; else `SpaceAfter=No` says where no space is.
+A tagged word of a multiword token is a mention of the whole surface form, or only of its own part of it where the words
+are the form's letters in order (`Anna` `'s`); empty nodes are not words of the text. `# text` is the text of a sentence
+where its tokens are in it; else the tokens are joined, and `SpaceAfter=No` marks where no space is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Source = tuple[str, str | None]
 
 @dataclass(frozen=True)
 class _Sentence:
-    """One sentence as the library has it, and the number of its first line."""
+    """One sentence as the library returns it, and the number of its first line."""
 
     line: int
     tokens: Any
@@ -39,7 +39,7 @@ class _Sentence:
         return [token for token in self.tokens if not isinstance(token["id"], tuple)]
 
     def surfaces(self) -> tuple[list[Any], list[int]]:
-        """What is written: tokens and ranges; and for each word the number of what it is part of."""
+        """Return what is written, tokens and ranges, and for each word the number of the one that it is part of."""
         written: list[Any] = []
         owners: list[int] = []
         last = 0
@@ -56,7 +56,7 @@ class _Sentence:
         return written, owners
 
     def word_spans(self, spans: Sequence[Span]) -> list[Span]:
-        """Where each word is, given where each of `surfaces` is."""
+        """Return the offsets of each word, given those of each of `surfaces`."""
         written, owners = self.surfaces()
         found: list[Span] = []
         for owner, group in groupby(zip(owners, self.words, strict=True), key=itemgetter(0)):
@@ -70,7 +70,11 @@ class _Sentence:
 
 
 def is_conllu(content: str) -> bool:
-    """Whether a file says that it is CoNLL-U Plus, or has CoNLL-U's ten columns with numbered tokens."""
+    """Return whether a file declares that it is CoNLL-U Plus, or has CoNLL-U's ten columns with numbered tokens.
+
+    Args:
+        content: text of the file, of whose lines the first 50 are looked at.
+    """
     if content.startswith("# global.columns"):
         return True
     rows = [line.split("\t") for line in content.split("\n")[:50] if "\t" in line and not line.startswith("#")]
@@ -78,7 +82,13 @@ def is_conllu(content: str) -> bool:
 
 
 def read_conllu(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
-    """Documents of one file; they begin at `# newdoc`, or else every sentence is one, by its `# sent_id`.
+    """Return the documents of one file; they begin at `# newdoc`, or else every sentence is one, by its `# sent_id`.
+
+    Args:
+        content: text of the file.
+        stem: prefix of the ids of documents without a name (`STEM-N`), the file's name without ending.
+        path: path or URL of the file, for error messages and notes.
+        notes: receives where the tags are; None: nothing is noted.
 
     Raises:
         ConfigError: no CoNLL-U, or nothing in it holds tags.

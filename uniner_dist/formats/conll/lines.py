@@ -14,7 +14,7 @@ from uniner_dist.formats import shapes
 from uniner_dist.formats.conll.columns import is_header
 from uniner_dist.formats.tagging import is_tag
 
-#: Comments of a document exported by us, all JSON: its id, its text, and the types that were answered for it.
+#: Comments of a document of an export, all JSON: its id, its text, and the types that were answered for it.
 ID_COMMENT: Final = "uniner_id"
 TEXT_COMMENT: Final = "uniner_text"
 TYPES_COMMENT: Final = "uniner_types"
@@ -30,14 +30,14 @@ _BORDER: Final = re.compile(
 #: Such as `# text = In Rome`; `#` and `#tag` may be tokens.
 _COMMENT: Final = re.compile(r"# *[\w.:-][\w.: -]*?=(?P<value>.*)")
 _OURS: Final = re.compile(rf"# ({ID_COMMENT}|{TEXT_COMMENT}|{TYPES_COMMENT}) = (.*)")
-#: Between columns; other white space of Unicode may be inside of a token ("5\u00a0km").
+#: Between columns; other white space of Unicode may be inside a token ("5\u00a0km").
 _SPACES: Final = re.compile(" +")
 _BLANKS: Final = re.compile("[\t ]+")
 
 
 @dataclass
 class SentenceLines:
-    """Rows of a sentence, and the values of its comments."""
+    """Rows of a sentence, the numbers of their lines, and its comments (name → value)."""
 
     rows: list[list[str]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
@@ -46,7 +46,7 @@ class SentenceLines:
 
 @dataclass
 class DocumentLines:
-    """Sentences of a document, and the values of our comments about it."""
+    """Sentences of a document, and the values of the comments that an export writes about it."""
 
     doc_id: str | None = None
     text: str | None = None
@@ -59,6 +59,7 @@ class TokenFile:
     """A whole file.
 
     Args:
+        documents: those that have a sentence, in order.
         header: names of the columns, if its first line has them.
     """
 
@@ -67,20 +68,33 @@ class TokenFile:
 
     @property
     def sentences(self) -> list[SentenceLines]:
-        """Of all documents, in order."""
+        """Sentences of all documents, in order."""
         return [sentence for document in self.documents for sentence in document.sentences]
 
 
 def split_lines(content: str) -> list[str]:
-    """Lines at line feeds only: other line separators of Unicode may be inside of a token."""
+    """Return the lines of a text, without CR; it is split at line feeds only.
+
+    Other line separators of Unicode may be inside a token.
+
+    Args:
+        content: text of a file.
+    """
     return [line.rstrip("\r") for line in content.split("\n")]
 
 
 def read_lines(content: str, path: str) -> TokenFile:
-    """Documents and sentences of a file; one without borders of documents has a document per sentence.
+    """Split a file into documents and sentences; one without borders of documents has a document per sentence.
+
+    Args:
+        content: text of the file.
+        path: path or URL of the file, for error messages.
+
+    Returns:
+        The file's rows of cells; it has no documents where no line has a token.
 
     Raises:
-        ConfigError: a line with another number of columns than the others.
+        ConfigError: a line with another number of columns than most others, or a damaged comment of an export.
     """
     lines = split_lines(content)
     width, split = _columns(lines)
@@ -138,7 +152,7 @@ def _id_of(line: str) -> str | None:
 
 
 def _is_comment(line: str, cells: Sequence[str], width: int) -> bool:
-    """A line that begins with # and is no token: a `# key = value`, or none of the file's width or without a tag."""
+    """A line that begins with # and is no token: `# key = value`, or it has another width than the file, or no tag."""
     if not line.startswith("#"):
         return False
     return bool(_COMMENT.match(line)) or len(cells) != width or not any(map(is_tag, cells))
@@ -177,7 +191,14 @@ def _add_comment(document: DocumentLines, name: str, value: str, place: str) -> 
 
 
 def sentence_iterator(content: str) -> Iterator[tuple[int, str]]:
-    """Blocks of lines between blank ones, each with the number of its first line."""
+    """Split a file at its blank lines.
+
+    Args:
+        content: text of the file.
+
+    Yields:
+        (number of the block's first line, from 1; its lines, joined by line feeds) of each block.
+    """
     begin, block = 1, list[str]()
     for number, line in enumerate([*split_lines(content), ""], 1):
         if line.strip():

@@ -1,9 +1,9 @@
 """CoNLL files and their relatives: a token per line with its tag in a column, blank lines between sentences.
 
-Returns documents with entities and exact offsets. Read are the columns of CoNLL-2002 and
-CoNLL-2003, GermEval 2014 (tokens numbered, two levels of mentions), HIPE-2022 (named columns), tags before tokens,
-types without prefix; which column is what is proved by what is in it (see `columns`). Files of our own export also say
-in comments what the text was, so that offsets are those in the corpus, and which types were answered.
+Returns documents with entities and exact offsets. The columns of CoNLL-2002 and CoNLL-2003, GermEval 2014 (tokens
+numbered, two levels of mentions), HIPE-2022 (named columns), tags before tokens, and types without prefix are read; the
+content of a column decides its role (see `columns`). Files of this project's export also have comments with the text,
+so that offsets are those in the corpus, and with the types that were answered.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 from uniner_dist.formats.tagging import is_tag, read_tags
 from uniner_dist.formats.token_text import Span, add_mentions, align_tokens, join_tokens
 
-#: HIPE's files say in this column which tokens no space follows.
+#: Value by which HIPE's files mark tokens that no space follows.
 _NO_SPACE = "NoSpaceAfter"
 
 
 def read_conll(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
-    """Documents of one file.
+    """Return the documents of one file.
 
     A document begins at a comment `# id = NAME` (or `# newdoc id = NAME`, or HIPE's `document_id`) and has that id; or
     else at a line `-DOCSTART-`; in a file that has neither, every sentence is a document, with the id that its
     `# sent_id` gives. Without a name the id is `STEM-N`, N counting the file's documents from 0. The text is the tokens
-    with a space between them, and a line break between sentences, unless the file says what it was.
+    with a space between them, and a line break between sentences, unless the file has the text itself.
 
     Args:
-        content: the file.
-        stem: its name without ending.
-        path: of the file, for error messages.
-        notes: takes what was found out.
+        content: text of the file.
+        stem: prefix of the ids of documents without a name, the file's name without ending.
+        path: path or URL of the file, for error messages and notes.
+        notes: receives the roles of the columns and how texts were made; None: nothing is noted.
 
     Raises:
         ConfigError: columns that cannot be told apart, a line without a tag, or tokens that are not those of the text
-            that an export of ours has.
+            in the comment of an export.
     """
     notes = notes or ReadingNotes()
     file = read_lines(content, path)
@@ -66,7 +66,7 @@ def _layout(file: TokenFile, path: str) -> Layout:
 
 
 def _first_without_tag(sentences: Sequence[SentenceLines]) -> str:
-    """The first line whose last cell is no tag, if others are: there the mistake is likely to be."""
+    """The first line whose last cell is no tag, if most others' are tags: the mistake is likely to be there."""
     lasts = [(n, row) for one in sentences for n, row in zip(one.numbers, one.rows, strict=True)]
     wrong = [(number, row) for number, row in lasts if not is_tag(row[-1])]
     if not wrong or len(wrong) * 2 > len(lasts) > 1:
@@ -76,7 +76,7 @@ def _first_without_tag(sentences: Sequence[SentenceLines]) -> str:
 
 
 def _document(doc_id: str, lines: DocumentLines, layout: Layout, path: str, notes: ReadingNotes) -> GoldDocument:
-    """The document of a block: its text as it was, where the file says so, else made of its tokens."""
+    """The document of a block: with its own text, where a comment has it, else with one made of its tokens."""
     if lines.text is None:
         text, spans = _made_text(lines, layout, notes)
     else:
@@ -94,7 +94,7 @@ def _document(doc_id: str, lines: DocumentLines, layout: Layout, path: str, note
 
 
 def _made_text(lines: DocumentLines, layout: Layout, notes: ReadingNotes) -> tuple[str, list[list[Span]]]:
-    """Sentences one a line: as their comments have them, or tokens with spaces."""
+    """One sentence a line: the text of its comment, or its tokens with spaces between them."""
     text, places = "", []
     for sentence in lines.sentences:
         text += "\n" if text else ""
@@ -116,7 +116,7 @@ def _sentence_text(sentence: SentenceLines, layout: Layout, notes: ReadingNotes)
 
 
 def _spaces(sentence: SentenceLines, layout: Layout) -> list[bool] | None:
-    """Which tokens a space follows, where HIPE's column says so."""
+    """Which tokens a space follows, from HIPE's column; None without such a column."""
     named = [number for number, name in enumerate(layout.names) if name.upper() in ("MISC", "RENDER")]
     if not named:
         return None
@@ -124,7 +124,7 @@ def _spaces(sentence: SentenceLines, layout: Layout) -> list[bool] | None:
 
 
 def _aligned(doc_id: str, lines: DocumentLines, layout: Layout, path: str) -> list[list[Span]]:
-    """Where each token is in the text that an export of ours has."""
+    """Offsets of each token of each sentence in the text that the export's comment has."""
     tokens = [(n, row[layout.token]) for one in lines.sentences for n, row in zip(one.numbers, one.rows, strict=True)]
     spans = align_tokens(lines.text or "", [token for _, token in tokens])
     if isinstance(spans, int):

@@ -4,7 +4,7 @@ Each document begins with comments: its id, also as JSON, the types that were an
 JSON string, by which `uniner_dist.formats.conll.reading` finds the offsets in the text as stored. Other readers skip
 them, or, as spaCy's and flair's, take them for tokens: for those they are left out (`settings.comments`), and types
 are written without white space.
-Of mentions that overlap the one by `without_overlaps` is kept.
+Of mentions that overlap those that `without_overlaps` returns are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:
-    """One file of all documents.
+    """Write all documents to one file.
+
+    Args:
+        documents: documents of one part of the export.
+        stem: name of the file without ending, unique in the export.
+        settings: of the export; `comments` decides whether ids, texts and answered types are written.
+
+    Yields:
+        One pair of file name and content in UTF-8.
 
     Raises:
         ConfigError: a type that cannot be written in one line.
@@ -73,7 +81,7 @@ def _plain_sentences(text: str, mentions: Sequence[Mention]) -> Iterator[str]:
             lines += [f"{token}\tB-{label}\n" for token in tokens[:1]]
             lines += [f"{token}\tI-{label}\n" for token in tokens[1:]]
             number, at = number + 1, stop
-        if at > end:  # a sentence never ends inside of a mention
+        if at > end:  # a sentence never ends inside a mention
             continue
         lines += _outside(text, at, end)
         at = end
@@ -103,12 +111,18 @@ def _types_as_json(types: tuple[str, ...]) -> str:
 
 
 def joined_label(label: str) -> str:
-    """A type without white space, at which readers split lines: spaCy's takes the last word, flair's the first."""
+    """Return a type with `_` in place of white space.
+
+    Readers split lines at white space: spaCy's takes the last word of a type, flair's the first.
+
+    Args:
+        label: an entity type.
+    """
     return "_".join(label.split())
 
 
 def _written_label(label: str, comments: bool) -> str:
-    """A type as it is written into files with or without comments.
+    """The spelling of a type in files with or without comments.
 
     Raises:
         ConfigError: it cannot be written in one line.

@@ -27,15 +27,15 @@ _FRONT: Final = re.compile(r"---\n(.*?)\n---", re.DOTALL)
 
 
 def read_dataset(files: Mapping[str, str], folder: str, notes: ReadingNotes) -> list[GoldDocument]:
-    """Documents of Parquet or Arrow files: name without ending → path.
+    """Return the documents of Parquet or Arrow files, file by file.
 
     Args:
-        files: name without ending, which prefixes the document ids → path.
-        folder: of the whole dataset, which has its description.
-        notes: is given how columns and tags were read.
+        files: name without ending, the prefix of ids that rows do not have themselves → path or URL.
+        folder: path or URL of the folder of the whole dataset, where `dataset_info.json` or the card is.
+        notes: receives which kind of rows they are.
 
     Raises:
-        ConfigError: unreadable, or tags are numbers whose names nothing says.
+        ConfigError: unreadable, without tokens and tags, or tags are numbers whose names are nowhere.
     """
     documents: list[GoldDocument] = []
     described = _described_names(folder)
@@ -100,7 +100,7 @@ def _described_names(folder: str) -> dict[str, list[str]]:
 
 
 def _parsed(parse: Callable[[Any], Any], content: bytes | str, where: str) -> Mapping[str, object]:
-    """An object in JSON or YAML; nothing says names where it is none.
+    """An object in JSON or YAML; empty where the content is anything else, which then has no names of tags.
 
     Raises:
         ConfigError: it cannot be parsed.

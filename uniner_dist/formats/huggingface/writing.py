@@ -1,8 +1,8 @@
 """Hugging Face datasets: a folder that `datasets.load_dataset` opens, one row per document.
 
 `entities` has every mention, `tokens` and `ner_tags` (BIO, a ClassLabel) the ones that token classifiers can learn: of
-mentions that overlap the one by `without_overlaps`. The features are in the Parquet files' metadata, where `datasets`
-itself puts them.
+mentions that overlap those that `without_overlaps` returns. The features are in the Parquet files' metadata, where
+`datasets` itself puts them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,16 @@ _SCHEMA = pa.schema(
 
 
 def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:
-    """One Parquet file."""
+    """Write all documents to one Parquet file, one row each.
+
+    Args:
+        documents: documents of one part of the export.
+        stem: name of the file without ending, unique in the export.
+        settings: of the export; its labels are the classes of the tags.
+
+    Yields:
+        One pair: the path relative to the export's folder, below `data`, and the content.
+    """
     numbers = {name: number for number, name in enumerate(tag_names(settings))}
     rows = [_row(document, numbers) for document in documents]
     metadata = {"huggingface": json.dumps({"info": {"features": _features(settings)}})}
@@ -53,7 +62,14 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
 
 
 def extras(settings: ExportSettings) -> Mapping[str, bytes]:
-    """The dataset card, whose head tells `datasets` where the files are."""
+    """Return the dataset card, whose head tells `datasets` where the files are.
+
+    Args:
+        settings: of the export; the card names its models, licences and labels.
+
+    Returns:
+        File name (`README.md`) → content in UTF-8.
+    """
     head = {
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "data/*.parquet"}]}],
         "task_categories": ["token-classification"],
@@ -79,7 +95,11 @@ Entity types:
 
 
 def tag_names(settings: ExportSettings) -> list[str]:
-    """Names of the classes of `ner_tags`."""
+    """Return the names of the classes of `ner_tags`: `O`, then `B-` and `I-` of each label; a tag is an index of them.
+
+    Args:
+        settings: of the export; its labels in their order.
+    """
     return ["O", *(f"{prefix}-{label}" for label in settings.labels for prefix in "BI")]
 
 
@@ -101,7 +121,7 @@ def _row(document: Document, numbers: Mapping[str, int]) -> dict[str, object]:
 
 
 def _features(settings: ExportSettings) -> dict[str, object]:
-    """Lists as JSON lists: that spelling every version of `datasets` reads."""
+    """The features, with lists as JSON lists: every version of `datasets` reads that spelling."""
 
     def value(kind: str) -> dict[str, str]:
         return {"dtype": kind, "_type": "Value"}

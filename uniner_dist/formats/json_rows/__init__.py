@@ -1,1 +1,1 @@
-"""Documents as JSON objects, one a line or in a list: ours, doccano's, Prodigy's, spaCy's, GLiNER's, Hugging Face's."""
+"""Documents as JSON objects, in lines or a list: own exports, doccano, Prodigy, spaCy, GLiNER and Hugging Face."""

@@ -1,7 +1,8 @@
 """JSON lines as `uniner-dist export --format jsonl` writes them: one document a line, answers by type.
 
-Questions without an answer (`outcome` is a failure) are not gold and are left out, unless somebody has put mentions
-there and removed the outcome. Nor are mentions that the model named and are nowhere in the text (`match` is absent).
+Questions without an answer (`outcome` is a failure or `skipped`) are not gold and are left out, unless somebody has put
+mentions there and removed the outcome. Mentions that the model named and that are nowhere in the text (`match` is
+absent) are left out too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from uniner_dist.formats.json_rows.row import JsonRow
 from uniner_dist.formats.shapes import fields, items, maybe, name, text, whole
 
 _PLACE = {"start": maybe(whole), "end": maybe(whole), "match": maybe(text)}
-#: What was answered to a question.
+#: The answer to one question.
 ANSWER_SHAPE = fields(
     {"entity_type": text, "entities": items(fields({"text": text}, _PLACE))}, {"outcome": maybe(text)}
 )
@@ -21,12 +22,18 @@ OWN_SHAPE = fields({"doc_id": name, "text": text, "annotations": items(ANSWER_SH
 
 
 def read_own(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """`doc_id`, `text`, and `annotations`: a list of `entity_type`, `entities` and possibly `outcome`.
+    """Return the document of a row with `doc_id`, `text` and `annotations`.
 
-    Entities have `text`, `start` and `end`, null where the mention has no place.
+    `annotations` is a list of `entity_type`, `entities` and possibly `outcome`. Entities have `text`, `start` and
+    `end`, null where the mention has no offsets.
+
+    Args:
+        row: a row that fits `OWN_SHAPE`.
+        notes: receives how many annotations were left out, and how offsets were read.
 
     Raises:
-        ValueError: an entity type occurs twice.
+        ConfigError: a mention is not at its offsets.
+        ValueError: an entity type occurs twice, or an outcome is unknown.
     """
     content = row.values["text"]
     document = GoldDocument(str(row.values["doc_id"]), content, says_types=True)

@@ -1,4 +1,4 @@
-"""JSON lines: one document a line, with everything that the annotations say about it. Read back by `read_jsonl`."""
+"""JSON lines: one document a line, with everything that the annotations have about it. Read back by `read_jsonl`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from uniner_dist.formats.settings import ExportSettings
 
 
 def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:
-    """One file of all documents."""
+    """Write all documents to one file.
+
+    Args:
+        documents: documents of one part of the export.
+        stem: name of the file without ending, unique in the export.
+        settings: unused; every export format has this parameter.
+
+    Yields:
+        One pair of file name and content in UTF-8.
+    """
     lines = (
         json.dumps({"doc_id": d.doc_id, "text": d.text, "annotations": list(d.answers)}, ensure_ascii=False)
         for d in documents
     )
-    # Line breaks inside of strings are escaped by JSON, so that one line is one document.
+    # Line breaks inside strings are escaped by JSON, so that one line is one document.
     yield f"{stem}.jsonl", "".join(f"{line}\n" for line in lines).encode()

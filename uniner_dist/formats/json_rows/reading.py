@@ -1,4 +1,4 @@
-"""Rows of JSON of whichever tool: the keys of a file's first row say which, and every row must be of that kind."""
+"""JSON rows of any tool: the keys of a file's first row show which kind it is, and every row must be of that kind."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from uniner_dist.formats.spacy.json_reading import (
 
 RowReader = Callable[[JsonRow, ReadingNotes], GoldDocument | None]
 
-#: By which keys a row is known, what its values must be, how it is read, and what it is called.
+#: Of each kind: a test of a row's keys, the shape of its values, its reader, and its name.
 _KINDS: Final[Sequence[tuple[Callable[[Mapping[str, Any]], bool], Shape, RowReader, str]]] = (
     (lambda row: "annotations" in row and "doc_id" in row, OWN_SHAPE, read_own, "JSON lines of an export"),
     (
@@ -65,7 +65,13 @@ _KINDS: Final[Sequence[tuple[Callable[[Mapping[str, Any]], bool], Shape, RowRead
 
 
 def read_jsonl(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
-    """Documents of one file of JSON lines; see `read_rows`.
+    """Return the documents of one file of JSON lines; see `read_rows`.
+
+    Args:
+        content: text of the file; blank lines are skipped.
+        stem: prefix of the ids of rows that have none, the file's name without ending.
+        path: path or URL of the file, for error messages and notes.
+        notes: receives which kind of rows they are and what was left out; None: nothing is noted.
 
     Raises:
         ConfigError: a line is not JSON, or of no known form; the message names it.
@@ -84,7 +90,14 @@ def read_jsonl(content: str, stem: str, path: str = "", notes: ReadingNotes | No
 
 
 def find_kind(values: Any) -> tuple[Shape, RowReader, str] | None:
-    """What a row must look like, how it is read, and what its kind is called; None: nothing that is known."""
+    """Find the kind of a row by its keys.
+
+    Args:
+        values: the parsed JSON value; a pair of spaCy's as `pair_as_row` returns it.
+
+    Returns:
+        Shape of the row's values, reader of such rows, and name of the kind in messages; None: of no known kind.
+    """
     if isinstance(values, Mapping):
         for fits, shape, reader, name in _KINDS:
             if fits(values):
@@ -99,17 +112,20 @@ def read_rows(
     notes: ReadingNotes,
     tag_names: Sequence[str] | None = None,
 ) -> list[GoldDocument]:
-    """Documents of rows that are all of one kind; without an id of its own a row has `STEM-N`.
+    """Return the documents of rows that are all of one kind; without an id of its own a row has `STEM-N`.
 
     Args:
-        rows: (file and line, parsed value).
-        stem: prefix of the ids of rows that have none.
-        path: of the file, for the notes.
-        notes: is given which form the rows have.
-        tag_names: names of the numbers in `ner_tags`.
+        rows: (file and line, for error messages; parsed JSON value) of each row.
+        stem: prefix of the ids of rows that have none; N is the number of the row, from 0.
+        path: path or URL of the file, for the notes.
+        notes: receives which kind of rows they are and what was left out.
+        tag_names: names of the numbers in `ner_tags`; None: tags are names, or the rows are of another kind.
+
+    Returns:
+        A document for each row, in order; rows that are no gold, such as tasks rejected in Prodigy, have none.
 
     Raises:
-        ConfigError: a row of no known kind or of another one than the first, or a mention that is not where it says.
+        ConfigError: a row of no known kind or of another one than the first, or a mention that is not at its offsets.
     """
     documents: list[GoldDocument] = []
     kind: tuple[Shape, RowReader, str] | None = None

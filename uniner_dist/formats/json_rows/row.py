@@ -21,7 +21,7 @@ class JsonRow:
         values: its parsed content.
         where: file and line, for messages.
         default_id: its id if it has none itself.
-        tag_names: names of the numbers in `ner_tags`, where other files of the dataset name them.
+        tag_names: names of the numbers in `ner_tags`, where a file of the dataset has them; else None.
     """
 
     values: Mapping[str, Any]
@@ -31,7 +31,7 @@ class JsonRow:
 
     @property
     def doc_id(self) -> str:
-        """The id it has, in itself or in its `meta`."""
+        """The id in the row or in its `meta`, under `doc_id` or `id`; else `default_id`."""
         meta = self.values.get("meta")
         for place in (self.values, meta if isinstance(meta, Mapping) else {}):
             for name in _IDS:
@@ -41,13 +41,32 @@ class JsonRow:
         return self.default_id
 
     def claim(self, start: Any, end: Any, said: Any = None) -> Claim:
-        """A mention as the row has it."""
+        """Return a mention as the row has it, to be checked by `document`.
+
+        Args:
+            start: parsed offset of the first unit.
+            end: parsed offset one past the last unit.
+            said: parsed text of the mention; anything but a string is as no text.
+
+        Raises:
+            ValueError: an offset is not a whole number.
+        """
         shapes.whole(start, "start")
         shapes.whole(end, "end")
         return Claim(int(start), int(end), said if isinstance(said, str) else None, self.where)
 
     def document(self, text: str, labelled: Sequence[tuple[str, Claim]], notes: ReadingNotes) -> GoldDocument:
-        """A document with these mentions, each compared with the text."""
+        """Return a document with these mentions, each compared with the text; equal ones are added once.
+
+        Args:
+            text: parsed text of the document, to which the offsets refer.
+            labelled: (entity type, mention) of each mention.
+            notes: receives how offsets were read.
+
+        Raises:
+            ConfigError: a mention is not at its offsets.
+            ValueError: the text or an entity type is not a string.
+        """
         shapes.text(text, "text")
         document = GoldDocument(self.doc_id, text)
         entities = place_claims(text, [claim for _, claim in labelled], notes)

@@ -1,6 +1,6 @@
-"""Rows of tokens: GLiNER's training data, and token classification as datasets of Hugging Face have it.
+"""Rows of tokens: GLiNER's training data, and token classification in the form of Hugging Face's datasets.
 
-Their text is the tokens with a space between them, unless the row has one that they are in.
+Their text is the tokens with a space between them, unless the row has a `text` in which the tokens are found.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ _OWN_DATASET = fields(
 
 
 def token_shape(values: Any, place: str) -> None:
-    """A row of tokens and tags.
+    """Check that a row has tokens and tags.
+
+    Args:
+        values: a parsed JSON object.
+        place: path of the value in its row, for messages; empty for the row itself.
 
     Raises:
         ValueError: it has another form.
@@ -39,7 +43,11 @@ def token_shape(values: Any, place: str) -> None:
 
 
 def own_dataset_shape(values: Any, place: str) -> None:
-    """A row of our export to Hugging Face.
+    """Check that a row is one of this project's export to Hugging Face.
+
+    Args:
+        values: a parsed JSON object.
+        place: path of the value in its row, for messages; empty for the row itself.
 
     Raises:
         ValueError: it has another form.
@@ -49,14 +57,28 @@ def own_dataset_shape(values: Any, place: str) -> None:
 
 
 def token_columns(names: Any) -> tuple[str, str] | None:
-    """The columns of tokens and of tags among some names, if there are both."""
+    """Find the columns of tokens and of tags among some names.
+
+    Args:
+        names: names of columns, or a row, whose keys are taken.
+
+    Returns:
+        (name of the column of tokens, name of the column of tags); None: there are not both.
+    """
     tokens = next((name for name in _TOKENS if name in names), None)
     tags = next((name for name in _TAGS if name in names), None)
     return (tokens, tags) if tokens and tags else None
 
 
 def read_gliner(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """`tokenized_text`, and `ner: [[first token, last token, label], …]`, both ends included.
+    """Return the document of a row of GLiNER's training data.
+
+    It has `tokenized_text`, and `ner: [[first token, last token, label], …]`, both ends included. Labels in
+    `ner_negatives` or `negatives` were asked too.
+
+    Args:
+        row: a row that fits `GLINER_SHAPE`.
+        notes: receives how many texts are not those of their tokens.
 
     Raises:
         ValueError: a mention is outside of the tokens.
@@ -75,7 +97,11 @@ def read_gliner(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
 
 
 def read_token_tags(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """`tokens` and `ner_tags`: names of tags, or numbers whose names the dataset says.
+    """Return the document of a row with tokens and tags, which are names, or numbers whose names the dataset has.
+
+    Args:
+        row: a row that fits `token_shape`; numbers need its `tag_names`.
+        notes: receives how many texts are not those of their tokens.
 
     Raises:
         ValueError: tags do not fit the tokens, or one another.
@@ -126,15 +152,26 @@ def _document(row: JsonRow, tokens: Sequence[str], notes: ReadingNotes) -> tuple
 
 
 def with_entities(values: Mapping[str, object]) -> bool:
-    """Whether a row of tokens has all its mentions with offsets as well, as an export of ours."""
+    """Return whether a row has the keys of this project's export to Hugging Face, which has mentions with offsets.
+
+    Args:
+        values: a row with tokens and tags.
+    """
     return "entities" in values and "answers" in values and "doc_id" in values
 
 
 def read_own_dataset(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """A row of our export to Hugging Face: `entities` are the mentions; `ner_tags` must not say something else.
+    """Return the document of a row of this project's export to Hugging Face, whose mentions are in `entities`.
+
+    `ner_tags` must not have a mention that `entities` lacks: then only one of them was corrected.
+
+    Args:
+        row: a row that fits `own_dataset_shape`.
+        notes: receives how offsets were read.
 
     Raises:
-        ValueError: it does.
+        ConfigError: a mention is not at its offsets.
+        ValueError: `ner_tags` contradict `entities`, or cannot be read.
     """
     values = row.values
     placed = [entity for entity in values["entities"] if entity["start"] is not None]

@@ -20,7 +20,11 @@ _RELATIONS = {"relations": maybe(items(any_value))}
 
 
 def doccano_shape(values: Any, place: str) -> None:
-    """A document of doccano.
+    """Check that a row is one of doccano.
+
+    Args:
+        values: a parsed JSON object for which `is_doccano` is true.
+        place: path of the value in its row, for messages; empty for the row itself.
 
     Raises:
         ValueError: it has another form.
@@ -33,7 +37,7 @@ def doccano_shape(values: Any, place: str) -> None:
 def _doccano_mark(value: Any, place: str) -> None:
     if isinstance(value, list):
         shapes.row(whole, whole, text)(value, place)
-    elif not isinstance(value, str):  # a label of the whole text, of which its reader says so
+    elif not isinstance(value, str):  # a label of the whole text, which its reader refuses
         borders = (name if isinstance(value, Mapping) and name in value else f"{name}_offset" for name in _BORDERS)
         fields({"label": text, **dict.fromkeys(borders, whole)}, {"text": maybe(text)})(value, place)
 
@@ -43,12 +47,28 @@ _BORDERS = ("start", "end")
 
 
 def is_doccano(values: Any) -> bool:
-    """A text with `label`, `labels` or `entities`."""
+    """Return whether a row has a text (`text` or `data`) and `label`, `labels` or `entities`.
+
+    Args:
+        values: a parsed JSON object.
+    """
     return ("text" in values or "data" in values) and any(name in values for name in _MARKS)
 
 
 def read_doccano(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """`label: [[start, end, label], …]`, or `entities: [{start_offset, end_offset, label}, …]` with relations."""
+    """Return the document of a row of doccano.
+
+    Mentions are in `label: [[start, end, label], …]`, or in `entities: [{start_offset, end_offset, label}, …]` with
+    relations next to them, which are left out.
+
+    Args:
+        row: a row that fits `doccano_shape`.
+        notes: receives how many relations were left out, and how offsets were read.
+
+    Raises:
+        ConfigError: a mention is not at its offsets.
+        ValueError: a label is one of the whole text.
+    """
     values = row.values
     key = next(name for name in _MARKS if name in values)
     if values.get("relations"):
@@ -68,12 +88,27 @@ def _doccano_mention(row: JsonRow, one: Any) -> tuple[str, Claim]:
 
 
 def is_prodigy(values: Any) -> bool:
-    """A text with `spans`; one in which nothing was marked may be without, and has an answer or a hash."""
+    """Return whether a row has a text and `spans`, or, where nothing was marked, an answer or a hash of Prodigy's.
+
+    Args:
+        values: a parsed JSON object.
+    """
     return "text" in values and any(name in values for name in ("spans", "_task_hash", "answer"))
 
 
 def read_prodigy(row: JsonRow, notes: ReadingNotes) -> GoldDocument | None:
-    """`spans: [{start, end, label}, …]`; what was rejected or ignored is no gold."""
+    """Return the document of a row of Prodigy, with `spans: [{start, end, label}, …]`.
+
+    Args:
+        row: a row that fits `PRODIGY_SHAPE`.
+        notes: receives how many tasks were left out, and how offsets were read.
+
+    Returns:
+        The document; None: the task was rejected or ignored, and is no gold.
+
+    Raises:
+        ConfigError: a mention is not at its offsets.
+    """
     answer = row.values.get("answer", "accept")
     if answer != "accept":
         notes.count(f"tasks were answered {answer} and are left out")

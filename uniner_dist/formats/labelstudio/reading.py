@@ -1,8 +1,8 @@
 """Label Studio's JSON and JSON-MIN exports: tasks with the annotations that people made.
 
 Returns documents with the corrected mentions. Predictions are no gold: a task without annotations is left out. Of
-several annotations of one task the last that was not cancelled counts. Regions of
-other kinds than labels of a text (dialogue, HyperText, pictures) cannot be read, and are refused.
+several annotations of one task the last one that was not cancelled counts. Regions of other kinds than labels of a text
+(dialogue, pictures, HyperText without plain offsets) cannot be read, and are refused.
 """
 
 from __future__ import annotations
@@ -40,17 +40,28 @@ _NO_REGIONS: Final = frozenset(
 
 
 def is_labelstudio(tasks: Any) -> bool:
-    """Whether a parsed JSON file is such an export."""
+    """Return whether a parsed JSON file is an export of Label Studio, full or JSON-MIN.
+
+    Args:
+        tasks: the parsed content of the file.
+    """
     if not (isinstance(tasks, list) and tasks and isinstance(tasks[0], dict)):
         return False
     return "data" in tasks[0] or any(_is_min(task) for task in tasks if isinstance(task, dict))
 
 
 def read_labelstudio(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
-    """Documents of one file.
+    """Return the documents of one file, one per annotated task.
 
-    Ids are `doc_id` or `id` of the task's data, as an export of ours has them, else `STEM-` and the task's own id. A
-    document has an answer for every type that an export of ours says was asked, and for those that were marked.
+    Ids are `doc_id` or `id` of the task's data, as an export of this project has them, else `STEM-` and the task's own
+    id. A document has an answer for every type in the data's `entity_types`, which such an export has too, and for
+    those that were marked.
+
+    Args:
+        content: text of the file, a JSON list of tasks.
+        stem: prefix of the ids of documents that have none, the file's name without ending.
+        path: path or URL of the file, for error messages.
+        notes: receives what was left out, and how offsets were read; None: nothing is noted.
 
     Raises:
         ConfigError: no such export, no task was annotated, regions of another kind, texts by URL, or offsets that do
@@ -81,7 +92,7 @@ def read_labelstudio(content: str, stem: str, path: str = "", notes: ReadingNote
 
 
 def _is_min(task: Any) -> bool:
-    """A task of JSON-MIN: its data and its regions side by side."""
+    """Whether a task is one of JSON-MIN, which has its data and its regions in one object."""
     if not isinstance(task, dict) or "data" in task:
         return False
     regions = (one for value in task.values() if isinstance(value, list) for one in value)
@@ -89,7 +100,7 @@ def _is_min(task: Any) -> bool:
 
 
 def _from_min(task: Mapping[str, object]) -> dict[str, object]:
-    """Convert it to a task of the full export."""
+    """Convert a task of JSON-MIN to one of the full export."""
     own = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
     result = [
         {"type": "labels", "value": region}
@@ -123,7 +134,7 @@ def _document(task: Mapping[str, Any], default_id: str, where: str, notes: Readi
 
 @dataclass(frozen=True)
 class _Region:
-    """A marked piece of a text, `to_name` of which the annotation may have several."""
+    """A marked piece of the text that `to_name` names; an annotation may have several texts."""
 
     claim: Claim
     labels: tuple[str, ...]
@@ -131,7 +142,7 @@ class _Region:
 
 
 def _regions(result: Sequence[Mapping[str, object]], where: str, notes: ReadingNotes) -> list[_Region]:
-    """The regions of a text; those of another kind are refused, what is no region is counted.
+    """The regions of a text; those of another kind are refused, results that are no regions are counted.
 
     A HyperText region counts if it has plain offsets: those into an HTML page's elements cannot be read.
     """
@@ -166,7 +177,7 @@ def _claim(value: Mapping[str, object], where: str) -> Claim:
 def _placed(
     data: Mapping[str, object], claims: Sequence[Claim], where: str, notes: ReadingNotes
 ) -> tuple[str, list[dict[str, Any]]]:
-    """The task's text, and its mentions in it: of several strings the only one that all claims are true of."""
+    """The task's text, and its mentions in it: without `text` the only string, or the only one that fits all claims."""
     own = data.get("text")
     if isinstance(own, str):
         try:

@@ -1,7 +1,7 @@
 """Label Studio: tasks to import, the annotations as predictions to correct, and the labelling interface for them.
 
-Offsets are code points, as Label Studio stores them. Mentions may overlap. What has no place there (types without an
-answer, mentions without offsets) goes with the task's data. `uniner_dist.formats.labelstudio.reading` reads what
+Offsets are code points, as Label Studio stores them. Mentions may overlap. What predictions cannot hold (types without
+an answer, mentions without offsets) is stored in the task's data. `uniner_dist.formats.labelstudio.reading` reads what
 Label Studio exports as JSON.
 """
 
@@ -18,13 +18,29 @@ _FROM, _TO = "label", "text"
 
 
 def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:
-    """One JSON list of tasks."""
+    """Write all documents to one JSON list of tasks.
+
+    Args:
+        documents: documents of one part of the export.
+        stem: name of the file without ending, unique in the export.
+        settings: of the export; the predictions name its models.
+
+    Yields:
+        One pair of file name and content in UTF-8.
+    """
     tasks = [_task(document, settings) for document in documents]
     yield f"{stem}.json", json.dumps(tasks, ensure_ascii=False, indent=1).encode()
 
 
 def extras(settings: ExportSettings) -> Mapping[str, bytes]:
-    """The labelling interface to paste into the project's settings."""
+    """Return the labelling interface to paste into the settings of the project in Label Studio.
+
+    Args:
+        settings: of the export; its labels can be chosen in the interface.
+
+    Returns:
+        File name → content in UTF-8.
+    """
     labels = "\n".join(f"    <Label value={quoteattr(label)}/>" for label in settings.labels)
     config = f'<View>\n  <Labels name="{_FROM}" toName="{_TO}">\n{labels}\n  </Labels>\n'
     return {"labelling_interface.xml": f'{config}  <Text name="{_TO}" value="$text"/>\n</View>\n'.encode()}

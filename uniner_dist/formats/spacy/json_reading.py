@@ -25,7 +25,11 @@ _PARAGRAPHS_SHAPE = fields({"paragraphs": items(fields({"sentences": items(_SENT
 
 
 def spacy_shape(values: Any, place: str) -> None:
-    """A document of version 3 or of version 2.
+    """Check that a row is a document of version 3 or of version 2.
+
+    Args:
+        values: a parsed JSON object for which `is_spacy_row` is true.
+        place: path of the value in its row, for messages; empty for the row itself.
 
     Raises:
         ValueError: it has another form.
@@ -34,12 +38,25 @@ def spacy_shape(values: Any, place: str) -> None:
 
 
 def is_spacy_row(values: Mapping[str, object]) -> bool:
-    """A `Doc.to_json`, or a document of version 2."""
+    """Return whether a row has the keys of a `Doc.to_json` (`text`, `ents`), or of a document of version 2.
+
+    Args:
+        values: a parsed JSON object.
+    """
     return ("text" in values and "ents" in values) or "paragraphs" in values
 
 
 def read_spacy_row(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """Mentions of `ents`, or of the tokens of all paragraphs."""
+    """Return the document of a row, with the mentions of `ents`, or of the tokens of all paragraphs.
+
+    Args:
+        row: a row that fits `spacy_shape`.
+        notes: receives how offsets were read, and how many tokens have no annotation.
+
+    Raises:
+        ConfigError: a mention is not at its offsets, or a token not the next one of its paragraph's text.
+        ValueError: a tag cannot be read.
+    """
     if "paragraphs" in row.values:
         return _read_paragraphs(row, notes)
     labelled = [(ent["label"], row.claim(ent["start"], ent["end"], ent.get("text"))) for ent in row.values["ents"]]
@@ -47,7 +64,15 @@ def read_spacy_row(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
 
 
 def pairs_of(parsed: Any) -> list[Any] | None:
-    """The pairs `[text, {"entities": [[start, end, label], …]}]` of such a file; None: it is another one."""
+    """Return the pairs `[text, {"entities": [[start, end, label], …]}]` of a file.
+
+    Args:
+        parsed: the parsed content of a JSON file: a list of pairs, or an object with such a list under `annotations`;
+            nulls in the list are skipped.
+
+    Returns:
+        The pairs, at least one; None: the file has another form.
+    """
     if isinstance(parsed, Mapping):
         parsed = parsed.get("annotations")
     if not isinstance(parsed, list):
@@ -57,18 +82,34 @@ def pairs_of(parsed: Any) -> list[Any] | None:
 
 
 def pair_as_row(pair: list[Any]) -> dict[str, object]:
-    """A pair as a row of its own kind."""
+    """Return a pair as a row, which `find_kind` knows by its key.
+
+    Args:
+        pair: a value for which `is_pair` is true.
+    """
     return {"pair": pair}
 
 
 def read_pair(row: JsonRow, notes: ReadingNotes) -> GoldDocument:
-    """A text and the mentions with offsets in it."""
+    """Return the document of a pair of a text and its mentions.
+
+    Args:
+        row: a row of `pair_as_row` that fits `PAIR_SHAPE`.
+        notes: receives how offsets were read.
+
+    Raises:
+        ConfigError: a mention is not at its offsets.
+    """
     content, said = row.values["pair"]
     return row.document(content, [(label, row.claim(start, end)) for start, end, label in said["entities"]], notes)
 
 
 def is_pair(item: Any) -> bool:
-    """Whether a row is `[text, {"entities": [[start, end, label], …]}]`."""
+    """Return whether a value is a pair `[text, {"entities": …}]`; the entities themselves are not looked at.
+
+    Args:
+        item: a parsed JSON value.
+    """
     return (
         isinstance(item, list)
         and len(item) == 2

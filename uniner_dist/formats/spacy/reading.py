@@ -12,9 +12,15 @@ from uniner_dist.formats.spacy.writing import SPANS_KEY
 
 
 def read_docbin(content: bytes, stem: str, path: str, notes: ReadingNotes) -> list[GoldDocument]:
-    """Documents of one file: mentions of `doc.spans["sc"]` where there are any, else of `doc.ents`.
+    """Return the documents of one file, with mentions of `doc.spans["sc"]` where there are any, else of `doc.ents`.
 
-    Of an export of ours they have their ids, and answers for the types that were answered.
+    Those of this project's export have their own ids, and answers for the types that were answered.
+
+    Args:
+        content: the file, as `DocBin.to_bytes` writes it.
+        stem: prefix of the ids of documents that have none (`STEM-N`), the file's name without ending.
+        path: path or URL of the file, for error messages and notes.
+        notes: receives that the file is a DocBin.
 
     Raises:
         ConfigError: spaCy is not installed, it cannot read the file, or a document's `ents` and spans contradict.
@@ -33,7 +39,7 @@ def read_docbin(content: bytes, stem: str, path: str, notes: ReadingNotes) -> li
 
 
 def _flat(doc: Any, spans: set[tuple[int, int, str]]) -> set[tuple[int, int, str]]:
-    """Of spans of an export of ours, those that `doc.ents` must have."""
+    """Of the spans of this project's export, those that `doc.ents` must have."""
     mentions = [Mention(label, start, end, doc.text[start:end]) for start, end, label in spans]
     lengths = {(mention.start, mention.end) for mention in without_overlaps(mentions)}
     return {span for span in spans if span[:2] in lengths and sum(other[:2] == span[:2] for other in spans) == 1}

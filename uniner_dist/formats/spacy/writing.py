@@ -1,8 +1,8 @@
 """spaCy's DocBin: files for `spacy train`, or to open as documents.
 
-`doc.spans["sc"]` has every mention that has offsets, `doc.ents` those that it allows: of mentions that overlap
-the one by `without_overlaps`. `doc.user_data` has `doc_id` and `annotations`, which is everything published. Tokens are
-spaCy's own, cut at the borders of mentions; spaCy aligns them with a pipeline's tokens when it trains.
+`doc.spans["sc"]` has every mention that has offsets, `doc.ents` those that it allows: of mentions that overlap those
+that `without_overlaps` returns. `doc.user_data` has `doc_id` and `annotations`, which is everything published. Tokens
+are spaCy's own, cut at the borders of mentions; spaCy aligns them with a pipeline's tokens when it trains.
 """
 
 from __future__ import annotations
@@ -16,12 +16,21 @@ from typing import Any
 from uniner_dist.formats.annotated_document import Document, Mention
 from uniner_dist.formats.settings import ExportSettings
 
-#: Where spaCy's span categoriser looks by default.
+#: Key of `doc.spans` that spaCy's span categoriser reads by default.
 SPANS_KEY = "sc"
 
 
 def files(documents: Sequence[Document], stem: str, settings: ExportSettings) -> Iterator[tuple[str, bytes]]:
-    """One DocBin."""
+    """Write all documents to one DocBin.
+
+    Args:
+        documents: documents of one part of the export.
+        stem: name of the file without ending, unique in the export.
+        settings: of the export; `language` chooses spaCy's tokenizer.
+
+    Yields:
+        One pair of file name and content.
+    """
     from spacy.tokens import DocBin
 
     nlp = _pipeline(settings.language)
