@@ -54,12 +54,12 @@ _REMOVED_FIRST = """\
     for name in sorted(set(change.add) - present):
 """
 _DEAD_AT_ONCE = """\
-    if not _read_beat(place, generation):
+    if not _read_heartbeat(place, generation):
         return True
     first, begun ="""
 _BEAT_FIRST = """\
     _ours.add(nonce)
-    write_control(_path(place, generation, "beat"), Beat(beats=0, nonce=nonce))
+    write_control(_path(place, generation, "beat"), Heartbeat(beats=0, nonce=nonce))
     lease = None
 """
 #: (name, file, code, other code, tests).
@@ -78,7 +78,7 @@ _NAMED: tuple[tuple[str, str, str, str, str], ...] = (
     ),
     (
         *("a check does not renew the beat first", "storage/lease.py"),
-        *("            self._beat()\n        if self.lost or", "            pass\n        if self.lost or"),
+        *("            self._write_heartbeat()\n        if self.lost or", "            pass\n        if self.lost or"),
         "tests/unit/test_lease.py",
     ),
     (

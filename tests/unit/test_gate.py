@@ -15,7 +15,7 @@ from uniner_dist.config.schema import Config, GateConfig
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError, QualityGateError
 from uniner_dist.evaluation.gold_slice import read_gold_slice
-from uniner_dist.gate.sample import Sample, Source, forget_documents, read_sample, update_sample
+from uniner_dist.gate.sample import Sample, Source, erase_from_sample, read_sample, update_sample
 from uniner_dist.gate.verdict import judge, lowest_rate
 from uniner_dist.pipeline.preflight import check
 from uniner_dist.storage.control_files import Agreement, GoldFigures
@@ -143,13 +143,13 @@ def test_new_answers_replace_those_of_their_labels_only() -> None:
 
 def test_a_forgotten_document_leaves_neither_text_nor_answers(tmp_path: Path) -> None:
     output = str(tmp_path / "out")
-    assert forget_documents(output, ["1"]) == 0
+    assert erase_from_sample(output, ["1"]) == 0
     update_sample(output, lambda pinned: _sample())
-    assert forget_documents(output, ["1", "other"]) == 1
+    assert erase_from_sample(output, ["1", "other"]) == 1
     left = read_sample(output)
     assert left is not None
     assert set(left.texts) == {"2"}
     assert {doc_id for doc_id, _ in left.cells} == {"2"}
     assert "Ada Eve" not in (tmp_path / "out.gate/sample.json").read_text()
-    assert forget_documents(output, ["2"]) == 1
+    assert erase_from_sample(output, ["2"]) == 1
     assert read_sample(output) is None, "the next run draws another one"

@@ -239,7 +239,7 @@ def test_a_watcher_that_was_suspended_looks_once_more(run: RunLayout, monkeypatc
 
     monkeypatch.setattr(leases, "STALE_S", 60.0)
     monkeypatch.setattr(leases, "time", Clock)
-    monkeypatch.setattr(leases, "_read_beat", read_beat)
+    monkeypatch.setattr(leases, "_read_heartbeat", read_beat)
     assert not leases._is_dead(run, 1)
 
 
@@ -290,9 +290,9 @@ def test_who_was_followed_learns_it_at_the_next_check_and_by_its_own_heart(
 def test_a_check_renews_the_beat_before_it_is_relied_on(run: RunLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     with hold_lease(run) as lease:
         monkeypatch.setattr(leases, "BEAT_S", -1.0)
-        before = leases._read_beat(run, 1)
+        before = leases._read_heartbeat(run, 1)
         lease.check()
-        assert leases._read_beat(run, 1) != before
+        assert leases._read_heartbeat(run, 1) != before
 
 
 def test_fencing_follows_the_dead_and_leaves_nobody_in_charge(run: RunLayout) -> None:

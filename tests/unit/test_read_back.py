@@ -79,7 +79,7 @@ READERS: dict[str, dict[str, str]] = {
     "storage/filesystem.py": {"read_bytes": OWN, "_tail": OWN, "read_json": OWN, "_create": OWN, "copy_file": OWN},
     "storage/marker_file.py": {"columns_of": ROWS},
     "storage/footers.py": {"_local_tail": ROWS, "_remote_tail": ROWS, "open_file": ROWS},
-    "storage/lease.py": {"_read_beat": FUZZED + "beat"},
+    "storage/lease.py": {"_read_heartbeat": FUZZED + "beat"},
     "storage/listing.py": {"begins": ROWS},
     "storage/liveness.py": {"this_machine": LOCAL, "began_at": LOCAL},
     "storage/local_writes.py": {"_write_local_once": OWN, "_copy_to_new": OWN},

@@ -11,7 +11,7 @@ from scipy.stats import beta, binom
 from tests.support.report_page import report, report_values
 from tests.support.triage_oracle import draws, synthetic_corpus
 from uniner_dist.core.hashing import passage_id
-from uniner_dist.reporting.triage import report_words
+from uniner_dist.reporting.triage import format_report
 from uniner_dist.storage.control_files import ReportedTriage, TriagePlan, TriagePromise, TriageVerdict
 from uniner_dist.triage.binomial import at_most, interval, misses_allowed, smallest_sample
 from uniner_dist.triage.bound import LEVELS, NEVER, Promise, find_bound, find_caps, find_rare, foretell
@@ -335,7 +335,7 @@ def test_words_say_what_was_asked_and_what_would_have_to_be() -> None:
     plan = TriagePlan(phase="bound", cells=10_000, expected_skipped=0.61, expected_saved=0.5)
     triage = ReportedTriage(plan=plan, verdict=verdict, promise=TriagePromise(max_missed=0.01), left_out=True)
     whole = report(prompts={**report_values()["prompts"], "prompts_to_ask": 3_000, "prompts_skipped": 6_000})
-    planned, checked, least = report_words(whole.model_copy(update={"triage": triage}))
+    planned, checked, least = format_report(whole.model_copy(update={"triage": triage}))
     assert planned.startswith("6,000 of 10,000 prompts (60.0%) are skipped, 3,000 are asked now")
     assert planned.endswith("61.0% of the prompts skipped, 50.0% of the prompt tokens saved")
     assert "was kept" in checked

@@ -22,7 +22,7 @@ from uniner_dist.formats.gold_document import GoldDocument
 from uniner_dist.gate.documents import corpus_texts, sample_ids, unchanged
 from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, rates, read_cells, sources_of
 from uniner_dist.gate.sample import Sample, Source, read_sample
-from uniner_dist.gate.verdict import before_words, gate_place, judge, read_verdict
+from uniner_dist.gate.verdict import format_gate_sample, gate_place, judge, read_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.spark.stage import stage
 from uniner_dist.storage.control_files import (
@@ -60,7 +60,7 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> Ve
     gold = read_gold_slice(run.config)
     place = gate_place(run, gold)
     figures = read_verdict(place) or _measure(spark, run, gold, place, annotate, say)
-    for line in before_words(figures):
+    for line in format_gate_sample(figures):
         say(f"gate: {line}")
     problems = judge(run.config.gate, figures.gold, drift=figures.drift)
     if problems:

@@ -22,7 +22,7 @@ from uniner_dist.evaluation.rows import list_dataset
 from uniner_dist.evaluation.tally import Tally
 from uniner_dist.gate.figures import GOLD, SAMPLE, compare, gold_figures, own_id, rates, read_cells, sources_of
 from uniner_dist.gate.sample import Cells, Sample, update_sample
-from uniner_dist.gate.verdict import gate_place, is_gated, judge, published_words, read_verdict
+from uniner_dist.gate.verdict import format_published, gate_place, is_gated, judge, read_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table
@@ -70,7 +70,7 @@ def check_staged(spark: SparkSession, run: Run, say: Say) -> Verdict | None:
             where = f"the run's own answers to the gate's documents; nothing was published; see {run.layout.staging}"
             raise QualityGateError(problems, where, record_values(figures))
         write_record(place.verdict, figures)
-        say(f"gate: {published_words(published)}")
+        say(f"gate: {format_published(published)}")
     return figures
 
 

@@ -104,7 +104,7 @@ def _pinned(sample: Sample) -> PinnedSample:
     return PinnedSample(texts=dict(sample.texts), sources=sources, answers=tuple(answers))
 
 
-def forget_documents(output: str, doc_ids: Collection[str]) -> int:
+def erase_from_sample(output: str, doc_ids: Collection[str]) -> int:
     """Take documents (ids as strings) out of the pinned sample, text and answers; returns how many it had."""
     gone: set[str] = set()
 

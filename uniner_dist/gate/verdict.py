@@ -109,7 +109,7 @@ def lowest_rate(compared: Agreement) -> float | None:
     return min(rates) if rates else None
 
 
-def before_words(figures: GateFigures | ReportedGate) -> list[str]:
+def format_gate_sample(figures: GateFigures | ReportedGate) -> list[str]:
     """The figures measured before the bulk, one line each."""
     gold, drift, lines = figures.gold, figures.drift, []
     if gold:
@@ -121,7 +121,7 @@ def before_words(figures: GateFigures | ReportedGate) -> list[str]:
     return lines or ["nothing to measure: the sample has this model's answers already"]
 
 
-def published_words(published: PublishedFigures) -> str:
+def format_published(published: PublishedFigures) -> str:
     """The figures measured before publishing."""
     bulk, gold = published.bulk, published.gold
     rate = None if bulk is None else lowest_rate(bulk)

@@ -12,7 +12,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from uniner_dist.gate.figures import GOLD, SAMPLE
-from uniner_dist.gate.sample import forget_documents
+from uniner_dist.gate.sample import erase_from_sample
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import Verdict, read_control
 from uniner_dist.storage.control_files.forms import GATE, has_form
@@ -48,7 +48,7 @@ def erase_from_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequen
         erasure = forget(place.work, names)
         if erasure.found_any or not exists(place.verdict) or _has_seen(place, names):
             remove(place.root)
-    return forget_documents(run.config.output.path, ids)
+    return erase_from_sample(run.config.output.path, ids)
 
 
 def _has_seen(place: GateLayout, names: Sequence[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from uniner_dist.errors import ThresholdError
-from uniner_dist.reporting.triage import plan_words
+from uniner_dist.reporting.triage import format_plan
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import PromptsSummary
 
@@ -31,7 +31,7 @@ def tell_planned(run: Run, summary: PromptsSummary, say: Callable[[str], None]) 
         f"{summary.prompts_known:,} of them answered in the store"
     )
     if summary.triage:
-        say(f"triage: {plan_words(summary.triage, summary)}")
+        say(f"triage: {format_plan(summary.triage, summary)}")
     limit = run.config.run.allow_rejects_fraction
     if rejected > limit * max(summary.rows, 1):
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.rejects.items())

@@ -15,7 +15,7 @@ import numpy as np
 from uniner_dist.completions.stage import is_complete
 from uniner_dist.errors import StageError, TriageBrokenError
 from uniner_dist.pipeline.triage_sample import calibration_cells, learning_sample
-from uniner_dist.reporting.triage import bound_words, learnt_words, verdict_words
+from uniner_dist.reporting.triage import format_bound, format_learnt, format_verdict
 from uniner_dist.run.run import Run
 from uniner_dist.run.triage import plan_of, promise_of, read_bound, read_learnt, write_classifier
 from uniner_dist.storage.control_files import (
@@ -68,14 +68,14 @@ def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
             learnt = _learn(run, plan)
             check()
             write_control(run.layout.triage_learnt, learnt)
-        say(learnt_words(learnt))
+        say(format_learnt(learnt))
     elif learnt is not None:  # or else the sample is drawn again
         bound = read_bound(run)
         if bound is None or bound.salt != plan.salt:
             bound = _find(run, learnt)
             check()
             write_control(run.layout.triage_bound, bound)
-        say(bound_words(bound))
+        say(format_bound(bound))
     check()
     for path in (run.layout.shards, run.layout.plan):
         remove(path)
@@ -94,7 +94,7 @@ def check_triage(spark: Any, run: Run, check: Callable[[], None], say: Say) -> R
 
     learnt, bound, verdict = read_learnt(run), read_bound(run), judge_triage(spark, run)
     if verdict is not None:
-        say(f"triage: {verdict_words(verdict, run.config.triage.max_missed or 0)}")
+        say(f"triage: {format_verdict(verdict, run.config.triage.max_missed or 0)}")
     if verdict is not None and verdict.kept == "broken":
         _open_skipped(run, check)
     return ReportedTriage(

@@ -17,11 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from uniner_dist.core.characters import visible
-from uniner_dist.gate.verdict import before_words, published_words
+from uniner_dist.gate.verdict import format_gate_sample, format_published
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.highlight import Marked, Mention, Placed, placed_mentions
 from uniner_dist.reporting.progress import counted, rate
-from uniner_dist.reporting.triage import plan_words, report_words
+from uniner_dist.reporting.triage import format_plan, format_report
 from uniner_dist.run.corpus_snapshot import run_snapshot
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import AnnotationsSummary, Interval, Plan, Report
@@ -59,10 +59,10 @@ def print_report(report: Report, console: Console | None = None) -> None:
         )
     gate = report.gate
     if gate:
-        later = [published_words(gate.published)] if gate.published else []
-        for line in [*before_words(gate), *later]:
+        later = [format_published(gate.published)] if gate.published else []
+        for line in [*format_gate_sample(gate), *later]:
             console.print(Text(visible(f"quality gate: {line}")), soft_wrap=True)
-    for line in report_words(report):
+    for line in format_report(report):
         console.print(Text(visible(f"triage: {line}")), soft_wrap=True)
     _print_place(console, "licence of the answers", report.model.licence)
     _print_place(console, "annotations", report.output)
@@ -100,7 +100,7 @@ def print_plan(plan: Plan, console: Console | None = None) -> None:
         table.add_row(name, Text(visible(value)))
     console.print(table)
     if plan.triage:
-        console.print(Text(visible(f"triage: {plan_words(plan.triage, plan)}")), soft_wrap=True)
+        console.print(Text(visible(f"triage: {format_plan(plan.triage, plan)}")), soft_wrap=True)
     sample = f"tokens: by the model's tokenizer on {plan.sampled_passages:,} passages, with a 95 % interval"
     rate = visible(f"rate: {plan.rate_from}; loading the model is not counted")
     console.print(Text(f"{sample}\n{rate}"), soft_wrap=True)

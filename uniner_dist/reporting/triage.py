@@ -13,7 +13,7 @@ from uniner_dist.storage.control_files import (
 )
 
 
-def plan_words(plan: TriagePlan, counts: PromptsSummary | Plan) -> str:
+def format_plan(plan: TriagePlan, counts: PromptsSummary | Plan) -> str:
     """What of triage a plan is.
 
     Args:
@@ -42,7 +42,7 @@ def _expected(plan: TriagePlan) -> str:
     return f"expected of the run: {prompts:.1%} of the prompts skipped, {tokens:.1%} of the prompt tokens saved"
 
 
-def learnt_words(learnt: TriageLearnt) -> str:
+def format_learnt(learnt: TriageLearnt) -> str:
     """What was learnt from the sample."""
     allowed = sum(cap >= 0 for cap in learnt.caps)
     return (
@@ -51,7 +51,7 @@ def learnt_words(learnt: TriageLearnt) -> str:
     )
 
 
-def bound_words(bound: TriageBound) -> str:
+def format_bound(bound: TriageBound) -> str:
     """What the calibration says."""
     allowed = sum(threshold >= 0 for threshold in bound.thresholds)
     return (
@@ -60,7 +60,7 @@ def bound_words(bound: TriageBound) -> str:
     )
 
 
-def verdict_words(verdict: TriageVerdict, bound: float) -> str:
+def format_verdict(verdict: TriageVerdict, bound: float) -> str:
     """What the check says."""
     found = {"held": "was kept", "open": "was neither confirmed nor refuted", "broken": "was broken"}[verdict.kept]
     return (
@@ -70,7 +70,7 @@ def verdict_words(verdict: TriageVerdict, bound: float) -> str:
     )
 
 
-def least_words(verdict: TriageVerdict, bound: float, cells: int) -> str:
+def format_least_cost(verdict: TriageVerdict, bound: float, cells: int) -> str:
     """What was asked, and the least that any classifier has to ask: all non-empty cells but those it may miss.
 
     Args:
@@ -85,15 +85,15 @@ def least_words(verdict: TriageVerdict, bound: float, cells: int) -> str:
     )
 
 
-def report_words(report: Report) -> list[str]:
+def format_report(report: Report) -> list[str]:
     """Lines about triage for a report; none without it."""
     triage = report.triage
     if triage is None:
         return []
-    lines, bound = [plan_words(triage.plan, report.prompts)], triage.promise.max_missed or 0.0
+    lines, bound = [format_plan(triage.plan, report.prompts)], triage.promise.max_missed or 0.0
     if triage.verdict is not None:
-        lines.append(verdict_words(triage.verdict, bound))
-        lines.append(least_words(triage.verdict, bound, triage.plan.cells))
+        lines.append(format_verdict(triage.verdict, bound))
+        lines.append(format_least_cost(triage.verdict, bound, triage.plan.cells))
     if triage.left_out is False and report.prompts.prompts_skipped:
         lines.append("all that was skipped has been asked since: nothing is left out any more")
     return lines

@@ -31,7 +31,7 @@ import psutil
 
 from uniner_dist.errors import RunHeldError
 from uniner_dist.storage.containment import require_no_link
-from uniner_dist.storage.control_files import Beat, Claim, ControlFileError, End, read_control, write_control
+from uniner_dist.storage.control_files import Claim, ControlFileError, End, Heartbeat, read_control, write_control
 from uniner_dist.storage.filesystem import join, list_names, read_bytes, remove
 from uniner_dist.storage.generations import REACHABLE, highest_believed
 from uniner_dist.storage.liveness import began_at, is_alive_here, is_gone_here, this_machine
@@ -84,7 +84,7 @@ class Lease:
         self._done = threading.Event()
         self._beats, self._beaten_s = 0, _now()
         _ours.add(nonce)
-        self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._keep_alive, name="heartbeat", daemon=True)
         self._thread.start()
 
     @property
@@ -99,7 +99,7 @@ class Lease:
             RunHeldError: another process has.
         """
         if not self.lost and _now() - self._beaten_s > BEAT_S:
-            self._beat()
+            self._write_heartbeat()
         if self.lost or _look(self._place).generation != self.generation:
             self._lost.set()
             raise self.why_lost()
@@ -119,7 +119,7 @@ class Lease:
         _ours.discard(self._nonce)
         _end(self._place, self.generation, self._nonce)
 
-    def _beat_on(self) -> None:
+    def _keep_alive(self) -> None:
         while not self._done.wait(BEAT_S):
             # Storage may hiccup; the next beat tries again, and `check` decides before anything is published.
             with contextlib.suppress(StorageError):
@@ -127,12 +127,12 @@ class Lease:
                     self._lost.set()
                     self._on_lost()
                     return
-                self._beat()
+                self._write_heartbeat()
 
-    def _beat(self) -> None:
+    def _write_heartbeat(self) -> None:
         begun = _now()
         self._beats += 1
-        write_control(_path(self._place, self.generation, "beat"), Beat(beats=self._beats, nonce=self._nonce))
+        write_control(_path(self._place, self.generation, "beat"), Heartbeat(beats=self._beats, nonce=self._nonce))
         self._beaten_s = begun
 
 
@@ -288,7 +288,7 @@ def _is_dead(place: Held, generation: int) -> bool:
         return True
     if is_alive_here(claim):
         return False
-    first, begun = _read_beat(place, generation), time.monotonic()
+    first, begun = _read_heartbeat(place, generation), time.monotonic()
     while True:
         time.sleep(_LOOK_S)
         # The time is taken before the read: a process that was suspended here reads once more.
@@ -298,7 +298,7 @@ def _is_dead(place: Held, generation: int) -> bool:
             return False
         if state.ended:
             return True
-        if _read_beat(place, generation) != first:
+        if _read_heartbeat(place, generation) != first:
             return False
         if last:
             return True
@@ -331,7 +331,7 @@ def _read_claim(place: Held, generation: int) -> Claim | None:
         return None
 
 
-def _read_beat(place: Held, generation: int) -> bytes:
+def _read_heartbeat(place: Held, generation: int) -> bytes:
     try:
         return read_bytes(_path(place, generation, "beat"))
     except FileNotFoundError:

@@ -17,7 +17,7 @@ from uniner_dist.storage.control_files.gate_figures import (
     SliceFigures,
     Verdict,
 )
-from uniner_dist.storage.control_files.leases import Beat, Claim, End
+from uniner_dist.storage.control_files.leases import Claim, End, Heartbeat
 from uniner_dist.storage.control_files.publication import (
     FolderChange,
     Journal,
@@ -73,7 +73,6 @@ __all__ = [
     "AnnotationsSummary",
     "Attempt",
     "AttemptHistory",
-    "Beat",
     "Claim",
     "Compared",
     "ControlFile",
@@ -85,6 +84,7 @@ __all__ = [
     "FolderChange",
     "GateFigures",
     "GoldFigures",
+    "Heartbeat",
     "Interval",
     "Journal",
     "LatestRun",

@@ -34,7 +34,7 @@ class Claim(ControlFile):
     nonce: _Words = ""
 
 
-class Beat(ControlFile):
+class Heartbeat(ControlFile):
     """A sign of life: that it changes is all that counts."""
 
     beats: Count
