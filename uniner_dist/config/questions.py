@@ -45,8 +45,8 @@ def parse_types(value: Any) -> list[EntityType]:
 
     Args:
         value: `"person,PER=phrase"` (commas inside of parentheses do not split), `"@conf/types.yaml"` (a file: YAML, or
-            text with one type a line), a list whose items are such names, `{label: phrase}` or `{"label": …, "ask":
-            …}`, or a mapping of labels to phrases.
+            text with one type a line), a list whose items are such names, `{label: phrase}` or
+            `{"label": …, "ask": …}`, or a mapping of labels to phrases.
 
     Raises:
         ValueError: none of these, or the file cannot be read; with a hint.

@@ -80,7 +80,7 @@ class Config(Section):
         """Return the corpus's columns, besides the id, that annotations have too: its partition columns first.
 
         Args:
-            partitions: the corpus's partition columns, from its folder names, outermost first.
+            partitions: the corpus's partition columns in order: those of its folder names, or of its table.
         """
         wanted = [*partitions, *self.corpus.keep_columns, *(self.output.partition_by or ())]
         return tuple(dict.fromkeys(name for name in wanted if name not in (self.corpus.id_column, "entity_type")))
@@ -89,7 +89,7 @@ class Config(Section):
         """Return the output's folder columns: as configured, or the corpus's partition columns and the entity type.
 
         Args:
-            partitions: the corpus's partition columns, from its folder names, outermost first.
+            partitions: the corpus's partition columns in order: those of its folder names, or of its table.
         """
         configured = self.output.partition_by
         return (*partitions, "entity_type") if configured is None else configured

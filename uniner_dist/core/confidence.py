@@ -59,7 +59,8 @@ def score_answer(
         mentions: what `parse_output` read from the same answer, in its order.
 
     Returns:
-        The probability of the answer, and one probability or None for each item of `mentions`, in the same order.
+        The probability of the answer (1.0 if no token is left), and one probability or None for each item of
+        `mentions`, in the same order.
     """
     known = [
         (text, min(0.0, value))
