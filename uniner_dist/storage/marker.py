@@ -1,6 +1,6 @@
 """The marker of an output folder: identity of the dataset, and the runs that are completely in it.
 
-It is written last by a publish step, and stored as `storage.marker_file` says. Its form is
+It is written last by a publish step, in the format that `storage.marker_file` describes. Its form is
 `storage.control_files.Marker`. Earlier releases wrote it as JSON to `.uniner_dist.json`, which is still read; the next
 change of the output stores it in the new form and removes that file.
 """
@@ -24,10 +24,15 @@ from uniner_dist.storage.retries import with_retries
 
 
 def read_marker(output: str) -> Marker | None:
-    """The marker, or None when the folder has none.
+    """Return the marker of an output, or None when the folder has none.
+
+    Args:
+        output: path or URL of the published dataset.
 
     Raises:
         ControlFileError: the file there is no marker of ours.
+        OutsideError: the marker's folder is a link.
+        StorageError: the file changed during every read.
     """
     found = read_marker_version(output)
     return found.marker if found is not None else None
@@ -38,8 +43,10 @@ class MarkerVersion:
     """A marker and the version of it that storage had.
 
     Attributes:
-        seen: None where there was none yet.
-        columns: of the dataset's files, without the folder columns; None where that is not known yet.
+        marker: the content of the file.
+        seen: the file as it was read, for a conditional replacement; None where there was none yet.
+        columns: columns of the dataset's files without the folder columns; None where they are not known yet, as with a
+            marker of an earlier release.
     """
 
     marker: Marker
@@ -48,7 +55,16 @@ class MarkerVersion:
 
 
 def read_marker_version(output: str) -> MarkerVersion | None:
-    """The marker with its version, or None when the folder has none."""
+    """Return the marker with the version of its file, or None when the folder has none.
+
+    Args:
+        output: path or URL of the published dataset.
+
+    Raises:
+        ControlFileError: the file there is no marker of ours.
+        OutsideError: the marker's folder is a link.
+        StorageError: the file changed during every read.
+    """
     layout = OutputLayout(output)
     earlier = read_version(layout.earlier_marker)  # first: it goes only when the new one is there
     for path in (marker_path(output), layout.flat_marker):
@@ -64,16 +80,20 @@ def read_marker_version(output: str) -> MarkerVersion | None:
 def swap_marker(output: str, before: MarkerVersion, marker: Marker, columns: pa.Schema) -> MarkerVersion:
     """Replace the marker that was seen.
 
-    Each version has a nonce of its own: an erasure leaves the marker as it was otherwise, and a plan from before it
-    must not take it for the version that it knew, which S3's entity tags tell by the content.
+    Each version has a nonce of its own: an erasure leaves the marker otherwise unchanged, and a plan from before it
+    must not take it for the version that it knew, since S3's entity tags depend on the content alone.
 
     Args:
         output: path or URL of the published dataset.
         before: the marker as it was read; the swap fails when storage has another version by now.
         marker: the new content; its nonce is replaced.
-        columns: of the dataset's files, without the folder columns.
+        columns: columns of the dataset's files, without the folder columns.
+
+    Returns:
+        The marker as it is stored now, for the next swap.
 
     Raises:
+        OutsideError: the marker's folder is a link, or leads out of the output.
         StageError: another process has replaced it meanwhile; nothing was changed.
     """
     layout = OutputLayout(output)
@@ -98,5 +118,9 @@ def _remove_earlier(path: str) -> None:
 
 
 def next_order(marker: Marker) -> int:
-    """Number of the next publication."""
+    """Return the number of the next publication, from 1: one more than the highest `order` of the runs in the marker.
+
+    Args:
+        marker: the output's marker as it is before the publication.
+    """
     return 1 + max((entry.order for entry in marker.runs.values()), default=0)

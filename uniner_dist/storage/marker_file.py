@@ -1,8 +1,8 @@
 """Storage format of a marker: the metadata of a Parquet file without rows that has the columns of the dataset.
 
 So readers may treat it as a file of the dataset: polars and DuckDB look into hidden folders too, and polars refuses a
-folder with files of several extensions. It is in the folders of null, as readers expect the same folder columns of
-all files, whatever their types.
+folder with files of several extensions. It is stored in the partition folders of null, as readers expect the same
+folder columns of all files, whatever their types.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ _KEY = b"uniner_dist"
 
 
 def marker_path(output: str) -> str | None:
-    """Path of an output's marker, by its present folders; None without such a folder.
+    """Return the path of an output's marker, found by listing the folders that are there; None without such a folder.
+
+    Only markers of outputs with folder columns are found; that of an output without them is `OutputLayout.flat_marker`.
+
+    Args:
+        output: path or URL of the published dataset.
 
     Raises:
         ControlFileError: another file is in its folder.
@@ -52,11 +57,11 @@ def _names(folder: str) -> list[str]:
 
 
 def encode_marker(marker: Marker, columns: pa.Schema) -> bytes:
-    """The bytes of the file.
+    """Return the bytes of the marker's Parquet file.
 
     Args:
         marker: what goes into the metadata of the file's footer.
-        columns: of the dataset's files, without those of their folders.
+        columns: columns of the dataset's files, without those of their folders.
     """
     buffer = io.BytesIO()
     with pq.ParquetWriter(buffer, columns, store_schema=False) as writer:  # as Spark writes the others
@@ -65,7 +70,15 @@ def encode_marker(marker: Marker, columns: pa.Schema) -> bytes:
 
 
 def parse_marker(output: str, path: str, data: bytes) -> tuple[Marker, pa.Schema]:
-    """The marker, and the columns of its dataset.
+    """Read a marker from the bytes of its file, the inverse of `encode_marker`.
+
+    Args:
+        output: path or URL of the published dataset.
+        path: the file that the bytes are of, for messages; must be where a marker with these folder columns belongs.
+        data: the whole file.
+
+    Returns:
+        The marker, and the columns of the dataset's files without the folder columns.
 
     Raises:
         ControlFileError: it is no marker of ours, or one of other folders.
@@ -85,7 +98,10 @@ def parse_marker(output: str, path: str, data: bytes) -> tuple[Marker, pa.Schema
 
 
 def columns_of(file: str) -> pa.Schema:
-    """Columns of a Parquet file of the dataset, as readers see them.
+    """Return the columns of a Parquet file of the dataset, as readers see them: without the file's metadata.
+
+    Args:
+        file: path or URL of the file.
 
     Raises:
         StageError: it cannot be read.
@@ -100,11 +116,26 @@ def columns_of(file: str) -> pa.Schema:
 
 
 def placeholder_path(partition_by: Sequence[str], name: str) -> str:
-    """Path of the file of an output without rows: pyarrow needs a value of every folder column."""
+    """Return the path, relative to the output, of the file of an output without rows: in one folder per folder column.
+
+    The folders have the value `empty`: pyarrow needs a value of every folder column.
+
+    Args:
+        partition_by: folder columns of the output, from the outermost; none for a file directly in the output.
+        name: name of the file.
+    """
     return "/".join([*(folder_name(column, "empty") for column in partition_by), name])
 
 
 def is_output(path: str) -> bool:
-    """Whether a folder has a marker of ours, of this or an earlier release."""
+    """Return whether a folder has a marker of ours, of this or an earlier release; its content is not looked at.
+
+    Args:
+        path: path or URL of a folder, which need not exist.
+
+    Raises:
+        ControlFileError: the marker's folder has a file that is not ours.
+        OutsideError: the marker's folder is a link.
+    """
     layout = OutputLayout(path)
     return marker_path(path) is not None or exists(layout.flat_marker) or exists(layout.earlier_marker)

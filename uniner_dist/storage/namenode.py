@@ -1,4 +1,4 @@
-"""Checks that the namenode of an HDFS URL accepts connections: its client would try for minutes without a message."""
+"""Check that the namenode of an HDFS URL accepts connections: its client would try for minutes without a message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ _TIMEOUT_S = 10.0
 
 
 def require_namenode(url: str) -> None:
-    """Connect once for each namenode; a URL without a port names one in HADOOP_CONF_DIR, which is left to the client.
+    """Connect to a namenode, once per process and namenode that answers.
+
+    A URL without a port names a nameservice of HADOOP_CONF_DIR, which is left to the client.
+
+    Args:
+        url: an `hdfs://` URL of any path.
 
     Raises:
         StorageError: it accepts no connection.

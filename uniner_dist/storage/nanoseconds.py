@@ -1,7 +1,7 @@
 """Timestamps that microseconds cannot hold: everything that reads a corpus here counts microseconds, as Spark does.
 
-A footer knows the least and the largest value of a column, which say it of most columns that have such values. Where
-they do not, the column is read, once per run and before Spark starts.
+A footer has the smallest and the largest value of a column, which are enough to recognise most columns with such
+values. Where they are not, the column is read, once per run and before Spark starts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ Open = Callable[[], Any]
 
 
 def nanosecond_leaves(parquet: Any, leaves: Iterable[int]) -> tuple[int, ...]:
-    """Which columns of a Parquet schema count nanoseconds; those stored as INT96 do."""
+    """Return those columns of a Parquet schema that count nanoseconds; those stored as INT96 do.
+
+    Args:
+        parquet: pyarrow's `ParquetSchema`.
+        leaves: numbers of the leaf columns to look at.
+    """
     return tuple(leaf for leaf in leaves if _counts_nanoseconds(parquet.column(leaf)))
 
 
@@ -35,12 +40,15 @@ def _counts_nanoseconds(column: Any) -> bool:
 
 
 def find_cut_off(open_file: Open, metadata: Any, leaves: Sequence[int]) -> str | None:
-    """The path of the first column with a timestamp that is no whole microsecond, or None.
+    """Return the path of the first column with a timestamp that is no whole microsecond, or None.
 
     Args:
         open_file: opens the Parquet file for reading; called only if statistics do not decide.
         metadata: pyarrow's footer of the file.
-        leaves: those of `nanosecond_leaves`.
+        leaves: numbers of the leaf columns to check, as `nanosecond_leaves` returns them.
+
+    Raises:
+        pa.ArrowException, OSError: the file cannot be read.
     """
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
     known = (leaf for leaf in leaves if any(_is_known_to_cut_off(group.column(leaf)) for group in groups))
@@ -51,7 +59,7 @@ def find_cut_off(open_file: Open, metadata: Any, leaves: Sequence[int]) -> str |
 
 
 def _is_known_to_cut_off(chunk: Any) -> bool:
-    """Whether the statistics alone say so."""
+    """Whether the statistics alone show a value that is no whole microsecond."""
     statistics = chunk.statistics
     if statistics is None or not statistics.has_min_max or chunk.physical_type == "INT96":
         return False
@@ -70,7 +78,7 @@ def _cuts_off(open_file: Open, column: Any) -> bool:
 
 
 def _batches(stream: Any, path: str, unit: str) -> Iterator[Any]:
-    """Integers of a column, wherever they are nested; INT96 in the unit."""
+    """Integers of a column at any level of nesting; INT96 in the unit."""
     source = pq.ParquetFile(stream, coerce_int96_timestamp_unit=unit)
     for batch in source.iter_batches(_ROWS, columns=[path], use_threads=False):
         values = batch.column(0)

@@ -22,12 +22,17 @@ Positions = npt.NDArray[np.int64]
 
 
 def without_rows(data: bytes, rows: Sequence[int] | Positions, **options: Any) -> tuple[bytes, int]:
-    """A Parquet file without the rows at these positions, and how many are left.
+    """Copy a Parquet file in memory without the rows at these positions.
+
+    Columns, order and metadata stay; the compression becomes zstd. Row groups that lose all their rows are left out.
 
     Args:
         data: a whole Parquet file.
-        rows: positions in the file, from 0.
+        rows: positions in the file, from 0, in any order.
         options: further options of `pyarrow.parquet.ParquetWriter`.
+
+    Returns:
+        The bytes of the new file, and how many rows it has.
     """
     file, buffer, kept, begin = pq.ParquetFile(io.BytesIO(data)), io.BytesIO(), 0, 0
     drop = np.zeros(file.metadata.num_rows, dtype=bool)
@@ -43,7 +48,7 @@ def without_rows(data: bytes, rows: Sequence[int] | Positions, **options: Any) -
 
 
 def find_rows(path: str, column: Sequence[str], values: pa.Array) -> tuple[int, Positions]:
-    """How many rows a file has, and the positions of those whose column has one of these values.
+    """Find the rows of a file whose column has one of some values.
 
     Reads only the footer, and the column in row groups whose statistics do not rule the values out.
 
@@ -51,6 +56,13 @@ def find_rows(path: str, column: Sequence[str], values: pa.Array) -> tuple[int, 
         path: path or URL of a Parquet file.
         column: its name, or the names of a struct and a field of it.
         values: strings or integers; those that the column's type cannot hold match nothing.
+
+    Returns:
+        How many rows the file has, and the positions of those found, from 0, ascending.
+
+    Raises:
+        FileNotFoundError: the file is gone.
+        StorageError: it cannot be read.
     """
 
     def look() -> tuple[int, Positions]:
@@ -79,7 +91,12 @@ def _find_rows(file: pq.ParquetFile, column: Sequence[str], values: pa.Array) ->
 
 
 def fitting(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Those of the values that a type can hold, as that type."""
+    """Return those of the values that a type can hold, as an array of that type.
+
+    Args:
+        values: strings or integers; an integer type takes strings of digits too, any other type takes their text.
+        kind: type of the column that they are looked for in.
+    """
     fits = []
     for value in values.to_pylist():
         try:
@@ -97,13 +114,18 @@ def _may_hold(statistics: Any, wanted: pa.Array) -> bool:
 
 
 def erase(path: str, rows: Positions, keep_empty: bool = False, **options: Any) -> int:
-    """Remove rows from a file in place; a file without rows is deleted. Returns how many are left.
+    """Remove rows from a file in place; a file without rows is deleted.
+
+    The checksum that Hadoop keeps of the file as it was is removed too.
 
     Args:
         path: path or URL of a Parquet file, which is replaced as a whole.
         rows: positions in the file, from 0.
         keep_empty: keep a file without rows, so that the dataset keeps its columns.
         options: further options of `pyarrow.parquet.ParquetWriter`.
+
+    Returns:
+        How many rows are left.
     """
     data, kept = without_rows(read_bytes(path), rows, **options)
     folder, _, name = path.rpartition("/")
@@ -116,7 +138,17 @@ def erase(path: str, rows: Positions, keep_empty: bool = False, **options: Any) 
 
 
 def drop_values(path: str, column: str) -> bool:
-    """Make a column of a file null where it is; returns whether it held any value."""
+    """Set all values of a column of a file to null, in place; the column itself stays.
+
+    The checksum that Hadoop keeps of the file as it was is removed too.
+
+    Args:
+        path: path or URL of a Parquet file, which is replaced as a whole.
+        column: name of a column that may be null.
+
+    Returns:
+        Whether the column held any value; if not, the file was left alone.
+    """
     file, buffer = pq.ParquetFile(io.BytesIO(read_bytes(path))), io.BytesIO()
     place = file.schema_arrow.get_field_index(column)
     values = [file.read_row_group(group, columns=[column])[column] for group in range(file.num_row_groups)]

@@ -1,4 +1,4 @@
-"""Parquet's own schema of a file: pyarrow's types of its columns, and what those do not say. Pure."""
+"""Parquet's own schema of a file: pyarrow's types of its columns, and what these types do not tell. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import pyarrow as pa
 
 #: Field metadata of a column whose timestamps are stored as INT96.
 INT96 = b"uniner.int96"
-#: What a column of variants is called; its type for pyarrow is that of its parts.
+#: Type that a column of variants is given here; pyarrow itself gives it the struct of its parts.
 VARIANT = pa.opaque(pa.binary(), "variant", "parquet")
 #: Logical types that the Arrow type of a footer may not tell from bytes, by their names in Parquet.
 _NOT_BYTES = {"UUID": pa.uuid(), "INTERVAL": pa.month_day_nano_interval()}
-#: The type of pyarrow's that holds the values of polars' Int128; Spark has none.
+#: pyarrow's type that holds the values of polars' Int128; Spark has none.
 _INT128 = pa.decimal256(39, 0)
 _VARIANT = re.compile(r"^ *\w+ group field_id=-?\d+ (.*) \(Variant\(\d+\)\) \{$", re.MULTILINE)
 _MAP = re.compile(r"^ *\w+ group field_id=-?\d+ (.*) \(Map\) \{$", re.MULTILINE)
 
 
 def arrow_schema(parquet: Any, opaque: bool = False) -> pa.Schema:
-    """pyarrow's types, without metadata but that of INT96.
+    """Return pyarrow's types of the columns, without metadata except that of INT96.
 
     Where the writer's Arrow types are unknown, 16 bytes without a Parquet type are an integer of polars (Int128).
 
@@ -45,14 +45,19 @@ def arrow_schema(parquet: Any, opaque: bool = False) -> pa.Schema:
 
 
 def leaves_of(parquet: Any, columns: Sequence[str] | None) -> list[int]:
-    """Numbers of the leaves of a Parquet schema that belong to some columns, in any case; None: to all."""
+    """Return the numbers of the leaf columns that belong to some top-level columns, ascending.
+
+    Args:
+        parquet: pyarrow's `ParquetSchema`.
+        columns: names of top-level columns, upper and lower case alike; None: all.
+    """
     wanted = None if columns is None else {name.lower() for name in columns}
     tops = _top_names(parquet, parquet.to_arrow_schema().names)
     return [leaf for leaf, top in enumerate(tops) if wanted is None or top.lower() in wanted]
 
 
 def only_pyarrow_reads(parquet: Any, leaves: Iterable[int], schema: pa.Schema) -> bool:
-    """Whether Spark's reader fails where pyarrow gives the values (Spark 4.3, public files of parquet-testing).
+    """Return whether Spark's reader fails where pyarrow gives the values (Spark 4.3, public files of parquet-testing).
 
     - A logical type that Spark's library does not know, of any column: it reads no column of the file then.
     - Decimals of variable length with few digits.
@@ -60,7 +65,7 @@ def only_pyarrow_reads(parquet: Any, leaves: Iterable[int], schema: pa.Schema) -
 
     Args:
         parquet: pyarrow's `ParquetSchema`.
-        leaves: numbers of those columns that are going to be read.
+        leaves: numbers of the leaf columns that are going to be read.
         schema: pyarrow's types of all columns.
     """
     if any(parquet.column(leaf).logical_type.type == "UNDEFINED" for leaf in range(len(parquet))):
@@ -82,7 +87,7 @@ def _variants(parquet: Any, schema: pa.Schema) -> frozenset[str]:
 
 
 def _top_names(parquet: Any, names: Sequence[str]) -> list[str]:
-    """The column that each leaf of a Parquet schema belongs to; names may have dots, which paths have too."""
+    """The column that each leaf of a Parquet schema belongs to; names, like paths, may contain dots."""
     tops, place = [], 0
     for leaf in range(len(parquet)):
         path = parquet.column(leaf).path

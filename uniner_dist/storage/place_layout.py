@@ -12,7 +12,7 @@ from uniner_dist.storage.hive import folder_name
 
 #: Folder of an output with its marker; most readers of Parquet datasets skip names that begin with a dot.
 MARKER_FOLDER = ".uniner_dist"
-#: The marker in the folders of null below it.
+#: Name of the marker in the partition folders of null below it.
 MARKER_FILE = "marker.parquet"
 #: The marker of a dataset without folders, whose files are exchanged as one folder.
 FLAT_MARKER = ".uniner_dist.parquet"
@@ -23,7 +23,11 @@ MARKERS = frozenset({MARKER_FOLDER, FLAT_MARKER, EARLIER_MARKER})
 
 
 def is_unfinished_marker(name: str) -> bool:
-    """Whether a file of an output was left by a process that was killed while it wrote the marker."""
+    """Return whether a file of an output was left by a process that was killed while it wrote the marker.
+
+    Args:
+        name: name of the file, without folders.
+    """
     return name.endswith(".tmp") and name.startswith(
         tuple(f".{it}." for it in (MARKER_FILE, FLAT_MARKER, EARLIER_MARKER))
     )
@@ -37,7 +41,7 @@ class WorkdirLayout:
 
     @property
     def title(self) -> str:
-        """Its name in messages."""
+        """Name of the workdir in messages."""
         return f"workdir {self.workdir}"
 
     @property
@@ -66,7 +70,11 @@ class WorkdirLayout:
         return join(self.workdir, "forgetting")
 
     def erasure(self, name: str) -> str:
-        """Exists from the begin of an erasure to its end."""
+        """Return the path of the file that exists from the beginning of an erasure to its end.
+
+        Args:
+            name: the erasure's own name, a hash of the documents that are erased.
+        """
         return join(self.erasures, f"{name}.json")
 
     @property
@@ -98,7 +106,7 @@ class OutputLayout:
 
     @property
     def title(self) -> str:
-        """Its name in messages."""
+        """Name of the output in messages."""
         return f"output {self.output}"
 
     @property
@@ -107,10 +115,10 @@ class OutputLayout:
         return join(self.output, MARKER_FOLDER)
 
     def marker(self, partition_by: tuple[str, ...]) -> str:
-        """What dataset it is and which runs are in it, see `storage.marker_file`.
+        """Return the path of the marker: what dataset it is and which runs are in it, see `storage.marker_file`.
 
         Args:
-            partition_by: its folder columns.
+            partition_by: folder columns of the output, from the outermost; with none it is `flat_marker`.
         """
         if not partition_by:
             return self.flat_marker
@@ -133,12 +141,12 @@ class OutputLayout:
 
     @property
     def sample(self) -> str:
-        """The pinned sample of its quality gate, JSON."""
+        """The pinned sample of the quality gate of the output, JSON."""
         return join(self._sibling("gate"), "sample.json")
 
     @property
     def card(self) -> str:
-        """Its dataset card."""
+        """The dataset card of the output."""
         return join(self._sibling("card"), "README.md")
 
     @property
@@ -157,7 +165,12 @@ class OutputLayout:
         )
 
     def work_folder(self, token: str) -> str:
-        """Where the new content of one folder is built: on the output's device as a rule."""
+        """Return the folder in which the new content of one folder is built: next to the output, usually on its device.
+
+        Args:
+            token: `<run id>-<fencing token of the output's lease>`, so that each lease has folders of its
+                own; empty for what the names of all such folders begin with.
+        """
         return self._sibling(f"publishing-{token}")
 
     def _sibling(self, ending: str) -> str:
@@ -173,7 +186,7 @@ class StoreLayout:
 
     @property
     def title(self) -> str:
-        """Its name in messages."""
+        """Name of the part of the store in messages."""
         return f"store {self.root}"
 
     @property
