@@ -89,8 +89,15 @@ class Findings:
 def check_storages(workdir: str, paths: Iterable[str]) -> None:
     """Check that all storages of a workdir give the required guarantees; each is probed once and pinned there.
 
+    Guarantees that are weaker than elsewhere are logged as warnings.
+
+    Args:
+        workdir: path or URL of the workdir, which keeps what was found in `storage.json`.
+        paths: paths or URLs that leases, commits or markers are written to; one of each storage is probed.
+
     Raises:
         ConfigError: with every guarantee that any of them lacks.
+        StorageError: a probe failed, so that nothing is known of the storage.
     """
     pin = WorkdirLayout(workdir).storage
     try:
@@ -113,7 +120,7 @@ def check_storages(workdir: str, paths: Iterable[str]) -> None:
 
 
 def _storage_of(path: str) -> str:
-    """What a storage is called: kind and bucket of a URL, or where a file system of this machine is mounted."""
+    """Name of a storage: kind and bucket of a URL, or where a file system of this machine is mounted."""
     fs, stripped = open_fs(path)
     if not is_local(fs):
         return "/".join(path.split("/")[:3])
@@ -124,7 +131,13 @@ def _storage_of(path: str) -> str:
 
 
 def probe(path: str) -> Findings:
-    """Try a storage out in a folder of its own below a path, which is removed again.
+    """Test a storage in a folder of its own below a path, which is removed again.
+
+    Args:
+        path: path or URL of a folder, which need not exist.
+
+    Returns:
+        The guarantees that were found; with any `problems` a run must not use the storage.
 
     Raises:
         StorageError: it failed meanwhile, as when the disk is full; nothing is known of it then.
@@ -153,7 +166,7 @@ _WEAKER: Final = {
 
 
 def _conditions(folder: str) -> list[str]:
-    """A file is replaced only if it is still the version that was seen."""
+    """Check that a file is replaced only if it is still the version that was seen; messages if not."""
     path = join(folder, "versions")
     write_bytes(path, b"one")
     seen = read_version(path)
@@ -167,7 +180,7 @@ def _conditions(folder: str) -> list[str]:
 
 
 def _basics(folder: str) -> list[str]:
-    """Read after write, listing after write, and gone after removal."""
+    """Check reading after writing, listing after writing, and removal; messages on what fails."""
     problems, path = [], join(folder, "basics")
     for content in (b"one", b"another"):
         write_bytes(path, content)
@@ -182,7 +195,7 @@ def _basics(folder: str) -> list[str]:
 
 
 def _races(folder: str, by: str) -> list[str]:
-    """Two processes create the same names at the same time."""
+    """Let two processes create the same names at the same time; messages on what went wrong."""
     fs, stripped = open_fs(folder)
     if "memory" in fs.protocol:
         return []  # of this process alone

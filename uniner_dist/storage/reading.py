@@ -35,7 +35,7 @@ class StoredColumn:
     """A column as a group of files stores it.
 
     Attributes:
-        name: as the files spell it; Spark does not tell cases apart.
+        name: as the files spell it; Spark does not distinguish upper and lower case.
         type: what it is read as, before it is widened to the corpus's type.
         by_spark: whether Spark's own reader gives that.
     """
@@ -83,7 +83,11 @@ class Reading:
     notes: tuple[str, ...]
 
     def type_of(self, name: str) -> pa.DataType:
-        """The type of a column."""
+        """Return the type that a column is read as.
+
+        Args:
+            name: one of the columns that the reading was planned for, spelled as there.
+        """
         return next(column.type for column in self.columns if column.name == name)
 
 
@@ -91,15 +95,20 @@ _Look = Callable[[Sequence[str], str], list[ColumnFacts]]
 
 
 def plan_reading(snapshot: Snapshot, columns: Iterable[str], binary_text: bool = False) -> Reading:
-    """How to read some columns of a corpus.
+    """Plan how to read some columns of a corpus.
 
     Args:
         snapshot: the corpus's files with their schemas.
-        columns: names; partition columns among them are passed over, they are not stored in files.
+        columns: names of columns; partition columns among them are skipped, as they are not stored in files.
         binary_text: whether columns of bytes hold UTF-8 text.
+
+    Returns:
+        The type of each column that is stored in files, in the order given and each once, and the groups of files that
+        are read alike.
 
     Raises:
         ConfigError: naming every column that the files do not have, or whose types cannot be read or joined.
+        StageError: a file cannot be read whose values had to be looked at because types differ.
     """
     names = [name for name in dict.fromkeys(columns) if name not in snapshot.folders]
     return _Planner(snapshot, names, binary_text).plan()
@@ -244,7 +253,7 @@ class _Planner:
         )
 
     def _is_plain(self, place: int) -> bool:
-        """Whether a file's name and its table leave it to Spark: an empty folder value it would read as null."""
+        """Whether name and table of a file permit Spark to read it: an empty folder value it would read as null."""
         if self.snapshot.table is not None:
             return not self.snapshot.table.marks[place]
         return "=/" not in self.snapshot.files[place][len(self.snapshot.base) :]
@@ -279,7 +288,14 @@ def _is_castable(column: StoredColumn, kind: pa.DataType) -> bool:
 
 
 def spelling(names: Sequence[str], name: str) -> str | None:
-    """How files spell a column: as given, or the only one that differs in case alone."""
+    """Return how files spell a column: as given, or as the only name that differs in case alone.
+
+    None where no name matches, or several differ in case alone.
+
+    Args:
+        names: column names of a file.
+        name: the column as the user or the table names it.
+    """
     if name in names:
         return name
     alike = [other for other in names if other.lower() == name.lower()]

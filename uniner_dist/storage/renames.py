@@ -1,7 +1,7 @@
 """Whole files on file systems without a PUT of a whole object (HDFS): written under another name, then renamed.
 
-fsspec's own way there is to write through an open handle, where half a file can be seen, and to look whether a file is
-there before it is written, which keeps no two processes apart.
+There fsspec itself writes through an open handle, so that half a file can be seen, and checks whether a file exists
+before it writes it, which does not keep two processes apart.
 """
 
 from __future__ import annotations
@@ -16,25 +16,46 @@ from uniner_dist.storage.retries import StorageError, format_storage_error, is_s
 
 
 def writes_in_place(fs: Any) -> bool:
-    """Whether a file system has nothing but fsspec's own way of writing a file."""
+    """Return whether a file system has no way of writing a file but fsspec's generic one.
+
+    Args:
+        fs: fsspec file system.
+    """
     # Asynchronous clients, those of the object stores, get this method when they are made.
     return not fs.async_impl and getattr(type(fs), "pipe_file", None) is AbstractFileSystem.pipe_file
 
 
 def replace_by_rename(path: str, fs: Any, stripped: str, data: bytes) -> None:
-    """Let a file appear or be replaced in one step; the file system's `mv` must take `overwrite`, as that of HDFS."""
+    """Write a file so that it appears or is replaced in one step; the file system's `mv` must take `overwrite`, as HDFS's.
+
+    Args:
+        path: path or URL of the file, for messages.
+        fs: fsspec file system of the file.
+        stripped: the path as the file system spells it.
+        data: the whole content.
+
+    Raises:
+        StorageError: it could not be written.
+    """
     temporary = _temporary(stripped)
     with_retries(path, lambda: fs.pipe_file(temporary, data))
     with_retries(path, lambda: fs.mv(temporary, stripped, overwrite=True))
 
 
 def create_by_rename(path: str, fs: Any, stripped: str, data: bytes) -> None:
-    """Let a file appear in one step that is not there yet.
+    """Write a file that does not exist yet, so that it appears in one step.
 
     Whether a rename onto a name that exists fails is what `storage.probe` finds out before anybody relies on it.
 
+    Args:
+        path: path or URL of the file, for messages.
+        fs: fsspec file system of the file.
+        stripped: the path as the file system spells it.
+        data: the whole content.
+
     Raises:
         FileExistsError: it is there.
+        StorageError: it could not be written.
     """
     temporary = _temporary(stripped)
     with_retries(path, lambda: fs.pipe_file(temporary, data))

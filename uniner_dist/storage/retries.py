@@ -31,15 +31,20 @@ _LIBRARIES = ("botocore", "aiobotocore", "s3fs", "aiohttp", "gcsfs", "google", "
 
 
 class StorageError(StageError):
-    """Storage refused or failed, also after some tries; the message has the path and the storage's own words."""
+    """Storage refused or failed, even after some tries; the message has the path and the storage's own words."""
 
 
 def with_retries(path: str, call: Callable[[], T]) -> T:
-    """The result of a storage call that is tried a few times.
+    """Return the result of a storage call that is tried up to four times, within about 45 seconds.
+
+    Args:
+        path: path or URL that the call is about, for the message.
+        call: the storage call, without arguments; it may be made several times, also after one that had an effect.
 
     Raises:
-        FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError: as the call does.
-        StorageError: everything else that storage throws.
+        FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError: as the call does, at once.
+        StorageError: everything else that storage throws; for refusals that no repetition helps against at once.
+        Exception: what the call throws that does not come from storage, as it is and at once.
     """
     begun = time.monotonic()
     for wait in (*_WAITS_S, None):
@@ -58,7 +63,11 @@ def with_retries(path: str, call: Callable[[], T]) -> T:
 
 
 def is_storage_error(error: Exception) -> bool:
-    """Whether an exception comes from storage or from a library that speaks to it."""
+    """Return whether an exception comes from storage or from a library that talks to it.
+
+    Args:
+        error: as it was caught, with its traceback: errors of the HDFS library are recognised by it alone.
+    """
     if isinstance(error, RuntimeError):  # what the library of HDFS raises has no type of its own
         return _raised_by(error) == "hdfs_native"
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in _LIBRARIES
@@ -73,5 +82,9 @@ def _raised_by(error: Exception) -> str:
 
 
 def format_storage_error(error: Exception) -> str:
-    """What such an exception says."""
+    """Return the message of an exception of a storage call: the system's words, else its text, else the name of its type.
+
+    Args:
+        error: the exception as the storage's library threw it.
+    """
     return getattr(error, "strerror", None) or str(error).strip() or type(error).__name__

@@ -44,7 +44,11 @@ _FOOTER_BYTES = 1 << 16
 
 
 def read_prompts(layout: RunLayout, shard: str) -> pa.Table:
-    """The prompts of one shard, in order (columns of `schemas.PROMPTS`).
+    """Return the prompts of one shard, in order (columns of `schemas.PROMPTS`).
+
+    Args:
+        layout: paths of the run.
+        shard: id of the shard.
 
     Raises:
         StageError: there is no such file.
@@ -58,14 +62,23 @@ def read_prompts(layout: RunLayout, shard: str) -> pa.Table:
 
 
 def prompts_file(layout: RunLayout, shard: str) -> str:
-    """The file of a shard's prompts."""
+    """Return the path of the file with a shard's prompts.
+
+    Args:
+        layout: paths of the run.
+        shard: id of the shard.
+    """
     return join(layout.prompts_folder(shard), PROMPTS_FILE)
 
 
 def read_shards(layout: RunLayout) -> pa.Table:
-    """The manifest of stage 1 (columns of `schemas.SHARDS`).
+    """Return the manifest of stage 1: one row per shard (columns of `schemas.SHARDS`), `skipped` without nulls.
+
+    Args:
+        layout: paths of the run.
 
     Raises:
+        FileNotFoundError: stage 1 is not done.
         ControlFileError: it is damaged, or names shards that have no name of ours and so would lead to other files.
     """
     data = read_bytes(layout.shards)
@@ -95,19 +108,31 @@ def read_shards(layout: RunLayout) -> pa.Table:
 
 
 def write_shards(layout: RunLayout, table: pa.Table, exclusive: bool = False) -> bool:
-    """Commit stage 1; False when `exclusive` and another process was first."""
+    """Commit stage 1 by writing its manifest.
+
+    Args:
+        layout: paths of the run.
+        table: one row per shard, with at least the columns of `schemas.SHARDS`.
+        exclusive: leave a manifest that is there already as it is (put-if-absent).
+
+    Returns:
+        False when `exclusive` and another process was first.
+    """
     return write_bytes(layout.shards, _to_parquet(table.select(SHARDS.names).cast(SHARDS)), exclusive)
 
 
 def write_completions(path: str, shard: str, fingerprint: str, table: pa.Table, exclusive: bool = True) -> bool:
-    """Commit the completions of a shard; False when another writer was first.
+    """Commit the completions of a shard, or write answers to a part of it in the same format.
 
     Args:
-        path: the file to appear.
+        path: path or URL of the file to appear.
         shard: id of the shard, stamped into the footer.
         fingerprint: of the run, stamped into the footer.
-        table: columns of `schemas.COMPLETIONS`, in the order of the shard's prompts.
+        table: columns of `schemas.COMPLETIONS`, in the order of the shard's prompts; `score` may be missing.
         exclusive: leave a file that is there already as it is (put-if-absent).
+
+    Returns:
+        False when `exclusive` and another writer was first.
     """
     table = _with_all_columns(table).cast(COMPLETIONS)
     stamp = {
@@ -124,9 +149,16 @@ def write_completions(path: str, shard: str, fingerprint: str, table: pa.Table, 
 
 
 def read_completions(path: str, shard: str, fingerprint: str, rows: int | None = None) -> pa.Table:
-    """A committed completions file, verified against its footer.
+    """Return the rows of a completions file, verified against its footer (columns of `schemas.COMPLETIONS`).
+
+    Args:
+        path: path or URL of the file.
+        shard: id of the shard that the footer must name.
+        fingerprint: that the footer must name.
+        rows: number of prompts that it must answer; None: as many as the footer says.
 
     Raises:
+        FileNotFoundError: the file is not there.
         ForeignFileError: the file is partial, altered, or belongs to another shard, fingerprint or row count.
     """
     data = read_bytes(path)
@@ -156,29 +188,42 @@ def _with_all_columns(table: pa.Table) -> pa.Table:
 
 
 def is_skipped(completions: pa.Table) -> pa.ChunkedArray:
-    """Which prompts of some completions triage has left out."""
+    """Return which prompts of some completions triage has left out: one boolean per row, without nulls.
+
+    Args:
+        completions: rows of `schemas.COMPLETIONS`.
+    """
     return pc.fill_null(pc.equal(completions["error_kind"], Outcome.SKIPPED.value), False)
 
 
 def is_open(completions: pa.Table) -> pa.ChunkedArray:
-    """Which prompts are to be asked: they have no answer, and were not skipped."""
+    """Return which prompts are to be asked: they have no answer, and were not skipped. One boolean per row, without nulls.
+
+    Args:
+        completions: rows of `schemas.COMPLETIONS`.
+    """
     return pc.and_(pc.is_null(completions["output"]), pc.invert(is_skipped(completions)))
 
 
 def committed_shards(layout: RunLayout) -> set[str]:
-    """Shards whose completions file is there, by one listing."""
+    """Return the ids of the shards whose completions file exists, by one listing; the files are not opened.
+
+    Args:
+        layout: paths of the run.
+    """
     names = list_names(layout.completions)
     return {name.removesuffix(".parquet") for name in names if has_form(rf"{SHARD}\.parquet", name)}
 
 
 def verified_shards(layout: RunLayout, prompts: Mapping[str, int], fingerprint: str) -> set[str]:
-    """Committed shards whose footer says that they are whole and belong here; others are removed, to be done again.
+    """Return the committed shards whose footer says that they are whole and belong here; other files are removed.
 
-    Reads footers only, many at a time; the checksum is compared when the annotations stage reads the rows.
+    The shards of removed files are then asked again. Reads footers only, many at a time; the checksum is compared when the
+    annotations stage reads the rows.
 
     Args:
-        layout: of the run.
-        prompts: shard → number of prompts, as in the manifest.
+        layout: paths of the run.
+        prompts: shard → number of prompts, as in the manifest; committed files of other shards are left alone.
         fingerprint: that the footers must name.
     """
     present = sorted(committed_shards(layout) & prompts.keys())
@@ -199,16 +244,16 @@ def reopen_unanswered(
 ) -> list[str]:
     """Take back the commit of shards with unanswered prompts, keeping their answers so that only the rest is asked.
 
-    A shard whose commit was taken back is not looked at again, so this may be cut off and done once more.
+    A shard whose commit was taken back is not looked at again, so this may be interrupted and repeated.
 
     Args:
-        layout: of the run.
+        layout: paths of the run.
         shards: ids to look at; those without a committed file are passed over.
         check: called before each shard; raises when this process may not go on.
         skipped: take back those with prompts that triage has skipped, and have these asked.
 
     Returns:
-        The shards taken back.
+        Ids of the shards that were taken back, sorted.
     """
     wanted = "skipped" if skipped else "unanswered"
     present = sorted(committed_shards(layout) & set(shards))
@@ -229,14 +274,19 @@ def reopen_unanswered(
 
 
 def any_skipped(layout: RunLayout, shards: Iterable[str]) -> bool:
-    """Whether any prompt of some committed shards was skipped."""
+    """Return whether triage has skipped any prompt of some committed shards, by their footers.
+
+    Args:
+        layout: paths of the run.
+        shards: ids of shards; one without a whole completions file counts as one without skipped prompts.
+    """
     with ThreadPoolExecutor(_READERS) as readers:
         stamps = readers.map(lambda shard: read_stamp(layout.completions_file(shard)), shards)
         return any(stamp.get("skipped", "0") != "0" for stamp in stamps)
 
 
 def _keep_but_skipped(layout: RunLayout, shard: str, fingerprint: str) -> None:
-    """The shard's answers are known, and what was skipped is open; so is what has failed."""
+    """Keep the shard's answers as known ones; prompts that were skipped, or have failed, are open again."""
     table = read_completions(layout.completions_file(shard), shard, fingerprint)
     was = is_skipped(table)
     for name in ("error_kind", "score"):
@@ -247,7 +297,11 @@ def _keep_but_skipped(layout: RunLayout, shard: str, fingerprint: str) -> None:
 
 
 def shards_with_cached_answers(layout: RunLayout) -> frozenset[str]:
-    """Shards of which some answers are there already, from the store or from an earlier file of their own."""
+    """Return the ids of shards some of whose answers are known: from the store, or from an earlier file of their own.
+
+    Args:
+        layout: paths of the run.
+    """
     shards = [name for name in list_names(layout.parts) if has_form(SHARD, name)]
     with ThreadPoolExecutor(_READERS) as readers:
         known = readers.map(lambda shard: exists(layout.known_file(shard)), shards)
@@ -255,7 +309,15 @@ def shards_with_cached_answers(layout: RunLayout) -> frozenset[str]:
 
 
 def read_stamp(path: str) -> dict[str, str]:
-    """Only the footer's stamp (shard, fingerprint, rows, checksum); empty for a file that is not whole Parquet."""
+    """Read only the stamp in the footer of a completions file.
+
+    Args:
+        path: path or URL of the file.
+
+    Returns:
+        The keys that `write_completions` stamps (shard, fingerprint, rows, unanswered, skipped, checksum and others), all
+        values as text; empty for a file that is missing or not whole Parquet.
+    """
     try:
         footer = read_bytes(path, last=_FOOTER_BYTES)
     except FileNotFoundError:
@@ -267,7 +329,13 @@ def read_stamp(path: str) -> dict[str, str]:
 
 
 def checksum(table: pa.Table) -> str:
-    """Digest of the values of keys, outputs and errors, independent of chunking and compression."""
+    """Return a digest of the keys, outputs and errors, 32 hex digits, independent of chunking and compression.
+
+    It is SHA-256, cut to 128 bits, over each value after its length in 8 bytes, column by column.
+
+    Args:
+        table: rows of `schemas.COMPLETIONS`, in the order of the shard's prompts.
+    """
     hasher = hashlib.sha256()
     for name in ("passage_id", "entity_type", "output", "error"):
         for chunk in table.column(name).chunks:
