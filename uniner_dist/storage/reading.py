@@ -253,7 +253,7 @@ class _Planner:
         )
 
     def _is_plain(self, place: int) -> bool:
-        """Whether name and table of a file permit Spark to read it: an empty folder value it would read as null."""
+        """Whether name and table of a file let Spark read it: it would read an empty folder value as null."""
         if self.snapshot.table is not None:
             return not self.snapshot.table.marks[place]
         return "=/" not in self.snapshot.files[place][len(self.snapshot.base) :]

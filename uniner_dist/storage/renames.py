@@ -26,7 +26,9 @@ def writes_in_place(fs: Any) -> bool:
 
 
 def replace_by_rename(path: str, fs: Any, stripped: str, data: bytes) -> None:
-    """Write a file so that it appears or is replaced in one step; the file system's `mv` must take `overwrite`, as HDFS's.
+    """Write a file so that it appears or is replaced in one step.
+
+    The file system's `mv` must take `overwrite`, as that of HDFS does.
 
     Args:
         path: path or URL of the file, for messages.

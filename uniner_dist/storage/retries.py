@@ -35,7 +35,7 @@ class StorageError(StageError):
 
 
 def with_retries(path: str, call: Callable[[], T]) -> T:
-    """Return the result of a storage call that is tried up to four times, within about 45 seconds.
+    """Return the result of a storage call that is tried up to four times; no further try begins after 45 seconds.
 
     Args:
         path: path or URL that the call is about, for the message.
@@ -82,7 +82,7 @@ def _raised_by(error: Exception) -> str:
 
 
 def format_storage_error(error: Exception) -> str:
-    """Return the message of an exception of a storage call: the system's words, else its text, else the name of its type.
+    """Return the message of a storage call's exception: the system's words, else its text, else the name of its type.
 
     Args:
         error: the exception as the storage's library threw it.

@@ -197,7 +197,7 @@ def is_skipped(completions: pa.Table) -> pa.ChunkedArray:
 
 
 def is_open(completions: pa.Table) -> pa.ChunkedArray:
-    """Return which prompts are to be asked: they have no answer, and were not skipped. One boolean per row, without nulls.
+    """Return which prompts are to be asked, having no answer and not being skipped: one boolean per row, without nulls.
 
     Args:
         completions: rows of `schemas.COMPLETIONS`.
@@ -218,8 +218,8 @@ def committed_shards(layout: RunLayout) -> set[str]:
 def verified_shards(layout: RunLayout, prompts: Mapping[str, int], fingerprint: str) -> set[str]:
     """Return the committed shards whose footer says that they are whole and belong here; other files are removed.
 
-    The shards of removed files are then asked again. Reads footers only, many at a time; the checksum is compared when the
-    annotations stage reads the rows.
+    The shards of removed files are then asked again. Reads footers only, many at a time; the checksum is compared when
+    the annotations stage reads the rows.
 
     Args:
         layout: paths of the run.
@@ -315,8 +315,8 @@ def read_stamp(path: str) -> dict[str, str]:
         path: path or URL of the file.
 
     Returns:
-        The keys that `write_completions` stamps (shard, fingerprint, rows, unanswered, skipped, checksum and others), all
-        values as text; empty for a file that is missing or not whole Parquet.
+        What `write_completions` stamps (shard, fingerprint, rows, unanswered, skipped, checksum, …), all values as
+        text; empty for a file that is missing or not whole Parquet.
     """
     try:
         footer = read_bytes(path, last=_FOOTER_BYTES)

@@ -65,12 +65,16 @@ class Snapshot(Footers):
         return self.table is None or self.table.rows_are_exact
 
     def folder_type(self, name: str) -> pa.DataType:
-        """Type of one of `folders`: a string as spelled, or the table's type."""
+        """Return the type of one of `folders`: a string as spelled, or the table's type.
+
+        Args:
+            name: one of `folders`.
+        """
         return pa.string() if self.table is None else read_type(self.table.schema.field(name).type)
 
     @property
     def files(self) -> tuple[str, ...]:
-        """As the file system spells them."""
+        """Paths of the files, as the file system spells them."""
         return self.listing.files
 
     @property
@@ -103,6 +107,9 @@ def take_snapshot(path: str, columns: Sequence[str] | None = None) -> Snapshot:
         path: path, URL or glob of the corpus, or the name of a table.
         columns: those that are going to be read; default: all.
 
+    Returns:
+        The listing with its footers; of a table the newest version.
+
     Raises:
         ConfigError: nothing there, a table's folder, files that cannot be read, or folders that disagree about the
             partition columns.
@@ -112,7 +119,15 @@ def take_snapshot(path: str, columns: Sequence[str] | None = None) -> Snapshot:
 
 
 def footers_of(listing: Listing, columns: Sequence[str] | None = None) -> Footers:
-    """Footers of a listing; of a table without the deleted rows, or its own metadata in their place.
+    """Read the footers of a listing.
+
+    Args:
+        listing: the corpus as listed.
+        columns: those that are going to be read, by the names that the corpus gives them; None: all.
+
+    Returns:
+        One entry per file, in the order of the listing. Of a table, rows are counted without the deleted ones; where
+        its metadata counts the rows of each file, nothing is read and all files get the table's own schema.
 
     Raises:
         ConfigError: see `read_footers`; a file of a table's version is gone.
@@ -129,12 +144,17 @@ def footers_of(listing: Listing, columns: Sequence[str] | None = None) -> Footer
 
 
 def with_footers(listing: Listing, footers: Footers) -> Snapshot:
-    """A snapshot of both."""
+    """Return a snapshot of a listing and its footers.
+
+    Args:
+        listing: the corpus as listed.
+        footers: of the same files, in the same order.
+    """
     return Snapshot(footers.rows, footers.schema_of, footers.traits, footers.schemas, listing)
 
 
 def to_pinned(snapshot: Snapshot, columns: Sequence[str]) -> PinnedFooters:
-    """The part of a snapshot that is stored; the files themselves are listed again each time.
+    """Return the part of a snapshot that is stored; the files themselves are listed again each time.
 
     Args:
         snapshot: a listing with footers.
@@ -155,10 +175,14 @@ def to_pinned(snapshot: Snapshot, columns: Sequence[str]) -> PinnedFooters:
 
 
 def from_pinned(pinned: PinnedFooters) -> Footers:
-    """Inverse of `to_pinned`.
+    """Return footers as they were stored, the inverse of `to_pinned`.
+
+    Args:
+        pinned: the content of a run's file of footers.
 
     Raises:
         ValueError: it is inconsistent.
+        pa.ArrowException: a schema in it is damaged.
     """
     count = len(pinned.rows)
     if len(pinned.schema_of) != count or max(pinned.schema_of, default=0) >= len(pinned.schemas):

@@ -25,9 +25,12 @@ _OF_LEASE = re.compile(r"(?:lease=)?([0-9]{6,18})", re.ASCII)
 
 
 def counting(folder: str) -> str:
-    """The part of a run's folder that counts: of the latest lease that finished there.
+    """Return the part of a run's folder that counts: of the latest lease that finished there.
 
     A folder of an earlier release, whose files are directly in it, counts as a whole.
+
+    Args:
+        folder: path or URL of a folder with one folder per lease, such as `RunLayout.occurrences`.
     """
     parts = [(int(match[1]), name) for name in list_names(folder) if (match := _OF_LEASE.fullmatch(name))]
     for _, name in sorted(parts, reverse=True):
@@ -37,19 +40,32 @@ def counting(folder: str) -> str:
 
 
 def token_of(shard: str) -> int:
-    """Fencing token in the name of a shard; 0 for one of an earlier release."""
+    """Return the fencing token in the name of a shard; 0 for one of an earlier release.
+
+    Args:
+        shard: id of the shard.
+    """
     match = _TOKEN.fullmatch(shard)
     return int(match[1]) if match else 0
 
 
 def remove_shards(layout: RunLayout) -> None:
-    """Remove prompts, parts and completions of every shard, except those of a later lease than this process holds."""
+    """Remove prompts, parts, completions and checks of every shard, except those of a lease later than this process's.
+
+    Args:
+        layout: paths of the run, with the fencing token of the lease that this process holds.
+    """
     for folder in (layout.prompts, layout.parts, layout.completions, layout.checks):
         remove_until_now(layout, folder)
 
 
 def remove_until_now(layout: RunLayout, path: str) -> None:
-    """Remove a file or folder of a run; of a folder whose entries bear fencing tokens, those of a later lease stay."""
+    """Remove a file or folder of a run; of a folder whose entries bear fencing tokens, those of a later lease stay.
+
+    Args:
+        layout: paths of the run, with the fencing token of the lease that this process holds.
+        path: one of the run's paths; entries are told apart by their tokens in `RunLayout.by_lease` only.
+    """
     if path not in layout.by_lease:
         remove(path)
         return
@@ -60,13 +76,24 @@ def remove_until_now(layout: RunLayout, path: str) -> None:
 
 
 def token_of_entry(name: str) -> int:
-    """Fencing token in the name of a shard's folder or file, or of a folder of one lease; 0 without any."""
+    """Return the fencing token in the name of a shard's folder or file, or of a folder of one lease; 0 without any.
+
+    Args:
+        name: name of an entry of a run's folder, without the folders above it.
+    """
     match = _OF_LEASE.fullmatch(name)
     return int(match[1]) if match else token_of(name.removeprefix("shard=").removesuffix(".parquet"))
 
 
 def is_whole(layout: RunLayout) -> bool:
-    """Whether all files exist that a finished stage 1 has counted, judged by listings and the files' last bytes."""
+    """Return whether all files exist that a finished stage 1 has counted, judged by listings and the files' last bytes.
+
+    Args:
+        layout: paths of a run whose manifest exists.
+
+    Raises:
+        ControlFileError: the manifest or the summary of stage 1 is damaged.
+    """
     prompts = {name.removeprefix("shard=") for name in list_names(layout.prompts)}
     if not prompts.issuperset(read_shards(layout)["shard"].to_pylist()):
         return False

@@ -29,7 +29,7 @@ _ANY_MARKER = re.compile(r"(^|/)(_delta_log|\.hoodie[^/]*|metadata)(/|$)")
 
 @dataclass(frozen=True)
 class TableFolder:
-    """The root folder of a table, the name of its format, and the file or folder that tells."""
+    """The root folder of a table, the name of its format, and the file or folder by which it was recognised."""
 
     root: str
     format: str
@@ -41,13 +41,13 @@ def refuse_tables(path: str, fs: Any, places: Iterable[str], listed: Iterable[st
 
     Args:
         path: the corpus as the user gave it, for the message.
-        fs: its file system.
+        fs: fsspec file system of the corpus.
         places: folders or files that were asked for, without wildcards: the folders above them are looked at.
         listed: every name found when the corpus was listed, hidden ones too.
         files: the Parquet files that would be read.
 
     Raises:
-        ConfigError: naming the table's format and what tells.
+        ConfigError: naming the table's format and the file or folder that shows it.
     """
     for place in places:
         for table in _tables_above(fs, os.path.realpath(place) if is_local(fs) else place):
@@ -61,7 +61,7 @@ def refuse_tables(path: str, fs: Any, places: Iterable[str], listed: Iterable[st
 
 
 def _is_own(fs: Any, table: TableFolder) -> bool:
-    """Whether a table is kept over an output of this program, whose files are the table's present."""
+    """Whether a table is kept over an output of this program: all files of the folder are the table's live ones."""
     markers = ((MARKER_FOLDER, "directory"), (FLAT_MARKER, "file"), (EARLIER_MARKER, "file"))
     return table.format != _HUDI[0] and any(_is_there(fs, f"{table.root}/{name}", kind) for name, kind in markers)
 
@@ -134,7 +134,16 @@ def _is_there(fs: Any, path: str, kind: str) -> bool:
 
 
 def is_iceberg(fs: Any, name: str) -> bool:
-    """Whether a file is the metadata of an Iceberg table: these have a `format-version`."""
+    """Return whether a file is the metadata of an Iceberg table: these have a `format-version`.
+
+    Args:
+        fs: fsspec file system of the file.
+        name: path of the file as the file system spells it; only one that is named like metadata is read.
+
+    Raises:
+        FileNotFoundError: the file is gone.
+        StorageError: it cannot be read.
+    """
     if not _ICEBERG_FILE.search(name):
         return False
     data: bytes = with_retries(name, lambda: fs.cat_file(name))
