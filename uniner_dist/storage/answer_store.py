@@ -1,4 +1,4 @@
-"""The store of answers: whatever was ever answered under a fingerprint, for any run that asks the same again.
+"""The store of answers: every answer under a fingerprint, for any run that asks the same again.
 
 Writes one small file of cells per shard, just before its completions are committed, and lists for readers the files
 that count. Files appear whole and are never changed. A cell may be in several files; its answer is the same in all of
@@ -28,15 +28,15 @@ from uniner_dist.storage.filesystem import join, list_names, remove, write_bytes
 from uniner_dist.storage.place_layout import StoreLayout
 from uniner_dist.storage.shards import checksum
 
-#: Names of files written by a compaction begin so; they count only once a manifest names them.
+#: Prefix of the names of files written by a compaction; they count only once a manifest names them.
 COMPACTED = "compacted-"
-#: What a compaction has replaced is deleted by one that comes so much later: readers have listed their files before.
+#: Seconds after which files that a compaction replaced are deleted by a later one: readers may have listed them before.
 GRACE_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One change of the store's files: what came, and what it took the place of; names in the `cells` folder."""
+    """One change of the store's files: names of the files added and replaced, in the folder `cells`."""
 
     name: str
     sequence: int
@@ -51,14 +51,25 @@ def contribute(layout: StoreLayout, run_id: str, shard: str, completions: pa.Tab
     This goes before the commit of the shard. A crash in between leaves answers in the store whose shard is asked again,
     which costs that shard; the other order would leave a committed shard that no other run can ever use.
 
+    Args:
+        layout: the part of the store that belongs to the run's fingerprint.
+        run_id: run that asked, 12 hex digits; part of the file's name.
+        shard: name of the shard; part of the file's name.
+        completions: rows of the whole shard with the columns of `schemas.CELLS` and `reused`; rows without an output,
+            and rows whose answer was reused, are left out.
+
     Returns:
-        False when the shard has no answer of its own.
+        False when the shard has no answer of its own, and nothing is written.
+
+    Raises:
+        OutsideError: the store's part, or its folder of answers, is a link.
+        StorageError: the file cannot be written.
     """
     own = pc.and_(pc.is_valid(completions["output"]), pc.invert(completions["reused"]))
     cells = completions.filter(own)
     if not cells.num_rows:
         return False
-    # The digest keeps apart what a shard answered at first and, reopened, later.
+    # The digest tells the first answers of a shard from those after it was reopened.
     name = f"{run_id}-{shard}-{checksum(cells)[:12]}.parquet"
     for folder in (layout.root, layout.cells):
         require_no_link(folder)
@@ -67,7 +78,11 @@ def contribute(layout: StoreLayout, run_id: str, shard: str, completions: pa.Tab
 
 
 def encode_cells(cells: pa.Table) -> bytes:
-    """A Parquet file of `schemas.CELLS`."""
+    """Return a Parquet file of `schemas.CELLS`, compressed with zstd and stamped with the version of the schemas.
+
+    Args:
+        cells: rows with at least the columns of `schemas.CELLS`; other columns are left out.
+    """
     stamp = {"uniner.schema_version": str(SCHEMA_VERSION)}
     buffer: Any = pa.BufferOutputStream()
     table = cells.select(CELLS.names).cast(CELLS).replace_schema_metadata(stamp)
@@ -76,10 +91,20 @@ def encode_cells(cells: pa.Table) -> bytes:
 
 
 def live_files(layout: StoreLayout) -> list[str]:
-    """Names of the files that hold the store's answers now.
+    """Return the names of the files that hold the store's answers now, sorted.
 
     Manifests are read before the folder is listed: what a compaction replaces in between is still taken from the old
     files, which stay for a grace period.
+
+    Args:
+        layout: the part of the store that belongs to one fingerprint.
+
+    Returns:
+        Names in the folder `cells`: files of shards that no manifest has replaced, and files of compactions that a
+        manifest has added and none has replaced.
+
+    Raises:
+        ControlFileError: a manifest is damaged.
     """
     manifests = read_manifests(layout)
     added = frozenset().union(*(manifest.added for manifest in manifests))
@@ -92,23 +117,44 @@ def live_files(layout: StoreLayout) -> list[str]:
 
 
 def list_cells(layout: StoreLayout) -> list[str]:
-    """Names of all files of answers, also of those that no longer count; what others have put there is none."""
+    """Return the sorted names of all files of answers, including those that no longer count; other files are left out.
+
+    Args:
+        layout: the part of the store that belongs to one fingerprint.
+    """
     return [name for name in list_names(layout.cells) if has_form(STORE_FILE, name)]
 
 
 def store_state(layout: StoreLayout, but: str) -> str:
-    """Hash over the names of the files that hold the store's answers now, without those of one run."""
+    """Return a hash over the names of the files that hold the store's answers now, without those of one run.
+
+    Args:
+        layout: the part of the store that belongs to one fingerprint.
+        but: id of the run whose own files are left out, so that a run's answers do not change what it was planned with;
+            once they are compacted, they count.
+    """
     names = [name for name in live_files(layout) if not name.startswith(f"{but}-")]
     return digest({"files": names})
 
 
 def is_empty(layout: StoreLayout) -> bool:
-    """Whether there is nothing to reuse."""
+    """Return whether there is no file of answers, and so nothing to reuse.
+
+    Args:
+        layout: the part of the store that belongs to one fingerprint; it need not exist.
+    """
     return not list_cells(layout)
 
 
 def read_manifests(layout: StoreLayout) -> list[Manifest]:
-    """Every change of the store's files that is remembered, oldest first."""
+    """Return every change of the store's files that is remembered, oldest first.
+
+    Args:
+        layout: the part of the store that belongs to one fingerprint.
+
+    Raises:
+        ControlFileError: a manifest is damaged.
+    """
     names = [name for name in list_names(layout.manifests) if has_form(MANIFEST_FILE, name)]
     values = ((name, read_control(join(layout.manifests, name), StoreManifest)) for name in names)
     found = [Manifest(n, _sequence(n), v.at, frozenset(v.added), frozenset(v.replaced)) for n, v in values]
@@ -116,18 +162,26 @@ def read_manifests(layout: StoreLayout) -> list[Manifest]:
 
 
 def next_sequence(layout: StoreLayout) -> int:
-    """Number of the store's next change, to be asked for before anything is read that the change depends on."""
+    """Return the number of the store's next change; ask for it before reading anything that the change depends on.
+
+    Args:
+        layout: the part of the store that belongs to one fingerprint.
+
+    Returns:
+        One more than the highest number of a manifest, from 1; `write_manifest` refuses a number that another process
+        has used meanwhile.
+    """
     return 1 + max((_sequence(name) for name in list_names(layout.manifests) if name.endswith(".json")), default=0)
 
 
 def write_manifest(layout: StoreLayout, sequence: int, added: Iterable[str], replaced: Iterable[str]) -> None:
-    """Let the `added` files take the place of the `replaced` ones, for readers from now on.
+    """Record that from now on readers use the `added` files in place of the `replaced` ones.
 
     Args:
-        layout: of the part of the store that belongs to one fingerprint.
-        sequence: as `next_sequence` said before the change was planned.
-        added: names of files below `cells/`.
-        replaced: names of files below `cells/`, which readers pass over from now on.
+        layout: the part of the store that belongs to one fingerprint.
+        sequence: what `next_sequence` returned before the change was planned.
+        added: names of complete files below `cells/`.
+        replaced: names of files below `cells/`, which readers ignore from now on.
 
     Raises:
         StageError: the store was changed meanwhile; nothing was replaced.
@@ -139,23 +193,35 @@ def write_manifest(layout: StoreLayout, sequence: int, added: Iterable[str], rep
 
 
 def _sequence(name: str) -> int:
-    """The number in a manifest's name; manifests of earlier releases, which name a time, come before all others."""
+    """Return the number in a manifest's name; 0 for those of earlier releases, which name a time and come first."""
     stem = name.removesuffix(".json")
     return int(stem) if stem.isdigit() else 0
 
 
 def list_stores(store: str) -> list[StoreLayout]:
-    """The store's parts: one per fingerprint; one that is a link is refused when its lease is taken."""
+    """Return the store's parts, one per fingerprint; one that is a link is refused when its lease is taken.
+
+    Args:
+        store: URL or local path of the store; without a part, or where it does not exist, the result is empty.
+    """
     return [StoreLayout(store, name) for name in list_names(store) if has_form(FINGERPRINT, name)]
 
 
 def compacted_name(stem: str, number: int) -> str:
-    """Name of a file that a compaction writes, from the stem of that compaction."""
+    """Return the name of a file that a compaction writes.
+
+    Args:
+        stem: from `compaction_stem`, the same for all files of an attempt.
+        number: of the file, different for each file with this stem; five digits or more.
+    """
     return f"{COMPACTED}{stem}-{number:05d}.parquet"
 
 
 def compaction_stem() -> str:
-    """A stem of its own for an attempt of a task of a compaction; tells when it was."""
+    """Return a unique stem for the files of one attempt of a compaction: seconds since the epoch, and 8 hex digits.
+
+    `sweep` tells from the time in it how old a file is that no manifest names.
+    """
     return f"{int(time.time()):012d}-{new_attempt()}"
 
 
@@ -165,8 +231,16 @@ def sweep(layout: StoreLayout, grace_s: float = GRACE_S) -> int:
     A manifest stays as long as a file that it added, because that file counts only by it, and another grace period
     beyond its last replaced file.
 
+    Args:
+        layout: the part of the store that belongs to one fingerprint; the caller holds its lease.
+        grace_s: seconds for which files stay after they were replaced, for readers that have listed them before;
+            compared with the times in manifests and names.
+
     Returns:
-        The number of files deleted.
+        The number of files of answers deleted; manifests are not counted.
+
+    Raises:
+        ControlFileError: a manifest is damaged; nothing was deleted.
     """
     now, manifests = time.time(), read_manifests(layout)
     present = set(list_cells(layout))

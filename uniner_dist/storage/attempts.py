@@ -1,10 +1,10 @@
-"""Which files of a dataset count, where tasks that may be tried twice have written them.
+"""Lists of the files of a dataset that count, where tasks that may be tried twice have written them.
 
 Spark may run a task again, or twice at the same time, and both attempts may write. Files of an attempt have a part of
 their name in common that no other attempt has, and a list in the dataset's folder, `_counted.json`, written when the
 tasks are done, says which files count. Of what Spark's own writer makes, its committer lets one attempt of each task
 through, whose names bear the write; the list says what was there when it ended, so that a file that is lost later is
-missed. A late attempt may leave files, but they never count.
+noticed. A late attempt may leave files, but they never count.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from uniner_dist.errors import StageError
 from uniner_dist.storage.control_files import ControlFileError, CountedFiles, read_control, write_control
 from uniner_dist.storage.filesystem import file_size, find_files, join, read_bytes, remove
 
-#: The list; readers of Parquet datasets skip names that begin so.
+#: Name of the list; readers of Parquet datasets skip names that begin with an underscore.
 COUNTED: Final = "_counted.json"
 _WRITERS: Final = 16
 _MAGIC: Final = b"PAR1"
-#: What Spark's own writer calls all files of one write.
+#: Name of a file of Spark's own writer; the group is the same in all files of one write.
 _WRITE = re.compile(r"/?part-[0-9]{5,9}-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^/]*$", re.ASCII)
-#: A file of an attempt of a task; the last one of a finished attempt says so.
+#: Name of a file of an attempt of a task; that of the last file of a finished attempt says so.
 _PART = re.compile(r"part-([0-9]{5,9})-([0-9a-f]{8})-([0-9]{5,9})(-last)?\.parquet", re.ASCII)
 
 
 def new_attempt() -> str:
-    """What the names of an attempt's files have in common: 8 hex digits of its own."""
+    """Return what the names of an attempt's files have in common: 8 random hex digits."""
     return uuid.uuid4().hex[:8]
 
 
 def part_name(task: int, attempt: str, number: int, last: bool = False) -> str:
-    """Name of an attempt's file.
+    """Return the name of an attempt's file.
 
     Args:
         task: number of the task's partition.
@@ -48,7 +48,12 @@ def part_name(task: int, attempt: str, number: int, last: bool = False) -> str:
 
 
 def count_files(folder: str, files: Iterable[str]) -> None:
-    """Say which files of a folder count, by their paths relative to it, and remove the others."""
+    """Record which files of a folder count, and then remove its other Parquet files.
+
+    Args:
+        folder: URL or local path of the dataset.
+        files: paths relative to the folder, in any order; all of them have been written.
+    """
     counted = tuple(sorted(files))
     write_control(join(folder, COUNTED), CountedFiles(files=counted))
     others = sorted(set(find_files(folder, ".parquet")) - set(counted))
@@ -57,7 +62,10 @@ def count_files(folder: str, files: Iterable[str]) -> None:
 
 
 def count_written(folder: str) -> None:
-    """Say that what Spark's own writer has just written counts.
+    """Record that the files count which Spark's own writer has just written.
+
+    Args:
+        folder: URL or local path of the dataset.
 
     Raises:
         StageError: files of another write are there as well.
@@ -70,17 +78,27 @@ def count_written(folder: str) -> None:
 
 
 def counted_names(folder: str) -> tuple[str, ...] | None:
-    """The files that count, relative to the folder; None where all of them do."""
+    """Return the files that count, as paths relative to the folder, sorted; None without a list, where all files count.
+
+    Args:
+        folder: URL or local path of the dataset; it need not exist.
+
+    Raises:
+        ControlFileError: the list is damaged.
+    """
     with suppress(FileNotFoundError, NotADirectoryError):
         return read_control(join(folder, COUNTED), CountedFiles).files
     return None
 
 
 def counted_files(folder: str) -> dict[str, dict[str, object]]:
-    """Every Parquet file of a folder that counts, as path relative to it → fsspec's details.
+    """Return every Parquet file of a folder that counts, as path relative to the folder → fsspec's details.
+
+    Args:
+        folder: URL or local path of the dataset; without a list in it all of its Parquet files count.
 
     Raises:
-        ControlFileError: a file that counts is not there.
+        ControlFileError: the list is damaged, or a file that counts is not there.
     """
     found, names = find_files(folder, ".parquet"), counted_names(folder)
     if names is None:
@@ -92,10 +110,17 @@ def counted_files(folder: str) -> dict[str, dict[str, object]]:
 
 
 def only_counted(folder: str) -> list[str] | None:
-    """The Parquet files of a folder that count, where there are others too; None where all do.
+    """Return the Parquet files of a folder that count, where there are others too; None where all do.
+
+    Args:
+        folder: URL or local path of the dataset.
+
+    Returns:
+        Paths relative to the folder. None also where the folder has no list, so that a reader may take the whole
+        folder.
 
     Raises:
-        ControlFileError: a file that counts is not there.
+        ControlFileError: the list is damaged, or a file that counts is not there.
     """
     if counted_names(folder) is None:
         return None
@@ -104,7 +129,15 @@ def only_counted(folder: str) -> list[str] | None:
 
 
 def is_sound(folder: str, expected: int) -> bool:
-    """Whether the given number of counted Parquet files are there and complete; reads their last bytes only."""
+    """Return whether as many Parquet files as expected count and all of them are complete; reads their last bytes only.
+
+    Args:
+        folder: URL or local path of the dataset.
+        expected: the least number of files that must count.
+
+    Returns:
+        False also where the folder is missing, its list is damaged, or a file that counts is not there.
+    """
     try:
         found = counted_files(folder)
     except (FileNotFoundError, NotADirectoryError, ControlFileError):
@@ -115,7 +148,7 @@ def is_sound(folder: str, expected: int) -> bool:
 
 
 def _is_whole(path: str, size: int) -> bool:
-    """Parquet ends with the length of its footer and a magic word, and begins with the word."""
+    """Return whether a file ends as Parquet does: with the length of its footer, which fits, and the magic word."""
     if size < 2 * len(_MAGIC) + 4:
         return False
     end = read_bytes(path, last=8)
@@ -123,7 +156,15 @@ def _is_whole(path: str, size: int) -> bool:
 
 
 def whole_attempts(names: Iterable[str]) -> list[str]:
-    """For each task the files of one finished attempt, whichever; its rows are the task's."""
+    """Return for each task the files of one finished attempt, whichever; its rows are the task's.
+
+    Args:
+        names: file names, in the form of `part_name`; others are ignored.
+
+    Returns:
+        Names sorted by task, those of one attempt in the order of their numbers. An attempt is finished if it has a
+        file named as the last one and all files before it; tasks without such an attempt are left out.
+    """
     attempts: dict[tuple[str, str], dict[int, tuple[str, bool]]] = {}
     for name in names:
         if match := _PART.fullmatch(name):

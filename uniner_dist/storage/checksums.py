@@ -7,7 +7,16 @@ import zlib
 
 
 def is_stale(checksum: str, end: bytes, size: int) -> bool:
-    """Whether Hadoop's checksum of a local file is that of another file, judging by size and by the file's end."""
+    """Return whether Hadoop's checksum of a local file is that of other content, judged by its size and its end.
+
+    The format is that of Hadoop's `ChecksumFileSystem`: `crc` and a zero byte, the bytes per sum as four bytes, then
+    the CRC-32 of each piece of so many bytes, all in big-endian order.
+
+    Args:
+        checksum: local path of the checksum, `.NAME.crc`; one that cannot be read is not stale.
+        end: last bytes of the file that it should belong to; only pieces that lie wholly in them are compared.
+        size: of that file, in bytes.
+    """
     try:
         with open(checksum, "rb") as stream:
             data = stream.read()

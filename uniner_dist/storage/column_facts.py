@@ -1,6 +1,6 @@
-"""What some files hold of one column, where its types differ between files.
+"""Nulls and largest integers of one column in some files, where its types differ between files.
 
-Footers say it of most columns. Where a writer left no statistics, or the column consists of others, it is read.
+The statistics in the footers tell this of most columns. Where a writer left none, or the column is nested, it is read.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _ROWS = 1 << 12
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """What a file holds of a column.
+    """Content of a column in one file.
 
     Attributes:
-        all_null: whether it is nothing but nulls.
-        largest: the largest magnitude of its integers, None if it has none.
+        all_null: whether all of its values are null.
+        largest: the largest magnitude of its integers; None if it has none.
     """
 
     all_null: bool
@@ -37,10 +37,18 @@ class ColumnFacts:
 
 
 def column_facts(path: str, files: Iterable[str], name: str) -> list[ColumnFacts]:
-    """Look at some files again, of a column whose types differ between files.
+    """Look at some files again, for a column whose types differ between files.
+
+    Args:
+        path: any path or URL of the corpus, for its file system.
+        files: files that have the column, as that file system spells them.
+        name: of the column; a file may spell it with other upper and lower case.
+
+    Returns:
+        The facts of each file, in the order of `files`.
 
     Raises:
-        StageError: one cannot be read.
+        StageError: a file cannot be read.
     """
     fs, _ = open_fs(path)
 
@@ -61,7 +69,7 @@ def column_facts(path: str, files: Iterable[str], name: str) -> list[ColumnFacts
 def _open(stream: Any) -> Any:
     try:
         return pq.ParquetFile(stream)
-    except pa.ArrowException:  # it notes Arrow types that are unknown
+    except pa.ArrowException:  # the writer stored Arrow types that are unknown to pyarrow
         stream.seek(0)
         return pq.ParquetFile(pa.BufferReader(without_arrow_schema(stream.read())))
 
@@ -71,7 +79,7 @@ def _spelled(names: list[str], name: str) -> str:
 
 
 def _of_footer(metadata: Any, name: str) -> ColumnFacts | None:
-    """What the statistics say, None if that is not enough."""
+    """Return what the statistics say; None if that is not enough."""
     parquet = metadata.schema
     leaves = [leaf for leaf in leaves_of(parquet, [name]) if f"{parquet.column(leaf).path}.".startswith(f"{name}.")]
     if len(leaves) != 1 or parquet.column(leaves[0]).max_definition_level > 1:

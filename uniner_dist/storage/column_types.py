@@ -20,7 +20,7 @@ _UNSIGNED: Final = {
     pa.uint32(): pa.int64(),
     pa.uint64(): pa.decimal128(20, 0),
 }
-#: Decimal digits of the largest value.
+#: Type → decimal digits of its largest value.
 _DIGITS: Final = {pa.int8(): 3, pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
 #: Types whose every value a float holds exactly.
 _IN_FLOAT: Final = (pa.int8(), pa.int16(), pa.float32())
@@ -34,7 +34,7 @@ class UnreadableTypeError(ValueError):
 
 
 def read_type(stored: pa.DataType, int96: bool = False, binary_text: bool = False) -> pa.DataType:
-    """The type that a column is read as.
+    """Return the type that a column is read as.
 
     Args:
         stored: the type that pyarrow gives it.
@@ -93,7 +93,11 @@ def _extension(stored: pa.DataType, inner: Callable[[pa.DataType], pa.DataType])
 
 
 def is_string(kind: pa.DataType) -> bool:
-    """Whether a type holds strings, dictionaries of them included."""
+    """Return whether a type holds strings; dictionaries of strings and Arrow's JSON extension do too.
+
+    Args:
+        kind: any Arrow type, as stored or as read.
+    """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if isinstance(kind, pa.BaseExtensionType):
@@ -116,7 +120,12 @@ def _is_time(kind: pa.DataType) -> bool:
 
 
 def is_read_by_spark(stored: pa.DataType, int96: bool = False) -> bool:
-    """Whether Spark's own reader gives a column the values and the type of `read_type`; pyarrow does for all."""
+    """Return whether Spark's own reader gives a column the values and the type of `read_type`; pyarrow does for all.
+
+    Args:
+        stored: the type that pyarrow gives the column; for a nested type all of its parts are checked.
+        int96: whether its timestamps are stored as INT96; other timestamps in nanoseconds are not read by Spark.
+    """
     if pa.types.is_dictionary(stored):
         return is_read_by_spark(stored.value_type, int96)
     if isinstance(stored, pa.BaseExtensionType):
@@ -133,12 +142,22 @@ def is_read_by_spark(stored: pa.DataType, int96: bool = False) -> bool:
 
 
 def is_nested(kind: pa.DataType) -> bool:
-    """Whether a type consists of others."""
+    """Return whether a type consists of others: a list, struct or map.
+
+    Args:
+        kind: a type of `read_type`.
+    """
     return bool(pa.types.is_nested(kind))
 
 
 def widened(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
-    """The type that holds every value of two types of `read_type` unchanged, or None where there is none."""
+    """Return the type that holds every value of two types of `read_type` unchanged, or None where there is none.
+
+    Args:
+        first: type of a column in one file; the null type, of a column of nulls alone, fits any other. The fields of
+            structs are joined by name, those of the first type first.
+        second: type of the same column in another file.
+    """
     if first == second or pa.types.is_null(second):
         return first
     if pa.types.is_null(first):

@@ -1,4 +1,4 @@
-"""Changing the files of a published dataset so that a reader never meets a half-written file, nor half a folder.
+"""Changes of the files of a published dataset in which no reader meets a half-written file, or half a folder.
 
 Makes changes to the partition folders of an output. Every step can be repeated after a crash at any point
 (`apply_change` looks at what is there and does the rest). Callers hold the lease of the output
@@ -43,20 +43,20 @@ Check = Callable[[], None]
 
 
 def always() -> None:
-    """The check of somebody who may always go on."""
+    """Check nothing: for a caller that may always go on."""
 
 
 def apply_change(output: str, change: FolderChange, work_folder: str, check: Check = always) -> None:
-    """Make one change, or what is left of it.
+    """Make one change, or the rest of a change that was interrupted.
 
     Args:
         output: path or URL of the published dataset.
-        change: files to add to one folder and to remove from it; those already done are passed over.
-        work_folder: a folder outside of the output, on the same device if possible, that may be emptied.
+        change: files to add to one folder and to remove from it; steps that are already done are skipped.
+        work_folder: a folder outside of the output, on the same device if possible, whose content may be removed.
         check: called before every step that others can see; raises when this process may not go on.
 
     Raises:
-        OutsideError: the folder leads out of the output, or the work_folder is a link.
+        OutsideError: the folder leads out of the output, or the work folder is a link.
         StageError: another process changed the same folder meanwhile.
     """
     check()
@@ -85,11 +85,11 @@ def apply_change(output: str, change: FolderChange, work_folder: str, check: Che
 
 
 def remove_work_folders(output: str, token: int) -> None:
-    """Remove what killed processes have left of a marker, and next to an output of the content of a folder.
+    """Remove leftovers of killed processes: unfinished markers, and work folders next to the output.
 
     Args:
         output: path or URL of the published dataset.
-        token: of the lease of the output that the caller holds; a work_folder of a later one stays.
+        token: fencing token of the lease of the output that the caller holds; a work folder of a later one stays.
     """
     if not is_local(open_fs(output)[0]):
         return  # nothing is built next to an output of an object store
@@ -106,7 +106,7 @@ def remove_work_folders(output: str, token: int) -> None:
 
 
 def _exchange_folder(path: str, change: FolderChange, work_folder: str, output: str, check: Check) -> bool:
-    """Build the folder's new content next to the output and swap; False, with nothing changed, where it cannot be."""
+    """Build the folder's new content next to the output and swap; False, with nothing changed, where that fails."""
     present = set(os.listdir(path)) if os.path.isdir(path) else set()
     if any(os.path.isdir(os.path.join(path, name)) for name in present):
         return False
@@ -124,7 +124,7 @@ def _exchange_folder(path: str, change: FolderChange, work_folder: str, output: 
     os.makedirs(path, exist_ok=True)
     if not _exchange(built, path):
         return False
-    if set(os.listdir(built)) != present:  # who held the output meanwhile has changed it: theirs is what counts
+    if set(os.listdir(built)) != present:  # a later holder of the output has changed it meanwhile: its change counts
         _exchange(built, path)
         raise StageError(f"{path}: was changed by another process meanwhile; nothing was changed here")
     shutil.rmtree(built, ignore_errors=True)
@@ -133,7 +133,7 @@ def _exchange_folder(path: str, change: FolderChange, work_folder: str, output: 
 
 
 def _place(source: str, target: str) -> None:
-    """The file under another name: a second link where possible, else a copy."""
+    """Give the file another name: a second link where possible, else a copy."""
     fs, path = open_fs(source)
     if is_local(fs):
         try:

@@ -40,10 +40,14 @@ class Seen:
 
 
 def read_version(path: str) -> Seen | None:
-    """The file and its version, None when it is not there.
+    """Return a file's content and its version; None when the file is not there.
+
+    Args:
+        path: URL or local path of the file. Where its storage has no versions (local disks, HDFS), the version is the
+            SHA-256 of the content.
 
     Raises:
-        StorageError: it changed during every read.
+        StorageError: the file changed during every read, or the storage does not tell its version.
     """
     fs, stripped = open_fs(path)
     key = _VERSION_OF.get(_kind(fs))
@@ -61,13 +65,21 @@ def read_version(path: str) -> Seen | None:
 
 
 def swap(path: str, seen: Seen | None, data: bytes) -> bool:
-    """Replace a file if it is still the version that was seen (None: if it is still missing).
+    """Replace a file if it is still the version that was seen.
 
     A client sends a request again whose answer was lost, and is then refused by its own write: so one that finds just
     what it wanted to write has succeeded. Two processes that write the same content both have.
 
+    Args:
+        path: URL or local path of the file.
+        seen: what `read_version` returned; None: the file must still be missing.
+        data: the whole new content.
+
     Returns:
-        False, with nothing changed, when it is not.
+        False, with nothing changed, when the file is another version or, after being seen, is gone.
+
+    Raises:
+        StorageError: storage failed; the file may have been replaced.
     """
     if seen is None:
         return write_bytes(path, data, exclusive=True)
@@ -138,7 +150,7 @@ def _refusable(write: Callable[[], object]) -> None:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """By the code of the answer, which each client's exception holds in its own way."""
+    """Return whether storage refused a write for its condition, judged by the error code of each client's exception."""
     response = getattr(error, "response", None)  # botocore's
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     codes = [code, *(getattr(error, name, None) for name in ("code", "error_code", "status_code"))]

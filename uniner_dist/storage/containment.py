@@ -1,7 +1,7 @@
 """Comparison of paths: whether two are the same, and whether one is inside of a folder.
 
-For a path of this machine links are resolved first; objects have none. Where files are moved or removed, it is asserted
-that a path is inside of the folder that it must be in. That was checked when the path was read; this is the second line
+For a path of this machine links are resolved first; objects have none. Before files are moved or removed, their path is
+checked to be inside of the folder that it must be in. That was checked when the path was read; this is the second line
 of defence.
 """
 
@@ -20,17 +20,30 @@ class OutsideError(ConfigError):
 
 
 def is_same_location(one: str, other: str) -> bool:
-    """Whether two paths, with links resolved, are the same."""
+    """Return whether two paths are the same once links are resolved.
+
+    Args:
+        one: local path or URL; it need not exist. URLs are compared as they are spelled, so `s3://` and `s3a://`
+            differ.
+        other: likewise.
+    """
     return _resolved(one) == _resolved(other)
 
 
 def lies_in(path: str, folder: str) -> bool:
-    """Whether a path, with links resolved, is a folder or lies below it; where none may be a link, see `is_inside`."""
+    """Return whether a path, with links resolved, is a folder or lies below it.
+
+    Where no part of the path may be a link, see `is_inside`.
+
+    Args:
+        path: local path or URL; it need not exist.
+        folder: local path or URL; URLs are compared as they are spelled, so `s3://` and `s3a://` differ.
+    """
     return _resolved(path).startswith(_resolved(folder))
 
 
 def _resolved(path: str) -> str:
-    """An absolute path without symbolic links that ends in a slash; one of an unknown kind as it is."""
+    """Return an absolute path without symbolic links that ends in a slash; a path of an unknown kind stays as it is."""
     with contextlib.suppress(ConfigError):
         path = real_path(path)
     return path.rstrip("/") + "/"
@@ -41,7 +54,7 @@ def require_inside(path: str, folder: str, named_by: str) -> None:
 
     Args:
         path: path or URL to check; it need not exist.
-        folder: must be above `path`.
+        folder: path or URL of the folder that must contain `path`.
         named_by: the file that names the path, or what it is, for the message.
 
     Raises:
@@ -54,7 +67,15 @@ def require_inside(path: str, folder: str, named_by: str) -> None:
 
 
 def is_inside(path: str, folder: str) -> bool:
-    """Whether a path lies below a folder, with links resolved."""
+    """Return whether a path lies below a folder and no part between them is a link or leads upwards.
+
+    Args:
+        path: local path or URL to check; it need not exist.
+        folder: local path or URL; links above it and the folder itself as a link are allowed.
+
+    Returns:
+        False also for the folder itself, and for two kinds of storage; `s3` and `s3a` are one kind.
+    """
     if not same_kind(path, folder):
         return False
     (fs, inner), (_, outer) = open_fs(path), open_fs(folder)
@@ -68,6 +89,9 @@ def is_inside(path: str, folder: str) -> bool:
 def require_no_link(path: str) -> None:
     """Check that a folder of ours is not a link, through which other folders would be written to.
 
+    Args:
+        path: local path or URL of the folder; it need not exist.
+
     Raises:
         OutsideError: it is.
     """
@@ -76,6 +100,10 @@ def require_no_link(path: str) -> None:
 
 
 def is_link(path: str) -> bool:
-    """Whether a path of this machine is a symbolic link; other storage has none."""
+    """Return whether a path of this machine is a symbolic link; other storage has none.
+
+    Args:
+        path: local path or URL; of a local path only the last part is examined.
+    """
     fs, stripped = open_fs(path)
     return is_local(fs) and os.path.islink(stripped)

@@ -13,10 +13,17 @@ from uniner_dist.storage.snapshot import Snapshot
 
 
 def rows_of(snapshot: Snapshot, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of live rows, with the columns in their order and types.
+    """Yield batches of live rows, file by file, with the columns in their order and types.
+
+    Args:
+        snapshot: the corpus with the footers of its files.
+        names: columns to read, in the order wanted; those of partition folders may be among them.
+
+    Yields:
+        Batches of at most 256 rows; some may be empty. A column that a file lacks is null there.
 
     Raises:
-        ConfigError: a column is not there.
+        ConfigError: a column is not there, or its types cannot be read or joined.
         StageError: a file cannot be read.
     """
     reading = plan_reading(snapshot, names)

@@ -1,8 +1,8 @@
-"""Credentials of object stores, on their way to Spark's tasks and Ray's actors.
+"""Transfer of the credentials of object stores to Spark's tasks and Ray's actors.
 
-They travel inside of pickled tasks, held in memory: not in Spark's or Ray's configuration, which both show in their
-user interfaces, nor in our files. A process that has credentials of its own keeps them. What travels is named here,
-variable by variable; nothing else of the environment leaves the machine.
+They are sent inside of pickled tasks, held in memory: not in Spark's or Ray's configuration, which both show in their
+user interfaces, nor in our files. A process that has credentials of its own keeps them. The variables that are sent
+are listed here one by one; nothing else of the environment leaves the machine.
 """
 
 from __future__ import annotations
@@ -54,20 +54,25 @@ _NAMES = {
 }
 #: fsspec's own way: FSSPEC_S3_KEY sets the argument `key` of s3fs.
 _FSSPEC = tuple(f"FSSPEC_{scheme}_" for scheme in ("S3", "S3A", "GS", "GCS", "ABFS", "ABFSS", "AZ", "HDFS"))
-#: Variables that name a file whose content travels, since the file need not exist elsewhere.
+#: Variables that name a file whose content is sent, since the file need not exist elsewhere.
 _KEY_FILES = {"google": ("GOOGLE_APPLICATION_CREDENTIALS",)}
-#: A machine that knows only such things has no credentials of its own.
+#: Variables that are no credentials: a machine that has only these has no credentials of its own.
 _NEUTRAL = (
     *("AWS_DEFAULT_REGION", "AWS_EC2_METADATA_DISABLED", "AWS_MAX_ATTEMPTS", "AWS_REGION", "AWS_RETRY_MODE"),
     *("AZURE_AUTHORITY_HOST", "GOOGLE_CLOUD_PROJECT", "GCSFS_DEFAULT_PROJECT", "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"),
 )
 _PROVIDER_OF = {name: provider for names in (_NAMES, _KEY_FILES) for provider in names for name in names[provider]}
-#: Key files that this process took over: their content lies in memory for as long as the process lives.
+#: File descriptors of adopted key files, whose content stays in memory for as long as the process lives.
 _HELD: list[int] = []
 
 
 def of_this_process() -> dict[str, str]:
-    """What this process knows and another one can use: variable → value, or → the content of the file it names."""
+    """Return the environment variables by which this process reaches object stores, for another process to `adopt`.
+
+    Returns:
+        Variable → value; for a variable that names a key file, the content of that file instead, and nothing where it
+        cannot be read. Only the variables listed in this module.
+    """
     found = {name: value for name, value in os.environ.items() if _provider(name) and not _is_key_file(name)}
     for name in filter(_is_key_file, os.environ):
         with contextlib.suppress(OSError):
@@ -76,9 +81,13 @@ def of_this_process() -> dict[str, str]:
 
 
 def adopt(values: Mapping[str, str]) -> None:
-    """Take what another process knew, where this one knows nothing of the kind.
+    """Set the variables of another process, where this one has no credentials of the same provider.
 
     All of a provider's variables belong together: a key from here and a session token from there do not fit.
+
+    Args:
+        values: what `of_this_process` returned there. A key file's content is held in memory, and its variable names
+            that.
     """
     own = {_provider(name) for name in os.environ if name not in _NEUTRAL}
     for name, value in values.items():
@@ -87,7 +96,7 @@ def adopt(values: Mapping[str, str]) -> None:
 
 
 def _provider(name: str) -> str | None:
-    """Whose client reads a variable; None for variables that do not travel."""
+    """Return the provider whose client reads a variable; None for variables that are not sent."""
     return _PROVIDER_OF.get(name) or next((prefix for prefix in _FSSPEC if name.startswith(prefix)), None)
 
 
@@ -96,7 +105,7 @@ def _is_key_file(name: str) -> bool:
 
 
 def _in_memory(content: str) -> str:
-    """Path of a file with this content that is on no disk and ends with this process."""
+    """Return the path of a file with this content that is on no disk and ends with this process."""
     file = os.memfd_create("uniner-dist-key")
     os.write(file, content.encode())
     _HELD.append(file)

@@ -1,8 +1,8 @@
 """Lists of erased documents, stored without id or text: they stay away until their text changes.
 
 A list belongs to a workdir or to a store. It holds salted hashes: of each document's id, and of the id with each text
-that it was known by. So whoever has a document can tell whether it is in the list, and nobody can read the list. One
-file for each erasure, never changed; taking a document off the list rewrites the others under another name.
+that it was known by. So anyone who has a document can tell whether it is in the list, and nobody can read the list.
+Each erasure adds one file, which never changes; taking a document off the list rewrites the others under another name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ErasedList:
     """Content of a list.
 
     Attributes:
-        salt: goes before everything that is hashed.
+        salt: prefix of everything that is hashed.
         texts: hash of an erased document → hashes of it with its texts; none when no text of it was known, and then it
             stays away whatever its text is.
     """
@@ -40,28 +40,41 @@ class ErasedList:
 
     @property
     def without_text(self) -> list[str]:
-        """Hashes of documents of which no text was known."""
+        """Hashes of documents without a known text."""
         return sorted(document for document, texts in self.texts.items() if not texts)
 
 
 def hash_document(salt: str, doc_id: str) -> str:
-    """Hash of a document's id. Spark computes the same in `prompts.corpus`."""
+    """Return the hash of a document's id: 32 hex digits. Spark computes the same in `prompts.corpus`.
+
+    Args:
+        salt: of the list of erased documents, in hex.
+        doc_id: as a string, whatever type the id column has.
+    """
     return hashlib.sha256(f"{salt}::{doc_id}".encode()).hexdigest()[:32]
 
 
 def hash_text(salt: str, doc_id: str, text_hash: str) -> str:
-    """Hash of a document's id with its text.
+    """Return the hash of a document's id with its text: 32 hex digits. Spark computes the same in `prompts.corpus`.
 
     Args:
         salt: of the list of erased documents, in hex.
-        doc_id: as a string.
+        doc_id: as a string, whatever type the id column has.
         text_hash: of the text, as `core.hashing.passage_id` gives it.
     """
     return hashlib.sha256(f"{salt}:{text_hash}:{doc_id}".encode()).hexdigest()[:32]
 
 
 def read_erased(folder: str) -> ErasedList | None:
-    """The list in a folder; None when nothing was ever erased."""
+    """Return the list in a folder, all of its entries together; None when no document is on it.
+
+    Args:
+        folder: URL or local path of the list; it need not exist.
+
+    Raises:
+        ControlFileError: a file of the list is damaged.
+        FileNotFoundError: another process has taken a document off the list meanwhile.
+    """
     names = _entries(folder)
     if not names:
         return None
@@ -73,22 +86,31 @@ def read_erased(folder: str) -> ErasedList | None:
 
 
 def erased_state(folders: Iterable[str], but: Collection[str] = ()) -> str:
-    """Hash over the content of lists, which changes with every added or removed document; empty for empty lists.
+    """Return a hash over the content of lists, which changes with every added or removed document.
+
+    Only the names of the entries are read: an entry never changes, and its name is random.
 
     Args:
-        folders: of the lists, one per workdir.
-        but: entries to leave out, as `remember` names them: for what lists held before.
+        folders: of the lists, one per workdir and store.
+        but: entries to leave out, as `remember` names them, for the state of the lists before these entries.
+
+    Returns:
+        16 hex digits; an empty string for empty lists.
     """
     names = [name for folder in folders for name in _entries(folder) if name not in but]
     return digest({"lists": sorted(names)}) if names else ""
 
 
 def remember(folder: str, texts: Mapping[str, Collection[str]]) -> str | None:
-    """Add documents to the list; returns the name of the new entry, None if all of them were in it.
+    """Add documents to the list.
 
     Args:
-        folder: of the list.
-        texts: ids of documents → hashes of the texts that they were known by.
+        folder: of the list; it is made, with a salt of its own, by its first entry.
+        texts: ids of documents → hashes of the texts that they were known by (`core.hashing.passage_id`); none where no
+            text is known.
+
+    Returns:
+        Name of the new entry; None if all documents were in the list with these texts.
     """
     write_json(join(folder, _SALT), {"salt": secrets.token_hex(16)}, exclusive=True)
     salt = read_control(join(folder, _SALT), Salt).salt
@@ -107,7 +129,15 @@ def remember(folder: str, texts: Mapping[str, Collection[str]]) -> str | None:
 
 
 def take_off(folder: str, doc_ids: Iterable[str]) -> int:
-    """Remove documents from the list, so that they come back; returns how many of them were in it."""
+    """Remove documents from the list, so that they come back.
+
+    Args:
+        folder: URL or local path of the list; it need not exist.
+        doc_ids: ids of the documents as strings; those that are not in the list are ignored.
+
+    Returns:
+        How many of them were in the list.
+    """
     erased = read_erased(folder)
     if erased is None:
         return 0
