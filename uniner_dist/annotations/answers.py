@@ -86,7 +86,16 @@ class AnswerColumns:
         raw_output: str | None = None,
         error: str | None = None,
     ) -> None:
-        """Append one answer."""
+        """Append one answer.
+
+        Args:
+            outcome: value of a `core.outcomes.Outcome`, such as "found".
+            entities: its mentions with their offsets in code points; none by default.
+            repair: name of the parsing rule beyond the official parser that was used; None for none.
+            score: confidence in [0, 1] of the whole answer; None where none was computed.
+            raw_output: what the model wrote, kept where parsing or locating was not clean; else None.
+            error: why there is no answer; None where there is one.
+        """
         self.outcome.append(outcome)
         self.entities.append(entities)
         self.repair.append(repair)
@@ -95,7 +104,7 @@ class AnswerColumns:
         self.error.append(error)
 
     def to_arrow(self) -> pa.StructArray:
-        """All answers, of type `ANSWER`."""
+        """Return all answers in the order in which they were added, of type `ANSWER`."""
         strings = pa.string()
         arrays = [
             _entity_lists(self.entities),
@@ -109,14 +118,23 @@ class AnswerColumns:
 
 
 def with_empty_answers(answers: pa.StructArray) -> pa.StructArray:
-    """The same answers with `EMPTY_ANSWER` in place of null."""
+    """Return the same answers with `EMPTY_ANSWER` in place of null.
+
+    Args:
+        answers: of type `ANSWER`, with nulls.
+    """
     nothing = pa.array([EMPTY_ANSWER], ANSWER)
     positions = np.where(np.asarray(answers.is_valid()), np.arange(1, len(answers) + 1), 0)
     return pa.concat_arrays([nothing, answers]).take(pa.array(positions))
 
 
 def answer_lists(answers: pa.StructArray, types: int) -> pa.ListArray:
-    """Consecutive groups of `types` answers, as lists."""
+    """Return consecutive groups of `types` answers as lists.
+
+    Args:
+        answers: of type `ANSWER`; all answers of the first passage or document, then all of the next one.
+        types: answers of each group. At least 1; the number of answers is a multiple of it.
+    """
     offsets = pa.array(np.arange(0, len(answers) + 1, types, dtype=np.int32))
     return pa.ListArray.from_arrays(offsets, answers, type=ANSWERS.field("answers").type)
 
@@ -145,7 +163,13 @@ class AnswerReader:
                 yield self.read(shard)
 
     def read(self, shard: str) -> pa.RecordBatch:
-        """The answers of one shard.
+        """Read, parse and locate the answers of one shard.
+
+        Args:
+            shard: id of a shard of the manifest, whose prompts and completions are committed.
+
+        Returns:
+            Rows of `ANSWERS`, one per passage, in the order of the shard's prompts.
 
         Raises:
             AuditError: the completions do not belong row by row to the prompts, or a text is not the one of its id.
@@ -301,7 +325,12 @@ def _check_texts(shard: str, ids: Sequence[str], texts: Sequence[str]) -> None:
 
 
 def check_offsets(name: str, text: str, entities: Sequence[Entity]) -> None:
-    """Every located mention is the slice of the text that its offsets say; the others have no offsets.
+    """Check that every located mention is the slice of the text that its offsets say, and others have no offsets.
+
+    Args:
+        name: the shard or document that an error message names.
+        text: the text that the offsets refer to.
+        entities: mentions with offsets in code points; "absent" ones have None for both.
 
     Raises:
         AuditError: naming what `name` says, the mention and its offsets.

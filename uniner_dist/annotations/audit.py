@@ -30,7 +30,11 @@ _SHOWN = 5
 
 
 def check_committed(run: Run, manifest: pa.Table) -> None:
-    """Every shard of the manifest has its completions file.
+    """Check that every shard of the manifest has its completions file.
+
+    Args:
+        run: names the folder of completions.
+        manifest: rows of `schemas.SHARDS`, of which only the column `shard` is read.
 
     Raises:
         AuditError: naming shards that have none.
@@ -48,9 +52,12 @@ def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: PromptsSu
 
     Args:
         staged: the annotations as read back.
-        places: the occurrences.
-        run: names the labels and the output columns that the rows are checked against.
-        prompts: summary of the prompts stage.
+        places: the occurrences, one row per passage of a document; those with `passage = 0` count the documents.
+        run: names the labels and the id column that the rows are checked against.
+        prompts: summary of the prompts stage, whose counts of corpus rows and rejects must agree.
+
+    Returns:
+        The counts by outcome, label and match; `quarantined` is left at its default.
 
     Raises:
         AuditError: listing every broken invariant.
@@ -69,15 +76,15 @@ def summarise(staged: DataFrame, places: DataFrame, run: Run, prompts: PromptsSu
 
 
 def check_threshold(run: Run, summary: AnnotationsSummary, quarantine: DataFrame) -> None:
-    """Not too many annotations failed.
+    """Check that not too many annotations failed.
 
     Args:
-        run: whose limit counts.
-        summary: of stage 3.
-        quarantine: what failed, with its reasons.
+        run: its `run.max_failed_fraction` is the limit.
+        summary: counts of stage 3.
+        quarantine: rows with `outcome` and `error`; read only if the limit is exceeded.
 
     Raises:
-        ThresholdError: with the commonest reasons.
+        ThresholdError: more failed than that; with the five commonest reasons.
     """
     limit = run.config.run.max_failed_fraction
     if summary.failed_fraction <= limit:

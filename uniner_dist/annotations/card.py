@@ -29,7 +29,20 @@ from uniner_dist.storage.stage_files import counting
 
 
 def write_card(spark: SparkSession, run: Run) -> str:
-    """Rewrite the card of the run's output; returns its path. Rows are counted unless they are all this run's."""
+    """Rewrite the card of the run's output.
+
+    Rows are counted by Spark, unless this run is the only one in the output: then its summary has the counts.
+
+    Args:
+        spark: session that counts the rows of the output.
+        run: a published run; its configuration names the output and the languages of the texts.
+
+    Returns:
+        Path or URL of the card, next to the output.
+
+    Raises:
+        RunHeldError: another process changes the output and does not finish within `WAIT_S` seconds.
+    """
     output = run.config.output.path
     card = OutputLayout(output).card
     with hold_lease(OutputLayout(output), wait_s=WAIT_S):

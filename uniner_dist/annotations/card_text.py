@@ -60,7 +60,16 @@ class Statistics:
 
 
 def render_card(name: str, marker: Marker, statistics: Statistics, languages: Sequence[str] = ()) -> str:
-    """The card's text, front matter first."""
+    """Return the card's text in Markdown, with its YAML front matter first.
+
+    The front matter follows the metadata of dataset cards of the Hugging Face hub.
+
+    Args:
+        name: last part of the output's path, which becomes the title.
+        marker: of the output; it lists the runs, their licences and models, and the columns.
+        statistics: counts of the output's rows.
+        languages: language codes of the texts, such as "en"; none leaves the field out.
+    """
     from huggingface_hub import DatasetCardData
 
     runs = marker.runs

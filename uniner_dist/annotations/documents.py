@@ -45,7 +45,12 @@ _GOOD = (Outcome.FOUND.value, Outcome.NONE.value, Outcome.SKIPPED.value)
 
 
 def whole_documents(occurrences: DataFrame, answers: DataFrame) -> DataFrame:
-    """`document`, `text_digest`, `answers` of documents that are one passage."""
+    """Return `document`, `text_digest`, `answers` of documents that are one passage.
+
+    Args:
+        occurrences: one row per occurrence of a passage in a document: `document`, `passage_id`, `passages`.
+        answers: one row per passage id, as `ANSWERS`.
+    """
     single = occurrences.where("passages = 1").select("document", "passage_id")
     digest = F.substring("passage_id", 1, TEXT_DIGITS).alias("text_digest")
     return single.join(answers.select("passage_id", "answers"), "passage_id").select("document", digest, "answers")
@@ -61,7 +66,14 @@ def merged_documents(occurrences: DataFrame, answers: DataFrame, run: Run, passa
         occurrences: one row per occurrence of a passage in a document: `passage_id`, `passage`, `passages`, `start`.
         answers: one row per passage id, with the answers to all questions.
         run: names the id column, and the questions whose answers are merged.
-        passages: how many the split documents have together.
+        passages: how many the split documents have together; above 200,000 their ids are not broadcast.
+
+    Returns:
+        One row per split document; `answers` has one element per label, in the order of the configuration.
+
+    Raises:
+        AuditError: from Spark's tasks, where passages do not make up the document or a merged mention is not at its
+            offsets (see `DocumentMerger`).
     """
     split = occurrences.where("passages > 1")
     if passages <= _BROADCAST_IDS:
@@ -157,9 +169,13 @@ def _passage_answer(start: int, answer: Mapping[str, Any]) -> PassageAnswer:
 
 
 def exploded_answers(documents: DataFrame, run: Run) -> DataFrame:
-    """One row per document and label: id, carried columns, `entity_type`, `text_digest`, and the answer.
+    """Return one row per document and label: id, carried columns, `entity_type`, `text_digest`, and the answer.
 
-    The answer is null for `EMPTY_ANSWER`.
+    The answer is a struct in the column `entities`, null for `EMPTY_ANSWER`, until `annotation_rows` takes it apart.
+
+    Args:
+        documents: `document`, `text_digest`, `answers`, with one answer per label in the order of the configuration.
+        run: names the labels.
     """
     exploded = documents.select("document", "text_digest", F.posexplode("answers").alias("label", "answer"))
     ours = _label(run, "label").alias("entity_type"), "text_digest", F.col("answer").alias(_ANSWER)
@@ -167,9 +183,13 @@ def exploded_answers(documents: DataFrame, run: Run) -> DataFrame:
 
 
 def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
-    """Id, carried columns, and `schemas.ANNOTATION_FIELDS`, made of `exploded_answers`.
+    """Return id, carried columns, and `schemas.ANNOTATION_FIELDS`, made of `exploded_answers`.
 
     What made the rows is also stored in the schema that Spark writes into every file's footer, at the column `model`.
+
+    Args:
+        exploded: one row per document and label, from `exploded_answers`.
+        run: its id, model and fingerprint go into every row.
     """
     answer = F.col(_ANSWER)
     no_entities = F.array().cast(spark_type(ANSWER.field("entities").type))
@@ -187,13 +207,17 @@ def annotation_rows(exploded: DataFrame, run: Run) -> DataFrame:
 
 
 def quarantine_rows(occurrences: DataFrame, answers: DataFrame, run: Run, few: bool) -> DataFrame:
-    """One row per passage and label without a good answer, with what is needed to ask again.
+    """Return one row per document, passage and label without a good answer, with what is needed to ask again.
 
     Args:
         occurrences: one row per occurrence of a passage in a document.
         answers: one row per passage id; `text` is null where every question has a good answer.
         run: names the labels of each question and the id column.
-        few: there are so few of them that their passages are sent to every task, and no occurrence is shuffled.
+        few: there are so few failed passages that they are broadcast to every task, and no occurrence is shuffled.
+
+    Returns:
+        Columns of the document under their names in the quarantine, then `schemas.QUARANTINE_COLUMNS`. `start` is the
+        offset of the passage in its document, in code points.
     """
     failed = answers.where("text IS NOT NULL")
     if few:

@@ -13,7 +13,15 @@ EMPTY_OUTPUTS = (" []", "[]")
 
 
 def is_filled(completions: pa.Table) -> pa.Array:
-    """Mask of completions other than the empty list; failures count."""
+    """Return a mask of the completions that are anything other than the empty list; failures count as filled.
+
+    Args:
+        completions: rows with `output` and `finish_reason`, as `schemas.COMPLETIONS` has them; a null output is a
+            failure or was skipped.
+
+    Returns:
+        Booleans without nulls, one per row.
+    """
     outputs = completions["output"]
     empty = pc.fill_null(pc.is_in(outputs, pa.array(EMPTY_OUTPUTS)), False).combine_chunks()
     rest = pc.indices_nonzero(pc.and_(pc.invert(empty), pc.is_valid(outputs).combine_chunks()))

@@ -28,7 +28,11 @@ from uniner_dist.storage.tables.output_table import Change
 
 
 def is_half_published(layout: RunLayout) -> bool:
-    """Whether the output of a run is being changed by a journal of this run, which needs the run's files."""
+    """Return whether the output of a run is being changed by a journal of this run, which needs the run's files.
+
+    Args:
+        layout: of the run's folder.
+    """
     marker = read_marker(load_run(layout.workdir, layout.run_id).config.output.path)
     return marker is not None and (marker.publishing or "").startswith(layout.root + "/")
 
@@ -40,8 +44,11 @@ def finish_begun(output: str, before: MarkerVersion, workdir: str, token: str, c
         output: path or URL of the published dataset.
         before: the marker as it was read under the lease; it names the journal, if a change was cut off.
         workdir: the caller's, in which the journal is.
-        token: of the lease of the output, see `carry_out`.
+        token: fencing token of the lease of the output in digits, see `carry_out`.
         check: called before every step that others can see; raises when this process may not go on.
+
+    Returns:
+        The marker as it is now; `before` itself if no change was cut off.
 
     Raises:
         ControlFileError: its journal is damaged, or names a place outside of the output or of its own folder.
@@ -65,10 +72,14 @@ def carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token
     Args:
         output: path or URL of the published dataset.
         before: the marker that the journal was planned with.
-        path: the journal.
+        path: path or URL of the journal.
         workdir: the caller's, in which the journal is.
-        token: names the folder next to the output in which new content is built; of the lease of the output.
+        token: fencing token of the lease of the output; it names the folder next to the output in which new content is
+            built.
         check: called before every step that others can see; raises when this process may not go on.
+
+    Returns:
+        The marker after all changes; it names no journal any more.
 
     Raises:
         StageError: the marker is not the one of the plan any more, or storage failed.
@@ -134,11 +145,14 @@ def _carry_out_by_table(
 
 
 def changes_by_folder(add: Mapping[str, str], gone: Iterable[str]) -> tuple[FolderChange, ...]:
-    """The changes of each folder of the output.
+    """Group changes of files by the folder of the output that they are in.
 
     Args:
         add: file to appear, relative to the output → path to take it from.
         gone: files to go, relative to the output.
+
+    Returns:
+        One entry per folder with a change, sorted by folder; the output itself is "".
     """
     folders: dict[str, tuple[dict[str, str], list[str]]] = {}
     for file, source in add.items():

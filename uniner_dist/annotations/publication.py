@@ -59,7 +59,7 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
 
     Args:
         spark: session that finds and rewrites the files of the output that hold rows to be replaced.
-        run: a run whose `annotations/` stage is complete; its configuration names the output.
+        run: a run whose annotations stage is complete; its configuration names the output.
         again: replace the run's rows although it is published (its quarantined cells were asked again).
         check: called before every step that others can see; raises when this process may not go on.
 
@@ -68,7 +68,8 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
         `files_rewritten`, and what made them.
 
     Raises:
-        RunHeldError: another process changes the output and does not come to an end.
+        RunHeldError: another process changes the output and does not finish within `WAIT_S` seconds, or has taken over
+            its lease.
         StageError: an unfinished publication of another run cannot be repaired, storage failed, or a run that saw the
             corpus later has published.
         ThresholdError: more rows would go with their documents than `run.max_removed_fraction` allows.
@@ -100,13 +101,21 @@ def publish(spark: SparkSession, run: Run, again: bool = False, check: Check = a
 
 
 def remove_staged(run: Run) -> None:
-    """Remove what stage 3 made on its way to the output under this lease and earlier ones."""
+    """Remove the intermediate files of stage 3 that were made under this lease and earlier ones.
+
+    Args:
+        run: a published run, under its lease; folders of later leases stay.
+    """
     for path in run.layout.between_stages_until_now(list_names(run.layout.publishing)):
         remove(path)
 
 
 def check_present(run: Run, marker: Marker | None) -> None:
     """Make sure that no run which saw the corpus later has published: the past is never published over the present.
+
+    Args:
+        run: a run that is to be published.
+        marker: of its output; None where nothing is published there yet.
 
     Raises:
         StageError: one has.
@@ -119,7 +128,11 @@ def check_present(run: Run, marker: Marker | None) -> None:
 
 
 def new_marker(run: Run) -> Marker:
-    """Marker of an output that holds nothing yet."""
+    """Return the marker of an output that holds nothing yet.
+
+    Args:
+        run: its configuration decides the id column, carried columns, folder columns and format, which stay.
+    """
     return Marker(
         schema_version=SCHEMA_VERSION,
         id_column=run.config.corpus.id_column,

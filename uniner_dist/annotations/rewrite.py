@@ -63,7 +63,11 @@ class RewrittenFile:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> RewrittenFile:
-        """From a row of `_REWRITTEN`."""
+        """Return the entry for a row of `_REWRITTEN`.
+
+        Args:
+            row: column name → value.
+        """
         return cls(
             row["file"],
             row["carried"],
@@ -174,7 +178,15 @@ class FileRewriter:
 
 
 def relative_to(output: str, file: str) -> str:
-    """A file as Spark names it (a URL with percent signs), relative to the output folder."""
+    """Return a file's path relative to the output folder.
+
+    Args:
+        output: path or URL of the published dataset.
+        file: one of its files as Spark names it: a URL with percent signs.
+
+    Raises:
+        ValueError: the file is not in the output.
+    """
     root = open_fs(output)[1].strip("/") + "/"
     path = unquote(file)
     return path[path.index(root) + len(root) :]

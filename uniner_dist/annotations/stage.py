@@ -160,7 +160,13 @@ def _folder_sizes(occurrences: DataFrame, keys: list[Column], per_piece: int) ->
 
 
 def read_staged(spark: SparkSession, run: Run, occurrences: DataFrame) -> DataFrame:
-    """The annotations as written, every column (folder ones too) with the type it was written with."""
+    """Return the annotations as written, every column (folder ones too) with the type it was written with.
+
+    Args:
+        spark: session that reads the files.
+        run: a run whose staged annotations are written.
+        occurrences: of the run; only the type of its column `document` is used.
+    """
     document = occurrences.schema["document"].dataType.fields  # type: ignore[attr-defined]
     fields = StructType([*document, *spark_schema(pa.schema(ANNOTATION_FIELDS))])
     return read_table(spark, run.layout.staging, fields)

@@ -31,7 +31,15 @@ COUNTS = pa.schema([pa.field(name, pa.int64(), nullable=False) for name in ("ski
 
 
 def judge_triage(spark: SparkSession, run: Run) -> TriageVerdict | None:
-    """The verdict on what was skipped, counted unless it is there already; None where nothing may be skipped."""
+    """Return the verdict on what was skipped; it is counted and written once per bound.
+
+    Args:
+        spark: session whose tasks count the answers of each shard.
+        run: a run whose shards are all answered.
+
+    Returns:
+        The verdict; None where the run has no bound, or a bound that lets nothing be skipped.
+    """
     bound, verdict = read_bound(run), read_verdict(run)
     if bound is None or not bound.skips or verdict is not None:
         return verdict
@@ -75,7 +83,9 @@ class CheckCounter:
     """The function that Spark runs over Arrow batches of (`shard`); yields a row of `COUNTS` for each.
 
     Args:
-        checked: shards with prompts that were asked to check.
+        layout: where the completions, and the marks of prompts that were asked to check, are stored.
+        fingerprint: key the completions must have.
+        checked: ids of the shards with prompts that were asked to check.
     """
 
     def __init__(self, layout: RunLayout, fingerprint: str, checked: frozenset[str]) -> None:
@@ -88,7 +98,14 @@ class CheckCounter:
             yield pa.RecordBatch.from_pylist(rows, schema=COUNTS)
 
     def count(self, shard: str) -> dict[str, int]:
-        """The counters of one shard."""
+        """Count the answers of one shard.
+
+        Args:
+            shard: its id, as in the manifest.
+
+        Returns:
+            Column of `COUNTS` → count. Answers reused from the store are counted in none but `skipped`.
+        """
         completions = read_completions(self._layout.completions_file(shard), shard, self._fingerprint)
         skipped = is_skipped(completions)
         own = completions.filter(pc.invert(pc.or_(skipped, completions["reused"])))
