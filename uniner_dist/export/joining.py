@@ -1,4 +1,4 @@
-"""Bring the annotations of a document and its text together with Spark, and have its tasks write the files.
+"""Join the annotations of a document with its text in Spark, whose tasks write the files.
 
 Reads a published output, whose rows of one document may be in as many files as there are types, and the corpora that it
 was made of. Writes files of a format, and returns counters. Every text is shuffled once; nothing but counters and the
@@ -32,24 +32,24 @@ from uniner_dist.storage.listing import is_glob, list_corpus
 from uniner_dist.storage.reading import plan_reading
 from uniner_dist.storage.snapshot import Snapshot
 
-#: Rows, and bytes of texts, that a task is handed at a time.
+#: Rows, and bytes of texts, in one batch of a task.
 _ROWS_PER_BATCH = 4096
 _BYTES_PER_BATCH = 64 << 20
-#: Below so many rows a batch Spark is to measure it instead, after each row, which takes longer than to make it.
+#: Below so many rows a batch Spark limits its bytes instead; it measures them after each row, slower than it makes one.
 _FEW_ROWS = 512
 _ANSWER = ("entity_type", "outcome", "score", "entities")
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is exported.
+    """Annotations to export, and where their texts are.
 
     Args:
-        annotations: path of the output.
-        corpora: where the texts are, those that count more first.
-        id_column: of both.
-        carried: further columns by which rows of a corpus with the same id were told apart.
-        types: only these; None for all.
+        annotations: path or URL of the published output.
+        corpora: corpora with the texts; where several have an id, the first one counts.
+        id_column: column of the document ids in the output and in the corpora.
+        carried: further columns that distinguished rows of a corpus with the same id.
+        types: entity types to export; None: all.
         sample: number of documents to export, chosen by the hash of their ids; None: all.
         longest: bytes of the longest text that can have been annotated (`corpus.max_text_bytes`).
     """
@@ -64,10 +64,17 @@ class Source:
 
 
 def find_labels(spark: SparkSession, source: Source, known: Sequence[str]) -> tuple[str, ...]:
-    """Entity types of the annotations: those known from elsewhere in their order, then the others.
+    """Return the entity types of the annotations that are exported: known ones in their order, then the others sorted.
+
+    They are read from the names of the output's folders, and from its rows only where a folder does not name one.
+
+    Args:
+        spark: session that lists the types where folders do not name them.
+        source: the annotations, and the types that were asked for.
+        known: entity types in the order in which runs asked for them; those without annotations are left out.
 
     Raises:
-        ConfigError: a type that was asked for and is not there.
+        ConfigError: a type of `source.types` has no annotations.
     """
     folders = [file.folders.get("entity_type") for file in list_dataset("--annotations", source.annotations)]
     found = {name for name in folders if name is not None}
@@ -92,13 +99,14 @@ def write_documents(
     Args:
         spark: session that joins annotations and texts; its tasks write the files.
         source: the annotations and where the texts are.
-        folder: the export's folder, which exists.
-        name: of the format, one of `formats.writers.FORMATS`.
-        chosen: settings of the format, the same for every document.
-        salt: of the export, for its lists of documents.
+        folder: path or URL of the export's folder, which exists.
+        name: name of the format, one of `formats.writers.FORMATS`.
+        chosen: settings of the export, the same for every document.
+        salt: salt of the export, in its manifest, for the hashes in its lists of documents.
 
     Returns:
-        `COUNTERS`, and the names of the lists whose files count; files of other attempts are gone.
+        Counter, each of `COUNTERS` → its sum; and the names of the lists whose files count, sorted. Files of other
+        attempts of tasks have been removed.
 
     Raises:
         ConfigError: a dataset is not there, lacks a column, or a document cannot be written in this format.
@@ -119,10 +127,10 @@ def write_documents(
 
 
 def batch_limits(longest: int) -> dict[str, str]:
-    """Spark's settings for the batches of a task, none of which is to hold much more than `_BYTES_PER_BATCH`.
+    """Return Spark's settings for the batches of a task, none of which should hold much more than `_BYTES_PER_BATCH`.
 
     Args:
-        longest: bytes of the longest text.
+        longest: bytes of the longest text; 0 where there is no text.
     """
     rows = min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // max(longest, 1))
     limit = (
@@ -139,7 +147,7 @@ def _longest_text(spark: SparkSession, source: Source) -> int:
 
 
 def _rows(spark: SparkSession, source: Source) -> DataFrame:
-    """Answers, and texts of the corpora, as `export.rows` takes them: rows of one `id` follow each other.
+    """Answers, and texts of the corpora, in the form that `export.rows` takes: rows of one `id` follow each other.
 
     One shuffle and one sort: lists made by an aggregation would be sorted before the shuffle and after it.
     """

@@ -1,10 +1,11 @@
-"""Which files of an export are as they were exported: known by content hash, so that corrections are never destroyed.
+"""Which files of an export are as they were exported: checked by content hash, so that corrections are never destroyed.
 
 Every task lists its files with their hashes before it writes them (`_export/…`, in the form of `sha256sum`), and the
-documents in them by salted hashes, so that an erasure can tell whether an export has a document. A file with another
-hash, or of no list, is a user's work.
+documents in them by salted hashes, so that an erasure can find out whether an export has a document. A file with
+another hash, or in no list, is a user's work.
 
-A task may be tried again, or twice at the same time: its stem is its attempt's own, and the manifest says which count.
+A task may be tried again, or run twice at the same time: each attempt has a stem of its own, and the manifest names
+those that count.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from uniner_dist.storage.filesystem import (
 )
 from uniner_dist.storage.stale_files import remove_stale_temporary
 
-#: Written first and last: says that a folder is an export of ours, and in the end what is in it.
+#: Written first, which marks a folder as an export of this project, and again last, with what is in it.
 MANIFEST: Final = "export.json"
-#: Lists of files; names that begin so are hidden from those who read the export.
+#: Folder of the lists; readers of the export skip names that begin with an underscore.
 LISTS: Final = "_export"
 #: Ends of the names of lists: of files, and of documents.
 _FILES, _DOCUMENTS = ".sha256", ".documents"
@@ -43,12 +44,15 @@ _EXAMPLES: Final = 3
 
 
 def write_files(folder: str, name: str, files: Iterable[tuple[str, bytes]]) -> int:
-    """Write files below an export's folder, their list first; returns how many.
+    """Write files below an export's folder, their list first.
 
     Args:
         folder: path or URL of the export.
-        name: of the list.
+        name: name of the list: the stem of the files, or `extras`.
         files: (path relative to the folder, content) of each.
+
+    Returns:
+        The number of files.
     """
     found = list(files)
     lines = [f"{_hash(content)}  {path}\n" for path, content in found]
@@ -63,19 +67,24 @@ def list_documents(folder: str, name: str, salt: str, doc_ids: Iterable[str]) ->
 
     Args:
         folder: path or URL of the export.
-        name: of the list of these files.
-        salt: of the export, in its manifest.
-        doc_ids: as strings; only their salted hashes are written.
+        name: name of the list of these files, their stem.
+        salt: salt of the export, in its manifest.
+        doc_ids: document ids as strings; only their salted hashes are written.
     """
     lines = [f"{hash_document(salt, doc_id)}\n" for doc_id in doc_ids]
     write_bytes(join(folder, LISTS, f"{name}{_DOCUMENTS}"), "".join(lines).encode())
 
 
 def has_documents(folder: str, salt: str, doc_ids: Iterable[str]) -> bool:
-    """Whether an export has, or was about to get, any of the given documents.
+    """Return whether an export has, or was about to get, any of the given documents.
+
+    Args:
+        folder: path or URL of the export.
+        salt: salt of the export, in its manifest.
+        doc_ids: document ids as strings.
 
     Raises:
-        ControlFileError: a list of documents is damaged, or gone, so that nobody can tell.
+        ControlFileError: a list of documents is damaged or gone, so that the answer is unknown.
     """
     wanted = {hash_document(salt, doc_id) for doc_id in doc_ids}
     stems = [name.removesuffix(_FILES) for name in list_names(join(folder, LISTS)) if name.endswith(_FILES)]
@@ -103,7 +112,7 @@ def keep_only(folder: str, names: Collection[str]) -> None:
 
     Args:
         folder: path or URL of the export.
-        names: lists that count.
+        names: names of the lists that count, without endings.
     """
     lists = [one for one in list_names(join(folder, LISTS)) if one.endswith(_FILES)]
     for listed in lists:
@@ -116,11 +125,15 @@ def keep_only(folder: str, names: Collection[str]) -> None:
 
 
 def check_folder(folder: str, *, replace: bool) -> None:
-    """Raises ConfigError if a folder holds what is not an export of ours, or one in which people have worked.
+    """Check that a folder may be exported to: it is empty, or an export of this project that nobody has changed.
 
     Args:
         folder: path or URL of the export; it need not exist.
-        replace: what people changed or added in an export may be lost.
+        replace: whether files that people changed or added in an export may be lost.
+
+    Raises:
+        ConfigError: the folder has something else, or changed or added files that may not be lost.
+        ControlFileError: its manifest is damaged or not one of this project.
     """
     if not exists(folder):
         return
@@ -140,7 +153,16 @@ def check_folder(folder: str, *, replace: bool) -> None:
 
 
 def changed_files(folder: str) -> Iterator[str]:
-    """Files of an export that are not as they were exported, or were not exported at all."""
+    """Find the files of an export that are not as they were exported, or were not exported at all.
+
+    Files that were removed since are not reported.
+
+    Args:
+        folder: path or URL of the export.
+
+    Yields:
+        The path of each such file, relative to the folder; the manifest and hidden files are never among them.
+    """
     there = set(find_files(folder)) - {MANIFEST}
     for listed in (name for name in list_names(join(folder, LISTS)) if name.endswith(_FILES)):
         expected = [(path, digest) for path, digest in _listed(folder, listed) if path in there]
@@ -154,7 +176,10 @@ def changed_files(folder: str) -> Iterator[str]:
 def clear_folder(folder: str) -> None:
     """Remove an export's files, half written ones too, then its lists, then its manifest.
 
-    `check_folder` says whether that may be done.
+    Files whose names no export gives are kept. Call `check_folder` first: it finds out whether this may be done.
+
+    Args:
+        folder: path or URL of the export; it need not exist.
 
     Raises:
         ConfigError: a file is a link to somewhere else.
@@ -179,7 +204,7 @@ def clear_folder(folder: str) -> None:
 
 
 def _listed(folder: str, name: str) -> list[tuple[str, str]]:
-    """Files of a list, and their hashes; what has no form of an export's file is none."""
+    """(relative path, hash) of the files of a list; paths that no export has are left out."""
     lines = read_bytes(join(folder, LISTS, name)).decode(errors="replace").splitlines()
     pairs = (line.partition("  ") for line in lines)
     return [(path, digest) for digest, _, path in pairs if has_form(EXPORTED_FILE, path)]

@@ -1,4 +1,4 @@
-"""Registry of the folders that an output was exported to, for erasures to visit: one small file each, next to it."""
+"""Registry of the folders that an output was exported to, for erasures to visit: a file each, next to the output."""
 
 from __future__ import annotations
 
@@ -11,30 +11,61 @@ from uniner_dist.storage.place_layout import OutputLayout
 
 
 def register_export(output: str, folder: str) -> None:
-    """Let an output know of an export before any file of it is written."""
+    """Enter an export into an output's registry, before any file of the export is written.
+
+    Args:
+        output: path or URL of the published output.
+        folder: path or URL of the export.
+
+    Raises:
+        ConfigError: the registry's folder is a link.
+        StorageError: the registry cannot be written.
+    """
     require_no_link(_folder(output))
     write_json(entry_of_export(output, folder), {"path": real_path(folder)})
 
 
 def exports_of(output: str) -> list[str]:
-    """Every folder that an output was exported to."""
+    """Return every folder that an output was exported to, as real paths or URLs, sorted.
+
+    Args:
+        output: path or URL of the published output.
+
+    Raises:
+        ControlFileError: an entry of the registry is damaged.
+    """
     folder = _folder(output)
     names = [name for name in list_names(folder) if name.endswith(".json")]
     return sorted({read_control(join(folder, name), Registered).path for name in names})
 
 
 def drop_export(output: str, folder: str) -> None:
-    """Let an output no longer know of an export."""
+    """Remove an export from an output's registry; the export itself is not touched.
+
+    Args:
+        output: path or URL of the published output.
+        folder: path or URL of the export.
+    """
     remove(entry_of_export(output, folder))
 
 
 def entry_of_export(output: str, folder: str) -> str:
-    """The file by which an output knows an export."""
+    """Return the path of an export's entry in an output's registry, whether it exists or not.
+
+    Args:
+        output: path or URL of the published output.
+        folder: path or URL of the export.
+    """
     return join(_folder(output), f"{digest({'path': real_path(folder)})}.json")
 
 
 def source_of(output: str, salt: str) -> str:
-    """How the manifest of an export says which output it was made of, without its path."""
+    """Return the value by which the manifest of an export names its output without showing its path: a salted hash.
+
+    Args:
+        output: path or URL of the published output.
+        salt: salt of the export, in its manifest.
+    """
     return hash_document(salt, real_path(absolute(output)))
 
 

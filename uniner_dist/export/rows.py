@@ -1,4 +1,4 @@
-"""Rows of answers and of texts, sorted by document, become documents, column by column: Arrow makes objects slowly.
+"""Make documents of rows of answers and of texts, sorted by document; column by column, as Arrow makes objects slowly.
 
 Takes Arrow batches with a row for each answer (`entity_type`, `outcome`, `score`, `entities`) and one for each text
 that a corpus has for an id (`rank`, `carried`, `text`); rows of one id follow each other. Yields id, text and answers
@@ -26,10 +26,10 @@ class Rows:
     """Rows of one document.
 
     Attributes:
-        doc_id: as it is stored.
-        answers: in the order of the types.
-        text: of the best candidate; None without any.
-        place: what decides between candidates, the least first.
+        doc_id: document id, of the type that the column has.
+        answers: answers in the order of the types.
+        text: text of the best candidate; None without any.
+        place: rank of the corpus and the carried columns of that candidate; of several candidates the least counts.
     """
 
     doc_id: Any
@@ -38,17 +38,29 @@ class Rows:
     place: tuple[int, str] = (0, "")
 
     def add_text(self, text: str, place: tuple[int, str]) -> None:
-        """Take the text of a row of a corpus if that is the row that was annotated (see `find_repeats`)."""
+        """Take the text of a row of a corpus if it precedes the text so far.
+
+        The least place is that of the row that was annotated (see `find_repeats`); of equal places the text with the
+        least SHA-256 is.
+
+        Args:
+            text: text of the row.
+            place: (rank of the corpus, its carried columns as JSON).
+        """
         if self.text is None or place < self.place or (place == self.place and _hash(text) < _hash(self.text)):
             self.text, self.place = text, place
 
 
 def documents(batches: Iterable[pa.RecordBatch], order: Mapping[str, int]) -> Iterator[Rows]:
-    """The rows of each document that has an answer.
+    """Group rows by document.
 
     Args:
-        batches: rows of annotations and of texts, sorted by document id.
-        order: entity type → its place among the answers of a document.
+        batches: rows of annotations and of texts in which rows of one id follow each other; a document may continue in
+            the next batch.
+        order: entity type → its position among the answers of a document; it has every type of the rows.
+
+    Yields:
+        The rows of each document that has an answer, in the order of the batches.
     """
     held: Rows | None = None
     for batch in batches:
@@ -98,7 +110,7 @@ def _answers(batch: pa.RecordBatch, order: Mapping[str, int], rows: _Numbers, do
     Args:
         batch: rows sorted by document id.
         order: entity type → its position among the answers of a document.
-        rows: those that are answers.
+        rows: numbers of the rows that are answers.
         documents: ascending number of the document of each row.
     """
     types, outcomes = (batch.column(name).dictionary_encode("encode") for name in ("entity_type", "outcome"))
@@ -139,7 +151,7 @@ def _structs(structs: pa.StructArray) -> Iterator[dict[str, object]]:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """`column.to_pylist()`, sooner for the types of most columns."""
+    """`column.to_pylist()`, faster for the types of most columns."""
     if column.null_count == len(column):
         return [None] * len(column)
     is_text = pa.types.is_string(column.type)

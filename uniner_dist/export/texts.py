@@ -1,7 +1,7 @@
 """Sources of the texts of an export: the corpora of an output, tables at the versions that were annotated.
 
-Offsets count in the text that was annotated, and a document without mentions shows nothing of a later edit; so no other
-version of a table is read in place of the annotated one unless the command names it.
+Offsets refer to the text that was annotated, and a document without mentions does not show that it was edited later; so
+no other version of a table is read in place of the annotated one unless the command names it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class TextSource:
     """A corpus with texts.
 
     Args:
-        path: as it was named.
-        text_column: name of the column.
-        wanted: the version of a table.
+        path: path, URL, or name of a table in a catalog, as the run or the command named it.
+        text_column: name of the column of texts.
+        wanted: version of a table; the newest one by default.
     """
 
     path: str
@@ -36,7 +36,7 @@ class TextSource:
     wanted: Wanted = NEWEST
 
     def listing(self) -> Listing:
-        """Its files.
+        """Return the listing of the corpus's files.
 
         Raises:
             ConfigError: it is not there, or the version of a table is no longer available.
@@ -54,7 +54,11 @@ class TextSource:
         return listing
 
     def snapshot(self) -> Snapshot:
-        """The listing with its footers."""
+        """Return the listing with the footers of its files.
+
+        Raises:
+            ConfigError: see `listing`, or a footer cannot be read.
+        """
         listing = self.listing()
         return with_footers(listing, footers_of(listing))
 
@@ -62,17 +66,19 @@ class TextSource:
 def text_sources(
     annotations: str, marker: Marker | None, given: str | None, text_column: str | None, corpus: CorpusConfig
 ) -> list[TextSource]:
-    """The corpus that is given, else every corpus that the output was made of, the latest first.
+    """Return the corpus that is given, else every corpus that the output was made of, that of the latest run first.
+
+    Of these, a corpus inside another one is left out.
 
     Args:
-        annotations: path of the output.
-        marker: the output's; None if it has none, so that `given` is needed.
-        given: a corpus that the command names.
-        text_column: likewise.
-        corpus: whose `version` and `as_of` come before what the output says.
+        annotations: path or URL of the output.
+        marker: marker of the output; None if it has none, so that `given` is needed.
+        given: path or URL of a corpus that the command names; None: those of the marker.
+        text_column: column of texts that the command names; None: that of the run, or `text` without one.
+        corpus: configuration whose `version` and `as_of`, where set, take precedence over the versions in the marker.
 
     Raises:
-        ConfigError: the output does not say what it was made of.
+        ConfigError: the output is not there, or its marker names no run and `given` is None.
     """
     entries = sorted(marker.runs.values() if marker else (), key=lambda entry: -entry.order)
     asked = Wanted.of(corpus)

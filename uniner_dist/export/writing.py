@@ -1,6 +1,6 @@
 """Writes documents to files inside Spark tasks, some at a time; a task's memory does not grow with the export.
 
-Files appear whole, under names that no other attempt of a task has; the driver is told which attempt counts.
+Files appear whole, under names that no other attempt of a task has; each task returns these to the driver.
 """
 
 from __future__ import annotations
@@ -48,16 +48,17 @@ class DocumentWriter:
     It yields its counters and, as `parts`, the stems of its files.
 
     Args:
-        folder: of the export.
-        name: of the format.
-        salt: of the export, for its lists of documents.
+        folder: path or URL of the export.
+        name: name of the format, one of `formats.writers.FORMATS`.
+        settings: settings of the export; `labels` has every entity type of the rows.
+        salt: salt of the export, in its manifest, for the hashes in its lists of documents.
     """
 
     def __init__(self, folder: str, name: str, settings: ExportSettings, salt: str = "") -> None:
         self._folder, self._name, self._settings, self._salt = folder, name, settings, salt
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Write the documents of these rows to files, and yield one row of counters and the name of their list."""
+        """Write the documents of these rows to files, and yield one row of counters and the names of their lists."""
         with rare_collections():
             yield self._write_all(batches)
 
