@@ -1,1 +1,1 @@
-"""Two published annotations datasets side by side: what appeared, vanished and moved; nothing is ever changed."""
+"""Comparison of two published annotations datasets: what appeared, vanished and moved. Neither is ever changed."""

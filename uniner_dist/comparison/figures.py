@@ -12,12 +12,15 @@ class Differences(Record):
     """Counts and rates of some annotations; see docs/growing.md.
 
     Attributes:
-        cells: annotations on both sides; in `same` those that are the same.
-        mentions_before, mentions_after: of annotations on both sides, and what became of them.
+        cells: annotations on both sides.
+        same: those of them with the same outcome and the same mentions.
+        mentions_before, mentions_after: mentions of the annotations on both sides, on either side.
+        kept, moved, borders, vanished, appeared: what became of these mentions; see `core.differences.Changes`.
         only_before, only_after: annotations on one side alone.
-        agreement: `same` as a share of `cells`; None of none.
-        f1: of one side's mentions against the other's; None of none.
-        outcomes: "found → none" and the like → annotations whose outcome changed so.
+        agreement: `same` as a share of `cells`; None where there are no cells.
+        f1: F1 of one side's mentions against the other's; None where there are no mentions.
+        intervals: bootstrap intervals of both rates.
+        outcomes: change of outcome, such as "found → none" → annotations that changed so.
     """
 
     cells: Count = 0
@@ -56,8 +59,8 @@ class TallySummary(Differences):
     """Result of a tally.
 
     Attributes:
-        by_type: entity type → its part.
-        by: value of the `by` column → its part; None without one.
+        by_type: entity type → its counts and rates.
+        by: value of the `by` column → its counts and rates; None without such a column.
         examples: entity type → kind of change → some documents.
     """
 
@@ -74,7 +77,7 @@ class ComparedSide(Record):
 
 
 class ComparedDocuments(Record):
-    """Documents of both sides, and of one alone."""
+    """Numbers of documents on both sides, and on one side alone."""
 
     both: Count = 0
     only_before: Count = 0
@@ -82,7 +85,7 @@ class ComparedDocuments(Record):
 
 
 class Comparison(TallySummary):
-    """Two outputs side by side; `by_column` is what `by` is of."""
+    """Result of comparing two outputs; `by_column` is the column whose values are the keys of `by`."""
 
     before: ComparedSide
     after: ComparedSide

@@ -1,8 +1,8 @@
 """Compare two annotations datasets of any size with Spark.
 
-Compares two published datasets, or two runs of one, and returns what `Tally.summary` says of all (document, entity
-type). One shuffle brings the two sides of a cell together; equal cells are recognised in the JVM and only counted, the
-others are compared in Python tasks, and only counters and a few examples reach the driver.
+Compares two published datasets, or two runs of one, and returns `Tally.summary` of all cells, a cell being the answer
+for one (document, entity type). One shuffle joins the two sides of a cell; equal cells are recognised in the JVM and
+only counted, the others are compared in Python tasks, and only counters and a few examples reach the driver.
 """
 
 from __future__ import annotations
@@ -42,7 +42,12 @@ _SIDES = ("before", "after")
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: a dataset, or the rows of one run in it."""
+    """One side of a comparison: a dataset, or the rows of one run in it.
+
+    Args:
+        path: path, URL or glob of the dataset.
+        run: id of the run; None: all rows.
+    """
 
     path: str
     run: str | None = None
@@ -51,15 +56,15 @@ class Side:
 def compare(
     spark: SparkSession, before: Side, after: Side, by: str | None = None, id_column: str | None = None
 ) -> Comparison:
-    """Differences between two annotations datasets.
+    """Return the differences between two annotations datasets.
 
     Args:
-        spark: session that joins the two datasets by document and label.
+        spark: session that joins the two datasets by document and entity type.
         before: the earlier annotations.
         after: the later annotations.
-        by: a column of the later dataset, such as `domain`: figures per value of it.
-        id_column: column of the document ids in both; default: what the datasets' markers say. Ids are compared as
-            strings.
+        by: a column of the later dataset, such as `domain`, for whose values figures are returned too; None: none.
+        id_column: column of the document ids in both; None: the one in each dataset's marker, or `doc_id` without a
+            marker. Ids are compared as strings.
 
     Raises:
         ConfigError: something is not there or not readable, a run that is not in it, a cell that occurs twice.
@@ -102,6 +107,12 @@ def _read(spark: SparkSession, name: str, side: Side, by: str | None, id_column:
 
 def check_sides(before: Side, after: Side, by: str | None = None, id_column: str | None = None) -> None:
     """Check the inputs of `compare` without Spark.
+
+    Args:
+        before: the earlier annotations.
+        after: the later annotations.
+        by: a column that the later dataset must have; None: none.
+        id_column: column of the document ids in both; None: see `compare`.
 
     Raises:
         ConfigError: something is not there, or lacks a column or the run that was named.
@@ -165,7 +176,13 @@ def _tallies(cells: DataFrame) -> DataFrame:
 
 
 def count_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The function that Spark runs over Arrow batches of `_cells`; yields the tally of its part.
+    """Count the differences of cells; Spark runs this function on each partition of `_cells`.
+
+    Args:
+        batches: Arrow batches of the partition.
+
+    Yields:
+        One batch, the tally of the partition as rows of `TALLY`.
 
     Raises:
         ConfigError: a (document, entity type) occurs twice on one side.

@@ -22,7 +22,12 @@ _KINDS: Final = ("appeared", "vanished", "moved", "borders")
 
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
-    """Documents, rates and changes per type (and per value of the `by` column), changed outcomes, examples."""
+    """Print documents, rates and changes per type (and per value of the `by` column), changed outcomes, examples.
+
+    Args:
+        comparison: result of `compare`.
+        console: where to print; None: standard output.
+    """
     console = console or Console()
     for side, named in (("before", comparison.before), ("after", comparison.after)):
         console.print(shown(f"{side}: {named.path}" + (f" (run {named.run})" if named.run else "")), soft_wrap=True)

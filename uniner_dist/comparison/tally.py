@@ -1,9 +1,9 @@
 """Count differences, one (document, entity type) after the other, and divide at the end.
 
-The result is counts, rates and examples. A tally can be converted to rows and added to another one,
-so that Spark's tasks count their part and the driver adds up: its size grows with types and groups, never with
-documents. Intervals need independent pieces, not single documents: each document falls into one of `BUCKETS` by its id,
-and the bootstrap draws buckets, which are documents as long as these are few.
+The result is counts, rates and examples. A tally can be converted to rows and added to another one, so that Spark's
+tasks count their part and the driver adds them up: its size grows with types and groups, never with documents.
+Intervals need independent pieces, not single documents: each document falls into one of `BUCKETS` by its id, and the
+bootstrap draws buckets, which are documents as long as these are few.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _LISTED: Final = 10
 #: The group of cells whose `by` column is null.
 NO_GROUP: Final = "(none)"
 
-#: Counters: cells of both sides, those with equal answers, mentions of each side, what became of them, and
-#: cells of one side alone. In this order in `_Numbers` and in rows.
+#: Counters: cells on both sides, those with equal answers, mentions of each side, what became of them, and cells on one
+#: side alone. In this order in `_Numbers` and in rows.
 COUNTERS: Final = (
     "cells",
     "same",
@@ -72,7 +72,15 @@ class Tally:
     def add(
         self, doc_id: str, entity_type: str, before: Cell | None, after: Cell | None, group: str | None = None
     ) -> None:
-        """Count one (document, entity type); a side that does not have it is None."""
+        """Count one cell, the answers for a (document, entity type).
+
+        Args:
+            doc_id: document id, as a string; it decides the bucket.
+            entity_type: the entity type that was asked.
+            before: the answer of the earlier side; None if it has none.
+            after: the answer of the later side; None if it has none. One side must have an answer.
+            group: value of the `by` column; None without such a column.
+        """
         keys = _keys(entity_type, group, bucket_of(doc_id))
         if before is None or after is None:
             self._count(keys, {"only_after" if before is None else "only_before": 1})
@@ -95,12 +103,24 @@ class Tally:
             self._note(doc_id, entity_type, before, after, changes)
 
     def add_equal(self, entity_type: str, group: str | None, bucket: int, cells: int, mentions: int) -> None:
-        """Count cells that were found to be equal elsewhere, and the mentions that each side of them has."""
+        """Count cells that the JVM has found to be equal.
+
+        Args:
+            entity_type: the entity type that was asked.
+            group: value of the `by` column; None without such a column.
+            bucket: bucket of the cells' documents, as `bucket_of` returns it.
+            cells: number of cells.
+            mentions: number of different mentions that each side of these cells has, all together.
+        """
         counts = dict.fromkeys(("mentions_before", "mentions_after", "kept"), mentions)
         self._count(_keys(entity_type, group, bucket), {"cells": cells, "same": cells, **counts})
 
     def add_row(self, row: Mapping[str, Any]) -> None:
-        """Add a row of `TALLY`."""
+        """Add a row of another tally.
+
+        Args:
+            row: column of `TALLY` → value.
+        """
         if row["kind"]:
             examples = [(item["rank"], item["example"]) for item in row["examples"]]
             self._add_kind(row["name"], row["kind"], row["cells"], examples)
@@ -108,7 +128,7 @@ class Tally:
             self._count([(row["scope"], row["name"], row["bucket"])], {name: row[name] for name in COUNTERS})
 
     def to_arrow(self) -> pa.RecordBatch:
-        """Everything as rows of `TALLY`."""
+        """Return all counts and examples as rows of `TALLY`, which `add_row` takes."""
         rows: list[dict[str, object]] = []
         for (scope, name, bucket), numbers in self._counters.items():
             counts = dict(zip(COUNTERS, numbers, strict=True))
@@ -120,7 +140,7 @@ class Tally:
         return pa.RecordBatch.from_pylist(rows, schema=TALLY)
 
     def summary(self) -> TallySummary:
-        """The counts and their rates; see docs/growing.md."""
+        """Return the counts, their rates and the examples; see docs/growing.md."""
         scopes: dict[str, dict[str, list[_Numbers]]] = {"all": {"": []}, "type": {}, "by": {}}
         for (scope, name, _), numbers in sorted(self._counters.items()):
             scopes[scope].setdefault(name, []).append(numbers)
@@ -170,7 +190,11 @@ class Tally:
 
 
 def bucket_of(doc_id: str) -> int:
-    """Bucket of a document's counts; `crc32` in Spark gives the same."""
+    """Return the bucket of a document's counts, from 0 to `BUCKETS` - 1; `crc32` in Spark gives the same.
+
+    Args:
+        doc_id: document id, as a string.
+    """
     return zlib.crc32(doc_id.encode()) % BUCKETS
 
 
