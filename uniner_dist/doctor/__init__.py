@@ -1,5 +1,5 @@
-"""`uniner-dist doctor`: whether this machine, its engines, the storage and the model are fit for the work.
+"""`uniner-dist doctor`: whether this machine, its engines, the storage and the model meet the requirements.
 
-What a new user runs first and what a report of a problem should have with it. Starts no engine, loads no weights, and
-ends after some seconds whatever hangs.
+A new user runs it first, and its report belongs to every report of a problem. Starts no engine, loads no weights, and
+ends after some seconds even if a check hangs.
 """

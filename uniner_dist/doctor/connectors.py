@@ -22,13 +22,26 @@ CONNECTORS: Final = {
 
 
 def check_connectors(paths: Iterable[str]) -> list[Finding]:
-    """One finding for each scheme among the paths that needs a library."""
+    """Check the libraries of each scheme among some paths.
+
+    Args:
+        paths: local paths or URLs.
+
+    Returns:
+        One finding for each scheme of `CONNECTORS` that occurs, in the order of the paths; none for local paths.
+    """
     schemes = dict.fromkeys(path.partition("://")[0] for path in paths if "://" in path)
     return [finding for scheme in schemes if scheme in CONNECTORS for finding in _check(scheme)]
 
 
 def lacks_client(path: str) -> bool:
-    """Whether a path's scheme needs a Python package that is not installed, as `check_connectors` says once."""
+    """Return whether a path's scheme needs a Python package that is not installed.
+
+    `check_connectors` reports that once per scheme, so that the path itself needs no check.
+
+    Args:
+        path: local path or URL.
+    """
     scheme = path.partition("://")[0] if "://" in path else ""
     return scheme in CONNECTORS and not is_installed(CONNECTORS[scheme][0])
 

@@ -1,4 +1,4 @@
-"""All checks at the same time, each with the time that is left: one that hangs becomes a warning, not a wait."""
+"""Runs all checks at the same time, within one time limit: a check that hangs becomes a warning and delays nothing."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Subject:
     """What to examine, besides the machine itself.
 
     Args:
-        places: paths that runs read or write.
-        model: which model, and its template.
-        gpus_per_replica: GPUs that a replica wants here; 0 for none.
-        ray_address: as in the configuration.
+        places: locations that runs read or write.
+        model: configuration of the model and its template.
+        gpus_per_replica: GPUs that each replica needs; 0 for none.
+        ray_address: `ray.address` of the configuration; only with `local` do replicas need this machine's GPUs.
     """
 
     places: Sequence[Location] = ()
@@ -46,7 +46,13 @@ class Subject:
 
 
 def examine(subject: Subject, budget_s: float = BUDGET_S) -> list[Finding]:
-    """Findings of all checks, in the order of the report, without secrets."""
+    """Return the findings of all checks, in the order of the report, without secrets.
+
+    Args:
+        subject: the locations, model, GPUs and cluster to examine.
+        budget_s: seconds for all checks together; a check that is not done by then is reported by a warning, and its
+            thread goes on until the process ends.
+    """
     paths = [place.path for place in subject.places]
     places = [place for place in subject.places if not lacks_client(place.path)]
     here = subject.ray_address == "local"
@@ -65,7 +71,7 @@ def examine(subject: Subject, budget_s: float = BUDGET_S) -> list[Finding]:
 
 
 def has_hanging_checks() -> bool:
-    """Whether a check that was given up is still waiting for something."""
+    """Return whether a check that exceeded its time is still running; such a process is to be ended by `os._exit`."""
     return any(thread.name.startswith(_THREAD) for thread in threading.enumerate())
 
 

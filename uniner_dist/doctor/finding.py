@@ -20,8 +20,8 @@ class Finding:
 
     Args:
         area: group of the report, such as `Spark`.
-        subject: what was looked at, such as `Java`.
-        found: what is there, as a sentence.
+        subject: what was checked, such as `Java`.
+        found: what is there, such as a version or a short sentence.
         level: its severity.
         advice: what to do; empty where nothing is to be done.
     """
@@ -34,10 +34,24 @@ class Finding:
 
 
 def warning(area: str, subject: str, found: str, advice: str) -> Finding:
-    """A finding that may cause trouble."""
+    """Return a finding that may cause trouble.
+
+    Args:
+        area: group of the report, such as `Spark`.
+        subject: what was checked, such as `Java`.
+        found: what is there, such as a version or a short sentence.
+        advice: what to do.
+    """
     return Finding(area, subject, found, Level.WARNING, advice)
 
 
 def problem(area: str, subject: str, found: str, advice: str) -> Finding:
-    """A finding that must be fixed first."""
+    """Return a finding that must be fixed first.
+
+    Args:
+        area: group of the report, such as `Spark`.
+        subject: what was checked, such as `Java`.
+        found: what is there, such as a version or a short sentence.
+        advice: what to do; empty where nothing is known to help.
+    """
     return Finding(area, subject, found, Level.PROBLEM, advice)

@@ -1,4 +1,4 @@
-"""GPUs, their driver and the C library, against the CUDA that the installed torch was built for."""
+"""Checks GPUs, their driver and the C library against the CUDA that the installed torch was built for."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ LOWEST_GLIBC: Final = (2, 28)
 
 
 def check_gpus(wanted: int = 0) -> list[Finding]:
-    """Findings for replicas on this machine's GPUs.
+    """Return findings about this machine's GPUs, driver, CUDA and C library.
 
     Args:
-        wanted: `pool.gpus_per_replica`.
+        wanted: GPUs that one replica needs here, `pool.gpus_per_replica`; 0 for none.
     """
     count, cuda, driver = nvidia.count_gpus(), nvidia.torch_cuda(), nvidia.driver_version()
     return [*judge_gpus(wanted, count, cuda, driver), *_glibc()]
 
 
 def judge_gpus(wanted: int, count: int, cuda: str | None, driver: str | None) -> list[Finding]:
-    """Findings about the GPUs of a machine.
+    """Return the findings about the GPUs of a machine.
 
     Args:
-        wanted: GPUs of one replica, 0 for none.
-        count: GPUs of the machine.
-        cuda: the CUDA that torch was built for; None for a CPU build.
-        driver: version of the loaded driver; None where there is none.
+        wanted: GPUs that one replica needs; 0 for none, where wrong CUDA is a warning and no problem.
+        count: number of GPUs of the machine.
+        cuda: version of the CUDA that torch was built for, such as `13.0`; None for a CPU build.
+        driver: version of the loaded NVIDIA driver, such as `580.65.06`; None where there is none.
     """
     if not count:
         found = "none: replicas run on CPU, which is for the demonstration and for tests"

@@ -1,4 +1,4 @@
-"""The model's form: its files, its tokenizer, and whether prompts can be assembled from ids. Weights are not loaded."""
+"""Checks a model's files, its tokenizer, and whether prompts can be assembled from ids. Weights are not loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ _TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model")
 
 
 def check_model(config: ModelConfig) -> list[Finding]:
-    """Findings on the model's location, form and licence, and whether its tokenizer meets the needs of prompts."""
+    """Check a model's licence, location and files, and its tokenizer if it can be read without copying it.
+
+    Args:
+        config: section `model` of the configuration.
+
+    Returns:
+        The findings, the licence first. A model that is not there or has no whole set of files is a problem.
+    """
     findings = [Finding(_AREA, "licence", model.licence(config))]
     try:
         found, is_here = _hub(config) if model.is_hub_name(config.name) else _folder(config)

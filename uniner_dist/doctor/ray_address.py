@@ -1,4 +1,4 @@
-"""Whether the Ray cluster that a configuration names answers at all; nothing is started and nothing is joined."""
+"""Checks whether the Ray cluster that a configuration names answers; nothing is started and nothing is joined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from uniner_dist.doctor.finding import Finding, problem
 
 
 def check_ray_address(address: str) -> list[Finding]:
-    """A connection to `host:port`; other addresses are only named."""
+    """Return one finding: whether the configured Ray cluster accepts connections.
+
+    Args:
+        address: `ray.address` of the configuration. `host:port` is connected to, and for `auto` a cluster must run on
+            this machine or in RAY_ADDRESS; other values are only named in the finding.
+    """
     refused = unreachable(address)
     if refused is not None:
         advice = "start the cluster, or check host, port and firewall"

@@ -24,11 +24,14 @@ _SHORTEST: Final = 6
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """A text without passwords in URLs, signatures, keys, and values of variables whose names say that they are secret.
+    """Return a text in which `…` replaces secrets.
+
+    These are passwords in URLs, signatures, keys, and the values of environment variables whose names show that they
+    are secret (`…TOKEN…`, `…SECRET…`).
 
     Args:
         text: any line.
-        environment: where secrets are looked up; default: that of this process.
+        environment: name → value of environment variables; None: those of this process.
     """
     variables = os.environ if environment is None else environment
     values = {value for name, value in variables.items() if _NAMES.search(name) and len(value) >= _SHORTEST}

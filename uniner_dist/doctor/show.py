@@ -1,4 +1,4 @@
-"""The findings for a person, and for a machine."""
+"""Prints findings for people, and converts them to JSON for programs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,30 @@ _MARKS: Final[Mapping[Level, tuple[str, str]]] = {
 
 
 def as_json(findings: Sequence[Finding]) -> dict[str, object]:
-    """For `--json`: how it is on the whole, and every finding."""
+    """Return findings as a JSON object for `--json`: `healthy`, as of `is_healthy`, and `findings`, an object each.
+
+    Args:
+        findings: result of `examine`.
+    """
     return {"healthy": is_healthy(findings), "findings": [asdict(finding) for finding in findings]}
 
 
 def is_healthy(findings: Sequence[Finding]) -> bool:
-    """Whether nothing is in the way."""
+    """Return whether no finding is a problem; warnings may be there.
+
+    Args:
+        findings: result of `examine`.
+    """
     return all(finding.level is not Level.PROBLEM for finding in findings)
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:
-    """A line each, by area, with what to do below it."""
+    """Print a line for each finding, grouped by area, with its advice below it, and a conclusion.
+
+    Args:
+        findings: result of `examine`; those of one area follow each other.
+        console: where to print.
+    """
     for area, group in groupby(findings, key=lambda finding: finding.area):
         console.print(Text(area, style="bold"))
         for finding in group:

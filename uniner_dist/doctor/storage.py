@@ -1,7 +1,7 @@
 """Storage probes: whether a path can be read, and where runs write, whether atomic commits work.
 
-A probe writes one small file to the nearest existing folder, reads it back, compares the storage's time of it with
-the local clock, and removes it.
+A probe writes one small file to the folder, or on local disks to the nearest one above it that exists, reads it back,
+compares the storage's time of it with the local clock, and removes it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,14 @@ class Location:
 
 
 def check_location(place: Location) -> list[Finding]:
-    """Read, and where runs write: write, read back, compare clocks and remove."""
+    """Check that a location can be read; or, where runs write, that a file can be written, read back and removed.
+
+    Args:
+        place: the location; a folder that does not exist is not made on local disks.
+
+    Returns:
+        One finding, or two where the storage tells the time of a file, which is compared with the local clock.
+    """
     subject = f"{place.option} {place.path}"
     try:
         fs, stripped = open_fs(place.path)
@@ -51,9 +58,16 @@ def check_location(place: Location) -> list[Finding]:
 
 
 def judge_clocks(ours_s: float, theirs_s: float) -> tuple[str, str | None]:
-    """Compare the local clock with the storage's, in seconds since the epoch; returns (finding, advice or None).
+    """Compare the local clock with the storage's.
 
     Leases do not depend on it; the ages of runs (`prune`) and of replaced files (`compact`) do.
+
+    Args:
+        ours_s: time of a write by the local clock, in seconds since the epoch.
+        theirs_s: time of the same write according to the storage, in seconds since the epoch.
+
+    Returns:
+        A sentence for the finding; and advice, None where the clocks agree within a quarter of `STALE_S`.
     """
     skew = theirs_s - ours_s
     found = f"the storage's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
@@ -93,7 +107,7 @@ def _clocks(fs: Any, file: str, subject: str, written_s: float) -> list[Finding]
 
 
 def _nearest(fs: Any, path: str) -> str:
-    """The folder itself, or the nearest above it that exists: nothing is made for a probe."""
+    """The folder itself, or the nearest one above it that exists: no folder is made for a probe."""
     while not fs.isdir(path):
         path = path.rpartition("/")[0] or "/"
     return path

@@ -1,4 +1,4 @@
-"""Python, Java and the engines against what the project is tested with. Nothing is imported but metadata."""
+"""Checks Python, Java and the engines against the versions that the project supports. Reads metadata, imports none."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PYTHON: Final = ((3, 11), (3, 12))
 
 
 def check_python() -> list[Finding]:
-    """The interpreter, this package, and the machine."""
+    """Return findings about the interpreter, this package and the machine; an unsupported Python is a problem."""
     shown = platform.python_version()
     lowest, highest = _PYTHON
     here = [
@@ -44,7 +44,7 @@ def check_python() -> list[Finding]:
 
 
 def check_spark() -> list[Finding]:
-    """Java, pyspark, and the Spark that SPARK_HOME points to."""
+    """Return findings about Java, pyspark, and the Spark that SPARK_HOME points to."""
     java = java_version()
     wanted = f"install a JDK, such as Debian's openjdk-{LOWEST_JAVA}-jre-headless, or set JAVA_HOME"
     if java is None:
@@ -57,7 +57,7 @@ def check_spark() -> list[Finding]:
 
 
 def check_engines() -> list[Finding]:
-    """Ray, vLLM, torch and its siblings."""
+    """Return findings about Ray, vLLM, and, where torch is installed, torch, transformers and torch's siblings."""
     name = next((name for name in _VLLM if torch_build.installed_version(name)), "vllm")
     torch = torch_build.installed_version("torch")
     found = [_distribution("Engines", "ray"), _distribution("Engines", name)]
@@ -67,7 +67,7 @@ def check_engines() -> list[Finding]:
 
 
 def check_libraries() -> list[Finding]:
-    """Libraries that rows pass through."""
+    """Return a finding about each library that handles rows, pyarrow and pandas."""
     return [_distribution("Python", name) for name in ("pyarrow", "pandas")]
 
 
