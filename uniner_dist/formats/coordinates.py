@@ -122,7 +122,7 @@ def _place(text: str, claim: Claim, borders: Sequence[int] | None) -> tuple[int,
 
 
 def _code_point(borders: Sequence[int], offset: int) -> int | None:
-    """The code point that begins at an offset; None: the offset is inside of one, or beyond the text."""
+    """The code point that begins at an offset; None: the offset is inside one, or beyond the text."""
     found = bisect_left(borders, offset)
     return found if found < len(borders) and borders[found] == offset else None
 

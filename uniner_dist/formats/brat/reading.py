@@ -17,7 +17,7 @@ from uniner_dist.errors import ConfigError
 from uniner_dist.formats.coordinates import Claim, place_claims
 from uniner_dist.formats.gold_document import GoldDocument, ReadingNotes
 
-#: Comment in annotation.conf of an export of ours: the label of one of brat's types, as a JSON string.
+#: Comment in annotation.conf of this project's export: the label of one of brat's types, as a JSON string.
 LABEL_COMMENT: Final = "uniner-dist label"
 _LABEL: Final = re.compile(rf"# {LABEL_COMMENT} (\S+) = (.*)")
 _TEXT_BOUND: Final = re.compile(r"T\d+\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
