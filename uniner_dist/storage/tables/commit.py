@@ -30,10 +30,18 @@ _FOLDERS: Mapping[TableFormat, Sequence[str]] = {"delta": ("_delta_log",), "iceb
 
 
 def commit_files(output: str, table_format: TableFormat, partition_by: Sequence[str], change: Change) -> None:
-    """`commit_to` for the table in the output's folder.
+    """Commit a change of an output's files to the table in the output's folder, which is created if there is none.
+
+    Args:
+        output: path or URL of the published dataset.
+        table_format: format of the table.
+        partition_by: folder columns of the output, by which a new table is partitioned.
+        change: see `commit_to`.
 
     Raises:
+        ConfigError: the package that writes the format is not installed.
         OutsideError: the table's folder is a link, or its metadata name a file that is not in the output.
+        StageError: see `commit_to`.
     """
     require(WRITTEN_BY[table_format])
     commit_to(partial(_open, output, table_format, partition_by), output, change)
@@ -41,6 +49,12 @@ def commit_files(output: str, table_format: TableFormat, partition_by: Sequence[
 
 def commit_to(open_table: OpenTable, output: str, change: Change) -> None:
     """Make the table say that the output's files, without those that go, are live; nothing where it does already.
+
+    Args:
+        open_table: opens the table, or creates it with the columns of the file that it is given.
+        output: path or URL of the published dataset.
+        change: the files that come, which are in place already, and those that go, of which none is removed before the
+            commit.
 
     Raises:
         StageError: another program has changed the table or its folder, or the commit failed.
@@ -66,7 +80,12 @@ def commit_to(open_table: OpenTable, output: str, change: Change) -> None:
 
 
 def unfit_columns(table_format: TableFormat, fields: Sequence[pa.Field]) -> list[str]:
-    """Columns whose types a table cannot hold: their names and types, for a message."""
+    """Return the columns whose types a table cannot hold, as `name (type)` for a message; empty if all fit.
+
+    Args:
+        table_format: format of the table.
+        fields: columns of the output with pyarrow's types.
+    """
     unfit = []
     for field in fields:
         try:
@@ -84,7 +103,7 @@ def unfit_columns(table_format: TableFormat, fields: Sequence[pa.Field]) -> list
 def _open(
     output: str, table_format: TableFormat, partition_by: Sequence[str], example: str | None
 ) -> OutputTable | None:
-    """The table; a new one has the columns of the example, and None is there without one."""
+    """Open the table; a new one gets the columns of the example, and without one None is returned."""
     for folder in _FOLDERS[table_format]:
         require_no_link(join(output, folder))
     if table_format == "delta":

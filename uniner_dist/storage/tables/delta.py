@@ -44,12 +44,15 @@ _LOG: Final = "_delta_log"
 
 
 def open_delta(root: str, version: int | None = None, as_of: datetime | None = None) -> Listing:
-    """The table at a version, at a time, or as it is now.
+    """List a Delta table at a version, at a time, or as it is now.
 
     Args:
         root: path or URL of the table's folder.
         version: number of a commit; None: the latest, or the one at `as_of`.
-        as_of: the latest commit not after this time counts.
+        as_of: the latest commit not after this time counts; has a time zone. None: `version` decides.
+
+    Returns:
+        The live files, sorted by the path in the log, with partition values and deletion vectors in `table`.
 
     Raises:
         ConfigError: no such version, its log is gone, or it needs a feature that is not known here.
@@ -74,14 +77,22 @@ def open_delta(root: str, version: int | None = None, as_of: datetime | None = N
 
 
 def storage_options() -> dict[str, str]:
-    """What deltalake's own client does not take from the environment as the others do."""
+    """Return the options that deltalake's own client does not take from the environment as the other clients do.
+
+    It is the endpoint of S3, from AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, and leave to use it without TLS if its URL
+    is `http://`; empty without such a variable.
+    """
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     options = {"aws_endpoint": endpoint} if endpoint else {}
     return options | ({"allow_http": "true"} if endpoint.startswith("http://") else {})
 
 
 def table_uri(root: str) -> str:
-    """A folder as deltalake spells it."""
+    """Return a table's folder as deltalake spells it: a local one as an absolute path, any other as it is.
+
+    Args:
+        root: path or URL of the folder.
+    """
     fs, stripped = open_fs(root)
     return str(stripped) if is_local(fs) else root
 
@@ -160,14 +171,14 @@ def _file(root: str, stripped: str, path: str) -> str:
 
 
 def _stored_names(root: str, table: Any, schema: pa.Schema) -> dict[str, str]:
-    """Names in files of columns that are called otherwise (column mapping)."""
+    """Name → name in the files, of columns that have another one there (column mapping)."""
     fields = json.loads(table.schema().to_json())["fields"]
     mapped = {field["name"]: field["metadata"].get(_PHYSICAL, field["name"]) for field in fields}
     return {name: stored for name, stored in mapped.items() if stored != name}
 
 
 def _renamed_inside(table: Any) -> frozenset[str]:
-    """Nested columns some of whose fields are called otherwise in the files (column mapping)."""
+    """Nested columns some of whose fields have another name in the files (column mapping)."""
     fields = json.loads(table.schema().to_json())["fields"]
     return frozenset(field["name"] for field in fields if _has_renamed(field["type"]))
 
@@ -182,7 +193,14 @@ def _has_renamed(kind: Any) -> bool:
 
 
 def deletion_vectors(root: str, table: Any) -> Mapping[str, tuple[int, bytes]]:
-    """File → number of deleted rows, and which."""
+    """Return file → number of deleted rows, and which, as a `deletion_mark`, of those files of a table that have any.
+
+    Empty where the table does not use the feature `deletionVectors`. Files are spelled as the file system does.
+
+    Args:
+        root: path or URL of the table's folder.
+        table: deltalake's `DeltaTable`, at the version that is read.
+    """
     if "deletionVectors" not in (table.protocol().reader_features or ()):
         return {}
     found: dict[str, tuple[int, bytes]] = {}

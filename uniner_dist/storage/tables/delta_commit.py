@@ -1,4 +1,4 @@
-"""An output as a Delta table, written by `deltalake`: only the log, and the transaction of the run in it."""
+"""An output as a Delta table, written by `deltalake`: only the log, and in it the transaction of the run."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from uniner_dist.storage.tables.output_table import LESS, NewFile, OutputTable, 
 
 
 def open_delta_output(output: str, partition_by: Sequence[str], example: str | None) -> OutputTable | None:
-    """The Delta table of an output.
+    """Open the Delta table of an output, or create it.
 
     Args:
         output: path or URL of the published dataset; the table's log is kept inside of it.
         partition_by: folder columns of the output, by which a new table is partitioned.
-        example: a file whose columns a new table has; without one no table is made.
+        example: a file of the output whose columns a new table has; None: no table is created.
+
+    Returns:
+        The table at its newest version; None if there is none and no example.
 
     Raises:
-        StageError: it cannot be read or made.
+        StageError: it cannot be read or created.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
@@ -54,11 +57,11 @@ class _DeltaOutput:
         self._live = frozenset(name + LESS * (f"{base}/{name}" in cut) for name in map(unquote, paths))
 
     def live(self) -> frozenset[str]:
-        """Its files, relative to the output."""
+        """See `OutputTable.live`."""
         return self._live
 
     def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
-        """Exchange files in one commit."""
+        """See `OutputTable.commit`; the transaction is recorded as an app transaction of Delta (`txn`)."""
         from deltalake import CommitProperties
         from deltalake.exceptions import DeltaError
         from deltalake.transaction import AddAction, RemoveAction, Transaction

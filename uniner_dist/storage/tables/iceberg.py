@@ -24,17 +24,24 @@ from uniner_dist.storage.table_version import TableVersion
 def open_iceberg_file(
     path: str, metadata_file: str, version: int | str | None, as_of: datetime | None, pinned: str | None
 ) -> Listing:
-    """The table of a metadata file.
+    """List the Iceberg table of a metadata file at one snapshot.
 
     Args:
         path: the corpus as the user gave it.
-        metadata_file: path or URL of a `*.metadata.json`.
+        metadata_file: path or URL of a `*.metadata.json`, which may be compressed by gzip.
         version: id of a snapshot, or name of a branch or tag; None: the current one, or the one at `as_of`.
-        as_of: the snapshot that was current at this time counts.
-        pinned: ids `SNAPSHOT.SCHEMA` of what an earlier start of the run has read; None: nothing yet.
+        as_of: the snapshot that was current at this time counts; has a time zone. None: `version` decides.
+        pinned: ids `SNAPSHOT.SCHEMA` of what an earlier start of the run has read, which come before the other two;
+            None: nothing yet.
+
+    Returns:
+        The live files, sorted by path, with the scan task of each in `table`; none for a table without a snapshot.
 
     Raises:
-        ConfigError: the file cannot be read; see `_listing`.
+        ConfigError: the file is no Iceberg metadata, has no such snapshot, or the table has files or deletes that are
+            not read here.
+        OutsideError: the metadata names a file on another kind of storage.
+        StorageError: the file cannot be read.
     """
     require("pyiceberg")
     from pyiceberg.exceptions import ValidationError
@@ -55,27 +62,40 @@ def open_iceberg_file(
 
 
 def _reason(error: Exception) -> str:
-    """What is wrong with metadata, in one line: pydantic says where in one, and what in the next."""
+    """What is wrong with metadata, in one line: pydantic gives the place in one line and the problem in the next."""
     lines = [line.partition(" [type=")[0].strip() for line in str(error).strip().splitlines()]
     found = [line for line in lines if line.startswith("Value error, ")]
     return found[0].removeprefix("Value error, ") if found else ": ".join(lines[:3])
 
 
 def open_iceberg_catalog(path: str, version: int | str | None, as_of: datetime | None, pinned: str | None) -> Listing:
-    """The table of a catalog that pyiceberg's own configuration names (`~/.pyiceberg.yaml`, `PYICEBERG_CATALOG__…`).
+    """List the table of a catalog of pyiceberg's configuration (`~/.pyiceberg.yaml`, `PYICEBERG_CATALOG__…`).
+
+    Args:
+        path: the corpus as the user gave it, `table:CATALOG.SCHEMA.NAME`.
+        version: as in `open_iceberg_file`.
+        as_of: likewise.
+        pinned: likewise.
+
+    Returns:
+        The live files, sorted by path, with the scan task of each in `table`; none for a table without a snapshot.
 
     Raises:
-        ConfigError: no such catalog or table; see `_listing`.
+        ConfigError: no such catalog, table or snapshot, or the table has files or deletes that are not read here.
+        OutsideError: the metadata names a file on another kind of storage.
     """
     table = load_table(path)
     return _listing(path, table.metadata_location, table.metadata, table.io, version, as_of, pinned)
 
 
 def load_table(path: str) -> Any:
-    """A table by its name in a catalog of pyiceberg's.
+    """Return a table, as pyiceberg's `Table`, by its name in a catalog of pyiceberg's.
+
+    Args:
+        path: the corpus as the user gave it, `table:CATALOG.SCHEMA.NAME`.
 
     Raises:
-        ConfigError: the name has no catalog, or there is no such table.
+        ConfigError: the name has no catalog, there is no such table, or the catalog cannot be reached.
     """
     require("pyiceberg")
     from pyiceberg.catalog import load_catalog
@@ -202,7 +222,7 @@ def _refuse_equality_deletes(path: str, snapshot: Any, io: Any) -> None:
 
 
 def _identity_columns(metadata: Any, schema: Any) -> tuple[str, ...]:
-    """Columns by whose own values the table is partitioned now."""
+    """Columns whose own values partition the table now."""
     from pyiceberg.transforms import IdentityTransform
 
     names = []

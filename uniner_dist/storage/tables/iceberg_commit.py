@@ -6,7 +6,7 @@ catalog (`v3.metadata.json`, `version-hint.text`), so that readers of Iceberg fi
 Only the holder of the output's lease writes. A version counts when its metadata file is there; the hint follows.
 
 Who may write to the output can write metadata too. Their properties could have pyiceberg load code or write elsewhere,
-so that only ours are taken, and every file that they name has to lie in the output.
+so only ours are taken, and every file that they name has to lie in the output.
 """
 
 from __future__ import annotations
@@ -44,15 +44,19 @@ _NAMES = "schema.name-mapping.default"
 
 
 def open_iceberg_output(output: str, partition_by: Sequence[str], example: str | None) -> OutputTable | None:
-    """The Iceberg table of an output.
+    """Open the Iceberg table of an output, or create it.
 
     Args:
         output: path or URL of the published dataset; the table's metadata is kept inside of it.
         partition_by: folder columns of the output, by which a new table is partitioned.
-        example: a file whose columns a new table has; without one no table is made.
+        example: a file of the output whose columns a new table has; None: no table is created.
+
+    Returns:
+        The table at its newest version; None if there is none and no example.
 
     Raises:
-        StageError: it cannot be read or made.
+        OutsideError: the metadata names a file that is not in the output.
+        StageError: it cannot be read or created, or its metadata is not this program's.
     """
     fs, stripped = open_fs(output)
     base = f"file://{stripped}" if is_local(fs) else output
@@ -121,7 +125,7 @@ class _Folder(NoopCatalog):
         return Table(("output",), metadata, path, self._io, self)
 
     def write(self, metadata: Any) -> str:
-        """Make the next version."""
+        """Write the next version, and return the path of its metadata."""
         path = self._path(self.version + 1)
         write_bytes(path, metadata.model_dump_json(exclude_none=True).encode())
         self.version += 1
@@ -154,11 +158,11 @@ class _IcebergOutput:
         self._files = {path.removeprefix(f"{base}/"): file for path, file in live.items()}  # others stay foreign
 
     def live(self) -> frozenset[str]:
-        """Its files, relative to the output."""
+        """See `OutputTable.live`."""
         return frozenset(self._files)
 
     def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
-        """Exchange files in one snapshot; its properties `uniner-dist.run` and `.times` name who made it."""
+        """See `OutputTable.commit`; properties `uniner-dist.run` and `.times` of the snapshot name who made it."""
         properties = (
             {"uniner-dist.run": transaction[0], "uniner-dist.times": str(transaction[1])} if transaction else {}
         )

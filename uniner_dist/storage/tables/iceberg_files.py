@@ -25,11 +25,11 @@ from uniner_dist.storage.table_names import without_java_scheme
 class TableIO(FileIO):
     """pyiceberg's access to files, by the same schemes and credentials as every other path.
 
-    A table's metadata names its other files by whole paths. Who may write there must not lead a reader to other
+    A table's metadata names its other files by whole paths. Someone who may write there must not lead a reader to other
     storage, nor the writer of an output out of it.
 
     Args:
-        named_by: metadata of the table, or their folder: all files are on its kind of storage.
+        named_by: metadata file of the table, or the folder of its metadata: all files are on its kind of storage.
         inside: a folder that they have to lie in, links resolved; None for a corpus, whose files may lie anywhere.
     """
 
@@ -38,19 +38,40 @@ class TableIO(FileIO):
         self._named_by, self._inside = named_by, inside
 
     def new_input(self, location: str) -> InputFile:
-        """A file to read."""
+        """Return a file to read; it is not opened yet.
+
+        Args:
+            location: path or URL as the table's metadata spells it.
+
+        Raises:
+            OutsideError: it is on another kind of storage, or outside of the folder that it must be in.
+        """
         fs, path = self._open(location)
         return FsspecInputFile(location=path, fs=fs)
 
     def new_output(self, location: str) -> OutputFile:
-        """A file to write."""
+        """Return a file to write; on this machine the folders above it are made.
+
+        Args:
+            location: path or URL as the table's metadata is to spell it.
+
+        Raises:
+            OutsideError: it is on another kind of storage, or outside of the folder that it must be in.
+        """
         fs, path = self._open(location)
         if is_local(fs):
             fs.makedirs(path.rpartition("/")[0], exist_ok=True)
         return FsspecOutputFile(location=location, fs=fs)  # whole: manifests are named by it
 
     def delete(self, location: str | InputFile | OutputFile) -> None:
-        """Remove a file."""
+        """Remove a file.
+
+        Args:
+            location: path or URL of the file, or an object that has it as its `location`.
+
+        Raises:
+            OutsideError: it is on another kind of storage, or outside of the folder that it must be in.
+        """
         fs, path = self._open(location if isinstance(location, str) else location.location)
         fs.rm_file(path)
 
@@ -63,7 +84,11 @@ class TableIO(FileIO):
 
 
 def require_same_kind(location: str, named_by: str) -> None:
-    """Make sure that a file is on the kind of storage of what names it.
+    """Check that a file is on the same kind of storage as what names it.
+
+    Args:
+        location: path or URL of the file.
+        named_by: path or URL of the metadata that names it.
 
     Raises:
         OutsideError: it is not.
@@ -75,7 +100,7 @@ def require_same_kind(location: str, named_by: str) -> None:
 
 
 class IcebergReader:
-    """Live rows of one data file: a function of its scan task, pickled, and the columns that are wanted.
+    """Reader of the live rows of one data file, given its pickled scan task and the columns that are wanted.
 
     Args:
         metadata: of the table; snapshots are not needed.
@@ -87,6 +112,11 @@ class IcebergReader:
         self._metadata, self._io, self._schema = metadata, io, schema
 
     def __call__(self, mark: bytes, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield the live rows of the file whose pickled scan task is `mark`, with the columns `names`."""
+        """Yield the live rows of one data file, in batches.
+
+        Args:
+            mark: the file's scan task, pickled.
+            names: names of the columns to read.
+        """
         scan = ArrowScan(self._metadata, self._io, self._schema.select(*names), AlwaysTrue())
         yield from scan.to_record_batches([pickle.loads(mark)])  # noqa: S301 - made by this program's driver

@@ -1,4 +1,4 @@
-"""A corpus by its path: plain Parquet, or a table at a version. The one place that tells which of them it is."""
+"""A corpus by its path: plain Parquet, or a table at a version. Only here the two are told apart."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from uniner_dist.storage.tables.iceberg import open_iceberg_catalog, open_iceber
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which version of a table is wanted; of all that is empty the newest.
+    """Which version of a table is wanted; the newest where all attributes are None.
 
     Attributes:
         version: number of a Delta version; id of an Iceberg snapshot, or the name of a branch or tag.
-        as_of: the version that was the newest one then.
-        pinned: `TableVersion.version` of a run that goes on.
+        as_of: a time; the version that was the newest one then.
+        pinned: `TableVersion.version` of a run that is resumed.
     """
 
     version: int | str | None = None
@@ -35,7 +35,12 @@ class Wanted:
 
     @classmethod
     def of(cls, corpus: CorpusConfig, pinned: str | None = None) -> Wanted:
-        """What a configuration wants; times without a zone are UTC."""
+        """Return the version that a configuration wants; times without a zone are UTC.
+
+        Args:
+            corpus: the section with `version` and `as_of`.
+            pinned: `TableVersion.version` of the run that is resumed, which alone counts then; None for a new run.
+        """
         if pinned is not None:
             return cls(pinned=pinned)
         as_of = corpus.as_of if corpus.as_of is None or corpus.as_of.tzinfo else corpus.as_of.replace(tzinfo=UTC)
@@ -48,8 +53,15 @@ NEWEST = Wanted()
 def open_corpus(path: str, wanted: Wanted = NEWEST) -> Listing:
     """List a corpus: a table at the wanted version, or Parquet as it is now.
 
+    Args:
+        path: path, URL or glob, or the name of a table in a catalog of pyiceberg's.
+        wanted: the version of a table; plain Parquet has none.
+
+    Returns:
+        The files that are read; `table` is None for plain Parquet.
+
     Raises:
-        ConfigError: see `list_corpus`; or the version is not to be had, or the table cannot be read.
+        ConfigError: see `list_corpus`; or the version does not exist, or the table cannot be read.
     """
     if is_table_name(path):
         return open_iceberg_catalog(path, wanted.version, wanted.as_of, wanted.pinned)

@@ -1,4 +1,4 @@
-"""What a table over an output is made of: files, who changes them, and their columns."""
+"""Values and interface of a table over an output: its files, the change of one commit, and the columns."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from uniner_dist.storage.filesystem import join, open_fs
 
 @dataclass(frozen=True)
 class Change:
-    """What one commit changes, in files relative to the output.
+    """What one commit changes; files are named relative to the output.
 
     Attributes:
         added: files that come; none of these names was there before.
         gone: files that go.
-        transaction: who makes it (application, number), if a run does.
-        empty: files that are there and have no rows, which are none of the table's.
+        transaction: the publication of a run: application id, and how often the run has been published; None if no run
+            makes the change.
+        empty: files that exist and have no rows; they are not part of the table.
     """
 
     added: Collection[str]
@@ -31,7 +32,7 @@ class Change:
 
 @dataclass(frozen=True)
 class NewFile:
-    """A file that becomes live: relative to the output, with its bytes and rows."""
+    """A file that becomes live: its name relative to the output, its size in bytes, and its number of rows."""
 
     name: str
     size: int
@@ -42,27 +43,50 @@ class OutputTable(Protocol):
     """A table over an output."""
 
     def live(self) -> frozenset[str]:
-        """Its files, relative to the output; of those that lost rows in the table alone other names."""
+        """Return the table's live files, relative to the output.
+
+        A file that has lost rows in the table alone has another name: `LESS` is appended.
+        """
 
     def commit(self, added: Sequence[NewFile], gone: Sequence[str], transaction: tuple[str, int] | None) -> None:
-        """Exchange files in one commit."""
+        """Exchange files in one commit.
+
+        Args:
+            added: files that become live.
+            gone: live files that go, relative to the output.
+            transaction: recorded with the commit, see `Change`.
+
+        Raises:
+            StageError: the commit failed.
+        """
 
 
-#: What is put behind the name of a file whose rows are not all live.
+#: Suffix of the name of a file whose rows are not all live.
 LESS = ", less some rows"
 
-#: Opens the table; a new one has the columns of the file that is given, and without one it is not made.
+#: Opens the table; a new one has the columns of the file that is given, and with None it is not created.
 OpenTable = Callable[[str | None], OutputTable | None]
 
 
 def table_schema(output: str, name: str, partition_by: Sequence[str]) -> pa.Schema:
-    """Columns of a file, then its folders."""
+    """Return the columns of a table over an output: those of a file, then the folder columns, which are strings.
+
+    Args:
+        output: path or URL of the published dataset.
+        name: a file of it, relative to the output.
+        partition_by: folder columns of the output.
+    """
     stored = [field.remove_metadata() for field in footer(output, name).schema.to_arrow_schema()]
     return pa.schema([*stored, *(pa.field(column, pa.string()) for column in partition_by)])
 
 
 def footer(output: str, name: str) -> pq.FileMetaData:
-    """The footer of one file of the output."""
+    """Return the footer of one file of the output.
+
+    Args:
+        output: path or URL of the published dataset.
+        name: the file, relative to the output.
+    """
     fs, path = open_fs(join(output, name))
     with fs.open(path, "rb") as stream:
         return pq.read_metadata(stream)

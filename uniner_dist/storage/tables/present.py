@@ -1,4 +1,4 @@
-"""Checks that the files of a table's version still exist: a table can be vacuumed, its snapshots expired."""
+"""Check that the files of a table's version still exist: a table can be vacuumed, its snapshots expired."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from uniner_dist.storage.table_names import is_table_name, table_root
 
 
 def require_files(listing: Listing) -> None:
-    """Look for the files by one listing of the table's folder; plain Parquet was listed already.
+    """Check by one listing of the table's folder that the version's files exist.
+
+    Nothing is checked for plain Parquet, which was listed already, for tables named by a catalog, and for files outside
+    of the table's folder.
+
+    Args:
+        listing: the corpus as listed.
 
     Raises:
         ConfigError: some are gone.
