@@ -24,7 +24,9 @@ class Account:
     """Counters of one start in `attempts/`, rewritten while it works, since it may be killed.
 
     Args:
-        committed: shards that were committed before this start.
+        run: the run that was started.
+        manifest: all shards of the run.
+        committed: names of the shards that were committed before this start.
     """
 
     def __init__(self, run: Run, manifest: Sequence[Shard], committed: Set[str]) -> None:
@@ -37,19 +39,31 @@ class Account:
         }
 
     def values(self, summary: PoolSummary) -> Attempt:
-        """All of it."""
+        """Return the record of this start as of now.
+
+        Args:
+            summary: counters of the pool, from this start only.
+        """
         counted = asdict(summary) | self._kept
         counted |= {"begun": self._begun, "ended": time.time(), "host": socket.gethostname()}
         counted |= {"gpu_hours": gpu_hours(self._run.config, summary.replica_s)}
         return Attempt.model_validate(counted, strict=False)
 
     def keep(self, summary: PoolSummary) -> None:
-        """Write if the last write is long enough ago."""
+        """Write the counters if the last write is at least 30 s ago.
+
+        Args:
+            summary: counters of the pool so far.
+        """
         if time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + _ACCOUNT_S
             self.write(summary)
 
     def write(self, summary: PoolSummary) -> None:
-        """Write the counters; they only serve the report, so storage that fails here stops nothing."""
+        """Write the counters; they only serve the report, so an error of the storage is ignored here.
+
+        Args:
+            summary: counters of the pool so far; an empty one for a start that has done nothing yet.
+        """
         with suppress(StorageError):
             write_record(join(self._run.layout.attempts, f"{self._begun:.3f}.json"), self.values(summary))

@@ -1,6 +1,6 @@
 """Tracks failures in a row: how long the pool waits before retries, and when it gives up the job.
 
-Carries out what `decisions` says. Moments are `time.monotonic()` in seconds, given by the caller.
+Applies the rules of `decisions`. Moments are `time.monotonic()` in seconds, given by the caller.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ _STORAGE_BACKOFF_S = 2.0
 
 
 class FailureTracker:
-    """Counters of failures in a row; `replace_at_s` and `feed_at_s` say when to ask for replicas and hand out work."""
+    """Counters of failures in a row; `replace_at_s` and `feed_at_s` say when to ask for replicas and hand out work.
+
+    Args:
+        config: limits of failures, and the first wait before a replica is replaced.
+    """
 
     def __init__(self, config: PoolConfig) -> None:
         self._config = config
@@ -35,10 +39,15 @@ class FailureTracker:
         self._deaths = self._unexplained_deaths = 0
 
     def start_failed(self, now: float, ready: int, message: str) -> None:
-        """A replica did not load while `ready` others are loaded.
+        """Count a replica that did not load, and set when the next one may be asked for.
+
+        Args:
+            now: seconds of a monotonic clock.
+            ready: replicas that are loaded.
+            message: what the replica reported, for the error.
 
         Raises:
-            PoolError: none can start.
+            PoolError: so many failed in a row, with none loaded, that none can start.
         """
         self._failed_starts += 1
         if gives_up_starting(self._failed_starts, self._config.max_start_failures, ready):
@@ -46,12 +55,12 @@ class FailureTracker:
         self.replace_at_s = now + backoff(self._failed_starts, self._config.backoff_s)
 
     def died(self, now: float, items: Sequence[WorkItem], reasons: Sequence[str], answered: bool, message: str) -> None:
-        """A loaded replica is gone.
+        """Count a loaded replica that is gone, and set when the next one may be asked for.
 
         Args:
             now: seconds of a monotonic clock.
             items: work items that it held.
-            reasons: why these items alone are enough to give up, if they are.
+            reasons: why the job must be given up because of these items alone, as from `WorkQueue.died`; usually empty.
             answered: whether any replica has ever answered a prompt of this run.
             message: last lines that the replica wrote, for the error.
 
@@ -63,16 +72,22 @@ class FailureTracker:
             reasons = [f"replicas load, but none ever answered a prompt ({self._deaths} died)"]
         if reasons:
             raise PoolError(f"{reasons[0]}; the job is given up. The last replica says:\n{message}")
-        # A suspect that kills again is expected to, and each such death leads nearer to the poison prompt.
+        # Further deaths of a suspect are expected, and each one narrows the search for the poison prompt.
         expected = any(item.alone for item in items)
         self._unexplained_deaths += not expected
         self.replace_at_s = now + backoff(0 if expected else self._unexplained_deaths - 1, self._config.backoff_s)
 
     def work_failed(self, now: float, item: WorkItem, failures: int, message: str) -> None:
-        """A work item failed `failures` times on replicas that still work, as when storage fails.
+        """Count a work item that failed on a replica that still works, and set when to hand out work again.
+
+        Args:
+            now: seconds of a monotonic clock.
+            item: the work item.
+            failures: how often its shard has failed in a row, this time included.
+            message: the error of this failure (storage, mostly), for the error raised here.
 
         Raises:
-            StageError: that was once too often.
+            StageError: the shard has failed three times.
         """
         if failures >= _MAX_WORK_FAILURES:
             raise StageError(f"shard {item.shard} failed {failures} times, for the last time with:\n{message}")

@@ -1,8 +1,8 @@
 """History of one completions stage: throughput over time, and the life of each replica. Values only; no I/O.
 
-Kept small whatever the stage takes: when there are too many points every second one is dropped and the next ones are
-taken half as often, and replicas beyond a number are only counted. It is part of the counters that every start leaves
-on storage, so it survives crashes, and the report puts the starts together.
+Kept small however long the stage takes: when there are too many points every second one is dropped and the next ones
+are taken half as often, and replicas beyond a number are only counted. It is part of the counters that every start
+writes to storage, so it survives crashes, and the report puts the starts together.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class History:
         Args:
             slots: the pool's `Slot`s.
             prompts: answered so far.
-            tokens: of prompts and answers of all finished works so far.
+            tokens: of the prompts and answers of all finished work items so far.
             last: take a point in any case.
         """
         now = round(time.time() - self.began_at, 2)
@@ -74,7 +74,12 @@ class History:
                 self.step_s *= 2
 
     def ended(self, number: int, loss: Loss) -> None:
-        """A replica is gone."""
+        """Record the end of a replica; nothing for one that was never placed or is not in the history.
+
+        Args:
+            number: `Slot.number` of the replica.
+            loss: how it was lost.
+        """
         for life in self.replicas:
             if life.number == number and life.ended_s is None:
                 life.ended_s, life.end = round(time.time() - self.began_at, 2), loss.value

@@ -14,7 +14,11 @@ from uniner_dist.storage import credentials
 
 
 def replica_spec(run: Run) -> ReplicaSpec:
-    """Specification of a run's replicas."""
+    """Return what every replica of a run loads and works with: engine, folders, tokenizer and credentials.
+
+    Args:
+        run: the run to answer; its model's files are read, and the storage credentials of this process are added.
+    """
     config = run.config
     return ReplicaSpec(
         engine=engine_spec(run.config, run.model_identity),
@@ -29,7 +33,12 @@ def replica_spec(run: Run) -> ReplicaSpec:
 
 
 def engine_spec(config: Config, model_identity: str = "") -> EngineSpec:
-    """Specification of an engine of this configuration."""
+    """Return the specification of a replica's engine; ids that end an answer are added where the tokenizer is loaded.
+
+    Args:
+        config: a run's configuration; the files of its model are read to find its context length.
+        model_identity: what the model's files must still be when the engine loads; empty: not checked.
+    """
     return EngineSpec(
         kind=config.engine.kind,
         model=config.model,
@@ -48,13 +57,17 @@ def engine_spec(config: Config, model_identity: str = "") -> EngineSpec:
 
 
 def replica_environment(config: Config) -> dict[str, str]:
-    """Environment of a replica's process; vLLM and OpenMP read theirs at import."""
+    """Return the environment variables of a replica's process; vLLM and OpenMP read theirs at import.
+
+    Args:
+        config: engine and pool settings decide; a few variables of this process are passed on where they are set.
+    """
     engine, gpus = config.engine, config.pool.gpus_per_replica
     in_process = engine.in_process if engine.in_process is not None else not gpus
     env = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if in_process else "1",
         "VLLM_NO_USAGE_STATS": "1",
-        # Code of whatever other packages are installed: none of it, unless the caller names it.
+        # No plugin of other installed packages is loaded, unless the caller names it.
         "VLLM_PLUGINS": os.environ.get("VLLM_PLUGINS", ""),
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_LEVEL": os.environ.get("VLLM_LOGGING_LEVEL", "WARNING"),

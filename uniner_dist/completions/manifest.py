@@ -10,10 +10,14 @@ from uniner_dist.storage.shards import read_shards
 
 
 def read_manifest(run: Run) -> list[Shard]:
-    """The shards of a run, from the manifest that the prompts stage left.
+    """Return the shards of a run, from the manifest that the prompts stage wrote.
+
+    Args:
+        run: a run whose prompts stage is done.
 
     Raises:
         StageError: the prompts stage is not done.
+        ControlFileError: the manifest is damaged.
     """
     if not exists(run.layout.shards):
         raise StageError(f"run {run.id}: the prompts stage is not done; run `uniner-dist prompts` first")

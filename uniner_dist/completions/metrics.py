@@ -66,7 +66,7 @@ class PoolMetrics:
         self._last_progress = time.time()
 
     def due(self) -> bool:
-        """Whether it is time for `update`."""
+        """Return whether it is time for `update`: at first, and then every 5 s."""
         return time.monotonic() >= self._next_s
 
     def update(self, state: PoolProgress, summary: PoolSummary, answered: int) -> None:

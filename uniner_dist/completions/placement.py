@@ -22,7 +22,7 @@ from uniner_dist.storage.place_layout import StoreLayout
 
 #: Memory reserved for one CPU replica: 1.9 GB measured with the demo model, in-process engine.
 _CPU_REPLICA_BYTES = 5 * 2**29
-#: A node that does not answer is taken for lost this long before the gcs must agree.
+#: Seconds for which a node that does not answer counts as lost although the gcs calls it alive.
 _SILENCE_S = 60.0
 
 
@@ -44,7 +44,15 @@ class Placement:
         self._silent_since_s: dict[str, float] = {}
 
     def wanted(self, open_shards: int) -> int:
-        """Replicas to have: as configured, or what the cluster fits right now; never more than there is work for."""
+        """Return how many replicas to have: as configured, or what fits right now, but not more than open shards.
+
+        Args:
+            open_shards: shards that are not finished; 0 means that they are not known yet, and then all that fit are
+                wanted.
+
+        Returns:
+            At least 1, also on a cluster that seems too small for one.
+        """
         config = self._config
         if config.replicas != "auto":
             fit = config.replicas
@@ -57,14 +65,22 @@ class Placement:
         return min(fit, max(open_shards or fit, 1))
 
     def begin(self, layout: RunLayout, store: StoreLayout) -> None:
-        """Replicas that are created from now on work in these folders."""
+        """Let replicas that are created from now on work in other folders.
+
+        Args:
+            layout: folders of the run whose shards they answer.
+            store: folders of the store that gets the answers.
+        """
         self._spec = replace(self._spec, layout=layout, store=store)
 
     def create(self, taken: Iterable[str]) -> Any:
-        """An actor for one more replica.
+        """Ask Ray for one more replica.
 
         Args:
-            taken: nodes of the replicas there are, once per replica.
+            taken: nodes of the present replicas, one entry per replica; empty strings for those that are not placed.
+
+        Returns:
+            The handle of its actor, which may not be placed yet.
         """
         config = self._config
         options = {
@@ -79,13 +95,17 @@ class Placement:
         return self._ray.remote(Replica).options(**options).remote(self._spec)
 
     def is_gone(self, name: str) -> bool:
-        """Whether a node is lost, which the gcs learns only some 15 s later than we."""
+        """Return whether a node is lost, by a connection of our own: the gcs learns of it only some 15 s later.
+
+        Args:
+            name: Ray's id of the node; empty for a replica that was never placed, whose node is not lost.
+        """
         node = next((node for node in self._nodes() if node.id == name), None)
         if not name or (node is not None and node.alive and _answers(node)):
             return False
         if node is None or not node.alive:
             return True
-        # A node that the gcs keeps calling alive is one that only we cannot reach: then deaths count again.
+        # A node that the gcs calls alive for longer is one that only we cannot reach: then deaths count again.
         return time.monotonic() - self._silent_since_s.setdefault(name, time.monotonic()) < _SILENCE_S
 
     def _strategy(self, taken: Iterable[str]) -> Any:
@@ -115,7 +135,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class _RayNode:
-    """A node as `ray.nodes()` tells of it; `raylet` is the address of its raylet."""
+    """A node as `ray.nodes()` describes it; `raylet` is the address of its raylet."""
 
     id: str
     alive: bool

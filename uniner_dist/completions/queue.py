@@ -79,17 +79,32 @@ class WorkQueue:
         return len(self._pending_alone)
 
     def lasts_for(self, items: int) -> bool:
-        """Whether at least as many items are left as all replicas together would hold in advance."""
+        """Return whether enough items are left that taking one in advance leaves no other replica idle.
+
+        Args:
+            items: how many the replicas together would hold in advance if each held as many as the one that asks.
+        """
         return len(self._pending) >= items
 
     def take(self, idle: bool) -> WorkItem | None:
-        """The next work item for a replica; suspect ones go first, and only to an idle one."""
+        """Remove the next work item for a replica; suspect ones go first, and only to an idle one.
+
+        Args:
+            idle: whether the replica holds no work item.
+
+        Returns:
+            The item; None when there is none for this replica now.
+        """
         if idle and self._pending_alone:
             return self._pending_alone.popleft()
         return self._pending.popleft() if self._pending else None
 
     def done(self, item: WorkItem) -> None:
-        """A work item is finished."""
+        """Take note of a finished work item; after the last range of a suspect shard its merge is queued, at the front.
+
+        Args:
+            item: as it was taken.
+        """
         self._failures.pop(item.shard, None)
         if item.stop is None:
             self.finished += 1
@@ -100,18 +115,32 @@ class WorkQueue:
         self._close_range(item.shard, suspect, opened=0)
 
     def requeue(self, items: Iterable[WorkItem]) -> None:
-        """Requeue the items of a replica that was lost without blame (lost node, draining job), at the front."""
+        """Put items back at the front, without blame: their replica was lost through no fault of theirs (lost node).
+
+        Args:
+            items: as they were taken.
+        """
         for item in items:
             (self._pending_alone if item.alone else self._pending).appendleft(item)
 
     def failed(self, item: WorkItem) -> int:
-        """A work item failed while its engine worked: it goes to the front; returns how often its shard did so."""
+        """Put back, at the front, a work item that failed while its engine worked.
+
+        Args:
+            item: as it was taken.
+
+        Returns:
+            How often work items of its shard have failed so since the last one that was finished, this time included.
+        """
         self.requeue([item])
         failures = self._failures[item.shard] = self._failures.get(item.shard, 0) + 1
         return failures
 
     def died(self, items: Iterable[WorkItem]) -> list[str]:
-        """A replica died with these items in flight: requeue, bisect or quarantine each.
+        """Requeue each item that a replica held when it died, or cut it into ranges, or give up its prompt.
+
+        Args:
+            items: as they were taken.
 
         Returns:
             Why the job must be given up, one sentence each; empty when it goes on.
@@ -120,15 +149,23 @@ class WorkQueue:
         return [reason for reason in verdicts if reason is not None]
 
     def poison_prompts(self, shard: str) -> list[int]:
-        """Prompts of a suspect shard that were given up, as row numbers."""
+        """Return the given-up prompts of a suspect shard as ascending row numbers; empty for other shards.
+
+        Args:
+            shard: name of the shard.
+        """
         return sorted(self._suspects[shard].poison) if shard in self._suspects else []
 
     def ranges(self, shard: str) -> list[tuple[int, int]]:
-        """Finished ranges of a suspect shard, in order."""
+        """Return the finished ranges `(start, stop)` of a suspect shard, sorted by start; empty for other shards.
+
+        Args:
+            shard: name of the shard.
+        """
         return sorted(self._suspects[shard].done) if shard in self._suspects else []
 
     def deaths(self) -> dict[str, int]:
-        """Deaths that shards saw as a whole; only shards that saw one."""
+        """Return shard → deaths that it saw when it was run as a whole; only shards that saw one."""
         return dict(self._deaths)
 
     def _died(self, item: WorkItem) -> str | None:

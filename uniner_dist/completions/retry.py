@@ -2,7 +2,7 @@
 
 From `begin_retry` to `end_retry` the journal is there, and whoever finds it goes on: it first takes back the commits of
 all shards with unanswered prompts (`reopen`, which may be done again as long as nothing was asked), then has them
-asked, then publishes. What was published since the journal began tells that only its end is missing.
+asked, then publishes. If the run was published since the journal was written, only its removal is missing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,14 @@ class Retry:
 
 
 def read_retry(run: Run) -> Retry | None:
-    """The retry that is being done, None when there is none."""
+    """Return the retry that is under way, None when there is none.
+
+    Args:
+        run: the run whose folder may have a journal.
+
+    Raises:
+        ControlFileError: the journal is damaged.
+    """
     if not exists(run.layout.retry):
         return None
     stored = read_control(run.layout.retry, RetryState)
@@ -41,12 +48,15 @@ def read_retry(run: Run) -> Retry | None:
 
 
 def begin_retry(run: Run, published: int, skipped: bool = False) -> Retry:
-    """Begin a retry.
+    """Begin a retry by writing its journal.
 
     Args:
         run: the run whose quarantine is asked again; the state is stored in its folder.
         published: how often the run has been published.
-        skipped: see `Retry`.
+        skipped: ask again what triage has left out, instead of what has failed.
+
+    Returns:
+        The state that was written, for `reopen`.
     """
     retry = Retry(published, skipped=skipped)
     write_control(run.layout.retry, RetryState(published=published, skipped=skipped))
@@ -54,12 +64,15 @@ def begin_retry(run: Run, published: int, skipped: bool = False) -> Retry:
 
 
 def reopen(run: Run, retry: Retry, check: Callable[[], None] = lambda: None) -> int:
-    """Make prompts without an answer (refused, or killers) open again; returns the number of shards taken back.
+    """Take back the commits of shards with unanswered prompts (refused, or killers), so that these are asked again.
 
     Args:
         run: the run whose committed shards are looked through.
         retry: the state that `begin_retry` stored; its `skipped` selects which prompts are reopened.
         check: called before each shard; raises when this process may not go on.
+
+    Returns:
+        The number of shards taken back; 0 when nothing is left to ask.
     """
     shards = (shard.name for shard in read_manifest(run))
     reopened = len(reopen_unanswered(run.layout, shards, check, retry.skipped))
@@ -69,5 +82,9 @@ def reopen(run: Run, retry: Retry, check: Callable[[], None] = lambda: None) -> 
 
 
 def end_retry(run: Run) -> None:
-    """All of it is done."""
+    """Remove the journal: everything that the retry has asked is published.
+
+    Args:
+        run: the run that `begin_retry` was called with.
+    """
     remove(run.layout.retry)

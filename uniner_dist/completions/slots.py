@@ -27,7 +27,7 @@ class Slot:
     progress_ref: Any = None  # of `progress`
     held: dict[Any, WorkItem] = field(default_factory=dict)  # reference -> work item
     finished_prompts: int = 0
-    counters: tuple[int, int] = (0, 0)  # finished prompts and tokens, as `progress` last told
+    counters: tuple[int, int] = (0, 0)  # finished prompts and tokens, as `progress` last reported
     last_progress_s: float = 0.0
 
     @property
@@ -41,7 +41,7 @@ class Slot:
         return self.state in LOADED
 
     def references(self) -> list[Any]:
-        """References to wait for; the placement of a replica comes before its other answers."""
+        """Return the references to wait for; the placement of a replica comes before its other answers."""
         if self.placement_ref:
             return [self.placement_ref]
         return [ref for ref in (self.start_ref, self.progress_ref, *self.held) if ref is not None]

@@ -22,8 +22,11 @@ class Totals:
     """Totals at the beginning of a start of the completions stage.
 
     Args:
-        prompts: of the whole stage, and those that were committed before.
-        shards: of the whole stage, those that were committed before, and those that this start may do.
+        prompts: prompts that the whole stage asks.
+        prompts_before: those of them in shards that were committed before.
+        shards: shards of the whole stage.
+        shards_before: those of them that were committed before.
+        shards_to_do: those that this start may do.
         gpu_hours_before: spent by earlier starts.
     """
 
@@ -39,25 +42,35 @@ class Observer(Protocol):
     """Observer of the stage while it works, such as a view on a screen."""
 
     def due(self) -> bool:
-        """Whether `show` would do anything now; asked about five times a second."""
+        """Return whether `show` would do anything now; asked about five times a second."""
 
     def show(self, state: PoolProgress, final: bool = False) -> None:
-        """Take a state, see `Snapshots.of`."""
+        """Take a state of the pool.
+
+        Args:
+            state: see `Snapshots.of`.
+            final: whether it is the last one of this start, to be shown in any case.
+        """
 
 
 class Snapshots:
-    """States of one start of the completions stage."""
+    """States of one start of the completions stage, with mean rates over the last minute.
+
+    Args:
+        totals: of the stage as this start found it.
+        config: of the run; GPUs per replica and the price of a GPU hour turn seconds into hours and cost.
+    """
 
     def __init__(self, totals: Totals, config: Config) -> None:
         self._totals, self._config = totals, config
         self._seen: deque[tuple[float, int, int]] = deque()
 
     def of(self, pool: Pool, now: float) -> PoolProgress:
-        """The present state of a pool (`uniner_dist.reporting.progress` renders it).
+        """Return the present state of a pool (`uniner_dist.reporting.progress` renders it).
 
         Args:
             pool: its counters, replicas and open work items are read; nothing of it is changed.
-            now: seconds of a monotonic clock.
+            now: seconds of a monotonic clock, not decreasing from call to call.
         """
         totals, summary, answered = self._totals, pool.summary, pool.finished_prompts
         prompts_per_s, tokens_per_s = self._rates(now, answered, summary.prompt_tokens + summary.completion_tokens)

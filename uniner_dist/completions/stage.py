@@ -34,7 +34,18 @@ from uniner_dist.storage.shards import (
 
 @contextmanager
 def open_pool(run: Run, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Pool]:
-    """A pool for this run; its replicas load while the caller still prepares work. Killed when the block ends."""
+    """Open a pool for a run; its replicas load while the caller still prepares work. Killed when the block ends.
+
+    Args:
+        run: the run to answer; its prompts need not be written yet.
+        should_stop: asked about five times a second while the pool works; True drains it. Default: never.
+
+    Yields:
+        The pool, whose replicas were requested but may not be loaded yet.
+
+    Raises:
+        StageError: the Ray cluster cannot be reached or refuses this process.
+    """
     with ray_cluster(run.config.ray, run.config.spark) as ray:
         pool = Pool(ray, run.config.pool, replica_spec(run), replica_environment(run.config), should_stop=should_stop)
         try:
@@ -131,8 +142,12 @@ class _News:
 def check_limits(run: Run) -> None:
     """Check, before a replica is started, that the limits allow any work at all.
 
+    Args:
+        run: a run whose prompts stage is done.
+
     Raises:
-        LimitError: they do not.
+        LimitError: there are open shards, and the limits allow none of them.
+        StageError: the prompts stage is not done.
     """
     manifest, committed = read_manifest(run), committed_shards(run.layout)
     todo = [shard for shard in manifest if shard.name not in committed]
@@ -143,13 +158,21 @@ def check_limits(run: Run) -> None:
 
 
 def note_start(run: Run) -> None:
-    """Counters of a start that found every shard committed."""
+    """Write the counters of a start that found every shard committed.
+
+    Args:
+        run: the run whose shards are all committed.
+    """
     manifest = read_manifest(run)
     Account(run, manifest, {shard.name for shard in manifest}).write(PoolSummary())
 
 
 def is_complete(run: Run) -> bool:
-    """Whether every shard of the run has its file, by one listing."""
+    """Return whether every shard of the run has its file, by one listing; False before the prompts stage is done.
+
+    Args:
+        run: at any stage.
+    """
     if not exists(run.layout.shards):
         return False
     return {shard.name for shard in read_manifest(run)} <= committed_shards(run.layout)

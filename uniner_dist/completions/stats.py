@@ -28,17 +28,32 @@ class PoolStats:
         self._answered_by_gone = 0
 
     def begin(self, now: float) -> None:
-        """Reset all counters for another run, except what the engines report about themselves."""
+        """Reset all counters for another run, except what the engines report about themselves.
+
+        Args:
+            now: seconds of a monotonic clock; events are timed from there.
+        """
         self.summary = PoolSummary(engines=self.summary.engines)
         self._began_s, self._replica_s_of_gone, self._answered_by_gone = now, 0.0, 0
 
     def run(self, now: float, shards: int) -> None:
-        """Set the number of shards to complete from now on."""
+        """Begin to count working time, and add to the number of shards.
+
+        Args:
+            now: seconds of a monotonic clock.
+            shards: how many are to be completed from now on.
+        """
         self.summary.shards += shards
         self._running_since_s, self._answering_since_s = now, None
 
     def update_clock(self, now: float, slots: Sequence[Slot], last: bool) -> None:
-        """Update the seconds of the summary, for reads before the end."""
+        """Update the seconds of the summary and its history, so that they can be read before the end.
+
+        Args:
+            now: seconds of a monotonic clock.
+            slots: the replicas that are there now.
+            last: whether every shard is done, so that the history takes its last point.
+        """
         if self._answering_since_s is None and any(slot.loaded for slot in slots):
             self._answering_since_s = now
         placed = (slot for slot in slots if slot.state is not ReplicaState.PENDING)
@@ -49,23 +64,43 @@ class PoolStats:
         self.summary.history.look(slots, self.finished_prompts(slots), tokens, last=last)
 
     def finished_prompts(self, slots: Iterable[Slot]) -> int:
-        """Prompts answered, including those of unfinished shards as of the replicas' last report."""
+        """Return the prompts answered so far, including those of unfinished shards as of the replicas' last report.
+
+        Args:
+            slots: the replicas that are there now; those that are lost were counted by `gone`.
+        """
         return max(self.summary.prompts, self._answered_by_gone + sum(slot.finished_prompts for slot in slots))
 
     def finished(self, now: float, result: WorkResult) -> None:
-        """A work item is done."""
+        """Count a finished work item.
+
+        Args:
+            now: seconds of a monotonic clock.
+            result: counters that the replica returned for it.
+        """
         self.summary.add(result)
         self.summary.busy_s += result.seconds
         if self.summary.first_answer_s is None and result.prompts:
             self.summary.first_answer_s = now - self._began_s
 
     def gone(self, now: float, slot: Slot, loss: Loss) -> None:
-        """A replica is lost; call it while the slot still has the state that it was lost in."""
+        """Count the time and the answers of a replica that is lost.
+
+        Args:
+            now: seconds of a monotonic clock.
+            slot: the replica, still in the state that it was lost in.
+            loss: how it was lost.
+        """
         self.summary.history.ended(slot.number, loss)
         if slot.state is not ReplicaState.PENDING:
             self._replica_s_of_gone += now - slot.placed_s
         self._answered_by_gone += slot.finished_prompts
 
     def event(self, now: float, message: str) -> None:
-        """Add an event for the report."""
+        """Add an event for the report.
+
+        Args:
+            now: seconds of a monotonic clock; the report has the seconds since `begin`, or since the pool was made.
+            message: one line.
+        """
         self.summary.events.append((round(now - self._began_s, 2), message))

@@ -32,7 +32,11 @@ class PoolSummary:
     history: History = field(default_factory=History)
 
     def add(self, result: WorkResult) -> None:
-        """Count one finished work item."""
+        """Count one finished work item.
+
+        Args:
+            result: its counters; prompts, tokens and failures are added, its seconds are not.
+        """
         self.prompts += result.prompts
         self.prompt_tokens += result.prompt_tokens
         self.cached_tokens += result.cached_tokens

@@ -20,7 +20,18 @@ __all__ = [
 
 
 def create_engine(spec: EngineSpec) -> Engine:
-    """Load the engine that `spec.kind` names, in this process; slow, and raises the engine's own error."""
+    """Load the engine that `spec.kind` names, in this process, which takes seconds to minutes.
+
+    Args:
+        spec: all that the engine needs; anything but "scripted" is vLLM.
+
+    Returns:
+        The loaded engine, to be closed by the caller.
+
+    Raises:
+        RuntimeError: the GPU's driver or torch's other packages on this machine do not let vLLM start.
+        Exception: whatever the engine itself raises when it cannot load.
+    """
     if spec.kind == "scripted":
         from uniner_dist.completions.engine.scripted import ScriptedEngine
 
@@ -32,14 +43,22 @@ def create_engine(spec: EngineSpec) -> Engine:
 
 
 def engine_version(kind: str) -> str:
-    """Name and version of a loaded engine, such as `vllm 0.20.0`."""
+    """Return name and version of a loaded engine, such as `vllm 0.20.0`.
+
+    Args:
+        kind: as `EngineSpec.kind`; the scripted engine has no version, and only its name is returned.
+    """
     if kind == "scripted":
         return kind
     return f"vllm {vllm_version()}"
 
 
 def engine_warning(kind: str) -> str | None:
-    """What is to be said about a loaded engine's version, if anything."""
+    """Return a warning about a loaded engine's version; None when it is one that was tested.
+
+    Args:
+        kind: as `EngineSpec.kind`.
+    """
     if kind == "scripted":
         return None
     from uniner_dist.completions.engine.vllm_support import untested
@@ -48,7 +67,7 @@ def engine_warning(kind: str) -> str | None:
 
 
 def _check_build(spec: EngineSpec) -> None:
-    """Work around builds of torch's siblings that do not fit it, or say what mends this node.
+    """Work around packages that were built for another version of torch, or say how to repair this node.
 
     Raises:
         RuntimeError: vLLM could not start here.

@@ -59,17 +59,27 @@ class Engine(Protocol):
     """Continuous batching. Any exception but `PromptRefusedError` means that the engine is dead."""
 
     def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
-        """Add one prompt; others, added at about the same time, begin with the same `shared_tokens` tokens.
+        """Add one prompt.
+
+        Args:
+            request_id: names the prompt's `Answer`; not that of another prompt without an answer.
+            prompt_ids: token ids of the whole prompt.
+            shared_tokens: how many of its first tokens other prompts, added at about the same time, begin with as well;
+                a hint, 0 if none are known.
 
         Raises:
             PromptRefusedError: this prompt cannot be answered.
         """
 
     def step(self) -> list[Answer]:
-        """Run one step over the added prompts; returns those that are finished (may be none)."""
+        """Run one step over the added prompts.
+
+        Returns:
+            Answers of the prompts that are finished with this step, in any order; may be empty.
+        """
 
     def tokens(self) -> int:
-        """Tokens generated so far for prompts that are not finished; asked from another thread.
+        """Return the tokens generated so far for prompts that are not finished; asked from another thread.
 
         A number that does not change while prompts are in flight means a hung engine.
         """

@@ -47,6 +47,10 @@ class BlockSlots:
 
         A kernel may have its own, smaller blocks, a whole number of which make one of the scheduler's.
 
+        Args:
+            name: name of the layer, for the error.
+            cache: its keys and values on the device, copied from and to in place.
+
         Raises:
             ValueError: the cache is not laid out in the blocks that the scheduler counts.
         """
@@ -64,8 +68,11 @@ class BlockSlots:
         """Send the indices of a step to the device, without waiting for it.
 
         Args:
-            loads: slot and block of each copy before the step; no block twice.
-            saves: block and slot of each copy after it; of a slot that is there twice the last one counts.
+            loads: (slot, block) of each copy before the step; no block twice.
+            saves: (block, slot) of each copy after the step; for a slot that occurs twice the last one counts.
+
+        Returns:
+            The indices as tensors on the device of the first layer, for `load` and `save`.
         """
         import torch
 
@@ -76,13 +83,21 @@ class BlockSlots:
         return StepIndex(*flat.to(device, non_blocking=True).split([len(row) for row in rows]))
 
     def load(self, index: StepIndex) -> None:
-        """Fill blocks from slots."""
+        """Fill blocks from slots, in every layer.
+
+        Args:
+            index: of the step that begins; its `loaded_…` tensors are used.
+        """
         if len(index.loaded_blocks):
             for blocks, slots in self._layers:
                 blocks[index.loaded_blocks] = slots[index.loaded_slots]
 
     def save(self, index: StepIndex) -> None:
-        """Fill slots from blocks."""
+        """Fill slots from blocks, in every layer.
+
+        Args:
+            index: of the step that has ended; its `saved_…` tensors are used.
+        """
         if len(index.saved_blocks):
             for blocks, slots in self._layers:
                 slots[index.saved_slots] = blocks[index.saved_blocks]

@@ -1,8 +1,9 @@
 """Speculative decoding by prompt lookup: answers are copies of the text, so the text predicts their continuation.
 
-The model checks guessed tokens together with its next one, which costs it less than a step for each; what it would not
-have said itself is dropped, so answers stay the same. A guess is what followed the last tokens of an answer where they
-occurred before, in the prompt or in the answer (some repeat). Bytes are compared, so there is nothing to compile.
+The model checks guessed tokens together with its next one, which costs it less than a step for each; guesses that it
+would not have generated itself are dropped, so answers stay the same. A guess is what followed the last tokens of an
+answer where they occurred before, in the prompt or in the answer (some repeat). Bytes are compared, so there is nothing
+to compile.
 
 vLLM imports this class by its name (`speculative_config`, method `custom_class`).
 """
@@ -30,13 +31,16 @@ class PromptLookup(ModelFreeProposer):
         token_ids_cpu: npt.NDArray[np.int32],
         slot_mappings: Any = None,
     ) -> list[list[int]]:
-        """One list of guessed tokens per request, empty where no suffix occurred before.
+        """Guess the next tokens of every request of a step.
 
         Args:
             sampled_token_ids: token ids that the step sampled for each request; none while its prompt is not computed.
             num_tokens_no_spec: tokens of each request so far, prompt and answer.
-            token_ids_cpu: these tokens, a row per request.
+            token_ids_cpu: these tokens, a row per request; what is beyond their number is not read.
             slot_mappings: not used.
+
+        Returns:
+            One list of guessed tokens per request, empty where no suffix occurred before.
         """
         return [
             guess(token_ids_cpu[row, :count], min(self._guesses, self._limit - count - 1)) if sampled else []
@@ -45,7 +49,15 @@ class PromptLookup(ModelFreeProposer):
 
 
 def guess(tokens: npt.NDArray[np.int32], most: int) -> list[int]:
-    """Up to `most` tokens that followed the first occurrence of the longest possible suffix of the tokens so far."""
+    """Return the tokens that followed the first occurrence of the longest possible suffix of the tokens so far.
+
+    Args:
+        tokens: token ids of a request so far, prompt and answer.
+        most: how many tokens to return at most; 0 or less returns none.
+
+    Returns:
+        Token ids; empty where no suffix of 3 to 1 tokens occurred before.
+    """
     data = tokens.tobytes()
     size = tokens.itemsize
     for length in range(_LONGEST, _SHORTEST - 1, -1):

@@ -8,8 +8,8 @@ Questions wait the step or two in which the first one is computed. Keys and valu
 
 It is a KV connector, vLLM's interface for caches outside the engine: one instance in the scheduler decides, one in each
 worker copies. It reads `SHARED_TOKENS` of a request's `kv_transfer_params`: how many of its first tokens other requests
-share. Requests without it are left alone. vLLM imports this module; nothing else may, for it imports vllm. What is read
-of vLLM's objects is read by `runtime.compat.vllm_connectors`.
+share. Requests without it are left alone. vLLM imports this module; nothing else may, for it imports vllm. Attributes
+of vLLM's objects are read by `runtime.compat.vllm_connectors`.
 """
 
 from __future__ import annotations
@@ -56,14 +56,18 @@ class _First:
 
     request: Any
     block: int  # the tail is written there
-    tokens: int  # computed when it does
+    tokens: int  # of its prompt that are computed by then
 
 
 class PrefixTailConnector(LocalConnector):
-    """Slots hold blocks; a slot is found by the tokens up to the end of the tail, and the least recently used goes."""
+    """Slots hold blocks; a slot is found by the tokens up to the end of the tail; the least recently used is replaced.
+
+    vLLM makes one in the scheduler and one in each worker, and calls its methods; their names and arguments are those
+    of `KVConnectorBase_V1`.
+    """
 
     _memory: BlockSlots  # in a worker
-    _indexed: tuple[TailCopies, StepIndex] | None = None  # of the step at work
+    _indexed: tuple[TailCopies, StepIndex] | None = None  # of the current step
 
     def __init__(self, vllm_config: Any, role: Any, kv_cache_config: Any) -> None:
         super().__init__(vllm_config, role, kv_cache_config)
@@ -75,7 +79,16 @@ class PrefixTailConnector(LocalConnector):
     # -- in the scheduler ----------------------------------------------------------------------------------------
 
     def get_num_new_matched_tokens(self, request: Any, num_computed_tokens: int) -> tuple[int | None, bool]:
-        """Tokens of the tail, if its slot continues what is computed; None (ask again) while they are computed."""
+        """Return how many tokens of the tail a slot has, and that they are not loaded asynchronously.
+
+        Args:
+            request: vLLM's request that is to be scheduled.
+            num_computed_tokens: how many of its first tokens vLLM's own prefix cache has.
+
+        Returns:
+            Tokens of the tail, if its slot continues what is computed; 0 if there is no such slot; None (ask again)
+            while the first request with these tokens computes them. The second value is always False.
+        """
         shared, tail = self._tail(request)
         if not tail:
             return 0, False
@@ -85,7 +98,13 @@ class PrefixTailConnector(LocalConnector):
         return (tail if key in self._slots and num_computed_tokens == shared - tail else 0), False
 
     def update_state_after_alloc(self, request: Any, blocks: Any, num_external_tokens: int) -> None:
-        """The request is in the next step: it gets its tail from a slot, or is the first to compute it."""
+        """Note that a request is in the next step: it gets its tail from a slot, or is the first to compute it.
+
+        Args:
+            request: vLLM's request.
+            blocks: all blocks that it was given.
+            num_external_tokens: tokens that come from a slot, as `get_num_new_matched_tokens` returned them; 0 if none.
+        """
         shared, tail = self._tail(request)
         if not tail:
             return
@@ -98,7 +117,13 @@ class PrefixTailConnector(LocalConnector):
             self._firsts[key] = _First(request, own[position], shared)
 
     def build_connector_meta(self, scheduler_output: Any) -> TailCopies:
-        """The copies around the step that is now planned. A first request that is not in it is no longer waited for."""
+        """Return the copies around the step that is now planned.
+
+        A first request that is not in the step is no longer waited for.
+
+        Args:
+            scheduler_output: vLLM's plan of the step.
+        """
         copies = TailCopies(before=list(self._before.items()))
         self._before = {}
         for key, first in list(self._firsts.items()):
@@ -127,6 +152,9 @@ class PrefixTailConnector(LocalConnector):
     def register_kv_caches(self, kv_caches: dict[str, torch.Tensor]) -> None:
         """Make room for the slots next to the cache of every layer.
 
+        Args:
+            kv_caches: name of the layer → its keys and values on the device.
+
         Raises:
             ValueError: a cache is not laid out in the blocks that the scheduler counts.
         """
@@ -135,7 +163,12 @@ class PrefixTailConnector(LocalConnector):
             self._memory.add(name, cache)
 
     def start_load_kv(self, forward_context: Any, **kwargs: Any) -> None:
-        """Fill blocks from slots, before the step."""
+        """Fill blocks from slots, before the step.
+
+        Args:
+            forward_context: not used.
+            **kwargs: not used.
+        """
         if (index := self._index()) is not None:
             self._memory.load(index)
 
@@ -157,5 +190,9 @@ class PrefixTailConnector(LocalConnector):
 
 
 def slots_bytes(vllm_config: Any) -> int:
-    """Memory that slots take on each GPU at most, in bytes."""
+    """Return the memory that slots take on each GPU at most, in bytes.
+
+    Args:
+        vllm_config: vLLM's whole configuration; model, parallelism and cache decide the size of a block.
+    """
     return MOST_SLOTS * block_bytes(vllm_config)

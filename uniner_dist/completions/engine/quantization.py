@@ -32,12 +32,12 @@ _LONGEST = 240
 
 
 def quantization_refusal(spec: EngineSpec, files: Mapping[str, bytes], environment: Mapping[str, str]) -> str | None:
-    """Message on why vLLM does not load weights quantized like these; None when it does, or gives no answer.
+    """Return a message on why vLLM does not load weights quantized like these; None when it does, or gives no answer.
 
     Args:
         spec: model, revision, data type and number of GPUs of the replica.
         files: name → contents of `config.json` and of those next to it that describe a quantization.
-        environment: variables that a replica's process has.
+        environment: variables that a replica's process has, on top of those of this process.
     """
     key = _key(spec, files)
     if key in remembered(_FACTS):
@@ -83,7 +83,7 @@ def _ask(spec: EngineSpec) -> str | None:
     """vLLM's error for a configuration, when it builds one for an engine."""
     from uniner_dist.completions.engine.vllm_engine import engine_arguments
 
-    # Neither a KV connector nor a proposer has to do with it, and both would be set up.
+    # Neither a KV connector nor a proposer matters here, and both would be set up.
     arguments = parsed_arguments(engine_arguments(replace(spec, prefix_tails=False)))
     try:
         quantization_of(arguments)
@@ -103,7 +103,7 @@ def _format_error(error: Exception) -> str:
 def _main(fields: dict[str, Any]) -> None:
     model = ModelConfig(**fields.pop("model"))
     print("\n" + json.dumps({"refusal": _ask(EngineSpec("vllm", model, **fields))}), flush=True)
-    os._exit(0)  # taking vLLM's modules apart takes seconds
+    os._exit(0)  # unloading vLLM's modules takes seconds
 
 
 if __name__ == "__main__":

@@ -26,7 +26,12 @@ _PROMPT = re.compile(
 
 
 def scripted_answer(text: str, entity_type: str) -> str:
-    """The answer this engine gives: a JSON list of words, possibly empty."""
+    """Return the answer that this engine gives: a JSON list of words, possibly empty.
+
+    Args:
+        text: text of the passage.
+        entity_type: what is asked for; words that begin with one of its letters, in either case, are listed.
+    """
     letters = set(entity_type.lower())
     words = dict.fromkeys(re.findall(r"\b[A-Z]\w+", text))
     return json.dumps([word for word in words if word[0].lower() in letters], ensure_ascii=False)
@@ -67,6 +72,11 @@ class ScriptedEngine:
     def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
         """Queue one prompt, or refuse it.
 
+        Args:
+            request_id: names the prompt's `Answer`.
+            prompt_ids: token ids of the whole prompt, which are decoded to find its text and type.
+            shared_tokens: not used.
+
         Raises:
             PromptRefusedError: the script says so.
         """
@@ -78,7 +88,11 @@ class ScriptedEngine:
         self._waiting.append((request_id, prompt_ids))
 
     def step(self) -> list[Answer]:
-        """Answer up to `batch` prompts."""
+        """Return the answers of the next prompts in the queue, up to `batch` (default 32) of them.
+
+        Raises:
+            RuntimeError: one of these prompts has the word of the fault `crash`.
+        """
         self._generate_for(float(self._extra.pop("long_s", 0)))
         answers = []
         for _ in range(min(len(self._waiting), int(self._extra.get("batch", 32)))):
@@ -93,7 +107,7 @@ class ScriptedEngine:
         return answers
 
     def tokens(self) -> int:
-        """Tokens of the answer that takes long."""
+        """Return the tokens of the answer that takes long (`long_s`); 0 without one."""
         return self._tokens
 
     def close(self) -> None:

@@ -59,6 +59,12 @@ class VllmEngine:
     def add(self, request_id: str, prompt_ids: list[int], shared_tokens: int = 0) -> None:
         """Hand over one prompt.
 
+        Args:
+            request_id: names the prompt's `Answer`.
+            prompt_ids: token ids of the whole prompt.
+            shared_tokens: how many of its first tokens its neighbours begin with as well; ignored without
+                `prefix_tails`.
+
         Raises:
             PromptRefusedError: with the message of vLLM's own validation.
         """
@@ -69,7 +75,14 @@ class VllmEngine:
             raise PromptRefusedError(str(error)) from error
 
     def step(self) -> list[Answer]:
-        """One step of the scheduler."""
+        """Run one step of the scheduler.
+
+        An answer that was ended inside by the token of an empty list is not finished: its prompt is asked again, to the
+        end.
+
+        Returns:
+            The finished answers; may be empty.
+        """
         answers = []
         for output in self._engine.step():
             if not output.finished:
@@ -105,7 +118,7 @@ class VllmEngine:
         self._engine.add_request(request_id, {"type": "token", "prompt_token_ids": prompt_ids}, params)
 
     def tokens(self) -> int:
-        """Tokens of unfinished answers, as vLLM's front end has received them."""
+        """Return the tokens of unfinished answers, as vLLM's front end has received them."""
         return unfinished_tokens(self._engine)
 
     def close(self) -> None:
@@ -114,7 +127,15 @@ class VllmEngine:
 
 
 def engine_arguments(spec: EngineSpec) -> dict[str, object]:
-    """Arguments of `vllm.EngineArgs`; what the user put into `engine.extra` wins."""
+    """Return the arguments of `vllm.EngineArgs`; what the user put into `engine.extra` wins.
+
+    Args:
+        spec: model, device and sizes; a model in a remote folder is copied to this node first.
+
+    Raises:
+        ConfigError: there is no model at its location.
+        ValueError: prefix tails or prompt lookup are asked for where they cannot be used.
+    """
     device = "gpu" if spec.gpus else "cpu"
     arguments: dict[str, object] = {
         "model": resolve(spec.model),

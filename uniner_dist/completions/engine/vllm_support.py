@@ -16,7 +16,11 @@ LOOKUP: Final = "uniner_dist.completions.engine.lookup.PromptLookup"
 
 
 def untested(version: str) -> str | None:
-    """A warning about a vLLM outside of the tested range; None inside of it."""
+    """Return a warning about a vLLM outside of the tested range; None inside of it.
+
+    Args:
+        version: vLLM's, such as `0.32.1`; one without two leading numbers counts as 0.0.
+    """
     begin, end = TESTED
     if begin <= _release(version) < end:
         return None
@@ -29,10 +33,10 @@ def untested(version: str) -> str | None:
 
 
 def no_prefix_tails(version: str, on_gpu: bool, environment: Mapping[str, str]) -> str | None:
-    """Message on why `engine.prefix_tails` cannot be on; None when it can.
+    """Return a message on why `engine.prefix_tails` cannot be on; None when it can.
 
     Args:
-        version: vLLM's.
+        version: vLLM's, such as `0.32.1`.
         on_gpu: whether the engine runs on a GPU; the allocator's settings matter only there.
         environment: variables of the engine's process.
     """
@@ -52,6 +56,10 @@ def no_prefix_tails(version: str, on_gpu: bool, environment: Mapping[str, str]) 
 
 def check_speculation(on_gpu: bool, arguments: Mapping[str, Any]) -> None:
     """Check that prompt lookup is used on CPU only: on GPUs vLLM's model runner takes no custom proposer.
+
+    Args:
+        on_gpu: whether the engine runs on a GPU.
+        arguments: arguments of `vllm.EngineArgs`, the user's own included.
 
     Raises:
         ValueError: the arguments of the engine ask for it on a GPU.

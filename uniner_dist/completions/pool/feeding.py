@@ -10,14 +10,17 @@ from uniner_dist.completions.work import WorkItem
 
 
 def hand_out(slots: Sequence[Slot], queue: WorkQueue, most: int) -> Iterator[tuple[Slot, WorkItem]]:
-    """Work items for the loaded replicas, the emptiest first; the caller sends each before it asks for the next.
+    """Yield work items for the loaded replicas, the emptiest first; the caller sends each before it asks for the next.
 
     No replica holds more than others could still get: towards the end a second one would wait while another is idle.
 
     Args:
         slots: all replicas; those that have not loaded get nothing.
-        queue: the work items that nobody holds yet.
+        queue: the work items that nobody holds yet; what is yielded is taken from it.
         most: work items that one replica may hold.
+
+    Yields:
+        A replica, and the item to send to it.
     """
     ready = [slot for slot in slots if slot.loaded]
     # While suspect items wait, one replica is let run empty so that they get their turn alone.

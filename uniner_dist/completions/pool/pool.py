@@ -32,7 +32,7 @@ class Pool:
 
     Args:
         ray: the connected `ray` module.
-        config: how many replicas, and how long to put up with what.
+        config: how many replicas, and which failures and delays are tolerated.
         spec: what every replica loads.
         env: environment of the replicas' processes, set before they import anything.
         should_stop: asked about five times a second; True drains the pool.
@@ -60,7 +60,14 @@ class Pool:
         self._scale(time.monotonic())
 
     def wait_until_loaded(self, replicas: int) -> None:
-        """Wait until a number of replicas are loaded; `run` itself waits only for the first."""
+        """Wait until a number of replicas are loaded; `run` itself waits only for the first.
+
+        Args:
+            replicas: how many; no more than the pool has, or this never returns.
+
+        Raises:
+            PoolError: no replica can start.
+        """
         while self._replicas.loaded < replicas:
             self._scale(time.monotonic())
             self._collect()
@@ -72,14 +79,17 @@ class Pool:
         answered_before: bool = False,
         replica_s: float = math.inf,
     ) -> PoolSummary:
-        """Complete these shards (id → number of prompts); of the `known` ones some answers are kept already.
+        """Complete shards: hand them to replicas and replace those that are lost, until every shard has its file.
 
         Args:
-            shards: shard id → number of prompts, in the order in which they are handed out.
-            known: ids of shards that have kept some answers, so that only their other prompts are asked.
+            shards: shard name → number of prompts, in the order in which they are handed out.
+            known: names of shards of which some answers are kept already, so that only their other prompts are asked.
             answered_before: whether an earlier start of this run answered anything, so that engines are known to work.
             replica_s: when replicas have taken this many seconds in all, no more shards are handed out, and those in
                 flight are the last (`queue.open` says how many are left).
+
+        Returns:
+            Counters and events, from the start of the pool or the last `begin` on.
 
         Raises:
             PoolError: no replica can start or answer, or a shard used up its attempts.
@@ -107,9 +117,13 @@ class Pool:
         return self.summary
 
     def begin(self, layout: RunLayout, store: StoreLayout) -> None:
-        """Turn a pool that stays warm to another run of the same fingerprint: its folders, and counters from zero.
+        """Turn a pool that stays loaded to another run of the same fingerprint: its folders, and counters from zero.
 
-        Replicas that still hold work items of an earlier run, which was left in the middle, are killed.
+        Replicas that still hold work items of an earlier run, which was interrupted, are killed.
+
+        Args:
+            layout: folders of the run whose shards are completed next.
+            store: folders of the store that gets its answers.
         """
         self._replicas.begin(layout, store)
         self._stats.begin(time.monotonic())
@@ -124,7 +138,11 @@ class Pool:
         return self._replicas.slots
 
     def count(self, state: ReplicaState) -> int:
-        """Replicas in a state."""
+        """Return the number of replicas in a state.
+
+        Args:
+            state: which one; none are ever `DEAD` here, as those are taken out.
+        """
         return sum(slot.state is state for slot in self.slots)
 
     @property
@@ -134,12 +152,12 @@ class Pool:
 
     @property
     def finished_prompts(self) -> int:
-        """Prompts answered, those of unfinished shards included as far as replicas last told."""
+        """Prompts answered, including those of unfinished shards as of the replicas' last report."""
         return self._stats.finished_prompts(self.slots)
 
     @property
     def summary(self) -> PoolSummary:
-        """Counters and events of the run, as of the last look."""
+        """Counters and events of the run, as of their last update."""
         return self._stats.summary
 
     # -- steps of the loop ---------------------------------------------------------------------------------------

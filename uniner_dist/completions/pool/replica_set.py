@@ -20,9 +20,9 @@ from uniner_dist.errors import PoolError
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.place_layout import StoreLayout
 
-#: Seconds between looks at the replicas' counters and the cluster's size.
+#: Seconds between two requests of the replicas' counters, and of the cluster's size.
 _LOOK_S = 1.0
-#: Longest wait for an event before the caller looks around.
+#: Longest wait for an event before control returns to the caller.
 _TICK_S = 0.2
 #: Longest wait for replicas to turn to another run; one that is dead is found out when it gets a work item.
 _MOVE_S = 10.0
@@ -58,7 +58,7 @@ class ReplicaSet:
         Args:
             now: seconds of a monotonic clock.
             open_shards: shards that are not finished; more replicas than these would be idle.
-            may_add: False while failures are waited out.
+            may_add: False while the pool waits after failures.
         """
         if now >= self._next_look_s:
             self._wanted = self.placement.wanted(open_shards)
@@ -69,7 +69,11 @@ class ReplicaSet:
             self.slots.append(Slot(next(self._numbers), actor, created_s=now, **asked))
 
     def wait(self) -> list[tuple[Slot, Any]]:
-        """Wait briefly for answers; returns the slots and references that have one."""
+        """Wait, for at most 0.2 s, until a replica has answered something.
+
+        Returns:
+            The slots and references that have an answer or an error, which is not read yet; may be empty.
+        """
         waiting = {reference: slot for slot in self.slots for reference in slot.references()}
         if not waiting:
             time.sleep(_TICK_S)
@@ -80,7 +84,14 @@ class ReplicaSet:
         return [(waiting[reference], reference) for reference in done]
 
     def overdue(self, now: float) -> Iterator[tuple[Slot, TimeoutError]]:
-        """Replicas that load for too long, or have work and make no progress for too long."""
+        """Yield replicas that load for too long, or have work and make no progress for too long.
+
+        Args:
+            now: seconds of a monotonic clock.
+
+        Yields:
+            A slot, and an error that says for how long; the caller may remove the slot.
+        """
         config = self._config
         for slot in list(self.slots):
             loading = slot.state is ReplicaState.STARTING
@@ -90,7 +101,11 @@ class ReplicaSet:
                 yield slot, TimeoutError(f"no new token for {config.stuck_timeout_s:g} s")
 
     def ask_progress(self, now: float) -> None:
-        """Ask loaded replicas for their counters, when it is time."""
+        """Ask loaded replicas for their counters, when the last time is a second ago.
+
+        Args:
+            now: seconds of a monotonic clock.
+        """
         if now < self._next_look_s:
             return
         self._next_look_s = now + _LOOK_S
@@ -99,7 +114,10 @@ class ReplicaSet:
                 slot.progress_ref = slot.actor.progress.remote()
 
     def check_room(self, now: float) -> None:
-        """Give up when no node has room for a single replica for too long.
+        """Give up when no node had room for a single replica for `pool.start_timeout_s`.
+
+        Args:
+            now: seconds of a monotonic clock.
 
         Raises:
             PoolError: there was no room for that long.
@@ -115,7 +133,12 @@ class ReplicaSet:
             )
 
     def begin(self, layout: RunLayout, store: StoreLayout) -> None:
-        """Switch to another run; replicas that still hold work items of an earlier one are killed."""
+        """Switch to another run; replicas that still hold work items of an earlier one are killed.
+
+        Args:
+            layout: folders of the run whose shards are completed next.
+            store: folders of the store that gets its answers.
+        """
         for slot in [slot for slot in self.slots if slot.held]:
             self.remove(slot)
         self.placement.begin(layout, store)
@@ -129,7 +152,11 @@ class ReplicaSet:
             slot.progress_ref, slot.finished_prompts, slot.counters, slot.placed_s = None, 0, (0, 0), now
 
     def remove(self, slot: Slot) -> None:
-        """Kill a replica, dead or alive; its engine's processes end with it."""
+        """Kill a replica, dead or alive; its engine's processes end with it.
+
+        Args:
+            slot: the replica, which becomes `DEAD` and leaves `slots`.
+        """
         slot.state = ReplicaState.DEAD
         self.slots.remove(slot)
         self._ray.kill(slot.actor, no_restart=True)
@@ -138,7 +165,7 @@ class ReplicaSet:
         """Kill every replica.
 
         Args:
-            reachable: whether the cluster is there to be asked.
+            reachable: whether the cluster still answers; if not, the replicas are only forgotten.
         """
         for slot in list(self.slots) if reachable else ():
             self.remove(slot)

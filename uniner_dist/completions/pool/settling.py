@@ -1,7 +1,7 @@
-"""What each answer of a replica means, and what its silence means: the books are kept, and losses are blamed.
+"""What each answer of a replica means, and what a missing one means: statistics are updated, and losses are blamed.
 
-What a death means for the queue is decided by `queue`, where not to go by `node_health`, and how long to put up with
-failures by `failure_tracker`; here those decisions are carried out.
+What a death means for the queue is decided by `queue`, which nodes to avoid by `node_health`, and how many failures in
+a row are tolerated by `failure_tracker`; here those decisions are carried out.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from uniner_dist.completions.work import Loss, ReplicaState, WorkItem
 
 
 class Settling:
-    """Takes answers and losses over into queue, statistics and failure tracker.
+    """Passes answers and losses on to queue, statistics and failure tracker.
 
     Args:
+        ray: the connected `ray` module.
+        replicas: from which lost replicas are removed.
+        stats: counts what is answered, and has the events.
+        failures: counts failures in a row, and raises when the job is to be given up.
         queue: of the run at work.
         answered_before: whether an earlier start of this run answered anything, so that engines are known to work.
     """
@@ -41,7 +45,16 @@ class Settling:
         self._queue, self._answered_before = queue, answered_before
 
     def settle(self, slot: Slot, reference: Any) -> None:
-        """A reference of a slot has an answer or an error."""
+        """Read the answer or the error of a reference, and act on it; nothing for a replica that is already lost.
+
+        Args:
+            slot: the replica that was called.
+            reference: one of `slot.references()`, as returned by `ReplicaSet.wait`.
+
+        Raises:
+            PoolError: no replica can start or answer, or a shard used up its attempts.
+            StageError: a shard failed too often while its engine worked: storage, mostly.
+        """
         if slot.state is ReplicaState.DEAD:
             return
         try:
@@ -62,7 +75,15 @@ class Settling:
             self._finished(slot, reference, answer)
 
     def lost(self, slot: Slot, error: Exception) -> None:
-        """A replica is gone or useless: take it out, decide about its work items, and wait before it is replaced."""
+        """Remove a replica that is gone or useless, decide about its work items, and set when it is replaced.
+
+        Args:
+            slot: the replica, still in the state that it was lost in.
+            error: Ray's error of a call, or a timeout; its message is shown.
+
+        Raises:
+            PoolError: no replica can start or answer, or a shard used up its attempts.
+        """
         placement = self._replicas.placement
         loss = kind_of_loss(placement.is_gone(slot.node), slot.state)
         self._stats.gone(time.monotonic(), slot, loss)
@@ -154,6 +175,10 @@ def _name(item: WorkItem) -> str:
 
 
 def format_error(error: Exception) -> str:
-    """The innermost message of what Ray wraps around a replica's exception."""
+    """Return the innermost message of what Ray wraps around a replica's exception.
+
+    Args:
+        error: Ray's, or any other; one without a message gives the name of its type.
+    """
     cause: BaseException = getattr(error, "cause", None) or error
     return str(cause).strip() or type(error).__name__

@@ -2,7 +2,7 @@
 
 Prompts and answers never pass through the pool: a call names a work item, and the replica reads and writes its files.
 Several calls of `complete` run at once, each in its own thread: while the engine answers one shard the next is read and
-tokenised and the previous one is written, so no border of a shard is a barrier.
+tokenised and the previous one is written, so the engine never waits at the end of a shard.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ from uniner_dist.storage.shards import is_open, read_prompts
 
 
 class Replica:
-    """Actor body. `start` loads the model; `complete` and `merge` do work items; `progress` answers at any time."""
+    """Actor body. `start` loads the model; `complete` and `merge` do work items; `progress` answers at any time.
+
+    Args:
+        spec: what to load, and the folders to work in; its storage credentials are set in this process.
+    """
 
     def __init__(self, spec: ReplicaSpec) -> None:
         adopt(spec.credentials)
@@ -41,11 +45,11 @@ class Replica:
 
     @property
     def engine(self) -> Engine | None:
-        """What answers, once `start` has returned."""
+        """The engine; None until `start` has loaded it."""
         return self._loop.engine
 
     def placement_info(self) -> PlacementInfo:
-        """Node and process of this replica; answers as soon as the actor is placed."""
+        """Return node and process of this replica; answers as soon as the actor is placed."""
         import ray
 
         node_id = ray.get_runtime_context().get_node_id()
@@ -54,8 +58,12 @@ class Replica:
     def start(self) -> StartInfo:
         """Load tokenizer and engine.
 
+        Returns:
+            The seconds that it took, the engine's version, and a warning if there is one.
+
         Raises:
             RuntimeError: with the engine's own message.
+            ConfigError: the tokenizer cannot be used.
         """
         begun = time.monotonic()
         spec = self._spec
@@ -67,12 +75,28 @@ class Replica:
         return StartInfo(time.monotonic() - begun, engine_version(spec.engine.kind), warning)
 
     def begin(self, layout: RunLayout, store: StoreLayout) -> None:
-        """Work for another run of the same fingerprint, and count from zero; nothing may be in flight."""
+        """Work for another run of the same fingerprint, and count from zero; nothing may be in flight.
+
+        Args:
+            layout: folders of the run whose shards are completed next.
+            store: folders of the store that gets its answers.
+        """
         self._spec = replace(self._spec, layout=layout, store=store)
         self._loop.count_from_zero()
 
     def complete(self, item: WorkItem) -> WorkResult:
-        """Answer the prompts of a work item and commit its file. What is committed already costs nothing."""
+        """Answer the prompts of a work item and commit its file. What is committed already costs nothing.
+
+        Args:
+            item: a whole shard, or a range of a suspect one.
+
+        Returns:
+            Counters of the prompts that were asked; all 0 for an item that was committed before.
+
+        Raises:
+            EngineDiedError: the engine died; the process is about to exit.
+            StageError: the shard's prompts cannot be read, or storage failed; the engine still works.
+        """
         begun, spec = time.monotonic(), self._spec
         prompts = prompts_of(spec, item)
         if is_committed(spec, item, prompts.num_rows):
@@ -84,7 +108,19 @@ class Replica:
         return result_of(answered, time.monotonic() - begun, written)
 
     def merge(self, item: WorkItem, ranges: list[tuple[int, int]], poison: list[int]) -> WorkResult:
-        """Assemble a suspect shard's finished ranges and its given-up prompts (row numbers) into its file."""
+        """Assemble a suspect shard's finished ranges and its given-up prompts into its file.
+
+        Args:
+            item: the whole shard.
+            ranges: `(start, stop)` of each finished range, as row numbers; with `poison` they cover every row once.
+            poison: row numbers of the prompts that were given up.
+
+        Returns:
+            Counters of the given-up prompts only, since the ranges were counted when they were finished.
+
+        Raises:
+            StageError: the prompts or the file of a range cannot be read, or storage failed.
+        """
         begun, spec = time.monotonic(), self._spec
         prompts = read_prompts(spec.layout, item.shard)
         pieces = read_ranges(spec, item.shard, ranges)
@@ -95,7 +131,7 @@ class Replica:
         return WorkResult(len(poison), 0, 0, 0, failures, time.monotonic() - begun, written)
 
     def progress(self) -> dict[str, int]:
-        """Counters that move while the engine is alive."""
+        """Return counters that move while the engine is alive; see `EngineLoop.progress`."""
         return self._loop.progress()
 
     def stop(self) -> None:
@@ -103,7 +139,7 @@ class Replica:
         self._loop.stop()
 
     def _load_engine(self) -> Engine:
-        """With scores an empty list is answered to its end, whose probability counts."""
+        """Load the engine; with scores an empty list is answered to its end, whose probability counts."""
         tokenizer_json, eos_id = self._spec.tokenizer_json, self._tokenizer.eos_id
         spec = replace(self._spec.engine, tokenizer_json=tokenizer_json, eos_id=eos_id)
         if not spec.scores:

@@ -65,7 +65,7 @@ class EngineLoop:
 
         Args:
             prompt_ids: token ids of every prompt.
-            shared_tokens: see `Job`.
+            shared_tokens: for every prompt, how many of its first tokens its neighbours begin with as well.
 
         Returns:
             One answer per prompt, in order, or the reason why the engine refuses it.
@@ -87,7 +87,12 @@ class EngineLoop:
         return job.answers
 
     def progress(self) -> dict[str, int]:
-        """Counters that move while the engine is alive."""
+        """Return counters that move while the engine is alive, counted since the start or `count_from_zero`.
+
+        Returns:
+            `finished_prompts`: prompts answered or refused; `tokens`: tokens generated, those of unfinished answers
+            included.
+        """
         tokens = self._finished_tokens + (self.engine.tokens() if self.engine else 0)
         return {"finished_prompts": self._finished_prompts, "tokens": tokens}
 

@@ -15,13 +15,27 @@ from uniner_dist.storage.shards import ForeignFileError, read_completions, read_
 
 
 def prompts_of(spec: ReplicaSpec, item: WorkItem) -> pa.Table:
-    """The prompts of a work item, rows of `schemas.PROMPTS`."""
+    """Return the prompts of a work item, rows of `schemas.PROMPTS` in the order of its shard.
+
+    Args:
+        spec: its `layout` says where the prompts are.
+        item: a whole shard, or a range of its rows.
+
+    Raises:
+        StageError: the shard has no prompts file.
+    """
     prompts = read_prompts(spec.layout, item.shard)
     return prompts if item.stop is None else prompts.slice(item.start, item.stop - item.start)
 
 
 def is_committed(spec: ReplicaSpec, item: WorkItem, rows: int) -> bool:
-    """Whether the item's file is there and whole; a partial or foreign one is removed so that it is redone."""
+    """Return whether the item's file is there and whole; a partial or foreign one is removed so that it is redone.
+
+    Args:
+        spec: folders and fingerprint of the run.
+        item: a whole shard, whose completions file is looked for, or a range of a suspect one, whose part file is.
+        rows: prompts of the item, which its file must have.
+    """
     path = _target(spec, item)
     try:
         read_completions(path, item.shard, spec.fingerprint, rows)
@@ -34,7 +48,17 @@ def is_committed(spec: ReplicaSpec, item: WorkItem, rows: int) -> bool:
 
 
 def cached_answers(spec: ReplicaSpec, item: WorkItem, prompts: pa.Table) -> pa.Table | None:
-    """The answers to these prompts that are there already; None when their file is gone or foreign."""
+    """Return the answers to these prompts that are there already.
+
+    Args:
+        spec: folders and fingerprint of the run.
+        item: a whole shard, or a range of it.
+        prompts: all prompts of the item.
+
+    Returns:
+        Rows of `schemas.COMPLETIONS`, one per prompt and in their order, open (see `is_open`) where it must be asked;
+        None when the file of known answers is gone, foreign, or about other prompts, so that all must be asked.
+    """
     try:
         known = read_completions(spec.layout.known_file(item.shard), item.shard, spec.fingerprint)
     except (FileNotFoundError, ForeignFileError):
@@ -47,6 +71,11 @@ def cached_answers(spec: ReplicaSpec, item: WorkItem, prompts: pa.Table) -> pa.T
 def commit(spec: ReplicaSpec, item: WorkItem, table: pa.Table) -> bool:
     """Write the answers of a work item; those of a whole shard go into the store first, then commit the shard.
 
+    Args:
+        spec: folders and fingerprint of the run.
+        item: a whole shard, or a range of a suspect one, whose part file is written and replaces an earlier one.
+        table: rows of `schemas.COMPLETIONS`, one per prompt and in their order.
+
     Returns:
         False when another writer had committed the shard before.
     """
@@ -57,7 +86,17 @@ def commit(spec: ReplicaSpec, item: WorkItem, table: pa.Table) -> bool:
 
 
 def read_ranges(spec: ReplicaSpec, shard: str, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, pa.Table]]:
-    """Start and answers of each finished range `(start, stop)` of a suspect shard."""
+    """Return start and answers of each finished range of a suspect shard, in the order given.
+
+    Args:
+        spec: folders and fingerprint of the run.
+        shard: name of the shard.
+        ranges: `(start, stop)` of each, as row numbers.
+
+    Raises:
+        ForeignFileError: the file of a range is partial, altered, or of another run.
+        FileNotFoundError: there is no such file.
+    """
     return [
         (start, read_completions(_target(spec, WorkItem(shard, start, stop)), shard, spec.fingerprint, stop - start))
         for start, stop in ranges

@@ -41,7 +41,12 @@ class Job:
         return self.next_index == len(self.prompt_ids)
 
     def record(self, index: int, answer: Answer | str) -> None:
-        """Keep the answer to a prompt."""
+        """Keep the answer to a prompt; the last one sets `finished`.
+
+        Args:
+            index: position of the prompt in `prompt_ids`; each is recorded once.
+            answer: the engine's answer, or the reason of a refusal.
+        """
         self.answers[index] = answer
         self.open -= 1
         if self.open == 0:

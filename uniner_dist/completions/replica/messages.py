@@ -10,7 +10,11 @@ _LINES_READ, _LINES_QUOTED = 400, 8
 
 
 def explain(error: BaseException) -> str:
-    """The exception with its causes, and the tail of this process's log when a child process failed."""
+    """Return the exception, up to three of its causes, and the last error lines that this process wrote to stderr.
+
+    Args:
+        error: what the engine raised; its own text often only refers to a child process, whose errors are in the log.
+    """
     chain: list[str] = []
     cause: BaseException | None = error
     while cause is not None and len(chain) < 4:
@@ -20,7 +24,7 @@ def explain(error: BaseException) -> str:
 
 
 def _log_tail() -> str:
-    """Last error lines of what this process wrote to stderr, where an engine's child process tells its root cause."""
+    """Last error lines of what this process wrote to stderr, where an engine's child process reports its root cause."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         path = os.readlink("/proc/self/fd/2")
         with open(path, encoding="utf-8", errors="replace") as stream:

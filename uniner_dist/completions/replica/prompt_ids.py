@@ -8,11 +8,14 @@ from uniner_dist.core.tokens import PromptTokenizer
 
 
 def assemble(tokenizer: PromptTokenizer, prompts: pa.Table) -> list[list[int]]:
-    """Token ids of every prompt.
+    """Return the token ids of every prompt, in order.
 
     Args:
         tokenizer: of the model that answers; says whether prefix and suffix may be tokenised apart.
         prompts: rows of `schemas.PROMPTS`; those of a passage are neighbours.
+
+    Raises:
+        ConfigError: a special token's id came out of a text; see `PromptTokenizer.prefix_ids`.
     """
     texts = prompts.column("text").to_pylist()
     passages = prompts.column("passage_id").to_pylist()

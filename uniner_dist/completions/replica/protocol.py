@@ -35,7 +35,7 @@ class PlacementInfo:
 
 @dataclass(frozen=True)
 class StartInfo:
-    """What a replica says when it has loaded: how long that took, its engine's version, and a warning, if any."""
+    """What a replica reports when it has loaded: how long that took, its engine's version, and a warning, if any."""
 
     seconds: float
     engine: str

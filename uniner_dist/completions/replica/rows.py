@@ -15,7 +15,7 @@ from uniner_dist.core.outcomes import Outcome
 from uniner_dist.schemas import COMPLETIONS
 from uniner_dist.storage.shards import is_open
 
-#: What names a completion within its fingerprint.
+#: Columns that identify a completion within its fingerprint.
 KEYS = ("passage_id", "entity_type")
 
 
@@ -26,14 +26,14 @@ def completions_table(
     decoder: AnswerDecoder,
     max_model_len: int,
 ) -> pa.Table:
-    """Answers as rows of `schemas.COMPLETIONS`, in the order of the prompts.
+    """Return the answers as rows of `schemas.COMPLETIONS`, in the order of the prompts.
 
     Args:
         prompts: rows of `schemas.PROMPTS`.
         prompt_tokens: length of every prompt in tokens.
-        answers: one per prompt; a string is the reason of a refusal.
+        answers: one per prompt; a string is the reason of a refusal, None an answer that never came.
         decoder: of the same tokenizer as the token ids of the answers.
-        max_model_len: context of the model in tokens.
+        max_model_len: context of the model in tokens; a refused prompt of at least this length is too long.
     """
     answered = [answer for answer in answers if isinstance(answer, Answer)]
     texts = iter(decoder.texts([answer.token_ids for answer in answered]))
@@ -77,7 +77,11 @@ def _refused_row(reason: str | None, prompt_tokens: int, too_long: bool) -> dict
 
 
 def poison_row(prompt: pa.Table) -> pa.Table:
-    """The completion of a prompt that was given up, from its row of the prompts."""
+    """Return the completion of a prompt that was given up, one row of `schemas.COMPLETIONS`.
+
+    Args:
+        prompt: its row of `schemas.PROMPTS`.
+    """
     row = {
         "passage_id": prompt.column("passage_id")[0].as_py(),
         "entity_type": prompt.column("entity_type")[0].as_py(),
@@ -92,17 +96,22 @@ def poison_row(prompt: pa.Table) -> pa.Table:
 
 
 def fill_in(known: pa.Table, answered: pa.Table) -> pa.Table:
-    """`known` with its open rows replaced, in order, by the rows of `answered`."""
+    """Return the known answers with their open rows replaced, in order, by new ones; rows of `schemas.COMPLETIONS`.
+
+    Args:
+        known: one row per prompt, open (see `is_open`) where it had to be asked.
+        answered: one row per open row of `known`, in the same order.
+    """
     unanswered = is_open(known).to_numpy()
     source = np.where(unanswered, known.num_rows + np.cumsum(unanswered) - 1, np.arange(known.num_rows))
     return pa.concat_tables([known.cast(COMPLETIONS), answered.cast(COMPLETIONS)]).take(pa.array(source))
 
 
 def result_of(table: pa.Table, seconds: float, written: bool) -> WorkResult:
-    """Counters of a finished work item.
+    """Return the counters of a finished work item.
 
     Args:
-        table: the rows that it answered.
+        table: the rows that it asked, without those that were known before.
         seconds: wall time of the whole item, reading its prompts and committing its answers included.
         written: False when another writer had committed its shard before.
     """
