@@ -14,8 +14,8 @@ class Differences(Record):
     Attributes:
         cells: annotations on both sides.
         same: those of them with the same outcome and the same mentions.
-        mentions_before, mentions_after: mentions of the annotations on both sides, on either side.
-        kept, moved, borders, vanished, appeared: what became of these mentions; see `core.differences.Changes`.
+        mentions_before, mentions_after: mentions before and after, of the annotations that both sides have.
+        kept, moved, borders, vanished, appeared: these mentions by kind of change; see `core.differences.Changes`.
         only_before, only_after: annotations on one side alone.
         agreement: `same` as a share of `cells`; None where there are no cells.
         f1: F1 of one side's mentions against the other's; None where there are no mentions.

@@ -176,7 +176,7 @@ def changed_files(folder: str) -> Iterator[str]:
 def clear_folder(folder: str) -> None:
     """Remove an export's files, half written ones too, then its lists, then its manifest.
 
-    Files whose names no export gives are kept. Call `check_folder` first: it finds out whether this may be done.
+    Files with names that no export writes are kept. Call `check_folder` first: it finds out whether this may be done.
 
     Args:
         folder: path or URL of the export; it need not exist.

@@ -38,10 +38,10 @@ class Rows:
     place: tuple[int, str] = (0, "")
 
     def add_text(self, text: str, place: tuple[int, str]) -> None:
-        """Take the text of a row of a corpus if it precedes the text so far.
+        """Take the text of a row of a corpus if the row precedes the one whose text is held.
 
-        The least place is that of the row that was annotated (see `find_repeats`); of equal places the text with the
-        least SHA-256 is.
+        The first row by place, and of equal places by the SHA-256 of the text, is the one that was annotated (see
+        `find_repeats`).
 
         Args:
             text: text of the row.
