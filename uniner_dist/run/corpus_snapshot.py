@@ -38,16 +38,31 @@ log = logging.getLogger(__name__)
 
 
 def corpus_columns(config: Config, partitions: Sequence[str]) -> tuple[str, ...]:
-    """Every column of the corpus that a run reads."""
+    """Return every column of the corpus that a run reads: the id first, then the carried columns, then the text.
+
+    Args:
+        config: the run's configuration.
+        partitions: folder columns of the corpus.
+    """
     corpus = config.corpus
     return tuple(dict.fromkeys([corpus.id_column, *config.carried(partitions), corpus.text_column]))
 
 
 def look_at_corpus(config: Config) -> Snapshot:
-    """Snapshot of the corpus now; footers are reused from the workdir's latest run if that read the same files.
+    """Take a snapshot of the corpus as it is now.
+
+    Footers are reused from the workdir's latest run if that read the same files. Of a table whose version the
+    configuration does not name, the version of a run that was begun with this configuration and not published comes
+    before the newest one.
+
+    Args:
+        config: as loaded; relative paths are resolved against the current folder.
+
+    Returns:
+        The corpus's files with the footers of the columns that a run reads.
 
     Raises:
-        ConfigError: see `uniner_dist.storage.snapshot.take_snapshot`.
+        ConfigError: see `uniner_dist.storage.snapshot.take_snapshot`; or the version of an interrupted run is gone.
     """
     try:
         path, wanted = absolute(config.corpus.path), Wanted.of(config.corpus)
@@ -62,7 +77,7 @@ def look_at_corpus(config: Config) -> Snapshot:
 
 
 def _place(path: str, config: Config) -> str:
-    """Where the corpus is stored: a table of one of Spark's catalogs is looked up there."""
+    """Location of the corpus: a table of one of Spark's catalogs is looked up there."""
     if not is_table_name(path):
         return path
     from uniner_dist.spark.catalog import table_location
@@ -71,7 +86,7 @@ def _place(path: str, config: Config) -> str:
 
 
 def _go_on(run: Run, newest: TableVersion) -> Snapshot:
-    """The version of a run that was cut off, though the table has a newer one now."""
+    """Snapshot of the version that an interrupted run reads, though the table has a newer one now."""
     log.warning(
         "run %s resumes with %s, which it was begun with; the table has %s now, which the next run reads",
         run.id,
@@ -108,16 +123,25 @@ def _unfinished(config: Config) -> Run | None:
 
 
 def pin_corpus(run: Run, snapshot: Snapshot) -> None:
-    """Store the footers in the run's folder."""
+    """Store the footers in the run's folder, unless they are there already.
+
+    Args:
+        run: the run, whose folder exists.
+        snapshot: its corpus, as `look_at_corpus` returned it.
+    """
     columns = corpus_columns(run.config, snapshot.partitions)
     if _pinned(run.layout, snapshot.listing, columns) is None:
         write_control(run.layout.footers, to_pinned(snapshot, columns))
 
 
 def run_snapshot(run: Run) -> Snapshot:
-    """The snapshot of the run's corpus.
+    """Return the snapshot of the run's corpus, of a table at the version that the run was opened with.
+
+    Args:
+        run: an opened run; footers that are pinned in its folder are not read again.
 
     Raises:
+        ConfigError: the corpus, or that version of it, is gone or cannot be read.
         StageError: its files are not those that the run was opened with.
     """
     place = _place(run.config.corpus.path, run.config)

@@ -1,8 +1,8 @@
 """Answers that earlier versions stored under another fingerprint: which of them this run may use.
 
-They may be used where nothing that decides an answer was different: the weights cannot be others, and the ids that were
-sent then are shown to be the present ids. Everything else is asked again. Returns the fingerprints
-for a checked configuration.
+They may be used where nothing that decides an answer was different: the weights must be certain to be the same, and the
+token ids that were sent then must be shown to be the present ones. Everything else is asked again. Returns the
+fingerprints for a checked configuration.
 """
 
 from __future__ import annotations
@@ -24,12 +24,20 @@ from uniner_dist.storage.place_layout import StoreLayout
 
 
 def usable_stores(run: Run) -> tuple[StoreLayout, ...]:
-    """Where answers may be that this run can use: its own store first."""
+    """Return the parts of the store that may have answers for this run: that of its own fingerprint first.
+
+    Args:
+        run: the run that asks.
+    """
     return (run.store, *(StoreLayout(run.config.store_path, one) for one in reusable_fingerprints(run.config)))
 
 
 def reusable_fingerprints(config: Config) -> tuple[str, ...]:
-    """Fingerprints of earlier versions whose stored answers are this configuration's too; mostly none."""
+    """Return fingerprints of earlier versions whose stored answers are valid for this configuration too; mostly none.
+
+    Args:
+        config: checked; with the path of the store as it is opened.
+    """
     if config.model.template != DEFAULT_TEMPLATE:
         return ()  # there was no other
     fingerprint = earlier_fingerprint(config, earlier_identity(config.model))
@@ -40,7 +48,12 @@ def reusable_fingerprints(config: Config) -> tuple[str, ...]:
 
 
 def earlier_fingerprint(config: Config, identity: str) -> str:
-    """The fingerprint as it was made when it covered neither ids nor all bytes of the weights."""
+    """Return the fingerprint as it was made when it covered neither token ids nor all bytes of the weights.
+
+    Args:
+        config: only the parts that change an answer count.
+        identity: what `uniner_dist.model.earlier.earlier_identity` says of the weights.
+    """
     parts: dict[str, object] = {
         "model": identity,
         "dtype": precision(config),
@@ -56,7 +69,14 @@ def earlier_fingerprint(config: Config, identity: str) -> str:
 
 
 def has_same_ids(config: ModelConfig, questions: Sequence[str]) -> bool:
-    """Whether the earlier tokenizer sent what is sent now: it is the same one, or equal in every pair that is tried."""
+    """Return whether the earlier tokenizer sent the token ids that are sent now.
+
+    It did if it is the same tokenizer, or gives equal ids for every pair of text and question that is tried.
+
+    Args:
+        config: the model's section, with tokenizer and template.
+        questions: phrases that the run asks; each is tried with a short text, besides the pairs of `static_pairs`.
+    """
     before, now = earlier_tokenizer_json(config), model.load_tokenizer_json(config)
     if before is None:
         return False

@@ -1,4 +1,4 @@
-"""Identity: what names a way of answering, and a run. Pure hashes of values, stable across machines.
+"""Identity of a way of answering (the fingerprint) and of a run. Pure hashes of values, stable across machines.
 
 A completion is valid for anyone with the same (passage, asked type, fingerprint); a run is the same run when its plan
 is the same. Paths of caches, parallelism and speed settings are in neither.
@@ -15,7 +15,7 @@ from uniner_dist.schemas import SCHEMA_VERSION
 
 
 def fingerprint(config: Config, model_identity: str) -> str:
-    """Hash over what changes an answer: the weights, the ids that are sent, precision, decoding.
+    """Return a hash over what changes an answer: the weights, the ids that are sent, precision, decoding.
 
     Args:
         config: only the parts that change an answer count.
@@ -38,9 +38,9 @@ def fingerprint(config: Config, model_identity: str) -> str:
 
 
 def _corpus(config: Config) -> dict[str, object]:
-    """The section without options that came later and say nothing, so that ids of earlier releases stay.
+    """The section without later options that have their default, so that ids of earlier releases stay.
 
-    Nor is it said how the version of a table was chosen: the snapshot says which it is.
+    How the version of a table was chosen is left out too: the snapshot says which one it is.
     """
     fields = type(config.corpus).model_fields
     later = ("binary_text", "max_text_bytes")
@@ -50,14 +50,20 @@ def _corpus(config: Config) -> dict[str, object]:
 
 
 def precision(config: Config) -> str:
-    """Precision of the weights as loaded: "auto" is float32 on a CPU and what the checkpoint says on a GPU."""
+    """Return the precision of the weights as loaded: "auto" is float32 on a CPU.
+
+    On a GPU "auto" stays, and stands for what the checkpoint says.
+
+    Args:
+        config: `model.dtype`, and `pool.gpus_per_replica`, which is 0 for a CPU.
+    """
     if config.model.dtype == "auto" and not config.pool.gpus_per_replica:
         return "float32"
     return config.model.dtype
 
 
 def run_id(config: Config, fingerprint: str, snapshot: str) -> str:
-    """Name of the run: the same command over the same corpus resumes, anything else is another run.
+    """Return the name of the run: the same command over the same corpus resumes, anything else is another run.
 
     Args:
         config: with absolute paths (`storage.filesystem.absolute`).

@@ -17,7 +17,14 @@ from uniner_dist.storage.marker import read_marker
 
 
 def describe(run: Run) -> Provenance:
-    """What made the answers of a run."""
+    """Return what the answers of a run were made by: model, engines, decoding, questions and version of the corpus.
+
+    Args:
+        run: the run; its engines are known once its completions stage has been started.
+
+    Raises:
+        ControlFileError: the counters of one of its starts are damaged.
+    """
     config = run.config.model
     return Provenance(
         corpus_version=run.corpus_version_text or None,
@@ -39,22 +46,33 @@ def describe(run: Run) -> Provenance:
 
 
 def revision(run: Run) -> str:
-    """The commit of a Hugging Face model; of other weights the hash of their files."""
+    """Return the commit of a Hugging Face model; of other weights the hash of their files.
+
+    Args:
+        run: the run, with its model's identity (`uniner_dist.model.identity.identify`).
+    """
     name, sign, commit = run.model_identity.partition("@")
     return commit.partition("#")[0] if sign else name
 
 
 def engines(run: Run) -> list[str]:
-    """Engines and versions of the replicas of all starts, such as `vllm 0.20.0`."""
+    """Return engines and versions of the replicas of all starts, such as `vllm 0.20.0`, sorted; empty if none answered.
+
+    Args:
+        run: the run whose starts are read.
+
+    Raises:
+        ControlFileError: the counters of a start are damaged.
+    """
     return sorted({engine for attempt in read_starts(run.layout) for engine in attempt.engines})
 
 
 def look_up(output: str, run_id: str | None = None) -> dict[str, PublishedRun]:
-    """What an output says of its runs: run id → entry, as `publish` wrote it, oldest first.
+    """Return what an output says of its runs: run id → entry, as `publish` wrote it, oldest first.
 
     Args:
         output: path or URL of the published dataset.
-        run_id: only this run, such as the `run_id` of a row.
+        run_id: only this run, such as the `run_id` of a row; None: all.
 
     Raises:
         ConfigError: not an output of ours, or the run is not in it.

@@ -41,7 +41,13 @@ class Claim:
 
     @classmethod
     def of_entry(cls, entry: PublishedRun) -> Claim:
-        """The claim of an entry of the marker; what earlier releases did not write is unknown and equals nothing."""
+        """Return the claim of an entry of the marker.
+
+        What earlier releases did not write is unknown and equals nothing.
+
+        Args:
+            entry: what the marker says of one published run.
+        """
         return cls(
             entry.corpus,
             entry.corpus_real or entry.corpus,
@@ -53,7 +59,11 @@ class Claim:
         )
 
     def covers(self, other: Claim) -> bool:
-        """Whether the other's corpus is this one or a path inside of it."""
+        """Return whether the other's corpus is this one or a path inside of it, by either of the two names of each.
+
+        Args:
+            other: the claim of another publication.
+        """
         return any(
             covers(ours, theirs)
             for ours in (self.corpus, self.corpus_real)
@@ -61,12 +71,20 @@ class Claim:
         )
 
     def has_same_documents(self, other: Claim) -> bool:
-        """Whether both found the same documents with the same texts."""
+        """Return whether both found the same documents with the same texts; unknown states are never the same.
+
+        Args:
+            other: the claim of another publication.
+        """
         return bool(self.corpus_state) and self.corpus_state == other.corpus_state
 
 
 def claim_of(run: Run) -> Claim:
-    """The claim of a run on its output."""
+    """Return the claim of a run on its output.
+
+    Args:
+        run: the run, with the state of the corpus that it was opened with.
+    """
     corpus, output = run.config.corpus, run.config.output
     columns = {"id": corpus.id_column, "text": corpus.text_column, "folders": list(run.partition_by)}
     return Claim(
@@ -81,10 +99,15 @@ def claim_of(run: Run) -> Claim:
 
 
 def is_up_to_date(marker: Marker | None, run_id: str, claim: Claim) -> bool:
-    """Whether publishing the run now would change nothing.
+    """Return whether publishing the run now would change nothing.
 
     That is so when it is published with settings that removed as much, no later publication replaced or removed rows
     of it, and none added rows that the run would remove.
+
+    Args:
+        marker: the output's marker; None for an output without one.
+        run_id: id of the run.
+        claim: what the run would publish now.
     """
     if marker is None or run_id not in marker.runs:
         return False
@@ -97,7 +120,15 @@ def is_up_to_date(marker: Marker | None, run_id: str, claim: Claim) -> bool:
 
 
 def is_outdated(marker: Marker | None, run_id: str, claim: Claim) -> bool:
-    """Whether a run that saw the corpus later has published: then this run is outdated, and must not publish."""
+    """Return whether a run that saw the corpus later has published: then this run is outdated, and must not publish.
+
+    Of two runs over the same documents, only one that has a type in common with this one makes it outdated.
+
+    Args:
+        marker: the output's marker; None for an output without one.
+        run_id: id of the run.
+        claim: what the run would publish now.
+    """
     others = () if marker is None else (entry for other, entry in marker.runs.items() if other != run_id)
     return any(
         later.opened_at > claim.opened_at
@@ -108,7 +139,15 @@ def is_outdated(marker: Marker | None, run_id: str, claim: Claim) -> bool:
 
 
 def is_disturbed(marker: Marker | None, run_id: str, claim: Claim) -> bool:
-    """Whether the run is published, and a later publication has changed what it published or should hold."""
+    """Return whether the run is published, and a later publication has changed what it published or should hold.
+
+    The settings with which it was published count, not those of `claim`.
+
+    Args:
+        marker: the output's marker; None for an output without one.
+        run_id: id of the run.
+        claim: what the run would publish now.
+    """
     if marker is None or run_id not in marker.runs:
         return False
     now, removed = marker.runs[run_id], marker.runs[run_id].removed_documents
@@ -116,12 +155,22 @@ def is_disturbed(marker: Marker | None, run_id: str, claim: Claim) -> bool:
 
 
 def runs_over(marker: Marker, claim: Claim) -> list[str]:
-    """Published runs whose corpus was this one or a path inside of it: their rows are rows of this corpus."""
+    """Return ids of published runs whose corpus was this one or a path inside of it; their rows are this corpus's.
+
+    Args:
+        marker: the output's marker.
+        claim: of the run whose corpus is meant.
+    """
     return [run_id for run_id, entry in marker.runs.items() if claim.covers(Claim.of_entry(entry))]
 
 
 def covers(outer: str, inner: str) -> bool:
-    """Whether a corpus path is another one or a path inside of it."""
+    """Return whether a corpus path is another one or a path inside of it. Only the names are compared.
+
+    Args:
+        outer: path or URL of the corpus that may contain the other.
+        inner: path or URL of the other corpus.
+    """
     return inner == outer or inner.startswith(outer.rstrip("/") + "/")
 
 

@@ -14,7 +14,15 @@ from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 
 
 def register(workdir: str, store: str) -> None:
-    """Let a workdir and a store know of each other."""
+    """Record in a workdir that it uses a store, and in the store that it serves the workdir, unless they are recorded.
+
+    Args:
+        workdir: absolute path or URL of the workdir.
+        store: absolute path or URL of the store.
+
+    Raises:
+        OutsideError: one of the folders for this is a link.
+    """
     # The store first: a run that is killed in between has put nothing into it, and its workdir misses no store then.
     for folder, value in ((_workdirs(store), workdir), (WorkdirLayout(workdir).stores, store)):
         path = _entry(folder, value)
@@ -24,32 +32,66 @@ def register(workdir: str, store: str) -> None:
 
 
 def stores_of(workdir: str) -> list[str]:
-    """Every store that a run of the workdir ever used."""
+    """Return every store that a run of the workdir ever used, sorted; empty where there is no such workdir.
+
+    Args:
+        workdir: path or URL of the workdir.
+
+    Raises:
+        ControlFileError: an entry is damaged.
+    """
     return _read(WorkdirLayout(workdir).stores)
 
 
 def workdirs_of(store: str) -> list[str]:
-    """Every workdir whose runs ever used the store."""
+    """Return every workdir whose runs ever used the store, sorted; empty where there is no such store.
+
+    Args:
+        store: path or URL of the store.
+
+    Raises:
+        ControlFileError: an entry is damaged.
+    """
     return _read(_workdirs(store))
 
 
 def serves(store: str, workdir: str) -> bool:
-    """Whether the store is there and knows the workdir, by this name or by another one of the same place."""
+    """Return whether the store exists and has the workdir recorded, under this name or another name of the same place.
+
+    Args:
+        store: path or URL of the store.
+        workdir: path or URL of the workdir.
+    """
     return exists(_entry(_workdirs(store), workdir)) or _holds(workdirs_of(store), workdir)
 
 
 def uses(workdir: str, store: str) -> bool:
-    """Whether the workdir is there and knows the store, by this name or by another one of the same place."""
+    """Return whether the workdir exists and has the store recorded, under this name or another name of the same place.
+
+    Args:
+        workdir: path or URL of the workdir.
+        store: path or URL of the store.
+    """
     return exists(_entry(WorkdirLayout(workdir).stores, store)) or _holds(stores_of(workdir), store)
 
 
 def entry_of_workdir(store: str, workdir: str) -> str:
-    """The file by which a store knows a workdir; without it the workdir is forgotten."""
+    """Return the file by which a store knows a workdir; without it the workdir is forgotten. It need not exist.
+
+    Args:
+        store: path or URL of the store.
+        workdir: the workdir as it was registered.
+    """
     return _entry(_workdirs(store), workdir)
 
 
 def entry_of_store(workdir: str, store: str) -> str:
-    """The file by which a workdir knows a store; without it the store is forgotten."""
+    """Return the file by which a workdir knows a store; without it the store is forgotten. It need not exist.
+
+    Args:
+        workdir: path or URL of the workdir.
+        store: the store as it was registered.
+    """
     return _entry(WorkdirLayout(workdir).stores, store)
 
 

@@ -15,10 +15,13 @@ from uniner_dist.storage.filesystem import join
 
 
 def resume_command(run: Run) -> str:
-    """The command, with every setting that is not its default.
+    """Return the command line that resumes a run, quoted for a shell, with every setting that is not its default.
 
-    Addresses of clusters, Spark's properties and arguments of the engine are the caller's and pinned by no run: they
-    are to be given again.
+    Addresses of clusters, Spark's properties and arguments of the engine belong to the caller and are pinned by no run:
+    they are to be given again.
+
+    Args:
+        run: the run, with its pinned configuration.
     """
     config = run.config
     types = _types_of(config)
@@ -52,7 +55,7 @@ def resume_command(run: Run) -> str:
 
 
 def _types_of(config: Config) -> str | None:
-    """`--types`; None where a label or a phrase has signs that such a list cannot hold."""
+    """Value of `--types`; None where a label or a phrase has characters that such a list cannot hold."""
     types = ",".join(one.label if one.label == one.ask else f"{one.label}={one.ask}" for one in config.types)
     try:
         return types if tuple(parse_types(types)) == config.types else None

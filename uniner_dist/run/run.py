@@ -60,7 +60,11 @@ class Run:
         return self.layout.run_id
 
     def under(self, token: int) -> Run:
-        """The same run for a process that holds its lease, with the lease's fencing token."""
+        """Return the same run for a process that holds its lease.
+
+        Args:
+            token: the lease's fencing token, which goes into the names of what the process writes.
+        """
         return replace(self, layout=self.layout.under(token))
 
     @property
@@ -90,11 +94,14 @@ class Run:
 
 
 def name_run(config: Config, snapshot: Snapshot) -> Run:
-    """Name the run of a checked configuration over the present corpus; nothing is written.
+    """Return the run of a checked configuration over the present corpus; nothing is written.
 
     Args:
         config: checked; relative paths are resolved against the current folder.
         snapshot: the corpus's files, from the preflight.
+
+    Raises:
+        ConfigError: there is no such model, or a path is of a kind that is not taken.
     """
     identity = model.identify(config.model)
     fingerprint = keys.fingerprint(config, identity)
@@ -104,7 +111,16 @@ def name_run(config: Config, snapshot: Snapshot) -> Run:
 
 
 def pin_run(run: Run) -> None:
-    """Write the configuration of a run into its folder, and the run into the list of its workdir."""
+    """Write the configuration of a run into its folder, and the run into the list of its workdir.
+
+    A run that is planned already is marked as stale if another run of the workdir was opened after it.
+
+    Args:
+        run: as `name_run` returned it.
+
+    Raises:
+        ConfigError: the folder holds another run's work, or cannot be written to.
+    """
     config = run.config
     _pin(run)
     register(config.workdir_path, config.store_path)
@@ -121,11 +137,14 @@ def load_run(
     Args:
         workdir: path or URL of the workdir.
         run_id: or `LATEST`, so that a scheduler need not carry the id from stage to stage.
-        caller: who wants to work on the run; None for looking at it.
-        uses: what of the configuration, that only the caller may decide, the work depends on.
+        caller: options of the command that works on the run; None for a command that only reads it.
+        uses: those options of the configuration that only the caller may decide and that the work depends on.
+
+    Returns:
+        The run as it was pinned, with the caller's own options in place of what is stored.
 
     Raises:
-        ConfigError: no such run, or several to choose from; or its folder wants something else than the caller.
+        ConfigError: no such run, or several to choose from; or its folder sets options otherwise than the caller.
         ControlFileError: its configuration file does not belong to this run.
     """
     workdir = absolute(workdir)
@@ -197,7 +216,17 @@ def _from_pinned(layout: RunLayout, pinned: PinnedRun) -> Run:
 
 
 def with_limits(run: Run, max_prompts: int | None, max_gpu_hours: float | None) -> Run:
-    """The run under other limits than it was opened with; None leaves one as it was."""
+    """Return the run under other limits than it was opened with.
+
+    Args:
+        run: the run as it was loaded.
+        max_prompts: the most prompts that the run asks in all its starts; None leaves the limit that it has.
+        max_gpu_hours: the most GPU hours of all its starts, a CPU replica counting as one GPU; None leaves the limit
+            that it has.
+
+    Raises:
+        ConfigError: a limit is negative.
+    """
     given = {"max_prompts": max_prompts, "max_gpu_hours": max_gpu_hours}
     tree = run.config.model_dump()
     tree["run"] |= {name: value for name, value in given.items() if value is not None}
@@ -205,13 +234,22 @@ def with_limits(run: Run, max_prompts: int | None, max_gpu_hours: float | None) 
 
 
 def list_runs(workdir: str) -> list[str]:
-    """Ids of the runs in a workdir: folders named like one, and no links."""
+    """Return the ids of the runs in a workdir, sorted: folders named like one, and no links. Empty without a workdir.
+
+    Args:
+        workdir: path or URL of the workdir.
+    """
     folder = WorkdirLayout(workdir).runs
     return [name for name in list_names(folder) if has_form(RUN_ID, name) and not is_link(join(folder, name))]
 
 
 def no_runs(workdir: str) -> str:
-    """That a folder has no runs, and what may have been meant: the output's name is the workdir's without an end."""
+    """Return the message that a folder has no runs: it proposes `<folder>.work` if that has any, else how to begin one.
+
+    Args:
+        workdir: the folder that was given as `--workdir`; it may be an output by mistake, whose default workdir has the
+            same name with `.work` at its end.
+    """
     meant = f"{workdir.rstrip('/')}.work"
     hint = f"did you mean {meant}?" if list_runs(meant) else "`uniner-dist annotate` or `prompts` begins one"
     return f"--workdir {workdir}: there are no runs; {hint}"
@@ -251,7 +289,14 @@ def _opened_at(layout: RunLayout, snapshot: Snapshot) -> float:
 
 
 def with_absolute_paths(config: Config) -> Config:
-    """The same places, whatever the working directory is."""
+    """Return the configuration with the same places, independent of the working directory.
+
+    Args:
+        config: its paths of corpus, output, workdir, store and gate may be relative to the current folder.
+
+    Raises:
+        ConfigError: a path is a URL of a kind that is not taken.
+    """
     tree = config.model_dump()
     tree["corpus"]["path"] = absolute(config.corpus.path)
     tree["output"]["path"] = absolute(config.output.path)

@@ -9,7 +9,10 @@ from uniner_dist.storage.layout import RunLayout
 
 
 def read_starts(layout: RunLayout) -> list[Attempt]:
-    """Counters of every start so far, oldest first.
+    """Return the counters of every start so far, oldest first.
+
+    Args:
+        layout: paths of the run.
 
     Raises:
         ControlFileError: one of the files is damaged.

@@ -1,4 +1,4 @@
-"""What triage has left in a run's folder: what was learnt, classifier, bound and verdict; and the run's promise."""
+"""Files of triage in a run's folder: what was learnt, classifier, bound and verdict; and the run's promise."""
 
 from __future__ import annotations
 
@@ -26,21 +26,35 @@ from uniner_dist.triage.features import BITS
 
 
 def promise_of(run: Run) -> Promise:
-    """What the run promises; only where triage is on."""
+    """Return the guarantee that the run makes on what it skips.
+
+    Args:
+        run: a run whose triage is on.
+    """
     config = run.config.triage
     assert config.max_missed is not None
     return Promise(config.max_missed, config.max_missed_of_type, include_rare=config.rare_types == "include")
 
 
 def plan_of(run: Run) -> TriagePlan | None:
-    """What of triage the present plan is; None without triage, or before stage 1 is done."""
+    """Return the part of the run's present plan that triage decided; None without triage, or before stage 1 is done.
+
+    Args:
+        run: the run whose summary of stage 1 is read.
+
+    Raises:
+        ControlFileError: the summary is damaged.
+    """
     if not run.config.triage.is_on or not exists(run.layout.shards):
         return None
     return read_control(run.layout.prompts_summary, PromptsSummary).triage
 
 
 def read_learnt(run: Run) -> TriageLearnt | None:
-    """What the sample has taught; None while it has not been asked.
+    """Return what was learnt from the answers to the sample; None while it has not been asked.
+
+    Args:
+        run: the run whose folder is read.
 
     Raises:
         ControlFileError: the file is damaged, or of other questions.
@@ -54,7 +68,10 @@ def read_learnt(run: Run) -> TriageLearnt | None:
 
 
 def read_bound(run: Run) -> TriageBound | None:
-    """What may be skipped; None while not all that calibrates has been asked.
+    """Return which prompts may be skipped; None while not all prompts of the calibration have been asked.
+
+    Args:
+        run: the run whose folder is read.
 
     Raises:
         ControlFileError: the file is damaged, or of other questions.
@@ -68,7 +85,14 @@ def read_bound(run: Run) -> TriageBound | None:
 
 
 def read_verdict(run: Run) -> TriageVerdict | None:
-    """What the check said of the present bound; None before that."""
+    """Return the result of the check of the present bound; None before the check, or where it was of another bound.
+
+    Args:
+        run: the run whose folder is read.
+
+    Raises:
+        ControlFileError: the file or that of the bound is damaged, or the bound is of other questions.
+    """
     bound = read_bound(run)
     if bound is None or not exists(run.layout.triage_verdict):
         return None
@@ -77,7 +101,15 @@ def read_verdict(run: Run) -> TriageVerdict | None:
 
 
 def write_classifier(run: Run, classifier: Classifier) -> str:
-    """Write the weights; returns the hash that names their file."""
+    """Write the weights of a classifier into the run's folder.
+
+    Args:
+        run: the run that has learnt it.
+        classifier: one logistic regression per question, in the order in which the questions are asked.
+
+    Returns:
+        The hash that names the file: 32 hex digits of the SHA-256 of its bytes.
+    """
     flat = pa.array(np.ascontiguousarray(classifier.weights.T).reshape(-1))
     weights = pa.FixedSizeListArray.from_arrays(flat, 1 << BITS)
     table = pa.table({"weights": weights, "intercept": pa.array(classifier.intercepts)})
@@ -90,10 +122,15 @@ def write_classifier(run: Run, classifier: Classifier) -> str:
 
 
 def read_classifier(run: Run, bound: TriageBound | TriageLearnt) -> Classifier:
-    """The weights that a bound was found with.
+    """Return the classifier that a bound was found with.
+
+    Args:
+        run: the run whose folder is read.
+        bound: names the file by its hash.
 
     Raises:
-        ControlFileError: they are others.
+        FileNotFoundError: the file is gone.
+        ControlFileError: its bytes do not have that hash.
     """
     path = run.layout.triage_classifier(bound.classifier)
     data = read_bytes(path)
