@@ -1,1 +1,1 @@
-"""How to get a Ray cluster: start one, join one, or start one on Spark's executors."""
+"""Access to a Ray cluster: start one, join one, or start one on Spark's executors."""

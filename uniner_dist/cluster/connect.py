@@ -1,9 +1,9 @@
-"""How to get a Ray cluster: start one on this machine or on Spark's executors, or join the one that is there.
+"""Access to a Ray cluster: start one on this machine or on Spark's executors, or join one that exists.
 
 A cluster that we start uses token authentication, sends no usage statistics, and is stopped when the `with` block ends,
 or by `uniner_dist.runtime.orphans` when the command is killed; one on this machine listens on loopback only. A cluster
-that was there before is left as it was, and its workers get this project from here. A cluster that dies under us ends
-the command with the exit code of a `StageError`, where Ray by itself would hang, or end the process with code 1.
+that existed before is left as it was, and its workers get this project from here. A cluster that dies while it is used
+ends the command with the exit code of a `StageError`, where Ray by itself would hang, or end the process with code 1.
 """
 
 from __future__ import annotations
@@ -34,24 +34,29 @@ _LOCAL: Mapping[str, str] = {
     # A call to a dead gcs blocks for this long, after which Ray ends the process; `ClusterWatch` is faster.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "45",
 }
-#: What Ray sets in the processes of `ray job submit`: there, the job says what its workers get.
+#: Ray sets this variable in the processes of `ray job submit`; there, the job decides what its workers get.
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-#: This project, which the workers of a cluster that we join get from here: nothing is to be installed there, and
+#: This project's folder, which Ray copies to the workers of a cluster that we join: it need not be installed there, and
 #: replicas run the same code as the driver.
 _PACKAGE = Path(__file__).parents[1]
 
 
 @contextmanager
 def ray_cluster(config: RayConfig, spark: SparkConfig | None = None) -> Iterator[Any]:
-    """The `ray` module, connected.
+    """Connect to a Ray cluster, started here or joined; disconnect, or stop what was started, when the block ends.
+
+    Inside a block (or after `ray.init` of the caller) another one uses the same connection and leaves it open.
 
     Args:
         config: `address` says whether to start Ray here ("local"), start it on Spark's executors ("spark") or join a
-            cluster.
-        spark: the Spark cluster that `ray.address: spark` is about.
+            cluster (`host:port`, `ray://host:port`, or "auto").
+        spark: the Spark cluster that `ray.address: spark` is about; None for a session with default settings.
+
+    Yields:
+        The `ray` module, connected.
 
     Raises:
-        StageError: the cluster cannot be reached or refuses us.
+        StageError: the cluster cannot be started or reached, or refuses us.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A CPU replica must not be given all GPUs of a machine, nor lose sight of the ones it has.
@@ -111,8 +116,8 @@ def _connect(ray: Any, config: RayConfig, address: str) -> None:
     if refused is not None:  # Ray itself would try for more than ten minutes
         raise StageError(f"ray.address {refused}")
     try:
-        # Ray's own handlers print a stack trace at SIGTERM and end the process. A cluster that was there before goes
-        # on anyhow, and need not be joined first to be left.
+        # Ray's own handlers print a stack trace at SIGTERM and end the process. A cluster that existed before goes on
+        # anyhow, so joining it may be interrupted.
         with uninterrupted() if address == "local" else own_handlers(), signal_handlers(), safe_spawning():
             ray.init(address=address, **options)
     except DrainedError:
@@ -122,7 +127,7 @@ def _connect(ray: Any, config: RayConfig, address: str) -> None:
 
 
 def _refusal(words: str) -> str:
-    """Why a cluster does not take us: Ray's words without its server's stack trace; versions that differ in ours."""
+    """Why a cluster refuses us: Ray's message without its server's stack trace, or ours where versions differ."""
     versions = re.search(r"Version mismatch: .*?" + 2 * r"Ray: (\S+)\s+Python: (\S+).*?", words, re.DOTALL)
     if versions is None:
         lines = [line.strip() for line in words.splitlines() if line.strip()]

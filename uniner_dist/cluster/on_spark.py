@@ -41,7 +41,7 @@ class NodeEnvironment(RayOnSparkStartHook):  # type: ignore[misc]
         super().__init__(is_global=False)
 
     def custom_environment_variables(self) -> dict[str, str]:
-        """Called by Ray: the token without which nodes may not join, and a PATH with the command `ray` on it."""
+        """Return the nodes' variables; Ray calls this. The token lets them join, and the PATH has `ray` on it."""
         kept = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED")
         return {"PATH": _search_path(), **{name: os.environ[name] for name in kept}}
 
@@ -65,11 +65,14 @@ class _Session:
 
 @contextmanager
 def ray_on_spark(spark: SparkConfig, options: Mapping[str, object]) -> Iterator[str]:
-    """Start the cluster; yields its `host:port`, and stops it when the block ends.
+    """Start a Ray cluster on Spark's executors, and stop it when the block ends.
 
     Args:
         spark: settings of the session on whose executors Ray's workers are started.
-        options: further arguments of `setup_ray_cluster`.
+        options: further arguments of `setup_ray_cluster`; they win over the defaults of this module.
+
+    Yields:
+        The `host:port` of its head, which runs on the driver's machine.
 
     Raises:
         StageError: the executors have no room for it, or the options do not fit.
@@ -78,7 +81,7 @@ def ray_on_spark(spark: SparkConfig, options: Mapping[str, object]) -> Iterator[
     os.environ.setdefault("RAY_SCHEDULER_EVENTS", "0")
     for talkative in SPARK_CLUSTER_LOGGERS:
         logging.getLogger(talkative).setLevel(logging.ERROR)
-    # Ray copies what `ray start` says of its head to our stdout, which carries results only; errors have it as well.
+    # Ray copies the output of `ray start` to our stdout, which carries results only; errors contain it as well.
     with spark_session(_Session(spark)), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         # Ray sets a handler of its own for SIGTERM, which would keep ours from draining.
         try:

@@ -14,7 +14,9 @@ _WAIT_S: Final = 5.0
 
 
 def unreachable(address: str) -> str | None:
-    """Message on why an address cannot be joined; None where it accepts connections, or names no host.
+    """Return a message on why an address cannot be joined; None where it accepts connections, or names no host.
+
+    A host is given 5 s to accept.
 
     Args:
         address: as `ray.address` of the configuration; `auto` means RAY_ADDRESS where that is set, as for Ray itself.

@@ -1,4 +1,4 @@
-"""A cluster that dies under us ends the process with an error, instead of calls that block for ever."""
+"""A cluster that dies while it is used ends the process with an error, instead of calls that block for ever."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import psutil
 from uniner_dist.errors import StageError
 from uniner_dist.runtime.signals import signal_handlers
 
-#: Our children without which a cluster of ours cannot live.
+#: Child processes without which a cluster of ours cannot work.
 _VITAL = {"gcs_server", "raylet"}
-#: Seconds between looks at a cluster's vital parts.
+#: Seconds between two checks of a cluster's vital parts.
 _LOOK_S = 1.0
 #: A gcs of another machine counts as gone when no connection succeeded for this long.
 _UNREACHABLE_S = 40.0
@@ -26,7 +26,7 @@ _NOTICE_S, _LEAVE_S = 10.0, 20.0
 
 
 def check_cluster() -> None:
-    """Make sure that the cluster is there; call it before anything that would block without one.
+    """Check that the cluster is alive; call it before anything that would block without one.
 
     Raises:
         StageError: a part that Ray cannot do without is gone.
@@ -36,21 +36,28 @@ def check_cluster() -> None:
 
 
 def watch_cluster(attended: bool) -> None:
-    """Say whether somebody is waiting for the cluster; a lost one that nobody waits for must not end the process."""
+    """Say whether somebody is waiting for the cluster; a lost one that nobody waits for must not end the process.
+
+    Args:
+        attended: whether a call uses the cluster from now on; False after it, while a notebook keeps the cluster.
+    """
     if ClusterWatch.current is not None:
         ClusterWatch.current.attend() if attended else ClusterWatch.current.unattended()
 
 
 def cluster_is_lost() -> bool:
-    """Whether nothing more can be asked of the cluster."""
+    """Return whether nothing more can be asked of the cluster; False where none was joined."""
     return ClusterWatch.current is not None and ClusterWatch.current.lost is not None
 
 
 class ClusterWatch:
-    """A thread that looks at the parts a cluster cannot do without, from the moment that it begins to start.
+    """A thread that checks the parts a cluster cannot do without, from the moment that it begins to start.
 
     Ray's calls block for a minute when the gcs is dead and then end the process, and wait for ever when the only raylet
-    is. The main thread learns of it by `check`; if it is stuck in such a call, the process ends here.
+    is. The main thread learns of a lost cluster by `check`; if it is stuck in such a call, the process ends here.
+
+    Args:
+        address: "local" for a cluster that this process is about to start; else the address that is joined.
     """
 
     current: ClusterWatch | None = None
@@ -66,7 +73,11 @@ class ClusterWatch:
         threading.Thread(target=self._run, name="cluster-watch", daemon=True).start()
 
     def connected(self, ray: Any) -> None:
-        """The cluster has started or was joined, and is complete."""
+        """Take note that the cluster has started, or was joined, and is complete.
+
+        Args:
+            ray: the connected `ray` module, which knows the address of the gcs; not asked for a `ray://` address.
+        """
         if self._starting:
             self._find_processes()
             self._starting = False
@@ -74,7 +85,7 @@ class ClusterWatch:
             self._remote = _gcs_address(ray)
 
     def check(self) -> None:
-        """Make sure that the cluster is there.
+        """Check that the cluster is alive.
 
         Raises:
             StageError: it is lost.
@@ -86,11 +97,11 @@ class ClusterWatch:
             raise StageError(self.lost)
 
     def unattended(self) -> None:
-        """Nobody waits for the cluster now."""
+        """Note that nobody waits for the cluster now."""
         self._noticed.set()
 
     def attend(self) -> None:
-        """Somebody waits for the cluster from now on."""
+        """Note that somebody waits for the cluster from now on."""
         self._reached_s = time.monotonic()
         self._noticed.clear()
 
@@ -110,7 +121,7 @@ class ClusterWatch:
                 return
             if not self._noticed.is_set():
                 lost = self._look_at_processes() or self._look_at_remote()
-                # Whoever leaves meanwhile ends these parts on purpose.
+                # A caller that leaves meanwhile ends these parts on purpose.
                 self.lost = None if self._noticed.is_set() else lost
         if self._noticed.wait(_NOTICE_S) and self._done.wait(_LEAVE_S):
             return
