@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 
 
 def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> Verdict:
-    """Measure (or remember) and judge.
+    """Measure the gate's figures, or read those of an earlier start, and judge them.
 
     Args:
         spark: session that looks up the gold documents in the corpus.
@@ -55,7 +55,7 @@ def pass_gate(spark: SparkSession, run: Run, annotate: Annotate, say: Say) -> Ve
 
     Raises:
         QualityGateError: the figures are not good enough; the error's `figures` has them.
-        ConfigError: the corpus has none of the gold documents.
+        ConfigError: the gold cannot be read, or the corpus has none of the gold documents.
     """
     gold = read_gold_slice(run.config)
     place = gate_place(run, gold)
@@ -146,7 +146,13 @@ def _write_documents(
 
 
 def own_config(run: Run, place: GateLayout, labels: Iterable[str]) -> Config:
-    """The configuration of the gate's own run: the same model, engine and store, another corpus and output."""
+    """Return the configuration of the gate's own run: the same model, engine and store, another corpus and output.
+
+    Args:
+        run: the run that is gated.
+        place: folders of the gate: its corpus, output and workdir.
+        labels: labels of the types that are asked; those that the run does not have are ignored.
+    """
     tree = run.config.model_dump()
     tree["corpus"] = {"path": place.corpus, "id_column": "doc_id", "text_column": "text"}
     tree["output"] = {"path": place.annotations, "partition_by": ["entity_type"]}

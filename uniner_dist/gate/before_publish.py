@@ -40,7 +40,13 @@ def check_staged(spark: SparkSession, run: Run, say: Say) -> Verdict | None:
     """Judge the run's own answers for the gate's documents, as they are about to be published.
 
     Looked at are documents that are in the corpus with the gate's text: F1 where all gold documents do, and agreement
-    with the answers that the gate got, which only chance in the order of batches may change.
+    with the answers that the gate got, which only chance in the order of batches may change. A publication that has
+    begun is not judged any more.
+
+    Args:
+        spark: session that reads the staged annotations.
+        run: a run whose annotations are staged.
+        say: takes one line of news.
 
     Returns:
         The figures of `pass_gate`, with `published`: the same kind of figures of the run's own answers. None without a
@@ -49,6 +55,7 @@ def check_staged(spark: SparkSession, run: Run, say: Say) -> Verdict | None:
     Raises:
         QualityGateError: not good enough; nothing was published.
         StageError: the gate was not passed yet.
+        ConfigError: the gold cannot be read any more.
     """
     if not is_gated(run):
         return None
@@ -75,7 +82,16 @@ def check_staged(spark: SparkSession, run: Run, say: Say) -> Verdict | None:
 
 
 def close_gate(run: Run) -> None:
-    """After publication: pin the sample's answers, and remove the gate's texts. May be done again."""
+    """After publication: pin the sample's answers, and remove the gate's texts. May be done again.
+
+    Args:
+        run: a published run; nothing is done where it has no gate, or where the gate's texts are removed already.
+
+    Raises:
+        ConfigError: the gold cannot be read any more.
+        RunHeldError: another process changes the output and does not come to an end.
+        StageError: the sample was changed by other processes at every try.
+    """
     if not is_gated(run):
         return
     place = gate_place(run, read_gold_slice(run.config))

@@ -1,7 +1,7 @@
 """The gate's documents in the corpus, found by Spark: texts by id, a sample by hash, and which ones are unchanged.
 
-Needs a run whose prompts stage is done, and ids as strings; brings a handful of documents to the driver. Ids are the
-accepted ones of the prompts stage, and a repeated id means the same row as there.
+Needs a run whose prompts stage is done, and ids as strings; collects a handful of documents on the driver. Only
+documents that the prompts stage has accepted are found, and of rows with a repeated id the one that it has taken.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from uniner_dist.storage.stage_files import counting
 
 
 def corpus_texts(spark: SparkSession, run: Run, doc_ids: Collection[str]) -> dict[str, str]:
-    """Texts of the accepted documents with these ids; one pass over the corpus."""
+    """Return id → text of the accepted documents with these ids, in one pass over the corpus.
+
+    Args:
+        spark: session that reads the corpus.
+        run: a run whose prompts stage is done, so that its snapshot of the corpus and its rejects are known.
+        doc_ids: ids as strings; those that are not accepted documents of the corpus are missing in the result.
+    """
     describe(spark, "texts of the gate's documents")
     corpus = rows.read_corpus(spark, run, run_snapshot(run))
     found = _with_ids(spark, rows.with_reason(corpus, run), _id(run), doc_ids)
@@ -32,7 +38,16 @@ def corpus_texts(spark: SparkSession, run: Run, doc_ids: Collection[str]) -> dic
 
 
 def sample_ids(spark: SparkSession, run: Run, count: int) -> list[str]:
-    """The documents of lowest hash, short ones first: a book in the sample would cost more than all others."""
+    """Return ids of the documents with the lowest hash, short ones first: a book would cost more than all others.
+
+    Args:
+        spark: session that reads the occurrences of passages.
+        run: a run whose prompts stage is done.
+        count: how many documents.
+
+    Returns:
+        Ids as strings, documents of one passage first, each group by hash; fewer than `count` in a smaller corpus.
+    """
     describe(spark, "choose a sample")
     first = _places(spark, run).where("passage = 0")
     order = [F.col("passages") > 1, F.xxhash64(_id(run)), _id(run)]
@@ -40,7 +55,13 @@ def sample_ids(spark: SparkSession, run: Run, count: int) -> list[str]:
 
 
 def unchanged(spark: SparkSession, run: Run, texts: Mapping[str, str]) -> list[str]:
-    """Ids of those documents that are in the corpus with exactly this text, as one passage."""
+    """Return ids of those documents that are in the corpus with exactly this text, as one passage.
+
+    Args:
+        spark: session that reads the occurrences of passages.
+        run: a run whose prompts stage is done.
+        texts: id (as a string) → text; the result is in this order.
+    """
     describe(spark, "look for the gate's documents")
     places = _with_ids(spark, _places(spark, run).where("passages = 1"), _id(run), texts)
     found = {row["id"]: row["passage_id"] for row in places.select(_id(run).alias("id"), "passage_id").collect()}

@@ -14,18 +14,30 @@ from uniner_dist.gate.sample import Source
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import Agreement, GoldFigures
 
-#: Put before the ids of the gate's own documents.
+#: Prefixes of the ids of the gate's own documents.
 GOLD: Final = "gold/"
 SAMPLE: Final = "sample/"
 
 
 def own_id(name: str) -> str:
-    """The document's own id."""
+    """Return the document's own id.
+
+    Args:
+        name: the id in the gate's corpus: `GOLD` or `SAMPLE`, and then the document's id.
+    """
     return name.split("/", 1)[1]
 
 
 def read_cells(path: str, id_column: str) -> dict[tuple[str, str], Cell]:
-    """All answers of a small annotations dataset, by (document id as a string, label)."""
+    """Return all answers of a small annotations dataset, by (document id as a string, label).
+
+    Args:
+        path: URL or local path of the dataset.
+        id_column: its column of document ids.
+
+    Raises:
+        ConfigError: there is no such dataset.
+    """
     cells = {}
     for file in list_dataset("annotations", path):
         for batch in file.batches([id_column, "entity_type", "outcome", "entities"]):
@@ -35,13 +47,21 @@ def read_cells(path: str, id_column: str) -> dict[tuple[str, str], Cell]:
 
 
 def sources_of(run: Run) -> dict[str, Source]:
-    """Label → source of this run's answers for it."""
+    """Return label → source of this run's answers for it.
+
+    Args:
+        run: its questions, fingerprint, model name and id are taken.
+    """
     asked = run.config.questions.by_label().items()
     return {label: Source(question, run.fingerprint, run.model_name, run.id) for label, question in asked}
 
 
 def gold_figures(scores: Tallied) -> GoldFigures:
-    """Of all scores against gold, those that are judged and shown."""
+    """Return those of all scores against gold that are judged and shown.
+
+    Args:
+        scores: of all documents and types; F1, precision and recall are the official ones.
+    """
     official = scores.official
     return GoldFigures(
         documents=scores.documents,
@@ -56,7 +76,15 @@ def gold_figures(scores: Tallied) -> GoldFigures:
 
 
 def compare(before: Mapping[Any, Cell | None], after: Mapping[Any, Cell | None]) -> TallySummary:
-    """Two sets of answers side by side; `before` says which ones."""
+    """Compare two sets of answers, by (document id, label).
+
+    Args:
+        before: answers that are compared; None where there was none.
+        after: answers to all of these, and maybe others; None where there is none.
+
+    Returns:
+        Counts, rates and examples; answers of one side alone are counted apart and in no rate.
+    """
     tally = Tally()
     for (doc_id, label), cell in before.items():
         tally.add(doc_id, label, cell, after[doc_id, label])
@@ -64,7 +92,7 @@ def compare(before: Mapping[Any, Cell | None], after: Mapping[Any, Cell | None])
 
 
 def rates(differences: TallySummary, keys: Sequence[tuple[str, str]]) -> Agreement:
-    """Of a comparison, the figures that are judged and shown.
+    """Return those figures of a comparison that are judged and shown.
 
     Args:
         differences: what was found.

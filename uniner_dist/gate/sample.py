@@ -50,13 +50,25 @@ class Sample:
     cells: Cells
 
     def updated(self, sources: Mapping[str, Source], cells: Cells) -> Sample:
-        """The same documents with the answers for some labels replaced."""
+        """Return the same documents with the answers for some labels replaced; those for other labels stay.
+
+        Args:
+            sources: label → what gave its new answers.
+            cells: (document id, label) → answer, for these labels.
+        """
         kept = {key: cell for key, cell in self.cells.items() if key[1] not in sources}
         return Sample(self.texts, {**self.sources, **sources}, {**kept, **cells})
 
 
 def read_sample(output: str) -> Sample | None:
-    """The pinned sample of an output, None when there is none yet (or no document of it is left)."""
+    """Return the pinned sample of an output, None when there is none yet (or no document of it is left).
+
+    Args:
+        output: path or URL of the published dataset that the sample belongs to.
+
+    Raises:
+        ControlFileError: its file is damaged.
+    """
     try:
         return _sample(read_control(OutputLayout(output).sample, PinnedSample))
     except (FileNotFoundError, NotADirectoryError):
@@ -105,7 +117,19 @@ def _pinned(sample: Sample) -> PinnedSample:
 
 
 def erase_from_sample(output: str, doc_ids: Collection[str]) -> int:
-    """Take documents (ids as strings) out of the pinned sample, text and answers; returns how many it had."""
+    """Remove documents from the pinned sample, text and answers.
+
+    Args:
+        output: path or URL of the published dataset that the sample belongs to.
+        doc_ids: ids as strings; those that the sample does not have are ignored.
+
+    Returns:
+        How many of them the sample had.
+
+    Raises:
+        RunHeldError: another process changes the output and does not come to an end.
+        StageError: the sample was changed by other processes at every try.
+    """
     gone: set[str] = set()
 
     def without(sample: Sample | None) -> Sample | None:

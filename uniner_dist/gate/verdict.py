@@ -32,12 +32,21 @@ _WORST = 3
 
 
 def is_gated(run: Run) -> bool:
-    """Whether the run has a gate at all."""
+    """Return whether the run has a gate at all: gold, or a sample.
+
+    Args:
+        run: its configuration decides.
+    """
     return run.config.gate.gold is not None or run.config.gate.sample > 0
 
 
 def gate_place(run: Run, gold: GoldSlice | None) -> GateLayout:
-    """Where this gate's files are stored; the folder's name is a hash of what is asked."""
+    """Return where this gate's files are stored; the folder's name is a hash of what is asked.
+
+    Args:
+        run: its folder holds the gates, and its configuration has the size of the sample.
+        gold: from `read_gold_slice`; None for a gate with a sample only. Other answers or texts make another gate.
+    """
     asked = {
         "gold": {} if gold is None else gold.answers,
         "texts": {} if gold is None else gold.texts,
@@ -47,12 +56,22 @@ def gate_place(run: Run, gold: GoldSlice | None) -> GateLayout:
 
 
 def read_verdict(place: GateLayout) -> Verdict | None:
-    """The figures of a gate that was passed before."""
+    """Return the figures of a gate that was passed before; None when it was not.
+
+    Args:
+        place: from `gate_place`.
+
+    Raises:
+        ControlFileError: the file is damaged.
+    """
     return read_control(place.verdict, Verdict) if exists(place.verdict) else None
 
 
 def has_passed(run: Run) -> bool:
-    """Whether the bulk may start: no gate, or one that was passed with the present thresholds.
+    """Return whether the bulk may start: there is no gate, or one that was passed with the present thresholds.
+
+    Args:
+        run: at any stage; only its configuration and the gate's stored figures are read.
 
     Raises:
         ConfigError: the gold cannot be read any more.
@@ -68,10 +87,10 @@ def has_passed(run: Run) -> bool:
 def judge(
     gate: GateConfig, gold: GoldFigures | None, *, drift: Agreement | None = None, bulk: Agreement | None = None
 ) -> list[str]:
-    """A message for each figure that misses its threshold; empty when all pass. What was not measured is None.
+    """Return a message for each figure that misses its threshold; empty when all pass. What was not measured is None.
 
     Args:
-        gate: whose thresholds count.
+        gate: whose thresholds count (`min_f1`, `min_agreement`).
         gold: scores on gold answers.
         drift: agreement with the last passing run.
         bulk: agreement of the run's own answers with those that the gate got.
@@ -100,17 +119,27 @@ def judge(
 
 
 def lowest_rate(compared: Agreement) -> float | None:
-    """Agreement as the gate takes it: the lower of the share of same answers and the F1 of mentions.
+    """Return the agreement as the gate judges it: the lower of the share of same answers and the F1 of mentions.
 
     Most answers are empty, so a model that finds nothing any more still agrees in most of them, and only F1 tells; an
     answer that fails where nothing was to be found changes no mention, and only the share tells.
+
+    Args:
+        compared: figures of a comparison.
+
+    Returns:
+        A rate from 0 to 1; None where nothing was compared.
     """
     rates = [rate for rate in (compared.agreement, compared.f1) if rate is not None]
     return min(rates) if rates else None
 
 
 def format_gate_sample(figures: GateFigures | ReportedGate) -> list[str]:
-    """The figures measured before the bulk, one line each."""
+    """Return the figures measured before the bulk, one line each; at least one line.
+
+    Args:
+        figures: what `pass_gate` measured, or as the report has it.
+    """
     gold, drift, lines = figures.gold, figures.drift, []
     if gold:
         lines.append(f"F1 {gold.f1:.3f} on {gold.documents:,} gold documents")
@@ -122,7 +151,11 @@ def format_gate_sample(figures: GateFigures | ReportedGate) -> list[str]:
 
 
 def format_published(published: PublishedFigures) -> str:
-    """The figures measured before publishing."""
+    """Return the figures measured before publishing, as one line.
+
+    Args:
+        published: what `check_staged` measured.
+    """
     bulk, gold = published.bulk, published.gold
     rate = None if bulk is None else lowest_rate(bulk)
     if bulk is None or rate is None:
