@@ -1,7 +1,7 @@
-"""Rows of whole files of a corpus, as its table means them: deleted rows are left out.
+"""Rows of whole files of a corpus, without those that its table has marked as deleted.
 
-Takes Arrow batches with names of files. Spark's tasks run this where Spark itself cannot read, or not as the corpus
-means it. So may anybody else: nothing here needs Spark.
+Takes Arrow batches with names of files. Spark's tasks run this where Spark's own reader cannot read a file, or would
+read other values. Nothing here needs Spark, so other code may run it too.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ Rows = npt.NDArray[np.int64]
 
 #: Rows that a task hands to Spark at a time; a corpus may have texts of a megabyte.
 _ROWS_PER_BATCH = 256
-#: Bytes that such a batch should have at most, and rows of it where a row group has more than Arrow's strings hold.
+#: Most bytes of such a batch, and its rows where a row group has more bytes than Arrow's strings can hold.
 _BATCH_BYTES = 64 << 20
 _ROWS_OF_LARGE = 32
 
 
 class FileReader:
-    """Spark's task: rows of whole files, of (`file`, `folders`, `mark`); for marks see `table_version.TableVersion`.
+    """Spark's task: reads whole files, given as rows of (`file`, `folders`, `mark`).
 
-    It yields `folder0` …, the values of folders; `c0` …, the columns; `file` and `row`, which name a row.
+    It yields `folder0` …, the values of folders; `c0` …, the columns; `file` and `row`, which name a row. For marks see
+    `table_version.TableVersion`.
 
     Args:
         path: any path of the dataset, for its file system.
         names: columns of the files to read; one that a file lacks is null, as for Spark.
         types: what each is read as; a value that its type cannot hold unchanged is an error.
         opaque: see `uniner_dist.storage.footers.FileSchema`.
-        longest: bytes of a string; of a longer one only one byte more comes, by which it is known.
-        read_file: how a table's own library reads a file, if it does.
+        longest: bytes of the longest string that is read whole; longer ones are cut, see `cut`. None: no limit.
+        read_file: reader of one file by the table's own library; None: pyarrow reads it.
     """
 
     def __init__(
@@ -74,7 +75,15 @@ class FileReader:
                 yield from self.rows_of(file, folders, mark)
 
     def rows_of(self, file: str, folders: Sequence[str | None], mark: bytes) -> Iterator[pa.RecordBatch]:
-        """Live rows of one file.
+        """Yield the live rows of one file in batches of at most 256 rows and 64 MiB, or of one larger row.
+
+        Args:
+            file: the file, as the dataset's file system spells it.
+            folders: its values of the folder columns, as strings; they become `folder0`, `folder1` … in this order.
+            mark: from `table_version.TableVersion.marks`; empty bytes for a file of plain Parquet.
+
+        Yields:
+            Batches with the columns that the class describes; some may be empty.
 
         Raises:
             StageError: it cannot be read, or has a value that its type cannot hold.
@@ -87,7 +96,7 @@ class FileReader:
             raise unreadable(file, error) from error
 
     def _by_pyarrow(self, file: str, mark: bytes) -> Iterator[tuple[pa.RecordBatch, Rows]]:
-        """Batches of live rows, and their numbers in the file."""
+        """Yield batches of live rows, and the number of each row in the file."""
         begin, deleted, fs = 0, deleted_rows(mark), open_fs(self._path)[0]
         with with_retries(file, lambda: fs.open(file, "rb")) as stream:
             data = pa.BufferReader(without_arrow_schema(stream.read())) if self._opaque else stream
@@ -105,7 +114,7 @@ class FileReader:
                     yield batch, rows
 
     def _by_library(self, read_file: ReadFile, mark: bytes) -> Iterator[tuple[pa.RecordBatch, Rows]]:
-        """The same from a table's library, which leaves deleted rows out: the numbers count live rows."""
+        """Yield the same from a table's library, which leaves deleted rows out: the numbers count live rows."""
         begin = 0
         for batch in read_file(mark, self._names):
             for start in range(0, batch.num_rows, _ROWS_PER_BATCH):
@@ -128,9 +137,13 @@ class FileReader:
 
 
 def unreadable(file: str, error: Exception) -> StageError:
-    """What to say of a file of which pyarrow reads the footer and not the values.
+    """Return the error for a file of which pyarrow reads the footer and not the values.
 
-    It need not be damaged: DuckDB 2.0, for example, has an encoding of integers that pyarrow 26 does not decode.
+    The file need not be damaged: DuckDB 2.0, for example, has an encoding of integers that pyarrow 26 does not decode.
+
+    Args:
+        file: the file, as it is to be named in the message.
+        error: what pyarrow or the file system raised; the first line of its message is quoted.
     """
     words = (str(error).strip() or type(error).__name__).splitlines()[0]
     return StageError(
@@ -140,7 +153,7 @@ def unreadable(file: str, error: Exception) -> StageError:
 
 
 def _rows_per_batch(group: Any) -> int:
-    """Rows of a row group that are read at a time, from what they have on average."""
+    """Return how many rows of a row group are read at a time, from their average size."""
     if group.total_byte_size <= _BATCH_BYTES:
         return _ROWS_PER_BATCH
     wanted = int(_BATCH_BYTES * group.num_rows / group.total_byte_size)
@@ -148,7 +161,13 @@ def _rows_per_batch(group: Any) -> int:
 
 
 def cut(values: pa.Array, longest: int | None) -> pa.Array:
-    """Strings with at most one byte more than `longest`; everything else as it is."""
+    """Return strings with at most one byte more than `longest`; everything else as it is.
+
+    Args:
+        values: a column of a batch; of the types only strings, large ones too, are cut.
+        longest: bytes of the longest string that is wanted whole; None cuts nothing. A cut string has one byte more, by
+            which it is recognised, and may end inside of a UTF-8 character.
+    """
     if longest is None or not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return values
     raw = values.view(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
@@ -158,7 +177,11 @@ def cut(values: pa.Array, longest: int | None) -> pa.Array:
 
 
 def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """A batch in parts that are not larger than a task should hand over, or of one row."""
+    """Yield a batch in parts of at most 64 MiB, or of one row where a row is larger.
+
+    Args:
+        batch: rows that a task is going to hand over; halved until its parts are small enough, without copies.
+    """
     if batch.num_rows <= 1 or batch.nbytes <= _BATCH_BYTES:
         yield batch
         return
@@ -168,7 +191,7 @@ def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 
 
 def _conform(values: pa.Array, kind: pa.DataType, where: str) -> pa.Array:
-    """The same values in the type that Spark gets them in; strings are not looked at.
+    """Return the same values in the type that Spark gets them in; strings are not checked to be UTF-8.
 
     Raises:
         StageError: a value does not fit, such as nanoseconds that are no whole microseconds.

@@ -1,8 +1,9 @@
-"""Thin verbs over fsspec: open a path of any scheme, list, read whole, and write whole and atomically.
+"""Thin functions over fsspec: open a path of any scheme, list, read whole, and write whole and atomically.
 
 A file either is not there or is complete: local files appear by rename or link, objects by one PUT of a whole buffer.
 Nothing here writes through an open handle, because an exception inside an fsspec `with` block can publish half a file.
-A store that throttles or hiccups is asked again for some seconds; what still fails is a `StorageError` with its words.
+A call that a store throttles or fails is repeated for some seconds; what still fails is a `StorageError` with the
+store's own message.
 """
 
 from __future__ import annotations
@@ -31,18 +32,24 @@ from uniner_dist.storage.table_names import is_table_name
 #: Delete and the C1 controls, and marks that change the direction of what follows.
 _CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
-#: As many as threads that read footers.
+#: Connections of a client to S3: as many as there are threads that read footers.
 _CONNECTIONS = 32
 
 T = TypeVar("T")
 
-#: Clients of HDFS, which are never released: fsspec empties its cache in a forked child, as Ray's start is one for a
+#: Clients of HDFS, which are never released: fsspec empties its cache in a forked child, which Ray's start is for a
 #: moment, and there hdfs-native waits for ever for the threads of its parent (fsspec 2026.9.0, hdfs-native 0.14.7).
 _KEPT: dict[int, Any] = {}
 
 
 def open_fs(path: str) -> tuple[Any, str]:
-    """The file system of a path or URL, and the path as that file system spells it.
+    """Return the file system of a path or URL, and the path as that file system spells it.
+
+    Args:
+        path: local path, absolute or relative to the current folder, or URL of one of `config.schemes`.
+
+    Returns:
+        fsspec's file system, and the path in it without scheme and without a slash at its end.
 
     Raises:
         ConfigError: the URL is of a kind that is not taken (`config.schemes`), or of one whose library is not
@@ -75,7 +82,7 @@ def open_fs(path: str) -> tuple[Any, str]:
 
 
 def _options(path: str) -> dict[str, object]:
-    """What a client is told that has no say of the user's: S3's sends ten requests at the same time, others all."""
+    """Return options for a client that the user has not configured: that of S3 has only ten connections by default."""
     scheme = path.partition("://")[0]
     if scheme not in ("s3", "s3a") or "config_kwargs" in fsspec.config.conf.get(scheme, {}):
         return {}
@@ -83,7 +90,7 @@ def _options(path: str) -> dict[str, object]:
 
 
 def _connection_advice(path: str, error: Exception) -> str:
-    """What to do where a file system cannot even be made."""
+    """Return advice for a file system that cannot even be created."""
     words = format_storage_error(error)
     if path.startswith("hdfs://"):
         return f"name the namenode in the URL, or set HADOOP_CONF_DIR to the folder of hdfs-site.xml; it says: {words}"
@@ -91,16 +98,26 @@ def _connection_advice(path: str, error: Exception) -> str:
 
 
 def is_local(fs: Any) -> bool:
-    """Whether paths of this file system are paths of this machine."""
+    """Return whether paths of this file system are paths of this machine.
+
+    Args:
+        fs: fsspec file system, from `open_fs`.
+    """
     return isinstance(fs, LocalFileSystem)
 
 
 def absolute(path: str) -> str:
-    """The same place, independent of the working directory and of how it is spelled.
+    """Return the same place, independent of the working directory and of how it is spelled.
 
     Local paths become absolute, without `.`, `..` and repeated slashes; symbolic links stay, except before `..`, which
-    is the parent of what they point to. URLs stay as they are: to an object store `a//b` is another key than `a/b`.
-    So do names of tables in a catalog.
+    is the parent of what they point to. URLs stay as they are: to an object store `a//b` is another key than `a/b`. So
+    do names of tables in a catalog.
+
+    Args:
+        path: local path, URL, or name of a table in a catalog; it need not exist. `file://` URLs become paths.
+
+    Raises:
+        ConfigError: see `open_fs`.
     """
     if is_table_name(path):
         return path
@@ -109,7 +126,14 @@ def absolute(path: str) -> str:
 
 
 def real_path(path: str) -> str:
-    """A local path, absolute and without symbolic links; a URL, or the name of a table in a catalog, as it is."""
+    """Return a local path absolute and without symbolic links; a URL, or the name of a table in a catalog, as it is.
+
+    Args:
+        path: local path, URL, or name of a table in a catalog; it need not exist. `file://` URLs become paths.
+
+    Raises:
+        ConfigError: see `open_fs`.
+    """
     if is_table_name(path):
         return path
     fs, stripped = open_fs(path)
@@ -125,12 +149,12 @@ def _normal(path: str) -> str:
 
 
 def url_of(url: str, stripped: str, name: str) -> str:
-    """A file's or folder's URL with the host that the file system leaves out: a namenode, or the account of `abfs://`.
+    """Return a URL with the host that file systems leave out of paths: a namenode, or the account of `abfs://`.
 
     Args:
-        url: a URL of the same store.
-        stripped: how the store's file system spells that URL.
-        name: how it spells what is meant.
+        url: a URL of the same store, which gives scheme and host.
+        stripped: that URL as the store's file system spells it.
+        name: the wanted file or folder as that file system spells it.
     """
     scheme, _, rest = url.partition("://")
     authority, _, path = rest.rstrip("/").partition("/")
@@ -139,16 +163,28 @@ def url_of(url: str, stripped: str, name: str) -> str:
 
 
 def join(base: str, *parts: str) -> str:
-    """Path below `base`, for local paths and URLs alike."""
+    """Return a path below `base`, for local paths and URLs alike.
+
+    Args:
+        base: local path or URL of a folder, with or without a slash at its end; relative paths stay relative.
+        parts: names or relative paths below it; slashes at their ends are dropped.
+    """
     return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
 def exists(path: str) -> bool:
-    """Whether a file or folder is there."""
+    """Return whether a file or folder is there.
+
+    Args:
+        path: local path or URL; a folder of an object store exists as long as there is an object below it.
+
+    Raises:
+        StorageError: storage does not answer, so that nothing is known.
+    """
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     try:
-        # Not `fs.exists`: some file systems answer False there when they cannot be asked.
+        # Not `fs.exists`: some file systems return False there when they cannot be reached.
         with_retries(path, lambda: fs.info(stripped))
     except (FileNotFoundError, NotADirectoryError):
         return False
@@ -156,7 +192,15 @@ def exists(path: str) -> bool:
 
 
 def list_names(path: str) -> list[str]:
-    """Names (not paths) of the entries of a folder, sorted; empty when the folder does not exist."""
+    """Return the names (not paths) of the entries of a folder, sorted; empty when the folder does not exist.
+
+    Args:
+        path: local path or URL of the folder. A file has no entries, but one of this machine is listed as its own
+            entry.
+
+    Raises:
+        StorageError: the folder cannot be listed.
+    """
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     try:
@@ -170,7 +214,18 @@ def list_names(path: str) -> list[str]:
 
 
 def find_files(path: str, suffix: str = "") -> dict[str, dict[str, object]]:
-    """Every file below a folder, as path relative to it → fsspec's details; hidden parts (`_x`, `.x`) are left out."""
+    """Return every file below a folder, as path relative to it → fsspec's details.
+
+    Args:
+        path: local path or URL of the folder; where it does not exist, or is a file, the result is empty.
+        suffix: only files whose path ends so; default: all.
+
+    Returns:
+        Paths without those that have a hidden part (`_x`, `.x`); a folder such as `_x=1` is a partition and not hidden.
+
+    Raises:
+        StorageError: the folder cannot be listed.
+    """
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     found: dict[str, dict[str, object]] = {}
@@ -183,35 +238,48 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, object]]:
 
 
 def file_size(details: Mapping[str, object]) -> int:
-    """Bytes of a file, of fsspec's details; 0 where a file system does not say."""
+    """Return the size of a file in bytes; 0 where its file system does not say.
+
+    Args:
+        details: fsspec's details of the file, as `find_files` gives them.
+    """
     size = details.get("size")
     return size if isinstance(size, int) else 0
 
 
 def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, object]]:
-    """Every file below a folder, or the file itself, as the file system spells it → fsspec's details.
+    """Return every file below a folder, or the file itself, as the file system spells it → fsspec's details.
 
     Objects that represent folders (`folder/`, without content, as consoles of stores make them) are no files.
 
     Args:
         fs: fsspec file system of the folder.
         stripped: its path without the scheme, as `open_fs` gives it.
-        options: of fsspec's `find`.
+        options: of fsspec's `find`, such as `maxdepth` and `withdirs`.
     """
     found = fs.find(stripped, detail=True, **options)
-    if isinstance(found, list):  # adlfs answers so for one file
+    if isinstance(found, list):  # adlfs returns a list for one file
         found = {str(name): fs.info(name) for name in found}
     return {name: info for name, info in found.items() if not name.endswith("/")}
 
 
 def read_bytes(path: str, last: int | None = None) -> bytes:
-    """The whole file, or at most its `last` bytes."""
+    """Return the whole file, or at most its `last` bytes.
+
+    Args:
+        path: local path or URL of the file.
+        last: number of bytes at the end of the file; None: the whole file. A shorter file is returned whole.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, IsADirectoryError: there is no such file.
+        StorageError: it cannot be read.
+    """
     fs, stripped = open_fs(path)
     return cast(bytes, with_retries(path, lambda: fs.cat_file(stripped) if last is None else _tail(fs, stripped, last)))
 
 
 def _tail(fs: Any, path: str, last: int) -> bytes:
-    """The last bytes of a file. Azure has no request for them (ValueError of adlfs), so the size is asked for first."""
+    """Return the last bytes of a file; Azure has no request for them (ValueError of adlfs): the size is read first."""
     if "abfs" not in fs.protocol:
         return cast(bytes, fs.cat_file(path, start=-last))
     size = int(fs.info(path)["size"])
@@ -219,7 +287,16 @@ def _tail(fs: Any, path: str, last: int) -> bytes:
 
 
 def read_json(path: str) -> Any:
-    """The whole file as JSON."""
+    """Return the content of a JSON file, which is not checked; control files are read by `control_files.read_control`.
+
+    Args:
+        path: local path or URL of the file.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, IsADirectoryError: there is no such file.
+        StorageError: it cannot be read.
+        ValueError: it is not JSON.
+    """
     return json.loads(read_bytes(path))
 
 
@@ -232,7 +309,11 @@ def write_bytes(path: str, data: bytes, exclusive: bool = False) -> bool:
         exclusive: do nothing when the file already exists (put-if-absent).
 
     Returns:
-        False when `exclusive` and the file was already there.
+        False when `exclusive` and the file was already there. On storage other than local disks, True also when it was
+        there with this very content: the answer to our own write may have been lost, and the client has sent it again.
+
+    Raises:
+        StorageError: it cannot be written.
     """
     fs, stripped = open_fs(path)
     if is_local(fs):
@@ -261,7 +342,18 @@ def _create(path: str, fs: Any, stripped: str, data: bytes) -> bool:
 
 
 def exclusive_by(folder: str) -> Literal["put", "link", "open", "rename"]:
-    """How files are created exclusively there: by "link", "open", "put" or "rename"; raises `StorageError` if none."""
+    """Return how files are created exclusively in a folder.
+
+    Args:
+        folder: local path or URL of a folder to try it in; up to two small files with random names stay there.
+
+    Returns:
+        "link" or "open" for this machine's file systems, with and without hard links; "put" for a store with a
+        conditional write; "rename" for one that only renames onto missing names.
+
+    Raises:
+        StorageError: storage failed, or refuses hard links for another reason than not having them.
+    """
     fs, stripped = open_fs(folder)
     name = f"{stripped}/{uuid.uuid4().hex}"
     if not is_local(fs):
@@ -283,23 +375,51 @@ def exclusive_by(folder: str) -> Literal["put", "link", "open", "rename"]:
 
 
 def write_json(path: str, value: Any, exclusive: bool = False) -> bool:
-    """Write a value as indented JSON, atomically."""
+    """Write a value as indented JSON, so that the file appears complete or not at all.
+
+    Args:
+        path: path or URL of the file; folders above it are made.
+        value: JSON-like value; values of types that JSON lacks are stored as their strings.
+        exclusive: do nothing when the file already exists (put-if-absent).
+
+    Returns:
+        False when `exclusive` and the file was already there; see `write_bytes`.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     return write_bytes(path, encode_json(value), exclusive)
 
 
 def encode_json(value: Any) -> bytes:
-    """A value as it is stored in control files."""
+    """Return a value as it is stored in control files: the text of `json_text` and a line break, in UTF-8.
+
+    Args:
+        value: JSON-like value; values of types that JSON lacks are stored as their strings.
+    """
     return (json_text(value) + "\n").encode()
 
 
 def json_text(value: Any) -> str:
-    """Indented JSON that may be looked at in a terminal: the controls that JSON allows are escaped too."""
+    """Return indented JSON that is safe to show in a terminal: the control characters that JSON allows are escaped too.
+
+    Args:
+        value: JSON-like value, whose keys keep their order; values of types that JSON lacks are stored as their
+            strings.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False, default=str)
     return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def remove(path: str) -> None:
-    """Remove a file or a folder with all below it, if it is there; of a link only the link goes."""
+    """Remove a file or a folder with all below it, if it is there; of a link only the link goes.
+
+    Args:
+        path: local path or URL of the file or folder.
+
+    Raises:
+        StorageError: it cannot be removed; a folder may have lost some of its files.
+    """
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     if is_local(fs) and os.path.islink(stripped):
@@ -310,7 +430,11 @@ def remove(path: str) -> None:
 
 
 def remove_if_empty(path: str) -> None:
-    """Remove a folder of this machine that nothing is in; elsewhere folders are only names of what is in them."""
+    """Remove a folder of this machine that is empty; elsewhere folders are only names of what is in them.
+
+    Args:
+        path: local path or URL of the folder; one that has entries, or does not exist, stays as it is.
+    """
     fs, stripped = open_fs(path)
     if is_local(fs):
         with contextlib.suppress(OSError):
@@ -318,5 +442,14 @@ def remove_if_empty(path: str) -> None:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Copy one file between any two paths; the target appears whole."""
+    """Copy one file between any two paths, through memory; the target appears complete or not at all.
+
+    Args:
+        source: local path or URL of the file.
+        target: path or URL of the copy; folders above it are made, and a file with this name is replaced.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError, IsADirectoryError: there is no such source.
+        StorageError: one of them cannot be read or written.
+    """
     write_bytes(target, read_bytes(source))

@@ -41,7 +41,7 @@ _RECENT = 8
 _NAMED = 5
 #: Compressions and encodings that pyarrow reads and Spark does not.
 _CODECS_OF_PYARROW = frozenset({"BROTLI"})
-#: pyarrow calls so the codec "LZ4" of the format's first years; Spark reads it as Hadoop writes it and no other does.
+#: pyarrow's name of the codec "LZ4" of the format's first years, which Spark reads only as Hadoop writes it.
 _OLD_LZ4, _HADOOP = "UNKNOWN", "parquet-mr"
 _ENCODINGS_OF_PYARROW = frozenset({"BYTE_STREAM_SPLIT"})
 _UNREADABLE_CODECS = frozenset({"LZO"})
@@ -52,7 +52,7 @@ LARGE_BYTES = 1 << 30
 
 
 class Trait(StrEnum):
-    """Why Spark itself cannot read a file that pyarrow reads, or not surely."""
+    """Reason why Spark itself cannot read a file that pyarrow reads, or may fail to."""
 
     NONE = ""
     ENCODING = "encoding"
@@ -68,20 +68,31 @@ class FileSchema:
 
     Attributes:
         schema: pyarrow's types; fields stored as INT96 have the metadata `INT96`.
-        opaque: what the writer noted about Arrow types is unknown to pyarrow, and is left aside.
+        opaque: the writer stored Arrow types that are unknown to pyarrow; they are ignored.
     """
 
     schema: pa.Schema
     opaque: bool
 
     def same(self, other: FileSchema) -> bool:
-        """Whether two groups store their columns alike."""
+        """Return whether two groups of files store their columns alike: same names, types, INT96 marks and `opaque`.
+
+        Args:
+            other: schema of the other group.
+        """
         return self.opaque == other.opaque and bool(self.schema.equals(other.schema, check_metadata=True))
 
 
 @dataclass(frozen=True)
 class Footers:
-    """What the footers of a listing's files say, in the order of its files."""
+    """Content of the footers of a listing's files, in the order of its files.
+
+    Attributes:
+        rows: number of rows of each file.
+        schema_of: of each file, the index of its schema in `schemas`.
+        traits: of each file.
+        schemas: the distinct schemas of the files.
+    """
 
     rows: tuple[int, ...]
     schema_of: tuple[int, ...]
@@ -97,8 +108,12 @@ def read_footers(listing: Listing, columns: Sequence[str] | None = None) -> Foot
         columns: those that are going to be read, whose compression, encoding and nanoseconds matter; default: the
             compression and encoding of all.
 
+    Returns:
+        The footers in the order of the listing's files; equal schemas are kept once.
+
     Raises:
-        ConfigError: naming files that are no Parquet, are encrypted, or cannot be read.
+        ConfigError: naming files that are no Parquet, are encrypted, or cannot be read; at most five, and the number of
+            others.
     """
     fs, _ = open_fs(listing.path)
     local = is_local(fs)
@@ -139,7 +154,7 @@ def read_footers(listing: Listing, columns: Sequence[str] | None = None) -> Foot
 
 @contextmanager
 def _collecting_new_objects() -> Iterator[None]:
-    """Let `gc.collect` look at what is made from here on, and at nothing older: then it takes a millisecond.
+    """Let `gc.collect` examine only objects that are made from here on: then it takes a millisecond.
 
     A footer of pyarrow's and its schema refer to each other, so without collections all of them stay in memory.
     """
@@ -154,7 +169,7 @@ class _UnreadableFileError(Exception):
     """Message on what is wrong with a file."""
 
 
-#: What follows a readable footer only in files with encrypted columns: a nonce and a tag (Parquet's encryption, 5.5).
+#: Bytes after a readable footer in files with encrypted columns only: a nonce and a tag (Parquet's encryption, 5.5).
 _SIGNATURE_BYTES = 28
 _Tail = Callable[[str, int, int], bytes]  # file, start, end
 
@@ -265,9 +280,9 @@ def _read_end(tail: _Tail, file: str, size: int) -> bytes:
 
 
 def _parse(end: bytes) -> tuple[Any, bool]:
-    """A footer, and whether what the writer noted about Arrow types was left aside."""
+    """Return a footer, and whether the Arrow types that the writer stored were ignored."""
     metadata, opaque = _parsed(end)
-    # Looking at an encrypted column would end the whole process (pyarrow 26: "terminate called").
+    # Access to an encrypted column would end the whole process (pyarrow 26: "terminate called").
     if int.from_bytes(end[-8:-4], "little") - metadata.serialized_size == _SIGNATURE_BYTES:
         raise _UnreadableFileError("has encrypted columns; decrypt it, or write the corpus without encryption")
     return metadata, opaque
@@ -286,7 +301,12 @@ def _parsed(end: bytes) -> tuple[Any, bool]:
 
 
 def without_arrow_schema(end: bytes) -> bytes:
-    """The end of a file in which pyarrow finds no Arrow types of the writer's: some writers note unknown ones."""
+    """Return the end of a file in which pyarrow finds no Arrow types of the writer's: some writers store unknown ones.
+
+    Args:
+        end: bytes of a Parquet file that reach to its end and hold its whole footer, such as the whole file. Every
+            occurrence of the key is replaced, by one of the same length, so that offsets in the footer stay valid.
+    """
     return end.replace(_ARROW_SCHEMA, b"ARROW:unread")
 
 
@@ -298,12 +318,12 @@ def _arrow_schema(parquet: Any, opaque: bool) -> pa.Schema:
 
 
 def _has_large_chunk(metadata: Any, leaves: Sequence[int]) -> bool:
-    """Whether any row group has a column so large that one value may be too much for Spark's reader."""
+    """Return whether any row group has a column so large that one value may be too much for Spark's reader."""
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     large = (group for group in groups if group.total_byte_size > LARGE_BYTES)
     return any(group.column(leaf).total_uncompressed_size > LARGE_BYTES for group in large for leaf in leaves)
 
 
 def _has_foreign_name(file: str) -> bool:
-    """Whether Hadoop cannot spell a local file's name: it takes what is before a colon for a scheme."""
+    """Return whether Hadoop cannot spell a local file's name: it takes the part before a colon for a scheme."""
     return any(sign in file.rsplit("/", 1)[-1] for sign in ":\\")

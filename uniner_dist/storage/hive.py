@@ -19,21 +19,43 @@ _ESCAPED = re.compile(ESCAPED)
 
 
 def folder_name(column: str, value: str) -> str:
-    """The folder that Spark writes rows with this value of the column to."""
+    """Return the name of the folder that Spark writes rows with this value of the column to.
+
+    Args:
+        column: name of the folder column, not escaped.
+        value: value as a string, not escaped; the empty string gets the folder of null.
+    """
     return f"{escape(column)}={escape(value) or NULL_FOLDER}"
 
 
 def partition_values(path: str) -> dict[str, str | None]:
-    """Values of the folders of a path: None for Hive's null, and for the empty string, which has the same folder."""
+    """Return the values of the folders of a file's path, as column → value.
+
+    Args:
+        path: path of a file, relative to the folder that partition columns count from; folders without `=`, and the
+            file's own name, are ignored.
+
+    Returns:
+        Unescaped strings in the order of the folders; None for Hive's null, and for the empty string, which has the
+        same folder.
+    """
     pairs = [folder.split("=", 1) for folder in path.split("/")[:-1] if "=" in folder]
     return {unquote(name): None if value in ("", NULL_FOLDER) else unquote(value) for name, value in pairs}
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a file system takes it: not too long, and without a NUL."""
+    """Return whether common file systems take a name: at most 255 bytes of UTF-8, and without a NUL.
+
+    Args:
+        name: name of one folder, as `folder_name` gives it.
+    """
     return len(name.encode("utf-8", "surrogatepass")) <= MAX_BYTES and "\0" not in name
 
 
 def escape(text: str) -> str:
-    """A column's name or value as a part of a folder's name."""
+    """Return a column's name or value as a part of a folder's name: special characters as % and two hex digits.
+
+    Args:
+        text: name or value as it is; `urllib.parse.unquote` is the inverse.
+    """
     return _ESCAPED.sub(lambda match: f"%{ord(match.group()):02X}", text)

@@ -1,8 +1,8 @@
 """The name of every file and folder that is written below a workdir, in a store and next to an output.
 
-Names only: nothing is read or written here, and nowhere else is such a name spelled out. What may be destroyed bears
-the fencing token of the lease that wrote it (see `storage.lease`), so that a process that was replaced while it was
-suspended can only reach what is its own.
+Names only: nothing is read or written here, and nowhere else is such a name spelled out. The names of files that may be
+destroyed contain the fencing token of the lease that wrote them (see `storage.lease`), so that a process that was
+replaced while it was suspended can only reach its own files.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from uniner_dist.storage.filesystem import join
 
-#: The file of a shard's prompts that a writer without attempts makes.
+#: Name of the file of a shard's prompts, in the folder of the shard.
 PROMPTS_FILE = "part-0.parquet"
 
 
@@ -29,12 +29,16 @@ class RunLayout:
     token: int = 0
 
     def under(self, token: int) -> RunLayout:
-        """The same run for a process with this fencing token."""
+        """Return the same run for a process with this fencing token.
+
+        Args:
+            token: generation of the lease that the process holds, from 1; see `storage.lease`.
+        """
         return replace(self, token=token)
 
     @property
     def title(self) -> str:
-        """Its name in messages."""
+        """Name of the run in messages."""
         return f"run {self.run_id}"
 
     @property
@@ -63,10 +67,13 @@ class RunLayout:
         return (join(self.workdir, "runs"), self.root, self.lease_folder)
 
     def own(self, folder: str) -> str:
-        """The part of a folder of the run that is written under this process's lease, and destroyed by it.
+        """Return the part of a folder of the run that is written under this process's lease, and destroyed by it.
 
         `storage.stage_files.counting` says which part of a folder counts. To readers of Parquet datasets that know
         nothing of leases it is one more folder column.
+
+        Args:
+            folder: path of one of this run's datasets, such as `occurrences`.
         """
         return join(folder, f"lease={self.token:06d}")
 
@@ -78,7 +85,11 @@ class RunLayout:
         return join(self.root, "prompts")
 
     def prompts_folder(self, shard: str) -> str:
-        """Folder of a shard's prompts; of several files in it the manifest says which one counts."""
+        """Return the folder of a shard's prompts; of several files in it the manifest says which one counts.
+
+        Args:
+            shard: name of the shard, as in the manifest (see `prompts.packing.Packing.shard_name`).
+        """
         return join(self.prompts, f"shard={shard}")
 
     @property
@@ -128,16 +139,20 @@ class RunLayout:
 
     @property
     def triage_learnt(self) -> str:
-        """What was learnt from the sample, JSON; if it exists, the sample has been asked."""
+        """Result of learning from the sample, JSON; if it exists, the sample has been asked."""
         return join(self.triage, "learnt.json")
 
     @property
     def triage_bound(self) -> str:
-        """What may be left out, JSON; if it exists, all that calibrates has been asked."""
+        """The prompts that may be skipped, as a bound, JSON; if it exists, all prompts that calibrate were asked."""
         return join(self.triage, "bound.json")
 
     def triage_classifier(self, digest: str) -> str:
-        """Weights by which prompts are left out, named by their own hash."""
+        """Return the path of the weights by which prompts are left out, which are named by their own hash.
+
+        Args:
+            digest: first 32 hex digits of the SHA-256 of the file.
+        """
         return join(self.triage, f"classifier-{digest}.parquet")
 
     @property
@@ -151,7 +166,11 @@ class RunLayout:
         return join(self.root, "checks")
 
     def check_file(self, shard: str) -> str:
-        """The checked prompts of a shard."""
+        """Return the path of the prompts of a shard that are asked only to check triage; without any there is no file.
+
+        Args:
+            shard: name of the shard, as in the manifest.
+        """
         return join(self.checks, f"{shard}.parquet")
 
     # -- stage 2 -----------------------------------------------------------------------------------------------------
@@ -162,7 +181,11 @@ class RunLayout:
         return join(self.root, "completions")
 
     def completions_file(self, shard: str) -> str:
-        """The file whose appearance commits a shard."""
+        """Return the path of the file whose appearance commits a shard.
+
+        Args:
+            shard: name of the shard, as in the manifest.
+        """
         return join(self.completions, f"{shard}.parquet")
 
     @property
@@ -171,11 +194,24 @@ class RunLayout:
         return join(self.root, "parts")
 
     def part_file(self, shard: str, start: int, stop: int) -> str:
-        """Answers to a range of a suspect shard's prompts."""
+        """Return the path of the answers to a range of a suspect shard's prompts.
+
+        Args:
+            shard: name of the shard, as in the manifest.
+            start: row of the first prompt of the range in the shard, from 0.
+            stop: row after the last prompt of the range.
+        """
         return join(self.parts, shard, f"{start}-{stop}.parquet")
 
     def known_file(self, shard: str) -> str:
-        """Answers that a shard need not ask for: from the store, or from an earlier file of its own; null means ask."""
+        """Return the path of the answers that a shard need not ask for; null in it means ask.
+
+        They come from the store, or from an earlier file of the shard's own. A shard that has to ask for everything has
+        no such file.
+
+        Args:
+            shard: name of the shard, as in the manifest.
+        """
         return join(self.parts, shard, "known.parquet")
 
     @property
@@ -270,7 +306,7 @@ class RunLayout:
         """Report as a page, one HTML file."""
         return join(self.root, "report.html")
 
-    # -- what may go -------------------------------------------------------------------------------------------------
+    # -- what may be removed -----------------------------------------------------------------------------------------
 
     @property
     def between_stages(self) -> tuple[str, ...]:
@@ -279,10 +315,11 @@ class RunLayout:
         return (self.publishing, *(join(self.root, name) for name in old))
 
     def between_stages_until_now(self, tokens: Iterable[str]) -> tuple[str, ...]:
-        """Those of `between_stages` that are not of a later lease.
+        """Return those of `between_stages` that are not of a later lease.
 
         Args:
-            tokens: names of the folders in `publishing`.
+            tokens: names of the folders in `publishing`; those whose number is above this process's token, and names
+                that are no number, are left out.
         """
         mine = [join(self.publishing, name) for name in tokens if name.isdigit() and int(name) <= self.token]
         return (*mine, *self.between_stages[1:])
@@ -301,14 +338,14 @@ class RunLayout:
 
     @property
     def payload(self) -> tuple[str, ...]:
-        """Files that a pruned run loses: texts, answers and what shows them; the manifest first. All are our own."""
+        """Files that pruning removes: texts, answers and what shows them; the manifest first. All are our own."""
         shown = (self.gates, self.progress, self.spark_progress, self.report_page)
         return (self.shards, *(path for path in (*self.of_stage_1, *shown) if path != self.occurrences))
 
 
 @dataclass(frozen=True)
 class GateLayout:
-    """Folder of a run's gate: another gold or sample size is another gate."""
+    """Folder of a quality gate of a run: another gold or sample size is another gate."""
 
     root: str
 
@@ -324,7 +361,7 @@ class GateLayout:
 
     @property
     def annotations(self) -> str:
-        """What the gate's own run answered."""
+        """Annotations of the gate's own run."""
         return join(self.root, "annotations")
 
     @property

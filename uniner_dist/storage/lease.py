@@ -1,16 +1,16 @@
 """One process at a time works on a run, an output, a part of a store or all runs of a workdir: leases with fencing.
 
-A lease is a folder. Who takes it creates `<generation>.json`, which only one process can, and rewrites
+A lease is a folder. The process that takes it creates `<generation>.json`, which only one process can, and rewrites
 `<generation>.beat.json` every few seconds; `<generation>.end.json` says that the work is over. The highest generation
-holds the lease, and its number is the fencing token: names of what the holder may destroy bear it (see
-`storage.layout`), so that a process that slept through its own replacement reaches only what is its own.
+holds the lease, and its number is the fencing token: names of files that the holder may destroy contain it (see
+`storage.layout`), so that a process that was replaced while it was suspended can reach only its own files.
 
 Whether a holder is alive is never decided by comparing clocks. On the holder's own machine the kernel knows. Elsewhere
-it is watched: one whose beat does not change for `STALE_S` of the watcher's own monotonic clock is dead, and is
-followed by the next generation, which again only one process can create. A holder that wakes up later learns of it at
-its next beat, which asks the process to leave, or at its next `check`, which precedes everything that changes what
-others see. `check` renews the beat first, so that nobody can take over within `STALE_S` of it, unless this process, or
-the one that watches it, is suspended just then.
+it is watched: a holder whose heartbeat does not change for `STALE_S` of the watcher's own monotonic clock is dead, and
+is followed by the next generation, which again only one process can create. A holder that wakes up later learns of it
+at its next heartbeat, which asks the process to stop, or at its next `check`, which precedes everything that changes
+what others see. `check` renews the heartbeat first, so that nobody can take over within `STALE_S` of it, unless this
+process, or the one that watches it, is suspended at that moment.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from uniner_dist.storage.retries import StorageError
 BEAT_S = 5.0
 #: A holder whose heartbeat did not change for this many seconds is dead.
 STALE_S = 60.0
-#: Seconds between two reads of another process's lease.
+#: Seconds between two reads of another process's lease while it is watched.
 _LOOK_S = 0.5
 #: Number of earlier claims that are kept.
 _KEPT = 8
@@ -68,7 +68,7 @@ class Held(Protocol):
 
 @dataclass(frozen=True)
 class _State:
-    """A lease as one listing shows it; generation 0: nobody ever held it."""
+    """A lease as one listing shows it; in generation 0 nobody ever held it."""
 
     generation: int
     ended: bool
@@ -105,7 +105,7 @@ class Lease:
             raise self.why_lost()
 
     def why_lost(self) -> RunHeldError:
-        """Message for a lease that another process has taken over."""
+        """Return the error for a lease that another process has taken over; its message names that process."""
         later = _describe(_read_claim(self._place, _look(self._place).generation))
         return RunHeldError(
             f"{self._place.title}: was taken over by {later} while this process did not run; "
@@ -142,15 +142,22 @@ def hold_lease(
 ) -> Iterator[Lease]:
     """Hold a lease during a `with` block.
 
+    A holder on another machine whose lease has not ended is watched for up to `STALE_S` seconds before it counts as
+    dead, whatever `wait_s` is.
+
     Args:
         place: what one process at a time works on: a run, an output, a workdir or a part of the store.
         on_lost: called in the heartbeat's thread when a later holder is seen.
         wait_s: how long to wait for a living holder to finish.
         upkeep: this is maintenance, and no sign that somebody works on the run (see `last_worked`).
 
+    Yields:
+        The lease; its `generation` is the fencing token.
+
     Raises:
         RunHeldError: a living process holds it; the message says which.
         OutsideError: one of its folders is a link.
+        StorageError: the lease cannot be read or written.
     """
     lease = _take(place, on_lost, time.monotonic() + wait_s, upkeep)
     try:
@@ -162,8 +169,13 @@ def hold_lease(
 def fence(place: Held) -> None:
     """Fence off earlier holders: a suspended one that wakes up later cannot continue.
 
+    Args:
+        place: what they worked on; a lease that has ended, or that nobody ever held, is left as it is.
+
     Raises:
         RunHeldError: a living process holds it.
+        OutsideError: one of its folders is a link.
+        StorageError: the lease cannot be read or written.
     """
     state = _look(place)
     if state.generation and not state.ended:
@@ -172,7 +184,15 @@ def fence(place: Held) -> None:
 
 
 def current_holder(place: Held) -> str | None:
-    """Description of a lease's holder for messages; one on another machine may be dead, as only watching can tell."""
+    """Return a description of a lease's holder for messages, such as "process 12 on host (since …)".
+
+    Args:
+        place: what the holder works on; its lease is only read.
+
+    Returns:
+        None without a holder: nobody ever held the lease, it has ended, or its process on this machine is gone. A
+        holder on another machine may be dead, as only watching can tell.
+    """
     state = _look(place)
     if not state.generation or state.ended:
         return None
@@ -181,7 +201,15 @@ def current_holder(place: Held) -> str | None:
 
 
 def last_worked(place: Held) -> float:
-    """Seconds since the epoch, by the clock of the one who did, since anybody last took the lease to do work."""
+    """Return when anybody last took the lease to do work, in seconds since the epoch by that process's clock.
+
+    Args:
+        place: what was worked on; its lease is only read.
+
+    Returns:
+        0.0 when nobody ever held the lease, or its last claim is gone or damaged. Maintenance (`upkeep`) does not
+        count.
+    """
     state = _look(place)
     claim = _read_claim(place, state.generation) if state.generation else None
     if claim is None:
@@ -226,7 +254,7 @@ def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool
     _ours.add(nonce)
     lease = None
     try:
-        # The number may be free again because claims long past are removed: then a later one is there.
+        # The number may be free again because old claims are removed: then a later one is there.
         if write_control(_path(place, generation), claim, exclusive=True) and _look(place).generation == generation:
             lease = Lease(place, generation, nonce, on_lost)
             _remove_old_claims(place, state)
@@ -245,7 +273,7 @@ def _claim(place: Held, state: _State, on_lost: Callable[[], None], upkeep: bool
 def _end(place: Held, generation: int, nonce: str) -> None:
     """Mark the work under a claim as finished.
 
-    To others on this machine a process that lives is alive: one that cannot say so now goes on trying.
+    To others on this machine a running process holds its lease: one that cannot write the end now keeps trying.
     """
     try:
         write_control(_path(place, generation, "end"), End(nonce=nonce))
@@ -282,7 +310,7 @@ def _remove_old_claims(place: Held, state: _State) -> None:
 
 
 def _is_dead(place: Held, generation: int) -> bool:
-    """Whether a holder is gone: known at once on its own machine, else after watching it; False at a sign of life."""
+    """Return whether a holder is gone: known at once on its own machine, else after it was watched for `STALE_S`."""
     claim = _read_claim(place, generation)
     if is_gone_here(claim, _ours):
         return True

@@ -1,4 +1,4 @@
-"""Which files a corpus consists of: a file, a folder, a pattern or a dataset of partition folders, listed once.
+"""Listing of the files of a corpus: a file, a folder, a pattern or a dataset of partition folders, listed once.
 
 A file belongs to a corpus if no part of its path is hidden (`_x`, `.x`), and it ends in .parquet, .parq or .pq in any
 case, or has no ending and begins like Parquet (Hive writes `000000_0`). Links are followed. Reads listings, no rows.
@@ -27,11 +27,11 @@ from uniner_dist.storage.table_version import TableVersion
 #: Endings that make a file part of a corpus.
 SUFFIXES = (".parquet", ".parq", ".pq")
 _MAGIC = b"PAR1"
-#: Alternatives of a part of a pattern, as Spark knows them: `{2024,2025}`.
+#: Alternatives in a part of a pattern, in Spark's syntax: `{2024,2025}`.
 _BRACES = re.compile(r"\{([^{}/]*,[^{}/]*)\}")
-#: Beginnings of files that are read at the same time.
+#: Number of files whose beginnings are read at the same time.
 _READERS = 32
-#: Files that are named in a message about many.
+#: Number of files that a message about many files names.
 SHOWN = 3
 
 
@@ -46,7 +46,7 @@ class Listing:
         partitions: folder columns.
         files: as the file system spells them, sorted.
         sizes: in bytes, of each file.
-        versions: of each file, whatever its file system gives that changes when the file does.
+        versions: of each file, an entity tag or time from its file system that changes when the file does; or empty.
         passed_over: files in the same folders that are not part of the corpus, and are not hidden.
         checked: files next to which Hadoop left a checksum, `.NAME.crc`.
         plain: whether a reader that is given the folder finds these files and no others.
@@ -95,9 +95,16 @@ class _Found:
 def list_corpus(path: str) -> Listing:
     """List the corpus.
 
+    Args:
+        path: local path or URL of a file, a folder or a dataset of partition folders; or a pattern with `*`, `**`, `?`,
+            `[…]` or `{…,…}`.
+
+    Returns:
+        The files with sizes and versions; never without any file.
+
     Raises:
-        ConfigError: nothing there, a table's folder, a link to nothing, or folders that disagree about the partition
-            columns.
+        ConfigError: nothing there, no Parquet files, a table's folder, a link to nothing, files that may not be listed,
+            or folders that disagree about the partition columns.
     """
     fs, stripped = open_fs(path)
     base = _base(path)
@@ -105,7 +112,7 @@ def list_corpus(path: str) -> Listing:
     visible = [name for name in found.files if _is_visible(name[len(base) :])]
     unnamed = _unnamed_parquet(fs, {name: found.files[name][0] for name in visible})
     files = sorted(name for name in visible if name.lower().endswith(SUFFIXES) or name in unnamed)
-    # A folder is listed whole, so its own marks are seen there; the folders above it are not.
+    # A folder is listed whole, so files that mark it as a table are seen there; those of folders above it are not.
     refuse_tables(path, fs, [without_wildcards(stripped) if is_glob(path) else stripped], found.seen, files)
     passed_over = sorted({*visible}.difference(files))
     if not files:
@@ -133,13 +140,22 @@ def list_corpus(path: str) -> Listing:
 
 
 def checksum_path(file: str) -> str:
-    """Where Hadoop's local file system keeps the checksum of a file."""
+    """Return the path at which Hadoop's local file system keeps the checksum of a file.
+
+    Args:
+        file: absolute local path of the file.
+    """
     folder, _, name = file.rpartition("/")
     return f"{folder}/.{name}.crc"
 
 
 def checked_locally(fs: Any, files: Iterable[str]) -> frozenset[str]:
-    """Those of some files that have such a checksum; only this machine's own file system is looked at."""
+    """Return those of some files that have a checksum of Hadoop's; only this machine's own file system is examined.
+
+    Args:
+        fs: fsspec file system of the files; one that is not local gives an empty set.
+        files: paths as that file system spells them.
+    """
     return frozenset(file for file in files if os.path.exists(checksum_path(file))) if is_local(fs) else frozenset()
 
 
@@ -149,24 +165,40 @@ def _checked(fs: Any, files: Iterable[str], seen: Iterable[str]) -> frozenset[st
 
 
 def is_glob(path: str) -> bool:
-    """Whether the path holds a wildcard."""
+    """Return whether a path holds a wildcard.
+
+    Args:
+        path: local path or URL, or a part of one; wildcards are `*`, `?`, `[` and alternatives such as `{2024,2025}`.
+    """
     return any(sign in path for sign in "*?[") or _BRACES.search(path) is not None
 
 
 def without_wildcards(path: str) -> str:
-    """The folders before the first that has a wildcard."""
+    """Return the part of a path before the first folder or file name that has a wildcard.
+
+    Args:
+        path: pattern, as the file system or the user spells it; one without wildcards is returned whole.
+    """
     parts = path.split("/")
     return "/".join(parts[: next((i for i, part in enumerate(parts) if is_glob(part)), len(parts))])
 
 
 def shown(names: Iterable[str]) -> str:
-    """Some of the names, for a message."""
+    """Return the first three names and the number of others, for a message.
+
+    Args:
+        names: names in the order in which they are to be shown; none give an empty string.
+    """
     names = list(names)
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 def format_gone_files(listing: Listing) -> str:
-    """Why a file that the log of a table names is not there."""
+    """Return the reason why a file that the log of a table names is not there, as the rest of a message's sentence.
+
+    Args:
+        listing: the corpus; for one that is no table the result is empty.
+    """
     if listing.table is None:
         return ""
     return (
@@ -195,7 +227,7 @@ def _partition_names(relative: str) -> tuple[str, ...]:
 
 
 def _unnamed_parquet(fs: Any, sizes: Mapping[str, int]) -> frozenset[str]:
-    """Those files without an ending that begin like Parquet.
+    """Return those files without an ending that begin like Parquet.
 
     Args:
         fs: fsspec file system of the files.
@@ -232,7 +264,7 @@ def _find(path: str, fs: Any, stripped: str) -> _Found:
 
 
 def _find_matching(fs: Any, pattern: str) -> _Found:
-    """Files of a remote file system that match, and those below folders that match."""
+    """Return the files of a remote file system that match, and those below folders that match."""
     root = without_wildcards(pattern)
     seen = find_details(fs, root, maxdepth=_depth(pattern, root), withdirs=True)
     matches = _matcher(pattern)
@@ -259,7 +291,7 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 def _depth(pattern: str, root: str) -> int | None:
-    """How many levels below its root a pattern reaches."""
+    """Return how many levels below its root a pattern reaches; None without a limit."""
     return None if "**" in pattern else pattern[len(root) :].lstrip("/").count("/") + 1
 
 
@@ -311,7 +343,7 @@ def _found(chosen: Iterable[_Entry], seen: Iterable[_Entry]) -> _Found:
         except FileNotFoundError:
             if is_link and name.lower().endswith(SUFFIXES):
                 raise ConfigError(f"corpus {name}: is a link to nothing; repair or remove it") from None
-            continue  # it went while the folder was listed: the listing at the end of the stage will differ
+            continue  # it was removed while the folder was listed: the listing at the end of the stage will differ
         files[name] = (stat.st_size, str(stat.st_mtime))
     return _Found(files, [entry[0] for entry in seen], any(entry[2] for entry in seen))
 
@@ -334,6 +366,6 @@ def _walk(folder: str, depth: int | None = None, above: tuple[tuple[int, int], .
         if entry[1] and entry[2] and _leads_up(entry[0]):
             continue
         yield entry
-        hidden = not _is_visible(entry[0].rsplit("/", 1)[-1])  # its name says enough
+        hidden = not _is_visible(entry[0].rsplit("/", 1)[-1])  # its content does not belong to the corpus
         if entry[1] and not hidden and (depth is None or depth > 1):
             yield from _walk(entry[0], None if depth is None else depth - 1, (*above, here))

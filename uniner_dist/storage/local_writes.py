@@ -12,17 +12,26 @@ from uniner_dist.storage.retries import StorageError
 
 #: Error numbers of file systems without hard links.
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-#: Attempts to write a file whose temporary file is removed.
+#: Attempts to write a file whose temporary file is removed meanwhile.
 _TRIES = 5
 
 
 def write_local(path: str, data: bytes, exclusive: bool) -> bool:
     """Write a temporary file next to the target, flush it, then rename it (or link it, which fails if there is one).
 
-    Erasures remove temporary files, other people's too: then the file is written once more.
+    Erasures remove temporary files, other people's too: then the file is written once more, five times at most.
+
+    Args:
+        path: absolute local path of the file; folders above it are made.
+        data: the whole content.
+        exclusive: do nothing when the file already exists (put-if-absent).
+
+    Returns:
+        False when `exclusive` and the file was already there.
 
     Raises:
         StorageError: its temporary file is removed again and again.
+        OSError: the file system refuses the write, as when the disk is full.
     """
     for _ in range(_TRIES):
         with contextlib.suppress(_TemporaryGoneError):
@@ -68,7 +77,7 @@ def _give_name(temporary: str, path: str, exclusive: bool) -> bool:
 
 
 def _copy_to_new(source: str, path: str) -> bool:
-    """Where a file system has no hard links: exclusive too, but a process that dies here leaves half a file."""
+    """Copy where a file system has no hard links: exclusive too, but a process that dies here leaves half a file."""
     try:
         target = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except FileExistsError:

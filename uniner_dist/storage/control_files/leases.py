@@ -1,4 +1,4 @@
-"""Who holds a lease: the claim of a generation, its heartbeat, and its end."""
+"""Control files of a lease: the claim of a generation, its heartbeat, and its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Claim(ControlFile):
     """The process that claims a run, and when it did.
 
     Attributes:
-        pid: of a process; never 0 or negative, which would mean groups of processes.
+        pid: id of the process; never 0 or negative, which would mean groups of processes.
         started: when that process began, by its own machine's clock, as earlier releases tell processes apart.
         ticks: when that process began, in clock ticks since its machine was started: process ids are reused, and a
             clock may be set.
@@ -35,13 +35,13 @@ class Claim(ControlFile):
 
 
 class Heartbeat(ControlFile):
-    """A sign of life: that it changes is all that counts."""
+    """The heartbeat of a holder: only that it changes matters."""
 
     beats: Count
     nonce: _Words = ""
 
 
 class End(ControlFile):
-    """The work is over."""
+    """The holder has finished its work."""
 
     nonce: _Words = ""
