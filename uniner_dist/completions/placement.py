@@ -97,6 +97,8 @@ class Placement:
     def is_gone(self, name: str) -> bool:
         """Return whether a node is lost, by a connection of our own: the gcs learns of it only some 15 s later.
 
+        A node that takes no connection while the gcs calls it alive counts as lost for 60 s.
+
         Args:
             name: Ray's id of the node; empty for a replica that was never placed, whose node is not lost.
         """

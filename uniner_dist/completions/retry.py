@@ -1,8 +1,8 @@
-"""Asking again what has no answer: a journal that says how far an earlier start came.
+"""Retry of unanswered prompts: a journal that says how far an earlier start came.
 
-From `begin_retry` to `end_retry` the journal is there, and whoever finds it goes on: it first takes back the commits of
-all shards with unanswered prompts (`reopen`, which may be done again as long as nothing was asked), then has them
-asked, then publishes. If the run was published since the journal was written, only its removal is missing.
+From `begin_retry` to `end_retry` the journal exists, and a start that finds it continues: it first takes back the
+commits of all shards with unanswered prompts (`reopen`, which may be done again as long as nothing was asked), then has
+them asked, then publishes. If the run was published since the journal was written, only its removal is missing.
 """
 
 from __future__ import annotations

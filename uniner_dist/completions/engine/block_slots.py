@@ -26,7 +26,7 @@ class StepIndex:
 
 
 class BlockSlots:
-    """Room for so many blocks next to the cache of every layer.
+    """Room for a number of blocks next to the cache of every layer.
 
     Args:
         num_blocks: blocks of a cache, as the scheduler counts them.
