@@ -30,26 +30,34 @@ _ROWS = 20_000
 class Annotator:
     """A model that stays loaded between calls.
 
-    Nothing is started before the first call that needs it. Replicas stay until `close()`, the end of a `with` block,
-    or the end of the process; several annotators of a process share one Ray.
+    No replica is started before the first call that needs one. Replicas stay until `close()`, the end of a `with`
+    block, or the end of the process; several annotators of a process share one Ray. An answer is remembered, so the
+    same question about the same text is asked once (of calls in memory the last two million answers are kept).
 
     Args:
-        model: "demo", a Hugging Face name, or a folder, as `model.name` of the configuration.
-        replicas: how many, or "auto" for as many as fit; default: one on CPU, one for every GPU where there are GPUs.
-        scores: write confidences.
-        workdir: folder for what passes between Spark and Ray, for finished runs and for answers to reuse. Default: a
-            temporary one of this machine, which is removed at the end. Where Spark or Ray have other machines it must
-            be given, and be a place that all of them see, such as s3:// or a shared file system.
-        config: YAML file, such as conf/cluster.yaml.
-        settings: any other option by its dotted name, such as {"ray.address": "auto"}.
-        say: takes one line of news; default: print.
+        model: "demo" (a small demonstration model for CPUs), a Hugging Face name, or a folder with a model, as
+            `model.name` of the configuration. None: what `settings` or `config` say, else "demo".
+        replicas: copies of the model that answer at the same time, or "auto" for as many as fit. None: one on CPU, one
+            for every GPU where there are GPUs.
+        scores: compute confidences in [0, 1] of answers and mentions; else the columns `score` are null.
+        workdir: path or URL of a folder for what passes between Spark and Ray, for finished runs and for answers to
+            reuse. None: a temporary one of this machine, which is removed at the end. Where Spark or Ray have other
+            machines it must be given, and be a place that all of them see, such as s3:// or a shared file system.
+        config: path of a YAML file of the configuration, such as conf/cluster.yaml.
+        settings: any other option by its dotted name, such as {"ray.address": "auto"}. It takes precedence over
+            `config`, and the arguments above take precedence over it.
+        say: called with each line of news, such as what was left out; default: print.
 
     Raises:
         ConfigError: a wrong option, or no such model.
 
     Example:
-        >>> annotator = ud.Annotator()                                              # doctest: +SKIP
-        >>> annotator.annotate("Ada Lovelace lived in London.", ["person", "city"])  # doctest: +SKIP
+        >>> with ud.Annotator() as annotator:                                           # doctest: +SKIP
+        ...     rows = annotator.annotate(["Ada Lovelace lived in London."], ["person", "city"])
+        >>> rows[0]["entity_type"], rows[0]["outcome"]                                  # doctest: +SKIP
+        ('person', 'found')
+        >>> rows[0]["entities"]                                                         # doctest: +SKIP
+        [{'text': 'Ada Lovelace', 'start': 0, 'end': 12, 'match': 'exact', 'score': None}]
     """
 
     def __init__(
@@ -89,9 +97,23 @@ class Annotator:
     ) -> Any:
         """Annotate data; what comes back is of the kind that came in.
 
-        One row per document and type, with the columns of a published dataset: the id, those of `keep_columns`,
-        `entity_type`, `entities`, `outcome`, `repair`, `score`, `raw_output`, `run_id`, `model`, `fingerprint`. Rows
-        without a text are left out, counted, and kept in `rejects`.
+        The result has one row per document and type, in the order of the data (not from a whole Spark DataFrame, whose
+        rows have no order), and in a document in the order of `types`. Its columns are those of a published dataset:
+        the id, those of `keep_columns`, then
+
+        - `entity_type`: the label.
+        - `entities`: a list, one element per place where a mention is: `text`, `start` and `end` (code points of the
+          document's text, `end` excluded, both null for a mention that is nowhere in it), `match` ("exact", or by which
+          looser rule it was found, see `core.spans.locate_mentions`; "absent" if it is nowhere) and `score`.
+        - `outcome`: "found", "none" (an answer without mentions), "skipped" (left out by triage, only in the stages of
+          the main job), or the name of a failure, see `core.outcomes.Outcome`. Test it before you count an empty
+          `entities` as an answer.
+        - `repair`, `score`, `raw_output`: the parsing rule beyond the official parser that was used, the confidence
+          (only with `scores`), and the model's own words where they were not parsed and located cleanly; else null.
+        - `text_digest`, `run_id`, `model`, `fingerprint`: of which text, and by what, the row was made.
+
+        Rows whose text is missing, blank or larger than `corpus.max_text_bytes` are left out, counted, and kept in
+        `rejects`.
 
         Args:
             data: a string, strings (list, iterable, pandas Series, Arrow array), a pandas DataFrame, an Arrow table, a
@@ -99,24 +121,33 @@ class Annotator:
                 NA are missing texts. A whole DataFrame of a classic Spark session goes through the stages of the main
                 job and comes back reading the workdir; everything else goes through this process's memory, also a
                 Spark DataFrame with `limit`, and one of Spark Connect.
-            types: what to look for: ["person", "location"], "PER=person,ORG=company or institution", or
-                {label: phrase or definition}.
-            id_column: column of ids, unique strings or integers. Default: `doc_id` if there is one; else rows are
-                numbered (not in Spark, whose rows have no order).
-            text_column: column of texts; default: `text`.
-            keep_columns: further columns to carry through.
+            types: what to look for: ["person", "location"], "PER=person,ORG=company or institution", "@types.yaml" (a
+                file), or {label: phrase or definition}. The phrase is what the model is asked, the label what the
+                annotations have; a word alone is both.
+            id_column: column of ids, unique strings or integers. None: `doc_id` if there is one; else rows are numbered
+                from 0 in a column `doc_id` (not in Spark, Delta and Iceberg, whose rows have no order).
+            text_column: column of texts; None: `text`.
+            keep_columns: further columns of the data to carry into the annotations, such as the text itself.
             id: short for `id_column`; at most one of the two is given, as of the next ones.
             text: short for `text_column`.
             keep: short for `keep_columns`.
-            limit: annotate only this number of rows, the first ones.
+            limit: annotate only this number of rows, the first ones; None: all.
 
         Returns:
-            `Annotations` (a list of dicts) for strings, else a table or DataFrame of the kind of `data`.
+            `Annotations` (a list of dicts) for strings, an Arrow table for Arrow, polars, Delta and Iceberg, else a
+            DataFrame or dataset of the kind of `data`. A whole Spark DataFrame comes back lazy, reading the workdir.
 
         Raises:
-            ConfigError: wrong types or columns, all problems at once.
+            ConfigError: wrong types or columns, all problems at once; or an id that is missing or occurs twice.
             KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable, and the same call continues from there.
             StageError: the pool gave up; the next call loads the model again.
+            UninerError: of a whole Spark DataFrame also what else can end the main job, see `uniner_dist.errors`.
+
+        Example:
+            >>> frame = pd.DataFrame({"note": ["a", "b"], "body": ["Ada lived in London.", ""]})  # doctest: +SKIP
+            >>> rows = annotator.annotate(frame, {"PER": "person"}, id="note", text="body")      # doctest: +SKIP
+            >>> annotator.rejects.to_pylist()                                                    # doctest: +SKIP
+            [{'note': 'b', 'body': '', 'reason': 'blank_text'}]
         """
         kind, columns = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
         if kind is Kind.SPARK and limit is None:
@@ -144,8 +175,33 @@ class Annotator:
     ) -> Iterator[Any]:
         """Annotate lazily: pieces of `rows` documents, each annotated when it is asked for, in the order of the data.
 
-        For data without an end, or to stop when enough is seen. Arguments and errors as for `annotate`; `data` may be
-        any iterable of strings. Every piece is of the kind of `data`; the numbers of strings continue over all pieces.
+        For data without an end, or to stop when enough is seen. Nothing is checked or started before the first piece is
+        asked for. Also a whole Spark DataFrame passes through this process here.
+
+        Args:
+            data: as for `annotate`; an iterable of strings, such as a generator, is read only as far as is needed.
+            types: what to look for, as for `annotate`.
+            id_column: column of unique ids. None: `doc_id`, or rows are numbered from 0 on over all pieces.
+            text_column: column of texts; None: `text`.
+            keep_columns: further columns of the data to carry into the annotations.
+            id: short for `id_column`; at most one of the two is given, as of the next ones.
+            text: short for `text_column`.
+            keep: short for `keep_columns`.
+            rows: documents of a piece, at least 1. A larger piece keeps replicas busier, a smaller one comes sooner.
+
+        Yields:
+            The annotations of up to `rows` documents, of the kind and with the columns that `annotate` returns.
+            `rejects` has the rows that were left out of the pieces so far.
+
+        Raises:
+            ConfigError: wrong types or columns, when the first piece is asked for; or an id that is missing or occurs
+                twice, when its piece is.
+            KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable.
+            StageError: the pool gave up; the next call loads the model again.
+
+        Example:
+            >>> for rows in annotator.stream(open("notes.txt"), ["person"], rows=100):  # doctest: +SKIP
+            ...     print(sum(len(row["entities"]) for row in rows))
         """
         kind, columns = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
         for found, texts in self._in_memory(data, kind, columns, types, rows, None):
@@ -162,7 +218,25 @@ class Annotator:
         text: str | None = None,
         limit: int = 5,
     ) -> None:
-        """Annotate the first few documents and show them with their mentions marked. Arguments as for `annotate`."""
+        """Annotate the first few documents and show them with their mentions marked.
+
+        In a notebook they are shown as HTML, elsewhere as a table in the terminal.
+
+        Args:
+            data: as for `annotate`.
+            types: what to look for, as for `annotate`.
+            id_column: column of unique ids. None: `doc_id`, or rows are numbered from 0 (not in Spark, Delta and
+                Iceberg).
+            text_column: column of texts; None: `text`.
+            id: short for `id_column`; at most one of the two is given.
+            text: short for `text_column`; likewise.
+            limit: how many rows of the data are annotated and shown, from the first one on.
+
+        Raises:
+            ConfigError: wrong types or columns, all problems at once; or an id that is missing or occurs twice.
+            KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable, and the same call continues from there.
+            StageError: the pool gave up; the next call loads the model again.
+        """
         kind, columns = self._look(data, types, (id_column, id), (text_column, text), ((), ()))
         wide = columns if kind is Kind.STRINGS else Columns(columns.id, columns.text, (columns.text,))
         done = list(self._in_memory(data, kind, wide, types, _ROWS, limit))

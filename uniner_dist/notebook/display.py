@@ -39,16 +39,21 @@ def show(
 
     Args:
         annotations: what `Annotator.annotate` returned, or a published dataset as a DataFrame or Arrow table.
-        corpus: the data that the annotations are of, in any kind, which has the texts. Not needed for annotations of
-            strings, nor where the text was kept (`keep_columns=["text"]`).
-        id_column: id column of both; default: `doc_id`, or the annotations' first column.
-        text_column: text column; default: `text`.
+        corpus: the data that the annotations are of, in any kind, which has the texts; of a list of strings, or data
+            without the id column, the ids are positions from 0. None: the annotations have the texts, as those of
+            strings do, and others where the text was kept (`keep_columns=["text"]`).
+        id_column: id column of both; None: `doc_id`, or the annotations' first column that is none of ours.
+        text_column: text column of the corpus, or of the annotations; None: `text`.
         id: short for `id_column`; at most one of the two is given.
         text: short for `text_column`; likewise.
         limit: documents at most.
 
     Raises:
         ConfigError: a column or the texts are missing.
+
+    Example:
+        >>> rows = annotator.annotate(frame, ["person"], id="note", text="body")  # doctest: +SKIP
+        >>> ud.show(rows, frame, id="note", text="body", limit=3)                 # doctest: +SKIP
     """
     id, text = one_of("id_column", id_column, "id", id), one_of("text_column", text_column, "text", text)
     display(*marked_documents(annotations, corpus, id, text, limit))
@@ -66,7 +71,22 @@ class _Row:
 def marked_documents(
     annotations: Any, corpus: Any = None, id: str | None = None, text: str | None = None, limit: int = 8
 ) -> tuple[list[Marked], list[str]]:
-    """The documents to show, and all labels in their order; arguments as for `show`."""
+    """Find the documents to show, those with any mention first, with their texts.
+
+    Args:
+        annotations: `Annotations`, or annotations as a DataFrame or Arrow table.
+        corpus: the data that the annotations are of; None where the annotations have the texts.
+        id: id column of both; None: `doc_id`, or the annotations' first column that is none of ours.
+        text: text column; None: `text`.
+        limit: documents at most.
+
+    Returns:
+        The documents (a missing text is empty), and the labels of the rows that were read, in their order, which
+        decides their colours.
+
+    Raises:
+        ConfigError: a column or the texts are missing.
+    """
     if isinstance(annotations, list) and hasattr(annotations, "texts"):  # `Annotations`
         rows, texts = _rows_of(annotations, ID), dict(enumerate(annotations.texts))
         chosen = _first_ids(rows, limit)
@@ -174,12 +194,22 @@ def _pick(data: Any, kind: Kind, id: str, ids: Sequence[Any], names: Sequence[st
 
 
 def to_html(documents: Sequence[Marked], labels: Iterable[str]) -> str:
-    """A fragment for a notebook."""
+    """Return an HTML fragment for a notebook, in which everything that came from the corpus is escaped.
+
+    Args:
+        documents: title, text and mentions of each.
+        labels: entity types in the order of their colours.
+    """
     return documents_html(documents, labels)
 
 
 def display(documents: Sequence[Marked], labels: Sequence[str]) -> None:
-    """Show documents in the notebook that runs this, or in the terminal."""
+    """Show documents in the notebook that runs this, or in the terminal.
+
+    Args:
+        documents: title, text and mentions of each.
+        labels: entity types in the order of their colours.
+    """
     if _in_notebook():
         from IPython import display as notebook
 

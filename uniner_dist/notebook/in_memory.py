@@ -67,15 +67,26 @@ class InMemoryAnnotator:
         self._known = CELLS.empty_table()
 
     def annotate(self, table: pa.Table, columns: Columns, types: Any, stop: StopRequest) -> tuple[pa.Table, pa.Table]:
-        """Annotations of a piece, and its rows that cannot be used, with their `reason`.
+        """Annotate one piece of data.
+
+        Args:
+            table: the id, text and kept columns of the piece, with valid texts and unique ids (see `inputs.pieces`).
+            columns: names of these columns.
+            types: entity types in any form that `config.questions.parse_types` takes.
+            stop: request of the current call to stop, which the pool polls while it answers.
+
+        Returns:
+            Annotations: id, kept columns, and `schemas.ANNOTATION_FIELDS`, one row per usable document and label, in
+            the order of both. And the rows that cannot be used: id, text, and `reason` ("null_text", "blank_text" or
+            "text_too_large").
 
         Raises:
             ConfigError: wrong types.
-            DrainedError: somebody asked to stop; the answers so far are remembered.
+            DrainedError: a stop was requested; the answers so far are remembered.
             StageError: the pool gave up.
         """
         warm = self._warm
-        warm.config(types=types)  # wrong types are said before anything is loaded
+        warm.config(types=types)  # wrong types are reported before anything is loaded
         pool = warm.pool()
         run = warm.run(warm.config(types=types), warm.next_number())
         usable, rejects = _sort_out(table, columns, run.config.corpus.max_text_bytes)

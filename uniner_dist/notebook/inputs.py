@@ -53,7 +53,10 @@ class Columns:
 
 
 def kind_of(data: Any) -> Kind:
-    """The kind of some data.
+    """Return the kind of some data; its library is not imported for that.
+
+    Args:
+        data: anything that a user may want to annotate.
 
     Raises:
         ConfigError: it cannot be annotated.
@@ -89,7 +92,13 @@ def _kind_of_dataset(data: Any) -> Kind:
 
 
 def one_of(name: str, value: Any, short: str, other: Any) -> Any:
-    """The value of an argument that has a short name too.
+    """Return the value of an argument that has a short name too.
+
+    Args:
+        name: its long name, for the message.
+        value: what was given by the long name; None or empty if nothing was.
+        short: its short name, for the message.
+        other: what was given by the short name; None or empty if nothing was.
 
     Raises:
         ConfigError: both are given.
@@ -100,10 +109,18 @@ def one_of(name: str, value: Any, short: str, other: Any) -> Any:
 
 
 def resolve_columns(data: Any, kind: Kind, id: str | None, text: str | None, keep: Sequence[str]) -> Columns:
-    """The columns that are meant, all of them there.
+    """Return the columns that are meant, all of which exist in the data.
+
+    Args:
+        data: data of this kind.
+        kind: decides whether it has columns, and whether its rows have an order in which they can be numbered.
+        id: id column as given; None: `doc_id`, or rows are to be numbered.
+        text: text column as given; None: `text`.
+        keep: further columns to carry; one name may be given as a string.
 
     Raises:
-        ConfigError: naming every one that is not, with the nearest that is.
+        ConfigError: naming every column that does not exist, with the nearest that does; a column whose name the
+            annotations have for one of theirs; data that needs an id column and has none; columns of strings.
     """
     if kind is Kind.STRINGS:
         if id or text or keep:
@@ -129,7 +146,13 @@ def resolve_columns(data: Any, kind: Kind, id: str | None, text: str | None, kee
 
 
 def unknown_column(argument: str, name: str, names: Sequence[str]) -> str | None:
-    """Message on a missing column, with the nearest name; None if it exists."""
+    """Return a message on a missing column, with the nearest name; None if it exists.
+
+    Args:
+        argument: option that named it, such as "text_column".
+        name: the column that was asked for.
+        names: the columns of the data.
+    """
     if name in names:
         return None
     folded = {known.lower(): known for known in names}
@@ -139,7 +162,12 @@ def unknown_column(argument: str, name: str, names: Sequence[str]) -> str | None
 
 
 def column_names(data: Any, kind: Kind) -> list[str]:
-    """Names of the data's columns."""
+    """Return the names of the data's columns, in their order.
+
+    Args:
+        data: a table or DataFrame, no strings.
+        kind: its kind. Of a Hugging Face stream without known columns the first row is read.
+    """
     if kind is Kind.ARROW:
         return list(as_arrow(data).schema.names)
     if kind is Kind.LAKE:
@@ -150,7 +178,17 @@ def column_names(data: Any, kind: Kind) -> list[str]:
 
 
 def pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None = None) -> Iterator[pa.Table]:
-    """The data as tables of the id, text and kept columns, `rows` rows at a time; read only as far as it is asked for.
+    """Yield the data as tables of the id, text and kept columns; it is read only as far as it is asked for.
+
+    Args:
+        data: data of this kind.
+        kind: decides how it is read.
+        columns: the columns that are meant; without an id column rows are numbered from 0 in a column `doc_id`.
+        rows: rows of each table; the last one may have fewer.
+        limit: only this number of rows, the first ones; None: all.
+
+    Yields:
+        Tables with the text as valid UTF-8 strings, null where there is none.
 
     Raises:
         ConfigError: an id is missing or occurs twice, or a column has a type that cannot be used.
@@ -257,7 +295,12 @@ def _to_arrow(convert: Any, names: str) -> Any:
 
 
 def as_arrow(data: Any) -> pa.Table:
-    """An Arrow table of anything that offers one."""
+    """Return anything that offers an Arrow table as one.
+
+    Args:
+        data: an Arrow table or record batch, an object with `__arrow_c_stream__` such as of polars or DuckDB, or a
+            Delta or Iceberg table, which is read as a whole.
+    """
     if is_lake_table(data):
         return lake_table(data)
     return data if isinstance(data, pa.Table) else pa.table(data)

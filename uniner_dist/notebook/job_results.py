@@ -19,21 +19,21 @@ class Report:
 
     Args:
         run_id: name of the run, as in the column of that name.
-        corpus: path of what was annotated.
-        output: folder of the published annotations.
-        workdir: folder of everything else of the run.
-        page: the report for people, HTML.
-        documents: of the corpus that were annotated.
+        corpus: path or URL of what was annotated.
+        output: path or URL of the folder of the published annotations.
+        workdir: path or URL of the folder of everything else of the run.
+        page: path or URL of the report for people, in HTML.
+        documents: documents of the corpus that were annotated.
         rejects: reason → rows of the corpus that could not be used.
-        rows: published, one for each document and entity type.
-        mentions: entity type → mentions found.
-        outcomes: outcome → rows.
-        prompts_asked: answered by replicas, over all starts of the run.
-        prompts_reused: that the store of answers knew already.
-        prompts_kept: answered by an earlier start of this run.
-        answering_seconds: from the first replica's readiness on, over all starts.
-        gpu_hours: over all starts; a CPU replica counts as one GPU.
-        everything: `report.json` of the run.
+        rows: rows published, one for each document and entity type.
+        mentions: label → mentions found, over all documents.
+        outcomes: outcome → rows; see `core.outcomes.Outcome`.
+        prompts_asked: prompts answered by replicas, over all starts of the run.
+        prompts_reused: prompts that the store of answers knew already.
+        prompts_kept: prompts answered by an earlier start of this run.
+        answering_seconds: seconds from the first replica's readiness on, over all starts.
+        gpu_hours: GPU hours over all starts; a CPU replica counts as one GPU.
+        everything: content of the run's `report.json`.
     """
 
     run_id: str
@@ -55,7 +55,11 @@ class Report:
 
     @classmethod
     def of(cls, report: control_files.Report) -> Report:
-        """The report of a run that was published, as the run keeps it."""
+        """Return the typed report of a run that was published.
+
+        Args:
+            report: `report.json` of the run.
+        """
         prompts, annotations, done = report.prompts, report.annotations, report.completions
         return cls(
             run_id=report.run_id,
@@ -96,15 +100,15 @@ class Plan:
 
     Args:
         run_id: name of the run.
-        documents: of the corpus that will be annotated.
+        documents: documents of the corpus that will be annotated.
         rejects: reason → rows of the corpus that cannot be used.
-        prompts: in all.
+        prompts: prompts in all, one for each passage and question.
         prompts_known: of them, those that the store answers.
         prompts_to_ask: of them, those that replicas have to answer.
-        prompt_tokens: of the prompts to ask.
-        gpu_hours: None where no rate is known (`plan.tokens_per_second`).
-        money: None where no price is known (`plan.price_per_gpu_hour`).
-        everything: `plan.json` of the run.
+        prompt_tokens: tokens of the prompts to ask; each estimate has `expected`, `low` and `high`.
+        gpu_hours: GPU hours to answer them; None where no rate is known (`plan.tokens_per_second`).
+        money: their cost in the currency of the price; None where none is known (`plan.price_per_gpu_hour`).
+        everything: content of the run's `plan.json`.
     """
 
     run_id: str
@@ -120,7 +124,11 @@ class Plan:
 
     @classmethod
     def of(cls, plan: control_files.Plan) -> Plan:
-        """The plan of a run, as the run keeps it."""
+        """Return the typed plan of a run.
+
+        Args:
+            plan: `plan.json` of the run.
+        """
         return cls(
             run_id=plan.run_id,
             documents=plan.documents,

@@ -15,19 +15,32 @@ _CLASSES = {"deltalake.table": ("DeltaTable",), "pyiceberg.table": ("Table", "St
 
 
 def is_lake_table(data: Any) -> bool:
-    """Whether this is a Delta table, an Iceberg table, or a scan of one."""
+    """Return whether this is a table of deltalake, a table of pyiceberg, or a scan of one.
+
+    Args:
+        data: any object.
+    """
     return any(kind.__name__ in _CLASSES.get(kind.__module__, ()) for kind in type(data).__mro__)
 
 
 def lake_columns(data: Any) -> list[str]:
-    """Names of its columns."""
+    """Return the names of a table's columns; of a scan those that it selects.
+
+    Args:
+        data: a Delta or Iceberg table, or a scan.
+    """
     if hasattr(data, "projection"):  # a scan of pyiceberg
         return [field.name for field in data.projection().fields]
     return [field.name for field in data.schema().fields]
 
 
 def lake_batches(data: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Live rows, in no defined order."""
+    """Return an iterator over the live rows, in no defined order; deleted ones are left out.
+
+    Args:
+        data: a Delta table at its version, an Iceberg table at its current snapshot, or a scan with its filter.
+        names: columns to read; a batch may have them in another order.
+    """
     if hasattr(data, "projection"):
         return iter(data.select(*names).to_arrow_batch_reader())
     if type(data).__module__.startswith("deltalake"):
@@ -36,7 +49,14 @@ def lake_batches(data: Any, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def lake_pieces(data: Any, names: Sequence[str], rows: int, limit: int | None) -> Iterator[pa.Table]:
-    """The same as tables of `rows` rows, the first `limit` rows of them."""
+    """Yield the live rows as tables of `rows` rows, with the columns in the order of `names`.
+
+    Args:
+        data: a Delta or Iceberg table, or a scan.
+        names: columns to read.
+        rows: rows of each table; the last one may have fewer.
+        limit: stop after this number of rows; None: all.
+    """
     batches = lake_batches(data, names)
     parts = (batch.slice(start, rows) for batch in batches for start in range(0, batch.num_rows, rows))
     held: list[pa.RecordBatch] = []
@@ -58,7 +78,11 @@ def lake_pieces(data: Any, names: Sequence[str], rows: int, limit: int | None) -
 
 
 def lake_table(data: Any) -> pa.Table:
-    """The whole table."""
+    """Return the whole table; without rows its columns have no types.
+
+    Args:
+        data: a Delta or Iceberg table, or a scan.
+    """
     names = lake_columns(data)
     batches = list(lake_batches(data, names))
     if batches:

@@ -14,8 +14,12 @@ from uniner_dist.notebook.inputs import Kind
 class Annotations(list[dict[str, Any]]):
     """Annotations of plain strings: one dict per text and entity type, keys as the columns of `schemas.py`.
 
-    `doc_id` is the position of the text in what was given, `texts` are those texts. A notebook shows the list with
-    its mentions marked.
+    The keys are described at `Annotator.annotate`. A notebook shows the list with its mentions marked.
+
+    Args:
+        rows: one dict per text and type; `doc_id` is the position of the text in what was given, from 0. Texts that
+            could not be used have no dicts.
+        texts: all texts that were given, in their order; None for a missing one.
     """
 
     def __init__(self, rows: Iterable[dict[str, Any]] = (), texts: Sequence[str] = ()) -> None:
@@ -23,7 +27,7 @@ class Annotations(list[dict[str, Any]]):
         self.texts = list(texts)
 
     def to_pandas(self) -> Any:
-        """The same as a pandas DataFrame."""
+        """Return the same as a pandas DataFrame, one row per text and type."""
         import pandas as pd
 
         return pd.DataFrame(list(self))
@@ -33,7 +37,17 @@ class Annotations(list[dict[str, Any]]):
 
 
 def to_input_kind(annotations: pa.Table, data: Any, kind: Kind, texts: Sequence[str]) -> Any:
-    """Convert annotations to the kind of the input data."""
+    """Return annotations in the kind of the input data.
+
+    Args:
+        annotations: id, kept columns, and `schemas.ANNOTATION_FIELDS`.
+        data: what was annotated; of a Spark DataFrame the session makes the result.
+        kind: its kind.
+        texts: of strings all that were given, for showing; unused for the other kinds.
+
+    Returns:
+        `Annotations` for strings, an Arrow table also for Delta and Iceberg.
+    """
     if kind is Kind.STRINGS:
         return Annotations(annotations.to_pylist(), texts)
     if kind is Kind.PANDAS:

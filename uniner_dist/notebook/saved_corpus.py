@@ -33,8 +33,8 @@ def save_corpus(
         data: strings, a pandas, Arrow, polars or Hugging Face table, or a Spark DataFrame, whose rows do not pass
             through this process if its session is a classic one.
         folder: path or URL below which the corpus is written.
-        id_column: unique strings or integers; None: `doc_id`, or rows are numbered.
-        text_column: None: `text`.
+        id_column: column of unique strings or integers; None: `doc_id`, or rows are numbered from 0.
+        text_column: column of texts; None: `text`.
         keep_columns: further columns to write.
 
     Returns:

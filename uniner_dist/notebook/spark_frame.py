@@ -26,7 +26,17 @@ _GROUPS = tuple(f"uniner-dist {name}" for name in ("corpus", "prompts", "annotat
 
 
 def annotate_frame(warm: WarmPool, data: Any, columns: Columns, types: Any) -> Any:
-    """Annotations of every row, as a DataFrame of the same session.
+    """Annotate every row of a Spark DataFrame.
+
+    Args:
+        warm: the pool that answers; its folders get the rows, the run and the annotations.
+        data: a DataFrame of a classic session, which also runs the stages.
+        columns: id, text and kept columns of `data`.
+        types: entity types in any form that `config.questions.parse_types` takes.
+
+    Returns:
+        A DataFrame of the same session that reads the published annotations from the workdir: id, kept columns, and
+        `schemas.ANNOTATION_FIELDS`. It can be read as long as the workdir exists.
 
     Raises:
         ConfigError: wrong types, or no folder that Spark's machines share.

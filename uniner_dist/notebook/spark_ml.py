@@ -37,23 +37,31 @@ class AnnotationTransformer(Transformer, DefaultParamsReadable["AnnotationTransf
     """Annotates the rows of a DataFrame, and returns the published annotations: one row for each document and type.
 
     Saved and loaded by Spark's own means, alone or in a `Pipeline`. The same rows again resume, or find the output
-    finished; other rows need another output, such as `transform(rows, {stage.output: "other/"})`.
+    finished; other rows need another output, such as `transform(rows, {stage.output: "other/"})`. The columns of the
+    annotations are described at `Annotator.annotate`; errors of `transform` are those of `uniner_dist.annotate`.
+
+    Every parameter may also be set later, by Spark's `set` or by the `params` of `transform`. One that is None is not
+    set.
 
     Args:
-        types: ["person", "location"], "PER=person,ORG=company or institution", or {label: phrase or definition}.
-        output: folder for the annotations: new, empty, or annotations of ours.
-        id_column: column of unique ids; default: `doc_id`.
-        text_column: column of texts; default: `text`.
+        types: what to look for: ["person", "location"], "PER=person,ORG=company or institution", "@types.yaml" (a
+            file), or {label: phrase or definition}. Must be set before `transform`.
+        output: path or URL of the folder for the annotations: new, empty, or annotations of ours. Must be set before
+            `transform`. The rows are written to `OUTPUT.corpus` first.
+        id_column: column of unique ids, strings or integers; None: `doc_id`.
+        text_column: column of texts; None: `text`.
         keep_columns: further columns to carry into the annotations.
-        model: "demo", a Hugging Face name, or a folder; default: demo.
-        scores: write confidences.
-        workdir: folder of runs; default: `OUTPUT.work`.
-        config: YAML file or files, such as conf/cluster.yaml.
+        model: "demo" (a small demonstration model for CPUs), a Hugging Face name, or a folder with a model. None: what
+            `settings` or `config` say, else "demo".
+        scores: compute confidences in [0, 1] of answers and mentions; else the columns `score` are null.
+        workdir: path or URL of the folder of runs; None: `OUTPUT.work`.
+        config: path of a YAML file of the configuration, or several of which later ones win.
         settings: any other option by its dotted name, such as {"pool.replicas": 2}.
 
     Example:
-        >>> stage = AnnotationTransformer(types=["person"], output="annotations/")  # doctest: +SKIP
-        >>> annotations = Pipeline(stages=[stage]).fit(rows).transform(rows)        # doctest: +SKIP
+        >>> stage = ud.AnnotationTransformer(types=["person"], output="annotations/")  # doctest: +SKIP
+        >>> annotations = Pipeline(stages=[stage]).fit(rows).transform(rows)           # doctest: +SKIP
+        >>> people = annotations.where("outcome = 'found'").select("doc_id", "entities.text")  # doctest: +SKIP
     """
 
     __module__ = "uniner_dist"  # the name that is saved is the public one

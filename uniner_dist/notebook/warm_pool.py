@@ -103,9 +103,10 @@ class WarmPool:
 
     Args:
         options: dotted key → value of the configuration.
-        file: YAML file of the configuration.
-        workdir: folder for runs and for what passes between calls; default: a temporary one, removed at the end.
-        say: takes one line of news.
+        file: path of a YAML file of the configuration; None for the defaults.
+        workdir: path or URL of a folder for runs and for what passes between calls; None: a temporary one, removed at
+            the end.
+        say: called with each line of news.
 
     Raises:
         ConfigError: a wrong option, or no such model.
@@ -144,7 +145,15 @@ class WarmPool:
         return self._own_folder is not None
 
     def config(self, **options: Any) -> Config:
-        """The configuration of one call; in the names of options a double underscore means a dot."""
+        """Return the configuration of one call.
+
+        Args:
+            options: further options by name, with a double underscore for the dot of the dotted name, such as
+                `output__path`; they take precedence over all others.
+
+        Raises:
+            ConfigError: with every problem found.
+        """
         dotted = {name.replace("__", "."): value for name, value in options.items()}
         config = load_config(self._file, [], {**_DEFAULTS, **self._options, **self._gpu_options, **dotted})
         if self._commit is None:
@@ -152,7 +161,12 @@ class WarmPool:
         return config.model_copy(update={"model": config.model.model_copy(update={"revision": self._commit})})
 
     def run(self, config: Config, number: int) -> Run:
-        """A run that lives for one call: a folder, a fingerprint, a name."""
+        """Return a run that lives for one call: a folder, a fingerprint, a name; nothing is written.
+
+        Args:
+            config: of the call.
+            number: of the call, from `next_number`; 0 for the loading of the pool.
+        """
         identity = model.identify(config.model)
         layout = RunLayout(self.calls, f"{self.session}-{number}")
         return Run(
@@ -169,7 +183,7 @@ class WarmPool:
         )
 
     def next_number(self) -> int:
-        """Number of the next call."""
+        """Return the number of the next call, from 1 on."""
         return next(self._numbers)
 
     @property
@@ -189,6 +203,9 @@ class WarmPool:
     @contextmanager
     def at_work(self) -> Iterator[StopRequest]:
         """Context of one call: signals become a stop, a lost cluster is noticed, a broken pool is discarded.
+
+        Yields:
+            The request to stop, which a signal makes.
 
         Raises:
             KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable.
@@ -212,7 +229,12 @@ class WarmPool:
             watch_cluster(attended=False)
 
     def pool(self) -> Pool:
-        """The warm pool, loaded if need be."""
+        """Return the warm pool; it is loaded if it is not, or if its cluster is lost.
+
+        Raises:
+            ConfigError: replicas of other annotators leave no room for one.
+            StageError: Ray or the replicas could not be started.
+        """
         if self._pool is not None:
             try:
                 check_cluster()
