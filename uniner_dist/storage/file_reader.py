@@ -164,7 +164,7 @@ def cut(values: pa.Array, longest: int | None) -> pa.Array:
     """Return strings with at most one byte more than `longest`; everything else as it is.
 
     Args:
-        values: a column of a batch; of the types only strings, large ones too, are cut.
+        values: a column of a batch; only values of the types string and large_string are cut.
         longest: bytes of the longest string that is wanted whole; None cuts nothing. A cut string has one byte more, by
             which it is recognised, and may end inside of a UTF-8 character.
     """

@@ -110,8 +110,8 @@ def absolute(path: str) -> str:
     """Return the same place, independent of the working directory and of how it is spelled.
 
     Local paths become absolute, without `.`, `..` and repeated slashes; symbolic links stay, except before `..`, which
-    is the parent of what they point to. URLs stay as they are: to an object store `a//b` is another key than `a/b`. So
-    do names of tables in a catalog.
+    is the parent of what they point to. URLs and names of tables in a catalog stay as they are: to an object store
+    `a//b` is another key than `a/b`. Only slashes at the end of a URL are dropped.
 
     Args:
         path: local path, URL, or name of a table in a catalog; it need not exist. `file://` URLs become paths.
@@ -195,8 +195,8 @@ def list_names(path: str) -> list[str]:
     """Return the names (not paths) of the entries of a folder, sorted; empty when the folder does not exist.
 
     Args:
-        path: local path or URL of the folder. A file has no entries, but one of this machine is listed as its own
-            entry.
+        path: local path or URL of the folder. A file has no entries, except that a local file is listed
+            as its own entry.
 
     Raises:
         StorageError: the folder cannot be listed.

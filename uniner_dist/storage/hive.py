@@ -29,7 +29,7 @@ def folder_name(column: str, value: str) -> str:
 
 
 def partition_values(path: str) -> dict[str, str | None]:
-    """Return the values of the folders of a file's path, as column → value.
+    """Return the values of the partition folders in a file's path, as column → value.
 
     Args:
         path: path of a file, relative to the folder that partition columns count from; folders without `=`, and the

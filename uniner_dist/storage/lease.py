@@ -105,7 +105,7 @@ class Lease:
             raise self.why_lost()
 
     def why_lost(self) -> RunHeldError:
-        """Return the error for a lease that another process has taken over; its message names that process."""
+        """Return the error for a lease that another process has taken over; it names that process if known."""
         later = _describe(_read_claim(self._place, _look(self._place).generation))
         return RunHeldError(
             f"{self._place.title}: was taken over by {later} while this process did not run; "

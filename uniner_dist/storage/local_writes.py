@@ -19,7 +19,7 @@ _TRIES = 5
 def write_local(path: str, data: bytes, exclusive: bool) -> bool:
     """Write a temporary file next to the target, flush it, then rename it (or link it, which fails if there is one).
 
-    Erasures remove temporary files, other people's too: then the file is written once more, five times at most.
+    An erasure removes temporary files, even those of other processes: then it is tried again, five times in all.
 
     Args:
         path: absolute local path of the file; folders above it are made.
