@@ -52,7 +52,7 @@ def _corpus(config: Config) -> dict[str, object]:
 def precision(config: Config) -> str:
     """Return the precision of the weights as loaded: "auto" is float32 on a CPU.
 
-    On a GPU "auto" stays, and stands for what the checkpoint says.
+    On a GPU "auto" is returned as it is, and means the precision of the checkpoint.
 
     Args:
         config: `model.dtype`, and `pool.gpus_per_replica`, which is 0 for a CPU.

@@ -1,7 +1,7 @@
 """Where rows come from: everything about a run that its answers depend on, and how to look it up from an output alone.
 
-Each row of an output names its run; the output's marker holds what `describe` says of every run, and so do the footers
-of the run's files, for those who take files away from the output.
+Each row of an output names its run; the output's marker holds what `describe` returns for every run, and so do the
+footers of the run's files, for those who take files away from the output.
 """
 
 from __future__ import annotations

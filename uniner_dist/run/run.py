@@ -166,7 +166,7 @@ def load_run(
     stores = [absolute(store) for store in caller.stores] if caller else []
     own = join(run.config.workdir_path, "store")
     if not is_link(own):
-        stores.append(own)  # a store in the workdir needs no word of the caller
+        stores.append(own)  # a store in the workdir need not be named by the caller
     return replace(run, config=settled(run.config, caller, uses, stores, layout.config))
 
 

@@ -63,6 +63,7 @@ def find_rows(path: str, column: Sequence[str], values: pa.Array) -> tuple[int, 
     Raises:
         FileNotFoundError: the file is gone.
         StorageError: it cannot be read.
+        pa.ArrowException: it is not a whole Parquet file.
     """
 
     def look() -> tuple[int, Positions]:
@@ -94,7 +95,8 @@ def fitting(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Return those of the values that a type can hold, as an array of that type.
 
     Args:
-        values: strings or integers; an integer type takes strings of digits too, any other type takes their text.
+        values: strings or integers; an integer type takes every text that Python's `int` reads, any other type takes
+            the text of a value.
         kind: type of the column that they are looked for in.
     """
     fits = []

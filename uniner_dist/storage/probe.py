@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 Exclusive = Literal["put", "link", "open", "rename"]
 
 _ROUNDS: Final = 12
-#: Each round is a request of some 50 ms there.
+#: Rounds on an object store, where each is a request of some 50 ms.
 _REMOTE_ROUNDS: Final = 6
 #: The other process, where storage is a folder of this machine: without our imports it starts in some 20 ms. It does
 #: what `filesystem.write_bytes` does.
@@ -152,7 +152,7 @@ def probe(path: str) -> Findings:
     return Findings(by, tuple(problems), weaker)
 
 
-#: What a run is told where a file is created exclusively by lesser means.
+#: Messages on weaker guarantees, by how files are created exclusively.
 _WEAKER: Final = {
     "open": (
         "it has no hard links: a process that dies while it commits a shard may leave half a file, which the next "

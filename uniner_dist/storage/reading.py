@@ -156,7 +156,7 @@ class _Planner:
                 self.problems.append(f"corpus column {name}: {error} (in {self.snapshot.files[place]})")
                 kind = pa.null()
             alone = [other.lower() for other in schema.schema.names].count(name.lower()) == 1
-            # Spark's own name for what it knows of a file hides a column of that name.
+            # Spark's hidden column `_metadata` takes the place of a column of that name.
             free = alone and spelled.lower() != "_metadata"
             found.append(StoredColumn(spelled, kind, free and is_read_by_spark(kept.type, int96)))
         return tuple(found)

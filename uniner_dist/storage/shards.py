@@ -35,11 +35,11 @@ from uniner_dist.storage.filesystem import (
 from uniner_dist.storage.layout import PROMPTS_FILE, RunLayout
 
 _PREFIX = b"uniner."
-#: With offsets of 64 bits, as a shard's outputs may be long.
+#: Offsets of 64 bits, as the outputs of a shard may exceed 2 GB together.
 _BINARY = pa.large_binary()
 #: Footers read at a time; on an object store each is a request of some 30 ms.
 _READERS = 32
-#: Read from the end of a file to see its footer, which takes some 3 kB here.
+#: Bytes that are read from the end of a file to get its footer, which has some 3 kB here.
 _FOOTER_BYTES = 1 << 16
 
 

@@ -64,7 +64,7 @@ def remove_until_now(layout: RunLayout, path: str) -> None:
 
     Args:
         layout: paths of the run, with the fencing token of the lease that this process holds.
-        path: one of the run's paths; entries are told apart by their tokens in `RunLayout.by_lease` only.
+        path: one of the run's paths; only in the folders of `RunLayout.by_lease` are entries kept by their tokens.
     """
     if path not in layout.by_lease:
         remove(path)

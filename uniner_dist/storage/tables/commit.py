@@ -25,7 +25,7 @@ from uniner_dist.storage.tables.output_table import Change, NewFile, OpenTable, 
 TableFormat = Literal["delta", "iceberg"]
 #: The package that writes each.
 WRITTEN_BY: Mapping[TableFormat, str] = {"delta": "deltalake", "iceberg": "pyiceberg"}
-#: What is written to, below the output.
+#: Folders below the output that are written to.
 _FOLDERS: Mapping[TableFormat, Sequence[str]] = {"delta": ("_delta_log",), "iceberg": ("_iceberg", "_iceberg/metadata")}
 
 
