@@ -122,7 +122,7 @@ def is_up_to_date(marker: Marker | None, run_id: str, claim: Claim) -> bool:
 def is_outdated(marker: Marker | None, run_id: str, claim: Claim) -> bool:
     """Return whether a run that saw the corpus later has published: then this run is outdated, and must not publish.
 
-    Of two runs over the same documents, only one that has a type in common with this one makes it outdated.
+    A later run over the same documents counts only if it has an entity type in common with this one.
 
     Args:
         marker: the output's marker; None for an output without one.

@@ -67,7 +67,7 @@ def open_corpus(path: str, wanted: Wanted = NEWEST) -> Listing:
         return open_iceberg_catalog(path, wanted.version, wanted.as_of, wanted.pinned)
     if METADATA_FILE.search(path):
         return open_iceberg_file(path, path, wanted.version, wanted.as_of, wanted.pinned)
-    with contextlib.suppress(StorageError):  # of which listing tells in its own words
+    with contextlib.suppress(StorageError):  # the listing below reports it in its own words
         is_table = not is_glob(path) and not is_output(path)  # an output's files are its table's present
         if is_table and exists(join(path, "_delta_log")):
             return open_delta(path, _delta_version(path, wanted), wanted.as_of)
