@@ -28,8 +28,12 @@ _BINARY_HINT: Final = "; if its bytes are UTF-8 text, as Impala and Hive write i
 def check_columns(config: Config, snapshot: Snapshot) -> Reading:
     """Check names and types of all columns that are read.
 
+    Args:
+        config: names the id, text, kept and folder columns, and says whether binary columns hold text.
+        snapshot: the corpus's files, schemas and folder columns.
+
     Returns:
-        The reading plan, and remarks for the user.
+        The reading plan; its `notes` are remarks for the user.
 
     Raises:
         ConfigError: with every problem found.

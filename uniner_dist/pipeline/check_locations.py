@@ -22,10 +22,13 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{8,64}")
 
 
 def check_secrets(config: Config) -> None:
-    """The configuration is written into the run's folder, so no secret may be in it; the value is not shown.
+    """Check that no option holds a secret, as the configuration is written into the run's folder.
+
+    Args:
+        config: all of its sections are looked through.
 
     Raises:
-        ConfigError: naming every option with a secret.
+        ConfigError: naming every option with a secret, without its value.
     """
     problems = [
         f"{place}: looks like a secret, which would be written into the run's folder; give it by an environment "
@@ -37,9 +40,13 @@ def check_secrets(config: Config) -> None:
 
 
 def check_locations(config: Config) -> None:
-    """Corpus, output, workdir and store must not contain one another, and the local ones must be writable.
+    """Check that corpus, output, workdir and store do not contain one another, and that local ones are writable.
 
-    Only the store may lie in the workdir, where it is by default.
+    Only the store may lie in the workdir, where it is by default. A workdir or store must be new, empty, or one of
+    ours.
+
+    Args:
+        config: relative paths are meant in the current folder.
 
     Raises:
         ConfigError: naming every such place.
@@ -72,7 +79,7 @@ def check_locations(config: Config) -> None:
             continue
         wrong.add((inner, outer))
         if (derived.get(inner), outer) in wrong or derived.get(inner) == outer:
-            continue  # told of the place that it is in
+            continue  # reported for the place that it is in
         if is_same_location(places[inner], places[outer]):
             problems.append(f"{inner} {places[inner]}: is {outer} itself; choose another place")
         else:
@@ -112,10 +119,14 @@ def _a_table(option: str, name: str) -> str:
 
 
 def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
-    """No file of the corpus lies in what runs write, by way of a pattern or of a link in the corpus.
+    """Check that no file of the corpus lies in what runs write, by way of a pattern or of a link in the corpus.
+
+    Args:
+        config: names output, workdir and store.
+        snapshot: the corpus's files; a plain folder, without patterns and links, passes unread.
 
     Raises:
-        ConfigError: naming the first that does.
+        ConfigError: naming, for each of these places, the first folder or linked file that lies in it.
     """
     if snapshot.listing.plain:
         return
@@ -133,7 +144,13 @@ def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
 
 
 def root_of_storage(output: str) -> list[str]:
-    """An output needs a sibling folder, on the same storage, for its lease, its gate's sample and its card."""
+    """Return why an output must not be the root of a bucket, as a list of at most one problem.
+
+    An output needs a sibling folder, on the same storage, for its lease, its gate's sample and its card.
+
+    Args:
+        output: path or URL of the output.
+    """
     bucket, sign, _ = output.rstrip("/").partition("://")[2].partition("/")
     if sign or not bucket or "://" not in output or scheme(output) in ("file", "local", "memory"):
         return []

@@ -129,7 +129,11 @@ def _spark_name(kind: pa.DataType) -> str:
 
 
 def check_labels(config: Config, snapshot: Snapshot) -> None:
-    """A label that becomes a folder's name must be fit for one.
+    """Check that every label that becomes a folder's name is fit for one.
+
+    Args:
+        config: names the labels and the folder columns; without `entity_type` among these nothing is checked.
+        snapshot: its folder columns are those of the output by default.
 
     Raises:
         ConfigError: naming every label that is not.

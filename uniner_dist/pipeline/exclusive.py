@@ -20,13 +20,18 @@ from uniner_dist.storage.probe import check_storages
 
 @contextmanager
 def working_on(run: Run) -> Iterator[tuple[Run, Lease, StopRequest]]:
-    """Hold the lease of a run, unless somebody is changing all runs of the workdir.
+    """Hold the lease of a run, unless another process is changing all runs of the workdir.
+
+    Args:
+        run: as opened; storages that it writes to are tried first.
 
     Yields:
-        The run with the lease's fencing token, the lease, and whether somebody asked to stop.
+        The run with the lease's fencing token, the lease, and the request to stop, which signals make.
 
     Raises:
         RunHeldError: another process works on the run, or changes all of them.
+        DrainedError: a stop was requested.
+        StageError: an erasure in the workdir was cut off and must be finished first; or Spark, Ray or a storage failed.
     """
     workdir, output = run.layout.workdir, OutputLayout(run.config.output.path)
     check_storages(workdir, (workdir, output.lease_folder, run.config.store_path))
@@ -41,7 +46,7 @@ def working_on(run: Run) -> Iterator[tuple[Run, Lease, StopRequest]]:
 
 
 def _refuse_half_erased(workdir: WorkdirLayout) -> None:
-    """Refuse to work while an erasure is half done: its documents are missing in some files and not in others."""
+    """Refuse to work while an erasure is half done: its documents are missing from some files and not from others."""
     begun = [name for name in list_names(workdir.erasures) if name.endswith(".json")]
     if begun:
         raise StageError(
@@ -56,12 +61,15 @@ def holding(*places: Held, upkeep: bool = False) -> Iterator[tuple[Lease, StopRe
 
     Args:
         places: runs or parts of a store, at least one; what is yielded is the lease of the first.
-        upkeep: see `storage.lease.hold_lease`.
+        upkeep: whether this is maintenance, which is no sign that somebody uses the run (`storage.lease.hold_lease`).
+
+    Yields:
+        The lease of the first place, and the request to stop, which signals make.
 
     Raises:
-        RunHeldError: another process holds the run, or has taken it over.
-        DrainedError: somebody asked to stop.
-        StageError: anything around us failed; the same command resumes.
+        RunHeldError: another process holds one of the places, or has taken it over.
+        DrainedError: a stop was requested.
+        StageError: Spark, Ray or a storage failed; the same command resumes.
     """
     with stop_on_signals() as stop:
         leases: list[Lease] = []

@@ -18,7 +18,16 @@ _CHARACTERS = 2_000
 
 
 def first_texts(corpus: CorpusConfig, snapshot: Snapshot) -> list[str]:
-    """Beginnings of the first texts; fewer, or none, where they cannot be read, which other checks report."""
+    """Return the beginnings of the first texts.
+
+    Args:
+        corpus: names the text column.
+        snapshot: the corpus's files, of which the first one is read, or its table.
+
+    Returns:
+        Up to 64 texts, each cut off after 2,000 characters. Fewer, or none, where they cannot be read, which other
+        checks report, or where the first row group is too large for this process.
+    """
     try:
         if snapshot.table is not None:
             values = next(rows_of(snapshot, [corpus.text_column])).column(0).slice(0, _TEXTS).to_pylist()

@@ -14,9 +14,9 @@ def tell_planned(run: Run, summary: PromptsSummary, say: Callable[[str], None]) 
     """Report what is planned.
 
     Args:
-        run: whose limit counts.
-        summary: of stage 1.
-        say: takes one line of news.
+        run: its `run.allow_rejects_fraction` is the limit.
+        summary: counts of stage 1.
+        say: called with each line of news.
 
     Raises:
         ThresholdError: more rows were rejected than `run.allow_rejects_fraction` allows.

@@ -39,7 +39,11 @@ def open_run(config: Config, ready: Callable[[Run], None] = _no_requirement) -> 
 
     Args:
         config: as loaded; relative paths are resolved against the current folder.
-        ready: looks for what else the run needs, before its folder is made.
+        ready: called with the named run before its folder is made, to check what else it needs; raises where that is
+            missing. Default: nothing.
+
+    Returns:
+        The run, whose folder has its configuration and the corpus's footers now. It is the latest run of its workdir.
 
     Raises:
         ConfigError: every problem that can be seen without starting anything.
@@ -55,7 +59,13 @@ def open_run(config: Config, ready: Callable[[Run], None] = _no_requirement) -> 
 
 
 def check(config: Config) -> Snapshot:
-    """Look at corpus, columns, output, workdir, types and model.
+    """Check corpus, columns, output, workdir, types and model, and log warnings about how the corpus is read.
+
+    Args:
+        config: as loaded.
+
+    Returns:
+        The corpus's files, schemas and footers as they are now.
 
     Raises:
         ConfigError: naming every problem found.

@@ -37,19 +37,33 @@ Say = Callable[[str], None]
 
 
 def is_present(run: Run) -> bool:
-    """Whether the run may still publish to its output; otherwise it may only feed the store."""
+    """Return whether the run may still publish to its output; otherwise it may only feed the store.
+
+    It may not if a run that saw the corpus later has published, or if a later publication has changed its rows.
+
+    Args:
+        run: at any stage.
+    """
     marker, claim = read_marker(run.config.output.path), claim_of(run)
     return not is_outdated(marker, run.id, claim) and not is_disturbed(marker, run.id, claim)
 
 
 def times_published(run: Run) -> int:
-    """How often the run was published to its output."""
+    """Return how often the run was published to its output; 0 for never.
+
+    Args:
+        run: at any stage.
+    """
     marker = read_marker(run.config.output.path)
     return marker.runs[run.id].times_published if marker is not None and run.id in marker.runs else 0
 
 
 def is_published(run: Run) -> bool:
-    """Whether the output holds what this run would publish now, and its report is there."""
+    """Return whether the output holds what this run would publish now, and its report exists.
+
+    Args:
+        run: at any stage; only its folder, its output's marker and its store are read.
+    """
     marker = read_marker(run.config.output.path)
     if not is_up_to_date(marker, run.id, claim_of(run)) or not exists(run.layout.report):
         return False
@@ -62,8 +76,8 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
     """Reset an outdated run, with its answers kept in the store; nothing happens to one that can be continued.
 
     Args:
-        run: a run whose lease the caller holds.
-        say: takes one line of news.
+        run: a run whose lease the caller holds, and whose publication was not cut off.
+        say: called with each line of news.
         check: raises when this process may not go on.
     """
     if not exists(run.layout.shards) and not exists(run.layout.stale):
@@ -92,7 +106,11 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
 
 
 def feed_store(run: Run) -> None:
-    """Put every answer that the run has into the store; those that it took from this store are there already."""
+    """Put every answer that the run has into the store; those that it took from this store are there already.
+
+    Args:
+        run: its committed shards and the finished ranges of others are read; damaged files are passed over.
+    """
     own_only = _planned_store(run).path == run.config.store_path
     for shard in committed_shards(run.layout):
         _feed(run, shard, run.layout.completions_file(shard), own_only)
@@ -102,13 +120,25 @@ def feed_store(run: Run) -> None:
 
 
 def knows_other_erasures(run: Run) -> bool:
-    """Whether documents were put on the list of erased ones, or taken off it, since the run was planned."""
+    """Return whether documents were put on the list of erased ones, or taken off it, since the run was planned.
+
+    Args:
+        run: at any stage; one that was not planned yet counts as planned without erasures.
+    """
     summary = _summary(run)
     return (summary.erased if summary else "") != erased_state(run.erased_lists)
 
 
 def can_be_mended(run: Run) -> bool:
-    """Whether the store has an answer for a prompt that the run published without one."""
+    """Return whether the store has, or may have, an answer for a prompt that the run published without one.
+
+    Args:
+        run: at any stage; one without unanswered prompts cannot be mended.
+
+    Returns:
+        True also where that cannot be told, because the quarantine was pruned or has lost files and the store has
+        changed since the run was planned.
+    """
     summary = run.layout.annotations_summary
     if not exists(summary) or not read_control(summary, AnnotationsSummary).quarantined:
         return False

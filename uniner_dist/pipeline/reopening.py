@@ -17,9 +17,12 @@ def reopen_run(workdir: str, run_id: str | None, caller: Caller, uses: Collectio
 
     Args:
         workdir: path or URL of the workdir.
-        run_id: or `latest`; None if the workdir has one run only.
+        run_id: id of the run, or `latest` for the one that was opened last; None if the workdir has one run only.
         caller: who starts the command, with the options that a run's folder may not decide.
-        uses: what of the caller's options the stage acts on (`run.caller`).
+        uses: which of the caller's options the stage acts on (`config.caller`).
+
+    Returns:
+        The run with its pinned configuration, not under a lease yet.
 
     Raises:
         ConfigError: no such run, its folder sets options that only the caller may, or its model has changed.

@@ -14,7 +14,16 @@ from uniner_dist.runtime.signals import uninterrupted
 
 @contextmanager
 def spark_for(run: Run, stage: str) -> Iterator[Any]:
-    """A session for one stage."""
+    """Context of one stage's Spark session, whose progress is shown and written.
+
+    Args:
+        run: its configuration has the session's settings; for a corpus below `QUICK_BYTES` a local session is started
+            in half the time.
+        stage: name of the stage that is shown with the progress, such as "prompts".
+
+    Yields:
+        The session: the one that this process has already, else a new one that ends with the block.
+    """
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
     silence_py4j()
@@ -27,7 +36,7 @@ def spark_for(run: Run, stage: str) -> Iterator[Any]:
 
 
 def silence_py4j() -> None:
-    """Py4j logs a stack trace for every call that a stop interrupts."""
+    """Silence py4j, which logs a stack trace for every call that a stop interrupts."""
     logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
     logging.getLogger().addFilter(_is_not_py4j)
 

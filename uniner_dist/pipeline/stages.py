@@ -57,12 +57,15 @@ Say = Callable[[str], None]
 
 
 def annotate(config: Config, say: Say = print, pool: Pool | None = None) -> Report:
-    """Annotate a corpus and publish the annotations; returns the report.
+    """Annotate a corpus and publish the annotations.
 
     Args:
         config: as loaded; it is checked before anything is started.
-        say: takes one line of news for the person at the terminal.
-        pool: warm replicas of the same fingerprint to answer with, which stay; default: replicas of this run's own.
+        say: called with each line of news for the person at the terminal.
+        pool: warm replicas of the same fingerprint to answer with, which stay; None: replicas of this run's own.
+
+    Returns:
+        The report; of a run that is published already the one that it has.
 
     Raises:
         UninerError: see `uniner_dist.errors`; its exit code tells what kind.
@@ -140,9 +143,17 @@ def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say
 
 
 def plan(config: Config, say: Say = print) -> Plan:
-    """Stage 1, and what the rest would ask and cost; `annotate` with the same configuration continues from here.
+    """Run stage 1, and estimate what the rest would ask and cost.
 
-    Args: as for `annotate`.
+    `annotate` with the same configuration continues from here.
+
+    Args:
+        config: as loaded; it is checked before anything is started.
+        say: called with each line of news for the person at the terminal.
+
+    Returns:
+        Counts of documents and prompts, with estimates of tokens, GPU hours and money; of a run that is published
+        already the plan that it had.
 
     Raises:
         UninerError: see `uniner_dist.errors`.
@@ -158,15 +169,21 @@ def plan(config: Config, say: Say = print) -> Plan:
 
 
 def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> PromptsSummary:
-    """Stage 1; returns its summary, also of one that is done already.
+    """Run stage 1, unless it is done already: read the corpus, write the shards of prompts and the plan.
+
+    With triage it is run several times, with what the answers to the sample have taught in between.
 
     Args:
-        run: to plan.
-        say: takes one line of news.
-        lease: of the run, so that work ends when another process takes it over.
+        run: an open run that is not published, under its lease.
+        say: called with each line of news.
+        lease: of the run, so that work ends when another process takes it over; None: that is not checked.
+
+    Returns:
+        The counts of stage 1.
 
     Raises:
         ThresholdError: too many rows were rejected.
+        ConfigError: Spark or Java is missing.
     """
     check = lease.check if lease is not None else always
     learn_if_due(run, say, check)
@@ -187,10 +204,15 @@ def run_prompts(run: Run, say: Say = print, lease: Lease | None = None) -> Promp
 
 
 def run_gate(run: Run, say: Say = print) -> None:
-    """The quality gate: annotate and judge its documents, if the run has a gate that was not passed yet.
+    """Run the quality gate: annotate and judge its documents, if the run has a gate that was not passed yet.
+
+    Args:
+        run: a run whose prompts stage is done.
+        say: called with each line of news.
 
     Raises:
         QualityGateError: the run must not continue; its report says why.
+        StageError: the prompts stage is not done.
     """
     if has_passed(run):
         return
@@ -207,17 +229,19 @@ def run_gate(run: Run, say: Say = print) -> None:
 
 
 def run_completions(run: Run, say: Say = print) -> Attempt | None:
-    """Stage 2 alone.
+    """Run stage 2 alone: answer the prompts.
 
     Args:
-        run: whose prompts stage is done.
-        say: takes one line of news.
+        run: a run whose prompts stage is done.
+        say: called with each line of news.
 
     Returns:
         Counters of this start; None where nothing was left to do.
 
     Raises:
-        StageError: the run's quality gate was not passed yet.
+        StageError: the run's quality gate was not passed yet, or the prompts stage is not done.
+        LimitError: the limits on prompts or GPU hours allow no further shard; committed work is kept.
+        PoolError: no replica could start, or a shard used up its retries.
     """
     if not has_passed(run):
         raise StageError(
@@ -252,16 +276,16 @@ def _complete(run: Run, pool: Pool, lease: Lease, stop: StopRequest, say: Say) -
 def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> Report | None:
     """Ask again what has no answer (refused prompts, killers) and publish the run again.
 
-    A run that is the past, or whose rows a later one has replaced, only feeds the store: the next start of `annotate`
+    A run that is outdated, or whose rows a later one has replaced, only feeds the store: the next start of `annotate`
     finds the answers there.
 
     Args:
         run: a run with a complete plan.
-        say: takes one line of news.
-        skipped: ask what triage has left out.
+        say: called with each line of news.
+        skipped: ask what triage has left out instead.
 
     Returns:
-        The report; None of a run that publishes nothing any more.
+        The report; None for a run that may not publish any more.
 
     Raises:
         StageError: only the sample for its triage is planned.
@@ -297,13 +321,24 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> Repor
 
 
 def run_annotations(run: Run, lease: Lease | None = None, say: Say = print, again: bool = False) -> Report:
-    """Stage 3: parse, locate, audit, publish, report. Returns the report.
+    """Run stage 3: parse, locate, audit, publish, report.
 
     Args:
         run: a run whose shards are all answered.
-        lease: of the run, so that work ends when another process takes it over; None: that is not looked for.
-        say: takes one line of news.
+        lease: of the run, so that work ends when another process takes it over; None: that is not checked.
+        say: called with each line of news.
         again: publish also what is published already and still valid.
+
+    Returns:
+        The report; of a run that is published and still valid the one that it has, unless `again`.
+
+    Raises:
+        AuditError: shards have no completions, or an invariant of the annotations does not hold; nothing was published.
+        ThresholdError: too many annotations failed, or too many rows would be removed; nothing was published.
+        QualityGateError: the answers to the pinned sample are not good enough; nothing was published.
+        TriageBrokenError: the check of the triage found more missed than promised; nothing was published.
+        StageError: Spark or a storage failed, only a sample is planned, or a run that saw the corpus later has
+            published.
     """
     if not again and is_published(run):
         return _finished(run, say)

@@ -37,13 +37,24 @@ Say = Callable[[str], None]
 
 
 def is_sampling(run: Run) -> bool:
-    """Whether the run's plan has no more than what triage learns from, or than what calibrates."""
+    """Return whether the run's plan is only a sample: what triage learns from, or what calibrates it.
+
+    Args:
+        run: at any stage; without triage, or without a plan, it is not sampling.
+    """
     plan = plan_of(run)
     return plan is not None and plan.phase in ("sample", "calibrate")
 
 
 def require_whole_plan(run: Run) -> None:
-    """Raises StageError when only the sample was planned yet."""
+    """Check that not only a sample is planned.
+
+    Args:
+        run: at any stage.
+
+    Raises:
+        StageError: only a sample for its triage is planned; the message says how to continue.
+    """
     if is_sampling(run):
         raise StageError(
             f"run {run.id}: only a sample for its triage is planned; run `completions`, then `prompts` with the same "
@@ -56,7 +67,7 @@ def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
 
     Args:
         run: a run with triage on; others are left alone.
-        say: takes one line of news.
+        say: called with each line of news.
         check: raises when this process may not go on.
     """
     plan = plan_of(run)
@@ -82,10 +93,20 @@ def learn_if_due(run: Run, say: Say, check: Callable[[], None]) -> None:
 
 
 def check_triage(spark: Any, run: Run, check: Callable[[], None], say: Say) -> ReportedTriage | None:
-    """Figures of triage and of its check, for the report; None without triage.
+    """Check what triage has skipped, and return the figures for the report.
+
+    Args:
+        spark: session that counts the answers to the check's prompts.
+        run: a run whose shards are all answered.
+        check: called before shards are opened again; raises when this process may not go on.
+        say: called with each line of news, the verdict among them.
+
+    Returns:
+        What triage promised, planned, learnt and found; None without triage.
 
     Raises:
-        TriageBrokenError: more was missed than promised. As `triage.if_broken` has it, what was skipped is open again.
+        TriageBrokenError: more was missed than promised, and skipped prompts were not asked yet. Unless
+            `triage.if_broken` is "stop", their shards are open again, and are to be answered before the next call.
     """
     plan = plan_of(run)
     if plan is None:

@@ -58,7 +58,15 @@ class LearningSample:
 
 
 def learning_sample(run: Run, plan: TriagePlan) -> LearningSample:
-    """Read the passages of the learning sample."""
+    """Read the passages of the learning sample, with their answers.
+
+    Args:
+        run: a run whose planned sample is all answered.
+        plan: its plan, whose salt and learning fraction say which passages were drawn.
+
+    Returns:
+        The passages in the order of their ids, and counts of all prompts of the sample.
+    """
     found: list[tuple[str, str, Flags]] = []
     asked = asked_filled = 0
     draw = Draw(plan.salt)
@@ -89,7 +97,15 @@ class Calibration:
 
 
 def calibration_cells(run: Run, learnt: TriageLearnt) -> Calibration:
-    """Read the calibration cells."""
+    """Read the calibration cells, and score their passages with the classifier.
+
+    Args:
+        run: a run whose planned calibrating prompts are all answered.
+        learnt: what triage learnt from the sample; names the classifier, and which cells were drawn.
+
+    Returns:
+        One score, question (its index) and answer per cell, and counts of all prompts of the sample.
+    """
     classifier, draw, asks = read_classifier(run, learnt), Draw(learnt.salt), run.config.questions.asked
     scores, questions, filled = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)], [np.zeros(0, bool)]
     asked = asked_filled = 0
