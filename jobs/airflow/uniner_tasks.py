@@ -1,8 +1,8 @@
-"""What both DAGs are made of: where things are, and tasks that tell a failure worth a retry from one that is not.
+"""What both DAGs are made of: locations, and tasks that tell a failure worth a retry from one that is not.
 
-Enters: the Airflow Variable `uniner_dist` (see docs/airflow.md), read when a task starts and never when a DAG file is
-parsed. Leaves: operators. Needs Airflow and its Spark provider only: the job itself runs in its own environment, which
-cannot be shared with Airflow's (the provider's pyspark-client overwrites files of pyspark).
+Reads the Airflow Variable `uniner_dist` (see docs/airflow.md) when a task starts and never when a DAG file is parsed;
+makes operators. Needs Airflow and its Spark provider only: the job itself runs in its own environment, which cannot be
+shared with Airflow's (the provider's pyspark-client overwrites files of pyspark).
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ DAG_OPTIONS: dict[str, object] = {
 
 
 def setting(name: str) -> str:
-    """Template of one entry of the Variable."""
+    """Return the Jinja template of one entry of the Variable.
+
+    Args:
+        name: key of the entry, such as "output"; docs/airflow.md lists them.
+    """
     return "{{ var.json.uniner_dist.%s }}" % name  # noqa: UP031 - braces of an f-string would hide those of Jinja
 
 
@@ -72,7 +76,14 @@ PLAN = [
 
 
 def spark_task(task_id: str, script: str, arguments: Sequence[str], **options: Any) -> SparkTask:
-    """A task that runs `jobs/<script>` by spark-submit."""
+    """Return a task that runs `jobs/<script>` by spark-submit.
+
+    Args:
+        task_id: name of the task in its DAG.
+        script: name of the file in the folder that the Variable's entry `jobs` names, such as "annotate.py".
+        arguments: of the script, as on the command line; they may be templates.
+        options: further arguments of Airflow's operator, such as `pool`.
+    """
     return SparkTask(
         task_id=task_id,
         conn_id=CONNECTION,
@@ -86,7 +97,14 @@ def spark_task(task_id: str, script: str, arguments: Sequence[str], **options: A
 
 
 def command_task(task_id: str, command: str, arguments: Sequence[str], **options: Any) -> CommandTask:
-    """A task that runs a command. `exec`: a stop must reach the job, not a shell around it."""
+    """Return a task that runs a command. `exec`: a stop must reach the job, not a shell around it.
+
+    Args:
+        task_id: name of the task in its DAG.
+        command: the program with its first words, as a shell reads them; it may be a template.
+        arguments: of the command; those that are templates are put in single quotes, all others are read by the shell.
+        options: further arguments of Airflow's operator, such as `pool`.
+    """
     words = [f"'{argument}'" if "{{" in argument else argument for argument in arguments]
     return CommandTask(task_id=task_id, bash_command=f"exec {command} {' '.join(words)}", **options)
 
@@ -96,6 +114,9 @@ class SparkTask(SparkSubmitOperator):
 
     def execute(self, context: Context) -> None:
         """Submit and wait.
+
+        Args:
+            context: of the task instance, from Airflow.
 
         Raises:
             AirflowFailException: no connection, or an exit code that needs a person; not retried.
@@ -123,7 +144,18 @@ class CommandTask(BashOperator):
     """`BashOperator` that retries only what a retry can cure, and drains when stopped."""
 
     def execute(self, context: Context) -> Any:
-        """Run and wait; raises as `SparkTask.execute` does."""
+        """Run and wait.
+
+        Args:
+            context: of the task instance, from Airflow.
+
+        Returns:
+            The last line of the command's output, which Airflow passes on as the task's XCom.
+
+        Raises:
+            AirflowFailException: an exit code that needs a person; not retried.
+            AirflowException: anything else; retried.
+        """
         try:
             return super().execute(context)
         except AirflowException as error:
@@ -157,7 +189,7 @@ def _require_connection(name: str) -> None:
 
 
 def _drivers(spark_submit: int, application: str) -> list[psutil.Process]:
-    """The Python driver that spark-submit started (client mode), not the Python workers beside it."""
+    """The Python driver that spark-submit started (client mode), not the Python workers next to it."""
     drivers = []
     for child in psutil.Process(spark_submit).children() if psutil.pid_exists(spark_submit) else []:
         # Spark's JVM also has children that live for milliseconds; one that is gone must not hide the driver.

@@ -58,7 +58,13 @@ _WRITTEN = pa.schema(
 class Compaction:
     """Result of the compaction of one part of a store.
 
-    Files merged and written, cells in them, repeated cells dropped, and files of earlier compactions deleted.
+    Attributes:
+        fingerprint: of the part.
+        merged: small files that were replaced.
+        written: files that replace them.
+        cells: answers in the written files.
+        repeats: repeated answers that were dropped.
+        deleted: files that earlier compactions had replaced.
     """
 
     fingerprint: str
@@ -78,8 +84,11 @@ def compact(
         spark: session whose tasks read and write the files of answers.
         layout: of the part of the store that belongs to one fingerprint.
         lease: of this part of the store.
-        grace_s: seconds that replaced files stay.
-        small_bytes: files from this size on are left alone.
+        grace_s: seconds that replaced files stay, so that readers who have listed them can finish.
+        small_bytes: files of this size in bytes or larger are left alone.
+
+    Returns:
+        What was done; with fewer than two small files nothing is merged.
 
     Raises:
         RunHeldError: another process has taken over; nothing was replaced.
@@ -101,7 +110,12 @@ def compact(
 
 
 def small_files(layout: StoreLayout, small_bytes: int = SMALL_BYTES) -> dict[str, int]:
-    """The files that a compaction would merge, by name with their bytes; none where there is only one."""
+    """Return the files that a compaction would merge, by name with their size in bytes; none where there is only one.
+
+    Args:
+        layout: of the part of the store that belongs to one fingerprint.
+        small_bytes: files of this size in bytes or larger are left alone.
+    """
     sizes = {name: file_size(info) for name, info in _files(layout).items()}
     small = {name: sizes.get(name, 0) for name in live_files(layout) if sizes.get(name, 0) < small_bytes}
     return small if len(small) > 1 else {}

@@ -66,13 +66,13 @@ class Erasure:
     places: int = 0  # passages of the documents, in all runs
     other_rows: int = 0  # of rejects and quarantine
     sampled: int = 0  # documents of quality gates' samples
-    exports: tuple[str, ...] = ()  # folders of exports that were taken away
+    exports: tuple[str, ...] = ()  # folders of exports that were removed
     others: tuple[str, ...] = ()  # workdirs with other documents of the same ids, which stay
     unreachable: tuple[str, ...] = ()  # locations that could not be visited, one sentence each
 
     @property
     def found_any(self) -> bool:
-        """Whether there was a trace of them."""
+        """Whether anything of the documents was found."""
         return any(getattr(self, name) for name in _COUNTS)
 
 
@@ -100,8 +100,13 @@ def erase_documents(workdir: str, ids: Sequence[str], check: Check = always) -> 
         ids: as strings; of a corpus with integer ids, their digits.
         check: called before every step that changes anything; raises when this process may not go on.
 
+    Returns:
+        Counts of what was erased, and the places that could not be visited: what they hold is not erased.
+
     Raises:
         RunHeldError: another process works on a run of a workdir, or on a store.
+        ControlFileError: a run's folder is damaged, or has links in it.
+        StorageError: a place of the named workdir cannot be read or written; the same call again finishes it.
     """
     scope, named = find_scope(workdir), sorted(set(ids))
     marks = [WorkdirLayout(place).erasure(_name(named)) for place in scope.workdirs if list_runs(place)]
@@ -136,9 +141,16 @@ def erase_documents(workdir: str, ids: Sequence[str], check: Check = always) -> 
 
 
 def restore(workdir: str, ids: Sequence[str]) -> int:
-    """Let erased documents come back with the next run over a corpus that has them; returns how many were remembered.
+    """Let erased documents come back with the next run over a corpus that has them.
 
-    The caller holds the workdir.
+    The caller holds the workdir. The lists of all workdirs and stores that are connected with it are changed.
+
+    Args:
+        workdir: path or URL of the workdir in which the ids are meant.
+        ids: as strings; of a corpus with integer ids, their digits. Those that are on no list are ignored.
+
+    Returns:
+        How many of the documents were on a list of erased ones.
     """
     scope = find_scope(workdir)
     folders = [WorkdirLayout(place).erased for place in scope.workdirs]

@@ -1,8 +1,8 @@
-"""Erasure from exports: one that has a document is taken away whole, unless people have worked in it.
+"""Erasure from exports: one that has a document is removed as a whole, unless people have worked in it.
 
-An export can be made again, from an output that no longer has the document; nothing but the export itself could be cut
-out of its files, whose formats are made for other programs. Which documents it has is told by its lists of salted
-hashes, written before the files.
+An export can be made again, from an output that no longer has the document; single documents cannot be cut out of its
+files, whose formats are made for other programs. Which documents it has is recorded in its lists of salted hashes,
+written before the files.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class ErasedExports:
     """What became of exports.
 
     Attributes:
-        removed: folders of exports that were taken away.
-        left: one sentence for each export that has, or may have, one of the documents still.
+        removed: folders of exports that were removed.
+        left: one sentence for each export that still has, or may have, one of the documents.
     """
 
     removed: list[str] = field(default_factory=list)
@@ -33,7 +33,16 @@ class ErasedExports:
 
 
 def erase_from_exports(output: str, doc_ids: Collection[str], check: Check) -> ErasedExports:
-    """Erase documents from every export of an output."""
+    """Erase documents from every export of an output.
+
+    Args:
+        output: path or URL of the published dataset, next to which its exports are registered.
+        doc_ids: ids of the documents, as strings.
+        check: called before every export; raises when this process may not go on.
+
+    Returns:
+        The exports that were removed, and those that could not be.
+    """
     found = ErasedExports()
     for folder in exports_of(output):
         check()
@@ -47,12 +56,12 @@ def erase_from_exports(output: str, doc_ids: Collection[str], check: Check) -> E
 def _erase(output: str, folder: str, doc_ids: Collection[str], found: ErasedExports) -> None:
     entry = entry_of_export(output, folder)
     if not exists(folder):
-        if exists(folder.rpartition("/")[0]) or "://" in folder:  # somebody has removed it
+        if exists(folder.rpartition("/")[0]) or "://" in folder:  # somebody removed it
             drop_export(output, folder)
         else:
             found.left.append(f"export {folder} is not there (if it is gone for good, remove {entry})")
         return
-    if not exists(join(folder, MANIFEST)):  # another thing by now, or it was taken away already
+    if not exists(join(folder, MANIFEST)):  # another folder by now, or it was removed already
         return
     manifest = read_control(join(folder, MANIFEST), ExportManifest)
     if manifest.source != source_of(output, manifest.salt):

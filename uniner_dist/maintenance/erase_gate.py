@@ -26,7 +26,7 @@ class Found(Protocol):
 
     @property
     def found_any(self) -> bool:
-        """Whether there was a trace of the documents."""
+        """Whether anything of the documents was found."""
 
 
 def erase_from_gates(run: Run, ids: Sequence[str], forget: Callable[[str, Sequence[str]], Found]) -> int:

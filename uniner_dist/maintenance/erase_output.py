@@ -34,13 +34,20 @@ _READERS = 16
 
 
 def erase_from_output(output: str, ids: pa.Array, workdir: str, check: Check = always) -> int:
-    """Erase documents from a published dataset; returns how many rows they had.
+    """Erase documents from a published dataset, after a change that was cut off there has been finished.
 
     Args:
         output: path or URL of the published dataset.
         ids: as strings, whatever the type of the id column.
-        workdir: where the journal and the rewritten files are meanwhile.
+        workdir: path or URL of the workdir, where the journal and the rewritten files are meanwhile.
         check: called before every step that others can see; raises when this process may not go on.
+
+    Returns:
+        How many rows the documents had; 0 for a folder without a marker.
+
+    Raises:
+        RunHeldError: another process changes the output and does not finish within `WAIT_S` seconds.
+        StageError: the journal of a publication that was cut off is gone, or another process changed the output.
     """
     with hold_lease(OutputLayout(output), wait_s=WAIT_S) as lease:
 

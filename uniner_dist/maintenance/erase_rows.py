@@ -27,7 +27,12 @@ T = TypeVar("T")
 
 
 def find_passages(run: Run, ids: pa.Array) -> frozenset[str]:
-    """Ids of the documents' passages."""
+    """Return the ids of the documents' passages.
+
+    Args:
+        run: a run whose occurrences are read; one without any has none.
+        ids: ids of documents, as strings.
+    """
     column = ["document", run.config.corpus.id_column]
 
     def look(path: str) -> frozenset[str]:
@@ -37,7 +42,13 @@ def find_passages(run: Run, ids: pa.Array) -> frozenset[str]:
 
 
 def find_shared(run: Run, ids: pa.Array, passages: frozenset[str]) -> frozenset[str]:
-    """Those of some passages that occur in other documents of the run."""
+    """Return those of some passages that occur in other documents of the run.
+
+    Args:
+        run: a run whose occurrences are read.
+        ids: ids of the documents that are to be erased, as strings; all others count as other documents.
+        passages: ids of passages.
+    """
     column, wanted = ["document", run.config.corpus.id_column], pa.array(sorted(passages), pa.string())
 
     def look(path: str) -> frozenset[str]:
@@ -57,7 +68,15 @@ def _passage_ids(path: str, rows: Positions) -> frozenset[str]:
 
 
 def each_file(folder: str, look: Callable[[str], T]) -> list[T]:
-    """Results of `look` for every Parquet file of a folder, many at a time; none when there is no folder."""
+    """Return the results of `look` for every Parquet file of a folder, in the order of the files' names.
+
+    Args:
+        folder: path or URL; the files of its subfolders count too. One that does not exist has no files.
+        look: called with the path or URL of a file, by up to `READERS` threads at the same time.
+
+    Raises:
+        OutsideError: a file leads out of the folder, by a link.
+    """
     try:
         files = sorted(find_files(folder, ".parquet"))
     except FileNotFoundError:
@@ -69,7 +88,15 @@ def each_file(folder: str, look: Callable[[str], T]) -> list[T]:
 
 
 def erase_rows(run: Run, ids: pa.Array) -> int:
-    """Erase the documents' rows of rejects and quarantine, where the id may have another column name."""
+    """Erase the documents' rows of rejects and quarantine, where the id may have another column name.
+
+    Args:
+        run: a run whose rejects and quarantine are rewritten.
+        ids: ids of documents, as strings.
+
+    Returns:
+        How many rows there were.
+    """
     column = run.config.corpus.id_column
     quarantined = name_in_quarantine(column)
     rejected = erase_in_folder(run.layout.rejects, [name_in_rejects(column)], ids)
@@ -77,7 +104,16 @@ def erase_rows(run: Run, ids: pa.Array) -> int:
 
 
 def erase_in_folder(folder: str, column: Sequence[str], ids: pa.Array) -> int:
-    """Erase the rows of some documents from every file of a folder; returns how many there were."""
+    """Erase the rows of some documents from every file of a folder; a file without rows left stays, empty.
+
+    Args:
+        folder: path or URL of a folder of Parquet files; it need not exist.
+        column: name of the id column, or the names of a struct and a field of it.
+        ids: ids of documents, as strings.
+
+    Returns:
+        How many rows there were.
+    """
 
     def take_out(path: str) -> int:
         rows = find_rows(path, column, ids)[1]

@@ -34,10 +34,20 @@ _READERS = 16
 
 
 def erase_from_shards(run: Run, passages: pa.Array) -> int:
-    """Erase passages from all shards of a run whose stage 1 is done; returns how many prompts they had.
+    """Erase passages from all shards of a run whose stage 1 is done.
 
     What is in no shard of the manifest goes as a whole: tasks that were tried again may have left it. A shard whose
     prompts are gone, by an erasure that ended before the manifest was written, goes too.
+
+    Args:
+        run: a run with a manifest of shards.
+        passages: ids of the passages, as strings.
+
+    Returns:
+        How many prompts the passages had.
+
+    Raises:
+        OutsideError: a shard's file leads out of the run's folder, by a link.
     """
     manifest = read_shards(run.layout).to_pylist()
     _remove_strays(run, {row["shard"] for row in manifest})

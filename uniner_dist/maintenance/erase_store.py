@@ -35,6 +35,16 @@ def erase_from_store(part: StoreLayout, passages: pa.Array) -> int:
 
     Readers that have listed the old files meet a missing one, which ends their stage; it can be started again. A
     manifest is written in any case: a compaction that was planned before it can replace nothing any more.
+
+    Args:
+        part: of the store that belongs to one fingerprint; the caller holds its lease.
+        passages: ids of the passages, as strings.
+
+    Returns:
+        How many answers were erased from live files; those in files that wait to be deleted are not counted.
+
+    Raises:
+        OutsideError: a file leads out of the part, by a link.
     """
     remove_stale_temporary(part.root)
     sequence = next_sequence(part)

@@ -14,8 +14,11 @@ def check_own(layout: RunLayout) -> None:
 
     Nor may the folder of all runs be one: it could be that of another workdir. A workdir itself may be a link.
 
+    Args:
+        layout: of the run's folder.
+
     Raises:
-        ControlFileError: something is.
+        ControlFileError: something is a link; the message names the first.
     """
     runs = WorkdirLayout(layout.workdir).runs
     links = [runs] if is_link(runs) else []

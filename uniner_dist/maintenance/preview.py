@@ -40,7 +40,14 @@ class ErasurePreview:
 
 
 def preview_documents(workdir: str, ids: Sequence[str]) -> ErasurePreview:
-    """Where an erasure would find documents.
+    """Find where an erasure would find documents, without changing anything.
+
+    Args:
+        workdir: path or URL of the workdir in which the ids are meant.
+        ids: as strings; of a corpus with integer ids, their digits.
+
+    Returns:
+        The runs that have each document, and the places that an erasure would visit.
 
     Raises:
         ControlFileError: a run's folder is damaged, or there are links in it.
@@ -63,7 +70,15 @@ def preview_documents(workdir: str, ids: Sequence[str]) -> ErasurePreview:
 
 
 def preview_prune(workdir: str, older_than_s: float) -> list[str]:
-    """The ids of the runs from which `prune` would take texts and answers; except those that are in use then."""
+    """Return the ids of the runs from which `prune` would take texts and answers; except those that are in use then.
+
+    Args:
+        workdir: path or URL of the workdir.
+        older_than_s: age in seconds of the last sign of life.
+
+    Raises:
+        ControlFileError: the folder of a run is damaged, or there are links in it.
+    """
     since = time.time() - older_than_s
     return [run.id for run in _runs(workdir) if is_old(run, since) and _has_payload(run.layout)]
 

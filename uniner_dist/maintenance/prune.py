@@ -24,7 +24,7 @@ from uniner_dist.storage.stage_files import remove_until_now
 
 
 def prune(workdir: str, older_than_s: float, check: Check = always) -> list[str]:
-    """Take the payload from runs whose last sign of life is older; returns their ids.
+    """Remove texts and answers of the runs whose last sign of life is older than a given age.
 
     A run that somebody works on, or whose publication was cut off, is left alone, and so is every folder that is no
     run's by its name and its configuration. Cut off anywhere, it is done by starting it again.
@@ -33,6 +33,9 @@ def prune(workdir: str, older_than_s: float, check: Check = always) -> list[str]
         workdir: path or URL of the workdir.
         older_than_s: age of the last sign of life in seconds.
         check: called before anything is removed; raises when this process may not go on.
+
+    Returns:
+        Ids of the runs that had something to remove.
 
     Raises:
         ControlFileError: the folder of a run is damaged, or there are links in it; nothing was removed.
@@ -44,7 +47,12 @@ def prune(workdir: str, older_than_s: float, check: Check = always) -> list[str]
 
 
 def is_old(run: Run, since: float) -> bool:
-    """Whether nobody has touched a run since then (seconds since the epoch), and no publication of it is cut off."""
+    """Return whether nobody has touched a run since a given time, and no publication of it is cut off.
+
+    Args:
+        run: any run of a workdir.
+        since: seconds since the epoch.
+    """
     return _last_sign(run.layout) <= since and not is_half_published(run.layout)
 
 

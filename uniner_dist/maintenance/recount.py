@@ -23,7 +23,14 @@ T = TypeVar("T")
 
 
 def open_dataset(path: str) -> pads.Dataset:
-    """A dataset of a run's own, with the files that count."""
+    """Open a dataset of a run's own, with the files that count.
+
+    Args:
+        path: path or URL of its folder; files of attempts that do not count are left out.
+
+    Returns:
+        The dataset, of which nothing but the first file's schema was read yet.
+    """
     import pyarrow.dataset as pads
 
     fs, stripped = open_fs(path)
@@ -35,7 +42,7 @@ def recount(run: Run, entries: Collection[str]) -> None:
 
     Args:
         run: the run whose shards and lists were changed by an erasure.
-        entries: of the lists of erased documents, that this erasure has made.
+        entries: names of the entries in the lists of erased documents that this erasure has made.
     """
     import pyarrow.dataset as pads
 

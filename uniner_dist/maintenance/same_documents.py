@@ -79,7 +79,15 @@ def _alike(claim: Claim, there: Texts, claims: Sequence[Claim], texts: Texts, wa
 
 
 def texts_of(run: Run, ids: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Those of some documents that a run has → hashes of their texts (as `core.hashing.passage_id`)."""
+    """Return those of some documents that a run has, with the hashes of their texts.
+
+    Args:
+        run: a run whose occurrences are read; one without any has none of the documents.
+        ids: ids of documents, as strings.
+
+    Returns:
+        Id → hashes of the texts that the run has under this id (as `core.hashing.passage_id`).
+    """
     column, wanted = run.config.corpus.id_column, pa.array(sorted(ids), pa.string())
 
     def look(file: str) -> list[tuple[str, str]]:

@@ -36,7 +36,14 @@ class Scope:
 
 
 def find_scope(workdir: str) -> Scope:
-    """Everything that hangs together with a workdir."""
+    """Find every workdir and store that is connected with a workdir, by way of stores that they share.
+
+    Args:
+        workdir: path or URL of the workdir to begin with; it need not have any runs.
+
+    Returns:
+        The places to visit, and those that are registered and cannot be reached or do not confirm the connection.
+    """
     scope, waiting = Scope(), [workdir]
     while waiting:
         place = waiting.pop(0)
