@@ -17,8 +17,8 @@ class ActivePairs:
     """Numbers of the pairs that occur in some columns of pairs, and counts of each of them.
 
     Args:
-        pairs: how many pairs there are.
-        columns: each a column of pairs' numbers.
+        pairs: number of all pairs of the gold.
+        columns: numbers of pairs in [0, `pairs`), in any order and with repeats; one column for each kind of mention.
     """
 
     def __init__(self, pairs: int, columns: Sequence[npt.NDArray[Any]]) -> None:
@@ -33,10 +33,19 @@ class ActivePairs:
         return len(self.numbers)
 
     def places(self, pairs: npt.NDArray[Any]) -> Small:
-        """Positions of pairs in `numbers`; all of them must be there."""
+        """Return the positions of pairs in `numbers`.
+
+        Args:
+            pairs: numbers of pairs, in any order and with repeats. All of them must be in `numbers`; this is not
+                checked.
+        """
         places: Small = self._behind[pairs] - 1
         return places
 
     def count(self, pairs: npt.NDArray[Any]) -> Small:
-        """How often each of `numbers` occurs in a column of pairs."""
+        """Return how often each of `numbers` occurs in a column of pairs; same length and order as `numbers`.
+
+        Args:
+            pairs: numbers of pairs, one for each mention; all of them in `numbers`.
+        """
         return np.bincount(self.places(pairs), minlength=len(self.numbers)).astype(np.int32)

@@ -6,10 +6,14 @@ import json
 
 
 def is_passage_outputs(raw_output: str) -> bool:
-    """Whether a raw output is the list of outputs of a document of several passages.
+    """Return whether a raw output is the list of outputs of a document of several passages.
 
     Such a document has no single output: the mentions located in it are its answer, and none if a passage failed. A
     model that wrote this very form would have no official answer either, so nothing is lost by the ambiguity.
+
+    Args:
+        raw_output: value of the column `raw_output` of the annotations: what the model wrote, or the JSON list of
+            `{"start": …, "output": …}` that the annotations stage writes for several passages.
     """
     if not raw_output.startswith('[{"start": '):
         return False

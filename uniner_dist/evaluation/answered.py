@@ -17,7 +17,7 @@ class Answered:
     """Mentions that count, of all batches.
 
     Args:
-        mentions: takes those that are new, when all are there.
+        mentions: vocabulary of the gold, to which mentions that are new are added.
     """
 
     mentions: Mentions
@@ -28,7 +28,11 @@ class Answered:
     _raw: list[tuple[Small, Small]] = field(default_factory=list)
 
     def add(self, rows: RowBatch) -> None:
-        """Take note of those of a batch."""
+        """Add the mentions of a batch that count, and what its raw outputs list.
+
+        Args:
+            rows: annotations of gold pairs, none of which was added before.
+        """
         columns, text, row = (rows.pair[rows.row], rows.start, rows.end), rows.text, rows.row
         if not rows.counted.all():
             columns = (columns[0][rows.counted], rows.start[rows.counted], rows.end[rows.counted])
@@ -41,21 +45,30 @@ class Answered:
             self._raw.append(_raw_mentions(rows))
 
     def columns(self) -> tuple[Small, Small, Small, Small]:
-        """Pair, start, end and mention of each, in order."""
+        """Return pair, start, end and mention of each, in the order in which they were added.
+
+        Offsets are code points, `NONE` for a mention that is nowhere in its text. The mention is its number in
+        `mentions`.
+        """
         none = np.empty(0, dtype=np.int32)
         pair, start, end = (np.concatenate([none, *column]) for column in zip((none,) * 3, *self._places, strict=True))
         return pair, start, end, self.mentions.numbers_of_all(self._texts)
 
     def raw_pairs(self) -> list[Small]:
-        """Pairs of mentions in raw outputs."""
+        """Return the pairs of the mentions that raw outputs list, one column per batch that has raw outputs."""
         return [pair for pair, _ in self._raw]
 
     def official(self, pair: Small, mention: Small) -> tuple[Small, Small]:
-        """Pair and mention of each; where there is a raw output, of those that the authors' evaluator reads in it.
+        """Select the mentions that the official metric compares.
+
+        Where an answer has a raw output, these are the ones that the authors' evaluator reads in it.
 
         Args:
-            pair: as `columns` has it.
-            mention: likewise.
+            pair: the pair of each mention, as `columns` returns it.
+            mention: number of each mention, as `columns` returns it.
+
+        Returns:
+            Pair and mention of each: first of the answers without a raw output, then of those with one.
         """
         if not self._raw:
             return pair, mention

@@ -74,11 +74,16 @@ def run_benchmark(
         data: folder with JSON or CoNLL files, one per dataset; or with `corpus/` and `gold/`, Parquet, both in
             folders such as `domain=ai` (one dataset each) or in none.
         output: folder for `<dataset>/annotations`, `<dataset>/scores.json` and `scores.json` with the whole table.
-        model: as for `annotate`.
-        config: YAML file, as for `annotate`.
-        overrides: `key=value`, as for `annotate`.
-        annotate: does the annotating, such as `uniner_dist.pipeline.stages.annotate`.
+        model: value of `model.name`; None for the one that `config`, `overrides` or the defaults name.
+        config: paths or URLs of YAML files, of which later ones win; None for the defaults.
+        overrides: `key=value`, as for `annotate`; they win over `config`.
+        annotate: annotates the corpus of a configuration and passes its news to `say`, such as
+            `uniner_dist.pipeline.stages.annotate`.
         say: takes one line of news.
+
+    Returns:
+        The scores of every dataset, in the order of `find_datasets`, and the mean of their official F1. It is also in
+        `scores.json` of `output`.
 
     Raises:
         UninerError: nothing to score in `data`, or what annotating raises.
@@ -98,10 +103,14 @@ def run_benchmark(
 
 
 def find_datasets(data: str, output: str) -> list[Dataset]:
-    """The datasets of a folder; JSON and CoNLL files are imported below `output` first.
+    """Return the datasets of a folder, sorted by name; JSON and CoNLL files are imported below `output` first.
+
+    Args:
+        data: path or URL of a folder, as for `run_benchmark`.
+        output: folder below which `<dataset>/corpus` and `<dataset>/gold` are written; unused if `data` holds Parquet.
 
     Raises:
-        ConfigError: nothing of a known form there.
+        ConfigError: nothing of a known form there, unreadable gold, or a folder of gold without its part of the corpus.
     """
     if exists(join(data, "corpus")) and exists(join(data, "gold")):
         return _parquet_datasets(data)
@@ -119,13 +128,26 @@ def find_datasets(data: str, output: str) -> list[Dataset]:
 
 
 def published_f1(name: str) -> tuple[float, float] | None:
-    """The authors' figures for a dataset of that name (`CrossNER_AI`, `mit-movie`, `science`), or None."""
+    """Return the authors' F1 in per cent on a dataset: of UniNER-7B-type and of UniNER-7B-type-sup (see `PUBLISHED`).
+
+    Args:
+        name: name of a dataset, such as `CrossNER_AI`, `mit-movie` or `science`; case and the prefixes `CrossNER` and
+            `MIT` do not matter.
+
+    Returns:
+        The two figures; None where the authors published none for that name.
+    """
     bare = re.sub(r"^(crossner|mit)[-_ ]*", "", name.lower())
     return PUBLISHED.get(bare)
 
 
 def print_benchmark(table: BenchmarkTable, console: Console | None = None) -> None:
-    """One row per dataset, the authors' figures next to ours."""
+    """Print one row per dataset and their mean, the authors' figures next to ours.
+
+    Args:
+        table: result of `run_benchmark`.
+        console: where to print; default: standard output.
+    """
     console = console or Console()
     title = f"Benchmark of {escape(visible(table.model))}: official scores"
     shown = new_table(title, "dataset", "prec.", "recall", "F1", "F1, 95 %", "failed", "type¹", "+sup¹")

@@ -22,10 +22,14 @@ _BINS: Final = 10
 
 
 def rank_auc(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> float | None:
-    """Probability that a right answer has a higher confidence than a wrong one, ties counting half.
+    """Return the probability that a right answer has a higher confidence than a wrong one, ties counting half.
 
     This is the area under the ROC curve, computed as the Mann-Whitney U statistic over mean ranks. None if all are
     right or all are wrong.
+
+    Args:
+        scores: confidence of each answer; only their order matters.
+        right: whether each answer is right; same length.
     """
     values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=bool)
     positive = int(verdicts.sum())
@@ -42,10 +46,15 @@ def rank_auc(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) ->
 def auc_within_groups(
     scores: Sequence[float] | Values, right: Sequence[bool] | Flags, groups: Sequence[Any] | Values
 ) -> float | None:
-    """`rank_auc` over those pairs of a right and a wrong answer that are of the same group; None if there is none.
+    """Return `rank_auc` over those pairs of a right and a wrong answer that are of the same group; None without any.
 
     Pooled over entity types, a type that is often wrong and always sure hides the order within the others. This asks
     whether a threshold per type would sort the answers.
+
+    Args:
+        scores: confidence of each answer.
+        right: whether each answer is right; same length.
+        groups: entity type of each answer, or any other key; same length.
     """
     won = pairs = 0.0
     for values, verdicts in _by_group(scores, right, groups).values():
@@ -57,10 +66,15 @@ def auc_within_groups(
 
 
 def precision_coverage(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[CurvePoint]:
-    """Coverage and precision when only confidences of at least `threshold` are kept.
+    """Compute coverage and precision when only confidences of at least `threshold` are kept.
+
+    Args:
+        scores: confidence of each answer.
+        right: whether each answer is right; same length.
 
     Returns:
-        Points from the highest threshold to the lowest, one per distinct confidence, thinned out to a hundred.
+        Points from the highest threshold to the lowest, one per distinct confidence, thinned out to a hundred; an empty
+        list if there are no answers.
     """
     values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
     order = np.argsort(-values, kind="stable")
@@ -79,7 +93,12 @@ def precision_coverage(scores: Sequence[float] | Values, right: Sequence[bool] |
 
 
 def reliability(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) -> list[ReliabilityBin]:
-    """Mean confidence and share of right answers in ten equally wide bins of confidence; empty bins are left out."""
+    """Return mean confidence and share of right answers in ten equally wide bins of confidence, without empty bins.
+
+    Args:
+        scores: confidence of each answer, in [0, 1]; 1 is in the last bin.
+        right: whether each answer is right; same length.
+    """
     values, verdicts = np.asarray(scores, dtype=np.float64), np.asarray(right, dtype=np.float64)
     bins: npt.NDArray[np.int64] = np.clip((values * _BINS).astype(np.int64), 0, _BINS - 1)
     return [
@@ -101,13 +120,16 @@ def summarise_confidence(
     types: Sequence[Any] | Values,
     names: Sequence[str] | None = None,
 ) -> ConfidenceSummary | None:
-    """One kind of answer; None when there is none.
+    """Summarise the confidences of one kind of answer (mentions, or answers that there is none).
 
     Args:
-        scores: confidence of each answer.
-        right: its verdict.
-        types: its entity type, or that one's number.
-        names: entity types by their numbers.
+        scores: confidence of each answer, in [0, 1].
+        right: whether each answer is right; same length.
+        types: entity type of each answer, or the type's number in `names`; same length.
+        names: entity types by their numbers; None where `types` holds the types themselves.
+
+    Returns:
+        Counts, AUC and curves of all answers, and counts and AUC of each type; None if there are no answers.
     """
     if not len(scores):
         return None

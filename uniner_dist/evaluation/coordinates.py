@@ -30,10 +30,17 @@ class Coordinates:
 
 
 def contradiction(found: list[Place], expected: list[Place]) -> str | None:
-    """What two sets of mentions say of one text that cannot both be true; None: nothing.
+    """Find what two sets of mentions say of one text that cannot both be true.
 
     Characters that both cover must be the same. And as annotations list every occurrence of a mention, a gold mention
-    that they have elsewhere, and nowhere agree on, is one of another text.
+    that they have elsewhere, while no place of the two sets agrees, is one of another text.
+
+    Args:
+        found: answered mentions of one document and entity type.
+        expected: gold mentions of the same document and type.
+
+    Returns:
+        A phrase for a message that quotes both; None if nothing contradicts.
     """
     for start, end, text in found:
         for gold_start, gold_end, gold_text in expected:
@@ -48,10 +55,18 @@ def contradiction(found: list[Place], expected: list[Place]) -> str | None:
 
 
 def align(batch: RowBatch, gold: Gold, coordinates: Coordinates) -> RowBatch:
-    """The batch with offsets into the gold's text: mentions of documents annotated in another text are located again.
+    """Return the batch with offsets into the gold's text; mentions annotated in another text are located again.
 
-    A mention that the gold's text has as often as the annotated one is there at the same occurrences; otherwise the
-    document's places cannot be compared, which is noted.
+    If the gold's text has a mention as often as the annotated text has it, it is at the same occurrences there.
+    Otherwise the document's places cannot be compared, which is noted.
+
+    Args:
+        batch: annotations of gold pairs, with offsets into the text that was annotated.
+        gold: gold with the texts of all documents (`Gold.texts`).
+        coordinates: documents that were aligned, or that contradict the gold, are added to it.
+
+    Returns:
+        A batch with new offsets; `batch` itself where all offsets fit the gold's text.
     """
     placed = np.flatnonzero(batch.counted & (batch.start != NONE)).tolist()
     wrong: dict[int, list[int]] = {}
@@ -93,5 +108,14 @@ def _relocate(
 
 
 def describe_both(start: int, end: int, text: str, other_start: int, other_end: int, other: str) -> str:
-    """What gold and annotations say, for a message."""
+    """Return a phrase that quotes what annotations and gold say, for a message.
+
+    Args:
+        start: offset of the answered mention's first code point.
+        end: offset after its last code point.
+        text: the answered mention.
+        other_start: offset of the gold mention's first code point.
+        other_end: offset after its last code point.
+        other: the gold mention.
+    """
     return f"{text!r} at {start} to {end} against {other!r} at {other_start} to {other_end}"

@@ -59,11 +59,15 @@ def worst_errors(
 
     Args:
         gold: the gold answers that `keys` and `place` refer to.
-        keys: of gold mentions, pair and normalised mention in one number, ascending.
-        place: of each, where it is in the gold.
-        hit: whether it was answered.
+        keys: of gold mentions, pair and normalised mention in one number (the pair in the upper 32 bits), ascending.
+        place: position of each in the mentions of `gold`.
+        hit: whether each was answered.
         spurious: answered mentions that are not gold, with the pair and the mention of each.
-        outcome_of: outcome of a pair.
+        outcome_of: returns the outcome of a pair, given the pair's number.
+
+    Returns:
+        The worst annotations, documents, entity types and confusions of types, most errors first; `WORST` of each at
+        most, except that every type with an error is listed.
     """
     missed = np.flatnonzero(~hit)
     missed = missed[np.lexsort((place[missed], keys[missed] >> 32))]

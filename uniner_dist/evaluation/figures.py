@@ -245,7 +245,10 @@ class BenchmarkTable(Record):
 
 
 def as_scores(scores: Scores | Mapping[str, object]) -> Scores:
-    """Scores, also as the mapping that `evaluate` returns or that was stored as JSON.
+    """Return scores as a `Scores` record.
+
+    Args:
+        scores: a record, which is returned as it is, or the mapping that `evaluate` returns or that was stored as JSON.
 
     Raises:
         ConfigError: they are anything else.

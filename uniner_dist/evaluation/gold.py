@@ -12,13 +12,22 @@ from uniner_dist.evaluation.sources import read_documents, source_format
 
 
 def read_gold(path: str, id_column: str = "doc_id", by: str | None = None) -> Gold:
-    """Gold from a Parquet dataset, or from files of another format.
+    """Read gold from a Parquet dataset, or from files of another format.
 
     Parquet has the id column, `entity_type`, and `entities`: a list of strings, or of structs with `text`, `start`,
     `end`; a null list is an empty one.
 
+    Args:
+        path: path, URL or glob of a Parquet dataset, name of a table, or file or folder of another format.
+        id_column: column of the document ids; only Parquet and tables have one.
+        by: column whose values become the groups of the gold. It is ignored where the gold has no such column or is not
+            Parquet. None: no groups.
+
+    Returns:
+        All gold answers, in memory. `texts` and `notes` are filled only for other formats than Parquet.
+
     Raises:
-        ConfigError: unreadable, columns missing, a null id or type, a pair that occurs twice.
+        ConfigError: unreadable, columns missing, a null id or type, no rows, a pair that occurs twice.
     """
     kind = source_format(path)
     if kind is None:

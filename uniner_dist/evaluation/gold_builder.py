@@ -20,7 +20,11 @@ _TABLE: Final = 8
 
 
 class GoldBuilder:
-    """Collects pairs and their mentions in any order."""
+    """Collects pairs and their mentions in any order.
+
+    Args:
+        groups: whether the pairs have groups (values of the `by` column).
+    """
 
     def __init__(self, groups: bool = False) -> None:
         self.documents, self.types, self.mentions = Vocabulary(), Vocabulary(), Mentions()
@@ -33,7 +37,16 @@ class GoldBuilder:
         self._rows = 0
 
     def add(self, documents: pa.Array, types: pa.Array, entities: pa.Array, groups: pa.Array | None = None) -> None:
-        """Pairs as Arrow arrays; `entities` are lists of strings or of structs with `text`, `start`, `end`."""
+        """Add pairs that are given as Arrow arrays of equal length, one row per pair.
+
+        Args:
+            documents: ids of the documents, of any type that can be cast to strings; no nulls.
+            types: entity types; no nulls.
+            entities: the mentions: lists of strings, or of structs with `text` and, where there are offsets, `start`
+                and `end` in code points. A null list is an empty one.
+            groups: values of the `by` column; None, or a null among them, for none. Ignored by a builder without
+                groups.
+        """
         counts = entities.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         flat = entities.flatten()
         if pa.types.is_struct(flat.type):
@@ -47,7 +60,11 @@ class GoldBuilder:
         self._texts.append(texts.cast(pa.string()))
 
     def add_documents(self, documents: Iterable[GoldDocument]) -> None:
-        """Documents of a foreign file."""
+        """Add the documents of a file of another format, with their texts.
+
+        Args:
+            documents: with all their answers; a document and entity type must not be added twice.
+        """
         for document in documents:
             number = self.documents.number(document.doc_id)
             self.texts[number] = document.text
@@ -60,10 +77,17 @@ class GoldBuilder:
                 self._texts.append(pa.array([one["text"] for one in items], pa.string()))
 
     def build(self, path: str, notes: Sequence[str] = ()) -> Gold:
-        """The gold, sorted.
+        """Build the gold, sorted by document and entity type; the builder cannot be used afterwards.
+
+        Args:
+            path: where the rows are from, for messages.
+            notes: how they were read, one line each.
+
+        Returns:
+            The gold; of each pair the mentions in the order in which they were added.
 
         Raises:
-            ConfigError: no pair, or one that occurs twice.
+            ConfigError: no pair, one that occurs twice, or a mention without a text.
         """
         if not self._rows:
             raise ConfigError(f"gold {path}: holds no rows")
@@ -94,7 +118,7 @@ class GoldBuilder:
     def _add_pairs(
         self, documents: Small, types: Small, groups: Small | None, counts: npt.NDArray[Any]
     ) -> npt.NDArray[Any]:
-        """Add pairs; returns the row of each of their mentions."""
+        """Add pairs; return the row of each of their mentions."""
         none = np.broadcast_to(np.int32(NONE), len(documents))
         self._pairs.append((documents, types, none if groups is None else groups))
         first, self._rows = self._rows, self._rows + len(documents)

@@ -59,12 +59,20 @@ class Gold:
     notes: Sequence[str] = ()
 
     def document_of(self, pairs: npt.NDArray[Any]) -> Numbers:
-        """The documents' numbers of some pairs."""
+        """Return the documents' numbers of some pairs.
+
+        Args:
+            pairs: numbers of pairs, in any order.
+        """
         found: Numbers = self._key_of(pairs) // max(1, len(self.types))
         return found
 
     def type_of(self, pairs: npt.NDArray[Any]) -> Numbers:
-        """The types' numbers of some pairs."""
+        """Return the types' numbers of some pairs.
+
+        Args:
+            pairs: numbers of pairs, in any order.
+        """
         found: Numbers = self._key_of(pairs) % max(1, len(self.types))
         return found
 
@@ -102,7 +110,12 @@ class Gold:
         return int(np.count_nonzero(np.diff(self.document_of(self.all_pairs), prepend=-1)))
 
     def find_pairs(self, documents: npt.NDArray[Any], types: npt.NDArray[Any]) -> Numbers:
-        """Numbers of pairs, -1 where there is none; documents and types by their numbers, -1 if unknown."""
+        """Return the numbers of pairs, -1 where there is no such pair.
+
+        Args:
+            documents: number in `documents` of each pair's document; -1 if unknown.
+            types: number in `types` of each pair's entity type; -1 if unknown. Same length.
+        """
         keys: Numbers = documents.astype(np.int64) * len(self.types) + types
         unknown = (documents < 0) | (types < 0)
         if unknown.any():
@@ -126,7 +139,12 @@ class Gold:
         return numbers
 
     def only(self, types: Collection[str]) -> Gold:
-        """The answers for these entity types alone; a document without any of them is left out.
+        """Return the answers for these entity types alone; a document without any of them is left out.
+
+        Numbers of documents and types stay the same, so `documents` and `types` may list some that have no pair.
+
+        Args:
+            types: entity types to keep.
 
         Raises:
             ConfigError: a type that the gold does not know; the message lists those it knows.
@@ -154,11 +172,11 @@ class Gold:
         )
 
     def types_there(self) -> list[str]:
-        """Types that have a pair, in order of first appearance."""
+        """Return the types that have a pair, in order of first appearance."""
         return [self.types[number] for number in np.flatnonzero(self.pairs_of_type)]
 
     def answers(self) -> dict[str, dict[str, list[str]]]:
-        """Document id → entity type → mentions, each once; for small gold."""
+        """Return document id → entity type → mentions, each once and in the gold's order; for small gold."""
         found: dict[str, dict[str, list[str]]] = {}
         begin = np.searchsorted(self.owner, np.arange(self.pairs + 1)).tolist()
         documents, types = self.document_of(self.all_pairs).tolist(), self.type_of(self.all_pairs).tolist()

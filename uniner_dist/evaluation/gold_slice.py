@@ -44,7 +44,13 @@ class GoldSlice:
 
 
 def read_gold_slice(config: Config) -> GoldSlice | None:
-    """The gold of `gate.gold`, restricted to the labels of the run; None where there is no such gate.
+    """Read the gold of `gate.gold`, restricted to the labels of the run.
+
+    Args:
+        config: its `gate.gold` and `gate.corpus` are read; its labels and the names of the corpus's columns apply.
+
+    Returns:
+        Answers and texts of the documents that have gold for a label; None where `gate.gold` is not set.
 
     Raises:
         ConfigError: unreadable, none of its types is a label, or `gate.corpus` has none of its documents.

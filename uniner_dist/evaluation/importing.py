@@ -19,7 +19,7 @@ _PLACED: Final = pa.list_(pa.struct([("text", pa.string()), ("start", pa.int32()
 
 
 def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
-    """Write the texts and the answers of CoNLL, JSON or brat files as Parquet.
+    """Write the texts and the answers of files of another format, such as CoNLL, JSON or brat, as Parquet.
 
     Args:
         source: a file, or a folder of files of one format.
@@ -32,7 +32,7 @@ def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
         taken for what, and left out.
 
     Raises:
-        ConfigError: unreadable source, or an output folder that holds other files.
+        ConfigError: unreadable source, an output folder that holds other files, or one that lies in the other.
     """
     kind = source_format(source)
     if kind is None:
@@ -45,10 +45,20 @@ def import_gold(source: str, corpus_out: str, gold_out: str) -> dict[str, Any]:
 
 
 def write_gold(documents: Sequence[GoldDocument], corpus_out: str, gold_out: str) -> dict[str, object]:
-    """Write documents as corpus and gold; see `import_gold`.
+    """Write documents as corpus and gold.
+
+    A file that exists with the same content is not written again.
+
+    Args:
+        documents: with ids that differ. All mentions are strings, or all are mappings with `text`, `start` and `end`.
+        corpus_out: folder for the corpus; see `import_gold`.
+        gold_out: folder for the gold; see `import_gold`.
+
+    Returns:
+        Numbers of `documents`, `pairs` and `mentions`; `types`: the entity types in order of first appearance.
 
     Raises:
-        ConfigError: one of the two folders lies in the other.
+        ConfigError: one of the two folders lies in the other, or holds other files.
     """
     for folder, other in ((corpus_out, gold_out), (gold_out, corpus_out)):
         _check_folder(folder)

@@ -1,4 +1,4 @@
-"""Documents (or pairs) by their counts: how many have two correct mentions of three, and so on. Most are alike."""
+"""Documents (or pairs) by their counts: how many have two correct mentions of three, and so on. Most counts repeat."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Kinds:
     numbers: Numbers
 
     def score(self) -> Score:
-        """All of them divided, with bootstrap intervals."""
+        """Return precision, recall and F1 of all of them together, with bootstrap intervals."""
         total = Counts(*(self.numbers @ self.counts).tolist())
         return Score(
             precision=total.precision,
@@ -40,12 +40,15 @@ class Kinds:
 
 
 def kinds_by(group: Column, columns: Sequence[Column], sizes: Sequence[int]) -> list[Kinds]:
-    """The kinds of each group.
+    """Count the kinds of each group.
 
     Args:
-        group: number of each row's group.
-        columns: correct, predicted and gold of each row.
-        sizes: how many there are in each group; those that are no row have no mentions.
+        group: number of each row's group, from 0 to `len(sizes) - 1`.
+        columns: correct, predicted and gold mentions of each row.
+        sizes: number of documents (or pairs) in each group; those that are no row have no mentions.
+
+    Returns:
+        The kinds of each group, in the order of `sizes`.
     """
     table, numbers = _distinct([group, *columns])
     borders = np.searchsorted(table[:, 0], np.arange(len(sizes) + 1))

@@ -37,7 +37,7 @@ def evaluate(
     by: str | None = None,
     types: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Scores of annotations against gold answers, as JSON has them.
+    """Compute scores of annotations against gold answers, as JSON has them.
 
     Args:
         annotations: the published dataset (Parquet, any fsspec path).
@@ -53,7 +53,7 @@ def evaluate(
         Only strings, numbers, lists and mappings, ready for JSON.
 
     Raises:
-        ConfigError: something is not there or not readable, or no document or type of the gold was annotated.
+        ConfigError: something is missing or not readable, or no document or type of the gold was annotated.
     """
     return record_values(score(annotations, gold, id_column, by, types))
 
@@ -65,7 +65,7 @@ def score(
     by: str | None = None,
     types: Sequence[str] | None = None,
 ) -> Scores:
-    """Scores of annotations against gold answers.
+    """Return scores of annotations against gold answers.
 
     Args:
         annotations: the published dataset (Parquet, any fsspec path).
@@ -76,7 +76,7 @@ def score(
         types: score only these entity types of the gold; default all of them.
 
     Raises:
-        ConfigError: something is not there or not readable, or no document or type of the gold was annotated.
+        ConfigError: something is missing or not readable, or no document or type of the gold was annotated.
     """
     answers = read_gold(gold, id_column, by)
     if types is not None:

@@ -17,9 +17,12 @@ _NORMAL = 0xFFFFFFFF
 
 
 class OfficialGold:
-    """Gold mentions as the authors' evaluator reads them: normalised, each once.
+    """Gold mentions as the authors' evaluator reads them: normalised, each once per pair.
 
     Their gold is the JSON string that a perfect answer is, so a mention with `]` empties the list, there too.
+
+    Args:
+        gold: all gold answers, with the mentions as written.
     """
 
     def __init__(self, gold: Gold) -> None:
@@ -38,7 +41,11 @@ class OfficialGold:
         return self.keys >> 32
 
     def find(self, keys: Numbers) -> Numbers:
-        """Where keys are, -1 for those that are not there."""
+        """Return the positions of keys in `keys`, -1 for those that are not in it.
+
+        Args:
+            keys: pair and normalised mention in one number, as in `keys`; in any order.
+        """
         if not len(self.keys):
             return np.full(len(keys), -1, dtype=np.int64)
         place = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -51,9 +58,9 @@ class OfficialMatches:
 
     Args:
         predicted: the pair of each answered mention, each mention of a pair once.
-        correct: the pair of each that is gold.
-        hit: of each gold mention, whether it was answered.
-        spurious: the others.
+        correct: the pair of each of these that is gold.
+        hit: of each gold mention, whether it was answered; in the order of `OfficialGold.keys`.
+        spurious: the answered mentions that are not gold.
     """
 
     predicted: Numbers
@@ -65,13 +72,16 @@ class OfficialMatches:
 def match_official(
     official: OfficialGold, gold: Gold, pair: npt.NDArray[Any], written: npt.NDArray[Any]
 ) -> OfficialMatches:
-    """Compare answered mentions with gold ones.
+    """Compare answered mentions with gold ones, as normalised strings.
 
     Args:
         official: gold mentions, normalised as the authors' evaluator does it.
         gold: the same gold with the mentions as written, of which the numbers in `written` are.
         pair: of each answered mention; those of a pair in the order in which they were answered.
         written: number of each in `gold.mentions`.
+
+    Returns:
+        What is right, missed and spurious; a mention that was answered twice for a pair counts once.
     """
     keys, first = first_of_each(pair.astype(np.int64) << 32 | gold.mentions.normal_of(written))
     place = official.find(keys)
@@ -85,7 +95,11 @@ def match_official(
 
 
 def first_of_each(keys: Numbers) -> tuple[Numbers, Numbers]:
-    """Different keys, ascending, and where each is first; `np.unique` without its stable sort."""
+    """Return the different keys, ascending, and the first position of each; `np.unique` without its stable sort.
+
+    Args:
+        keys: in any order, with repeats.
+    """
     if len(keys) < 2 or (keys[1:] > keys[:-1]).all():
         return keys, np.arange(len(keys))
     order = np.argsort(keys)

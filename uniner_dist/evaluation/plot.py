@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _SUFFIXES: Final = ("png", "svg", "pdf")
-#: Colours that stay apart for the colour-blind and in print (Okabe and Ito), as those of `_curves`.
+#: Colours that colour-blind readers and prints keep apart (Okabe and Ito), like those of `_curves`.
 _BARS: Final = {"precision": "#56B4E9", "recall": "#E69F00", "f1": "#009E73"}
 #: Characters of an entity type that are shown.
 _LONGEST_NAME: Final = 32
@@ -26,7 +26,14 @@ _LABELS: Final = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 def check_plot_path(path: str) -> None:
-    """Raises ConfigError when the picture could not be written: wrong ending, or matplotlib is not installed."""
+    """Check, before anything is computed, that the picture can be written.
+
+    Args:
+        path: path or URL of the picture.
+
+    Raises:
+        ConfigError: an ending other than .png, .svg and .pdf, or matplotlib is not installed.
+    """
     if path.rsplit(".", 1)[-1].lower() not in _SUFFIXES:
         raise ConfigError(f"--plot {path}: must end in .{', .'.join(_SUFFIXES)}")
     try:
@@ -40,7 +47,7 @@ def plot_scores(scores: Scores | Mapping[str, object], path: str) -> None:
 
     Args:
         scores: also as the mapping that `evaluate` returns, or that was stored as JSON.
-        path: its ending says in which format.
+        path: path or URL of the picture; its ending (.png, .svg or .pdf) chooses the format.
 
     Raises:
         ConfigError: another ending, or matplotlib is not installed; or these are no scores.
@@ -52,7 +59,11 @@ def plot_scores(scores: Scores | Mapping[str, object], path: str) -> None:
 
 
 def draw_scores(scores: Scores) -> Figure:
-    """The picture as a matplotlib figure."""
+    """Return the picture as a matplotlib figure: bars per entity type, and curves of the confidences if there are any.
+
+    Args:
+        scores: official scores and, where the annotations have them, summaries of the confidences.
+    """
     from matplotlib.figure import Figure
 
     types = len(scores.by_type) + 1

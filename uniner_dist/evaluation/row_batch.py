@@ -30,16 +30,16 @@ class RowBatch:
     Args:
         pair: number of each row's pair in the gold.
         outcome: number of each row's outcome in `outcomes`.
-        outcomes: names.
+        outcomes: names of outcomes; some may occur in no row.
         failed: whether a row has no whole answer.
-        score: confidence of each row, NaN where there is none; None: nowhere.
+        score: confidence of each row, NaN where there is none; None: no row has one.
         row: of each mention, the number of its row in the batch; ascending.
         counted: whether it counts: none of a failed row, because what it lists is known not to be the whole.
         text: of each mention.
-        mentions: the vocabulary of them.
-        start: in code points, `NONE` where the mention is nowhere.
+        mentions: vocabulary of the mentions.
+        start: of each mention in code points, `NONE` where it is nowhere in its text.
         end: one past its last.
-        mention_score: confidence, NaN where there is none; None: nowhere.
+        mention_score: confidence of each mention, NaN where there is none; None: no mention has one.
         raw: rows with a raw output that says more than their mentions → the official mentions in it.
     """
 
@@ -64,12 +64,15 @@ class RowBatch:
 
 
 def read_batch(batch: pa.RecordBatch, pair: Numbers, mentions: Mentions) -> RowBatch:
-    """Columns `entities`, `outcome`, and where they are there `raw_output` and `score`.
+    """Convert the columns `entities` and `outcome` and, where they exist, `raw_output` and `score`.
 
     Args:
         batch: rows of an annotations dataset.
-        pair: of each row of the batch.
-        mentions: takes the mentions that are new.
+        pair: number of each row's pair in the gold; same length as `batch`.
+        mentions: vocabulary that mentions are numbered by; new ones are added when `RowBatch.mention` is first used.
+
+    Returns:
+        The same rows as columns of numbers, and their mentions in the order of the rows.
     """
     entities = batch.column("entities")
     counts = pc.fill_null(pc.list_value_length(entities), 0).to_numpy(zero_copy_only=False)

@@ -36,8 +36,8 @@ class DataFile:
     """One file of a dataset.
 
     Args:
-        fs: its file system.
-        path: as that file system spells it.
+        fs: its fsspec file system.
+        path: path of the file, as that file system spells it.
         folders: values of the folder columns, by name; None where the column is null.
     """
 
@@ -72,13 +72,16 @@ class DataFile:
         encoded: Sequence[str] = (),
         without: Mapping[str, str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Batches of `columns` in that order; folder columns win over a column of the file of the same name.
+        """Read batches of `columns`, in that order; folder columns win over a column of the file of the same name.
 
         Args:
             columns: names of columns of the file or of its folders.
             rows: rows of a batch at most.
             encoded: columns that may come as dictionaries, which is cheaper where few values are repeated.
-            without: of a nested column the field that is not wanted.
+            without: nested column → name of its field that is not read.
+
+        Yields:
+            Batches with exactly these columns, in the order of the file's rows.
         """
         stored = [name for name in columns if name not in self.folders]
         schema = self.schema
@@ -97,7 +100,11 @@ class DataFile:
 
 
 def read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same batches; the next one is read while one is used."""
+    """Yield the same batches; while one is used, the next one is read in another thread.
+
+    Args:
+        batches: read by one thread at a time; an error in it is raised here.
+    """
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(next, batches, None)
         while (batch := reading.result()) is not None:
@@ -106,7 +113,12 @@ def read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 class TableFile(DataFile):
-    """A table at its newest version, as if it were one file."""
+    """A table at its newest version, as if it were one file.
+
+    Args:
+        path: path, URL or name of the table, for messages.
+        snapshot: listing of that version, with the row counts of its files.
+    """
 
     def __init__(self, path: str, snapshot: Snapshot) -> None:
         super().__init__(None, path, {})
@@ -131,12 +143,22 @@ class TableFile(DataFile):
         encoded: Sequence[str] = (),
         without: Mapping[str, str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Batches of live rows; `rows`, `encoded` and `without` only make others cheaper."""
+        """Read batches of the rows that the table has at that version; deleted ones are left out.
+
+        Args:
+            columns: names of columns of the table.
+            rows: ignored, like the next two, which only make reading a `DataFile` cheaper.
+            encoded: ignored.
+            without: ignored.
+
+        Yields:
+            Batches of these columns.
+        """
         yield from rows_of(self._snapshot, columns)
 
 
 def list_dataset(name: str, path: str) -> list[DataFile]:
-    """The files of a Parquet dataset (file, folder, glob or Hive dataset); of a table, the whole as one.
+    """Return the files of a Parquet dataset (file, folder, glob or Hive dataset); of a table, the whole as one.
 
     Args:
         name: what the dataset is called in error messages.
@@ -157,7 +179,17 @@ def list_dataset(name: str, path: str) -> list[DataFile]:
 
 
 def check_columns(name: str, path: str, file: DataFile, wanted: Sequence[str]) -> None:
-    """Raises ConfigError if the file lacks a wanted column; the message lists what is there."""
+    """Check that a file has the wanted columns.
+
+    Args:
+        name: what the dataset is called in the message.
+        path: path of the dataset, for the message.
+        file: any file of the dataset; only its footer is read.
+        wanted: names of columns that must be in the file or in its folders.
+
+    Raises:
+        ConfigError: a column is missing; the message lists the columns that exist.
+    """
     missing = [column for column in wanted if column not in file.columns]
     if missing:
         there = ", ".join(file.columns)

@@ -20,7 +20,7 @@ Column = npt.NDArray[Any]
 #: Correct, predicted and gold mentions.
 Three = tuple[Column, Column, Column]
 
-#: The group of pairs whose `by` column is null or, for want of any annotation of the document, unknown.
+#: The group of pairs whose `by` column is null, or unknown because the document has no annotation.
 NO_GROUP: Final = "(none)"
 
 
@@ -38,16 +38,33 @@ class CountTable:
 
     @staticmethod
     def of(active: ActivePairs, mentions: Mapping[str, Three]) -> CountTable:
-        """The table of all active pairs from the pair of each mention: metric → those of correct, predicted, gold."""
+        """Return the table of all active pairs.
+
+        Args:
+            active: the pairs with a mention, gold or answered.
+            mentions: metric → the pair of each correct, of each predicted and of each gold mention. Columns that are
+                the same object are counted once.
+        """
         counts = _each_once(active.count, mentions)
         return CountTable(active.numbers, counts)
 
     def only(self, kept: npt.NDArray[np.bool_]) -> CountTable:
-        """Some of the pairs."""
+        """Return the table of some of the pairs.
+
+        Args:
+            kept: whether each of `pairs` is kept; same length.
+        """
         return CountTable(self.pairs[kept], _each_once(lambda column: column[kept], self.columns))
 
     def by_document(self, gold: Gold) -> CountTable:
-        """The same added up by document, whose numbers become `pairs`; documents without any mention are left out."""
+        """Return the counts added up by document; documents without any mention are left out.
+
+        Args:
+            gold: the gold that `pairs` are numbers of.
+
+        Returns:
+            A table whose `pairs` are numbers of documents, ascending.
+        """
         owner = gold.document_of(self.pairs)
         first = np.flatnonzero(np.diff(owner, prepend=-1))  # pairs are sorted by document
         added = _each_once(lambda column: np.add.reduceat(column, first) if len(first) else column, self.columns)
@@ -73,14 +90,24 @@ class Verdicts:
     types: list[npt.NDArray[Any]] = field(default_factory=list)
 
     def add(self, scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], types: npt.NDArray[Any]) -> None:
-        """Add some verdicts."""
+        """Add some verdicts; three columns of equal length.
+
+        Args:
+            scores: confidence of each answer, in [0, 1].
+            right: whether each answer is right.
+            types: number of each answer's entity type.
+        """
         if len(scores):
             self.scores.append(scores)
             self.right.append(right)
             self.types.append(types)
 
     def summary(self, names: Sequence[str]) -> ConfidenceSummary | None:
-        """Summary by `summarise_confidence`; None if there are none."""
+        """Return the summary by `summarise_confidence`; None if there are no verdicts.
+
+        Args:
+            names: entity types by their numbers.
+        """
         if not self.scores:
             return None
         return summarise_confidence(
@@ -99,8 +126,11 @@ def divide(
     Args:
         counts: correct, predicted and gold mentions of every pair that has any, by metric.
         gold: documents and labels that the numbers of pairs refer to.
-        unanswered: pairs that have no whole answer.
-        groups: names, and of each pair the number of its group.
+        unanswered: of every pair of the gold, whether it has no whole answer.
+        groups: names, and of each pair the number of its group (negative for none); None where no groups are scored.
+
+    Returns:
+        Scores of all pairs, of those with a whole answer, of each entity type with a pair, and of each group.
     """
     by_type = _by_type(counts, gold)
     macro = {

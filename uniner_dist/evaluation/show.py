@@ -46,12 +46,21 @@ def print_scores(scores: Scores | Mapping[str, object], console: Console | None 
 
 
 def shown(text: str) -> Text:
-    """A value of a corpus or a gold file, without markup and control characters."""
+    """Return a value of a corpus or a gold file as rich text, without markup and control characters.
+
+    Args:
+        text: the value, as it was read.
+    """
     return Text(visible(text))
 
 
 def new_table(title: str, *columns: str) -> Table:
-    """An empty table that fits into 80 columns, numbers to the right."""
+    """Return an empty table that fits into 80 columns; every column but the first is aligned to the right.
+
+    Args:
+        title: printed above the table, with rich markup: values of users must be escaped.
+        columns: headings, at least one; with rich markup too.
+    """
     table = Table(
         *columns,
         title=title,
@@ -69,7 +78,11 @@ def new_table(title: str, *columns: str) -> Table:
 
 
 def interval(score: Score) -> str:
-    """The bootstrap interval of F1, such as `0.81–0.84`."""
+    """Return the bootstrap interval of F1, such as `0.810–0.840`.
+
+    Args:
+        score: one metric over some annotations.
+    """
     low, high = score.intervals.f1
     return f"{low:.3f}–{high:.3f}"
 

@@ -1,7 +1,7 @@
 """Places of mentions against those of gold, all pairs at once.
 
 Each place (pair, start, end) becomes one number, so that what both sides have is found by sorting. What overlaps is
-matched mention by mention only where several of both sides hang together.
+matched mention by mention only where several mentions of both sides are connected by overlaps.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ class Places:
 
     Args:
         key: of each, ascending; the same place has the same key on both sides.
+        pair: number of the pair in the gold.
+        start: in code points.
+        end: one past the last code point.
+        mention: number of the mention in `Gold.mentions`.
     """
 
     key: Numbers
@@ -43,7 +47,11 @@ class Places:
     mention: Small
 
     def of(self, at: Column) -> Places:
-        """Some of them."""
+        """Return some of the places.
+
+        Args:
+            at: a mask over all places, or positions in ascending order.
+        """
         return Places(self.key[at], self.pair[at], self.start[at], self.end[at], self.mention[at])
 
 
@@ -60,14 +68,17 @@ class SpanMatches:
 def match_spans(
     gold: Gold, active: ActivePairs, answered: tuple[Column, Column, Column, Column], notes: Coordinates
 ) -> SpanMatches:
-    """Compare answered mentions with gold ones; `notes` takes documents in which the two count in different texts.
+    """Compare answered mentions with gold ones by their offsets.
 
     Args:
         gold: gold mentions with their offsets in code points.
         active: all pairs that have a mention.
         answered: of each mention its pair, its start in code points of the document's text (`NONE` for one that is
             nowhere: it counts as wrong), its end, and its number in `gold.mentions`.
-        notes: is given the documents in which the two count in different texts.
+        notes: documents in which gold and annotations count in different texts are added to its `contradicting`.
+
+    Returns:
+        The pairs of all spans and of those that are right; a place that occurs twice for a pair counts once.
     """
     placed = answered[1] != NONE
     nowhere = answered[0][~placed]
@@ -104,7 +115,7 @@ def _places(answered: Sequence[Column], gold: Sequence[Column]) -> tuple[Places,
 
 
 def _packed(sides: Sequence[Sequence[Column]]) -> tuple[Numbers, Numbers] | None:
-    """Pair, start and length side by side in one number; None: they are too long, or no places."""
+    """Pair, start and length next to one another in one number; None: they are too long, or no places."""
     lengths = [end.astype(np.int64) - start for _, start, end in sides]
     columns = [*([pair, start, length] for (pair, start, _), length in zip(sides, lengths, strict=True))]
     if any(len(column) and int(column.min()) < 0 for side in columns for column in side):
@@ -150,7 +161,7 @@ def _parts(places: Places, pairs: Column, names: Sequence[str]) -> Iterator[list
 def _overlapping(found: Places, expected: Places) -> Small:
     """The pair of each answered place of a maximum matching with gold ones that it overlaps.
 
-    Places that hang together by overlaps are one group. A group with one place of either side has one match; only for
+    Places that are connected by overlaps are one group. A group with one place of either side has one match; only for
     groups with several of both the matching is computed.
     """
     pair = np.concatenate([found.pair, expected.pair])

@@ -38,7 +38,7 @@ class Tally:
     """Counts so far.
 
     Args:
-        gold: the gold answers.
+        gold: the gold answers; mentions that are answered are added to its vocabulary.
     """
 
     def __init__(self, gold: Gold) -> None:
@@ -68,9 +68,10 @@ class Tally:
 
         Args:
             batch: columns `entities`, `outcome`, and perhaps `raw_output` and `score`.
-            documents: number of each row's document in the gold, -1 if it has none.
-            types: number of each row's entity type, likewise.
-            groups: of each row, where the annotations have the `by` column and the gold has not.
+            documents: number of each row's document in the gold, -1 if the gold does not have it.
+            types: number of each row's entity type in the gold, -1 if the gold does not have it.
+            groups: value of the `by` column of each row, where the annotations have that column and the gold has not;
+                else None.
 
         Raises:
             ConfigError: a pair was there already.
@@ -100,7 +101,15 @@ class Tally:
         self._judge(rows)
 
     def add_rows(self, rows: list[Mapping[str, Any]], schema: pa.Schema) -> None:
-        """Count a handful of rows: mappings with `doc_id`, `entity_type` and the columns of `schema`."""
+        """Count a handful of rows.
+
+        Args:
+            rows: mappings with `doc_id`, `entity_type`, `entities`, `outcome` and `raw_output`.
+            schema: Arrow types of the last three; its other fields are ignored.
+
+        Raises:
+            ConfigError: a pair was there already.
+        """
         numbers = [(self._gold.documents.find(row["doc_id"]), row["entity_type"]) for row in rows]
         documents = np.array([document for document, _ in numbers], dtype=np.int32)
         types = np.array([self._gold.type_numbers.get(name, -1) for _, name in numbers], dtype=np.int64)
@@ -109,7 +118,15 @@ class Tally:
         self.add(pa.RecordBatch.from_pylist(values, schema=read), documents, types)
 
     def scores(self, *, with_groups: bool = False) -> Tallied:
-        """Everything, divided; to be called once, at the end."""
+        """Compute all scores from the counts; to be called once, at the end.
+
+        Args:
+            with_groups: whether scores per value of the `by` column are computed too.
+
+        Returns:
+            All scores and counts. Span metrics are None unless every gold mention has offsets and gold and annotations
+            count in the same texts.
+        """
         gold, missing = self._gold, self._outcome == NONE
         whole = np.array([name in WHOLE for name in self._outcome_names.strings] + [False])
         unanswered = ~whole[self._outcome]

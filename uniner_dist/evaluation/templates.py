@@ -39,9 +39,12 @@ def compare_templates(
     Args:
         data: as for `run_benchmark`.
         output: folder for `<template>/…` and `templates.json`.
-        templates: names, all different.
-        overrides: `key=value`, as for `annotate`; `model.template` goes by `templates`.
+        templates: names of prompt templates (`core.template.TEMPLATES`), at least one and all different.
+        overrides: `key=value`, as for `annotate`; `model.template` is set from `templates`.
         arguments: further ones of `run_benchmark`.
+
+    Returns:
+        The benchmark's table of every template, in the order given, and the name of the best one.
 
     Raises:
         ConfigError: an unknown template, or one named twice.
@@ -66,7 +69,12 @@ def compare_templates(
 
 
 def print_templates(compared: TemplatesCompared, console: Console | None = None) -> None:
-    """One row per dataset, one column of F1 per template."""
+    """Print one row per dataset and their mean, with one column of official F1 per template.
+
+    Args:
+        compared: result of `compare_templates`.
+        console: where to print; default: standard output.
+    """
     console = console or Console()
     tables = compared.tables
     first = next(iter(tables.values()))

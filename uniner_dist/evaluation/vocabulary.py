@@ -34,7 +34,11 @@ class Vocabulary:
         return len(self.strings)
 
     def number(self, string: str) -> int:
-        """The number of a string, a new one if it is new."""
+        """Return the number of a string; a string that is new gets the next one.
+
+        Args:
+            string: compared as it is, code point by code point.
+        """
         found = self._numbers.get(string)
         if found is None:
             found = self._numbers[string] = len(self.strings)
@@ -42,11 +46,20 @@ class Vocabulary:
         return found
 
     def find(self, string: str) -> int:
-        """The number of a string, -1 if there is none."""
+        """Return the number of a string, -1 if it has none.
+
+        Args:
+            string: compared as it is, code point by code point.
+        """
         return self._numbers.get(string, -1)
 
     def numbers(self, strings: pa.Array, *, add: bool = True) -> Small:
-        """Numbers of many strings (or values, as they are spelled); -1 for null, and for new ones unless `add`."""
+        """Return the numbers of many strings; -1 for null.
+
+        Args:
+            strings: strings, also as a dictionary array, or values that are cast to strings, such as integers.
+            add: whether strings that are new get a number; if not, they give -1.
+        """
         if pa.types.is_dictionary(strings.type):
             return self._of_dictionary(strings, add)
         key = (len(strings), strings[0].as_py() if len(strings) else None)
@@ -96,11 +109,22 @@ class Mentions(Vocabulary):
         self._normal_of = np.empty(0, dtype=np.int32)
 
     def numbers(self, strings: pa.Array, *, add: bool = True) -> Small:
-        """Numbers of many mentions; as `Vocabulary.numbers`, of which columns hardly ever come twice."""
+        """Return the numbers of many mentions, without the cache of `Vocabulary.numbers`: columns hardly ever repeat.
+
+        Args:
+            strings: mentions as they are written.
+            add: whether mentions that are new get a number; if not, they give -1.
+        """
         return self._of_dictionary(strings.cast(pa.string()).dictionary_encode(), add)
 
     def numbers_of_all(self, columns: Sequence[pa.Array]) -> Small:
-        """The same of several columns, one after the other; each distinct string is looked up once."""
+        """Return the numbers of the mentions of several columns, one column after the other.
+
+        Each distinct string is looked up once.
+
+        Args:
+            columns: columns of strings; mentions that are new get a number, null gives -1.
+        """
         encoded = pa.chunked_array(columns, pa.string()).dictionary_encode().unify_dictionaries()
         if not len(encoded):
             return np.empty(0, dtype=np.int32)
@@ -108,7 +132,11 @@ class Mentions(Vocabulary):
         return np.concatenate([_taken(known, chunk.indices) for chunk in encoded.chunks])
 
     def normal_of(self, numbers: npt.NDArray[Any]) -> Small:
-        """Numbers of the normalised forms of mentions."""
+        """Return the numbers in `normal` of the normalised forms of mentions.
+
+        Args:
+            numbers: numbers of mentions, none of them negative.
+        """
         known = len(self._normal_of)
         if known < len(self.strings):
             new = [self.normal.number(normalize_mention(string)) for string in self.strings[known:]]
@@ -118,7 +146,7 @@ class Mentions(Vocabulary):
 
 
 def _taken(known: Small, indices: pa.Array) -> Small:
-    """Values of a dictionary by their indices, -1 where there is none."""
+    """Values of a dictionary by their indices, -1 for null."""
     if not indices.null_count:
         found: Small = known[indices.to_numpy()]
         return found
