@@ -112,7 +112,8 @@ def read_table(
         schema: columns to read, folder columns among them; default: what the first file has.
         location: add `file` and `row` (number in the file, from 0), which identify a row.
         base: folder from which folder columns count, as fsspec spells it; default: the path.
-        is_glob: whether wildcards in the path are meant as such; else they are literal.
+        is_glob: whether wildcards in the path are meant as such, which only Spark's connector knows; else they are
+            literal.
 
     Returns:
         The columns of `schema`, then the two of `location`. Files that `_counted.json` does not name are left out.
