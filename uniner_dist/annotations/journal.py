@@ -1,8 +1,8 @@
-"""Journals: what is about to happen to an output, written down before it begins, so that anybody can finish it.
+"""Journals: a change of an output, written down before it begins, so that any process can finish it.
 
-A journal counts if, and only if, the output's marker names it: from then on it is carried out to its end, by whoever
-changes the output next. One that the marker does not name is thrown away: its plan was made for an output that may be
-no more. Each step looks at what is there and does the rest, so a journal may be carried out again from any point.
+A journal counts if, and only if, the output's marker names it: from then on it is carried out to its end, by whichever
+process changes the output next. One that the marker does not name is discarded: the output may have changed since it
+was planned. Each step checks which files exist and does the rest, so a journal may be carried out again from any point.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def is_half_published(layout: RunLayout) -> bool:
 
 
 def finish_begun(output: str, before: MarkerVersion, workdir: str, token: str, check: Check) -> MarkerVersion:
-    """Finish what was cut off while it changed the output, and remove what it has left next to the output.
+    """Finish a change of the output that was cut off, and remove the files that it left next to the output.
 
     Args:
         output: path or URL of the published dataset.
@@ -123,7 +123,7 @@ def _columns(output: str, before: MarkerVersion, journal: Journal) -> pa.Schema:
 def _carry_out_by_table(
     output: str, marker: Marker, table: TableFormat, journal: Journal, work_folder: str, workdir: str, check: Check
 ) -> None:
-    """Files come, then one commit of the table exchanges what is live, then files go: its readers miss nothing."""
+    """Add new files, exchange the live ones by one commit of the table, then remove the old: readers miss nothing."""
     for change in journal.changes:
         apply_change(output, change.model_copy(update={"remove": ()}), work_folder, check)
     check()

@@ -7,10 +7,10 @@ Rows that earlier runs over the same corpus published are removed when the corpu
 (`output.removed_documents`). Every other row stays exactly once. At any time the output holds the dataset's files and
 the marker, nothing else.
 
-A journal says which files come and go before the first one does, and the marker names it (`annotations.journal`), so
-whoever publishes next to this output first finishes what a crash left half done. A run that is published changes
-nothing when it is started again, unless a later publication has changed what it should hold (see
-`run.publication_state`).
+A journal says which files are added and removed before the first one is, and the marker names it
+(`annotations.journal`), so the next process that publishes to this output first finishes what a crash left half done. A
+run that is published changes nothing when it is started again, unless a later publication has changed what it should
+hold (see `run.publication_state`).
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def remove_staged(run: Run) -> None:
 
 
 def check_present(run: Run, marker: Marker | None) -> None:
-    """Make sure that no run which saw the corpus later has published: the past is never published over the present.
+    """Make sure that no run which saw the corpus later has published: older rows never replace newer ones.
 
     Args:
         run: a run that is to be published.
@@ -150,7 +150,7 @@ def _types(spark: SparkSession, run: Run) -> dict[str, str]:
 
 
 def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:
-    """The journal: every file that comes and every file that goes."""
+    """The journal: every file that is added and every file that is removed."""
     output = run.config.output.path
     new = sorted(counted_files(run.layout.staging))
     earlier = marker.runs.get(run.id)

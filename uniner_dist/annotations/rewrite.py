@@ -81,7 +81,7 @@ class RewrittenFile:
 
     @property
     def changed(self) -> bool:
-        """Whether a row goes."""
+        """Whether any row is removed."""
         return bool(self.replaced + self.removed + self.edited)
 
 
@@ -127,7 +127,7 @@ def _affected_rows(spark: SparkSession, run: Run, ids: DataFrame, selection: Seq
     )
     own = ids.select("id", F.col("text_digest").alias("own"))
     ours, asked = F.col("own").isNotNull(), F.col("asked")
-    # Rows of older versions have no digest; nobody knows their text, so they stay.
+    # Rows of older versions have no digest; their text is unknown, so they stay.
     edited = F.lit(True) if run.config.output.other_types == "remove" else F.col("digest") != F.col("own")
     kinds = {
         "replaced": ours & asked,

@@ -48,6 +48,11 @@ class Annotator:
             `config`, and the arguments above take precedence over it.
         say: called with each line of news, such as what was left out; default: print.
 
+    Attributes:
+        rejects: rows of the last call that could not be used, as an Arrow table of id, text and `reason` ("null_text",
+            "blank_text" or "text_too_large"); None before the first call. Those of a whole Spark DataFrame are in its
+            run's folder instead.
+
     Raises:
         ConfigError: a wrong option, or no such model.
 
@@ -76,8 +81,6 @@ class Annotator:
         self._warm = WarmPool(options, config, workdir, say)
         self._say = say
         self._memory: Any = None
-        #: Rows of the last call that could not be used (id, text, `reason`); None before the first. The rejects of a
-        #: whole Spark DataFrame are in its run's folder instead.
         self.rejects: pa.Table | None = None
 
     # -- annotating ----------------------------------------------------------------------------------------------
@@ -97,9 +100,9 @@ class Annotator:
     ) -> Any:
         """Annotate data; what comes back is of the kind that came in.
 
-        The result has one row per document and type, in the order of the data (not from a whole Spark DataFrame, whose
-        rows have no order), and in a document in the order of `types`. Its columns are those of a published dataset:
-        the id, those of `keep_columns`, then
+        The result has one row per document and type. Documents are in the order of the data, if it has one (whole Spark
+        DataFrames, Delta and Iceberg tables have none), and the rows of a document in the order of `types`. The columns
+        are those of a published dataset: the id, those of `keep_columns`, then
 
         - `entity_type`: the label.
         - `entities`: a list, one element per place where a mention is: `text`, `start` and `end` (code points of the
@@ -248,9 +251,9 @@ class Annotator:
     # -- life cycle ----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Unload the model and remove what is temporary. An annotator may be closed twice; used again, it loads again.
+        """Unload the model and remove temporary files. An annotator may be closed twice; used again, it loads again.
 
-        A DataFrame that `annotate` returned for a whole Spark DataFrame reads the workdir: without `workdir=` of your
+        A DataFrame that `annotate` returned for a whole Spark DataFrame reads the workdir: without a `workdir` of your
         own it cannot be read any more.
         """
         self._warm.close()

@@ -228,7 +228,7 @@ def _raw_pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int |
 
 
 def _without_views(table: pa.Table) -> pa.Table:
-    """Strings in the layout that everything here knows; deltalake and polars give another one."""
+    """Convert string views, which deltalake and polars return, to the string layout that all code here handles."""
     fields = [field.with_type(pa.string()) if pa.types.is_string_view(field.type) else field for field in table.schema]
     return table.cast(pa.schema(fields))
 

@@ -37,7 +37,8 @@ def annotate(
     runs published there, rows of the same documents and labels are replaced. Rows of other labels of a document stay if
     its text is the same (`output.other_types`). Rows of documents that this corpus no longer has are removed
     (`output.removed_documents`). Data in memory is one corpus for each output, so a second batch removes the rows of
-    the first, unless settings={"output.removed_documents": "keep"} is given or the output is another one.
+    the first, unless settings={"output.removed_documents": "keep"} is given (with ids that differ from batch to batch)
+    or the output is another one.
 
     Needs Spark and Java, and Ray with vLLM for what is not answered in the store yet.
 

@@ -1,7 +1,7 @@
 """The main job as a stage of a Spark ML pipeline.
 
-A transformer of Spark's own describes columns that are computed when somebody asks for them, perhaps several times.
-Answers of a model are too expensive for that, so this one is eager: `transform` runs the job once, publishes, and
+Spark's own transformers describe columns that are computed when they are needed, perhaps several times. Answers of a
+model are too expensive for that, so this one is eager: `transform` runs the job once, publishes, and
 returns a DataFrame that reads what is published. Its parameters are those of `uniner_dist.annotate`.
 """
 

@@ -161,7 +161,7 @@ class WarmPool:
         return config.model_copy(update={"model": config.model.model_copy(update={"revision": self._commit})})
 
     def run(self, config: Config, number: int) -> Run:
-        """Return a run that lives for one call: a folder, a fingerprint, a name; nothing is written.
+        """Return a run that exists for one call: a folder, a fingerprint, a name; nothing is written.
 
         Args:
             config: of the call.
@@ -170,7 +170,7 @@ class WarmPool:
         identity = model.identify(config.model)
         layout = RunLayout(self.calls, f"{self.session}-{number}")
         return Run(
-            # What replicas put into a store goes with the call: the annotator itself remembers its answers.
+            # What replicas put into a store is removed after the call: the annotator itself remembers its answers.
             config=config.model_copy(update={"store": join(layout.root, "store")}),
             layout=layout,
             fingerprint=keys.fingerprint(config, identity),
@@ -264,7 +264,7 @@ class WarmPool:
         self.say(f"loading {model.display_name(config.model)} …")
 
     def _choose_replicas(self, ray: Any) -> None:
-        """One replica on CPU, all GPUs where there are any, unless somebody chose otherwise."""
+        """One replica on CPU, all GPUs where there are any, unless the user chose otherwise."""
         has_gpu = ray.cluster_resources().get("GPU", 0) >= 1 and self.config().model.name != "demo"
         chosen = _GPU_DEFAULTS if has_gpu else {"pool.replicas": 1}
         self._gpu_options = {key: value for key, value in chosen.items() if key.split(".")[1] not in self.chosen}

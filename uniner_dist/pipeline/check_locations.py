@@ -1,4 +1,4 @@
-"""Whether the places of a run are fit for it: corpus, output, workdir and store, and no secret written into one."""
+"""Checks the locations of a run (corpus, output, workdir and store), and that no secret would be written there."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _foreign_workdir(path: str) -> list[str]:
     try:
         names = list_names(path)
     except ConfigError:
-        return []  # told already
+        return []  # reported already
     layout = WorkdirLayout(path)
     ours = {name.rsplit("/", 1)[-1] for name in (layout.runs, layout.lease_folder, layout.latest)} | {"store", "erased"}
     if not names or ours & set(names):
@@ -178,7 +178,7 @@ def _foreign_store(path: str) -> list[str]:
     try:
         names = list_names(path)
     except ConfigError:
-        return []  # told already
+        return []  # reported already
     layout = StoreLayout(path, "")
     own = {folder.rsplit("/", 1)[-1] for folder in (layout.workdirs, layout.erased)}
     foreign = [name for name in names if name not in own and not _FINGERPRINT.fullmatch(name)]

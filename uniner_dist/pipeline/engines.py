@@ -1,4 +1,4 @@
-"""Whether the engines that a command is about to use are here, before it starts the first of them."""
+"""Checks that the engines that a command is about to use are installed, before it starts the first of them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _cluster(config: Config) -> None:
 
 
 def _check_quantization_name(name: str | None) -> None:
-    """A name that vLLM does not know is told before it is asked, wherever the replicas are to run."""
+    """Refuse a name that vLLM does not know before vLLM is started, wherever the replicas are to run."""
     known = known_quantizations()
     if name is None or not known or name in known:
         return
@@ -82,9 +82,9 @@ def _check_quantization_name(name: str | None) -> None:
 
 
 def _check_quantization(config: Config) -> None:
-    """The vLLM of this machine, on which the replicas are to run, runs weights that are quantized so.
+    """Check that the vLLM of this machine, where the replicas are to run, supports the quantization of the weights.
 
-    It is asked about no others: importing it takes seconds.
+    Weights that are not quantized are not checked: importing vLLM takes seconds.
     """
     source = open_source(config.model)
     method = quantization_method(source, config.model.quantization)
