@@ -44,18 +44,23 @@ class Promise:
     include_rare: bool = False
 
     def delta_of_type(self, questions: int) -> float:
-        """Level of one question's own bound."""
+        """Return the level of one question's own bound: `delta` divided among all questions (Bonferroni).
+
+        Args:
+            questions: number of questions of the run.
+        """
         return self.delta / max(questions, 1)
 
 
 @dataclass(frozen=True)
 class Bound:
-    """The skip rule that was found, and the counts behind it.
+    """The skip rule that was found, and the counts that it is based on.
 
     Attributes:
         thresholds: by question: cells of at most this probability are skipped; `NEVER` for a question that is asked.
         filled: calibration cells that were not empty, of questions that may be skipped.
-        missed: how many of them would be skipped.
+        missed: how many of them the threshold for all questions together would skip; a question whose own threshold is
+            lower skips fewer.
         rare: questions that were found too seldom to bound their own share.
     """
 
@@ -71,7 +76,7 @@ class Bound:
 
 
 def find_rare(learnt: npt.NDArray[np.bool_], calibration_cells: int, promise: Promise) -> tuple[bool, ...]:
-    """Questions whose own share cannot be bounded, as far as the learning sample tells.
+    """Find the questions whose own share cannot be bounded, as far as the learning sample tells.
 
     Must be decided before the calibration cells are scored, or the skip sets would depend on them.
 
@@ -79,6 +84,9 @@ def find_rare(learnt: npt.NDArray[np.bool_], calibration_cells: int, promise: Pr
         learnt: passages × questions of the learning sample, whether each is filled.
         calibration_cells: how many cells of each question will be drawn, about.
         promise: the bound per question, and the probability with which it must hold.
+
+    Returns:
+        For each question, whether too few filled cells are to be expected. True for all if the sample is empty.
     """
     needed = smallest_sample(promise.missed_of_type, promise.delta_of_type(learnt.shape[1]))
     shares = learnt.mean(axis=0) if len(learnt) else np.zeros(learnt.shape[1])
@@ -88,16 +96,19 @@ def find_rare(learnt: npt.NDArray[np.bool_], calibration_cells: int, promise: Pr
 def find_caps(
     scores: npt.NDArray[np.float32], learnt: npt.NDArray[np.bool_], rare: Sequence[bool], promise: Promise
 ) -> tuple[float, ...]:
-    """Thresholds beyond which too much of one question would be missed; known before the calibration is drawn.
+    """Find the thresholds beyond which too much of one question would be missed; known before the calibration is drawn.
 
     With them the skip sets lose what a question's own bound would take from them later, and what all questions may miss
     together is left to the others. They come from the learning sample, so the skip sets stay fixed before calibration.
 
     Args:
         scores: passages × questions of the learning sample, by classifiers that have not seen the passage.
-        learnt: whether each is filled.
-        rare: questions that have no bound of their own.
+        learnt: whether each is filled; same shape.
+        rare: by question, whether it has no bound of its own.
         promise: the bound per question.
+
+    Returns:
+        For each question one of `LEVELS`, or `NEVER` where even the lowest level misses too much.
     """
     caps = []
     for own, filled, is_rare in zip(scores.T, learnt.T, rare, strict=True):
@@ -122,11 +133,14 @@ def foretell(
     Args:
         scores: passages × questions of the learning sample, as `find_caps` takes them.
         learnt: whether each is filled; same shape.
-        rare: questions that have no bound of their own.
+        rare: by question, whether it has no bound of its own.
         caps: threshold of each question, from `find_caps`.
         promise: bounds of all questions together and of each.
-        calibration: how many cells will be drawn to calibrate.
+        calibration: how many cells will be drawn to calibrate, of all questions together.
         margin: standard errors by which there may be more misses than predicted.
+
+    Returns:
+        The predicted threshold of each question, `NEVER` where it will be asked.
     """
     asked = np.asarray(rare, dtype=bool) & (not promise.include_rare)
     own = np.where(asked, NEVER, caps)
@@ -171,9 +185,12 @@ def find_bound(
         scores: of each calibration cell, the probability that it is filled.
         questions: the number of its question.
         filled: whether it is.
-        rare: see `find_rare`.
+        rare: by question, see `find_rare`.
         promise: bounds of all questions together and of each, which hold with probability `1 - delta` over the draw.
-        caps: by question, see `find_caps`; known before the calibration cells are looked at.
+        caps: by question, see `find_caps`; known before the calibration cells are looked at. None: no caps.
+
+    Returns:
+        The threshold of each question, and the counts of the calibration cells.
     """
     asked = np.asarray(rare, dtype=bool) & (not promise.include_rare)
     counted = filled & ~asked[questions]

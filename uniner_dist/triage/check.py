@@ -36,12 +36,16 @@ def judge(hits: int, asked: int, skipped: int, filled: int, bound: float, delta:
     """Judge a check.
 
     Args:
-        hits: checked cells that were not empty.
-        asked: checked cells.
-        skipped: cells that stay skipped, of which the checked ones are a random sample.
-        filled: cells of the run that were asked, checked ones included, and are not empty.
-        bound: the share that may be missed.
-        delta: probability that the interval does not hold the true rate.
+        hits: number of checked cells that were not empty.
+        asked: number of checked cells.
+        skipped: number of cells that stay skipped, of which the checked ones are a random sample.
+        filled: number of cells of the run that were asked, checked ones included, and are not empty.
+        bound: the share of all filled cells that may be missed.
+        delta: probability that one end of the interval is wrong; both together are wrong with twice that at most.
+
+    Returns:
+        The verdict and the estimated share that is missed, with the interval of Clopper and Pearson
+        (`binomial.interval`). Without skipped cells the promise is kept.
     """
     ends = interval(hits, asked, delta)
     low, high = (_share(rate * skipped, filled) for rate in ends)

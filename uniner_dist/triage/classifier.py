@@ -29,7 +29,11 @@ class Classifier:
     intercepts: npt.NDArray[np.float32]
 
     def score(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Probabilities that the answers are not empty, texts × questions."""
+        """Return the probabilities that the answers are not empty, texts × questions.
+
+        Args:
+            texts: passages, in any number; they are hashed in batches.
+        """
         parts = [
             self._score(hash_texts(texts[start : start + _TEXTS_AT_ONCE]))
             for start in range(0, len(texts), _TEXTS_AT_ONCE)
@@ -60,6 +64,12 @@ class Classifier:
 
 
 def value_of(features: Features) -> npt.NDArray[np.float32]:
-    """Factor of the features of each text, so that long texts have vectors of the same length as short ones."""
+    """Return the factor of the features of each text, so that long texts have vectors of the same length as short ones.
+
+    It is 1 over the root of the sum of the weights; 1 for a text without features.
+
+    Args:
+        features: features of a batch of texts.
+    """
     values: npt.NDArray[np.float32] = (1 / np.sqrt(np.maximum(features.sizes, 1))).astype(np.float32)
     return values

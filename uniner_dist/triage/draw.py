@@ -25,23 +25,30 @@ class Draw:
     """What is drawn under one salt.
 
     Attributes:
-        salt: of a run's plan; another plan draws independently.
+        salt: salt of a run's plan; another plan draws independently.
     """
 
     salt: str
 
     def passages(self, ids: Sequence[str], purpose: str, share: float) -> Flags:
-        """Which passages are drawn, each with probability `share`.
+        """Return which passages are drawn, each with probability `share`.
 
         Args:
             ids: passage ids, 32 hex digits each.
-            purpose: draws of different purposes are independent.
-            share: between 0 and 1.
+            purpose: what is drawn for; draws for different purposes are independent.
+            share: between 0 and 1. What is drawn with a share is drawn with a higher one too.
         """
         return self._hashes(ids, purpose, None) < share
 
     def cells(self, ids: Sequence[str], questions: Sequence[str], purpose: str, share: float) -> Flags:
-        """Which cells are drawn, passages × questions, each with probability `share`."""
+        """Return which cells are drawn, passages × questions, each with probability `share`.
+
+        Args:
+            ids: passage ids, 32 hex digits each.
+            questions: texts of the questions; each draws independently, whatever others there are.
+            purpose: what is drawn for; draws for different purposes are independent.
+            share: between 0 and 1. What is drawn with a share is drawn with a higher one too.
+        """
         columns = [self._hashes(ids, purpose, question) < share for question in questions]
         return np.stack(columns, axis=1) if columns else np.zeros((len(ids), 0), dtype=bool)
 

@@ -82,7 +82,11 @@ class Features:
 
 
 def hash_texts(texts: Sequence[str]) -> Features:
-    """Features of each text; a very short one may have none."""
+    """Return the features of each text; a very short one may have none.
+
+    Args:
+        texts: passages; all of them are hashed at once.
+    """
     # A blank on both sides: borders of texts are borders of words, and n-grams see them.
     encoded = [b" %b " % text.encode() for text in texts]
     ends = np.cumsum(np.array([len(one) for one in encoded], dtype=np.int64))
@@ -98,7 +102,7 @@ def hash_texts(texts: Sequence[str]) -> Features:
 
 
 def _drop_repeated(block: Block, table: npt.NDArray[np.int32]) -> None:
-    """Leave each feature of a text at one of its positions only; what is in the table before does not matter."""
+    """Leave each feature of a text at one of its positions only; the initial content of `table` does not matter."""
     owners = np.repeat(np.arange(len(block.offsets) - 1) % _TEXTS_AT_ONCE << BITS, np.diff(block.offsets))
     positions = np.arange(len(owners), dtype=np.int32)
     cuts = [*block.offsets[::_TEXTS_AT_ONCE], len(owners)]

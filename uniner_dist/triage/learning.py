@@ -28,7 +28,7 @@ _FOLDS = 3
 
 
 def score_unseen(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Probabilities for the learning sample itself, each by a classifier that has not seen its passage.
+    """Compute probabilities for the learning sample itself, each by a classifier that has not seen its passage.
 
     Args:
         texts: passages, in an order that has nothing to do with what is in them.
@@ -36,6 +36,9 @@ def score_unseen(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> npt.NDA
 
     Returns:
         Passages × questions; 1 where there are too few passages.
+
+    Raises:
+        ConfigError: scikit-learn is not installed.
     """
     scores = np.ones(filled.shape, np.float32)
     parts = np.arange(len(texts)) % _FOLDS
@@ -47,11 +50,15 @@ def score_unseen(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> npt.NDA
 
 
 def learn(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> Classifier:
-    """Learn from a sample.
+    """Learn a classifier from a sample.
 
     Args:
-        texts: passages.
+        texts: passages of the learning sample.
         filled: passages × questions, whether the answer was anything but the empty list.
+
+    Returns:
+        Weights and intercepts of each question. A question whose answers are all filled or all empty has no weights:
+        its probability is the same for every passage. With an empty sample it is one half.
 
     Raises:
         ConfigError: scikit-learn is not installed.

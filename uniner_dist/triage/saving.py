@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from uniner_dist.core.estimate import BYTES_PER_TOKEN
 
-#: Standard errors below what is foretold: in passages that calibrate, what is above is asked at once. In
-#: few runs the bound is lower, and some prefixes are computed twice.
+#: Standard errors by which a floor is below the predicted threshold. In passages that calibrate, what is above the
+#: floor is asked at once. In few runs the bound that is found is lower, and some prefixes are computed twice.
 FLOOR_MARGIN = 2.0
 #: Smallest saving that is worth planning the run three times, as a share of its prompt tokens.
 _NOT_WORTH = 0.01
@@ -24,9 +24,9 @@ class Prices:
     """Approximate prompt tokens.
 
     Attributes:
-        text_bytes: length of each passage.
-        frame: of every prefix, without its text.
-        asks: of each question.
+        text_bytes: length of each passage, in bytes of UTF-8.
+        frame: tokens of every prefix, without its text.
+        asks: tokens of each question.
     """
 
     text_bytes: npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ class Prices:
     asks: Sequence[int]
 
     def computed(self, asked: Floats) -> Floats:
-        """Expected tokens computed for each passage: its prefix once, if anything is asked, and each question asked.
+        """Return the expected tokens of each passage: its prefix once, if anything is asked, and each question asked.
 
         Args:
             asked: passages × questions, the probability that each is asked.
@@ -61,16 +61,20 @@ def estimate_saving(
 ) -> Saving:
     """Estimate what a run saves.
 
-    A passage that is learnt from is asked all of it. If any of its cells calibrates, these and all above the floors are
-    asked; later, with its prefix computed again, what is drawn to check of the rest. Of all others, what is above the
-    thresholds is asked, and what is drawn to check.
+    A passage of the learning sample is asked in full. If any cell of another passage calibrates, the cells that
+    calibrate and all above the floors are asked; later, with the prefix computed again, those of the rest that are
+    drawn to check. Of all other passages, what is above the thresholds is asked, and what is drawn to check.
 
     Args:
         scores: passages × questions of the learning sample, by classifiers that have not seen the passage.
         thresholds: one per question, predicted by `bound.foretell`.
         floors: one per question, predicted with a margin.
         shares: of passages that are learnt from, of cells that calibrate, and of skipped cells that are checked.
-        prices: tokens of each part of a prompt.
+        prices: tokens of each part of a prompt, for the passages of `scores`.
+
+    Returns:
+        Expected shares of the run's prompts and prompt tokens that are saved; the tokens may be below zero, as prefixes
+        are computed twice. Zero for an empty sample.
     """
     if not scores.size:
         return Saving(0.0, 0.0)
@@ -92,7 +96,7 @@ def estimate_saving(
 
 
 def why_all(calibration: float, saving: Saving) -> str | None:
-    """Message on why everything is asked; None if something is to be skipped.
+    """Return a message on why everything is asked; None if something is to be skipped.
 
     Args:
         calibration: share of the cells that would calibrate, 0 for too few.

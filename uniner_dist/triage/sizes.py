@@ -22,11 +22,11 @@ CHECKED_AT_MOST = 0.05
 
 
 def learning_share(passages: int, cells: int, promise: Promise, fraction: float) -> float | None:
-    """The share of the passages that is learnt from; None when the run is too small for any bound.
+    """Return the share of the passages that is learnt from; None when the run is too small for any bound.
 
     Args:
-        passages: distinct ones of the run.
-        cells: those without an answer.
+        passages: number of distinct passages of the run.
+        cells: number of the run's cells without an answer.
         promise: decides the smallest sample that any bound can hold by.
         fraction: of the cells, the most that may be asked to learn and to calibrate, half for each.
     """
@@ -37,14 +37,14 @@ def learning_share(passages: int, cells: int, promise: Promise, fraction: float)
 
 
 def calibration_share(filled: float, questions: int, cells: int, promise: Promise, fraction: float) -> float:
-    """The share of the cells of other passages that calibrates; 0 when they are too few for any bound.
+    """Return the share of the cells of other passages that calibrates; 0 when they are too few for any bound.
 
     Args:
         filled: share of the cells that are not empty, as learnt.
-        questions: distinct ones that the run asks.
-        cells: those without an answer.
-        fraction: of the cells, the most that may be asked to learn and to calibrate, half for each.
+        questions: number of distinct questions that the run asks.
+        cells: number of the run's cells without an answer.
         promise: decides how many filled cells a bound needs.
+        fraction: of the cells, the most that may be asked to learn and to calibrate, half for each.
     """
     if filled <= 0:
         return 0.0
@@ -54,14 +54,16 @@ def calibration_share(filled: float, questions: int, cells: int, promise: Promis
 
 
 def check_share(filled: float, skipped: float, cells: int, promise: Promise) -> float:
-    """The share of the skipped cells that is asked all the same.
+    """Return the share of the skipped cells that is asked all the same; 0 if nothing is skipped.
+
+    It is `CHECKED_AT_MOST` at most.
 
     Without a hit among `ln delta / ln(1 - r)` cells, the rate r at which the bound would be reached is refuted.
 
     Args:
         filled: share of the cells that are not empty.
         skipped: share of the cells that are skipped.
-        cells: how many there are.
+        cells: number of the run's cells without an answer, skipped ones included.
         promise: the bound that the check would refute.
     """
     if filled <= 0 or skipped <= 0 or not cells:
