@@ -40,7 +40,9 @@ def annotate(
     the first, unless settings={"output.removed_documents": "keep"} is given (with ids that differ from batch to batch)
     or the output is another one.
 
-    Needs Spark and Java, and Ray with vLLM for what is not answered in the store yet.
+    Needs Spark and Java, and Ray with vLLM for what is not answered in the store yet. The rows of a classic Spark
+    DataFrame are written anew by each call: the same call again is another run then, which takes committed answers from
+    the store and asks only the rest.
 
     Args:
         data: path or URL of the corpus: a Parquet file, folder, glob or Hive dataset, or a table, on any storage. Or

@@ -1,6 +1,8 @@
 """Data that a program holds, written where all processes of a job can read it.
 
-The file is named by a hash of its content, so that the same data is the same corpus, and a job over it resumes.
+The file is named by a hash of its content, so that the same data is the same corpus, and a job over it resumes. Rows of
+a DataFrame of a classic Spark session are written by Spark, under new names each time: the same rows are another corpus
+then, whose passages have their answers in the store.
 """
 
 from __future__ import annotations

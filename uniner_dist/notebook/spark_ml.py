@@ -36,9 +36,11 @@ def _as_list(value: Any) -> list[str]:
 class AnnotationTransformer(Transformer, DefaultParamsReadable["AnnotationTransformer"], DefaultParamsWritable):
     """Annotates the rows of a DataFrame, and returns the published annotations: one row for each document and type.
 
-    Saved and loaded by Spark's own means, alone or in a `Pipeline`. The same rows again resume, or find the output
-    finished; other rows need another output, such as `transform(rows, {stage.output: "other/"})`. The columns of the
-    annotations are described at `Annotator.annotate`; errors of `transform` are those of `uniner_dist.annotate`.
+    Saved and loaded by Spark's own means, alone or in a `Pipeline`. The rows are written anew by each `transform`, so
+    the same rows again are another run, which takes the committed answers of earlier ones from the store and asks only
+    the rest. Changed rows bring the output up to date, and documents that are gone leave it; rows of another corpus
+    need another output, such as `transform(rows, {stage.output: "other/"})`. The columns of the annotations are
+    described at `Annotator.annotate`; errors of `transform` are those of `uniner_dist.annotate`.
 
     Every parameter may also be set later, by Spark's `set` or by the `params` of `transform`. One that is None is not
     set.
