@@ -58,7 +58,15 @@ class Timeline:
 
 
 def timeline(attempts: Sequence[Attempt]) -> Timeline | None:
-    """Put the histories of the starts together; None when none has one."""
+    """Put the histories of the starts together, one after the other.
+
+    Args:
+        attempts: the starts of the completions stage, oldest first. One without points is left out.
+
+    Returns:
+        Throughput and replicas over the time of all starts, each of which begins with its first point or the placing of
+        its first replica, whichever is earlier. None when no start has a history.
+    """
     at, starts, rates, lives, more = 0.0, [], [], [], 0
     for attempt in attempts:
         history = attempt.history
@@ -85,7 +93,16 @@ def timeline(attempts: Sequence[Attempt]) -> Timeline | None:
 def smooth(
     rates: Sequence[tuple[float, float, float]], end_s: float, bins: int = 90
 ) -> list[tuple[float, float, float]]:
-    """Means over equal stretches of time: shards end together, and single points would only show that."""
+    """Return the means over equal stretches of time: shards end together, and single points would only show that.
+
+    Args:
+        rates: (begin, end, rate), with begin and end in seconds from 0 to `end_s`; they may leave gaps.
+        end_s: seconds of the whole time.
+        bins: number of stretches.
+
+    Returns:
+        (begin, end, mean rate) of each stretch, in order of time; a stretch that no rate covers is left out.
+    """
     width = max(end_s / bins, 1e-9)
     done, covered = [0.0] * bins, [0.0] * bins
     for begin, end, rate in rates:
@@ -99,7 +116,11 @@ def smooth(
 
 
 def throughput(line: Timeline) -> Markup:
-    """Prompts per second over the time of work."""
+    """Return a chart of prompts per second over the time of work.
+
+    Args:
+        line: result of `timeline`.
+    """
     height, bottom = 190, 160
     top = nice(max((rate for _, _, rate in line.rates), default=0) or 1)
     scale = (bottom - 12) / top
@@ -115,7 +136,11 @@ def throughput(line: Timeline) -> Markup:
 
 
 def replicas(line: Timeline) -> Markup:
-    """A bar for each replica: loading, then at work; a red end where it was lost."""
+    """Return a chart with a bar for each replica: loading, then at work; a red end where it was lost.
+
+    Args:
+        line: result of `timeline`; the first 40 of its replicas are drawn.
+    """
     shown = line.lives[:_LIVES]
     bottom = 10 + _ROW * max(len(shown), 1)
     parts = []
@@ -132,17 +157,30 @@ def replicas(line: Timeline) -> Markup:
 
 
 def lives(line: Timeline) -> list[tuple[str, str, str]]:
-    """(number, node, what became of it) of the replicas that are drawn, for who cannot point at a bar."""
+    """Return (number, node, what became of it) of the replicas that are drawn, for readers who cannot point at a bar.
+
+    Args:
+        line: result of `timeline`.
+    """
     return [(str(life.number), visible(life.node), _story(life)) for life in line.lives[:_LIVES]]
 
 
 def hidden_replicas(line: Timeline) -> int:
-    """Replicas that the timeline does not show."""
+    """Return the number of replicas that the timeline does not show; a lower bound where a history left some out.
+
+    Args:
+        line: result of `timeline`.
+    """
     return max(len(line.lives) - _LIVES, 0) + line.more_lives
 
 
 def stacked(parts: Sequence[tuple[str, int]], label: str) -> Markup:
-    """One bar of 100 %: (class, count) each."""
+    """Return one bar of 100 %, divided by counts.
+
+    Args:
+        parts: (outcome, count), from left to right. The outcome is the part's CSS class and its tooltip.
+        label: what the bar is about, for screen readers.
+    """
     total = sum(count for _, count in parts) or 1
     x, bars = 0.0, []
     for kind, count in parts:
@@ -159,13 +197,21 @@ def stacked(parts: Sequence[tuple[str, int]], label: str) -> Markup:
 
 
 def nice(value: float) -> float:
-    """The next number above that reads well on an axis."""
+    """Return the least round number that is not below a value: 1, 2, 4, 5, 8 or 10 times a power of ten.
+
+    Args:
+        value: above 0; below 0.1 the result is 0.1.
+    """
     step = 10.0 ** (len(str(int(value))) - 1) if value >= 1 else 0.1
     return next(step * factor for factor in (1, 2, 4, 5, 8, 10) if step * factor >= value)
 
 
 def escape(value: str) -> str:
-    """Foreign text inside of a drawing."""
+    """Return foreign text as it may be inserted into a drawing, in text and in attributes.
+
+    Args:
+        value: text of a corpus, a model or a user.
+    """
     return html.escape(visible(value), quote=True)
 
 

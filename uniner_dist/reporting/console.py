@@ -21,7 +21,10 @@ _UNBOUNDED: Final = 10_000
 class SafeConsole(Console):
     """rich's console; every text that it renders is made `visible`.
 
-    Output that is no terminal is not wrapped, unless COLUMNS sets a width.
+    Output that is no terminal is not wrapped, unless `width` or COLUMNS sets a width.
+
+    Args:
+        options: as for `rich.console.Console`.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -31,7 +34,15 @@ class SafeConsole(Console):
             self.width = _UNBOUNDED
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
-        """Segments of a renderable, as rich expects them."""
+        """Render a renderable, as rich expects it of a console.
+
+        Args:
+            renderable: anything that rich can print.
+            options: rich's `ConsoleOptions`; None for those of this console.
+
+        Yields:
+            rich's own control codes as they are, and text without other control characters.
+        """
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment

@@ -14,7 +14,15 @@ from uniner_dist.storage.marker import read_marker
 
 
 def last_report(run: Run) -> Report | None:
-    """The report of the run that the output took before this one, if it is of the same workdir and has one."""
+    """Read the report of the run that was published to the same output before this one.
+
+    Args:
+        run: a published run.
+
+    Returns:
+        The report; None if this run is not published, if it is the first one, or if the run before it is of another
+        workdir, was removed, or has a report that cannot be read.
+    """
     marker = read_marker(run.config.output.path)
     if marker is None or run.id not in marker.runs:
         return None
@@ -30,7 +38,12 @@ def last_report(run: Run) -> Report | None:
 
 
 def compare_reports(now: Report, before: Report) -> list[tuple[str, str, str]]:
-    """(what, then, now) of what both reports say."""
+    """Return (what, then, now) of what both reports state, formatted for a table.
+
+    Args:
+        now: report of this run.
+        before: report of an earlier run. If either run was stopped by its gate, only documents are compared.
+    """
     rows = [("documents", f"{before.prompts.documents:,}", f"{now.prompts.documents:,}")]
     then, today = before.annotations, now.annotations
     if not then or not today:

@@ -45,6 +45,12 @@ class Failure:
     """A question without a usable answer.
 
     Args:
+        outcome: kind of failure, see `core.outcomes.Outcome`.
+        entity_type: label of the type that was asked.
+        document: id of the document.
+        text: the passage.
+        raw_output: what the model wrote; None without any answer.
+        error: the engine's message; None without one.
         times: how many of those that were looked at have this outcome, answer and error.
     """
 
@@ -104,7 +110,14 @@ class Evidence:
 
 
 def gather(run: Run) -> Evidence:
-    """Read the evidence; what was pruned or cannot be read is left out and named."""
+    """Read the evidence; what was pruned or cannot be read is left out and named in `missing`.
+
+    Args:
+        run: a run whose stages are done, published or stopped by its gate.
+
+    Returns:
+        The evidence. The same run and files always give the same: its choices are random with the run's id as seed.
+    """
     evidence = Evidence()
     for name, read in (("examples", _read_examples), ("mentions", _read_mentions), ("failures", _read_failures)):
         try:
@@ -192,7 +205,7 @@ _TEXTS: Final = pa.list_(pa.struct([("text", pa.string())]))
 
 
 def _count_folders(rows: pa.RecordBatch, names: Sequence[str], folders: dict[str, Folder]) -> None:
-    """Add rows to the folders that they are in; no folder is told where only entity types have some."""
+    """Add rows to the folders that they are in; none are counted where entity types are the only folders."""
     if not names:
         return
     values = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
@@ -259,7 +272,7 @@ def _read_failures(run: Run, evidence: Evidence) -> None:
 
 @dataclass(frozen=True)
 class _Failed:
-    """What is read of a row of the quarantine."""
+    """The columns of the quarantine that are read."""
 
     document: object
     entity_type: str

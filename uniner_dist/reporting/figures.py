@@ -11,7 +11,7 @@ from uniner_dist.storage.control_files import GoldFigures, Interval, Report
 
 _GOOD = ("found", "none", "skipped")
 
-#: Why rows of a corpus were rejected, for who reads the page.
+#: Why rows of a corpus were rejected, for readers of the page.
 REJECTED = {
     "null_id": "without an id",
     "text_too_large": "with a value above corpus.max_text_bytes",
@@ -29,7 +29,14 @@ Tile = tuple[str, str, str]
 
 
 def verdict(report: Report) -> tuple[str, str]:
-    """(class, message): how the run ended."""
+    """Return (class, message): how the run ended.
+
+    Args:
+        report: of a published run, or of one that its gate stopped.
+
+    Returns:
+        A CSS class ("good", "fair" or "bad") and a sentence without its full stop.
+    """
     if report.publication is None or report.annotations is None:
         return "bad", "Stopped by its quality gate; nothing was published"
     failed = report.annotations.failed
@@ -50,7 +57,11 @@ def verdict(report: Report) -> tuple[str, str]:
 
 
 def checks(report: Report) -> list[tuple[bool, str]]:
-    """The invariants of the contract between the stages, and the numbers that show them."""
+    """Return the invariants of the contract between the stages: (whether it holds, the numbers that show it).
+
+    Args:
+        report: of any run; invariants of stages that did not run are left out.
+    """
     prompts, annotations, published = report.prompts, report.annotations, report.publication
     rejected = sum(prompts.rejects.values())
     found = [
@@ -76,13 +87,21 @@ def checks(report: Report) -> list[tuple[bool, str]]:
 
 
 def rejected(report: Report) -> list[tuple[int, str]]:
-    """(rows, why), most frequent first."""
+    """Return (rows, why) of the corpus rows that were rejected, most frequent first.
+
+    Args:
+        report: of any run; counts by reject reason are in its summary of the prompts stage.
+    """
     counts = sorted(report.prompts.rejects.items(), key=lambda pair: -pair[1])
     return [(count, REJECTED.get(reason, reason)) for reason, count in counts]
 
 
 def quality_tiles(report: Report) -> list[Tile]:
-    """Quality figures, the first ones of the page."""
+    """Return quality figures, the first ones of the page.
+
+    Args:
+        report: of any run. Without annotations only gold scores and documents are shown.
+    """
     prompts, annotations, found = report.prompts, report.annotations, []
     gold = gold_of(report)
     if gold is not None:
@@ -104,7 +123,11 @@ def quality_tiles(report: Report) -> list[Tile]:
 
 
 def gold_of(report: Report) -> GoldFigures | None:
-    """Scores on gold answers of what was published, else of what the gate annotated first; None without gold."""
+    """Return scores on gold answers of what was published, else of what the gate annotated first; None without gold.
+
+    Args:
+        report: of any run.
+    """
     if report.gate is None:
         return None
     published = report.gate.published
@@ -112,7 +135,11 @@ def gold_of(report: Report) -> GoldFigures | None:
 
 
 def work_tiles(report: Report) -> list[Tile]:
-    """Figures of work and cost."""
+    """Return figures of work and cost.
+
+    Args:
+        report: of any run; rates are left out where this run's starts answered nothing.
+    """
     prompts, done, found = report.prompts, report.completions, []
     seconds = elapsed_s(report)
     if seconds is not None:
@@ -130,7 +157,11 @@ def work_tiles(report: Report) -> list[Tile]:
 
 
 def elapsed_s(report: Report) -> float | None:
-    """Seconds from the run's first start to its report; None where a version before did not say when it began."""
+    """Return the seconds from the run's first start to its report; None where an earlier release recorded no start.
+
+    Args:
+        report: of any run.
+    """
     begun = (report.publication and report.publication.opened_at) or report.opened_at
     if not begun:
         return None
@@ -138,7 +169,11 @@ def elapsed_s(report: Report) -> float | None:
 
 
 def period(report: Report) -> str:
-    """When the run was at work, such as `2026-11-30 04:10 to 04:11 UTC`."""
+    """Return when the run was at work, such as `2026-11-30 04:10 to 04:11 UTC`; only the end if its start is not known.
+
+    Args:
+        report: of any run.
+    """
     end, seconds = report.written_at, elapsed_s(report)
     if seconds is None:
         return f"{end[:10]} {end[11:16]} UTC"
@@ -162,7 +197,11 @@ def _cost(report: Report) -> list[Tile]:
 
 
 def paid(report: Report) -> float | None:
-    """What the run cost in money; None where no price is known."""
+    """Return what the run cost in money; None where no price is known.
+
+    Args:
+        report: of any run; the price is `plan.price_per_gpu_hour`, which has no currency of its own.
+    """
     money = (report.plan or {}).get("money")
     return None if money is None else money.actual
 
@@ -177,7 +216,11 @@ class OutcomeRow:
 
 
 def outcome_rows(report: Report) -> list[OutcomeRow]:
-    """One row for each entity type; none for a run that its gate has stopped."""
+    """Return one row for each entity type; none for a run that its gate has stopped.
+
+    Args:
+        report: of any run.
+    """
     annotations = report.annotations
     if annotations is None:
         return []
@@ -189,7 +232,16 @@ def outcome_rows(report: Report) -> list[OutcomeRow]:
 
 
 def plan_rows(report: Report) -> list[tuple[str, str, str, str]]:
-    """(what, planned, actual, actual as a part of the planned); no cost where no GPU was used and no price is given."""
+    """Return the rows of the table that compares the plan with what was needed.
+
+    There is no cost where no GPU was used and no price is given.
+
+    Args:
+        report: of any run.
+
+    Returns:
+        (what, planned, actual, actual as a percentage of the planned), formatted; empty without a plan.
+    """
     names = {"prompts": "prompts to ask", "prompt_tokens": "prompt tokens", "gpu_hours": "GPU hours", "money": "money"}
     rows, plan = [], report.plan or {}
     free = report.gpus == 0 and paid(report) is None

@@ -87,7 +87,11 @@ class Marked:
 
 
 def placed_mentions(entities: Iterable[Mention]) -> list[Placed]:
-    """Those mentions that were located, in the order given."""
+    """Return those mentions that were located, in the order given.
+
+    Args:
+        entities: mentions of one text.
+    """
     return [
         Placed(entity.label, entity.start, entity.end)
         for entity in entities
@@ -96,15 +100,19 @@ def placed_mentions(entities: Iterable[Mention]) -> list[Placed]:
 
 
 def hues_of(labels: Iterable[str]) -> dict[str, int]:
-    """A colour (hue in degrees) for each label, in the order given, so that a page uses the same ones throughout."""
+    """Return a hue (in degrees) for each label, in the order given, so that a page uses the same ones throughout.
+
+    Args:
+        labels: entity types, with repeats; the first twelve different ones get different hues.
+    """
     return {label: _HUES[i % len(_HUES)] for i, label in enumerate(dict.fromkeys(labels))}
 
 
 def documents_html(documents: Sequence[Marked], labels: Iterable[str] = (), max_chars: int | None = 600) -> str:
-    """A fragment with style, legend and all documents.
+    """Return an HTML fragment with style, legend and all documents.
 
     Args:
-        documents: title, text and mentions of each; everything of them is escaped.
+        documents: title, text and mentions of each; everything in them is escaped.
         labels: entity types in the order of their colours; those of the documents are added.
         max_chars: see `text_html`.
     """
@@ -118,13 +126,17 @@ def documents_html(documents: Sequence[Marked], labels: Iterable[str] = (), max_
 
 
 def legend_html(hues: Mapping[str, int]) -> str:
-    """The labels in their colours."""
+    """Return an HTML fragment that shows the labels in their colours.
+
+    Args:
+        hues: colour of each label, see `hues_of`. Labels are escaped.
+    """
     marks = "".join(f'<mark style="--h:{hue}">{_safe(label)}</mark>' for label, hue in hues.items())
     return f'<div class="ud-legend">{marks}</div>'
 
 
 def text_html(text: str, entities: Sequence[Mention], hues: Mapping[str, int], max_chars: int | None = None) -> str:
-    """One text with its mentions marked; to be put inside of an element of class `ud`, with `STYLE` on the page.
+    """Return one text with its mentions marked; to be put inside of an element of class `ud`, with `STYLE` on the page.
 
     Args:
         text: of the document, unescaped.
@@ -147,12 +159,18 @@ def text_html(text: str, entities: Sequence[Mention], hues: Mapping[str, int], m
 
 
 def excerpt(text: str, placed: Sequence[Placed], max_chars: int | None) -> tuple[int, int]:
-    """The part of a text to show: about `max_chars` from a little before the first mention on, cutting no mention.
+    """Choose the part of a text to show: about `max_chars` from a little before the first mention on.
+
+    It cuts no mention, except one that would make the part longer than twice `max_chars`. Characters of several code
+    points stay whole.
 
     Args:
         text: of the document.
         placed: mentions with offsets, sorted by `start`.
         max_chars: code points; None shows all of it.
+
+    Returns:
+        Begin and end of the part, in code points of `text`.
     """
     if max_chars is None or len(text) <= max_chars:
         return 0, len(text)

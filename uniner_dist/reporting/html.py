@@ -40,19 +40,27 @@ _STARTS, _EVENTS = 5, 40
 
 
 def write_page(run: Run, report: Report) -> str:
-    """Write `report.html` into the run's folder; returns its path."""
+    """Write `report.html` into the run's folder.
+
+    Args:
+        run: the run that `report` is about; a sample of what it wrote is read.
+        report: as in `report.json`, of this version or an earlier one.
+
+    Returns:
+        Path or URL of the page.
+    """
     page = render(report, gather(run), last_report(run))
     write_bytes(run.layout.report_page, page.encode())
     return run.layout.report_page
 
 
 def render(report: Report, evidence: Evidence, last: Report | None = None) -> str:
-    """The page.
+    """Return the page as HTML.
 
     Args:
         report: as in `report.json`, of this version or an earlier one.
         evidence: examples, counts and low scores that were read from the output.
-        last: report of the run that the output took before this one.
+        last: report of the run that was published to the output before this one; None leaves the comparison out.
     """
     labels = list((report.annotations.by_type if report.annotations else None) or report.provenance.asks)
     hues = hues_of([*labels, *(e.label for document in evidence.examples for e in document.entities)])
@@ -86,7 +94,7 @@ def render(report: Report, evidence: Evidence, last: Report | None = None) -> st
 
 
 def _provenance(report: Report) -> dict[str, object]:
-    """What is said of the answers, questions aside; nothing of a version that the corpus does not have."""
+    """The provenance of the answers, without the questions and without a corpus version where there is none."""
     values = record_values(report.provenance)
     return {name: value for name, value in values.items() if name != "asks" and value is not None}
 
@@ -105,7 +113,7 @@ def _few_lines(value: Any, lines: int = 3, limit: int = 150) -> str:
 
 
 def _name(path: str) -> str:
-    """The last part of a path, which people call a dataset by."""
+    """The last part of a path, which serves as a dataset's name."""
     return path.rstrip("/").rpartition("/")[2] or path
 
 

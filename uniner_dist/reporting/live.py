@@ -30,12 +30,12 @@ _CELL_WIDTH = 90
 
 
 class LiveView:
-    """Use as a context manager and call `show` as often as you like.
+    """A view of a running stage, used as a context manager; call `show` as often as you like.
 
     Args:
-        path: JSON to keep current.
-        console: default: stderr, or the notebook's cell.
-        first_line_s: seconds until the first line of a log; what takes less says nothing.
+        path: path or URL of a JSON file that is kept current.
+        console: where to draw; default: stderr, or the notebook's cell.
+        first_line_s: seconds until the first line of a log; a stage that takes less logs nothing.
     """
 
     #: Views that are open, the innermost last: only that one draws. A gate's view is open while its runs have theirs.
@@ -67,12 +67,20 @@ class LiveView:
             self._open.remove(self)
 
     def due(self) -> bool:
-        """Whether `show` would do anything now."""
+        """Return whether `show` would do anything now."""
         shown_s = self._next_draw_s if self._draws else self._next_line_s
         return time.monotonic() >= min(shown_s, self._next_status_s)
 
     def show(self, state: State, final: bool = False) -> None:
-        """Show and write what is due; everything when `final`."""
+        """Show and write what is due.
+
+        A failure to write to storage is ignored; the next attempt is made after ten times the usual interval.
+
+        Args:
+            state: the latest state of the stage.
+            final: whether this is the last state: it is drawn and written even if that is not due, and stays in a
+                notebook's cell. A line of a log is printed only when it is due.
+        """
         now = time.monotonic()
         self._is_final = final
         if self._draws:
@@ -123,7 +131,11 @@ class LiveView:
 
 
 def as_html(state: State) -> str:
-    """The view as HTML, in the colours of the page around it."""
+    """Return the view as HTML, in the colours of the page around it.
+
+    Args:
+        state: the latest state of a stage.
+    """
     console = SafeConsole(record=True, file=io.StringIO(), force_jupyter=False, force_terminal=True, width=_CELL_WIDTH)
     console.print(view(state))
     style = "white-space: pre; line-height: 1.3; font-family: monospace; overflow-x: auto"
@@ -136,6 +148,7 @@ class SparkWatch:
     Args:
         spark: a classic session; of a Spark Connect session nothing can be seen.
         stage: name of our stage.
+        path: path or URL of a JSON file that is kept current, as for `LiveView`.
     """
 
     def __init__(self, spark: Any, stage: str, path: str) -> None:

@@ -11,7 +11,11 @@ _ROWS = 20
 
 
 def next_steps(report: Report) -> list[tuple[str, str]]:
-    """(purpose, command) each; paths are quoted for a shell."""
+    """Return (purpose, command) of each suggestion; paths are quoted for a shell.
+
+    Args:
+        report: of a finished run, or of one that its gate stopped, for which only rejects are looked at.
+    """
     folder, _, run_id = report.workdir.rpartition("/")
     workdir = folder.removesuffix("/runs")
     annotations, output = report.annotations, report.output

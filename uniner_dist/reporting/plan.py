@@ -39,8 +39,14 @@ SAMPLE_PASSAGES, SAMPLE_SHARDS = 2000, 8
 def make_plan(run: Run) -> Plan:
     """Estimate, and write `plan.json`.
 
+    Args:
+        run: a run whose prompts stage is done.
+
     Returns:
         Counts of stage 1; prompt tokens; GPU hours and money, None where they cannot be known.
+
+    Raises:
+        ConfigError: the model has no tokenizer that can be loaded.
     """
     summary = read_control(run.layout.prompts_summary, PromptsSummary)
     tokens, sampled = estimate_tokens(run)
@@ -82,7 +88,17 @@ def _interval(estimate: Estimate) -> Interval:
 
 
 def estimate_tokens(run: Run) -> tuple[Estimate, int]:
-    """Prompt tokens of everything that is asked, and the number of passages that the estimate is based on."""
+    """Estimate the prompt tokens of everything that is asked, by the model's tokenizer on a sample of passages.
+
+    Args:
+        run: a run whose prompts stage is done; `SAMPLE_PASSAGES` passages of `SAMPLE_SHARDS` shards are read.
+
+    Returns:
+        The total with its 95 % interval, and the number of passages that the estimate is based on.
+
+    Raises:
+        ConfigError: the model has no tokenizer that can be loaded.
+    """
     manifest = [row for row in read_shards(run.layout).to_pylist() if row["asked"]]
     step = max(1, len(manifest) // SAMPLE_SHARDS)
     chosen = manifest[::step][:SAMPLE_SHARDS]
@@ -124,10 +140,16 @@ def _asked(run: Run, shard: str, rows: int) -> npt.NDArray[np.bool_]:
 
 
 def replica_rate(run: Run) -> tuple[float | None, str]:
-    """Prompt tokens per second of one replica, and where the figure comes from.
+    """Return the prompt tokens per second of one replica, and where the figure comes from.
 
     Measured by all starts of the workdir's runs with the same fingerprint and replicas of the same size; else as
     configured.
+
+    Args:
+        run: names the workdir, the fingerprint, the GPUs of a replica, and `plan.tokens_per_second`.
+
+    Returns:
+        The rate, None where it is neither measured nor configured; and its source in words.
     """
     tokens = seconds = 0.0
     for attempt in _attempts(run):
@@ -144,7 +166,7 @@ def _attempts(run: Run) -> Iterator[Attempt]:
     for run_id in list_runs(run.layout.workdir):
         try:
             other = load_run(run.layout.workdir, run_id)
-        except ConfigError:  # it measured nothing that can be told
+        except ConfigError:  # what it measured cannot be attributed
             continue
         if other.fingerprint == run.fingerprint and _gpus(other) == _gpus(run):
             yield from read_starts(other.layout)
@@ -156,7 +178,7 @@ def _whole_text_tokens_before(run: Run) -> int | None:
     for run_id in list_runs(run.layout.workdir):
         try:
             other = load_run(run.layout.workdir, run_id)
-        except ConfigError:  # it counted nothing that can be told
+        except ConfigError:  # what it counted cannot be attributed
             continue
         context = run.config.model.max_model_len
         alike = (other.fingerprint, other.config.model.max_model_len) == (run.fingerprint, context)
@@ -176,11 +198,15 @@ def _gpus(run: Run) -> int:
 
 
 def compare(plan: Plan, completions: Totals) -> dict[str, Compared]:
-    """Each figure of the plan next to the actual one, for the report.
+    """Return each figure of the plan next to the actual one, for the report.
 
     Args:
-        plan: as `make_plan` gives it.
+        plan: as `make_plan` returns it.
         completions: totals over all starts of stage 2.
+
+    Returns:
+        "prompts", "prompt_tokens", "gpu_hours" and "money" → planned and actual; the actual money is None without a
+        price.
     """
     price = plan.price_per_gpu_hour
     paid = None if price is None else completions.gpu_hours * price

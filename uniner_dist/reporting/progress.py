@@ -24,7 +24,11 @@ _WIDTH: Final = 78
 
 
 def view(state: State) -> RenderableType:
-    """A progress bar with details, in a few lines of at most 80 columns."""
+    """Return a progress bar with details, in a few lines of at most 80 columns.
+
+    Args:
+        state: the latest state of a stage.
+    """
     done, total = amounts(state)
     head = Table.grid(padding=(0, 1), expand=True)
     head.add_column()
@@ -38,7 +42,11 @@ def view(state: State) -> RenderableType:
 
 
 def line(state: State) -> str:
-    """Everything in one line, for a log."""
+    """Return everything in one line, for a log.
+
+    Args:
+        state: the latest state of a stage.
+    """
     done, total = amounts(state)
     unit = "prompts" if isinstance(state, PoolProgress) else "tasks"
     ready = ", ".join([share(state), *_left(state)])
@@ -46,14 +54,22 @@ def line(state: State) -> str:
 
 
 def amounts(state: State) -> tuple[int, int]:
-    """(done, of how many): prompts, or a Spark stage's tasks."""
+    """Return (done, of how many): prompts, or a Spark stage's tasks.
+
+    Args:
+        state: the latest state of a stage.
+    """
     if isinstance(state, PoolProgress):
         return state.prompts_done, state.prompts
     return state.tasks_done, state.tasks
 
 
 def share(state: State) -> str:
-    """The part that is done, rounded down so that 100 % means all of it."""
+    """Return the part that is done in per cent, rounded down so that 100 % means all of it; 0 % of nothing.
+
+    Args:
+        state: the latest state of a stage.
+    """
     done, total = amounts(state)
     return f"{100 * done // total}%" if total else "0%"
 
@@ -76,9 +92,9 @@ def _details(state: State, short: bool = False) -> list[str]:
 def _speed(state: PoolProgress) -> list[str]:
     if not state.prompts_per_s:
         done, total = amounts(state)
-        return ["speed not known yet"] if done < total else []  # of seconds of work it never is
+        return ["speed not known yet"] if done < total else []  # work of a few seconds never has a known speed
     tokens = [f"{state.tokens_per_s:,.0f} tokens/s"] if state.tokens_per_s else []
-    # Engines say how much was cached when a shard is done.
+    # Engines report how much was cached when a shard is done.
     hits = [f"{state.prefix_hit_rate:.0%} prefix cache"] if state.prefix_hit_rate else []
     return [rate(state.prompts_per_s), *tokens, *hits]
 
@@ -96,12 +112,15 @@ def _losses(state: PoolProgress) -> list[str]:
 
 
 def cost(hours: float | None, gpus: int, money: float | None) -> list[str]:
-    """What all starts so far cost: GPU hours, and money at a known price; nothing for CPUs without a price.
+    """Return what all starts so far cost: GPU hours, and money at a known price; nothing for CPUs without a price.
 
     Args:
         hours: of GPUs; None where they are not known.
-        gpus: of a replica.
+        gpus: number of GPUs of a replica.
         money: None where no price is known.
+
+    Returns:
+        A list with one phrase, such as `cost so far: 1.5 GPU hours = 3.00`, or an empty list.
     """
     if hours is None or (not gpus and money is None):
         return []
@@ -109,17 +128,30 @@ def cost(hours: float | None, gpus: int, money: float | None) -> list[str]:
 
 
 def rate(per_s: float) -> str:
-    """Such as `1,234 prompts/s`, and `0.43 prompts/s` of a slow model."""
+    """Return a rate such as `1,234 prompts/s`, and `0.43 prompts/s` of a slow model.
+
+    Args:
+        per_s: prompts per second.
+    """
     return f"{per_s:,.0f} prompts/s" if per_s >= 10 else f"{per_s:.2g} prompts/s"
 
 
 def counted(count: int, word: str) -> str:
-    """`1 replica`, `2 replicas`."""
+    """Return a number with its noun: `1 replica`, `2 replicas`.
+
+    Args:
+        count: number of things.
+        word: the noun in the singular; its plural must end in s.
+    """
     return f"{count:,} {word}" + "s" * (count != 1)
 
 
 def duration(seconds: float) -> str:
-    """Such as `48 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Return a duration such as `48 s`, `12 min`, `3 h 20 min`, `2 d 4 h`.
+
+    Args:
+        seconds: 0 or more.
+    """
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"

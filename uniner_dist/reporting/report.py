@@ -48,13 +48,21 @@ def build_report(
         publication: what the publish step added and replaced.
         gate: figures of the quality gate, None without one.
         triage: promise, plan, bound and verdict of triage, None without it.
+
+    Returns:
+        The report, which is not written yet (`write_report`).
     """
     passed = None if gate is None else _gate(record_values(gate), passed=True)
     return _report(run, annotations, publication, passed, triage)
 
 
 def stopped_report(run: Run, stop: QualityGateError) -> Report:
-    """The report of a run that its quality gate stopped: `publication` is None, and `gate` says why."""
+    """Return the report of a run that its quality gate stopped: `publication` is None, and `gate` says why.
+
+    Args:
+        run: the run that was stopped; its prompts stage is done.
+        stop: the gate's error, with its figures and the limits that were missed.
+    """
     return _report(run, None, None, _gate(stop.figures, passed=False, problems=tuple(stop.problems)))
 
 
@@ -103,7 +111,11 @@ def _report(
 
 
 def summarise_attempts(attempts: Sequence[Attempt]) -> Totals:
-    """Totals over all starts of the completions stage; rates over the seconds since a replica was ready."""
+    """Return totals over all starts of the completions stage; rates over the seconds since a replica was ready.
+
+    Args:
+        attempts: counters of every start, oldest first; what earlier starts left behind is taken from the last one.
+    """
     seconds = sum(attempt.answering_s for attempt in attempts)
     prompts = sum(attempt.prompts for attempt in attempts)
     prompt_tokens = sum(attempt.prompt_tokens for attempt in attempts)
@@ -131,13 +143,22 @@ def write_report(run: Run, report: Report) -> None:
     """Write `report.json` and, for people, `report.html` into the run's folder.
 
     The rows are published by now, so a page that cannot be made is a warning.
+
+    Args:
+        run: the run that `report` is about; it names the folder.
+        report: result of `build_report` or `stopped_report`.
     """
     write_record(run.layout.report, report)
     write_page_if_possible(run, report)
 
 
 def write_page_if_possible(run: Run, report: Report) -> None:
-    """Write `report.html`; what hinders it hinders nothing else, and is said."""
+    """Write `report.html`; an error only prints a warning to stderr, as nothing else depends on the page.
+
+    Args:
+        run: the run that `report` is about; it names the folder.
+        report: as in `report.json`.
+    """
     from uniner_dist.reporting.html import write_page
 
     try:

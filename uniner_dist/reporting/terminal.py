@@ -39,7 +39,7 @@ _SHOWN_CHARS = 220
 
 
 def print_report(report: Report, console: Console | None = None) -> None:
-    """Counts by type and outcome, throughput, places.
+    """Print counts by type and outcome, throughput, gate and triage, and where everything is.
 
     Args:
         report: of a run that was published.
@@ -72,7 +72,12 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def print_plan(plan: Plan, console: Console | None = None) -> None:
-    """What a run will ask and cost, one figure a line."""
+    """Print what a run will ask and cost, one figure a line.
+
+    Args:
+        plan: as `reporting.plan.make_plan` returns it.
+        console: where to print; default: standard output.
+    """
     console = console or SafeConsole()
     table = Table("", "", title=f"Plan of run {plan.run_id}", show_header=False)
     table.columns[1].justify = "right"
@@ -136,13 +141,26 @@ def _counts_table(annotations: AnnotationsSummary) -> Table:
 
 
 def print_samples(run: Run, limit: int = 8, console: Console | None = None) -> None:
-    """A few annotated documents with their mentions highlighted."""
+    """Print a few annotated documents with their mentions highlighted.
+
+    Args:
+        run: a published run whose corpus can still be read.
+        limit: number of documents at most.
+        console: where to print; default: standard output.
+    """
     labels = [entity_type.label for entity_type in run.config.types]
     print_documents(_sample(run, limit), labels, run.config.corpus.id_column, console or SafeConsole())
 
 
 def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name: str, console: Console) -> None:
-    """Documents with their mentions coloured, and what the colours mean; in brackets where there are no colours."""
+    """Print documents with their mentions coloured, and a legend; where there are no colours, mentions are in brackets.
+
+    Args:
+        documents: title, text and mentions of each; of a long text the part around its first mention is shown.
+        labels: entity types in the order of their colours.
+        id_name: heading of the column of titles, such as the name of the id column.
+        console: where to print.
+    """
     colours = {label: _COLOURS[i % len(_COLOURS)] for i, label in enumerate(labels)}
     table = Table(escape(visible(id_name)), "text", title="Some annotated documents", show_lines=True)
     plain = console.color_system is None
@@ -159,15 +177,15 @@ def print_documents(documents: Sequence[Marked], labels: Sequence[str], id_name:
 
 
 def highlight(text: str, entities: Sequence[Mention], colours: Mapping[str, str], plain: bool = False) -> Text:
-    """A text with its mentions coloured by type, cut to the part that has them.
+    """Return a text with its mentions coloured by type, cut to the part that has them.
 
-    Of two that overlap the shorter one lies above, and what both hold is underlined; where two have the same place, the
-    one below is named after them.
+    Of two that overlap the shorter one is drawn over the longer one, and what both hold is underlined. Where two have
+    the same place, only one colour shows, and the label of the other follows in brackets.
 
     Args:
-        text: of the document; what a terminal would obey is shown as blanks.
+        text: of the document; characters that a terminal would obey are shown as blanks.
         entities: those that were not located are left out.
-        colours: style of each label.
+        colours: style of each label; bold for a label without one.
         plain: there are no colours: each mention is in brackets, followed by its label, as in a Markdown link.
     """
     placed = sorted(placed_mentions(entities), key=lambda e: (e.start - e.end, e.start))

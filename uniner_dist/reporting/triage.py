@@ -1,4 +1,4 @@
-"""What triage does and has found, in words. Pure; values in, words out."""
+"""Messages about what triage does and has found. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from uniner_dist.storage.control_files import (
 
 
 def format_plan(plan: TriagePlan, counts: PromptsSummary | Plan) -> str:
-    """What of triage a plan is.
+    """Return a phrase on the phase of triage that a plan is for.
 
     Args:
         plan: that of a run with triage.
@@ -37,13 +37,17 @@ def format_plan(plan: TriagePlan, counts: PromptsSummary | Plan) -> str:
 
 
 def _expected(plan: TriagePlan) -> str:
-    """What the sample lets expect of the whole run."""
+    """What the sample predicts for the whole run."""
     prompts, tokens = plan.expected_skipped or 0.0, plan.expected_saved or 0.0
     return f"expected of the run: {prompts:.1%} of the prompts skipped, {tokens:.1%} of the prompt tokens saved"
 
 
 def format_learnt(learnt: TriageLearnt) -> str:
-    """What was learnt from the sample."""
+    """Return a line on what was learnt from the sample.
+
+    Args:
+        learnt: record of the learning step, which is written before anything is promised.
+    """
     allowed = sum(cap >= 0 for cap in learnt.caps)
     return (
         f"triage: learnt from {learnt.learning_passages:,} passages; {allowed:,} of {len(learnt.caps):,} questions may "
@@ -52,7 +56,11 @@ def format_learnt(learnt: TriageLearnt) -> str:
 
 
 def format_bound(bound: TriageBound) -> str:
-    """What the calibration says."""
+    """Return a line on what the calibration found.
+
+    Args:
+        bound: the thresholds that were found and the counts that they are based on.
+    """
     allowed = sum(threshold >= 0 for threshold in bound.thresholds)
     return (
         f"triage: of {bound.filled:,} calibration prompts that name something {bound.missed:,} would be missed; "
@@ -61,7 +69,12 @@ def format_bound(bound: TriageBound) -> str:
 
 
 def format_verdict(verdict: TriageVerdict, bound: float) -> str:
-    """What the check says."""
+    """Return a phrase on the result of the check.
+
+    Args:
+        verdict: result of the check: estimated missed share, its interval, and counts.
+        bound: the share of filled cells that was promised to be missed at most, in [0, 1].
+    """
     found = {"held": "was kept", "open": "was neither confirmed nor refuted", "broken": "was broken"}[verdict.kept]
     return (
         f"the promise to miss at most {bound:.2%} {found}: {verdict.hits:,} of {verdict.checked:,} checked "
@@ -71,7 +84,7 @@ def format_verdict(verdict: TriageVerdict, bound: float) -> str:
 
 
 def format_least_cost(verdict: TriageVerdict, bound: float, cells: int) -> str:
-    """What was asked, and the least that any classifier has to ask: all non-empty cells but those it may miss.
+    """Return what was asked, and the least that any classifier has to ask: all non-empty cells but those it may miss.
 
     Args:
         verdict: result of the check: `filled` and `skipped` cells, and the `missed` share.
@@ -86,7 +99,11 @@ def format_least_cost(verdict: TriageVerdict, bound: float, cells: int) -> str:
 
 
 def format_report(report: Report) -> list[str]:
-    """Lines about triage for a report; none without it."""
+    """Return the lines about triage for a report; none without it.
+
+    Args:
+        report: of any run.
+    """
     triage = report.triage
     if triage is None:
         return []
