@@ -30,6 +30,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from tests.support.triage_oracle import Drawn, OracleCorpus, draws, draws_of_many, synthetic_corpus
 from uniner_dist import demo
+from uniner_dist.core.estimate import BYTES_PER_TOKEN
 from uniner_dist.triage.binomial import smallest_sample
 from uniner_dist.triage.bound import Promise, find_caps, find_rare, foretell
 from uniner_dist.triage.classifier import Classifier
@@ -48,8 +49,8 @@ _FRACTION = 0.2
 #: Height of a type's name in the picture, as a share of its axis.
 _LABEL_HEIGHT = 0.02
 _FOLDS = 5
-#: Prompts of runs whose saving is estimated, and tokens of a prefix beside its text and of a question, about.
-_RUNS, _FRAME, _ASK = (50_000, 1_000_000, 10_000_000), 33, 17
+#: Prompts of runs whose saving is estimated, and tokens after the text of a prefix and of a question, about.
+_RUNS, _FRAME, _ASK = (50_000, 1_000_000, 10_000_000), 12, 17
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,8 @@ def _saving(
     expected, floors = (
         foretell(unseen, filled, rare, caps, promise, calibration * cells, margin) for margin in (0.0, FLOOR_MARGIN)
     )
-    prices = Prices(np.array([len(text.encode()) for text in texts], np.int64), _FRAME, (_ASK,) * questions)
+    prefixes = np.array([len(text.encode()) // BYTES_PER_TOKEN + _FRAME for text in texts], np.int64)
+    prices = Prices(prefixes, (_ASK,) * questions)
     return estimate_saving(unseen, expected, floors, (learning, calibration, CHECKED_AT_MOST), prices)
 
 

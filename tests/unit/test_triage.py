@@ -276,7 +276,7 @@ def _drawn_tokens(scores: np.ndarray, thresholds: float, floors: float, prices: 
 @pytest.mark.parametrize(("frame", "ask", "pays"), [(30, 15, True), (300, 1, False), (0, 10, True)])
 def test_a_saving_is_estimated_as_a_run_draws_it(frame: int, ask: int, pays: bool) -> None:
     scores = synthetic_corpus(clustered=False).scores[:, :8]
-    prices = Prices(np.random.default_rng(1).integers(20, 400, len(scores)), frame, [ask] * 8)
+    prices = Prices(np.random.default_rng(1).integers(5, 100, len(scores)) + frame, [ask] * 8)
     found = estimate_saving(scores, [0.1] * 8, [0.05] * 8, (0.1, 0.05, 0.05), prices)
     assert found.tokens == pytest.approx(_drawn_tokens(scores, 0.1, 0.05, prices), abs=0.01)
     assert (
@@ -286,7 +286,7 @@ def test_a_saving_is_estimated_as_a_run_draws_it(frame: int, ask: int, pays: boo
 
 
 def test_a_saving_is_never_negative_and_a_small_one_is_left() -> None:
-    scores, prices = np.full((10, 2), 0.5, np.float32), Prices(np.full(10, 100), 30, [15, 15])
+    scores, prices = np.full((10, 2), 0.5, np.float32), Prices(np.full(10, 55), [15, 15])
     nothing = estimate_saving(scores, [NEVER] * 2, [NEVER] * 2, (0.1, 0.1, 0.05), prices)
     assert nothing.tokens == pytest.approx(0)
     assert "0.0%" in str(why_all(0.1, nothing))

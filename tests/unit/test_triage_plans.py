@@ -125,7 +125,7 @@ _COUNTS = {
 }
 
 
-_SAMPLE = {"phase": "sample", "salt": "s", "learning": 0.2, "cells": 1800, "frame_tokens": 30, "ask_tokens": [15, 15]}
+_SAMPLE = {"phase": "sample", "salt": "s", "learning": 0.2, "cells": 1800}
 
 
 def _learn(run: Run, known: Known) -> Counter[tuple[str, str]]:

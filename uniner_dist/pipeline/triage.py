@@ -7,13 +7,17 @@ some thousands, and three numbers for each calibration cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from uniner_dist.completions.stage import is_complete
+from uniner_dist.core.template import get_template
+from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.errors import StageError, TriageBrokenError
+from uniner_dist.model import load_tokenizer_json
 from uniner_dist.pipeline.triage_sample import calibration_cells, learning_sample
 from uniner_dist.reporting.triage import format_bound, format_learnt, format_verdict
 from uniner_dist.run.run import Run
@@ -156,7 +160,7 @@ def _learn(run: Run, plan: TriagePlan) -> TriageLearnt:
     caps = find_caps(scores, filled, rare, promise)
     expected, floors = (foretell(scores, filled, rare, caps, promise, cells, margin) for margin in (0.0, FLOOR_MARGIN))
     saving = estimate_saving(
-        scores, expected, floors, (plan.learning, calibration, CHECKED_AT_MOST), _prices(plan, texts)
+        scores, expected, floors, (plan.learning, calibration, CHECKED_AT_MOST), _prices(run, texts)
     )
     why = why_all(calibration, saving)
     return TriageLearnt(
@@ -177,8 +181,15 @@ def _learn(run: Run, plan: TriagePlan) -> TriageLearnt:
     )
 
 
-def _prices(plan: TriagePlan, texts: list[str]) -> Prices:
-    return Prices(np.array([len(text.encode()) for text in texts], np.int64), plan.frame_tokens, plan.ask_tokens)
+def _prices(run: Run, texts: Sequence[str]) -> Prices:
+    """Tokens of these passages' prompts, by the run's own tokenizer."""
+    tokenizer = PromptTokenizer.from_json(
+        load_tokenizer_json(run.config.model), get_template(run.config.model.template)
+    )
+    prefixes = tokenizer.prefix_ids(texts)
+    shared = len(os.path.commonprefix(prefixes)) if len(prefixes) > 1 else 0
+    lengths = np.array([len(ids) - shared for ids in prefixes], np.int64)
+    return Prices(lengths, [len(tokenizer.suffix_ids(ask)) for ask in run.config.questions.asked])
 
 
 def _find(run: Run, learnt: TriageLearnt) -> TriageBound:

@@ -123,7 +123,7 @@ def _write(spark: SparkSession, run: Run) -> tuple[PromptsSummary, pa.Table]:
     count = expected_passages(survey, budget)
     packing = _plan(run, count, survey.tokens, tokenizer)
     describe(spark, "write prompt shards")
-    triage, selection = plan_triage(spark, run, occurrences, packing)
+    triage, selection = plan_triage(spark, run, occurrences)
     totals, manifest = run_concurrently(
         spark,
         lambda: count_occurrences(occurrences),

@@ -13,7 +13,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from uniner_dist.core.hashing import digest
-from uniner_dist.prompts.packing import Packing
 from uniner_dist.prompts.reuse import read_cells
 from uniner_dist.prompts.selection import AllButSkipped, Calibrating, Everything, SampleOnly, Selection
 from uniner_dist.run.run import Run
@@ -23,16 +22,13 @@ from uniner_dist.triage.draw import Draw
 from uniner_dist.triage.sizes import learning_share
 
 
-def plan_triage(
-    spark: SparkSession, run: Run, passages: DataFrame, packing: Packing
-) -> tuple[TriagePlan | None, Selection]:
+def plan_triage(spark: SparkSession, run: Run, passages: DataFrame) -> tuple[TriagePlan | None, Selection]:
     """Return this plan's part of triage, and the rule that selects its prompts.
 
     Args:
         spark: session that counts distinct passages and cached answers, and broadcasts the classifier.
         run: its `triage` settings and what it has learnt so far decide the phase.
         passages: all passages of the run, with `passage_id`; repeats allowed.
-        packing: tokens of questions and of the prompt around a text, which are recorded in the plan.
 
     Returns:
         The part, which goes into the summary, None without triage; and the selection.
@@ -52,14 +48,7 @@ def plan_triage(
         why = f"{missing:,} prompts are too few for a sample that any bound could be found with"
         return TriagePlan(phase="all", cells=missing, why=why), Everything()
     salt = digest({"run": run.id, "passages": distinct, "cells": missing})
-    plan = TriagePlan(
-        phase="sample",
-        salt=salt,
-        cells=missing,
-        learning=learning,
-        frame_tokens=packing.frame_tokens,
-        ask_tokens=packing.ask_tokens,
-    )
+    plan = TriagePlan(phase="sample", salt=salt, cells=missing, learning=learning)
     return plan, SampleOnly(Draw(salt), learning)
 
 

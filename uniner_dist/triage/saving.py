@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from uniner_dist.core.estimate import BYTES_PER_TOKEN
-
 #: Standard errors by which a floor is below the predicted threshold. In passages that calibrate, what is above the
 #: floor is asked at once. In few runs the bound that is found is lower, and some prefixes are computed twice.
 FLOOR_MARGIN = 2.0
@@ -21,16 +19,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Prices:
-    """Approximate prompt tokens.
+    """Prompt tokens that are computed.
 
     Attributes:
-        text_bytes: length of each passage, in bytes of UTF-8.
-        frame: tokens of every prefix, without its text.
+        prefixes: tokens of each passage's prefix, without those that all prefixes begin with, which are computed once
+            for all passages; shape: (passages,).
         asks: tokens of each question.
     """
 
-    text_bytes: npt.NDArray[np.int64]
-    frame: int
+    prefixes: npt.NDArray[np.int64]
     asks: Sequence[int]
 
     def computed(self, asked: Floats) -> Floats:
@@ -39,8 +36,7 @@ class Prices:
         Args:
             asked: passages × questions, the probability that each is asked.
         """
-        prefixes = -(-self.text_bytes // BYTES_PER_TOKEN) + self.frame
-        tokens: Floats = prefixes * (1 - np.prod(1 - asked, axis=1)) + asked @ np.asarray(self.asks, np.float64)
+        tokens: Floats = self.prefixes * (1 - np.prod(1 - asked, axis=1)) + asked @ np.asarray(self.asks, np.float64)
         return tokens
 
 

@@ -116,7 +116,6 @@ class TriagePlan(Record):
         learning, calibration: share of the passages that are learnt from, and share of the prompts of other passages
             that calibrate.
         cells: prompts of the run without an answer.
-        frame_tokens, ask_tokens: tokens of a prefix without its text, and of each question.
         expected_skipped, expected_saved: expected shares of prompts that are skipped, and of prompt tokens that are not
             computed; None before anything was learnt from the sample.
         why: why every prompt is asked; None in other phases.
@@ -127,8 +126,6 @@ class TriagePlan(Record):
     learning: Share = 0.0
     calibration: Share = 0.0
     cells: Count = 0
-    frame_tokens: Count = 0
-    ask_tokens: tuple[Count, ...] = ()
     expected_skipped: float | None = None
     expected_saved: float | None = None
     why: str | None = None
