@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from datetime import date
 from pathlib import Path
 
+import fsspec
 import pytest
 import yaml
+from botocore.exceptions import NoCredentialsError  # type: ignore[import-untyped]
+from fsspec.registry import _registry
 
 from uniner_dist.cli.commands.configuration import file_schema
 from uniner_dist.config.loading import load_config, validate_tree
@@ -114,6 +119,14 @@ def test_a_file_of_types_is_read_behind_an_at_sign(tmp_path: Path, content: str)
     assert types_of(f"@{tmp_path}/t.txt")[1] == ("place (city, country)", "place (city, country)")
 
 
+def test_a_file_of_types_that_names_another_names_none(tmp_path: Path) -> None:
+    file = tmp_path / "itself.yaml"
+    for content in (f'" @{file}"', f'types: "\\n@{file}"', f'"@{file}"'):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=r"itself\.yaml: names no entity types"):
+            types_of(f"@{file}")
+
+
 def test_only_quotation_marks_around_a_whole_name_are_refused() -> None:
     assert types_of("\"tech\" companies,'tis,rock 'n' roll,5\" pipes,X='n' roll") == [
         ('"tech" companies', '"tech" companies'),
@@ -147,6 +160,49 @@ def test_values_that_are_no_yaml_are_named_with_all_other_problems() -> None:
     assert "--set nope: write key=value" in text
     assert "pool.max_kills" in text
     assert "types: is required" in text
+
+
+def test_a_scalar_that_is_no_value_of_yaml_is_text() -> None:
+    options = {"corpus.path": "/c", "output.path": "/o", "types": "person"}
+    extra = ["engine.extra={a: =, b: 2024-02-30, c: 0x_, d: 1_000, e: yes, f: 1.5, g: ~, h: 2024-02-29}"]
+    assert load_config(None, extra, options).engine.extra == {
+        "a": "=", "b": "2024-02-30", "c": "0x_", "d": 1000, "e": True, "f": 1.5, "g": None, "h": date(2024, 2, 29),
+    }  # fmt: skip
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, ["corpus.as_of=2024-02-30", "pool.max_kills=0", "pool.replicas=!!int two"], options)
+    text = str(caught.value)
+    assert "corpus.as_of: '2024-02-30' is not a valid datetime" in text
+    assert "pool.max_kills: must be at least 1" in text
+    assert "--set pool.replicas=!!int two: the value is not YAML (a value does not fit its tag: " in text
+
+
+@pytest.mark.parametrize("version", ["2024-01-31", "on", "1.10", "007", "12"])
+def test_the_name_of_a_version_is_taken_as_it_is_written(version: str) -> None:
+    options = {"corpus.path": "/c", "output.path": "/o", "types": "person"}
+    assert load_config(None, [f"corpus.version={version}"], options).corpus.version == version
+    assert load_config(None, ["corpus.version=~"], options).corpus.version is None
+
+
+@pytest.mark.parametrize(
+    ("installed", "words"),
+    [(False, 's3fs is not installed.*pip install "uniner-dist\\[s3\\]"'), (True, "Unable to locate credentials")],
+)
+def test_a_file_on_storage_that_cannot_be_opened_is_told_in_words(
+    installed: bool, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installed:
+
+        def refuse(*_: object, **__: object) -> None:
+            raise NoCredentialsError
+
+        monkeypatch.setattr(fsspec, "open", refuse)
+    else:
+        monkeypatch.delitem(_registry, "s3", raising=False)
+        monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(ConfigError, match=rf"^--config s3://b/c\.yaml: cannot be read: {words}"):
+        load_config("s3://b/c.yaml")
+    with pytest.raises(ConfigError, match=rf"types: @s3://b/t\.yaml: cannot be read: {words}"):
+        types_of("@s3://b/t.yaml")
 
 
 @pytest.mark.parametrize("option", ["pool.replicas=0", "pool.replicas=-1", "ray.num_cpus=0", "engine.max_num_seqs=0"])

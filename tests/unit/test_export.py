@@ -532,7 +532,7 @@ def test_texts_of_a_table_are_those_of_the_version_that_was_annotated(tmp_path: 
     assert text_sources("/annotations", marker, None, None, plain) == [pinned]
     assert text_sources("/annotations", marker, path, None, plain) == [pinned]
     asked = load_sections(None, ["corpus.version=1"]).corpus
-    assert text_sources("/annotations", marker, None, None, asked) == [TextSource(path, "text", Wanted(version=1))]
+    assert text_sources("/annotations", marker, None, None, asked) == [TextSource(path, "text", Wanted(version="1"))]
     DeltaTable(path).delete("doc_id = '2'")
     assert sum(pinned.snapshot().rows) == 2
     DeltaTable(path).vacuum(0, dry_run=False, enforce_retention_duration=False)

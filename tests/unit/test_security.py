@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -268,6 +269,39 @@ def test_a_pinned_configuration_that_somebody_changed_runs_nothing(
     Path(run.layout.config).write_text(json.dumps(pinned))
     with pytest.raises(ConfigError, match=re.escape(run.layout.config)):
         load_run(run.layout.workdir, run.id, Caller.of(), OWNED)
+
+
+@pytest.mark.parametrize("types", ["@TYPES", " @TYPES", {"types": "@TYPES"}])
+def test_a_pinned_configuration_names_no_file_to_open(
+    tmp_path: Path, types: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = open_run(config(tmp_path))
+    (tmp_path / "types.txt").write_text("person\n")  # what the run asks, so that its id would be right
+    pinned = json.loads(Path(run.layout.config).read_text())
+    pinned["config"]["types"] = json.loads(json.dumps(types).replace("TYPES", str(tmp_path / "types.txt")))
+    Path(run.layout.config).write_text(json.dumps(pinned))
+    monkeypatch.setattr(fsspec, "open", lambda *_, **__: pytest.fail("the file was opened"))
+    with pytest.raises(ConfigError, match=rf"{re.escape(run.layout.config)}: .*types is not a list"):
+        load_run(run.layout.workdir, run.id, Caller.of(trusts_workdir=True))
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("ftp://me:hunter2@h.example/types.yaml", "@…: has a password or a signature in its URL"),
+        ("https://h.example/t.yaml?X-Amz-Signature=hunter2", "@…: has a password or a signature in its URL"),
+        ("https://h.example/t.yaml", "storage of the kind 'https' is not taken"),
+        ("zip://t.yaml::file:///x.zip", "chains of file systems (::) are not taken"),
+    ],
+)
+def test_a_file_of_types_is_opened_from_known_storage_alone(
+    path: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fsspec, "open", lambda *_, **__: pytest.fail("the file was opened"))
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, (), {"corpus.path": "/c", "output.path": "/o", "types": f"@{path}"})
+    assert words in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_replicas_load_no_plugin_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

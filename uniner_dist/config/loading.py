@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from uniner_dist.config.explaining import explain
 from uniner_dist.config.schema import Config
-from uniner_dist.config.schemes import check_scheme
-from uniner_dist.config.secrets import PASSWORD, SIGNED, is_secret_name, is_secret_text
-from uniner_dist.config.yaml_words import load_yaml, settle, yaml_problem
+from uniner_dist.config.secrets import is_secret_name, is_secret_text
+from uniner_dist.config.text_files import read_text_file
+from uniner_dist.config.yaml_words import load_yaml, settle
 from uniner_dist.errors import ConfigError
 
 #: Placeholder for corpus, output and types where a command needs other sections only.
@@ -121,18 +121,10 @@ def validate_tree(tree: Mapping[str, Any]) -> Config:
 
 
 def _read_yaml(file: str | Path) -> dict[str, object]:
-    import fsspec
-
-    if PASSWORD.search(str(file)) or SIGNED.search(str(file)):
-        raise ConfigError("--config …: has a password or a signature in its URL; give these by environment variables")
     try:
-        check_scheme(str(file))
-        with fsspec.open(str(file), "r", encoding="utf-8") as stream:
-            tree = load_yaml(stream)
-    except FileNotFoundError:
-        raise ConfigError(f"--config {file}: is not there") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"--config {file}: cannot be read: {yaml_problem(error)}") from error
+        tree = read_text_file("--config ", str(file), load_yaml)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):

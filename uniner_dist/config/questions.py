@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
-import yaml
 from pydantic import BeforeValidator, Field
 
 from uniner_dist.config.section import Section
-from uniner_dist.config.yaml_words import load_yaml, settle, yaml_problem
+from uniner_dist.config.text_files import read_text_file
+from uniner_dist.config.yaml_words import load_yaml, settle
 
 _OPENING: Final = "([{（［｛"
 _CLOSING: Final = ")]}）］｝"
@@ -192,23 +192,15 @@ def _text(value: Any) -> str:
 
 def _read(path: str) -> Any:
     """Content of a file of types: YAML with a list, a mapping, or a configuration with `types`; else a type a line."""
-    import fsspec
-
     if path.lower().endswith(_TABLES):
         raise ValueError(f"@{path}: is a table; write one type a line into a text file, or a YAML list")
-    try:
-        with fsspec.open(path, "r", encoding="utf-8-sig") as stream:
-            is_yaml = path.lower().endswith((".yaml", ".yml", ".json"))
-            content = settle(load_yaml(stream), str) if is_yaml else stream.read()
-    except FileNotFoundError:
-        raise ValueError(f"@{path}: is not there") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"@{path}: cannot be read: {yaml_problem(error)}") from error
-    if not is_yaml:
-        content = _lines(content, path)
+    if path.lower().endswith((".yaml", ".yml", ".json")):
+        content = settle(read_text_file("@", path, load_yaml), str)
+    else:
+        content = _lines(read_text_file("@", path, str), path)
     if isinstance(content, Mapping) and "types" in content:
         content = content["types"]
-    if not content or (isinstance(content, str) and content.startswith("@")):
+    if not content or (isinstance(content, str) and content.strip().startswith("@")):
         raise ValueError(f"@{path}: names no entity types")
     return content
 

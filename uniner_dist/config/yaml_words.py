@@ -6,7 +6,6 @@ put off until the field is known that the scalar is for. `null`, `~` and nothing
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Hashable, Mapping, Sequence
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -44,33 +43,19 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_constructor("tag:yaml.org,2002:str", _text)
 
 
-def load_yaml(source: Any) -> Any:
-    """Return the content of a YAML text or stream, unquoted scalars as `PlainScalar`.
+def load_yaml(source: str) -> Any:
+    """Return the content of a YAML text, unquoted scalars as `PlainScalar`.
 
     Args:
-        source: text, bytes, or an open stream.
+        source: text.
 
     Raises:
-        yaml.YAMLError: no YAML, or a key that occurs twice.
+        yaml.YAMLError: it is not YAML, has a key that occurs twice, or a value that its own tag (`!!int`) does not fit.
     """
-    return yaml.load(source, _Loader)
-
-
-def yaml_problem(error: Exception) -> str:
-    """Return what is wrong with a YAML file, and where in it, in one line.
-
-    Args:
-        error: what opening, decoding or parsing the file raised.
-    """
-    if isinstance(error, UnicodeDecodeError):
-        is_wide = bytes(error.object[:2]) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        return "it is UTF-16; save it as UTF-8" if is_wide else f"it is not UTF-8 (at byte {error.start + 1})"
-    if isinstance(error, IsADirectoryError):
-        return "it is a folder; name a file"
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return " ".join((getattr(error, "strerror", None) or str(error)).split())
-    return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join(str(getattr(error, 'problem', error)).split())}"
+    try:
+        return yaml.load(source, _Loader)
+    except (ValueError, KeyError, AttributeError) as error:  # as PyYAML's constructors of tags raise them
+        raise yaml.YAMLError(f"a value does not fit its tag: {error}") from error
 
 
 def settle(value: Any, annotation: Any = Any) -> Any:
@@ -84,7 +69,17 @@ def settle(value: Any, annotation: Any = Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, Mapping):
         fields = annotation.model_fields
         return {str(k): settle(v, fields[k].annotation if k in fields else Any) for k, v in value.items()}
-    return _each(value, str if _wants_words(annotation) else yaml.safe_load)
+    return _each(value, str if _wants_words(annotation) else _interpreted)
+
+
+def _interpreted(text: str) -> Any:
+    """What YAML takes an unquoted scalar for; the text itself of what is no value, such as `2024-02-30` or `=`."""
+    loader: Any = yaml.SafeLoader("")
+    tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+    try:
+        return loader.construct_object(yaml.ScalarNode(tag, text))
+    except (ValueError, yaml.YAMLError):
+        return text
 
 
 def _each(value: Any, interpret: Any) -> Any:
@@ -98,7 +93,7 @@ def _each(value: Any, interpret: Any) -> Any:
 
 
 def _wants_words(annotation: Any) -> bool:
-    """Whether a field holds text, or lists of it or of types, and nothing else."""
+    """Whether a field takes any text, or holds nothing but lists of text or of types."""
     if annotation in (str, NoneType, Ellipsis):
         return True
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -108,4 +103,6 @@ def _wants_words(annotation: Any) -> bool:
         return all(isinstance(argument, str) for argument in arguments)
     if hasattr(annotation, "__metadata__"):
         return _wants_words(arguments[0])
-    return bool(arguments) and get_origin(annotation) is not dict and all(map(_wants_words, arguments))
+    if not arguments or get_origin(annotation) is dict:
+        return False
+    return str in arguments or all(map(_wants_words, arguments))

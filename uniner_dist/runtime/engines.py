@@ -57,6 +57,16 @@ def missing_extra(package: str) -> str | None:
     return f"{package} is not installed, and {purpose}: {hint}"
 
 
+def format_import_error(error: Exception) -> str:
+    """Return the command that installs what is missing, or else the error's own words.
+
+    Args:
+        error: what an import raised, or what fsspec raised because of it.
+    """
+    cause = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
+    return missing_extra(getattr(cause, "name", None) or "") or str(error)
+
+
 def require(*packages: str) -> None:
     """Make sure that packages are installed before anything is started.
 

@@ -22,7 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 from uniner_dist.config.schemes import check_scheme
 from uniner_dist.config.secrets import PASSWORD, SIGNED
 from uniner_dist.errors import ConfigError
-from uniner_dist.runtime.engines import missing_extra, require
+from uniner_dist.runtime.engines import format_import_error, require
 from uniner_dist.storage.local_writes import NO_LINKS, write_local
 from uniner_dist.storage.namenode import require_namenode
 from uniner_dist.storage.renames import create_by_rename, replace_by_rename, writes_in_place
@@ -69,9 +69,7 @@ def open_fs(path: str) -> tuple[Any, str]:
             require_namenode(path)
         fs, stripped = fsspec.core.url_to_fs(path, **_options(path))
     except (ImportError, ValueError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else error
-        extra = missing_extra(getattr(cause, "name", None) or "")
-        raise ConfigError(f"{path}: {extra or error}") from error
+        raise ConfigError(f"{path}: {format_import_error(error)}") from error
     except Exception as error:
         if not is_storage_error(error):
             raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator
 
 from uniner_dist.storage.control_files.forms import (
     Count,
@@ -15,6 +17,13 @@ from uniner_dist.storage.control_files.forms import (
     StoredSource,
 )
 from uniner_dist.storage.control_files.reading import ControlFile
+
+
+def _resolved(config: dict[str, Any]) -> dict[str, Any]:
+    """A text could name a file of types (`@PATH`), which would be opened; a resolved configuration has a list."""
+    if not isinstance(config.get("types", []), list):
+        raise ValueError("types is not a list")
+    return config
 
 
 class PinnedRun(ControlFile):
@@ -41,7 +50,7 @@ class PinnedRun(ControlFile):
     corpus_partitions: tuple[Name, ...]
     corpus_table: Literal["Delta", "Iceberg"] | None = None
     corpus_version: PinnedVersion | None = None
-    config: dict[str, Any]
+    config: Annotated[dict[str, Any], AfterValidator(_resolved)]
 
 
 class RetryState(ControlFile):
