@@ -187,7 +187,7 @@ def _prices(run: Run, texts: Sequence[str]) -> Prices:
         load_tokenizer_json(run.config.model), get_template(run.config.model.template)
     )
     prefixes = tokenizer.prefix_ids(texts)
-    shared = len(os.path.commonprefix(prefixes)) if len(prefixes) > 1 else 0
+    shared = len(os.path.commonprefix(prefixes)) if len(prefixes) > 1 else 0  # noqa: RUF071  (ids, no paths)
     lengths = np.array([len(ids) - shared for ids in prefixes], np.int64)
     return Prices(lengths, [len(tokenizer.suffix_ids(ask)) for ask in run.config.questions.asked])
 
