@@ -46,10 +46,10 @@ def rank_auc(scores: Sequence[float] | Values, right: Sequence[bool] | Flags) ->
 def auc_within_groups(
     scores: Sequence[float] | Values, right: Sequence[bool] | Flags, groups: Sequence[Any] | Values
 ) -> float | None:
-    """Return `rank_auc` over those pairs of a right and a wrong answer that are of the same group; None without any.
+    """Return `rank_auc` over those pairs of a right and a wrong answer that are of the same group.
 
     Pooled over entity types, a type that is often wrong and always sure hides the order within the others. This asks
-    whether a threshold per type would sort the answers.
+    whether a threshold per type would sort the answers. None if no group has both a right and a wrong answer.
 
     Args:
         scores: confidence of each answer.

@@ -94,7 +94,7 @@ def align(batch: RowBatch, gold: Gold, coordinates: Coordinates) -> RowBatch:
 def _relocate(
     text: str, places: list[int], batch: RowBatch, mentions: Mentions, start: Small, end: Small
 ) -> str | None:
-    """Put the places of one row into another text; what is in the way, if it cannot be done."""
+    """Put the places of one row into another text. Returns why this cannot be done; None if it was done."""
     texts = [mentions.strings[batch.mention[place]] for place in places]
     for name, count in Counter(texts).items():
         found = [entity for entity in locate_mentions(text, [name]) if entity.start is not None]

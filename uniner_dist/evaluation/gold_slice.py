@@ -19,7 +19,7 @@ from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.evaluation.rows import DataFile, check_columns, list_dataset
 from uniner_dist.formats.sources import read_source, source_format
 
-#: Names of the columns that `import_gold` writes; taken where a dataset does not have the corpus's own.
+#: Names of the columns that `import_gold` writes; used where a dataset does not have the corpus's own.
 _ID_COLUMN, _TEXT_COLUMN = "doc_id", "text"
 
 

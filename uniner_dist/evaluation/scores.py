@@ -178,7 +178,7 @@ def _count_distinct(ascending: Numbers) -> int:
 
 
 def _of_documents(counts: CountTable, gold: Gold, documents: int) -> Metrics:
-    """Every metric over some pairs; intervals resample whole documents, of which there are so many."""
+    """Every metric over some pairs; intervals resample whole documents, of which there are `documents`."""
     table = counts.by_document(gold)
     return _scores(table, np.zeros(len(table.pairs), dtype=np.int64), [documents])[0]
 

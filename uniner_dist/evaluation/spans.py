@@ -20,7 +20,7 @@ from uniner_dist.evaluation.gold_columns import NONE, Gold
 from uniner_dist.evaluation.official import first_of_each
 from uniner_dist.evaluation.vocabulary import Numbers, Small
 
-#: Answers of which characters are compared; the same place with two texts is always noticed.
+#: Number of answers whose characters are compared; the same place with two texts is always noticed.
 _COMPARED: Final = 20_000
 #: Bits of a place in one number.
 _BITS: Final = 63

@@ -163,7 +163,7 @@ def _read_examples(run: Run, evidence: Evidence) -> None:
 
 
 def _documents_of(run: Run, passages: Sequence[str]) -> dict[str, str]:
-    """Passage → a document that has it, where finding it means no long search."""
+    """Passage → a document that has it; empty where the search would take long."""
     folder = counting(run.layout.occurrences)
     files = counted_files(folder)
     if sum(file_size(info) for info in files.values()) > _SEARCHED_BYTES:
@@ -179,7 +179,7 @@ def _documents_of(run: Run, passages: Sequence[str]) -> dict[str, str]:
 
 
 def _read_mentions(run: Run, evidence: Evidence) -> None:
-    """Count mentions in whole files, in an order of chance that is the same every time."""
+    """Count mentions in whole files, in a random order that is the same every time."""
     counters: dict[str, Counter[str]] = {}
     names = [name for name in run.partition_by if name != "entity_type"]
     for batch in _some_rows(run, names):
@@ -191,7 +191,7 @@ def _read_mentions(run: Run, evidence: Evidence) -> None:
         types = own.column("entity_type").take(pc.list_parent_indices(own.column("entities")))
         pairs = pa.table({"type": types, "text": pc.struct_field(texts, "text")})
         for row in pairs.group_by(["type", "text"]).aggregate([([], "count_all")]).to_pylist():
-            name = " ".join(row["text"].split())  # as a reader sees it, who would take "Ada " for another "Ada"
+            name = " ".join(row["text"].split())  # as readers see it: "Ada " is another "Ada" to them
             if name:
                 counters.setdefault(row["type"], Counter())[name] += row["count_all"]
     order = {entity_type.label: place for place, entity_type in enumerate(run.config.types)}

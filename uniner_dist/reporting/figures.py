@@ -108,7 +108,7 @@ def quality_tiles(report: Report) -> list[Tile]:
         low, high = gold.interval
         spread = f"{low:.2f} to {high:.2f} on {gold.documents:,} documents"
         found.append(("F1 on gold", f"{gold.f1:.2f}", spread))
-    elif report.gate and report.gate.f1 is not None:  # as a version before wrote it
+    elif report.gate and report.gate.f1 is not None:  # as earlier releases wrote it
         found.append(("F1 on gold", f"{report.gate.f1:.2f}", f"on {report.gate.documents:,} documents"))
     dropped = counted(sum(prompts.rejects.values()), "row")
     found.append(("documents", f"{prompts.documents:,}", f"{dropped} rejected"))

@@ -24,7 +24,7 @@ _LINE_STEP: Final = 5
 _LIGHT: Final = "--ud-back: 88%; --ud-text: 14%; --ud-line: 42%; --ud-label: 24%; --ud-vivid: 75%;"
 _DARK: Final = "--ud-back: 24%; --ud-text: 93%; --ud-line: 62%; --ud-label: 82%; --ud-vivid: 42%;"
 
-#: What the fragments need; once per page. A theme that a page says it has wins over the reader's system.
+#: What the fragments need; once per page. A theme that the page declares overrides the reader's system.
 STYLE: Final = f"""<style>
 .ud {{ {_LIGHT} font: 15px/1.5 system-ui, sans-serif; color: inherit; max-width: 60em; overflow-wrap: anywhere; }}
 @media (prefers-color-scheme: dark) {{ .ud {{ {_DARK} }} }}
@@ -188,7 +188,7 @@ def excerpt(text: str, placed: Sequence[Placed], max_chars: int | None) -> tuple
 
 
 def _overlapping(placed: Sequence[Placed]) -> list[list[Placed]]:
-    """Groups of mentions that overlap, directly or by way of others; most are of one."""
+    """Groups of mentions that overlap, directly or through others; most groups have one mention."""
     groups: list[list[Placed]] = []
     reach = -1
     for entity in placed:

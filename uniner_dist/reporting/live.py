@@ -111,7 +111,7 @@ class LiveView:
             self._live.update(view(state), refresh=True)
 
     def _draw_in_cell(self, state: State) -> None:
-        """An output of the notebook's cell that is replaced; rich's own way wants ipywidgets."""
+        """Draw into an output of the notebook's cell that is replaced; rich's own way needs ipywidgets."""
         notebook: Any = importlib.import_module("IPython.display")
         shown = notebook.HTML(as_html(state))
         if self._cell is None:
@@ -125,7 +125,7 @@ class LiveView:
                 self._live.stop()
                 self._live = None
             if self._cell is not None and not self._is_final:
-                # What was half done when it was last drawn must not stay there as if it were the end.
+                # A state that was drawn before the end must not remain there as if it were the final one.
                 notebook: Any = importlib.import_module("IPython.display")
                 self._cell.update(notebook.HTML(""))
 
@@ -182,7 +182,7 @@ class SparkWatch:
         try:
             tracker = self._context.statusTracker()
             found = [info for i in tracker.getActiveStageIds() if (info := tracker.getStageInfo(i)) is not None]
-        except Exception as error:  # py4j's many; the stage itself says what happened
+        except Exception as error:  # py4j has many types; the stage itself reports what happened
             if type(error).__module__.split(".")[0] not in ("py4j", "pyspark") and not isinstance(error, OSError):
                 raise
             return None

@@ -47,7 +47,7 @@ def next_steps(report: Report) -> list[tuple[str, str]]:
 def _longer(report: Report) -> str:
     words = report.provenance.decoding.split()
     now = next((int(word) for word in words if word.isdigit()), 256)
-    command = report.command or "uniner-dist annotate …"  # as a version before wrote reports
+    command = report.command or "uniner-dist annotate …"  # reports of earlier releases have none
     return f"{command} --set model.max_tokens={2 * now}"
 
 

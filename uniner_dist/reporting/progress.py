@@ -115,7 +115,7 @@ def cost(hours: float | None, gpus: int, money: float | None) -> list[str]:
     """Return what all starts so far cost: GPU hours, and money at a known price; nothing for CPUs without a price.
 
     Args:
-        hours: of GPUs; None where they are not known.
+        hours: GPU hours; None where they are not known.
         gpus: number of GPUs of a replica.
         money: None where no price is known.
 

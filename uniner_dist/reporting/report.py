@@ -114,7 +114,7 @@ def summarise_attempts(attempts: Sequence[Attempt]) -> Totals:
     """Return totals over all starts of the completions stage; rates over the seconds since a replica was ready.
 
     Args:
-        attempts: counters of every start, oldest first; what earlier starts left behind is taken from the last one.
+        attempts: counters of every start, oldest first; what was kept from earlier starts is taken from the last one.
     """
     seconds = sum(attempt.answering_s for attempt in attempts)
     prompts = sum(attempt.prompts for attempt in attempts)

@@ -229,7 +229,7 @@ def _hidden(placed: Sequence[Placed]) -> list[Placed]:
 
 def _sample(run: Run, limit: int) -> list[Marked]:
     """Short documents that have mentions of different types."""
-    import pyarrow.dataset as pads  # which imports pandas: as long as all the rest of a start
+    import pyarrow.dataset as pads  # imports pandas, which takes as long as the rest of a start
 
     id_column, text_column = run.config.corpus.id_column, run.config.corpus.text_column
     output = run.config.output.path

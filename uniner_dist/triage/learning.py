@@ -86,7 +86,7 @@ def learn(texts: Sequence[str], filled: npt.NDArray[np.bool_]) -> Classifier:
     intercepts = np.zeros(filled.shape[1], np.float32)
     for question, target in enumerate(filled.T):
         if target.all() or not target.any():
-            # Nothing to tell apart: the share by the rule of succession.
+            # Nothing to tell apart: the share by the Krichevsky-Trofimov estimator, which is neither 0 nor 1.
             share = (target.sum() + 0.5) / (len(target) + 1)
             intercepts[question] = np.log(share / (1 - share))
             continue

@@ -27,7 +27,7 @@ def learning_share(passages: int, cells: int, promise: Promise, fraction: float)
     Args:
         passages: number of distinct passages of the run.
         cells: number of the run's cells without an answer.
-        promise: decides the smallest sample that any bound can hold by.
+        promise: its bound and level determine the smallest sample from which anything can be concluded.
         fraction: of the cells, the most that may be asked to learn and to calibrate, half for each.
     """
     needed = smallest_sample(promise.missed, promise.delta)
