@@ -7,7 +7,6 @@ some thousands, and three numbers for each calibration cell.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -183,11 +182,12 @@ def _learn(run: Run, plan: TriagePlan) -> TriageLearnt:
 
 def _prices(run: Run, texts: Sequence[str]) -> Prices:
     """Tokens of these passages' prompts, by the run's own tokenizer."""
-    tokenizer = PromptTokenizer.from_json(
-        load_tokenizer_json(run.config.model), get_template(run.config.model.template)
-    )
+    model = run.config.model
+    tokenizer = PromptTokenizer.from_json(load_tokenizer_json(model), get_template(model.template))
     prefixes = tokenizer.prefix_ids(texts)
-    shared = len(os.path.commonprefix(prefixes)) if len(prefixes) > 1 else 0  # noqa: RUF071  (ids, no paths)
+    # What the first and the last in order have in common, all have.
+    pairs = zip(min(prefixes), max(prefixes), strict=False)
+    shared = next((place for place, (one, other) in enumerate(pairs) if one != other), 0)
     lengths = np.array([len(ids) - shared for ids in prefixes], np.int64)
     return Prices(lengths, [len(tokenizer.suffix_ids(ask)) for ask in run.config.questions.asked])
 
