@@ -15,6 +15,7 @@ import pytest
 
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage import footers
+from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.footers import Trait
 from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.reading import plan_reading
@@ -108,8 +109,9 @@ def test_schemas_that_differ_in_metadata_alone_are_one(tmp_path: Path) -> None:
 
 def test_a_column_of_a_type_that_pyarrow_lacks_harms_no_other(tmp_path: Path) -> None:
     """Its writer noted an Arrow type that the reader does not know, as polars does for 128-bit integers."""
-    file = tmp_path / "c.parquet"
-    pq.write_table(TABLE.append_column("big", pa.array([b"0" * 16] * 2, pa.binary(16))), file)
+    file, texts = tmp_path / "c.parquet", ["the key ARROW:schema", "b"]
+    table = pa.table({"id": [1, 2], "text": texts, "big": pa.array([b"0" * 16] * 2, pa.binary(16))})
+    pq.write_table(table, file, compression="none", use_dictionary=False, write_statistics=False)
 
     stored = pq.read_metadata(file).metadata[b"ARROW:schema"]
     broken = base64.b64encode(b"\xff\xff\xff\xff" + b"\x09" * (len(base64.b64decode(stored)) - 4))
@@ -120,6 +122,7 @@ def test_a_column_of_a_type_that_pyarrow_lacks_harms_no_other(tmp_path: Path) ->
     assert [schema.opaque for schema in snapshot.schemas] == [True]
     reading = plan_reading(snapshot, ["id", "text"])
     assert [str(field.type) for field in reading.columns] == ["int64", "string"]
+    assert [text for batch in rows_of(snapshot, ["text"]) for text in batch.column(0).to_pylist()] == texts
 
 
 def test_a_checksum_of_hadoops_is_stale_only_when_it_is(tmp_path: Path) -> None:

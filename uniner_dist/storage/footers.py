@@ -304,10 +304,11 @@ def without_arrow_schema(end: bytes) -> bytes:
     """Return the end of a file in which pyarrow finds no Arrow types of the writer's: some writers store unknown ones.
 
     Args:
-        end: bytes of a Parquet file that reach to its end and hold its whole footer, such as the whole file. Every
-            occurrence of the key is replaced, by one of the same length, so that offsets in the footer stay valid.
+        end: bytes of a Parquet file that reach to its end and hold its whole footer, such as the whole file. Only in
+            the footer is the key replaced, by one of the same length, so that offsets stay valid.
     """
-    return end.replace(_ARROW_SCHEMA, b"ARROW:unread")
+    start = len(end) - 8 - int.from_bytes(end[-8:-4], "little")
+    return b"".join((memoryview(end)[:start], end[start:].replace(_ARROW_SCHEMA, b"ARROW:unread")))
 
 
 def _arrow_schema(parquet: Any, opaque: bool) -> pa.Schema:
