@@ -110,6 +110,13 @@ def test_a_folder_of_conll_files_is_one_gold_over_all_types(tmp_path: Path) -> N
         read_gold(str(tmp_path))
 
 
+def test_files_that_differ_in_their_endings_alone_are_all_read(tmp_path: Path) -> None:
+    for name, line in {"a.conll": "Rome B-LOC", "a.iob": "Ada B-PER", "a.conll.txt": "Oslo B-LOC"}.items():
+        (tmp_path / name).write_text(line)
+    documents = read_source(str(tmp_path), "conll")
+    assert {d.doc_id: d.text for d in documents} == {"a.conll-0": "Rome", "a.conll.txt-0": "Oslo", "a.iob-0": "Ada"}
+
+
 def test_conversations_about_one_text_are_one_document() -> None:
     content = json.dumps(
         [

@@ -88,13 +88,16 @@ def source_files(path: str, kind: str) -> dict[str, str]:
         kind: a format, as `source_format` returns it.
 
     Returns:
-        Name without ending, relative to the folder → path or URL. Of a dataset with Parquet files these only.
+        Name without ending, relative to the folder → path or URL. Of a dataset with Parquet files these only. Where two
+        files differ in their endings alone, all names have theirs.
     """
     if is_file(path):
         return {_stem(path.rsplit("/", 1)[-1]): path}
     parquet = find_files(path, ".parquet") if kind == DATASET else []
     names = sorted(parquet) or sorted(name for name in find_files(path) if format_of_name(name) == kind)
-    return {_stem(name): join(path, name) for name in names}
+    stems = list(map(_stem, names))
+    keys = stems if len(set(stems)) == len(names) else names
+    return {key: join(path, name) for key, name in zip(keys, names, strict=True)}
 
 
 def is_file(path: str) -> bool:
