@@ -104,6 +104,15 @@ class PoolError(StageError):
     """No replica could start, or a shard used up its retries. The message carries the engine's own words."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's text, or the name of its type where it has none.
+
+    Args:
+        error: any exception, such as one of a library whose text has several lines.
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def format_error(error: UninerError) -> str:
     """Return what a person reads: each problem on a line of its own that begins with `error:`.
 

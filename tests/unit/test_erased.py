@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
 from tests.support.finished_run import finished_run
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.maintenance.erase import erase_documents, restore
+from uniner_dist.maintenance.preview import preview_documents
 from uniner_dist.pipeline.renewal import knows_other_erasures
+from uniner_dist.run.run import Run
 from uniner_dist.storage.erased import erased_state, hash_document, hash_text, read_erased, remember, take_off
+from uniner_dist.storage.place_layout import WorkdirLayout
 
 
 def test_a_list_holds_no_id_and_is_read_by_who_has_the_document(tmp_path: Path) -> None:
@@ -68,3 +75,36 @@ def test_an_erasure_hides_no_earlier_change_of_the_list_from_a_run(tmp_path: Pat
     restore(workdir, ["id-Dario"])
     erase_documents(workdir, ["id-Alba"])
     assert knows_other_erasures(run)  # the next start brings the other one back
+
+
+def _with_integer_ids(run: Run) -> Run:
+    for path in (*Path(run.layout.occurrences).rglob("*.parquet"), *Path(run.config.output.path).glob("e*/*.parquet")):
+        table = pq.ParquetFile(path).read()
+        if "document" in table.column_names:
+            ids = table["document"].combine_chunks().field("doc_id").cast(pa.int64())
+            column = "document", pa.StructArray.from_arrays([ids], names=["doc_id"])
+        else:
+            column = "doc_id", table["doc_id"].cast(pa.int64())
+        pq.write_table(table.set_column(table.column_names.index(column[0]), *column), path)
+    return run
+
+
+@pytest.mark.parametrize("typed", ["7", "7 ", "007", "+7", "0_7"])
+def test_an_integer_id_is_the_same_however_it_is_typed(tmp_path: Path, typed: str) -> None:
+    texts: dict[str, str | None] = {"7": "Alba met Paula in Oslo.", "10": "Nobody was there."}
+    run = _with_integer_ids(finished_run(tmp_path / "world", texts))
+    workdir = run.layout.workdir
+    assert preview_documents(workdir, [typed]).documents == {"7": (run.id,)}
+    erasure = erase_documents(workdir, [typed])
+    assert (erasure.annotations, erasure.places, erasure.sampled) == (1, 1, 1)
+    assert not list(Path(WorkdirLayout(workdir).erasures).iterdir())
+    found = read_erased(WorkdirLayout(workdir).erased)
+    assert found is not None
+    assert list(found.texts) == [hash_document(found.salt, "7")]
+    assert restore(workdir, [typed]) == 1
+
+
+def test_a_blank_is_part_of_a_string_id(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "world", {"7": "Alba met Paula in Oslo.", "7 ": "Dario and Edda were seen."})
+    assert erase_documents(run.layout.workdir, ["7 "]).places == 1
+    assert preview_documents(run.layout.workdir, ["7", "7 "]).documents == {"7": (run.id,)}

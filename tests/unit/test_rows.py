@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from uniner_dist.storage.parquet_rows import erase, find_rows, without_rows
+from uniner_dist.storage.retries import StorageError
 
 
 def test_rows_are_cut_out_of_a_file_without_touching_the_rest(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_rows_are_cut_out_of_a_file_without_touching_the_rest(tmp_path: Path) ->
     [
         (pa.array(["a", "b", None, "a", "c"]), ["a", "x"], [0, 3]),
         (pa.array([1, 2, None, 1, 3], pa.int32()), ["1", "not a number", "99999999999"], [0, 3]),
-        (pa.array([1, 2, 3, 1, 3]), ["01"], [0, 3]),
+        (pa.array([1, 2, 3, 1, 3]), ["01", "1 ", "+2", "0_3"], []),
         (pa.array(["1", "01", "1", "2", "3"]), ["01"], [1]),
     ],
 )
@@ -44,6 +45,14 @@ def test_rows_are_found_by_strings_and_by_integers(
     for column in (["id.of doc"], ["document", "id.of doc"]):
         total, rows = find_rows(path, column, pa.array(wanted))
         assert (total, rows.tolist()) == (5, expected)
+
+
+def test_a_file_that_was_cut_off_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"x": [1, 2]}), path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(StorageError, match=r"a\.parquet: is damaged or not ours"):
+        find_rows(str(path), ["x"], pa.array([1]))
 
 
 def test_erased_rows_leave_no_checksum_of_what_was_there(tmp_path: Path) -> None:

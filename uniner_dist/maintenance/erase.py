@@ -28,7 +28,7 @@ from uniner_dist.maintenance.erase_shards import erase_from_shards
 from uniner_dist.maintenance.erase_store import erase_from_store
 from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.maintenance.recount import recount
-from uniner_dist.maintenance.same_documents import Target, find_documents
+from uniner_dist.maintenance.same_documents import Target, as_stored, find_documents
 from uniner_dist.maintenance.scope import Scope, find_scope
 from uniner_dist.reporting.report import write_page_if_possible
 from uniner_dist.run.run import Run, list_runs, load_run
@@ -97,7 +97,7 @@ def erase_documents(workdir: str, ids: Sequence[str], check: Check = always) -> 
 
     Args:
         workdir: path or URL of the workdir in which the ids are meant.
-        ids: as strings; of a corpus with integer ids, their digits.
+        ids: as strings, see `same_documents.as_stored`.
         check: called before every step that changes anything; raises when this process may not go on.
 
     Returns:
@@ -108,8 +108,8 @@ def erase_documents(workdir: str, ids: Sequence[str], check: Check = always) -> 
         ControlFileError: a run's folder is damaged, or has links in it.
         StorageError: a place of the named workdir cannot be read or written; the same call again finishes it.
     """
-    scope, named = find_scope(workdir), sorted(set(ids))
-    marks = [WorkdirLayout(place).erasure(_name(named)) for place in scope.workdirs if list_runs(place)]
+    scope = find_scope(workdir)
+    marks = [WorkdirLayout(place).erasure(_name(ids)) for place in scope.workdirs if list_runs(place)]
     with ExitStack() as stack:
         for other in scope.workdirs[1:]:
             stack.enter_context(hold_lease(WorkdirLayout(other)))
@@ -123,6 +123,7 @@ def erase_documents(workdir: str, ids: Sequence[str], check: Check = always) -> 
         parts = [part for store in scope.stores for part in list_stores(store)]
         for part in parts:
             stack.enter_context(hold_lease(part))
+        named = as_stored(runs[workdir], ids)
         wanted, others = find_documents(runs, named)
         check()
         entries = _remember(scope, wanted, named)
@@ -147,15 +148,19 @@ def restore(workdir: str, ids: Sequence[str]) -> int:
 
     Args:
         workdir: path or URL of the workdir in which the ids are meant.
-        ids: as strings; of a corpus with integer ids, their digits. Those that are on no list are ignored.
+        ids: as for `erase_documents`. Those that are on no list are ignored.
 
     Returns:
         How many of the documents were on a list of erased ones.
+
+    Raises:
+        ControlFileError: a run's folder is damaged, or has links in it.
+        StorageError: a run or a list cannot be read or written.
     """
-    scope = find_scope(workdir)
+    scope, named = find_scope(workdir), set(as_stored(_load_runs(workdir), ids))
     folders = [WorkdirLayout(place).erased for place in scope.workdirs]
     folders += [StoreLayout(store, "").erased for store in scope.stores]
-    return max(take_off(folder, set(ids)) for folder in folders)
+    return max(take_off(folder, named) for folder in folders)
 
 
 def _name(ids: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from uniner_dist.maintenance.ownership import check_own
 from uniner_dist.maintenance.prune import is_old
-from uniner_dist.maintenance.same_documents import find_documents
+from uniner_dist.maintenance.same_documents import as_stored, find_documents
 from uniner_dist.maintenance.scope import find_scope
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.filesystem import exists, join, list_names
@@ -44,7 +44,7 @@ def preview_documents(workdir: str, ids: Sequence[str]) -> ErasurePreview:
 
     Args:
         workdir: path or URL of the workdir in which the ids are meant.
-        ids: as strings; of a corpus with integer ids, their digits.
+        ids: as strings, see `same_documents.as_stored`.
 
     Returns:
         The runs that have each document, and the places that an erasure would visit.
@@ -53,8 +53,10 @@ def preview_documents(workdir: str, ids: Sequence[str]) -> ErasurePreview:
         ControlFileError: a run's folder is damaged, or there are links in it.
         StorageError: a workdir that shares a store with this one cannot be read.
     """
-    scope, named = find_scope(workdir), sorted(set(ids))
-    targets, others = find_documents({place: _runs(place) for place in scope.workdirs}, named)
+    scope = find_scope(workdir)
+    runs = {place: _runs(place) for place in scope.workdirs}
+    named = as_stored(runs[workdir], ids)
+    targets, others = find_documents(runs, named)
     documents: dict[str, list[str]] = {}
     for target in targets:
         for doc_id in target.texts:

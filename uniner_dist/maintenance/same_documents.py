@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from uniner_dist.run.publication_state import Claim, claim_of
 from uniner_dist.run.run import Run
 from uniner_dist.storage.filesystem import find_files, join, open_fs
-from uniner_dist.storage.parquet_rows import find_rows
+from uniner_dist.storage.parquet_rows import column_type, find_rows
 
 _READERS = 16
 
@@ -36,6 +36,41 @@ class Target:
     def array(self) -> pa.Array:
         """The ids, in order."""
         return pa.array(sorted(self.ids), pa.string())
+
+
+def as_stored(runs: Iterable[Run], ids: Iterable[str]) -> list[str]:
+    """Return ids as the corpora of a workdir spell them, sorted and each once.
+
+    If all of its runs have integer ids, what Python's `int` reads becomes the digits of that integer: "7 ", "+7" and
+    "007" mean 7. Otherwise ids stay as they are, as a blank or a zero may be part of a string.
+
+    Args:
+        runs: the runs of the workdir; one without occurrences says nothing about the type of its ids.
+        ids: as somebody typed them.
+
+    Raises:
+        StorageError: a run's occurrences cannot be read.
+    """
+    kinds = [kind for kind in map(_id_type, runs) if kind is not None]
+    integers = bool(kinds) and all(map(pa.types.is_integer, kinds))
+    return sorted({_digits(one) if integers else one for one in ids})
+
+
+def _digits(text: str) -> str:
+    try:
+        return str(int(text))
+    except ValueError:
+        return text
+
+
+def _id_type(run: Run) -> pa.DataType | None:
+    try:
+        file = next(iter(find_files(run.layout.occurrences, ".parquet")), None)
+    except FileNotFoundError:
+        return None
+    if file is None:
+        return None
+    return column_type(join(run.layout.occurrences, file), ["document", run.config.corpus.id_column])
 
 
 def find_documents(runs: Mapping[str, Sequence[Run]], ids: Sequence[str]) -> tuple[list[Target], tuple[str, ...]]:

@@ -6,8 +6,8 @@ Works on whole files, row group by row group; what is not taken out keeps its co
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from uniner_dist.errors import first_line
 from uniner_dist.storage.filesystem import open_fs, read_bytes, remove, write_bytes
-from uniner_dist.storage.retries import with_retries
+from uniner_dist.storage.retries import StorageError, with_retries
 
+T = TypeVar("T")
 Positions = npt.NDArray[np.int64]
 
 
@@ -62,22 +64,26 @@ def find_rows(path: str, column: Sequence[str], values: pa.Array) -> tuple[int, 
 
     Raises:
         FileNotFoundError: the file is gone.
-        StorageError: it cannot be read.
-        pa.ArrowException: it is not a whole Parquet file.
+        StorageError: it cannot be read, or is not a whole Parquet file.
     """
+    return _look_into(path, lambda file: _find_rows(file, column, values))
 
-    def look() -> tuple[int, Positions]:
+
+def _look_into(path: str, look: Callable[[pq.ParquetFile], T]) -> T:
+    def read() -> T:
         fs, stripped = open_fs(path)
         with fs.open(stripped, "rb") as stream:
-            return _find_rows(pq.ParquetFile(stream), column, values)
+            return look(pq.ParquetFile(stream))
 
-    return with_retries(path, look)
+    try:
+        return with_retries(path, read)
+    except pa.ArrowException as error:
+        raise StorageError(f"{path}: is damaged or not ours ({first_line(error)})") from error
 
 
 def _find_rows(file: pq.ParquetFile, column: Sequence[str], values: pa.Array) -> tuple[int, Positions]:
     outer, *inner = column
-    kind = file.schema_arrow.field(outer).type
-    wanted = fitting(values, kind.field(inner[0]).type if inner else kind)
+    wanted = fitting(values, _type_of(file, column))
     name = ".".join(column)
     place = [file.schema.column(i).path for i in range(len(file.schema))].index(name)
     begin, found = 0, [np.zeros(0, dtype=np.int64)]
@@ -91,18 +97,41 @@ def _find_rows(file: pq.ParquetFile, column: Sequence[str], values: pa.Array) ->
     return begin, np.concatenate(found)
 
 
+def column_type(path: str, column: Sequence[str]) -> pa.DataType:
+    """Return the type of a file's column.
+
+    Args:
+        path: path or URL of a Parquet file.
+        column: its name, or the names of a struct and a field of it.
+
+    Raises:
+        FileNotFoundError: the file is gone.
+        StorageError: it cannot be read, or is not a whole Parquet file.
+    """
+    return _look_into(path, lambda file: _type_of(file, column))
+
+
+def _type_of(file: pq.ParquetFile, column: Sequence[str]) -> pa.DataType:
+    outer, *inner = column
+    kind = file.schema_arrow.field(outer).type
+    return kind.field(inner[0]).type if inner else kind
+
+
 def fitting(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Return those of the values that a type can hold, as an array of that type.
 
     Args:
-        values: strings or integers; an integer type takes every text that Python's `int` reads, any other type takes
-            the text of a value.
+        values: strings or integers; an integer type takes those whose text is exactly that of an integer ("7", not
+            "007" or "7 "), any other type takes the text of a value.
         kind: type of the column that they are looked for in.
     """
     fits = []
-    for value in values.to_pylist():
+    for text in map(str, values.to_pylist()):
         try:
-            fits.append(pa.scalar(int(value) if pa.types.is_integer(kind) else str(value), kind))
+            if not pa.types.is_integer(kind):
+                fits.append(pa.scalar(text, kind))
+            elif str(int(text)) == text:
+                fits.append(pa.scalar(int(text), kind))
         except (ValueError, OverflowError, pa.ArrowInvalid):
             continue
     return pa.array([scalar.as_py() for scalar in fits], kind)
