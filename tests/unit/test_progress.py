@@ -16,7 +16,9 @@ from tests.support.report_page import report_values
 from tests.support.scripted import complete
 from uniner_dist.cli import status
 from uniner_dist.cli.app import main
+from uniner_dist.completions.slots import Slot
 from uniner_dist.completions.snapshot import Snapshots, Totals
+from uniner_dist.completions.stats import PoolStats
 from uniner_dist.completions.summary import PoolSummary
 from uniner_dist.completions.work import ReplicaState
 from uniner_dist.config.loading import load_config
@@ -139,6 +141,16 @@ def test_rates_are_those_of_the_last_minute_and_costs_those_of_all_starts() -> N
     assert (state.gpu_hours, state.cost) == (2.5, 5.0)
     assert state.replicas == {"starting": 1, "busy": 2}
     assert all(words in line(state) for words in ("30%", "7 of 20 shards", "2.5 GPU hours = 5.00"))
+
+
+def test_a_pool_that_stays_loaded_counts_its_replicas_in_every_run() -> None:
+    stats, slots = PoolStats(0.0), [Slot(number, None, 0.0, state=ReplicaState.READY) for number in range(2)]
+    for begun in (5.0, 50.0):
+        stats.begin(begun)
+        stats.run(begun, shards=1)
+        stats.update_clock(begun + 3, [*slots, Slot(2, None, begun)], last=False)
+        stats.update_clock(begun + 4, slots[:1], last=True)
+        assert (stats.summary.replicas, stats.summary.answering_s) == (2, 1.0)
 
 
 def test_a_log_gets_lines_a_terminal_a_bar_and_storage_the_state(

@@ -1,14 +1,20 @@
-"""The pool's decisions: hand out, suspect, bisect, give up. No Ray, no clock."""
+"""The pool's decisions: hand out, suspect, bisect, give up. No Ray, no clock but those of a test."""
 
 from __future__ import annotations
 
 import itertools
 import random
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ray.conftest import make_run_in
+from uniner_dist.completions import placement
 from uniner_dist.completions.decisions import (
     backoff,
     gives_up_starting,
@@ -18,9 +24,16 @@ from uniner_dist.completions.decisions import (
     replicas_that_fit,
     split_range,
 )
+from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.node_health import NodeHealth
+from uniner_dist.completions.placement import Placement
+from uniner_dist.completions.pool import replica_set
+from uniner_dist.completions.pool.replica_set import ReplicaSet
 from uniner_dist.completions.queue import PIECES, Limits, WorkQueue
+from uniner_dist.completions.slots import Slot
 from uniner_dist.completions.work import Loss, ReplicaState, WorkItem
+from uniner_dist.config.schema import PoolConfig
+from uniner_dist.errors import PoolError
 
 
 def _taken(queue: WorkQueue) -> WorkItem:
@@ -254,3 +267,74 @@ def test_an_engine_that_never_answered_is_not_blamed_on_prompts() -> None:
     assert never_answers(10, limit=10, answered=False)
     assert not never_answers(9, limit=10, answered=False)
     assert not never_answers(500, limit=10, answered=True)
+
+
+# -- with a clock and a cluster of the test's own --------------------------------------------------------------------
+
+
+class _Clock:
+    """Stands in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_the_wait_for_room_is_counted_from_the_run_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted call has left replicas that held work, and the next call comes much later."""
+    clock, run = _Clock(), make_run_in(tmp_path, [["Paula"]], ["person"])
+    monkeypatch.setattr(replica_set, "time", clock)
+    ray = SimpleNamespace(kill=lambda actor, no_restart: None, cluster_resources=lambda: {"CPU": 4.0})
+    replicas = ReplicaSet(ray, PoolConfig(start_timeout_s=900), replica_spec(run), {})
+    replicas.slots.append(Slot(0, None, 0.0, state=ReplicaState.BUSY, held={"reference": WorkItem("a")}))
+    replicas.check_room(clock.now)
+    clock.now = 2000.0
+    replicas.begin(run.layout, run.store)
+    assert replicas.slots == []
+    replicas.slots.append(Slot(1, None, clock.now))
+    replicas.check_room(2900.0)
+    with pytest.raises(PoolError, match="no replica found room for 900 s"):
+        replicas.check_room(2901.0)
+
+
+class _Nodes:
+    """Stands in for Ray: one node that its gcs calls alive, whose raylet takes connections or not."""
+
+    def __init__(self) -> None:
+        self._port = 0
+        self._socket: socket.socket | None = None
+
+    def listen(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", self._port))
+        self._port = self._socket.getsockname()[1]
+
+    def fall_silent(self) -> None:
+        assert self._socket is not None
+        self._socket.close()
+
+    def nodes(self) -> list[dict[str, Any]]:
+        address = {"NodeManagerAddress": "127.0.0.1", "NodeManagerPort": self._port}
+        return [{"NodeID": "node", "Alive": True, "Resources": {}, **address}]
+
+
+@pytest.mark.parametrize("seen_by", ["is_gone", "placed"])
+def test_a_node_that_was_silent_once_counts_as_lost_when_it_is_lost_later(
+    seen_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, ray = _Clock(), _Nodes()
+    monkeypatch.setattr(placement, "time", clock)
+    place = Placement(ray, PoolConfig(), None, {})  # type: ignore[arg-type]
+    ray.listen()
+    assert not place.is_gone("node")
+    ray.fall_silent()
+    assert place.is_gone("node")
+    ray.listen()
+    getattr(place, seen_by)("node")
+    ray.fall_silent()
+    clock.now = 1000.0
+    assert place.is_gone("node")
+    place.placed("node")
+    clock.now = 1060.0
+    assert not place.is_gone("node"), "only we cannot reach it: deaths count again"

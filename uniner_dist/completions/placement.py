@@ -102,13 +102,25 @@ class Placement:
         Args:
             name: Ray's id of the node; empty for a replica that was never placed, whose node is not lost.
         """
-        node = next((node for node in self._nodes() if node.id == name), None)
-        if not name or (node is not None and node.alive and _answers(node)):
+        if not name:
             return False
+        node = next((node for node in self._nodes() if node.id == name), None)
         if node is None or not node.alive:
             return True
+        if _answers(node):
+            self._silent_since_s.pop(name, None)
+            return False
         # A node that the gcs calls alive for longer is one that only we cannot reach: then deaths count again.
         return time.monotonic() - self._silent_since_s.setdefault(name, time.monotonic()) < _SILENCE_S
+
+    def placed(self, name: str) -> None:
+        """Take note that a replica was placed on a node: if the node was silent and answers again, its silence is over.
+
+        Args:
+            name: Ray's id of the node.
+        """
+        if name in self._silent_since_s:
+            self.is_gone(name)
 
     def _strategy(self, taken: Iterable[str]) -> Any:
         """Spread over the nodes, and keep away from those in quarantine while there are others."""

@@ -54,7 +54,9 @@ class PoolStats:
             slots: the replicas that are there now.
             last: whether every shard is done, so that the history takes its last point.
         """
-        if self._answering_since_s is None and any(slot.loaded for slot in slots):
+        loaded = sum(slot.loaded for slot in slots)
+        self.summary.replicas = max(self.summary.replicas, loaded)
+        if self._answering_since_s is None and loaded:
             self._answering_since_s = now
         placed = (slot for slot in slots if slot.state is not ReplicaState.PENDING)
         self.summary.replica_s = self._replica_s_of_gone + sum(now - slot.placed_s for slot in placed)

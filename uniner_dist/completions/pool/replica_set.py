@@ -147,7 +147,7 @@ class ReplicaSet:
         ready = [move for slot, move in moves if slot.state is ReplicaState.READY]
         if ready:
             self._ray.wait(ready, num_returns=len(ready), timeout=_MOVE_S)
-        now = time.monotonic()
+        now = self._placed_s = time.monotonic()
         for slot in self.slots:
             slot.progress_ref, slot.finished_prompts, slot.counters, slot.placed_s = None, 0, (0, 0), now
 

@@ -105,15 +105,15 @@ class Settling:
         slot.placement_ref, slot.node, slot.pid = None, answer.node, answer.pid
         slot.state = ReplicaState.STARTING
         slot.created_s = slot.placed_s = time.monotonic()
+        self._replicas.placement.placed(slot.node)
 
     def _started(self, slot: Slot, answer: StartInfo) -> None:
         slot.start_ref, slot.state, slot.last_progress_s = None, ReplicaState.READY, time.monotonic()
         self._failures.started()
         self._replicas.placement.health.started(slot.node)
-        summary = self._stats.summary
-        summary.replicas = max(summary.replicas, self._replicas.loaded)
-        if answer.engine not in summary.engines:
-            summary.engines.append(answer.engine)
+        engines = self._stats.summary.engines
+        if answer.engine not in engines:
+            engines.append(answer.engine)
         self._event(f"replica {slot.number} ready after {answer.seconds:.1f} s")
         if answer.warning:
             self._event(f"replica {slot.number}: {answer.warning}")
