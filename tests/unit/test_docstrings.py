@@ -1,4 +1,4 @@
-"""Docstrings of public functions are in Google's form, and name the errors that the function raises itself.
+"""Docstrings of public functions are in Google's form: arguments, results, and errors that the function raises itself.
 
 That there is one, and its form, is checked by ruff (`D`, pydocstyle).
 """
@@ -29,6 +29,30 @@ def _public_functions() -> Iterator[tuple[str, ast.FunctionDef]]:
         for node in [*tree.body, *(one for scope in classes for one in scope.body)]:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not where.startswith(COMMANDS):
                 yield f"{where}:{node.lineno} {node.name}", node
+
+
+def _describes_itself(function: ast.FunctionDef) -> bool:
+    """Whether a docstring needs neither arguments nor a result: those of properties, and of pydantic's hooks."""
+    words = ("property", "cached_property", "overload", "setter", "validator", "serializer")
+    return any(word in ast.unparse(one) for one in function.decorator_list for word in words)
+
+
+def _arguments(function: ast.FunctionDef) -> list[str]:
+    taken = function.args
+    names = [one.arg for one in [*taken.posonlyargs, *taken.args, *taken.kwonlyargs]]
+    names += [one.arg for one in (taken.vararg, taken.kwarg) if one]
+    return [name for name in names if name not in ("self", "cls")]
+
+
+def _described(function: ast.FunctionDef) -> set[str]:
+    """Arguments that the docstring describes; several of one meaning may share an entry."""
+    lines, found = (ast.get_docstring(function) or "").split("\n"), set()
+    for line in lines[lines.index("Args:") + 1 :] if "Args:" in lines else []:
+        if not line.startswith("    "):
+            break
+        if line[4] != " " and ": " in line:
+            found |= {part.strip().lstrip("*") for part in line.split(":")[0].split(",")}
+    return found
 
 
 def _raised(function: ast.FunctionDef) -> set[str]:
@@ -69,17 +93,30 @@ def test_sections_have_google_s_headings(heading: str) -> None:
 
 
 def test_arguments_that_a_docstring_describes_exist() -> None:
-    wrong = []
+    wrong = [
+        f"{name}: {one}"
+        for name, function in FUNCTIONS.items()
+        for one in _described(function) - set(_arguments(function))
+        if one.isidentifier()
+    ]
+    assert wrong == []
+
+
+def test_every_argument_is_described() -> None:
+    silent = {
+        name: missing
+        for name, function in FUNCTIONS.items()
+        if not _describes_itself(function) and (missing := set(_arguments(function)) - _described(function))
+    }
+    assert silent == {}
+
+
+def test_every_result_is_described() -> None:
+    silent = []
     for name, function in FUNCTIONS.items():
         lines = (ast.get_docstring(function) or "").split("\n")
-        if "Args:" not in lines:
-            continue
-        taken = {one.arg for one in [*function.args.args, *function.args.kwonlyargs, *function.args.posonlyargs]}
-        taken |= {one.arg for one in (function.args.vararg, function.args.kwarg) if one}
-        for line in lines[lines.index("Args:") + 1 :]:
-            if not line.startswith("    "):
-                break
-            if line[4] != " " and ": " in line:
-                described = {part.strip().lstrip("*") for part in line.split(":")[0].split(",")}
-                wrong += [f"{name}: {one}" for one in described - taken if one.isidentifier()]
-    assert wrong == []
+        nothing = function.returns is None or ast.unparse(function.returns) in ("None", "NoReturn", "Never")
+        said = lines[0].split(" ")[0] in ("Return", "Yield") or "Returns:" in lines or "Yields:" in lines
+        if not (nothing or said or _describes_itself(function)):
+            silent.append(name)
+    assert silent == []
