@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from uniner_dist.evaluation import evaluate, import_gold
 from uniner_dist.evaluation.gold import read_gold
 from uniner_dist.formats.conll.reading import read_conll
 from uniner_dist.formats.conversations import read_answer, read_conversations
-from uniner_dist.formats.sources import read_source
+from uniner_dist.formats.sources import read_source, source_format
 from uniner_dist.formats.tagging import read_tags
 
 _SPANS = st.lists(st.tuples(st.sampled_from(["PER", "LOC", "B-x"]), st.integers(1, 3), st.integers(0, 2)), max_size=6)
@@ -108,6 +109,17 @@ def test_a_folder_of_conll_files_is_one_gold_over_all_types(tmp_path: Path) -> N
     (tmp_path / "b.json").write_text("[]")
     with pytest.raises(ConfigError, match="both CoNLL and JSON"):
         read_gold(str(tmp_path))
+
+
+@pytest.mark.parametrize("columns", [["tokens", "ner_tags"], ["doc_id", "entity_type", "entities"]])
+def test_a_folder_of_parquet_and_other_gold_files_is_refused(tmp_path: Path, columns: list[str]) -> None:
+    pq.write_table(pa.table({name: [["O"]] for name in columns}), tmp_path / "a.parquet")
+    for beside in ("README.md", "LICENSE.txt", "dataset_infos.json"):
+        (tmp_path / beside).write_text("{}")
+    assert source_format(str(tmp_path)) == ("dataset" if "tokens" in columns else None)
+    (tmp_path / "b.conll").write_text("Rome B-LOC\n")
+    with pytest.raises(ConfigError, match="both CoNLL and Parquet files"):
+        source_format(str(tmp_path))
 
 
 def test_files_that_differ_in_their_endings_alone_are_all_read(tmp_path: Path) -> None:

@@ -43,7 +43,16 @@ _NAMES: Final = {
     DATASET: "Arrow",
 }
 #: Metadata files of an export or a dataset, which are no documents.
-_BESIDE: Final = ("export.json", "README.md", "dataset_info.json", "dataset_dict.json", "state.json", "README.txt")
+_BESIDE: Final = (
+    "export.json",
+    "README.md",
+    "README.txt",
+    "LICENSE.txt",
+    "dataset_info.json",
+    "dataset_infos.json",
+    "dataset_dict.json",
+    "state.json",
+)
 _SNIFFED: Final = 4096
 
 
@@ -71,10 +80,11 @@ def source_format(path: str) -> str | None:
     formats = {format_of_name(name) for name in names} - {None}
     if BRAT in formats:
         formats -= {CONLL}  # brat's texts end in .txt
-    if len(formats) > 1:
-        named = " and ".join(sorted(_NAMES[name] for name in formats if name))
+    parquet = sorted(name for name in names if name.endswith(".parquet"))
+    kinds = {_NAMES[name] for name in formats if name} | ({"Parquet"} if parquet else set())
+    if len(kinds) > 1:
+        named = " and ".join(sorted(kinds))
         raise ConfigError(f"gold {path}: holds both {named} files; name a file, or separate them")
-    parquet = sorted(find_files(path, ".parquet"))
     if parquet:
         return _parquet_format(join(path, parquet[0]))
     return formats.pop() if formats else None
