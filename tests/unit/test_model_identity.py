@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import fsspec
@@ -16,12 +17,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.llama_vocabulary import sentencepiece_model
 from tests.support.tokenizer_factory import llama_json
-from uniner_dist import model
+from uniner_dist import demo, model
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.config.schema import Config, ModelConfig
 from uniner_dist.errors import ConfigError
-from uniner_dist.model import file_hashes
+from uniner_dist.model import earlier, file_hashes
+from uniner_dist.model.cache import write_cached
 from uniner_dist.model.identity import check_unchanged
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.run.earlier import earlier_fingerprint, reusable_fingerprints
@@ -117,6 +120,15 @@ def test_a_cache_that_cannot_be_written_to_costs_time_only(tmp_path: Path, monke
     assert name_of(folder) == before
 
 
+def test_a_cache_file_that_cannot_be_written_whole_leaves_nothing(cache: Path) -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_cached(cache / "x.json", {"value": object()})
+    assert list(cache.iterdir()) == []
+    (cache / "folder.json").mkdir()
+    write_cached(cache / "folder.json", {"value": 1})  # no file can take the place of a folder
+    assert [path.name for path in cache.iterdir()] == ["folder.json"]
+
+
 # -- folders on other file systems ------------------------------------------------------------------------------------
 
 
@@ -164,6 +176,24 @@ def test_nothing_heavy_is_copied_to_name_a_remote_model(tmp_path: Path, bucket: 
     assert model.context_length(ModelConfig(name=bucket, max_model_len=512)) == 512
     name_of(bucket)
     assert not (cache / "models").exists()
+
+
+def test_a_slash_at_the_end_of_a_url_makes_no_second_copy(tmp_path: Path, bucket: str, cache: Path) -> None:
+    upload(write_model(tmp_path / "a"), bucket)
+    assert model.resolve(ModelConfig(name=bucket)) == model.resolve(ModelConfig(name=f"{bucket}/"))
+    assert len([path for path in (cache / "models").iterdir() if path.is_dir()]) == 1
+
+
+def test_a_remote_model_without_room_for_its_copy_is_refused_in_words(
+    tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(write_model(tmp_path / "a"), bucket)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("UNINER_DIST_CACHE", str(blocked / "cache"))
+    name_of(bucket)  # which needs no copy
+    with pytest.raises(ConfigError, match=rf"model {bucket}: cannot be copied to this machine .*UNINER_DIST_CACHE"):
+        model.resolve(ModelConfig(name=bucket))
 
 
 # -- the hub -----------------------------------------------------------------------------------------------------------
@@ -277,3 +307,36 @@ def test_earlier_answers_of_a_sampled_folder_may_be_of_other_weights(tmp_path: P
     assert earlier_identity(config.model) == earlier_identity(other.model), "as it was"
     store_answers(config, earlier_identity(config.model))
     assert reusable_fingerprints(other) == ()
+
+
+def test_without_transformers_nobody_knows_the_earlier_tokenizer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    folder = write_model(tmp_path / "a")
+    monkeypatch.setattr(earlier, "version", version)
+    assert earlier.earlier_tokenizer_json(ModelConfig(name=str(folder))) == llama_json(legacy=True)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.model").write_bytes(sentencepiece_model())
+    assert earlier.earlier_tokenizer_json(ModelConfig(name=str(folder))) is None
+
+
+# -- the card ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "non_commercial"),
+    [
+        ("Universal-NER/UniNER-7B-all", True),
+        ("s3://models/UniNER-7B-type/v2", True),
+        ("/home/me/.cache/huggingface/hub/models--Universal-NER--UniNER-7B-all/snapshots/0123abcd", True),
+        ("/models/my-uniner/", True),
+        ("/srv/uniner-dist/models/llama", False),
+        (demo.model_path(), False),
+        ("meta-llama/Llama-2-7b-hf", False),
+    ],
+)
+def test_the_licence_is_that_of_the_model_not_of_the_folder_around_it(name: str, non_commercial: bool) -> None:
+    assert ("not for commercial use" in model.licence(ModelConfig(name=name))) == non_commercial

@@ -136,6 +136,18 @@ def test_a_model_is_its_files_not_its_place(tmp_path: Path) -> None:
     assert model.identify(ModelConfig(name=str(tmp_path / "a"))) != here
 
 
+def test_a_model_in_a_relative_folder_is_found_by_later_stages_elsewhere(
+    tree: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(demo.model_path(), tmp_path / "models/llama")
+    usual = open_run(changed(tree, "model.name", str(tmp_path / "models/llama")))
+    for folder, name in ((".", "models/llama"), ("models/llama", "."), ("corpus", "../models/llama/")):
+        monkeypatch.chdir(tmp_path / folder)
+        run = open_run(changed(tree, "model.name", name))
+        assert (run.id, run.fingerprint, run.model_name) == (usual.id, usual.fingerprint, "llama")
+        assert load_run(run.layout.workdir, run.id).config.model.name == str(tmp_path / "models/llama")
+
+
 def test_a_remote_model_is_copied_once_per_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNINER_DIST_CACHE", str(tmp_path / "cache"))
     remote = fsspec.filesystem("memory")

@@ -1,7 +1,8 @@
 """The user's cache on this machine: copies of remote models, and what was computed once about files.
 
 All paths are below `UNINER_DIST_CACHE` (default `~/.cache/uniner-dist`). Nothing here is the truth about anything: all
-of it may be deleted at any time, and a cache that cannot be written to costs time only.
+of it may be deleted at any time, and a cache that cannot be written to costs time only; but no engine loads a remote
+model without its copy.
 """
 
 from __future__ import annotations
@@ -46,9 +47,13 @@ def write_cached(path: Path, value: Mapping[str, object]) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream)
-        os.replace(temporary, path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                json.dump(value, stream)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
 
 
 def remember(name: str, facts: Mapping[str, object]) -> None:

@@ -23,10 +23,11 @@ def licence(config: ModelConfig) -> str:
     """Return the licence of the weights, which their answers inherit, by the model's name alone.
 
     Args:
-        config: the model. "uniner" anywhere in its name or path means the authors' weights.
+        config: the model. The authors' weights are those with "uniner" in their display name, or with "uniner-7b", as
+            the authors' models are called, anywhere in their path, such as that of a hub's cache.
     """
     if config.name == "demo":
         return "Apache-2.0 (demonstration checkpoint of this project)"
-    if "uniner" in config.name.lower():
+    if "uniner" in display_name(config).lower() or "uniner-7b" in config.name.lower():
         return _NON_COMMERCIAL
     return "see the model's card"

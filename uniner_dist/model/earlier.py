@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from fnmatch import fnmatch
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from uniner_dist.config.schema import ModelConfig
 from uniner_dist.core.hashing import digest
@@ -77,7 +77,10 @@ def earlier_tokenizer_json(config: ModelConfig) -> str | None:
     source = open_source(config)
     if not is_hub_name(config.name) and "tokenizer.json" in source.sizes():
         return source.read("tokenizer.json").decode()
-    memory = cache_folder() / "tokenizers" / f"earlier-{_files_digest(source, config)}.json"
+    try:
+        memory = cache_folder() / "tokenizers" / f"earlier-{_files_digest(source, config)}.json"
+    except PackageNotFoundError:
+        return None
     known = read_cached(memory).get("tokenizer")
     if isinstance(known, str):
         return known
@@ -99,7 +102,11 @@ def _by_transformers(source: ModelSource, config: ModelConfig) -> str | None:
 
 
 def _files_digest(source: ModelSource, config: ModelConfig) -> str:
-    """Digest of everything that decides how transformers loads a tokenizer."""
+    """Digest of everything that decides how transformers loads a tokenizer.
+
+    Raises:
+        PackageNotFoundError: transformers is not installed.
+    """
     names = [name for name, size in source.sizes().items() if size <= _LARGEST_BYTES]
     values = {
         "transformers": version("transformers"),

@@ -125,20 +125,24 @@ def copy_to_node(url: str, weights: bool = True) -> str:
         Path of the local folder, in the cache of `model.cache`.
 
     Raises:
-        ConfigError: there are no files at the URL.
+        ConfigError: there are no files at the URL, or the cache cannot be written to.
         StorageError: they cannot be read.
-        OSError: the cache cannot be written to.
     """
     source = RemoteFolder(url)
-    folder = cache_folder() / "models" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder = cache_folder() / "models" / hashlib.sha256(source.url.encode()).hexdigest()[:16]
     if not weights:
         folder = folder.with_name(folder.name + "-small")
-    with locked(folder.with_suffix(".lock")):
-        names = list(source.sizes())
-        if not weights:
-            heavy = set(weight_files(names, source.read))
-            names = [name for name in names if name not in heavy]
-        _copy(source, folder, source.checksums(names))
+    names = list(source.sizes())
+    if not weights:
+        heavy = set(weight_files(names, source.read))
+        names = [name for name in names if name not in heavy]
+    try:
+        with locked(folder.with_suffix(".lock")):
+            _copy(source, folder, source.checksums(names))
+    except OSError as error:
+        raise ConfigError(
+            f"{source.title}: cannot be copied to this machine ({error}); UNINER_DIST_CACHE names the folder for copies"
+        ) from error
     return str(folder)
 
 

@@ -292,7 +292,7 @@ def with_absolute_paths(config: Config) -> Config:
     """Return the configuration with the same places, independent of the working directory.
 
     Args:
-        config: its paths of corpus, output, workdir, store and gate may be relative to the current folder.
+        config: its paths of corpus, output, workdir, store, gate and model may be relative to the current folder.
 
     Raises:
         ConfigError: a path is a URL of a kind that is not taken.
@@ -303,6 +303,8 @@ def with_absolute_paths(config: Config) -> Config:
     tree["workdir"] = absolute(config.workdir_path)
     tree["gate"] |= {name: absolute(path) for name in ("gold", "corpus") if (path := tree["gate"][name])}
     tree["store"] = absolute(config.store_path)
+    if config.model.name != "demo" and not model.is_hub_name(config.model.name):
+        tree["model"]["name"] = absolute(config.model.name)
     return validate_tree(tree)
 
 
