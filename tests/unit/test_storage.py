@@ -7,13 +7,14 @@ import os
 import threading
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.support.completions import completions
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import find_files, list_names, read_bytes, url_of, write_bytes
+from uniner_dist.storage.filesystem import find_files, list_names, open_fs, read_bytes, url_of, write_bytes
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.shards import (
     ForeignFileError,
@@ -98,6 +99,19 @@ def test_a_checksum_does_not_depend_on_how_rows_are_chunked() -> None:
             hasher.update(len(data).to_bytes(8, "little") + data)
     assert checksum(table) == hasher.hexdigest()[:32]
     assert checksum(pa.concat_tables([table.slice(0, 1), table.slice(1, 0), table.slice(1)])) == checksum(table)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "s3a"])
+@pytest.mark.parametrize("configured", ["s3", "s3a"])
+def test_options_that_the_user_configured_for_s3_are_kept(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, configured: str
+) -> None:
+    pytest.importorskip("s3fs")
+    wanted = {"retries": {"max_attempts": 9}}
+    monkeypatch.setattr(fsspec.config, "conf", {configured: {"config_kwargs": wanted}})
+    assert open_fs(f"{scheme}://bucket/x")[0].config_kwargs == wanted
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    assert open_fs(f"{scheme}://bucket/x")[0].config_kwargs["max_pool_connections"] > 10
 
 
 def corpus(path: Path) -> None:

@@ -81,8 +81,10 @@ def open_fs(path: str) -> tuple[Any, str]:
 
 def _options(path: str) -> dict[str, object]:
     """Return options for a client that the user has not configured: that of S3 has only ten connections by default."""
-    scheme = path.partition("://")[0]
-    if scheme not in ("s3", "s3a") or "config_kwargs" in fsspec.config.conf.get(scheme, {}):
+    schemes = ("s3", "s3a")  # one client, which takes what is configured for either
+    if path.partition("://")[0] not in schemes or any(
+        "config_kwargs" in fsspec.config.conf.get(s, {}) for s in schemes
+    ):
         return {}
     return {"config_kwargs": {"max_pool_connections": _CONNECTIONS}}
 
