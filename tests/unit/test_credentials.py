@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from uniner_dist.completions.replica import ReplicaSpec
@@ -48,6 +49,29 @@ def test_a_process_with_credentials_of_its_own_keeps_them_whole(monkeypatch: pyt
     adopt({**KEYS, "AWS_SESSION_TOKEN": "of another key"})
     assert of_this_process() == {"AWS_ACCESS_KEY_ID": "mine"}
     assert "AWS_SESSION_TOKEN" not in os.environ
+
+
+def test_fsspecs_own_variables_have_an_effect_where_they_are_adopted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    for name in ("FSSPEC_S3_KEY", "FSSPEC_S3_ANON", "FSSPEC_HDFS_USER"):
+        monkeypatch.setenv(name, "removed afterwards")
+        monkeypatch.delenv(name)
+    adopt({"FSSPEC_S3_KEY": "id", "FSSPEC_S3_ANON": "false", "FSSPEC_HDFS_USER": "me"})
+    assert fsspec.config.conf == {"s3": {"key": "id", "anon": False}, "hdfs": {"user": "me"}}
+    assert of_this_process()["FSSPEC_S3_KEY"] == "id", "and it can travel on"
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [("AWS_ACCESS_KEY_ID", "FSSPEC_S3_KEY"), ("FSSPEC_S3A_KEY", "AWS_ACCESS_KEY_ID")]
+)
+def test_fsspecs_own_variables_are_of_the_same_provider(
+    monkeypatch: pytest.MonkeyPatch, mine: str, theirs: str
+) -> None:
+    monkeypatch.setattr(fsspec.config, "conf", {})
+    monkeypatch.setenv(mine, "mine")
+    adopt({theirs: "theirs"})
+    assert of_this_process() == {mine: "mine"}
+    assert fsspec.config.conf == {}
 
 
 def test_a_replicas_specification_does_not_show_them() -> None:

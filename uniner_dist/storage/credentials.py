@@ -12,6 +12,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import fsspec
+
 #: Provider → the variables by which its client finds endpoint and credentials.
 _NAMES = {
     "aws": (
@@ -52,8 +54,13 @@ _NAMES = {
         "STORAGE_EMULATOR_HOST",
     ),
 }
-#: fsspec's own way: FSSPEC_S3_KEY sets the argument `key` of s3fs.
-_FSSPEC = tuple(f"FSSPEC_{scheme}_" for scheme in ("S3", "S3A", "GS", "GCS", "ABFS", "ABFSS", "AZ", "HDFS"))
+#: fsspec's own way: FSSPEC_S3_KEY sets the argument `key` of s3fs. Beginning of such names → provider.
+_FSSPEC = {
+    **dict.fromkeys(("FSSPEC_S3_", "FSSPEC_S3A_"), "aws"),
+    **dict.fromkeys(("FSSPEC_ABFS_", "FSSPEC_ABFSS_", "FSSPEC_AZ_"), "azure"),
+    **dict.fromkeys(("FSSPEC_GS_", "FSSPEC_GCS_"), "google"),
+    "FSSPEC_HDFS_": "hdfs",
+}
 #: Variables that name a file whose content is sent, since the file need not exist elsewhere.
 _KEY_FILES = {"google": ("GOOGLE_APPLICATION_CREDENTIALS",)}
 #: Variables that are no credentials: a machine that has only these has no credentials of its own.
@@ -90,14 +97,18 @@ def adopt(values: Mapping[str, str]) -> None:
             that.
     """
     own = {_provider(name) for name in os.environ if name not in _NEUTRAL}
-    for name, value in values.items():
-        if _provider(name) not in own:
-            os.environ[name] = _in_memory(value) if _is_key_file(name) else value
+    taken = {name: value for name, value in values.items() if _provider(name) not in own}
+    for name, value in taken.items():
+        os.environ[name] = _in_memory(value) if _is_key_file(name) else value
+    # fsspec has read its own variables when it was imported.
+    fsspec.config.set_conf_env(
+        fsspec.config.conf, {name: value for name, value in taken.items() if name.startswith("FSSPEC_")}
+    )
 
 
 def _provider(name: str) -> str | None:
     """Return the provider whose client reads a variable; None for variables that are not sent."""
-    return _PROVIDER_OF.get(name) or next((prefix for prefix in _FSSPEC if name.startswith(prefix)), None)
+    return _PROVIDER_OF.get(name) or next((of for begin, of in _FSSPEC.items() if name.startswith(begin)), None)
 
 
 def _is_key_file(name: str) -> bool:
