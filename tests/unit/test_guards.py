@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -41,7 +42,7 @@ from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.run.run import Run, load_run
 from uniner_dist.storage import credentials
 from uniner_dist.storage.commit import apply_change
-from uniner_dist.storage.containment import OutsideError, is_inside
+from uniner_dist.storage.containment import OutsideError, is_inside, is_same_location, lies_in
 from uniner_dist.storage.control_files import (
     ControlFileError,
     FolderChange,
@@ -240,6 +241,22 @@ def test_a_run_that_is_not_what_its_folder_says_is_refused(tmp_path: Path, finis
         path.write_text(json.dumps(json.loads(text) | {"fingerprint": "0" * 16}))
     with pytest.raises(ControlFileError, match=rf"{path}: is not this run's .*its {what} is"):
         load_run(str(workdir), finished.id)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("s3://b", "s3a://b"), ("gs://b", "gcs://b"), ("abfs://c@a", "abfss://c@a"), ("az://c", "abfs://c")],
+)
+def test_one_place_by_two_schemes_of_its_storage_is_one_place(
+    monkeypatch: pytest.MonkeyPatch, one: str, other: str
+) -> None:
+    options = {"gs": {"token": "anon"}, "abfs": {"anon": True, "account_name": "a"}}
+    monkeypatch.setattr(fsspec.config, "conf", options)
+    for first, second in ((one, other), (other, one)):
+        assert is_same_location(f"{first}/x", f"{second}/x/")
+        assert lies_in(f"{first}/x/out", f"{second}/x")
+        assert not lies_in(f"{first}/xy", f"{second}/x")
+    assert not is_same_location(f"{one}/x", "memory://b/x")
 
 
 @pytest.mark.parametrize("path", ["w/../x", "w/./x", "w//x", "w", "wx/y", "w/.."])

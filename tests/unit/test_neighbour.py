@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +23,7 @@ from uniner_dist.export.registry import entry_of_export, register_export
 from uniner_dist.maintenance.erase import erase_documents
 from uniner_dist.maintenance.erase_exports import erase_from_exports
 from uniner_dist.maintenance.prune import prune
+from uniner_dist.pipeline.check_locations import check_corpus_files
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.run.run import Run
 from uniner_dist.storage.answer_store import sweep
@@ -29,6 +32,7 @@ from uniner_dist.storage.control_files import FolderChange, Journal, write_contr
 from uniner_dist.storage.lease import hold_lease
 from uniner_dist.storage.marker import read_marker_version
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
+from uniner_dist.storage.snapshot import take_snapshot
 
 #: Folders that we write to or remove from; RUN and FINGERPRINT are the run's own.
 FOLDERS = (
@@ -160,3 +164,16 @@ def test_a_corpus_takes_in_nothing_of_the_output_by_a_link_or_a_pattern(tmp_path
     (tmp_path / "corpus/link").symlink_to(tmp_path / "out")
     with pytest.raises(ConfigError, match="which lies inside --output"):
         open_run(load_config(None, (), {**places, "corpus.path": f"{tmp_path}/corpus"}))
+
+
+def test_a_corpus_takes_in_nothing_of_the_output_where_urls_name_an_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("adlfs")
+    monkeypatch.setattr(fsspec.config, "conf", {"abfs": {"anon": True}})
+    pq.write_table(pa.table({"doc_id": ["1"], "text": ["Ada"]}), tmp_path / "a.parquet")
+    found, lake = take_snapshot(str(tmp_path)), "abfs://texts@account.dfs.core.windows.net"
+    listing = replace(found.listing, path=f"{lake}/**/*.parquet", files=("texts/out/a.parquet",), plain=False)
+    places = {"corpus.path": listing.path, "output.path": f"{lake.replace('abfs', 'abfss')}/out", "types": "person"}
+    with pytest.raises(ConfigError, match=rf"takes in {lake}/out, which lies inside --output"):
+        check_corpus_files(load_config(None, (), places), replace(found, listing=listing))

@@ -56,6 +56,16 @@ def check_scheme(path: str) -> None:
         raise ValueError(f"storage of the kind {kind[:20]!r} is not taken; known: {', '.join(known)}; more by {MORE}")
 
 
+def with_first_scheme(path: str) -> str:
+    """Return a URL with the first name of its kind of storage, such as `s3` for `s3a`; a local path as it is.
+
+    Args:
+        path: URL or local path; nothing of it is opened.
+    """
+    _, sign, rest = path.partition("://")
+    return f"{_group(path)[0]}://{rest}" if sign else path
+
+
 def same_kind(one: str, other: str) -> bool:
     """Return whether two paths have schemes of the same kind of storage, such as `s3` and `s3a`.
 

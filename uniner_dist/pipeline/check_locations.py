@@ -12,7 +12,7 @@ from uniner_dist.config.secrets import find_secrets
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.containment import is_same_location, lies_in
 from uniner_dist.storage.control_files.forms import has_controls
-from uniner_dist.storage.filesystem import is_local, list_names, open_fs
+from uniner_dist.storage.filesystem import is_local, list_names, open_fs, url_of
 from uniner_dist.storage.place_layout import StoreLayout, WorkdirLayout
 from uniner_dist.storage.snapshot import Snapshot
 from uniner_dist.storage.table_names import is_table_name
@@ -130,14 +130,14 @@ def check_corpus_files(config: Config, snapshot: Snapshot) -> None:
     """
     if snapshot.listing.plain:
         return
-    fs = open_fs(snapshot.path)[0]
+    fs, stripped = open_fs(snapshot.path)
     folders = {file if is_local(fs) and os.path.islink(file) else os.path.dirname(file) for file in snapshot.files}
-    protocol = "" if is_local(fs) else f"{scheme(snapshot.path)}://"
+    urls = folders if is_local(fs) else {url_of(snapshot.path, stripped, folder) for folder in folders}
     places = {"--output": config.output.path, "--workdir": config.workdir_path, "--store": config.store_path}
     problems = [
         f"--corpus {config.corpus.path}: takes in {inside[0]}, which lies inside {option} {path}"
         for option, path in places.items()
-        if (inside := sorted(folder for folder in folders if lies_in(f"{protocol}{folder}", path)))
+        if (inside := sorted(url for url in urls if lies_in(url, path)))
     ]
     if problems:
         raise ConfigError(problems)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from uniner_dist.config.schemes import same_kind
+from uniner_dist.config.schemes import same_kind, with_first_scheme
 from uniner_dist.errors import ConfigError
 from uniner_dist.storage.filesystem import is_local, open_fs, real_path
 
@@ -23,8 +23,8 @@ def is_same_location(one: str, other: str) -> bool:
     """Return whether two paths are the same once links are resolved.
 
     Args:
-        one: local path or URL; it need not exist. URLs are compared as they are spelled, so `s3://` and `s3a://`
-            differ.
+        one: local path or URL; it need not exist. URLs are compared as they are spelled, except that `s3` and `s3a`
+            are the same, and so are other names of one kind of storage (`config.schemes`).
         other: likewise.
     """
     return _resolved(one) == _resolved(other)
@@ -37,7 +37,7 @@ def lies_in(path: str, folder: str) -> bool:
 
     Args:
         path: local path or URL; it need not exist.
-        folder: local path or URL; URLs are compared as they are spelled, so `s3://` and `s3a://` differ.
+        folder: local path or URL; URLs are compared as in `is_same_location`.
     """
     return _resolved(path).startswith(_resolved(folder))
 
@@ -46,7 +46,7 @@ def _resolved(path: str) -> str:
     """Return an absolute path without symbolic links that ends in a slash; a path of an unknown kind stays as it is."""
     with contextlib.suppress(ConfigError):
         path = real_path(path)
-    return path.rstrip("/") + "/"
+    return with_first_scheme(path).rstrip("/") + "/"
 
 
 def require_inside(path: str, folder: str, named_by: str) -> None:
