@@ -14,7 +14,10 @@ from uniner_dist.maintenance.erase import erase_documents, restore
 from uniner_dist.maintenance.preview import preview_documents
 from uniner_dist.pipeline.renewal import knows_other_erasures
 from uniner_dist.run.run import Run
+from uniner_dist.storage import erased
+from uniner_dist.storage.control_files import read_hashes
 from uniner_dist.storage.erased import erased_state, hash_document, hash_text, read_erased, remember, take_off
+from uniner_dist.storage.filesystem import write_json
 from uniner_dist.storage.place_layout import WorkdirLayout
 
 
@@ -43,6 +46,39 @@ def test_erasing_again_adds_only_texts_that_are_new(tmp_path: Path) -> None:
     found = read_erased(folder)
     assert found is not None
     assert found.with_text == sorted(hash_text(found.salt, "a", one * 32) for one in "12")
+
+
+def test_a_document_erased_without_a_text_stays_away_whatever_is_erased_later(tmp_path: Path) -> None:
+    for i, texts in enumerate(([], ["1" * 32]), start=1):
+        folder = str(tmp_path / str(i))
+        remember(folder, {"a": texts})
+        [name] = (path for path in (tmp_path / str(i)).iterdir() if path.name != "salt.json")
+        other = {document: [] if hashes else ["2" * 32] for document, hashes in read_hashes(str(name)).items()}
+        write_json(f"{folder}/{'f' * 32}.json", other)  # as another process does at the same time
+        found = read_erased(folder)
+        assert found is not None
+        assert (found.without_text, found.with_text) == ([hash_document(found.salt, "a")], [])
+        assert remember(folder, {"a": ["3" * 32]}) is None
+
+
+def test_a_document_that_another_process_erases_meanwhile_stays_on_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(tmp_path)
+    remember(folder, {"a": []})
+    read = erased.read_hashes
+
+    def read_and_be_overtaken(path: str) -> dict[str, tuple[str, ...]]:
+        monkeypatch.setattr(erased, "read_hashes", read)
+        found = read(path)
+        remember(folder, {"b": []})
+        return found
+
+    monkeypatch.setattr(erased, "read_hashes", read_and_be_overtaken)
+    assert take_off(folder, ["a"]) == 1
+    found = read_erased(folder)
+    assert found is not None
+    assert found.without_text == [hash_document(found.salt, "b")]
 
 
 def test_a_document_taken_off_the_list_is_on_no_list(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from uniner_dist.core.hashing import digest
@@ -75,13 +75,19 @@ def read_erased(folder: str) -> ErasedList | None:
         ControlFileError: a file of the list is damaged.
         FileNotFoundError: another process has taken a document off the list meanwhile.
     """
-    names = _entries(folder)
+    return _read(folder, _entries(folder))
+
+
+def _read(folder: str, names: Sequence[str]) -> ErasedList | None:
+    """Return these entries together; a document that one of them has without a text stays without one."""
     if not names:
         return None
     texts: dict[str, tuple[str, ...]] = {}
     for name in names:
         for document, found in read_hashes(join(folder, name)).items():
-            texts[document] = tuple(dict.fromkeys([*texts.get(document, ()), *found]))
+            known = texts.get(document)
+            both = known is None or (known and found)
+            texts[document] = tuple(dict.fromkeys([*(known or ()), *found])) if both else ()
     return ErasedList(read_control(join(folder, _SALT), Salt).salt, texts)
 
 
@@ -119,8 +125,13 @@ def remember(folder: str, texts: Mapping[str, Collection[str]]) -> str | None:
         for doc_id, hashes in texts.items()
     }
     known = read_erased(folder)
-    new = {key: found for key, found in entries.items() if known is None or set(found) - set(known.texts.get(key, ()))}
-    new |= {key: found for key, found in entries.items() if known is None or key not in known.texts}
+    texts_of = {} if known is None else known.texts
+    # One that is on the list without a text stays away whatever its text is: there is nothing to add.
+    new = {
+        key: found
+        for key, found in entries.items()
+        if key not in texts_of or (texts_of[key] and set(found) - set(texts_of[key]))
+    }
     if not new:
         return None
     name = f"{uuid.uuid4().hex}.json"
@@ -137,12 +148,16 @@ def take_off(folder: str, doc_ids: Iterable[str]) -> int:
 
     Returns:
         How many of them were in the list.
+
+    Raises:
+        ControlFileError: a file of the list is damaged.
+        FileNotFoundError: another process has taken a document off the list meanwhile.
     """
-    erased = read_erased(folder)
+    names = _entries(folder)  # an entry that is added from here on is not read, and stays
+    erased = _read(folder, names)
     if erased is None:
         return 0
     back = {hash_document(erased.salt, doc_id) for doc_id in doc_ids} & erased.texts.keys()
-    names = _entries(folder)
     if back:
         kept = {document: list(texts) for document, texts in erased.texts.items() if document not in back}
         if kept:
