@@ -361,6 +361,46 @@ def test_label_studio_offsets_of_both_kinds_are_read(tmp_path: Path) -> None:
         read(path)
 
 
+def test_json_min_has_tasks_without_mentions_and_tasks_that_nobody_annotated(tmp_path: Path) -> None:
+    def task(number: int | None, annotation: int | None, **more: Any) -> dict[str, Any]:
+        own = {
+            "annotator": 1,
+            "annotation_id": annotation,
+            "created_at": "2026",
+            "updated_at": "2026",
+            "lead_time": 1.5,
+        }
+        return {"text": "Ada", **({} if number is None else {"id": number}), **more, **own}
+
+    label = [{"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}]
+    path = tmp_path / "project.json"
+    path.write_text(json.dumps([task(1, 10), task(2, 20, label=label), task(3, 30, kind="a"), task(4, None)]))
+    assert {name: spans(gold.answers) for name, gold in read(path).items()} == {
+        "project-1": {"PER": []},
+        "project-2": {"PER": [(0, 3, "Ada")]},
+        "project-3": {"PER": []},
+    }
+    path.write_text(json.dumps([task(1, 10)]))
+    assert {name: gold.text for name, gold in read(path).items()} == {"project-1": "Ada"}
+    path.write_text(json.dumps([task(None, 10), task(None, 20), task(3, 30, doc_id=7, entity_types=["PER", "LOC"])]))
+    assert {name: list(gold.answers) for name, gold in read(path).items()} == {
+        "project-0": ["PER", "LOC"],
+        "project-1": ["PER", "LOC"],
+        "7": ["PER", "LOC"],
+    }
+
+
+def test_label_studio_tasks_may_be_one_object_or_below_a_key(tmp_path: Path) -> None:
+    result = [{"type": "labels", "value": {"start": 0, "end": 3, "text": "Ada", "labels": ["PER"]}}]
+    task = {"id": 1, "data": {"text": "Ada"}, "annotations": [{"result": result}]}
+    path = tmp_path / "project.json"
+    for content in (task, {"data": [task]}, [task]):
+        path.write_text(json.dumps(content))
+        assert {name: spans(gold.answers) for name, gold in read(path).items()} == {
+            "project-1": {"PER": [(0, 3, "Ada")]}
+        }
+
+
 def test_label_studios_own_library_accepts_tasks_and_interface(tmp_path: Path) -> None:
     from label_studio_sdk.label_interface.interface import LabelInterface  # a second to import
 

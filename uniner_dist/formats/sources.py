@@ -115,7 +115,7 @@ def _read_json(content: str, stem: str, path: str, notes: ReadingNotes) -> list[
     if isinstance(parsed, list) and parsed and find_kind(parsed[0]) and not is_labelstudio(parsed):
         return read_rows(((f"{path}: item {n}", row) for n, row in enumerate(parsed)), stem, path, notes)
     if is_labelstudio(parsed):
-        return read_labelstudio(content, stem, path, notes)
+        return read_labelstudio(parsed, stem, path, notes)
     return read_conversations(content, stem, path)
 
 

@@ -7,7 +7,6 @@ several annotations of one task the last one that was not cancelled counts. Regi
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,9 @@ _TASK: Final = fields(
 _BORDERS: Final = {"start": whole, "end": whole}
 _LABELS: Final = {"labels": maybe(items(text)), "hypertextlabels": maybe(items(text)), "text": maybe(text)}
 _VALUE: Final = fields(_BORDERS, _LABELS)
+#: What JSON-MIN adds to the data of a task; in older exports without `created_at` and `updated_at`.
+_MIN_KEYS: Final = frozenset({"annotation_id", "annotator", "lead_time"})
+_DATES: Final = frozenset({"created_at", "updated_at"})
 #: Types of results that hold no offsets.
 _NO_REGIONS: Final = frozenset(
     {"choices", "relation", "textarea", "rating", "number", "taxonomy", "datetime", "ranker"}
@@ -50,15 +52,17 @@ def is_labelstudio(tasks: Any) -> bool:
     return "data" in tasks[0] or any(_is_min(task) for task in tasks if isinstance(task, dict))
 
 
-def read_labelstudio(content: str, stem: str, path: str = "", notes: ReadingNotes | None = None) -> list[GoldDocument]:
+def read_labelstudio(
+    tasks: Sequence[Any], stem: str, path: str = "", notes: ReadingNotes | None = None
+) -> list[GoldDocument]:
     """Return the documents of one file, one per annotated task.
 
     Ids are `doc_id` or `id` of the task's data, as an export of this project has them, else `STEM-` and the task's own
-    id. A document has an answer for every type in the data's `entity_types`, which such an export has too, and for
-    those that were marked.
+    id, or its number in the file from 0. A document has an answer for every type in the data's `entity_types`, which
+    such an export has too, and for those that were marked.
 
     Args:
-        content: text of the file, a JSON list of tasks.
+        tasks: the tasks of the parsed file.
         stem: prefix of the ids of documents that have none, the file's name without ending.
         path: path or URL of the file, for error messages.
         notes: receives what was left out, and how offsets were read; None: nothing is noted.
@@ -68,14 +72,15 @@ def read_labelstudio(content: str, stem: str, path: str = "", notes: ReadingNote
             not fit the text.
     """
     notes = notes or ReadingNotes()
-    tasks = json.loads(content)
     documents: list[GoldDocument] = []
     for number, task in enumerate(tasks):
-        where = f"{path}: task {task.get('id', number) if isinstance(task, dict) else number}"
+        given = task.get("id") if isinstance(task, dict) else None
+        task_id = number if given is None else given
+        where = f"{path}: task {task_id}"
         try:
             task = _from_min(task) if _is_min(task) else task
             _TASK(task, "")
-            document = _document(task, f"{stem}-{task.get('id', number)}", where, notes)
+            document = _document(task, f"{stem}-{task_id}", where, notes)
         except ConfigError:
             raise
         except ValueError as error:
@@ -95,13 +100,14 @@ def _is_min(task: Any) -> bool:
     """Whether a task is one of JSON-MIN, which has its data and its regions in one object."""
     if not isinstance(task, dict) or "data" in task:
         return False
+    if task.keys() >= _MIN_KEYS:
+        return True  # with or without regions
     regions = (one for value in task.values() if isinstance(value, list) for one in value)
     return any(isinstance(one, dict) and "labels" in one and "start" in one for one in regions)
 
 
 def _from_min(task: Mapping[str, object]) -> dict[str, object]:
     """Convert a task of JSON-MIN to one of the full export."""
-    own = {"annotation_id", "annotator", "created_at", "updated_at", "lead_time"}
     result = [
         {"type": "labels", "value": region}
         for value in task.values()
@@ -109,8 +115,14 @@ def _from_min(task: Mapping[str, object]) -> dict[str, object]:
         for region in value
         if isinstance(region, dict) and "start" in region
     ]
-    data = {key: value for key, value in task.items() if isinstance(value, str) and key not in own}
-    return {"id": task.get("id"), "data": data, "annotations": [{"result": result}]}
+    own = _MIN_KEYS | _DATES
+    data = {
+        key: value
+        for key, value in task.items()
+        if key in ("doc_id", "entity_types") or (isinstance(value, str) and key not in own)
+    }
+    annotated = task.get("annotation_id", 0) is not None
+    return {"id": task.get("id"), "data": data, "annotations": [{"result": result}] if annotated else []}
 
 
 def _document(task: Mapping[str, Any], default_id: str, where: str, notes: ReadingNotes) -> GoldDocument | None:
