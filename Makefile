@@ -130,7 +130,7 @@ mutants: $(READY) ## Put named faults into a copy of the code, one at a time, an
 	@$(BIN)/python -m benchmarks.mutants
 
 # Four at a time, as commands wait as well; each with a seed of its own. Others: make histories HISTORIES=100 SEED=7.
-histories: HISTORIES ?= 560
+histories: HISTORIES ?= 700
 histories: SEED ?= 1
 histories: $(READY) ## Compare histories of 22 commands with full runs after each command (hours)
 	@seq $(SEED) $$(($(SEED) + 3)) | xargs -P 4 -I @ env HISTORIES=$$(($(HISTORIES) / 4)) STEPS=22 TELL=1 \
