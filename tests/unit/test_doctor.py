@@ -16,11 +16,16 @@ from typing import Any
 import pytest
 
 from uniner_dist import demo
+from uniner_dist.config.schema import ModelConfig
 from uniner_dist.doctor.finding import Level
 from uniner_dist.doctor.gpus import judge_gpus
+from uniner_dist.doctor.models import check_model
 from uniner_dist.doctor.secrets import redact
-from uniner_dist.doctor.storage import judge_clocks
+from uniner_dist.doctor.storage import Location, check_location, judge_clocks
+from uniner_dist.doctor.versions import check_spark
+from uniner_dist.runtime import torch_build
 from uniner_dist.runtime.nvidia import driver_problem, driver_version
+from uniner_dist.runtime.torch_build import installed_version
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
@@ -88,6 +93,37 @@ def test_a_spark_home_of_another_version_is_a_problem(tmp_path: Path) -> None:
     found = doctor(code=2, environment={"SPARK_HOME": str(tmp_path)})["SPARK_HOME"]
     assert "is Spark 3.5, pyspark is 4." in found["found"]
     assert "both must be of one version" in found["advice"]
+
+
+@pytest.mark.parametrize(
+    ("jar", "installed", "level", "found"),
+    [
+        ("spark-core_2.13-4.1.2.jar", None, Level.OK, "Spark 4.1"),
+        ("spark-core_2.12-3.5.0-amzn-0.jar", "3.5.1", Level.OK, "Spark 3.5"),
+        ("spark-core_2.12-3.5.1.7.2.18.0-641.jar", "3.5.1", Level.OK, "Spark 3.5"),
+        ("spark-core_2.12-3.5.0-amzn-0.jar", "4.1.0", Level.PROBLEM, "is Spark 3.5, pyspark is 4.1.0"),
+        ("spark-sql_2.13-4.1.2.jar", None, Level.PROBLEM, "holds no Spark"),
+    ],
+)
+def test_the_spark_of_spark_home_is_told_by_its_jar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jar: str, installed: str | None, level: Level, found: str
+) -> None:
+    (tmp_path / "jars").mkdir()
+    (tmp_path / "jars" / jar).touch()
+    monkeypatch.setenv("SPARK_HOME", str(tmp_path))
+    monkeypatch.setattr(torch_build, "installed_version", lambda name: installed)
+    [finding] = [finding for finding in check_spark() if finding.subject == "SPARK_HOME"]
+    assert (finding.level, found in finding.found) == (level, True)
+
+
+def test_files_of_a_training_are_no_weights(tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json", "training_args.bin"):
+        (tmp_path / name).touch()
+    [_, finding] = check_model(ModelConfig(name=str(tmp_path)))
+    assert (finding.level, finding.found) == (
+        Level.PROBLEM,
+        "without weights (*.safetensors or pytorch_model*.bin)",
+    )
 
 
 def test_half_a_model_is_told_by_its_missing_parts(tmp_path: Path) -> None:
@@ -167,6 +203,19 @@ def test_gpus_that_a_replica_wants_and_a_machine_lacks_are_a_problem() -> None:
     assert [finding.level for finding in judge_gpus(1, 0, "13.0", None)] == [Level.PROBLEM]
     assert [finding.level for finding in judge_gpus(0, 0, None, None)] == [Level.OK]
     assert Level.PROBLEM in {finding.level for finding in judge_gpus(2, 1, "13.0", "580.1")}
+
+
+@pytest.mark.skipif(installed_version("torch") is None, reason="needs torch")
+def test_the_driver_of_amds_gpus_is_not_checked() -> None:
+    assert {finding.level for finding in judge_gpus(1, 1, None, None, "7.0")} == {Level.OK}
+    assert Level.PROBLEM in {finding.level for finding in judge_gpus(1, 1, None, None)}
+
+
+def test_a_table_of_a_catalog_is_no_path() -> None:
+    [corpus] = check_location(Location("--corpus", "table:catalog.schema.name", False))
+    [output] = check_location(Location("--output", "table:catalog.schema.name", True))
+    assert (corpus.level, output.level) == (Level.OK, Level.PROBLEM)
+    assert output.found == "is the name of a table"
 
 
 def test_clocks_that_differ_so_much_that_leases_are_taken_are_told() -> None:

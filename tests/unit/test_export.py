@@ -361,7 +361,7 @@ def test_label_studio_offsets_of_both_kinds_are_read(tmp_path: Path) -> None:
         read(path)
 
 
-def test_json_min_has_tasks_without_mentions_and_tasks_that_nobody_annotated(tmp_path: Path) -> None:
+def test_json_min_has_tasks_without_mentions_and_tasks_without_annotation(tmp_path: Path) -> None:
     def task(number: int | None, annotation: int | None, **more: Any) -> dict[str, Any]:
         own = {
             "annotator": 1,

@@ -20,10 +20,10 @@ def check_gpus(wanted: int = 0) -> list[Finding]:
         wanted: GPUs that one replica needs here, `pool.gpus_per_replica`; 0 for none.
     """
     count, cuda, driver = nvidia.count_gpus(), nvidia.torch_cuda(), nvidia.driver_version()
-    return [*judge_gpus(wanted, count, cuda, driver), *_glibc()]
+    return [*judge_gpus(wanted, count, cuda, driver, nvidia.torch_hip()), *_glibc()]
 
 
-def judge_gpus(wanted: int, count: int, cuda: str | None, driver: str | None) -> list[Finding]:
+def judge_gpus(wanted: int, count: int, cuda: str | None, driver: str | None, hip: str | None = None) -> list[Finding]:
     """Return the findings about the GPUs of a machine.
 
     Args:
@@ -31,6 +31,7 @@ def judge_gpus(wanted: int, count: int, cuda: str | None, driver: str | None) ->
         count: number of GPUs of the machine.
         cuda: version of the CUDA that torch was built for, such as `13.0`; None for a CPU build.
         driver: version of the loaded NVIDIA driver, such as `580.65.06`; None where there is none.
+        hip: version of the HIP that torch was built for, for AMD's GPUs, whose driver is not checked; None otherwise.
     """
     if not count:
         found = "none: replicas run on CPU, which is for the demonstration and for tests"
@@ -43,6 +44,8 @@ def judge_gpus(wanted: int, count: int, cuda: str | None, driver: str | None) ->
         findings.append(problem("GPUs", "GPUs", f"{count}, a replica wants {wanted}", "lower pool.gpus_per_replica"))
     if installed_version("torch") is None:
         return findings
+    if hip:
+        return [*findings, Finding("GPUs", "HIP", f"{hip}, for AMD's GPUs; their driver is not checked")]
     wrong = nvidia.driver_problem(driver, cuda)
     if wrong is None:
         return [*findings, Finding("GPUs", "CUDA", f"{cuda}, which the driver runs")]

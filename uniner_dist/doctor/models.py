@@ -11,10 +11,10 @@ from uniner_dist.core.template import get_template
 from uniner_dist.core.tokens import PromptTokenizer
 from uniner_dist.doctor.finding import Finding, problem, warning
 from uniner_dist.errors import UninerError
-from uniner_dist.storage.filesystem import is_local, list_names, open_fs
+from uniner_dist.model.weights import weight_files
+from uniner_dist.storage.filesystem import is_local, join, list_names, open_fs, read_bytes
 
 _AREA: Final = "Model"
-_WEIGHTS: Final = (".safetensors", ".bin")
 _TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model")
 
 
@@ -43,11 +43,12 @@ def _folder(config: ModelConfig) -> tuple[list[Finding], bool]:
         return [Finding(_AREA, "demo", "the demonstration checkpoint that ships with the package")], True
     fs, _ = open_fs(config.name)
     names = list_names(config.name)
+    weights = weight_files(names, lambda name: read_bytes(join(config.name, name)))
     missing = [
         what
         for what, there in {
             "config.json": "config.json" in names,
-            "weights (*.safetensors or pytorch_model*.bin)": any(name.endswith(_WEIGHTS) for name in names),
+            "weights (*.safetensors or pytorch_model*.bin)": bool(weights),
             "a tokenizer (tokenizer.json or tokenizer.model)": any(name in names for name in _TOKENIZERS),
         }.items()
         if not there
@@ -55,7 +56,7 @@ def _folder(config: ModelConfig) -> tuple[list[Finding], bool]:
     if missing:
         advice = "download it again as a whole, such as with `hf download Universal-NER/UniNER-7B-all --local-dir …`"
         return [problem(_AREA, config.name, f"without {', '.join(missing)}", advice)], False
-    form = "safetensors" if any(name.endswith(".safetensors") for name in names) else "pytorch_model.bin"
+    form = "safetensors" if weights[0].endswith(".safetensors") else "pytorch_model.bin"
     return [Finding(_AREA, config.name, f"a folder with {form}")], is_local(fs)
 
 

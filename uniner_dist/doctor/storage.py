@@ -16,6 +16,7 @@ from uniner_dist.doctor.finding import Finding, problem, warning
 from uniner_dist.errors import UninerError
 from uniner_dist.storage.filesystem import is_local, join, open_fs
 from uniner_dist.storage.lease import STALE_S
+from uniner_dist.storage.table_names import is_table_name
 
 _AREA: Final = "Storage"
 
@@ -26,7 +27,7 @@ class Location:
 
     Args:
         option: how the user calls it, such as `--output`.
-        path: any path or URL.
+        path: any path or URL, or the name of a table in a catalog.
         written: whether runs write there.
     """
 
@@ -42,9 +43,14 @@ def check_location(place: Location) -> list[Finding]:
         place: the location; a folder that does not exist is not made on local disks.
 
     Returns:
-        One finding, or two where the storage tells the time of a file, which is compared with the local clock.
+        One finding, or two where the storage tells the time of a file, which is compared with the local clock. Tables
+        in catalogs are not looked up.
     """
     subject = f"{place.option} {place.path}"
+    if is_table_name(place.path):
+        if place.written:
+            return [problem(_AREA, subject, "is the name of a table", "give a folder: a path or a URL")]
+        return [Finding(_AREA, subject, "is a table of a catalog, which is not checked: Spark opens it")]
     try:
         fs, stripped = open_fs(place.path)
         if not place.written:

@@ -102,11 +102,12 @@ def _spark_home() -> list[Finding]:
     if not home:
         return []
     jars = [jar.name for jar in Path(home, "jars").glob("spark-core_*.jar")]
-    found = re.search(r"-(\d+\.\d+)[\d.]*\.jar$", jars[0]) if jars else None
+    # Vendors append to the version: spark-core_2.12-3.5.0-amzn-0.jar
+    found = re.match(r"spark-core_[\d.]+-(\d+\.\d+)", jars[0]) if jars else None
     if found is None:
         return [problem("Spark", "SPARK_HOME", f"{home} holds no Spark", "unset it, or point it to a distribution")]
-    ours = torch_build.installed_version("pyspark") or found[1]
-    if not ours.startswith(found[1] + "."):
+    ours = torch_build.installed_version("pyspark")
+    if ours and not ours.startswith(found[1] + "."):
         advice = f"unset SPARK_HOME, or pip install 'pyspark=={found[1]}.*': both must be of one version"
         return [problem("Spark", "SPARK_HOME", f"{home} is Spark {found[1]}, pyspark is {ours}", advice)]
     return [Finding("Spark", "SPARK_HOME", f"{home}, Spark {found[1]}")]

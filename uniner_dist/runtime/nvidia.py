@@ -49,9 +49,14 @@ def torch_cuda() -> str | None:
     return _built_for("cuda")
 
 
+def torch_hip() -> str | None:
+    """Return the HIP that the installed torch was built for, such as `7.0`; None for another build or without torch."""
+    return _built_for("hip")
+
+
 def gpu_problem() -> str | None:
     """Return `driver_problem` of this machine; a build for AMD's GPUs is not checked."""
-    return None if _built_for("hip") else driver_problem(driver_version(), torch_cuda())
+    return None if torch_hip() else driver_problem(driver_version(), torch_cuda())
 
 
 def _built_for(kind: str) -> str | None:
