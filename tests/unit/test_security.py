@@ -23,7 +23,7 @@ from uniner_dist.cli.app import main
 from uniner_dist.completions.launch import replica_environment
 from uniner_dist.config.caller import OWNED, Caller
 from uniner_dist.config.loading import load_config
-from uniner_dist.config.schema import Config, ModelConfig
+from uniner_dist.config.schema import Config, CorpusConfig, ModelConfig
 from uniner_dist.config.secrets import without_secrets
 from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError
@@ -41,6 +41,7 @@ from uniner_dist.reporting.terminal import highlight
 from uniner_dist.run.run import load_run
 from uniner_dist.spark.session import local_settings
 from uniner_dist.storage import footers
+from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import json_text, open_fs
 from uniner_dist.storage.snapshot import take_snapshot
 
@@ -317,6 +318,17 @@ def test_the_driver_reads_nothing_of_a_row_group_of_gigabytes(tmp_path: Path, mo
     assert first_texts(corpus, snapshot) == ["x"]
     monkeypatch.setattr(footers, "LARGE_BYTES", 10)
     assert first_texts(corpus, snapshot) == []
+
+
+def test_texts_that_are_bytes_are_tried_and_shown_as_texts(tmp_path: Path) -> None:
+    texts = ["Zoë", "x" * 3000]
+    pq.write_table(pa.table({"id": [1, 2], "text": [text.encode() for text in texts]}), tmp_path / "c.parquet")
+    snapshot = take_snapshot(str(tmp_path / "c.parquet"))
+    corpus = CorpusConfig(path=snapshot.path, id_column="id", text_column="text", binary_text=True)
+    assert first_texts(corpus, snapshot) == ["Zoë", "x" * 2000]
+    assert first_texts(corpus.model_copy(update={"binary_text": False}), snapshot) == []
+    [batch] = rows_of(snapshot, ["text"], binary_text=True)
+    assert batch.column(0).to_pylist() == texts
 
 
 @pytest.mark.parametrize("linked", ["runs", "the run", "its prompts"])

@@ -30,7 +30,8 @@ def first_texts(corpus: CorpusConfig, snapshot: Snapshot) -> list[str]:
     """
     try:
         if snapshot.table is not None:
-            values = next(rows_of(snapshot, [corpus.text_column])).column(0).slice(0, _TEXTS).to_pylist()
+            rows = next(rows_of(snapshot, [corpus.text_column], corpus.binary_text))
+            values = rows.column(0).slice(0, _TEXTS).to_pylist()
         else:
             with open_fs(snapshot.path)[0].open(snapshot.files[0], "rb") as stream:
                 file = pq.ParquetFile(stream)
@@ -44,4 +45,6 @@ def first_texts(corpus: CorpusConfig, snapshot: Snapshot) -> list[str]:
         if not is_storage_error(error):
             raise
         return []
+    if corpus.binary_text:
+        values = [value.decode(errors="ignore") if isinstance(value, bytes) else value for value in values]
     return [value[:_CHARACTERS] for value in values if isinstance(value, str)]

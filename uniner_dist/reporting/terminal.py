@@ -254,6 +254,6 @@ def _sample(run: Run, limit: int) -> list[Marked]:
 
 def _texts(run: Run, id_column: str, text_column: str, chosen: list[Any]) -> dict[Any, str]:
     """Texts of some documents."""
-    batches = rows_of(run_snapshot(run), [id_column, text_column])
+    batches = rows_of(run_snapshot(run), [id_column, text_column], run.config.corpus.binary_text)
     wanted = (batch.filter(pc.is_in(batch.column(0), pa.array(chosen, batch.column(0).type))) for batch in batches)
     return {row[id_column]: row[text_column] for batch in wanted for row in batch.to_pylist()}

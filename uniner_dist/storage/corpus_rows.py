@@ -12,12 +12,13 @@ from uniner_dist.storage.reading import FileGroup, Reading, plan_reading
 from uniner_dist.storage.snapshot import Snapshot
 
 
-def rows_of(snapshot: Snapshot, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def rows_of(snapshot: Snapshot, names: Sequence[str], binary_text: bool = False) -> Iterator[pa.RecordBatch]:
     """Yield batches of live rows, file by file, with the columns in their order and types.
 
     Args:
         snapshot: the corpus with the footers of its files.
         names: columns to read, in the order wanted; those of partition folders may be among them.
+        binary_text: whether columns of bytes hold UTF-8 text (`corpus.binary_text`).
 
     Yields:
         Batches of at most 256 rows; some may be empty. A column that a file lacks is null there.
@@ -26,7 +27,7 @@ def rows_of(snapshot: Snapshot, names: Sequence[str]) -> Iterator[pa.RecordBatch
         ConfigError: a column is not there, or its types cannot be read or joined.
         StageError: a file cannot be read.
     """
-    reading = plan_reading(snapshot, names)
+    reading = plan_reading(snapshot, names, binary_text)
     for group in reading.groups:
         yield from _rows_of_group(snapshot, reading, group, names)
 
