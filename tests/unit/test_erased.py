@@ -48,7 +48,7 @@ def test_erasing_again_adds_only_texts_that_are_new(tmp_path: Path) -> None:
     assert found.with_text == sorted(hash_text(found.salt, "a", one * 32) for one in "12")
 
 
-def test_a_document_erased_without_a_text_stays_away_whatever_is_erased_later(tmp_path: Path) -> None:
+def test_a_document_erased_without_a_text_stays_away_with_any_text(tmp_path: Path) -> None:
     for i, texts in enumerate(([], ["1" * 32]), start=1):
         folder = str(tmp_path / str(i))
         remember(folder, {"a": texts})
@@ -61,12 +61,10 @@ def test_a_document_erased_without_a_text_stays_away_whatever_is_erased_later(tm
         assert remember(folder, {"a": ["3" * 32]}) is None
 
 
-def test_a_document_that_another_process_erases_meanwhile_stays_on_the_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_document_that_is_erased_meanwhile_stays_on_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = str(tmp_path)
     remember(folder, {"a": []})
-    read = erased.read_hashes
+    read = read_hashes
 
     def read_and_be_overtaken(path: str) -> dict[str, tuple[str, ...]]:
         monkeypatch.setattr(erased, "read_hashes", read)

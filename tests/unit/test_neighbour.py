@@ -166,7 +166,7 @@ def test_a_corpus_takes_in_nothing_of_the_output_by_a_link_or_a_pattern(tmp_path
         open_run(load_config(None, (), {**places, "corpus.path": f"{tmp_path}/corpus"}))
 
 
-def test_a_corpus_takes_in_nothing_of_the_output_where_urls_name_an_account(
+def test_a_corpus_takes_in_nothing_of_an_output_with_an_account(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("adlfs")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.support.completions import completions
 from uniner_dist.errors import ConfigError
+from uniner_dist.storage import retries
 from uniner_dist.storage.filesystem import find_files, list_names, open_fs, read_bytes, url_of, write_bytes
 from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.listing import list_corpus
 from uniner_dist.storage.shards import (
     ForeignFileError,
     checksum,
@@ -53,6 +57,27 @@ def test_racing_writers_leave_one_whole_file_and_no_litter(tmp_path: Path) -> No
     assert len(won) == 1
     assert read_bytes(f"{tmp_path}/x") == contents[won[0]]
     assert os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("function", ["mkdir", "fsync"])
+def test_a_folder_that_another_process_removes_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """As a publication and an erasure remove folders that are empty."""
+    real, folder = getattr(os, function), tmp_path / "a/b"
+
+    def remove_before(*arguments: object, **options: object) -> object:
+        if function == "mkdir" and str(arguments[0]) != str(folder):
+            return real(*arguments, **options)
+        monkeypatch.setattr(os, function, real)
+        if function == "mkdir":
+            real(*arguments, **options)
+        shutil.rmtree(folder)
+        return None if function == "mkdir" else real(*arguments, **options)
+
+    monkeypatch.setattr(os, function, remove_before)
+    assert write_bytes(f"{folder}/x", b"data")
+    assert os.listdir(folder) == ["x"]
 
 
 def test_hidden_files_are_not_found_but_hive_folders_with_underscores(tmp_path: Path) -> None:
@@ -184,6 +209,34 @@ def test_a_corpus_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> None:
     corpus(tmp_path / "mixed/x.parquet")
     with pytest.raises(ConfigError, match="disagree about the partition columns"):
         take_snapshot(str(tmp_path / "mixed"))
+
+
+@pytest.mark.parametrize("pattern", ["", "/*/*.parquet"])
+@pytest.mark.parametrize("failing", ["ls", "info"])
+def test_a_store_that_fails_is_asked_again_and_is_no_empty_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, failing: str
+) -> None:
+    base = f"memory://{tmp_path.name}{pattern.count('/')}{failing}"
+    for folder in "ab":
+        write_bytes(f"{base}/{folder}/x.parquet", b"PAR1")
+    monkeypatch.setattr(retries, "_WAITS_S", (0.0, 0.0, 0.0))
+    real, left = getattr(MemoryFileSystem, failing), [1]
+    raised: list[type[OSError]] = [OSError]
+
+    def ask(self: MemoryFileSystem, path: str, **options: object) -> object:
+        if left[0] and path.endswith("/b" if failing == "ls" else base.removeprefix("memory:/")):
+            left[0] -= 1
+            raise raised[0]("Slow down")
+        return real(self, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, failing, ask)
+    assert [file.rsplit("/", 2)[1] for file in list_corpus(base + pattern).files] == ["a", "b"]
+    if pattern and failing == "info":
+        return  # a pattern is not looked at by itself
+    for error, words in ((OSError, "cannot be listed: Slow down"), (PermissionError, "may not be read: Slow down")):
+        left[0], raised[0] = 9, error
+        with pytest.raises(ConfigError, match=words):
+            list_corpus(base + pattern)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
 import fsspec
@@ -229,7 +230,7 @@ def find_files(path: str, suffix: str = "") -> dict[str, dict[str, object]]:
     fs, stripped = open_fs(path)
     fs.invalidate_cache()
     found: dict[str, dict[str, object]] = {}
-    for name, info in with_retries(path, lambda: find_details(fs, stripped)).items():
+    for name, info in find_details(fs, stripped).items():
         relative = name[len(stripped) :].lstrip("/")
         hidden = any(part.startswith(("_", ".")) and "=" not in part for part in relative.split("/"))
         if relative and not hidden and relative.endswith(suffix):
@@ -247,7 +248,9 @@ def file_size(details: Mapping[str, object]) -> int:
     return size if isinstance(size, int) else 0
 
 
-def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, object]]:
+def find_details(
+    fs: Any, stripped: str, maxdepth: int | None = None, withdirs: bool = False
+) -> dict[str, dict[str, object]]:
     """Return every file below a folder, or the file itself, as the file system spells it → fsspec's details.
 
     Objects that represent folders (`folder/`, without content, as consoles of stores make them) are no files.
@@ -255,12 +258,35 @@ def find_details(fs: Any, stripped: str, **options: Any) -> dict[str, dict[str, 
     Args:
         fs: fsspec file system of the folder.
         stripped: its path without the scheme, as `open_fs` gives it.
-        options: of fsspec's `find`, such as `maxdepth` and `withdirs`.
+        maxdepth: levels to go down; None for all.
+        withdirs: whether folders below it are returned, too.
+
+    Raises:
+        StorageError: one of the folders cannot be listed.
     """
-    found = fs.find(stripped, detail=True, **options)
+    if not fs.async_impl or (maxdepth and "s3" in fs.protocol):
+        return {name: info for name, info in _walk(fs, stripped, maxdepth, withdirs) if not name.endswith("/")}
+    options = {"maxdepth": maxdepth, "withdirs": True} if withdirs else {}
+    name_of = fs.unstrip_protocol(stripped)
+    found = with_retries(name_of, lambda: fs.find(stripped, detail=True, **options))
     if isinstance(found, list):  # adlfs returns a list for one file
-        found = {str(name): fs.info(name) for name in found}
+        found = {str(name): with_retries(name_of, partial(fs.info, name)) for name in found}
     return {name: info for name, info in found.items() if not name.endswith("/")}
+
+
+def _walk(fs: Any, folder: str, depth: int | None, withdirs: bool) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield files below a folder; fsspec's own walk takes a folder that cannot be listed for an empty one."""
+    try:
+        shown = folder if is_local(fs) else fs.unstrip_protocol(folder)
+        entries = with_retries(shown, lambda: fs.ls(folder, detail=True))
+    except (FileNotFoundError, NotADirectoryError):  # removed meanwhile
+        return
+    for info in entries:
+        below = info["type"] == "directory" and info["name"].rstrip("/") != folder
+        if withdirs or info["type"] != "directory":
+            yield info["name"], info
+        if below and (depth is None or depth > 1):
+            yield from _walk(fs, info["name"].rstrip("/"), depth and depth - 1, withdirs)
 
 
 def read_bytes(path: str, last: int | None = None) -> bytes:

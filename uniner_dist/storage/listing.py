@@ -19,8 +19,8 @@ from fsspec.utils import glob_translate
 
 from uniner_dist.core.hashing import digest
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import file_size, find_details, is_local, open_fs
-from uniner_dist.storage.retries import format_storage_error, is_storage_error, with_retries
+from uniner_dist.storage.filesystem import exists, file_size, find_details, is_local, open_fs
+from uniner_dist.storage.retries import StorageError, format_storage_error, is_storage_error, with_retries
 from uniner_dist.storage.table_formats import refuse_tables
 from uniner_dist.storage.table_version import TableVersion
 
@@ -251,16 +251,17 @@ def _find(path: str, fs: Any, stripped: str) -> _Found:
             return _find_local(path, stripped)
         if is_glob(path):
             return _find_matching(fs, stripped)
-        if not fs.exists(stripped):
+        if not exists(path):
             raise ConfigError(f"corpus {path}: is not there")
         infos = find_details(fs, stripped)
         return _Found(_stamps(infos), list(infos))
-    except PermissionError as error:
-        raise ConfigError(f"corpus {path}: may not be read: {error}") from error
     except Exception as error:
-        if isinstance(error, ConfigError) or not is_storage_error(error):
+        cause = error.__cause__ if isinstance(error, StorageError) else error
+        if isinstance(cause, PermissionError):
+            raise ConfigError(f"corpus {path}: may not be read: {cause}") from error
+        if not isinstance(cause, Exception) or not is_storage_error(cause):
             raise
-        raise ConfigError(f"corpus {path}: cannot be listed: {format_storage_error(error)}") from error
+        raise ConfigError(f"corpus {path}: cannot be listed: {format_storage_error(cause)}") from error
 
 
 def _find_matching(fs: Any, pattern: str) -> _Found:

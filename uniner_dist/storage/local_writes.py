@@ -12,14 +12,15 @@ from uniner_dist.storage.retries import StorageError
 
 #: Error numbers of file systems without hard links.
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-#: Attempts to write a file whose temporary file is removed meanwhile.
+#: Attempts to write a file whose temporary file or folder is removed meanwhile.
 _TRIES = 5
 
 
 def write_local(path: str, data: bytes, exclusive: bool) -> bool:
     """Write a temporary file next to the target, flush it, then rename it (or link it, which fails if there is one).
 
-    An erasure removes temporary files, even those of other processes: then it is tried again, five times in all.
+    An erasure removes temporary files, even those of other processes, and empty folders: then it is tried again, five
+    times in all.
 
     Args:
         path: absolute local path of the file; folders above it are made.
@@ -30,32 +31,31 @@ def write_local(path: str, data: bytes, exclusive: bool) -> bool:
         False when `exclusive` and the file was already there.
 
     Raises:
-        StorageError: its temporary file is removed again and again.
+        StorageError: its temporary file or its folder is removed again and again.
         OSError: the file system refuses the write, as when the disk is full.
     """
     for _ in range(_TRIES):
         with contextlib.suppress(_TemporaryGoneError):
             return _write_local_once(path, data, exclusive)
-    raise StorageError(f"{path}: its temporary file is removed again and again")
+    raise StorageError(f"{path}: its temporary file or its folder is removed again and again")
 
 
 class _TemporaryGoneError(Exception):
-    """Another process removed the temporary file before it was renamed."""
+    """Another process removed the temporary file, or the folder, before the file was renamed."""
 
 
 def _write_local_once(path: str, data: bytes, exclusive: bool) -> bool:
     folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
     try:
+        os.makedirs(folder, exist_ok=True)
         with open(temporary, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        try:
-            return _give_name(temporary, path, exclusive)
-        except FileNotFoundError as error:
-            raise _TemporaryGoneError from error
+        return _give_name(temporary, path, exclusive)
+    except FileNotFoundError as error:
+        raise _TemporaryGoneError from error
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.storage.filesystem import open_fs
+from uniner_dist.storage.filesystem import find_details, open_fs
 from uniner_dist.storage.listing import Listing, format_gone_files, shown
-from uniner_dist.storage.retries import with_retries
 from uniner_dist.storage.table_names import is_table_name, table_root
 
 
@@ -26,7 +25,7 @@ def require_files(listing: Listing) -> None:
     root = table_root(listing.path)
     fs, stripped = open_fs(root)
     fs.invalidate_cache()
-    present = set(with_retries(root, lambda: fs.find(stripped)))
+    present = set(find_details(fs, stripped))
     names = {file: open_fs(file)[1] if "://" in file else file for file in listing.files}
     gone = [file for file, name in names.items() if name.startswith(f"{stripped}/") and name not in present]
     if gone:
