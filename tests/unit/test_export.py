@@ -323,7 +323,7 @@ def test_brat_files_are_as_brat_writes_them(tmp_path: Path) -> None:
         list(FORMATS["brat"].files([Document("ü" * 100, "a")], "part", SETTINGS))
 
 
-def test_foreign_brat_files_are_gold_for_all_their_types(tmp_path: Path) -> None:
+def test_foreign_brat_files_are_gold_for_all_their_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.txt").write_text("Ada met Bob in Rome.")
     (tmp_path / "a.ann").write_text("T1\tPER 0 3;8 11\tAda Bob\nR1\tknows Arg1:T1 Arg2:T1\n#1\tAnnotatorNotes T1\tx\n")
     (tmp_path / "b.txt").write_text("Rome")
@@ -338,6 +338,11 @@ def test_foreign_brat_files_are_gold_for_all_their_types(tmp_path: Path) -> None
     (tmp_path / "b.txt").unlink()
     with pytest.raises(ConfigError, match=r"its text, b.txt, is not there"):
         read(tmp_path)
+    with pytest.raises(ConfigError, match=r"its text, b.txt, is not there"):
+        read(tmp_path / "b.ann")
+    assert list(read(tmp_path / "a.ann")) == ["a"]
+    monkeypatch.chdir(tmp_path)
+    assert list(read(Path("a.ann"))) == ["a"]
 
 
 def test_label_studio_offsets_of_both_kinds_are_read(tmp_path: Path) -> None:

@@ -247,3 +247,11 @@ def test_bytes_that_are_not_utf8_name_their_file_and_line(tmp_path: Path) -> Non
         read_file(tmp_path, "a.conll", "Ada B-PER\nJosé O\n".encode("latin-1"))
     with pytest.raises(ConfigError, match="is UTF-16"):
         read_file(tmp_path, "a.conll", "Ada B-PER\n".encode("utf-16"))
+
+
+def test_a_number_sign_with_a_tag_is_a_token_and_else_a_comment(tmp_path: Path) -> None:
+    comments = "#begin document (a); part 000\n# free words: O brother\n# text = # one O\n"
+    [document], _ = read_file(tmp_path, "a.conll", f"{comments}# O B-MISC\n#tag O I-MISC\none O O\n#end document\n")
+    assert texts_of(document) == {"MISC": ["# #tag"]}
+    with pytest.raises(ConfigError, match=r"line 2: expected a token and a tag .* in 3 columns, got '# B-MISC'"):
+        read_file(tmp_path, "a.conll", "Ada O B-PER\n# B-MISC\none O O\n")

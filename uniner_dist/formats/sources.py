@@ -75,8 +75,7 @@ def read_documents(path: str, kind: str) -> tuple[list[GoldDocument], ReadingNot
     if kind == BRAT:
         documents = _read_brat_files(path, notes)
     elif kind == DATASET:
-        folder = path.rpartition("/")[0] if is_file(path) else path
-        documents = read_dataset(source_files(path, kind), folder, notes)
+        documents = read_dataset(source_files(path, kind), _folder_of(path), notes)
     elif kind == SPACY:
         files = source_files(path, kind).items()
         documents = [one for stem, file in files for one in read_docbin(read_bytes(file), stem, file, notes)]
@@ -119,11 +118,18 @@ def _read_json(content: str, stem: str, path: str, notes: ReadingNotes) -> list[
     return read_conversations(content, stem, path)
 
 
+def _folder_of(path: str) -> str:
+    """The folder of a file; a folder itself."""
+    return ("".join(path.rpartition("/")[:2]) or ".") if is_file(path) else path
+
+
 def _read_brat_files(path: str, notes: ReadingNotes) -> list[GoldDocument]:
-    folder = path.rpartition("/")[0] if is_file(path) else path
-    names = document_names(find_files(folder))
-    if folder != path:
-        names = [name for name in names if path == join(folder, f"{name}.ann")]
+    folder = _folder_of(path)
+    if folder == path:
+        names = document_names(find_files(folder))
+    else:
+        pair = [path.rpartition("/")[2].removesuffix(".ann") + ending for ending in (".ann", ".txt")]
+        names = document_names(name for name in pair if exists(join(folder, name)))
     labels = read_labels(read_text(join(folder, "annotation.conf"))) if exists(join(folder, "annotation.conf")) else {}
     documents = []
     for name in names:

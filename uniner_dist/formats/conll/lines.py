@@ -152,10 +152,14 @@ def _id_of(line: str) -> str | None:
 
 
 def _is_comment(line: str, cells: Sequence[str], width: int) -> bool:
-    """A line that begins with # and is no token: `# key = value`, or it has another width than the file, or no tag."""
+    """A line that begins with # and is no token: `# key = value`, or without a tag.
+
+    In a line of another width than the file, words of a comment may look like tags; the last cell says what it is.
+    """
     if not line.startswith("#"):
         return False
-    return bool(_COMMENT.match(line)) or len(cells) != width or not any(map(is_tag, cells))
+    tagged = any(map(is_tag, cells)) if len(cells) == width else is_tag(cells[-1])
+    return bool(_COMMENT.match(line)) or not tagged
 
 
 def _note_comment(sentence: SentenceLines, line: str) -> None:
