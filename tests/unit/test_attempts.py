@@ -18,7 +18,7 @@ from uniner_dist.core.hashing import passage_id
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.maintenance.compact import CellWriter
 from uniner_dist.prompts.packing import Packing
-from uniner_dist.prompts.shard_writer import ShardWriter
+from uniner_dist.prompts.shard_writer import ShardWriter, _whole_buckets
 from uniner_dist.schemas import CELLS, SHARDS
 from uniner_dist.spark.dataset_tasks import FileWriter, Kept, Written
 from uniner_dist.spark.datasets import count_kept
@@ -268,3 +268,10 @@ def test_a_list_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "d" / COUNTED).write_text('{"files": ["../secret.parquet"]}')
     with pytest.raises(ConfigError):
         counted_files(f"{tmp_path}/d")
+
+
+def test_a_batch_without_rows_between_those_of_a_bucket_changes_nothing() -> None:
+    batch = pa.RecordBatch.from_pydict({"bucket": pa.array([0, 0, 2], pa.int32())})
+    empty = batch.slice(0, 0)
+    found = [(bucket, len(rows)) for bucket, rows in _whole_buckets(iter([empty, batch, empty, batch.slice(2), empty]))]
+    assert found == [(0, 2), (2, 2)]

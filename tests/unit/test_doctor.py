@@ -23,7 +23,7 @@ from uniner_dist.doctor.models import check_model
 from uniner_dist.doctor.secrets import redact
 from uniner_dist.doctor.storage import Location, check_location, judge_clocks
 from uniner_dist.doctor.versions import check_spark
-from uniner_dist.runtime import torch_build
+from uniner_dist.runtime import nvidia, torch_build
 from uniner_dist.runtime.nvidia import driver_problem, driver_version
 from uniner_dist.runtime.torch_build import installed_version
 
@@ -197,6 +197,20 @@ def test_the_drivers_version_is_read_from_the_kernels_file(tmp_path: Path) -> No
     )
     assert driver_version(file) == "575.57.08"
     assert driver_version(tmp_path / "none") is None
+
+
+def test_the_driver_of_windows_which_wsl_does_not_describe_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "dxg"
+    monkeypatch.setattr(nvidia, "_WINDOWS_GPUS", device)
+    monkeypatch.setattr(nvidia, "driver_version", lambda: None)
+    monkeypatch.setattr(nvidia, "torch_cuda", lambda: "13.0")
+    assert nvidia.gpu_problem() == "there is no NVIDIA driver on this machine"
+    device.touch()
+    assert nvidia.gpu_problem() is None
+    monkeypatch.setattr(nvidia, "torch_cuda", lambda: None)
+    assert "CPU build" in str(nvidia.gpu_problem())
 
 
 def test_gpus_that_a_replica_wants_and_a_machine_lacks_are_a_problem() -> None:

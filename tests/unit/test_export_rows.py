@@ -105,3 +105,13 @@ def test_collections_are_rare_for_a_while_only() -> None:
     with rare_collections():
         assert gc.get_threshold()[0] > before[0]
     assert gc.get_threshold() == before
+
+
+def test_collections_that_are_switched_off_stay_so() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(0)
+    try:
+        with rare_collections():
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)

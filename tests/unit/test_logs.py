@@ -106,3 +106,25 @@ logs.news("error: ours", logging.ERROR)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=1200)
     lines = done.stderr.splitlines()
     assert [line.split(" ", 1)[-1] for line in lines] == ["from elsewhere", "ours"], lines
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [
+        ("", ["ours"]),
+        ("logging.getLogger('uniner_dist').setLevel('WARNING')", []),
+        ("logging.basicConfig(level='INFO', format='mine: %(message)s')", ["mine: ours"]),
+        ("logging.basicConfig(level='WARNING')", []),
+    ],
+)
+def test_a_script_that_uses_the_library_keeps_its_own_logging(before: str, shown: list[str]) -> None:
+    code = f"""
+import logging
+from uniner_dist.runtime import logs
+{before}
+found = [list(logging.getLogger(name).handlers) for name in ("uniner_dist", None)]
+logs.news("ours")
+assert found == [list(logging.getLogger(name).handlers) for name in ("uniner_dist", None)]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=1200)
+    assert [re.sub(r"^\d\S+Z ", "", line) for line in done.stderr.splitlines()] == shown

@@ -154,14 +154,14 @@ def test_a_pool_that_stays_loaded_counts_its_replicas_in_every_run() -> None:
 
 
 def test_a_log_gets_lines_a_terminal_a_bar_and_storage_the_state(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = str(tmp_path / "progress.json")
+    caplog.set_level("INFO", "uniner_dist")
     with LiveView(path, Console(file=io.StringIO()), first_line_s=0) as log:
         log.show(STATE)
         log.show(STATE.model_copy(update={"deaths": 77}))
-    [said] = capsys.readouterr().err.splitlines()
-    assert said.endswith(line(STATE)), "the next line is due half a minute later"
+    assert caplog.messages == [line(STATE)], "the next line is due half a minute later"
     assert read_json(path)["deaths"] == 2
     stream = io.StringIO()
     with LiveView(path, Console(file=stream, force_terminal=True, width=90)) as terminal:

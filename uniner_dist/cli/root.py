@@ -10,7 +10,7 @@ import typer
 from uniner_dist._version import __version__
 from uniner_dist.cli.command import Group
 from uniner_dist.core.characters import visible
-from uniner_dist.runtime.logs import news
+from uniner_dist.runtime.logs import configure_by_default, news
 
 app = typer.Typer(
     name="uniner-dist",
@@ -48,4 +48,5 @@ def say(line: str, level: int = logging.INFO) -> None:
 
     Names and values of a corpus may be in it, which must not steer the terminal.
     """
+    configure_by_default()
     news(visible(line, keep="\n"), level)

@@ -196,6 +196,8 @@ def _whole_buckets(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[int, pa.
     held: list[pa.RecordBatch] = []
     current = -1
     for batch in batches:
+        if not batch.num_rows:
+            continue
         buckets = batch.column("bucket").to_numpy()
         starts = np.flatnonzero(np.diff(buckets, prepend=-1))
         for start, end in zip(starts, [*starts[1:], len(buckets)], strict=True):

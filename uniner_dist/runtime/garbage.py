@@ -20,7 +20,8 @@ def rare_collections() -> Iterator[None]:
         Nothing; the previous threshold is restored after the block.
     """
     before = gc.get_threshold()
-    gc.set_threshold(_OBJECTS, *before[1:])
+    if before[0]:  # else the caller has switched collections off
+        gc.set_threshold(_OBJECTS, *before[1:])
     try:
         yield
     finally:

@@ -75,16 +75,23 @@ def configure(level: Level = "info", form: Form = "text") -> None:
     _LOGGER.setLevel(level.upper())
 
 
+def configure_by_default() -> None:
+    """Configure the log as a command does without options, if it has not been configured yet."""
+    if not any(isinstance(one, _StandardError) for one in _LOGGER.handlers):
+        configure()
+
+
 def news(line: str, level: int = logging.INFO) -> None:
-    """Log a line of a command; logging is configured by default if it has not been yet.
+    """Log a line for a person; where nothing configures logging, as in a plain script, print it on standard error.
 
     Args:
         line: text that has no control characters which could steer a terminal, as `core.characters.visible` returns it.
         level: number of one of `logging`'s levels.
     """
-    if not any(isinstance(one, _StandardError) for one in _LOGGER.handlers):
-        configure()
-    _LOGGER.log(level, "%s", line)
+    if _LOGGER.hasHandlers():
+        _LOGGER.log(level, "%s", line)
+    elif level >= _LOGGER.level:
+        _StandardError("text").handle(_LOGGER.makeRecord(_LOGGER.name, level, "", 0, line, (), None))
 
 
 def shows_news() -> bool:

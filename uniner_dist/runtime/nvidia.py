@@ -11,8 +11,12 @@ from typing import Final
 #: CUDA's major version → the lowest branch of Linux drivers that runs it (NVIDIA, "CUDA Compatibility", table 1).
 LOWEST_DRIVER: Final[Mapping[int, int]] = {11: 450, 12: 525, 13: 580}
 _DRIVER_FILE: Final = Path("/proc/driver/nvidia/version")
+#: Device of GPUs whose driver is that of Windows (WSL): `_DRIVER_FILE` is not there.
+_WINDOWS_GPUS: Final = Path("/dev/dxg")
 #: Devices of GPUs that are not in NVIDIA's folder; Ray counts them.
-_OTHER_GPUS: Final = (Path("/dev/dxg"), Path("/dev/kfd"))
+_OTHER_GPUS: Final = (_WINDOWS_GPUS, Path("/dev/kfd"))
+#: Number of GPUs where they are not counted: enough for any replica.
+NOT_COUNTED: Final = 64
 _GPU_FOLDER: Final = Path("/proc/driver/nvidia/gpus")
 
 
@@ -36,12 +40,12 @@ def count_gpus(folder: Path = _GPU_FOLDER) -> int:
         folder: the driver's folder, with an entry for each GPU.
 
     Returns:
-        Without that folder (WSL, AMD's GPUs) GPUs are not counted: 64 where there are any, for "enough", else 0.
+        Without that folder (WSL, AMD's GPUs) GPUs are not counted: `NOT_COUNTED` where there are any, else 0.
     """
     try:
         return len(list(folder.iterdir()))
     except OSError:
-        return 64 if any(place.exists() for place in _OTHER_GPUS) else 0
+        return NOT_COUNTED if any(place.exists() for place in _OTHER_GPUS) else 0
 
 
 def torch_cuda() -> str | None:
@@ -55,8 +59,10 @@ def torch_hip() -> str | None:
 
 
 def gpu_problem() -> str | None:
-    """Return `driver_problem` of this machine; a build for AMD's GPUs is not checked."""
-    return None if torch_hip() else driver_problem(driver_version(), torch_cuda())
+    """Return `driver_problem` of this machine; a build for AMD's GPUs is not checked, nor the driver under WSL."""
+    driver, cuda = driver_version(), torch_cuda()
+    is_unknown = driver is None and cuda is not None and _WINDOWS_GPUS.exists()
+    return None if is_unknown or torch_hip() else driver_problem(driver, cuda)
 
 
 def _built_for(kind: str) -> str | None:
