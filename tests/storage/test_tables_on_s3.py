@@ -16,12 +16,15 @@ from pyspark.sql import SparkSession
 from tests.support import lake_tables
 from tests.support.flaky import FlakyProxy
 from uniner_dist.spark.planned import read_planned
+from uniner_dist.storage import retries
 from uniner_dist.storage.corpus_rows import rows_of
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.reading import plan_reading
+from uniner_dist.storage.retries import StorageError
 from uniner_dist.storage.snapshot import take_snapshot
 from uniner_dist.storage.tables.commit import TableFormat, commit_files
 from uniner_dist.storage.tables.delta import storage_options
+from uniner_dist.storage.tables.open import Wanted, open_corpus
 from uniner_dist.storage.tables.output_table import Change
 
 
@@ -36,6 +39,15 @@ def test_a_delta_table_on_s3_is_read() -> None:
     write_deltalake(path, lake_tables.rows(1, 2, 3), storage_options=storage_options())
     DeltaTable(path, storage_options=storage_options()).delete("doc_id = '2'")
     assert ids(path) == ["1", "3"]
+
+
+def test_a_storage_that_fails_is_not_taken_for_plain_parquet(s3: FlakyProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "_WAITS_S", (0.01,))
+    path = "s3://bucket/sick"
+    write_deltalake(path, lake_tables.rows(1), storage_options=storage_options())
+    monkeypatch.setattr(s3, "plan", lambda method, path: "403")
+    with pytest.raises(StorageError, match="sick"):
+        open_corpus(path, Wanted(version=0))
 
 
 def test_an_iceberg_table_on_s3_is_read(s3: FlakyProxy, tmp_path: Path) -> None:

@@ -125,6 +125,14 @@ def test_a_version_as_of_a_time_is_the_last_one_before_it(tmp_path: Path) -> Non
         look(path, Wanted(as_of=at - datetime.timedelta(days=1)))
 
 
+def test_a_log_without_times_is_told_in_words(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1)
+    for log in (tmp_path / "t/_delta_log").glob("*.json"):
+        log.write_text("".join(line for line in log.open() if '"commitInfo"' not in line))
+    with pytest.raises(ConfigError, match="the log tells no times"):
+        look(path, Wanted(as_of=datetime.datetime.now(datetime.UTC)))
+
+
 def test_a_vacuumed_version_is_refused_in_words(tmp_path: Path) -> None:
     path = lake_tables.delta(tmp_path / "t", 1, 2)
     listing = open_corpus(path, Wanted(version=0))
@@ -259,6 +267,19 @@ def test_an_iceberg_folder_without_a_hint_is_no_guess(tmp_path: Path) -> None:
         look(folder)
     Path(folder, "metadata/version-hint.text").write_text(table.metadata_location.rsplit("/", 1)[1])
     assert [row["doc_id"] for row in read(folder)] == ["1"]
+
+
+def test_missing_files_of_iceberg_metadata_are_named(tmp_path: Path) -> None:
+    table = lake_tables.iceberg(tmp_path, 1)
+    metadata = table.metadata_location
+    with pytest.raises(ConfigError, match=r"no\.metadata\.json: is not there"):
+        look(str(tmp_path / "no.metadata.json"))
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    for gone in (snapshot.manifests(table.io)[0].manifest_path, snapshot.manifest_list):
+        Path(gone.removeprefix("file://")).unlink()
+        with pytest.raises(ConfigError, match=f"metadata is gone .*{gone.rsplit('/', 1)[1]}"):
+            look(metadata)
 
 
 def test_a_catalog_of_pyiceberg_names_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

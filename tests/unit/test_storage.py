@@ -12,14 +12,16 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.support.completions import completions
-from uniner_dist.errors import ConfigError
+from uniner_dist.errors import ConfigError, first_line
 from uniner_dist.storage import retries
 from uniner_dist.storage.filesystem import find_files, list_names, open_fs, read_bytes, url_of, write_bytes
 from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.listing import list_corpus
+from uniner_dist.storage.renames import replace_by_rename
 from uniner_dist.storage.shards import (
     ForeignFileError,
     checksum,
@@ -272,3 +274,24 @@ def test_an_account_in_a_url_survives_the_file_system() -> None:
     url = "abfs://texts@account.dfs.core.windows.net/lake/corpus"
     stripped = AzureBlobFileSystem._strip_protocol(url)
     assert url_of(url, stripped, f"{stripped}/a.parquet") == f"{url}/a.parquet"
+
+
+def test_a_rename_whose_answer_is_lost_has_replaced_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class LosesAnswers(LocalFileSystem):  # type: ignore[misc]
+        cachable = False
+
+        def mv(self, path1: str, path2: str, **kwargs: object) -> None:
+            super().mv(path1, path2, **kwargs)
+            raise ConnectionResetError
+
+    monkeypatch.setattr(retries, "_WAITS_S", (0.01,))
+    path = str(tmp_path / "a")
+    for data in (b"one", b"two"):
+        replace_by_rename(path, LosesAnswers(), path, data)
+        assert read_bytes(path) == data
+    assert list_names(str(tmp_path)) == ["a"]
+
+
+@pytest.mark.parametrize(("text", "line"), [("", "OSError"), ("\n", "OSError"), ("\nno\nyes", "no")])
+def test_an_error_is_told_by_its_first_line_or_its_type(text: str, line: str) -> None:
+    assert first_line(OSError(text)) == line

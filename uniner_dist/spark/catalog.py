@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from uniner_dist.config.schema import SparkConfig
-from uniner_dist.errors import ConfigError
+from uniner_dist.errors import ConfigError, first_line
 from uniner_dist.runtime.compat.spark_internals import context_of_this_process
 from uniner_dist.runtime.engines import is_installed
 from uniner_dist.storage.listing import list_corpus, shown
@@ -133,8 +133,7 @@ def _described(spark: Any, path: str, name: str) -> dict[str, str]:
         spark.sql(f"REFRESH TABLE {name}")  # a session caches tables for a while
         rows = [tuple(row)[:2] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()]
     except PySparkException as error:
-        words = str(error).strip().splitlines()[0]
-        raise ConfigError(f"corpus {path}: Spark's catalog does not know it: {words}") from error
+        raise ConfigError(f"corpus {path}: Spark's catalog does not know it: {first_line(error)}") from error
     begin = next((i for i, (key, _) in enumerate(rows) if str(key).startswith("# Detailed Table")), 0)
     parts = {key: "" for key, _ in rows[:begin] if str(key).startswith("#")}
     return parts | {str(key): str(value or "") for key, value in rows[begin:]}

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uniner_dist.errors import StageError
+from uniner_dist.errors import StageError, first_line
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.footers import without_arrow_schema
 from uniner_dist.storage.retries import with_retries
@@ -145,10 +145,9 @@ def unreadable(file: str, error: Exception) -> StageError:
         file: the file, as it is to be named in the message.
         error: what pyarrow or the file system raised; the first line of its message is quoted.
     """
-    words = (str(error).strip() or type(error).__name__).splitlines()[0]
     return StageError(
-        f"{file} cannot be read ({words}): it is damaged, or written as pyarrow {pa.__version__} does not read it; "
-        "write it again, or leave it out, and start again"
+        f"{file} cannot be read ({first_line(error)}): it is damaged, or written as pyarrow {pa.__version__} does not "
+        "read it; write it again, or leave it out, and start again"
     )
 
 
@@ -205,5 +204,4 @@ def _conform(values: pa.Array, kind: pa.DataType, where: str) -> pa.Array:
     try:
         return pc.cast(values, options=pc.CastOptions(kind, allow_invalid_utf8=True))
     except pa.ArrowException as error:
-        words = str(error).strip().splitlines()[0]
-        raise StageError(f"{where} has a value that {kind} cannot hold unchanged ({words})") from error
+        raise StageError(f"{where} has a value that {kind} cannot hold unchanged ({first_line(error)})") from error

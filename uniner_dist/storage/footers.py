@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uniner_dist.errors import ConfigError
+from uniner_dist.errors import ConfigError, first_line
 from uniner_dist.storage.checksums import is_stale
 from uniner_dist.storage.filesystem import is_local, open_fs
 from uniner_dist.storage.listing import Listing, checksum_path, format_gone_files
@@ -246,7 +246,7 @@ class _FooterReader:
         try:
             path = with_retries(file, lambda: find_cut_off(open_file, metadata, leaves))
         except (pa.ArrowException, EOFError, OSError) as error:
-            raise _UnreadableFileError(f"cannot be read: {str(error).strip().splitlines()[0]}") from error
+            raise _UnreadableFileError(f"cannot be read: {first_line(error)}") from error
         if path is not None:
             raise _UnreadableFileError(
                 f"column {path} has timestamps that are not whole microseconds (or, stored as INT96, are beyond what "
@@ -295,7 +295,7 @@ def _parsed(end: bytes) -> tuple[Any, bool]:
         try:
             return pq.read_metadata(pa.BufferReader(without_arrow_schema(end))), True
         except (pa.ArrowException, OSError):
-            words = str(error).strip().splitlines()[0]
+            words = first_line(error)
             encrypted = " (encrypted columns?)" if "crypt" in words else ""
             raise _UnreadableFileError(f"is not a readable Parquet file: {words}{encrypted}") from error
 
@@ -315,7 +315,7 @@ def _arrow_schema(parquet: Any, opaque: bool) -> pa.Schema:
     try:
         return arrow_schema(parquet, opaque)
     except pa.ArrowException as error:
-        raise _UnreadableFileError(f"has columns of an unknown type: {str(error).splitlines()[0]}") from error
+        raise _UnreadableFileError(f"has columns of an unknown type: {first_line(error)}") from error
 
 
 def _has_large_chunk(metadata: Any, leaves: Sequence[int]) -> bool:

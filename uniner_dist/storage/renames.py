@@ -37,11 +37,17 @@ def replace_by_rename(path: str, fs: Any, stripped: str, data: bytes) -> None:
         data: the whole content.
 
     Raises:
+        FileNotFoundError: somebody removed what was being written.
         StorageError: it could not be written.
     """
     temporary = _temporary(stripped)
     with_retries(path, lambda: fs.pipe_file(temporary, data))
-    with_retries(path, lambda: fs.mv(temporary, stripped, overwrite=True))
+    try:
+        with_retries(path, lambda: fs.mv(temporary, stripped, overwrite=True))
+    except FileNotFoundError:
+        # A rename whose answer was lost is tried again and no longer finds what it has moved.
+        if with_retries(path, lambda: fs.cat_file(stripped)) != data:
+            raise
 
 
 def create_by_rename(path: str, fs: Any, stripped: str, data: bytes) -> None:

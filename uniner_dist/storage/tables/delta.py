@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from uniner_dist.config.schemes import same_kind
-from uniner_dist.errors import ConfigError
+from uniner_dist.errors import ConfigError, first_line
 from uniner_dist.runtime.engines import require
 from uniner_dist.storage.filesystem import is_local, open_fs
 from uniner_dist.storage.listing import Listing, checked_locally
@@ -67,7 +67,7 @@ def open_delta(root: str, version: int | None = None, as_of: datetime | None = N
             table.load_as_version(_version_at(root, table, as_of))
         return _listing(root, table)
     except (DeltaError, OSError, ValueError) as error:
-        words = str(error).strip().splitlines()[0]
+        words = first_line(error)
         if version is None:
             raise ConfigError(f"corpus {root}: the Delta table cannot be read: {words}") from error
         raise ConfigError(
@@ -102,6 +102,8 @@ def _version_at(root: str, table: Any, as_of: datetime) -> int:
     commits = {int(entry["version"]): int(entry["timestamp"]) for entry in table.history() if "timestamp" in entry}
     limit = as_of.timestamp() * 1000
     found = [version for version, committed in commits.items() if committed <= limit]
+    if not commits:
+        raise ConfigError(f"corpus {root}: the log tells no times of its versions; choose one by corpus.version")
     if not found:
         raise ConfigError(
             f"corpus {root}: the log has no version as old as corpus.as_of={as_of.isoformat()}; its oldest is of "

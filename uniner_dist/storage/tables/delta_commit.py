@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from uniner_dist.core.characters import visible
-from uniner_dist.errors import StageError
+from uniner_dist.errors import StageError, first_line
 from uniner_dist.storage.filesystem import exists, join, open_fs
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.tables.delta import deletion_vectors, storage_options, table_uri
@@ -44,7 +44,7 @@ def open_delta_output(output: str, partition_by: Sequence[str], example: str | N
             DeltaTable.create(uri, schema=schema, partition_by=list(partition_by), storage_options=options)
         return _DeltaOutput(output, DeltaTable(uri, storage_options=options), list(partition_by))
     except (DeltaError, OSError, ValueError) as error:
-        words = visible(str(error).strip().splitlines()[0])[:300]
+        words = visible(first_line(error))[:300]
         raise StageError(f"{output}: the Delta table cannot be opened: {words}") from error
 
 

@@ -12,7 +12,7 @@ import pickle
 from datetime import datetime
 from typing import Any
 
-from uniner_dist.errors import ConfigError
+from uniner_dist.errors import ConfigError, first_line
 from uniner_dist.runtime.engines import require
 from uniner_dist.storage.filesystem import open_fs
 from uniner_dist.storage.listing import Listing
@@ -38,10 +38,10 @@ def open_iceberg_file(
         The live files, sorted by path, with the scan task of each in `table`; none for a table without a snapshot.
 
     Raises:
-        ConfigError: the file is no Iceberg metadata, has no such snapshot, or the table has files or deletes that are
-            not read here.
+        ConfigError: the file is not there or no Iceberg metadata, has no such snapshot, or the table has files or
+            deletes that are not read here, or files of its metadata are gone.
         OutsideError: the metadata names a file on another kind of storage.
-        StorageError: the file cannot be read.
+        StorageError: a file of the metadata cannot be read.
     """
     require("pyiceberg")
     from pyiceberg.exceptions import ValidationError
@@ -50,10 +50,12 @@ def open_iceberg_file(
     from uniner_dist.storage.tables.iceberg_files import TableIO
 
     fs, stripped = open_fs(metadata_file)
-    data: bytes = with_retries(metadata_file, lambda: fs.cat_file(stripped))
     try:
+        data: bytes = with_retries(metadata_file, lambda: fs.cat_file(stripped))
         text = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
         metadata = TableMetadataUtil.parse_raw(text.decode())
+    except FileNotFoundError:
+        raise ConfigError(f"corpus {metadata_file}: is not there") from None
     except (ValueError, OSError, ValidationError) as error:
         raise ConfigError(
             f"corpus {path}: {metadata_file} is not Iceberg metadata that can be read: {_reason(error)}"
@@ -81,8 +83,10 @@ def open_iceberg_catalog(path: str, version: int | str | None, as_of: datetime |
         The live files, sorted by path, with the scan task of each in `table`; none for a table without a snapshot.
 
     Raises:
-        ConfigError: no such catalog, table or snapshot, or the table has files or deletes that are not read here.
+        ConfigError: no such catalog, table or snapshot, or the table has files or deletes that are not read here, or
+            files of its metadata are gone.
         OutsideError: the metadata names a file on another kind of storage.
+        StorageError: a file of the metadata cannot be read.
     """
     table = load_table(path)
     return _listing(path, table.metadata_location, table.metadata, table.io, version, as_of, pinned)
@@ -109,10 +113,9 @@ def load_table(path: str) -> Any:
     except NoSuchTableError as error:
         raise ConfigError(f"corpus {path}: the catalog has no such table") from error
     except Exception as error:  # every kind of catalog has errors of its own
-        words = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(
             f"corpus {path}: neither Spark's settings nor pyiceberg's say how to reach the catalog {catalog!r}, or it "
-            f"does not answer: {words}"
+            f"does not answer: {first_line(error)}"
         ) from error
 
 
@@ -134,9 +137,16 @@ def _listing(
     schema = next(one for one in metadata.schemas if one.schema_id == schema_id)
     tasks: list[Any] = []
     if snapshot is not None:
-        _refuse_equality_deletes(path, snapshot, io)
         scan = DataScan(table_metadata=metadata, io=io, snapshot_id=snapshot.snapshot_id)
-        tasks = sorted(scan.plan_files(), key=lambda task: str(task.file.file_path))
+        try:
+            with_retries(named_by, lambda: _refuse_equality_deletes(path, snapshot, io))
+            planned = with_retries(named_by, lambda: list(scan.plan_files()))
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"corpus {path}: a file of the Iceberg table's metadata is gone ({first_line(error)}); choose another "
+                "snapshot by corpus.version"
+            ) from error
+        tasks = sorted(planned, key=lambda task: str(task.file.file_path))
     files = tuple(without_java_scheme(str(task.file.file_path)) for task in tasks)
     for file in files:
         require_same_kind(file, without_java_scheme(named_by))

@@ -29,7 +29,7 @@ from pyiceberg.transforms import IdentityTransform
 from pyiceberg.typedef import Record
 
 from uniner_dist.core.characters import visible
-from uniner_dist.errors import StageError, UninerError
+from uniner_dist.errors import StageError, UninerError, first_line
 from uniner_dist.runtime.compat.storage_internals import iceberg_schema
 from uniner_dist.storage.filesystem import exists, is_local, join, list_names, open_fs, read_bytes, write_bytes
 from uniner_dist.storage.hive import partition_values
@@ -78,7 +78,7 @@ def _told_as(words: str) -> Iterator[None]:
     except UninerError:
         raise
     except Exception as error:
-        said = visible((str(error).strip() or type(error).__name__).splitlines()[0])[:300]
+        said = visible(first_line(error))[:300]
         raise StageError(f"{words}: {said}") from error
 
 

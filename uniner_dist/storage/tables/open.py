@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -62,17 +61,24 @@ def open_corpus(path: str, wanted: Wanted = NEWEST) -> Listing:
 
     Raises:
         ConfigError: see `list_corpus`; or the version does not exist, or the table cannot be read.
+        StorageError: storage fails while the table is looked for or read.
     """
     if is_table_name(path):
         return open_iceberg_catalog(path, wanted.version, wanted.as_of, wanted.pinned)
     if METADATA_FILE.search(path):
         return open_iceberg_file(path, path, wanted.version, wanted.as_of, wanted.pinned)
-    with contextlib.suppress(StorageError):  # the listing below reports it in its own words
+    try:
         is_table = not is_glob(path) and not is_output(path)  # an output's files are its table's present
-        if is_table and exists(join(path, "_delta_log")):
-            return open_delta(path, _delta_version(path, wanted), wanted.as_of)
-        if is_table and (metadata := _iceberg_metadata(path)):
-            return open_iceberg_file(path, metadata, wanted.version, wanted.as_of, wanted.pinned)
+        is_delta = is_table and exists(join(path, "_delta_log"))
+        metadata = _iceberg_metadata(path) if is_table and not is_delta else None
+    except StorageError:
+        if wanted != NEWEST:
+            raise
+        return list_corpus(path)  # which reports it in its own words
+    if is_delta:
+        return open_delta(path, _delta_version(path, wanted), wanted.as_of)
+    if metadata is not None:
+        return open_iceberg_file(path, metadata, wanted.version, wanted.as_of, wanted.pinned)
     if wanted != NEWEST:
         raise ConfigError(f"corpus {path}: is plain Parquet, which has no versions; leave corpus.version and as_of out")
     return list_corpus(path)

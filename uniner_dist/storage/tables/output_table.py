@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.storage.filesystem import join, open_fs
+from uniner_dist.storage.retries import with_retries
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,15 @@ def footer(output: str, name: str) -> pq.FileMetaData:
     Args:
         output: path or URL of the published dataset.
         name: the file, relative to the output.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        StorageError: it cannot be read.
     """
     fs, path = open_fs(join(output, name))
-    with fs.open(path, "rb") as stream:
-        return pq.read_metadata(stream)
+
+    def read() -> pq.FileMetaData:
+        with fs.open(path, "rb") as stream:
+            return pq.read_metadata(stream)
+
+    return with_retries(join(output, name), read)
