@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import socket
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ray.conftest import make_run_in
+from uniner_dist.cluster.watch import ClusterWatch
 from uniner_dist.completions import placement
 from uniner_dist.completions.decisions import (
     backoff,
@@ -33,7 +35,7 @@ from uniner_dist.completions.queue import PIECES, Limits, WorkQueue
 from uniner_dist.completions.slots import Slot
 from uniner_dist.completions.work import Loss, ReplicaState, WorkItem
 from uniner_dist.config.schema import PoolConfig
-from uniner_dist.errors import PoolError
+from uniner_dist.errors import PoolError, StageError
 
 
 def _taken(queue: WorkQueue) -> WorkItem:
@@ -338,3 +340,43 @@ def test_a_node_that_was_silent_once_counts_as_lost_when_it_is_lost_later(
     place.placed("node")
     clock.now = 1060.0
     assert not place.is_gone("node"), "only we cannot reach it: deaths count again"
+
+
+@pytest.mark.parametrize("finder", ["main", "watch"])
+def test_a_cluster_that_one_thread_has_found_lost_is_not_found_again_by_the_other(
+    finder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them looks before the loss, and tells what it saw after the other has told the loss."""
+    monkeypatch.setattr(ClusterWatch, "current", None)
+    monkeypatch.setattr("uniner_dist.cluster.watch._LOOK_S", 0.01)
+    watch_looks, main_looked = threading.Event(), threading.Event()
+    main = threading.current_thread()
+
+    def look(watch: ClusterWatch) -> str | None:
+        if threading.current_thread() is main:
+            while finder == "watch" and watch.lost is None:
+                pass
+            return "lost" if finder == "main" else None
+        watch_looks.set()
+        main_looked.wait()
+        return None
+
+    monkeypatch.setattr(ClusterWatch, "_look_at_processes", look)
+    monkeypatch.setattr(ClusterWatch, "_look_at_remote", lambda watch: "lost" if finder == "watch" else None)
+    before = set(threading.enumerate())
+    watch = ClusterWatch("auto")
+    [thread] = set(threading.enumerate()) - before
+    try:
+        assert watch_looks.wait(1200)
+        if finder == "watch":
+            main_looked.set()
+            watch.check()
+        else:
+            with pytest.raises(StageError, match="lost"):
+                watch.check()
+        watch.unattended()
+    finally:
+        main_looked.set()
+        watch._done.set()
+        thread.join()
+    assert watch.lost == "lost"

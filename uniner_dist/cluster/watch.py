@@ -90,11 +90,11 @@ class ClusterWatch:
         Raises:
             StageError: it is lost.
         """
-        if self.lost is None:
-            self.lost = self._look_at_processes()
-        if self.lost is not None:
+        lost = self.lost or self._look_at_processes()
+        if lost is not None:
+            self.lost = lost
             self._noticed.set()
-            raise StageError(self.lost)
+            raise StageError(lost)
 
     def unattended(self) -> None:
         """Note that nobody waits for the cluster now."""
@@ -121,8 +121,9 @@ class ClusterWatch:
                 return
             if not self._noticed.is_set():
                 lost = self._look_at_processes() or self._look_at_remote()
-                # A caller that leaves meanwhile ends these parts on purpose.
-                self.lost = None if self._noticed.is_set() else lost
+                # A caller that leaves meanwhile ends these parts on purpose; one that checks has set `lost` itself.
+                if lost is not None and not self._noticed.is_set():
+                    self.lost = lost
         if self._noticed.wait(_NOTICE_S) and self._done.wait(_LEAVE_S):
             return
         print(f"error: {self.lost}", file=sys.stderr, flush=True)
