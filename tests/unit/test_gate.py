@@ -15,6 +15,7 @@ from uniner_dist.config.schema import Config, GateConfig
 from uniner_dist.core.differences import Cell
 from uniner_dist.errors import ConfigError, QualityGateError
 from uniner_dist.evaluation.gold_slice import read_gold_slice
+from uniner_dist.gate.figures import compare
 from uniner_dist.gate.sample import Sample, Source, erase_from_sample, read_sample, update_sample
 from uniner_dist.gate.verdict import judge, lowest_rate
 from uniner_dist.pipeline.preflight import check
@@ -90,6 +91,14 @@ def _gold(f1: float) -> GoldFigures:
 
 def _agreement(agreement: float | None, mentions: float | None) -> Agreement:
     return Agreement(documents=9, agreement=agreement, f1=mentions)
+
+
+def test_an_answer_that_neither_side_has_is_on_no_side() -> None:
+    cell, keys = Cell("none"), [("1", "PER"), ("2", "PER"), ("3", "PER"), ("4", "PER")]
+    compared = compare(
+        dict(zip(keys, (cell, cell, None, None), strict=True)), dict(zip(keys, (cell, None, cell, None), strict=True))
+    )
+    assert (compared.cells, compared.only_before, compared.only_after) == (1, 1, 1)
 
 
 def test_f1_below_the_threshold_is_named_with_the_lowest_types() -> None:

@@ -87,7 +87,8 @@ def compare(before: Mapping[Any, Cell | None], after: Mapping[Any, Cell | None])
     """
     tally = Tally()
     for (doc_id, label), cell in before.items():
-        tally.add(doc_id, label, cell, after[doc_id, label])
+        if (cell, after[doc_id, label]) != (None, None):
+            tally.add(doc_id, label, cell, after[doc_id, label])
     return tally.summary()
 
 
