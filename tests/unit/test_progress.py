@@ -16,6 +16,7 @@ from tests.support.report_page import report_values
 from tests.support.scripted import complete
 from uniner_dist.cli import status
 from uniner_dist.cli.app import main
+from uniner_dist.completions import stage
 from uniner_dist.completions.slots import Slot
 from uniner_dist.completions.snapshot import Snapshots, Totals
 from uniner_dist.completions.stats import PoolStats
@@ -29,7 +30,9 @@ from uniner_dist.run.resuming import resume_command
 from uniner_dist.run.run import Run
 from uniner_dist.storage.control_files import PoolProgress, SparkProgress, record_values, write_record
 from uniner_dist.storage.filesystem import read_json, write_json
+from uniner_dist.storage.layout import RunLayout
 from uniner_dist.storage.lease import current_holder, hold_lease
+from uniner_dist.storage.retries import StorageError
 
 STATE = PoolProgress.model_validate(
     {
@@ -124,7 +127,7 @@ def test_rates_are_those_of_the_last_minute_and_costs_those_of_all_starts() -> N
         "plan.price_per_gpu_hour": 2,
         "pool.gpus_per_replica": 4,
     }
-    totals = Totals(10_000, 1_000, 20, 2, 8, gpu_hours_before=1.5)
+    totals = Totals(10_000, 1_000, 20, 2, 8, prompts_to_do=5_000, gpu_hours_before=1.5)
     snapshots = Snapshots(totals, load_config(None, [], options))
     state = snapshots.of(pool(0), 100.0)
     assert (state.prompts_done, state.prompts_per_s, state.eta_s, state.shards_done) == (1_000, 0, None, 7)
@@ -136,11 +139,27 @@ def test_rates_are_those_of_the_last_minute_and_costs_those_of_all_starts() -> N
         )
     assert state.prompts_per_s == pytest.approx((2_000 - 400) / 60, abs=0.1)
     assert state.tokens_per_s == 1_000
-    assert state.eta_s == pytest.approx(7_000 / (1_600 / 60), abs=1)
+    assert state.eta_s == pytest.approx(3_000 / (1_600 / 60), abs=1), "of what this start may ask"
     assert state.prefix_hit_rate == 0.6
     assert (state.gpu_hours, state.cost) == (2.5, 5.0)
     assert state.replicas == {"starting": 1, "busy": 2}
     assert all(words in line(state) for words in ("30%", "7 of 20 shards", "2.5 GPU hours = 5.00"))
+
+
+def test_a_start_that_fails_before_its_pool_works_shows_nothing_of_an_earlier_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(layout: RunLayout) -> frozenset[str]:
+        raise StorageError("storage is away")
+
+    monkeypatch.setattr(stage, "shards_with_cached_answers", fail)
+    shown: list[PoolProgress] = []
+    observer: Any = SimpleNamespace(due=lambda: True, show=lambda state, final=False: shown.append(state))
+    earlier = pool(0)
+    earlier.queue.open = 0
+    with pytest.raises(StorageError):
+        stage.complete_prompts(run, earlier, observer=observer)
+    assert [(state.shards_done, state.shards) for state in shown] == []
 
 
 def test_a_pool_that_stays_loaded_counts_its_replicas_in_every_run() -> None:

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from uniner_dist.annotations.answers import AnswerReader
 from uniner_dist.annotations.triage_check import CheckCounter
+from uniner_dist.completions.launch import replica_spec
+from uniner_dist.completions.replica.files import cached_answers
 from uniner_dist.completions.replica.rows import fill_in
 from uniner_dist.completions.stage import is_complete
+from uniner_dist.completions.work import WorkItem
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.core.hashing import passage_id
 from uniner_dist.core.merge import PassageAnswer, merge_passages
@@ -25,13 +29,22 @@ from uniner_dist.maintenance.erase_shards import erase_from_shards
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.pipeline.triage import is_sampling, learn_if_due, require_whole_plan
 from uniner_dist.prompts.packing import Packing
-from uniner_dist.prompts.selection import CALIBRATE, AllButSkipped, Calibrating, SampleOnly, Selection
+from uniner_dist.prompts.selection import (
+    CALIBRATE,
+    AllButSkipped,
+    Calibrating,
+    Everything,
+    Flags,
+    SampleOnly,
+    Selected,
+    Selection,
+)
 from uniner_dist.prompts.shard_writer import ShardWriter
 from uniner_dist.run.run import Run
 from uniner_dist.run.triage import read_bound, read_classifier, read_learnt
 from uniner_dist.schemas import COMPLETIONS, SHARDS
 from uniner_dist.storage.commit import always
-from uniner_dist.storage.filesystem import exists, list_names, write_json
+from uniner_dist.storage.filesystem import exists, list_names, remove, write_bytes, write_json
 from uniner_dist.storage.shards import (
     any_skipped,
     committed_shards,
@@ -44,6 +57,7 @@ from uniner_dist.storage.shards import (
     write_completions,
     write_shards,
 )
+from uniner_dist.storage.stage_files import is_whole
 from uniner_dist.triage.draw import Draw
 
 _ASKS = ("person", "place")
@@ -188,6 +202,45 @@ def test_every_prompt_is_asked_once_or_skipped_with_its_score(run: Run) -> None:
     stamps = [read_stamp(run.layout.completions_file(shard)) for shard in rows["shard"].to_pylist()]
     assert sum(int(stamp["skipped"]) for stamp in stamps) == outcomes["skipped"]
     assert {stamp["unanswered"] for stamp in stamps} == {"0"}
+
+
+class _PersonsOnly:
+    """Skips one of two questions."""
+
+    is_partial = False
+
+    def select(self, passages: pa.Table, missing: Flags) -> Selected:
+        asked = missing & (np.array(_ASKS) == "person")
+        return Selected(asked, np.zeros(missing.shape, np.float32), np.zeros_like(missing))
+
+
+@pytest.mark.parametrize("damaged", [True, False], ids=["damaged", "gone"])
+def test_what_was_skipped_is_not_asked_when_the_file_that_says_so_is_lost(
+    damaged: bool, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def lose(shard: str) -> pa.Table | None:
+        path, spec = run.layout.known_file(shard), replica_spec(run)
+        item, prompts = WorkItem(shard, known=True), read_prompts(run.layout, shard)
+        assert cached_answers(spec, item, prompts) is not None
+        if damaged:
+            write_bytes(path, b"PAR1")
+        else:
+            remove(path)
+        return cached_answers(spec, item, prompts)
+
+    _plan(run, _PersonsOnly(), {}, _SAMPLE)
+    shard = read_shards(run.layout)["shard"][0].as_py()
+    assert is_whole(run.layout)
+    with pytest.raises(StageError, match=r"known\.parquet is gone or damaged, which said what triage has left out"):
+        lose(shard)
+    assert not is_whole(run.layout), "the next start plans it again"
+
+    known = {(passage_id(text), "place"): " []" for text in _texts()}
+    _plan(run, Everything(), known, _SAMPLE)
+    shard = read_shards(run.layout)["shard"][0].as_py()
+    assert lose(shard) is None, "nothing is skipped: all may be asked"
+    assert is_whole(run.layout)
+    assert f"shard {shard}" in capfd.readouterr().err
 
 
 def test_the_check_counts_what_was_asked_only_for_it(run: Run) -> None:

@@ -27,6 +27,7 @@ class Totals:
         shards: shards of the whole stage.
         shards_before: those of them that were committed before.
         shards_to_do: those that this start may do.
+        prompts_to_do: prompts that are asked in these.
         gpu_hours_before: spent by earlier starts.
     """
 
@@ -35,6 +36,7 @@ class Totals:
     shards: int
     shards_before: int
     shards_to_do: int
+    prompts_to_do: int
     gpu_hours_before: float
 
 
@@ -74,7 +76,7 @@ class Snapshots:
         """
         totals, summary, answered = self._totals, pool.summary, pool.finished_prompts
         prompts_per_s, tokens_per_s = self._rates(now, answered, summary.prompt_tokens + summary.completion_tokens)
-        left = max(totals.prompts - totals.prompts_before - answered, 0)
+        left = max(totals.prompts_to_do - answered, 0)
         hours = totals.gpu_hours_before + gpu_hours(self._config, summary.replica_s)
         price = self._config.plan.price_per_gpu_hour
         return PoolProgress(

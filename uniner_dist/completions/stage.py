@@ -84,11 +84,13 @@ def complete_prompts(run: Run, pool: Pool, lease: Lease | None = None, observer:
     account = Account(run, manifest, committed)
     account.write(PoolSummary())
     spent = sum(attempt.gpu_hours for attempt in attempts)
-    totals = Totals(total, done, len(manifest), len(committed), len(allowed), spent)
+    # What is skipped is told by the file of known answers: if that is gone, the replica must find out.
+    known = shards_with_cached_answers(run.layout) | {shard.name for shard in allowed if shard.skipped}
+    asked = sum(shard.asked for shard in allowed)
+    totals = Totals(total, done, len(manifest), len(committed), len(allowed), asked, spent)
     news = _News(Snapshots(totals, run.config), observer, PoolMetrics(run.id), account, lease)
     pool.on_change = news.pass_on
     try:
-        known = shards_with_cached_answers(run.layout)
         pool.run(order_shards(allowed), known, answered_before, budget.replica_s)
     finally:
         attempt = news.finish(pool)

@@ -145,12 +145,14 @@ class InMemoryAnnotator:
         if not todo:
             return
         pool.begin(run.layout, run.store)
+        known, prompts = shards_with_cached_answers(run.layout), sum(shard.asked for shard in todo)
         totals = Totals(
-            prompts=sum(shard.asked for shard in todo),
+            prompts=prompts,
             prompts_before=0,
             shards=len(todo),
             shards_before=0,
             shards_to_do=len(todo),
+            prompts_to_do=prompts,
             gpu_hours_before=0.0,
         )
         snapshots = Snapshots(totals, run.config)
@@ -164,7 +166,7 @@ class InMemoryAnnotator:
             stop.listen()
             stop.draining = True
             try:
-                pool.run(order_shards(todo), shards_with_cached_answers(run.layout))
+                pool.run(order_shards(todo), known)
             finally:
                 stop.draining = False
                 view.show(snapshots.of(pool, time.monotonic()), final=True)

@@ -12,11 +12,13 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow.compute as pc
+
 from uniner_dist.storage.attempts import COUNTED, is_sound
 from uniner_dist.storage.control_files import PromptsSummary, read_control
 from uniner_dist.storage.filesystem import exists, join, list_names, remove, remove_if_empty
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.shards import read_shards
+from uniner_dist.storage.shards import committed_shards, read_shards, shards_with_cached_answers
 
 _REMOVERS = 16
 _TOKEN = re.compile(r".*-([0-9]{1,18})-[0-9a-f]{8}", re.ASCII)
@@ -94,8 +96,12 @@ def is_whole(layout: RunLayout) -> bool:
     Raises:
         ControlFileError: the manifest or the summary of stage 1 is damaged.
     """
-    prompts = {name.removeprefix("shard=") for name in list_names(layout.prompts)}
-    if not prompts.issuperset(read_shards(layout)["shard"].to_pylist()):
+    prompts, manifest = {name.removeprefix("shard=") for name in list_names(layout.prompts)}, read_shards(layout)
+    if not prompts.issuperset(manifest["shard"].to_pylist()):
+        return False
+    skipping = set(manifest.filter(pc.greater(manifest["skipped"], 0))["shard"].to_pylist())
+    # What triage has left out of an open shard is told by its file of known answers.
+    if skipping and not skipping <= committed_shards(layout) | shards_with_cached_answers(layout):
         return False
     try:
         summary = read_control(layout.prompts_summary, PromptsSummary)

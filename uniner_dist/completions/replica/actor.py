@@ -95,7 +95,8 @@ class Replica:
 
         Raises:
             EngineDiedError: the engine died; the process is about to exit.
-            StageError: the shard's prompts cannot be read, or storage failed; the engine still works.
+            StageError: the shard's prompts, or what triage has left out of them, cannot be read, or storage failed; the
+                engine still works.
         """
         begun, spec = time.monotonic(), self._spec
         prompts = prompts_of(spec, item)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -9,9 +10,17 @@ import pyarrow as pa
 from uniner_dist.completions.replica.protocol import ReplicaSpec
 from uniner_dist.completions.replica.rows import KEYS
 from uniner_dist.completions.work import WorkItem
+from uniner_dist.errors import StageError
 from uniner_dist.storage.answer_store import contribute
-from uniner_dist.storage.filesystem import remove
-from uniner_dist.storage.shards import ForeignFileError, read_completions, read_prompts, write_completions
+from uniner_dist.storage.filesystem import exists, remove
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.shards import (
+    ForeignFileError,
+    read_completions,
+    read_prompts,
+    read_shards,
+    write_completions,
+)
 
 
 def prompts_of(spec: ReplicaSpec, item: WorkItem) -> pa.Table:
@@ -58,14 +67,33 @@ def cached_answers(spec: ReplicaSpec, item: WorkItem, prompts: pa.Table) -> pa.T
     Returns:
         Rows of `schemas.COMPLETIONS`, one per prompt and in their order, open (see `is_open`) where it must be asked;
         None when the file of known answers is gone, foreign, or about other prompts, so that all must be asked.
+
+    Raises:
+        StageError: it is, and only it knew which prompts triage has left out; a foreign one is removed.
     """
+    path = spec.layout.known_file(item.shard)
     try:
-        known = read_completions(spec.layout.known_file(item.shard), item.shard, spec.fingerprint)
+        known = read_completions(path, item.shard, spec.fingerprint).slice(item.start, prompts.num_rows)
+        if all(known[key].combine_chunks().equals(prompts[key].combine_chunks()) for key in KEYS):
+            return known
     except (FileNotFoundError, ForeignFileError):
-        return None
-    known = known.slice(item.start, prompts.num_rows)
-    same = all(known[key].combine_chunks().equals(prompts[key].combine_chunks()) for key in KEYS)
-    return known if same else None
+        pass
+    if _has_skipped(spec.layout, item.shard):
+        remove(path)  # as when it is gone, `is_whole` of `storage.stage_files` finds that the run must be planned again
+        raise StageError(
+            f"shard {item.shard}: {path} is gone or damaged, which said what triage has left out; nothing of the shard "
+            "is asked. The next start of `uniner-dist annotate` plans the run again, with all answers so far"
+        )
+    print(f"shard {item.shard}: {path} is gone or damaged; its known answers are asked again", file=sys.stderr)
+    return None
+
+
+def _has_skipped(layout: RunLayout, shard: str) -> bool:
+    """Whether triage has left out prompts of a shard; a call in memory has no manifest, and no triage."""
+    if not exists(layout.shards):
+        return False
+    manifest = read_shards(layout)
+    return bool(manifest["skipped"].to_pylist()[manifest["shard"].to_pylist().index(shard)])
 
 
 def commit(spec: ReplicaSpec, item: WorkItem, table: pa.Table) -> bool:
