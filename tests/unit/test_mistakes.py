@@ -51,6 +51,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     ([*PERSON, "--max-prompts", "many"], "invalid value for '--max-prompts': it must be a whole number"),
     ([*PERSON, "--max-gpu-hours", "-1"], "--max-gpu-hours: must be at least 0 (got -1.0)"),
     ([*PERSON, "--model", "none"], "--model none: no config.json there, as there is no such folder"),
+    (["export", "--annotations", "caf\udce9", "--output", "x"], r"'caf\udce9': is not UTF-8; rename what it names"),
     (["status"], "missing option '--workdir'; see uniner-dist status -h"),
     (["status", "--workdir", "none"], "--workdir none: is not there"),
     (

@@ -213,6 +213,13 @@ def test_a_corpus_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> None:
         take_snapshot(str(tmp_path / "mixed"))
 
 
+def test_a_file_of_a_corpus_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    corpus(tmp_path / "c/good.parquet")
+    os.link(tmp_path / "c/good.parquet", os.fsencode(tmp_path) + b"/c/caf\xe9.parquet")
+    with pytest.raises(ConfigError, match=r"the name '.*/c/caf\\udce9\.parquet' is not UTF-8; rename it"):
+        list_corpus(str(tmp_path / "c"))
+
+
 @pytest.mark.parametrize("pattern", ["", "/*/*.parquet"])
 @pytest.mark.parametrize("failing", ["ls", "info"])
 def test_a_store_that_fails_is_asked_again_and_is_no_empty_folder(

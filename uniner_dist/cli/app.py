@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +39,8 @@ add_examples(app)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit code. Errors on purpose become one message, others show their stack trace."""
     try:
-        arguments = list(arguments) if arguments is not None else None
+        arguments = list(arguments) if arguments is not None else sys.argv[1:]
+        _require_utf8(arguments)
         left = command_of(app)(args=arguments, prog_name="uniner-dist", standalone_mode=False)
         return left if isinstance(left, int) else 0  # of a command that left by `typer.Exit`
     except UsageError as error:
@@ -55,6 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         say(traceback.format_exc(), logging.ERROR)
         return 1
+
+
+def _require_utf8(arguments: Sequence[str]) -> None:
+    """Refuse bytes of a command line that are no text: they could be written to no file and shown on no page."""
+    for value in arguments:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(f"{value!r}: is not UTF-8; rename what it names, or write it in UTF-8") from None
 
 
 def _refuse(error: Any) -> int:

@@ -104,7 +104,7 @@ def list_corpus(path: str) -> Listing:
 
     Raises:
         ConfigError: nothing there, no Parquet files, a table's folder, a link to nothing, files that may not be listed,
-            or folders that disagree about the partition columns.
+            names that are not UTF-8, or folders that disagree about the partition columns.
     """
     fs, stripped = open_fs(path)
     base = _base(path)
@@ -121,6 +121,11 @@ def list_corpus(path: str) -> Listing:
             f"corpus {path}: no Parquet files there{beside}; they end in .parquet, .parq or .pq, and hidden files do "
             "not count"
         )
+    try:
+        "".join(files).encode()
+    except UnicodeEncodeError as error:
+        name = next(name for name in files if error.object[error.start] in name)
+        raise ConfigError(f"corpus {path}: the name {name!r} is not UTF-8; rename it") from None
     layouts = {_partition_names(file[len(base) :]) for file in files}
     if len(layouts) > 1:
         different = " and ".join("/".join(layout) or "no partition" for layout in sorted(layouts)[:SHOWN])
