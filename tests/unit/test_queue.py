@@ -29,13 +29,17 @@ from uniner_dist.completions.decisions import (
 from uniner_dist.completions.launch import replica_spec
 from uniner_dist.completions.node_health import NodeHealth
 from uniner_dist.completions.placement import Placement
-from uniner_dist.completions.pool import replica_set
+from uniner_dist.completions.pool import Pool, replica_set
 from uniner_dist.completions.pool.replica_set import ReplicaSet
 from uniner_dist.completions.queue import PIECES, Limits, WorkQueue
+from uniner_dist.completions.replica import WorkResult
 from uniner_dist.completions.slots import Slot
 from uniner_dist.completions.work import Loss, ReplicaState, WorkItem
 from uniner_dist.config.schema import PoolConfig
-from uniner_dist.errors import PoolError, StageError
+from uniner_dist.errors import DrainedError, PoolError, StageError
+from uniner_dist.pipeline import stages
+from uniner_dist.runtime.signals import StopRequest
+from uniner_dist.storage.control_files import Attempt
 
 
 def _taken(queue: WorkQueue) -> WorkItem:
@@ -380,3 +384,44 @@ def test_a_cluster_that_one_thread_has_found_lost_is_not_found_again_by_the_othe
         watch._done.set()
         thread.join()
     assert watch.lost == "lost"
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_stop_while_the_last_shard_is_finished_is_no_interruption(shards: int, tmp_path: Path) -> None:
+    """One replica that holds one shard when the stop is requested, and finishes it."""
+    run = make_run_in(tmp_path, [["Paula"]], ["person"], pool={"shards_in_flight": 1})
+    answers = {"shard": WorkResult(1, 5, 0, 1, {}, 0.1, True), "counters": {"finished_prompts": 1, "tokens": 1}}
+    stop = StopRequest()
+
+    def wait(references: list[str], **options: Any) -> tuple[list[str], list[str]]:
+        return (references, []) if stop() else ([], references)
+
+    ray = SimpleNamespace(wait=wait, get=answers.__getitem__, exceptions=SimpleNamespace(RayError=OSError))
+    pool = Pool(ray, run.config.pool, replica_spec(run), {}, stop)
+    calls = {"complete": lambda item: "shard", "progress": lambda: "counters"}
+    actor = SimpleNamespace(**{name: SimpleNamespace(remote=call) for name, call in calls.items()})
+    pool.slots.append(Slot(0, actor, 0.0, state=ReplicaState.READY))
+    pool.on_change = lambda pool: setattr(stop, "requested", pool.in_flight > 0 or stop.requested)
+    if shards == 1:
+        assert pool.run({"a": 1}).prompts == 1
+    else:
+        with pytest.raises(DrainedError, match="with 1 shards open"):
+            pool.run({"a": 1, "b": 1})
+    assert pool.summary.prompts == 1
+
+
+def test_a_stop_that_the_pool_has_outrun_ends_the_job_before_its_next_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, stop = make_run_in(tmp_path, [["Paula"]], ["person"]), StopRequest()
+
+    def complete(*arguments: Any) -> Attempt:
+        stop.handle(15, None)
+        return Attempt()
+
+    monkeypatch.setattr(stages, "run_prompts", lambda *arguments: None)
+    monkeypatch.setattr(stages, "complete_prompts", complete)
+    warm: Any = SimpleNamespace(begin=lambda layout, store: None)
+    lease: Any = None
+    with pytest.raises(DrainedError):
+        stages._prompts_and_completions(run, lease, stop, lambda line: None, warm)

@@ -134,12 +134,14 @@ def _prompts_and_completions(run: Run, lease: Lease, stop: StopRequest, say: Say
             warm.begin(run.layout, run.store)
         pool = warm or pool or stack.enter_context(open_pool(run, stop))
         _complete(run, pool, lease, stop, say)
+        stop.check()
         while is_sampling(run):
             run_prompts(run, say, lease)
             if not is_complete(run):
                 check_limits(run)
                 pool.begin(run.layout, run.store)
                 _complete(run, pool, lease, stop, say)
+                stop.check()
 
 
 def plan(config: Config, say: Say = print) -> Plan:
@@ -310,6 +312,7 @@ def retry_quarantine(run: Run, say: Say = print, skipped: bool = False) -> Repor
             require_engines(run.config, "pool", "cluster")
             with open_pool(run, stop) as pool:
                 _complete(run, pool, lease, stop, say)
+            stop.check()
         if not present:
             say(
                 f"run {run.id} is not what {run.config.output.path} holds now, so nothing was published: its answers "

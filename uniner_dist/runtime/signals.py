@@ -37,6 +37,15 @@ class StopRequest:
         """Return whether a stop was requested."""
         return self.requested
 
+    def check(self) -> None:
+        """Raise if a stop was requested: after the pool, which may have finished its work before it noticed.
+
+        Raises:
+            DrainedError: it was.
+        """
+        if self.requested:
+            raise DrainedError(STOPPED)
+
     def interrupt(self) -> None:
         """Request a stop, from any thread of this process; has no effect without the handlers of `listen`."""
         if StopRequest.current is self and signal.getsignal(signal.SIGTERM) == self.handle:

@@ -94,13 +94,14 @@ class Pool:
         Raises:
             PoolError: no replica can start or answer, or a shard used up its attempts.
             StageError: storage keeps failing, or the cluster is gone.
-            DrainedError: `should_stop` said so; what was committed stays.
+            DrainedError: `should_stop` said so, and shards are open; what was committed stays.
         """
         self._use(WorkQueue(shards, _limits(self._config), known), answered_before)
         self._stats.run(time.monotonic(), len(shards))
         while self.queue.open:
             if self._should_stop():
                 self._drain()
+                break
             check_cluster()
             now = time.monotonic()
             self._update_clock(now)
@@ -202,7 +203,7 @@ class Pool:
         self._stats.update_clock(now, self.slots, last=not self.queue.open)
 
     def _drain(self) -> None:
-        """Let shards in flight finish for a while, hand out no more, then leave."""
+        """Let shards in flight finish for a while, hand out no more, then leave unless they were the last ones."""
         self._stats.event(time.monotonic(), "draining")
         deadline = time.monotonic() + self._config.drain_timeout_s
         while any(slot.held for slot in self.slots) and time.monotonic() < deadline:
@@ -210,9 +211,10 @@ class Pool:
             self._watch(time.monotonic())
             self._update_clock(time.monotonic())
             self.on_change(self)
-        raise DrainedError(
-            f"stopped on request with {self.queue.open} shards open; the same command resumes where this one ended"
-        )
+        if self.queue.open:
+            raise DrainedError(
+                f"stopped on request with {self.queue.open} shards open; the same command resumes where this one ended"
+            )
 
 
 def _limits(config: PoolConfig) -> Limits:
