@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.completions import completions
 from tests.support.published import published, write_marker
+from uniner_dist.annotations.journal import changes_by_folder
 from uniner_dist.config.loading import validate_tree
 from uniner_dist.pipeline.preflight import open_run
 from uniner_dist.pipeline.renewal import can_be_mended, feed_store, is_present, renew
@@ -19,8 +20,8 @@ from uniner_dist.run.publication_state import claim_of
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import SHARDS
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
-from uniner_dist.storage.control_files import Marker, PublishedRun
-from uniner_dist.storage.filesystem import exists, join, list_names, remove, write_bytes, write_json
+from uniner_dist.storage.control_files import Journal, Marker, PublishedRun, write_control
+from uniner_dist.storage.filesystem import exists, find_files, join, list_names, remove, write_bytes, write_json
 from uniner_dist.storage.marker import read_marker
 from uniner_dist.storage.shards import prompts_file, write_completions, write_shards
 
@@ -99,6 +100,27 @@ def test_a_run_whose_prompts_are_gone_begins_anew_with_its_answers(tree: dict[st
     assert "files of its plan are gone" in said[0]
     assert not exists(run.layout.shards)
     assert len(_cells(run)) == 2
+
+
+def test_a_publication_that_was_cut_off_is_finished_before_a_new_plan(tree: dict[str, Any], run: Run) -> None:
+    """Its journal goes with the run's files; without it no later publication could begin."""
+    output, layout = run.config.output.path, run.layout.under(1)
+    rows = pa.BufferOutputStream()
+    pq.write_table(pa.table({"doc_id": ["1"]}), rows)
+    write_bytes(join(layout.staging, "new.parquet"), rows.getvalue().to_pybytes())
+    changes = changes_by_folder({"entity_type=person/part-0.parquet": join(layout.staging, "new.parquet")}, [])
+    entry = PublishedRun(**asdict(claim_of(run)), order=1, touched=(), met=())
+    write_control(layout.publication, Journal(run_id=run.id, changes=changes, entry=entry))
+    write_marker(output, Marker(id_column="doc_id", partition_by=("entity_type",), publishing=layout.publication))
+    open_run(validate_tree({**tree, "types": "location", "output": {"path": f"{output}2"}, "workdir": layout.workdir}))
+    again = open_run(validate_tree(tree)).under(2)
+    assert exists(again.layout.stale)
+    renew(again, _silent, _free)
+    assert not exists(again.layout.publishing)
+    marker = read_marker(output)
+    assert marker is not None
+    assert (marker.publishing, list(marker.runs)) == (None, [run.id])
+    assert list(find_files(output, ".parquet")) == ["entity_type=person/part-0.parquet"]
 
 
 def test_feeding_twice_changes_nothing_and_another_store_gets_all_answers(tree: dict[str, Any], run: Run) -> None:

@@ -13,14 +13,15 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from uniner_dist.errors import StageError
-from uniner_dist.run.run import LATEST, load_run
+from uniner_dist.run.run import LATEST, Run, load_run
 from uniner_dist.spark.catalog_output import output_in_catalog
-from uniner_dist.storage.commit import Check, apply_change, remove_work_folders
+from uniner_dist.storage.commit import WAIT_S, Check, apply_change, remove_work_folders
 from uniner_dist.storage.containment import require_inside
 from uniner_dist.storage.control_files import FolderChange, Journal, Marker, read_journal
 from uniner_dist.storage.filesystem import exists, find_files, join, remove
 from uniner_dist.storage.layout import RunLayout
-from uniner_dist.storage.marker import MarkerVersion, next_order, read_marker, swap_marker
+from uniner_dist.storage.lease import hold_lease
+from uniner_dist.storage.marker import MarkerVersion, next_order, read_marker, read_marker_version, swap_marker
 from uniner_dist.storage.marker_file import columns_of, placeholder_path
 from uniner_dist.storage.place_layout import OutputLayout
 from uniner_dist.storage.tables.commit import TableFormat, commit_files, commit_to
@@ -64,6 +65,31 @@ def finish_begun(output: str, before: MarkerVersion, workdir: str, token: str, c
             "restore that workdir, or publish to another output"
         )
     return _carry_out(output, before, begun, workdir, token, check)
+
+
+def finish_publication(run: Run, check: Check) -> None:
+    """Finish a publication of a run that was cut off, so that the output does not need the run's files any more.
+
+    Args:
+        run: any run, under its lease; nothing happens if its output is not being changed by it.
+        check: called before every step that others can see; raises when this process may not go on.
+
+    Raises:
+        RunHeldError: another process changes the output and does not finish within `WAIT_S` seconds.
+        StageError: the journal is gone, or storage failed.
+    """
+    output = run.config.output.path
+    if not is_half_published(run.layout):
+        return
+    with hold_lease(OutputLayout(output), wait_s=WAIT_S) as lease:
+
+        def may_go_on() -> None:
+            check()
+            lease.check()
+
+        before = read_marker_version(output)
+        if before is not None:
+            finish_begun(output, before, run.layout.workdir, f"{lease.generation:06d}", may_go_on)
 
 
 def carry_out(output: str, before: MarkerVersion, path: str, workdir: str, token: str, check: Check) -> MarkerVersion:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from uniner_dist.annotations.journal import finish_publication
 from uniner_dist.run.publication_state import claim_of, is_disturbed, is_outdated, is_up_to_date
 from uniner_dist.run.run import Run
 from uniner_dist.storage.answer_store import contribute, live_files, store_state
@@ -76,9 +77,13 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
     """Reset an outdated run, with its answers kept in the store; nothing happens to one that can be continued.
 
     Args:
-        run: a run whose lease the caller holds, and whose publication was not cut off.
+        run: a run whose lease the caller holds; a publication of it that was cut off is finished first.
         say: called with each line of news.
         check: raises when this process may not go on.
+
+    Raises:
+        RunHeldError: another process changes the output and does not finish in time.
+        StageError: the publication that was cut off cannot be finished.
     """
     if not exists(run.layout.shards) and not exists(run.layout.stale):
         marker = read_marker(run.config.output.path)
@@ -91,6 +96,7 @@ def renew(run: Run, say: Say, check: Callable[[], None]) -> None:
         return
     why = "files of its plan are gone" if damaged else "was planned at another time"
     say(f"run {run.id}: {why}; it is planned again with what the store knows now")
+    finish_publication(run, check)
     feed_store(run)
     check()
     layout = run.layout
