@@ -23,7 +23,8 @@ from uniner_dist.config.schema import RayConfig
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.notebook import warm_pool as warm
 from uniner_dist.notebook.display import marked_documents
-from uniner_dist.notebook.inputs import Kind, as_arrow, column_names, kind_of, pieces, resolve_columns
+from uniner_dist.notebook.in_memory import _sort_out
+from uniner_dist.notebook.inputs import Columns, Kind, as_arrow, column_names, kind_of, pieces, resolve_columns
 from uniner_dist.notebook.results import to_input_kind
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -71,6 +72,21 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 )
 def test_data_of_every_kind_becomes_numbered_texts(data: Any) -> None:
     assert read(data).to_pydict() == {"doc_id": [0, 1, 2], "text": ["Ada", "Bob", "Cid"]}
+
+
+def test_a_stream_of_arrow_is_read_once() -> None:
+    table = pa.table({"text": ["Ada", "Bob"]})
+    assert read(table.to_reader())["text"].to_pylist() == ["Ada", "Bob"]
+
+
+@pytest.mark.parametrize(("id", "text"), [("row", "text"), ("reason", "text"), ("doc_id", "row"), ("doc_id", "reason")])
+def test_columns_of_the_data_may_have_any_name(id: str, text: str) -> None:
+    table = pa.table({id: [7, 8, 9], text: ["Ada", " ", "Bob"]})
+    documents, rejects = _sort_out(table, Columns(id, text), 100)
+    assert documents.rows.to_pylist() == [0, 2]
+    assert documents.ids.to_pylist() == [7, 9]
+    assert documents.texts.to_pylist() == ["Ada", "Bob"]
+    assert [column.to_pylist() for column in rejects.columns] == [[8], [" "], ["blank_text"]]
 
 
 def test_a_string_is_one_text_and_a_limit_reads_no_further() -> None:
@@ -240,6 +256,12 @@ def test_documents_with_mentions_are_shown_first_and_texts_are_looked_up() -> No
     ]
     assert labels == ["city"]
     assert marked_documents(table.to_pandas(), pa.Table.from_pandas(corpus), limit=2)[0] == documents
+
+
+@pytest.mark.parametrize("corpus", ["Rome", ["Rome"], pa.array(["Rome"])])
+def test_texts_are_looked_up_in_strings_of_any_form(corpus: Any) -> None:
+    table = pa.Table.from_pylist([annotation(0, "city", ("Rome", 0, 4))], schema=ANNOTATIONS)
+    assert [document.text for document in marked_documents(table, corpus)[0]] == ["Rome"]
 
 
 def test_offsets_that_pandas_made_floats_of_are_shown_all_the_same() -> None:

@@ -321,7 +321,7 @@ class Annotator:
 
     def _tell(self, annotations: pa.Table, rejects: pa.Table) -> None:
         if rejects.num_rows:
-            self._say(f"left out {_counts(rejects['reason'])}; they are in annotator.rejects")
+            self._say(f"left out {_counts(rejects.columns[-1])}; they are in annotator.rejects")
         outcomes = annotations["outcome"]
         failed = outcomes.filter(pc.invert(pc.is_in(outcomes, pa.array(["found", "none"]))))
         if len(failed):

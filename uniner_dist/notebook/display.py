@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.notebook.inputs import ID, TEXT, Kind, as_arrow, column_names, kind_of, one_of, unknown_column
+from uniner_dist.notebook.inputs import ID, TEXT, Kind, as_arrow, column_names, kind_of, one_of, strings, unknown_column
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.highlight import Marked, Mention, documents_html
 from uniner_dist.schemas import ANNOTATION_FIELDS
@@ -135,8 +135,10 @@ def _some_rows(annotations: Any, id: str | None, limit: int) -> tuple[str, list[
     if problem:
         raise ConfigError(problem)
     if kind in (Kind.SPARK, Kind.CONNECT):
-        found = annotations.where("size(entities) > 0").select(id).distinct().limit(limit).collect()
-        ids = [row[0] for row in found] or [row[0] for row in annotations.select(id).distinct().limit(limit).collect()]
+        quoted = "`" + id.replace("`", "``") + "`"
+        found = annotations.where("size(entities) > 0").select(quoted).distinct().limit(limit).collect()
+        found = found or annotations.select(quoted).distinct().limit(limit).collect()
+        ids = [row[0] for row in found]
     else:
         ids = _ids_in_memory(annotations, kind, id, limit)
     return id, _rows_of(_pick(annotations, kind, id, ids, [id, *_SHOWN]).to_pylist(), id)
@@ -156,7 +158,7 @@ def _texts(annotations: Any, corpus: Any, id: str, text: str, ids: Sequence[Any]
     source = annotations if corpus is None else corpus
     kind = kind_of(source)
     if kind is Kind.STRINGS:
-        return dict(enumerate(source))
+        return dict(enumerate(strings(source)))
     names = column_names(source, kind)
     if corpus is None and text not in names:
         raise ConfigError(

@@ -78,7 +78,7 @@ class InMemoryAnnotator:
         Returns:
             Annotations: id, kept columns, and `schemas.ANNOTATION_FIELDS`, one row per usable document and label, in
             the order of both. And the rows that cannot be used: id, text, and `reason` ("null_text", "blank_text" or
-            "text_too_large").
+            "text_too_large"), which is `reason_` where the id or text column has that name.
 
         Raises:
             ConfigError: wrong types.
@@ -89,8 +89,7 @@ class InMemoryAnnotator:
         warm.config(types=types)  # wrong types are reported before anything is loaded
         pool = warm.pool()
         run = warm.run(warm.config(types=types), warm.next_number())
-        usable, rejects = _sort_out(table, columns, run.config.corpus.max_text_bytes)
-        documents = _Documents(usable["row"], usable[columns.id_name], usable[columns.text])
+        documents, rejects = _sort_out(table, columns, run.config.corpus.max_text_bytes)
         try:
             passages = self._passages(documents, run.config)
             shards = self._write_shards(passages, run)
@@ -201,27 +200,19 @@ class InMemoryAnnotator:
         self._known = known.slice(max(0, known.num_rows - _REMEMBERED)).combine_chunks()
 
 
-def _sort_out(table: pa.Table, columns: Columns, longest: int) -> tuple[pa.Table, pa.Table]:
-    """Usable rows with their number as `row`, and the others with `reason`, by the rules of stage 1."""
+def _sort_out(table: pa.Table, columns: Columns, longest: int) -> tuple[_Documents, pa.Table]:
+    """Usable rows, and the others with the reason as the last column, by the rules of stage 1."""
     text = table[columns.text]
     blank = pc.invert(pc.match_substring_regex(text, VISIBLE))
     reason = pc.if_else(pc.is_null(text), "null_text", pc.if_else(blank, "blank_text", pa.scalar(None, pa.string())))
     too_large = pc.fill_null(pc.greater(pc.binary_length(text), longest), False)
     reason = pc.if_else(too_large, "text_too_large", reason)
-    numbered = pa.table(
-        {
-            "row": pa.array(np.arange(table.num_rows)),
-            columns.id_name: table[columns.id_name],
-            columns.text: text,
-            "reason": reason,
-        }
-    )
-    usable = numbered.filter(pc.is_null(reason)).drop_columns("reason").combine_chunks()
-    return _one_chunk(usable), numbered.filter(pc.is_valid(reason)).drop_columns("row")
-
-
-def _one_chunk(table: pa.Table) -> dict[str, pa.Array]:
-    return {name: _whole(table[name]) for name in table.column_names}
+    fits, ids = _whole(pc.is_null(reason)), _whole(table[columns.id_name])
+    text, reason = _whole(text), _whole(reason)
+    usable = _Documents(pa.array(np.arange(table.num_rows)).filter(fits), ids.filter(fits), text.filter(fits))
+    # The reason has another name where one of the data's columns has this one.
+    name = "reason_" if "reason" in (columns.id_name, columns.text) else "reason"
+    return usable, pa.table({columns.id_name: ids, columns.text: text, name: reason}).filter(pc.invert(fits))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

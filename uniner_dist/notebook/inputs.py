@@ -169,12 +169,21 @@ def column_names(data: Any, kind: Kind) -> list[str]:
         kind: its kind. Of a Hugging Face stream without known columns the first row is read.
     """
     if kind is Kind.ARROW:
-        return list(as_arrow(data).schema.names)
+        return _arrow_names(data)
     if kind is Kind.LAKE:
         return lake_columns(data)
     if kind is Kind.HUGGINGFACE:
         return list(data.column_names or next(iter(data), {}))  # a stream may not know its columns
     return [str(name) for name in data.columns]
+
+
+def _arrow_names(data: Any) -> list[str]:
+    """Names of the columns without reading rows: a stream can be read once, and a query would run twice."""
+    schema = getattr(data, "schema", None)
+    if hasattr(schema, "__arrow_c_schema__"):
+        return list(pa.schema(schema).names)
+    names = list(getattr(data, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else list(as_arrow(data).schema.names)
 
 
 def pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None = None) -> Iterator[pa.Table]:
@@ -206,7 +215,7 @@ def pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None
 def _raw_pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None) -> Iterator[pa.Table]:
     names = list(dict.fromkeys([*([columns.id] if columns.id else []), columns.text, *columns.keep]))
     if kind is Kind.STRINGS:
-        texts = itertools.islice(_strings(data), limit)
+        texts = itertools.islice(strings(data), limit)
         while batch := list(itertools.islice(texts, rows)):
             yield _text_table(batch)
     elif kind in (Kind.PANDAS, Kind.ARROW):
@@ -233,7 +242,12 @@ def _without_views(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields))
 
 
-def _strings(data: Any) -> Iterable[Any]:
+def strings(data: Any) -> Iterable[Any]:
+    """Return the texts of a string or of strings, one after the other; missing ones are None.
+
+    Args:
+        data: data of the kind STRINGS.
+    """
     if isinstance(data, str):
         return [data]
     if isinstance(data, (pa.Array, pa.ChunkedArray)):
