@@ -20,7 +20,11 @@ from uniner_dist.config.loading import load_config
 from uniner_dist.errors import ConfigError
 from uniner_dist.evaluation.gold_slice import read_gold_slice
 from uniner_dist.formats.kinds import source_format
+from uniner_dist.pipeline.preflight import open_run
+from uniner_dist.run.corpus_snapshot import look_at_corpus
 from uniner_dist.storage.corpus_rows import rows_of
+from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.reading import plan_reading
 from uniner_dist.storage.snapshot import Snapshot, footers_of, with_footers
 from uniner_dist.storage.table_version import deleted_rows, deletion_mark
 from uniner_dist.storage.tables.open import NEWEST, Wanted, open_corpus
@@ -326,6 +330,25 @@ def test_renamed_columns_of_a_delta_table_are_found(tmp_path: Path, old: str) ->
     found = read(path)
     assert found == by_deltalake(path)
     assert [row["renamed"] for row in found] == data[old].to_pylist()
+
+
+def test_a_damaged_run_hides_no_unfinished_one(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1)
+    config = load_config(None, (), {"corpus.path": path, "output.path": f"{tmp_path}/out", "types": "person"})
+    run = open_run(config)
+    write_deltalake(path, lake_tables.rows(2), mode="append")
+    damaged = Path(RunLayout(run.layout.workdir, "0" * len(run.id)).config)
+    damaged.parent.mkdir()
+    damaged.write_text("{")
+    snapshot = look_at_corpus(config)
+    assert snapshot.table is not None
+    assert snapshot.table.version == run.corpus_version == "0"
+
+
+def test_a_column_that_a_table_does_not_have_is_named(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1)
+    with pytest.raises(ConfigError, match="corpus column nope: the table does not have it"):
+        plan_reading(look(path), ["doc_id", "nope"])
 
 
 def test_nested_columns_are_read_where_their_fields_kept_their_names(tmp_path: Path) -> None:

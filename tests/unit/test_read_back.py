@@ -38,6 +38,7 @@ READERS: dict[str, dict[str, str]] = {
     "completions/replica/messages.py": {"_log_tail": LOCAL},
     "config/text_files.py": {"read_text_file": USER},
     "demo/__init__.py": {"entity_types": LOCAL},
+    "doctor/models.py": {"_folder": MODEL},
     "doctor/storage.py": {"_probe": OWN},
     "evaluation/importing.py": {"_write": OWN},
     "evaluation/rows.py": {"_footer": ROWS, "batches": ROWS},
@@ -83,8 +84,9 @@ READERS: dict[str, dict[str, str]] = {
     "storage/liveness.py": {"this_machine": LOCAL, "began_at": LOCAL},
     "storage/local_writes.py": {"_write_local_once": OWN, "_copy_to_new": OWN},
     "storage/marker.py": {"read_marker_version": FUZZED + "marker", "swap_marker": OWN},
-    "storage/parquet_rows.py": {"look": ROWS, "erase": ROWS, "drop_values": ROWS},
+    "storage/parquet_rows.py": {"read": ROWS, "erase": ROWS, "drop_values": ROWS},
     "storage/probe.py": {"_conditions": OWN, "_basics": OWN},
+    "storage/renames.py": {"replace_by_rename": OWN},
     "storage/shards.py": {
         "read_prompts": ROWS,
         "read_shards": FUZZED + "shards",
@@ -95,7 +97,7 @@ READERS: dict[str, dict[str, str]] = {
     "storage/tables/iceberg.py": {"open_iceberg_file": USER},
     "storage/tables/iceberg_commit.py": {"_name_newest": OWN},
     "storage/tables/open.py": {"_iceberg_metadata": USER},
-    "storage/tables/output_table.py": {"footer": ROWS},
+    "storage/tables/output_table.py": {"read": ROWS},
 }
 
 

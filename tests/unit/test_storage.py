@@ -17,6 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.support.completions import completions
 from uniner_dist.errors import ConfigError, first_line
+from uniner_dist.schemas import PROMPTS
 from uniner_dist.storage import retries
 from uniner_dist.storage.filesystem import find_files, list_names, open_fs, read_bytes, url_of, write_bytes
 from uniner_dist.storage.layout import RunLayout
@@ -27,6 +28,7 @@ from uniner_dist.storage.shards import (
     checksum,
     committed_shards,
     read_completions,
+    read_prompts,
     verified_shards,
     write_completions,
 )
@@ -297,6 +299,16 @@ def test_a_rename_whose_answer_is_lost_has_replaced_the_file(tmp_path: Path, mon
         replace_by_rename(path, LosesAnswers(), path, data)
         assert read_bytes(path) == data
     assert list_names(str(tmp_path)) == ["a"]
+
+
+def test_another_file_next_to_a_shards_prompts_is_not_read(tmp_path: Path) -> None:
+    layout = RunLayout(str(tmp_path), "0" * 12)
+    row = {"passage_id": "a", "text": "Ada", "entity_type": "person"}
+    for name in ("part-0", "part-1"):
+        path = Path(layout.prompts_folder("00000-0000"), f"{name}.parquet")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist([row], schema=PROMPTS), path)
+    assert read_prompts(layout, "00000-0000").num_rows == 1
 
 
 @pytest.mark.parametrize(("text", "line"), [("", "OSError"), ("\n", "OSError"), ("\nno\nyes", "no")])

@@ -63,6 +63,7 @@ def look_at_corpus(config: Config) -> Snapshot:
 
     Raises:
         ConfigError: see `uniner_dist.storage.snapshot.take_snapshot`; or the version of an interrupted run is gone.
+        StorageError: it cannot be told whether a run was interrupted.
     """
     try:
         path, wanted = absolute(config.corpus.path), Wanted.of(config.corpus)
@@ -106,20 +107,21 @@ def _go_on(run: Run, newest: TableVersion) -> Snapshot:
 
 def _unfinished(config: Config) -> Run | None:
     """The run that this configuration has begun and not published, if it still could be; the latest of several."""
-    with contextlib.suppress(ConfigError, StorageError):  # other checks report problems of model or workdir
+    try:
         config, marker = with_absolute_paths(config), read_marker(config.output.path)
         fingerprint = keys.fingerprint(config, model.identify(config.model))
         names = [name for name in list_runs(config.workdir_path) if marker is None or name not in marker.runs]
-        layouts = [RunLayout(config.workdir_path, name) for name in names]
-        begun = []
-        for layout in layouts:
+    except (ConfigError, StorageError):  # other checks report problems of model or workdir
+        return None
+    begun = []
+    for layout in (RunLayout(config.workdir_path, name) for name in names):
+        with contextlib.suppress(ConfigError):  # a damaged run, which hides no other
             if exists(layout.config):
                 pinned = read_control(layout.config, PinnedRun)
                 if pinned.corpus_version and keys.run_id(config, fingerprint, pinned.snapshot or "") == layout.run_id:
                     begun.append(load_run(config.workdir_path, layout.run_id))
-        found = [run for run in begun if not is_outdated(marker, run.id, claim_of(run))]
-        return max(found, key=lambda run: run.opened_at, default=None)
-    return None
+    found = [run for run in begun if not is_outdated(marker, run.id, claim_of(run))]
+    return max(found, key=lambda run: run.opened_at, default=None)
 
 
 def pin_corpus(run: Run, snapshot: Snapshot) -> None:

@@ -85,7 +85,7 @@ class RunLayout:
         return join(self.root, "prompts")
 
     def prompts_folder(self, shard: str) -> str:
-        """Return the folder of a shard's prompts; of several files in it the manifest says which one counts.
+        """Return the folder of a shard's prompts, which has one file (`PROMPTS_FILE`).
 
         Args:
             shard: name of the shard, as in the manifest (see `prompts.packing.Packing.shard_name`).

@@ -204,6 +204,9 @@ class _Planner:
         """The type that a table gives a column; files may hold a narrower one, as before the type was widened."""
         assert self.snapshot.table is not None
         table = self.snapshot.table
+        if name not in table.schema.names:
+            self.problems.append(f"corpus column {name}: the table does not have it")
+            return pa.null()
         try:
             kind = read_type(table.schema.field(name).type, binary_text=self.binary_text)
         except UnreadableTypeError as error:

@@ -25,7 +25,6 @@ from uniner_dist.storage.control_files.forms import SHARD, has_form
 from uniner_dist.storage.filesystem import (
     copy_file,
     exists,
-    find_files,
     join,
     list_names,
     read_bytes,
@@ -53,12 +52,12 @@ def read_prompts(layout: RunLayout, shard: str) -> pa.Table:
     Raises:
         StageError: there is no such file.
     """
-    folder = layout.prompts_folder(shard)
-    names = sorted(find_files(folder, ".parquet"))
-    if not names:
-        raise StageError(f"shard {shard}: no prompts file in {folder}; run the prompts stage again")
-    tables = [_from_parquet(read_bytes(join(folder, name))) for name in names]
-    return pa.concat_tables([table.select(PROMPTS.names).cast(PROMPTS) for table in tables])
+    try:
+        data = read_bytes(prompts_file(layout, shard))
+    except FileNotFoundError:
+        folder = layout.prompts_folder(shard)
+        raise StageError(f"shard {shard}: no prompts file in {folder}; run the prompts stage again") from None
+    return _from_parquet(data).select(PROMPTS.names).cast(PROMPTS)
 
 
 def prompts_file(layout: RunLayout, shard: str) -> str:
