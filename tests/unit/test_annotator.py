@@ -24,7 +24,7 @@ from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.notebook import warm_pool as warm
 from uniner_dist.notebook.display import marked_documents
 from uniner_dist.notebook.in_memory import _sort_out
-from uniner_dist.notebook.inputs import Columns, Kind, as_arrow, column_names, kind_of, pieces, resolve_columns
+from uniner_dist.notebook.inputs import Columns, Kind, as_arrow, column_names, joined, kind_of, pieces, resolve_columns
 from uniner_dist.notebook.results import to_input_kind
 from uniner_dist.schemas import ANNOTATION_FIELDS
 
@@ -143,6 +143,33 @@ def test_columns_have_the_names_of_the_configuration_and_short_ones() -> None:
     with pytest.raises(ConfigError, match="text_column and text are the same"):
         annotator.annotate(frame, ["person"], text_column="body", text="body")
     annotator.close()
+
+
+def test_a_column_missing_in_one_piece_has_the_type_of_the_others() -> None:
+    frame = pd.DataFrame({"text": ["Ada", "Bob", "Cid"], "kept": [None, None, "x"]})
+    columns = resolve_columns(frame, Kind.PANDAS, None, None, ["kept"])
+    assert {table["kept"].type for table in pieces(frame, Kind.PANDAS, columns, 2)} == {pa.string()}
+    rows = [{"text": "Ada", "kept": None}, {"text": "Bob", "kept": 1}]
+    stream = datasets.IterableDataset.from_generator(lambda: iter(rows))
+    columns = resolve_columns(stream, Kind.HUGGINGFACE, None, None, ["kept"])
+    assert joined(list(pieces(stream, Kind.HUGGINGFACE, columns, 1)))["kept"].to_pylist() == [None, 1]
+
+
+def test_columns_of_pandas_may_be_named_by_numbers() -> None:
+    frame = pd.DataFrame({7: ["a", "b"], 8: ["Ada", "Bob"]})
+    assert read(frame, "7", "8").to_pydict() == {"7": ["a", "b"], "8": ["Ada", "Bob"]}
+    table = pa.Table.from_pylist([{**annotation(0, "city", ("Ada", 0, 3)), "doc_id": 0}], schema=ANNOTATIONS)
+    assert marked_documents(table, pd.DataFrame({8: ["Ada"]}), text="8")[0][0].text == "Ada"
+
+
+def test_types_may_be_an_iterator_and_no_rows_leave_no_rejects() -> None:
+    with ud.Annotator() as annotator:
+        annotator.rejects = pa.table({"reason": ["blank_text"]})
+        assert annotator._look([], iter(["person"]), (None, None), (None, None), ((), ()))[2] == ["person"]
+        assert annotator.annotate([], iter(["person"])) == []
+        assert annotator.rejects is None
+        with pytest.raises(ConfigError, match="rows: must be at least 1"):
+            next(annotator.stream(["Ada"], ["person"], rows=0))
 
 
 def test_ids_keep_their_name_and_type() -> None:

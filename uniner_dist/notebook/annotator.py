@@ -50,8 +50,9 @@ class Annotator:
 
     Attributes:
         rejects: rows of the last call that could not be used, as an Arrow table of id, text and `reason` ("null_text",
-            "blank_text" or "text_too_large"); None before the first call. Those of a whole Spark DataFrame are in its
-            run's folder instead.
+            "blank_text" or "text_too_large"), or `reason_` if the id or text column has that name; of `stream` those
+            of its last piece. None before the first call and for data without rows. Those of a whole Spark DataFrame
+            are in its run's folder instead.
 
     Raises:
         ConfigError: a wrong option, or no such model.
@@ -152,16 +153,16 @@ class Annotator:
             >>> annotator.rejects.to_pylist()                                                    # doctest: +SKIP
             [{'note': 'b', 'body': '', 'reason': 'blank_text'}]
         """
-        kind, columns = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
+        kind, columns, types = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
         if kind is Kind.SPARK and limit is None:
             from uniner_dist.notebook.spark_frame import annotate_frame
 
+            self.rejects = None
             with self._warm.at_work():
                 return annotate_frame(self._warm, data, columns, types)
         done = list(self._in_memory(data, kind, columns, types, _ROWS, limit))
-        found = [annotations for annotations, _ in done]
-        texts = list(itertools.chain.from_iterable(texts for _, texts in done))
-        return to_input_kind(pa.concat_tables(found) if found else _empty_table(columns), data, kind, texts)
+        texts = list(itertools.chain.from_iterable(texts for *_, texts in done))
+        return to_input_kind(self._joined(done, columns), data, kind, texts)
 
     def stream(
         self,
@@ -194,7 +195,7 @@ class Annotator:
 
         Yields:
             The annotations of up to `rows` documents, of the kind and with the columns that `annotate` returns.
-            `rejects` has the rows that were left out of the pieces so far.
+            `rejects` has the rows that were left out of the piece that came last.
 
         Raises:
             ConfigError: wrong types or columns, when the first piece is asked for; or an id that is missing or occurs
@@ -206,8 +207,11 @@ class Annotator:
             >>> for rows in annotator.stream(open("notes.txt"), ["person"], rows=100):  # doctest: +SKIP
             ...     print(sum(len(row["entities"]) for row in rows))
         """
-        kind, columns = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
-        for found, texts in self._in_memory(data, kind, columns, types, rows, None):
+        kind, columns, types = self._look(data, types, (id_column, id), (text_column, text), (keep_columns, keep))
+        if rows < 1:
+            raise ConfigError("rows: must be at least 1")
+        for found, rejects, texts in self._in_memory(data, kind, columns, types, rows, None):
+            self.rejects = rejects
             yield to_input_kind(found, data, kind, texts)
 
     def show(
@@ -240,11 +244,11 @@ class Annotator:
             KeyboardInterrupt: stopped by Ctrl-C; the annotator stays usable, and the same call continues from there.
             StageError: the pool gave up; the next call loads the model again.
         """
-        kind, columns = self._look(data, types, (id_column, id), (text_column, text), ((), ()))
+        kind, columns, types = self._look(data, types, (id_column, id), (text_column, text), ((), ()))
         wide = columns if kind is Kind.STRINGS else Columns(columns.id, columns.text, (columns.text,))
         done = list(self._in_memory(data, kind, wide, types, _ROWS, limit))
-        annotations = pa.concat_tables([annotations for annotations, _ in done]) if done else _empty_table(wide)
-        texts = list(itertools.chain.from_iterable(texts for _, texts in done))
+        annotations = self._joined(done, wide)
+        texts = list(itertools.chain.from_iterable(texts for *_, texts in done))
         found = Annotations(annotations.to_pylist(), texts) if kind is Kind.STRINGS else annotations
         showing.show(found, id=None if kind is Kind.STRINGS else columns.id_name, text=columns.text, limit=limit)
 
@@ -279,9 +283,10 @@ class Annotator:
         id: tuple[str | None, str | None],
         text: tuple[str | None, str | None],
         keep: tuple[Sequence[str], Sequence[str]],
-    ) -> tuple[Kind, Columns]:
+    ) -> tuple[Kind, Columns, Any]:
         """Check all arguments before anything is started; long names take precedence over short ones."""
         problems: list[str] = []
+        types = list(types) if isinstance(types, Iterator) else types  # they are read more than once
         kind = frames.kind_of(data)
         columns = None
         try:
@@ -300,24 +305,29 @@ class Annotator:
             problems += error.problems
         if problems or columns is None:
             raise ConfigError(problems)
-        return kind, columns
+        return kind, columns, types
 
     def _in_memory(
         self, data: Any, kind: Kind, columns: Columns, types: Any, rows: int, limit: int | None
-    ) -> Iterator[tuple[pa.Table, list[str]]]:
-        """Annotations and texts, one piece at a time."""
+    ) -> Iterator[tuple[pa.Table, pa.Table, list[str]]]:
+        """Annotations, rejects and texts, one piece at a time."""
         from uniner_dist.notebook.in_memory import InMemoryAnnotator
 
         if self._memory is None:
             self._memory = InMemoryAnnotator(self._warm)
-        left_out: list[pa.Table] = []
+        self.rejects = None
         for table in frames.pieces(data, kind, columns, rows, limit):
             with self._warm.at_work() as stop:
                 annotations, rejects = self._memory.annotate(table, columns, types, stop)
-            left_out.append(rejects)
-            self.rejects = pa.concat_tables(left_out)
             self._tell(annotations, rejects)
-            yield annotations, table[columns.text].to_pylist() if kind is Kind.STRINGS else []
+            yield annotations, rejects, table[columns.text].to_pylist() if kind is Kind.STRINGS else []
+
+    def _joined(self, done: Sequence[tuple[pa.Table, pa.Table, list[str]]], columns: Columns) -> pa.Table:
+        """The annotations of all pieces; their rejects are kept."""
+        if not done:
+            return _empty_table(columns)
+        self.rejects = frames.joined([rejects for _, rejects, _ in done])
+        return frames.joined([annotations for annotations, *_ in done])
 
     def _tell(self, annotations: pa.Table, rejects: pa.Table) -> None:
         if rejects.num_rows:

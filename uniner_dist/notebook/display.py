@@ -13,7 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uniner_dist.errors import ConfigError
-from uniner_dist.notebook.inputs import ID, TEXT, Kind, as_arrow, column_names, kind_of, one_of, strings, unknown_column
+from uniner_dist.notebook.inputs import (
+    ID,
+    TEXT,
+    Kind,
+    as_arrow,
+    column_names,
+    kind_of,
+    one_of,
+    pandas_columns,
+    strings,
+    unknown_column,
+)
 from uniner_dist.reporting.console import SafeConsole
 from uniner_dist.reporting.highlight import Marked, Mention, documents_html
 from uniner_dist.schemas import ANNOTATION_FIELDS
@@ -170,7 +181,7 @@ def _texts(annotations: Any, corpus: Any, id: str, text: str, ids: Sequence[Any]
         if kind in (Kind.SPARK, Kind.CONNECT):
             problems.append(str(unknown_column("id_column", id, names)))
         elif not problems:
-            column = source[text] if kind is Kind.PANDAS else _in_memory(source, kind)[text]
+            column = pandas_columns(source, [text])[text] if kind is Kind.PANDAS else _in_memory(source, kind)[text]
             values = column.tolist() if kind is Kind.PANDAS else column.to_pylist()
             return dict(enumerate(values))
     if problems:
@@ -186,7 +197,8 @@ def _in_memory(data: Any, kind: Kind) -> pa.Table:
 def _pick(data: Any, kind: Kind, id: str, ids: Sequence[Any], names: Sequence[str]) -> pa.Table:
     """Some columns of the rows with these ids, in the order of the data."""
     if kind is Kind.PANDAS:
-        return pa.Table.from_pandas(data.loc[data[id].isin(list(ids)), list(names)], preserve_index=False)
+        chosen = pandas_columns(data, list(dict.fromkeys([id, *names])))
+        return pa.Table.from_pandas(chosen.loc[chosen[id].isin(list(ids)), list(names)], preserve_index=False)
     if kind in (Kind.ARROW, Kind.LAKE, Kind.HUGGINGFACE):
         table = _in_memory(data, kind)
         return table.filter(pc.is_in(table[id], pa.array(ids, table.schema.field(id).type))).select(list(names))

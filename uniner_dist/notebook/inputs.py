@@ -207,8 +207,9 @@ def pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int | None
     for table in map(_without_views, _raw_pieces(data, kind, columns, rows, limit)):
         if columns.id is None:
             table = table.add_column(0, ID, pa.array(range(first, first + table.num_rows), pa.int64()))
+        else:  # numbers do not repeat
+            _check_ids(table, columns, seen)
         first += table.num_rows
-        _check_ids(table, columns, seen)
         yield _with_plain_text(table, columns)
 
 
@@ -219,21 +220,38 @@ def _raw_pieces(data: Any, kind: Kind, columns: Columns, rows: int, limit: int |
         while batch := list(itertools.islice(texts, rows)):
             yield _text_table(batch)
     elif kind in (Kind.PANDAS, Kind.ARROW):
-        whole = data if kind is Kind.PANDAS else as_arrow(data).select(names)
-        count = len(data) if kind is Kind.PANDAS else whole.num_rows
-        count = min(count, limit) if limit is not None else count
-        for start in range(0, count, rows):
-            length = min(rows, count - start)
-            if kind is Kind.PANDAS:
-                yield _from_pandas(data[names].iloc[start : start + length])
-            else:
-                yield whole.slice(start, length)
+        # pandas as a whole: a column that is missing in one piece and text in another would have two types.
+        is_pandas = kind is Kind.PANDAS
+        whole = _from_pandas(pandas_columns(data, names)[:limit]) if is_pandas else as_arrow(data).select(names)
+        whole = whole.slice(0, limit)
+        for start in range(0, whole.num_rows, rows):
+            yield whole.slice(start, rows)
     elif kind is Kind.HUGGINGFACE:
         yield from _from_dataset(data, names, rows, limit)
     elif kind is Kind.LAKE:
         yield from lake_pieces(data, names, rows, limit)
     else:
         yield from _from_spark(data, names, rows, limit)
+
+
+def pandas_columns(frame: Any, names: Sequence[str]) -> Any:
+    """Return some columns of a pandas DataFrame, named by strings; it may name them by numbers or tuples.
+
+    Args:
+        frame: the DataFrame.
+        names: the columns as `column_names` returns them.
+    """
+    known = [str(name) for name in frame.columns]
+    return frame.iloc[:, [known.index(name) for name in names]].set_axis(list(names), axis=1)
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return pieces as one table; of a column that is null throughout one piece another piece decides the type.
+
+    Args:
+        tables: at least one, with the same columns.
+    """
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def _without_views(table: pa.Table) -> pa.Table:

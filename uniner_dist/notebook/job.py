@@ -7,7 +7,7 @@ memory is first written next to the output, where every process can read it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from uniner_dist.config.loading import Files, load_config
@@ -159,7 +159,7 @@ def _options(
     """Dotted key → value of what is given."""
     given = {
         "output.path": os.fspath(output),
-        "types": types,
+        "types": list(types) if isinstance(types, Iterator) else types,  # they are read twice
         "corpus.keep_columns": (keep_columns,) if isinstance(keep_columns, str) else tuple(keep_columns) or None,
         "model.name": model,
         "run.scores": scores or None,

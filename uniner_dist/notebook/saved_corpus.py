@@ -12,7 +12,6 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uniner_dist.errors import ConfigError
@@ -61,7 +60,7 @@ def save_corpus(
     if not tables:
         raise ConfigError("data: has no rows")
     stream = io.BytesIO()
-    pq.write_table(pa.concat_tables(tables), stream)
+    pq.write_table(inputs.joined(tables), stream)
     name = f"{hashlib.sha256(stream.getvalue()).hexdigest()}.parquet"
     if not exists(join(folder, name)):
         write_bytes(join(folder, name), stream.getvalue())
