@@ -130,7 +130,7 @@ def test_what_sparks_catalog_has_and_is_not_read_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=r"is a table of csv, which is not read here"):
         table_location(in_catalog("lines", using="csv"))
-    with pytest.raises(ConfigError, match="Spark's catalog does not know it"):
+    with pytest.raises(ConfigError, match="Spark's catalog cannot describe it"):
         table_location("table:spark_catalog.default.nowhere")
     spark.sql("CREATE VIEW looks AS SELECT * FROM lines")
     with pytest.raises(ConfigError, match="is a view"):

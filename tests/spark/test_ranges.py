@@ -19,6 +19,14 @@ def test_every_partition_has_a_key_that_spark_sends_there(spark: SparkSession) -
         assert {row["key"]: row["place"] for row in hashed} == {key: place for place, key in enumerate(keys)}
 
 
+def test_products_of_many_buckets_and_tasks_are_whole(spark: SparkSession) -> None:
+    buckets, tasks = 1 << 20, 1 << 12
+    ids = spark.createDataFrame([("ffffffff",), ("00000000",)], "id string")
+    found = ids.select(partition_key(F.col("id"), buckets, tasks)).collect()
+    keys = keys_of_partitions(tasks)
+    assert [row[0] for row in found] == [keys[-1], keys[0]]
+
+
 @pytest.mark.parametrize(("buckets", "tasks"), [(1, 1), (2, 2), (6, 4), (64, 16)])
 def test_tasks_get_consecutive_buckets_as_many_as_the_others_or_one_more(
     spark: SparkSession, buckets: int, tasks: int

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 
-from uniner_dist.spark.stage import stage
+from uniner_dist.spark.stage import settings, stage
 
 pytestmark = pytest.mark.spark
 
@@ -24,6 +25,24 @@ def test_tasks_of_a_local_session_run_with_this_python_by_default(
     monkeypatch.setenv("PYSPARK_PYTHON", "chosen")
     with stage(spark, "prompts"):
         assert spark.sparkContext.pythonExec == "no-such-python"
+
+
+def test_the_job_group_and_settings_of_the_caller_are_restored(spark: SparkSession) -> None:
+    context, key = spark.sparkContext, "spark.sql.shuffle.partitions"
+    names = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+    before = str(spark.conf.get(key))
+    context.setJobGroup("theirs", "their job", interruptOnCancel=True)
+    try:
+        with stage(spark, "prompts"):
+            assert context.getLocalProperty(names[0]) == "uniner-dist prompts"
+        assert [context.getLocalProperty(name) for name in names] == ["theirs", "their job", "true"]
+        fixed = {key: "77", "spark.sql.warehouse.dir": "elsewhere"}
+        with pytest.raises(AnalysisException), settings(spark, fixed):
+            raise AssertionError("a static setting was changed")
+        assert spark.conf.get(key) == before
+    finally:
+        for name in names:
+            context.setLocalProperty(name, None)  # type: ignore[arg-type]
 
 
 _START = """

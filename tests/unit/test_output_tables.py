@@ -93,6 +93,17 @@ def test_a_table_that_another_program_changed_is_not_written_over(
         commit_files(str(tmp_path), "delta", ["entity_type"], Change([second], [name] * replaced, None))
 
 
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+def test_a_table_with_other_partitions_than_the_output_is_refused(
+    tmp_path: Path, kind: Literal["delta", "iceberg"]
+) -> None:
+    name, _ = write(tmp_path, "person", 1)
+    commit_files(str(tmp_path), kind, ["entity_type"], Change([name], (), None))
+    second, _ = write(tmp_path, "person", 2)
+    with pytest.raises(StageError, match="the partitions of its table were changed by another program"):
+        commit_files(str(tmp_path), kind, [], Change([second], (), None))
+
+
 def test_columns_that_a_table_cannot_hold_are_known_before() -> None:
     kinds = [pa.string(), pa.int16(), pa.timestamp("us"), pa.decimal128(9, 2), ENTITIES]
     fields = [*(pa.field(f"c{number}", kind) for number, kind in enumerate(kinds)), pa.field("d", pa.duration("us"))]

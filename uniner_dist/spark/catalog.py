@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from uniner_dist.config.schema import SparkConfig
-from uniner_dist.errors import ConfigError, first_line
+from uniner_dist.errors import ConfigError
 from uniner_dist.runtime.compat.spark_internals import context_of_this_process
 from uniner_dist.runtime.engines import is_installed
+from uniner_dist.spark.explain import java_errors, reason
 from uniner_dist.storage.listing import list_corpus, shown
 from uniner_dist.storage.table_names import is_table_name, name_parts, without_java_scheme
 
@@ -25,6 +26,8 @@ _OWN = "spark_catalog"
 _CONF = "spark.sql.catalog."
 #: Properties of a table that hides rows or columns which a reader of its files would see.
 _HIDING = ("# Row Filter", "# Column Masks")
+#: Property of a table that is partitioned.
+_PARTITIONED = "# Partition Information"
 
 
 class _Settings:
@@ -111,13 +114,15 @@ def _place(spark: Any, path: str, name: str) -> str:
         raise ConfigError(f"corpus {path}: is a view; give the table that it is of, or write its rows to one")
     provider, location = said.get("Provider", "").lower(), without_java_scheme(said.get("Location", ""))
     if provider == "iceberg":
-        entries = spark.sql(f"SELECT file FROM {name}.metadata_log_entries").collect()
+        entries = _asked(spark, path, f"SELECT file FROM {name}.metadata_log_entries")
         newest = str(entries[-1]["file"])  # they are in order, whatever their writers' clocks
         return without_java_scheme(newest)
     if provider == "delta" and location:
         return location
     if provider == "parquet" or (provider == "hive" and "parquet" in said.get("InputFormat", "").lower()):
-        _require_all_partitions(spark, path, name, location)
+        # Where the catalog does not keep the partitions, Spark reads the folders, too.
+        if _PARTITIONED in said and said.get("Partition Provider") == "Catalog":
+            _require_all_partitions(spark, path, name, location)
         return location
     raise ConfigError(
         f"corpus {path}: is a table of {provider or 'an unknown format'}, which is not read here; Delta, Iceberg and "
@@ -125,15 +130,18 @@ def _place(spark: Any, path: str, name: str) -> str:
     )
 
 
+def _asked(spark: Any, path: str, command: str) -> list[Any]:
+    """Rows of a command of Spark's SQL about the table of a corpus."""
+    try:
+        return list(spark.sql(command).collect())
+    except java_errors() as error:
+        raise ConfigError(f"corpus {path}: Spark's catalog cannot describe it: {reason(error)}") from error
+
+
 def _described(spark: Any, path: str, name: str) -> dict[str, str]:
     """The catalog's description of a table, without its columns."""
-    from pyspark.errors import PySparkException
-
-    try:
-        spark.sql(f"REFRESH TABLE {name}")  # a session caches tables for a while
-        rows = [tuple(row)[:2] for row in spark.sql(f"DESCRIBE TABLE EXTENDED {name}").collect()]
-    except PySparkException as error:
-        raise ConfigError(f"corpus {path}: Spark's catalog does not know it: {first_line(error)}") from error
+    _asked(spark, path, f"REFRESH TABLE {name}")  # a session caches tables for a while
+    rows = [tuple(row)[:2] for row in _asked(spark, path, f"DESCRIBE TABLE EXTENDED {name}")]
     begin = next((i for i, (key, _) in enumerate(rows) if str(key).startswith("# Detailed Table")), 0)
     parts = {key: "" for key, _ in rows[:begin] if str(key).startswith("#")}
     return parts | {str(key): str(value or "") for key, value in rows[begin:]}
@@ -141,12 +149,7 @@ def _described(spark: Any, path: str, name: str) -> dict[str, str]:
 
 def _require_all_partitions(spark: Any, path: str, name: str, location: str) -> None:
     """Make sure that the folders of a Parquet table are exactly the partitions that its catalog knows."""
-    from pyspark.errors import PySparkException
-
-    try:
-        known = {str(row[0]) for row in spark.sql(f"SHOW PARTITIONS {name}").collect()}
-    except PySparkException:  # it is not partitioned
-        return
+    known = {str(row[0]) for row in _asked(spark, path, f"SHOW PARTITIONS {name}")}
     listing = list_corpus(location)
     found = {file.rpartition("/")[0].lstrip("/") for file in listing.relative}
     if known != found:

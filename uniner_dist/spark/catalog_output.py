@@ -13,9 +13,10 @@ import pyarrow as pa
 from uniner_dist.config.schema import SparkConfig
 from uniner_dist.errors import ConfigError
 from uniner_dist.spark.catalog import session_with
-from uniner_dist.spark.connector import Connector, catalog_of, java_errors, reason, told_as
+from uniner_dist.spark.connector import Connector, catalog_of, told_as
 from uniner_dist.spark.delta_connector import DeltaConnector
 from uniner_dist.spark.delta_output import open_delta
+from uniner_dist.spark.explain import java_errors, reason
 from uniner_dist.spark.iceberg_connector import IcebergConnector
 from uniner_dist.spark.iceberg_output import open_iceberg
 from uniner_dist.storage.tables.commit import TableFormat

@@ -5,6 +5,7 @@ Connectors are used by their Java interfaces, since their SQL has no command tha
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from uniner_dist.core.characters import visible
 from uniner_dist.errors import ConfigError, StageError
 from uniner_dist.runtime.compat.spark_internals import java_of
 from uniner_dist.spark.catalog import quoted
+from uniner_dist.spark.explain import java_errors, reason
 from uniner_dist.storage.table_names import name_parts
+
+#: What Spark says of a schema that is not there: its error class, or the exception of a catalog.
+_NO_SCHEMA = re.compile(r"SCHEMA_NOT_FOUND|NoSuchNamespaceException|NoSuchDatabaseException")
 
 
 class Connector(ABC):
@@ -44,11 +48,14 @@ class Connector(ABC):
 
         Raises:
             ConfigError: it does not.
+            Exception: the catalog cannot be asked; see `java_errors`.
         """
         schema = quoted(self.parts[:-1])
         try:
             self.spark.sql(f"DESCRIBE NAMESPACE {schema}").collect()
         except java_errors() as error:
+            if not _NO_SCHEMA.search(str(error)):
+                raise
             raise ConfigError(f"the catalog has no schema {schema}; make it: CREATE NAMESPACE {schema}") from error
 
     @abstractmethod
@@ -110,25 +117,6 @@ def catalog_of(name: str) -> str:
         name: `table:CATALOG.SCHEMA.NAME`.
     """
     return next(iter(name_parts(name)), "")
-
-
-def java_errors() -> tuple[type[Exception], ...]:
-    """Return the classes in which Java's exceptions reach Python: some come as pyspark's own, the rest as Py4J's."""
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    return (Py4JError, PySparkException)
-
-
-def reason(error: Exception) -> str:
-    """Return what went wrong in one line of at most 300 characters, all of them printable.
-
-    Args:
-        error: an exception of Py4J, pyspark or this package; of a Java exception its `toString()` is taken.
-    """
-    java = getattr(error, "java_exception", None)
-    said = str(java.toString() if java is not None else error).strip() or type(error).__name__
-    return visible(said.splitlines()[0])[:300]
 
 
 @contextmanager

@@ -23,7 +23,8 @@ from uniner_dist.runtime.compat.spark_internals import (
     java_strings,
     scala_sequence,
 )
-from uniner_dist.spark.connector import Connector, java_errors, require_class, require_own
+from uniner_dist.spark.connector import Connector, require_class, require_own
+from uniner_dist.spark.explain import java_errors
 from uniner_dist.spark.paths import write_path
 from uniner_dist.storage.filesystem import join
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 
+from uniner_dist.core.characters import visible
 from uniner_dist.errors import StageError, UninerError
 from uniner_dist.spark.task_errors import unsealed
 
@@ -86,3 +87,22 @@ def is_from_spark(error: Exception) -> bool:
         error: any exception; the module that defines its class decides.
     """
     return type(error).__module__.split(".")[0] in ("pyspark", "py4j")
+
+
+def java_errors() -> tuple[type[Exception], ...]:
+    """Return the classes in which Java's exceptions reach Python: some come as pyspark's own, the rest as Py4J's."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return (Py4JError, PySparkException)
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong in one line of at most 300 characters, all of them printable.
+
+    Args:
+        error: an exception of Py4J, pyspark or this package; of a Java exception its `toString()` is taken.
+    """
+    java = getattr(error, "java_exception", None)
+    said = str(java.toString() if java is not None else error).strip() or type(error).__name__
+    return visible(said.splitlines()[0])[:300]

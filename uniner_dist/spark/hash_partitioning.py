@@ -43,7 +43,7 @@ def partition_key(passage_id: Column, buckets: int, tasks: int) -> Column:
         Integers, one value for each task.
     """
     keys = ",".join(map(str, keys_of_partitions(tasks)))
-    task = F.floor(bucket_of(passage_id, buckets) * tasks / buckets).cast("int")
+    task = F.floor(bucket_of(passage_id, buckets).cast("long") * tasks / buckets).cast("int")
     return F.element_at(F.expr(f"array({keys})"), task + 1)
 
 

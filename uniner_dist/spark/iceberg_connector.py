@@ -10,7 +10,8 @@ import pyarrow as pa
 from uniner_dist.errors import ConfigError
 from uniner_dist.runtime.compat.spark_internals import java_of, java_session, java_strings
 from uniner_dist.spark.catalog import quoted
-from uniner_dist.spark.connector import Connector, java_errors, reason, require_class, require_own
+from uniner_dist.spark.connector import Connector, require_class, require_own
+from uniner_dist.spark.explain import java_errors, reason
 
 #: Property of a table that names the output whose files it is over; no other table is written to.
 OUTPUT = "uniner-dist.output"

@@ -45,6 +45,9 @@ STAGE_SETTINGS: Mapping[str, str] = {
 #: time with the square of the batch where there are lists (0.8 of a compaction). The number of rows still bounds it.
 LISTS_IN_ARROW: Mapping[str, str] = {"spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1)}
 
+#: Local properties that `setJobGroup` sets.
+_JOB_GROUP = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+
 
 @contextmanager
 def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
@@ -58,9 +61,9 @@ def settings(spark: SparkSession, values: Mapping[str, str]) -> Iterator[None]:
         Nothing; the properties are set during the block.
     """
     before = {key: spark.conf.get(key, None) for key in values}
-    for key, value in values.items():
-        spark.conf.set(key, value)
     try:
+        for key, value in values.items():
+            spark.conf.set(key, value)
         yield
     finally:
         for key, old in before.items():
@@ -75,7 +78,7 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
     """Run a stage with its settings and job group, and convert its errors to messages.
 
     Args:
-        spark: session of the stage; its properties are restored after the block, and its job group is cleared.
+        spark: session of the stage; its properties and the thread's job group are restored after the block.
         name: of the stage, such as `prompts`: its job group is `uniner-dist NAME`, and messages begin with it.
 
     Yields:
@@ -85,6 +88,7 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
         UninerError: raised inside a Python worker, passed on as itself.
         StageError: anything else that Spark throws, with the file or row at fault when Spark names it.
     """
+    group = {key: spark.sparkContext.getLocalProperty(key) for key in _JOB_GROUP}
     spark.sparkContext.setJobGroup(f"uniner-dist {name}", name)
     logger = logging.getLogger("DataFrameQueryContextLogger")  # prints every failure as JSON before it is raised
     level = logger.level
@@ -100,7 +104,7 @@ def stage(spark: SparkSession, name: str) -> Iterator[None]:
         raise explain(error, name) from error
     finally:
         logger.setLevel(level)
-        _quietly_clear(spark)
+        _quietly_restore(spark, group)
 
 
 @contextmanager
@@ -143,11 +147,11 @@ def described(application: str) -> str | None:
 _described: dict[str, str] = {}
 
 
-def _quietly_clear(spark: SparkSession) -> None:
-    """Clear our job group from the session; a JVM that has died has none."""
+def _quietly_restore(spark: SparkSession, group: Mapping[str, str | None]) -> None:
+    """Restore the job group that was set before ours; a JVM that has died has none."""
     try:
-        spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
-        spark.sparkContext.setLocalProperty("spark.job.description", None)  # type: ignore[arg-type]
+        for key, value in group.items():
+            spark.sparkContext.setLocalProperty(key, value)  # type: ignore[arg-type]
     except Exception as error:
         if not is_from_spark(error) and not isinstance(error, OSError):
             raise

@@ -15,7 +15,7 @@ from uniner_dist.errors import StageError, first_line
 from uniner_dist.storage.filesystem import exists, join, open_fs
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.tables.delta import deletion_vectors, storage_options, table_uri
-from uniner_dist.storage.tables.output_table import LESS, NewFile, OutputTable, table_schema
+from uniner_dist.storage.tables.output_table import LESS, NewFile, OutputTable, require_partitions, table_schema
 
 
 def open_delta_output(output: str, partition_by: Sequence[str], example: str | None) -> OutputTable | None:
@@ -51,6 +51,7 @@ def open_delta_output(output: str, partition_by: Sequence[str], example: str | N
 class _DeltaOutput:
     def __init__(self, output: str, table: Any, partition_by: list[str]) -> None:
         self._output, self._table, self._partition_by = output, table, partition_by
+        require_partitions(output, table.metadata().partition_columns, partition_by)
         paths: list[str] = pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()
         cut = deletion_vectors(output, table)
         base = open_fs(output)[1]

@@ -34,7 +34,7 @@ from uniner_dist.runtime.compat.storage_internals import iceberg_schema
 from uniner_dist.storage.filesystem import exists, is_local, join, list_names, open_fs, read_bytes, write_bytes
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.tables.iceberg_files import TableIO
-from uniner_dist.storage.tables.output_table import LESS, NewFile, OutputTable, table_schema
+from uniner_dist.storage.tables.output_table import LESS, NewFile, OutputTable, require_partitions, table_schema
 
 _VERSION = re.compile(r"v(\d+)\.metadata\.json")
 #: The table's folder in the output.
@@ -153,6 +153,7 @@ class _Folder(NoopCatalog):
 class _IcebergOutput:
     def __init__(self, base: str, partition_by: list[str], table: Table) -> None:
         self._base, self._partition_by, self._table = base, partition_by, table
+        require_partitions(base, [field.name for field in table.spec().fields], partition_by)
         tasks = table.scan().plan_files()
         live = {str(task.file.file_path) + LESS * bool(task.delete_files): task.file for task in tasks}
         self._files = {path.removeprefix(f"{base}/"): file for path, file in live.items()}  # others stay foreign

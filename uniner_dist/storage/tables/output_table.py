@@ -9,6 +9,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from uniner_dist.errors import StageError
 from uniner_dist.storage.filesystem import join, open_fs
 from uniner_dist.storage.retries import with_retries
 
@@ -99,3 +100,18 @@ def footer(output: str, name: str) -> pq.FileMetaData:
             return pq.read_metadata(stream)
 
     return with_retries(join(output, name), read)
+
+
+def require_partitions(output: str, found: Sequence[str], partition_by: Sequence[str]) -> None:
+    """Make sure that the table of an output has the output's partitions.
+
+    Args:
+        output: path or URL of the output, for the message.
+        found: columns by which the table is partitioned, in order.
+        partition_by: folder columns of the output, in order.
+
+    Raises:
+        StageError: they differ.
+    """
+    if list(found) != list(partition_by):
+        raise StageError(f"{output}: the partitions of its table were changed by another program")
