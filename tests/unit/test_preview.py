@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.support.finished_run import finished_run
@@ -50,6 +52,16 @@ def test_prune_says_the_runs_that_it_then_prunes(run: Run, tmp_path: Path, capsy
     _run(["prune", "--older-than-days", "0"], run)
     assert _bytes(tmp_path) == before
     assert f"1 runs would be pruned: {run.id}" in capsys.readouterr().err
+    assert preview_prune(run.layout.workdir, 0) == prune(run.layout.workdir, 0) == [run.id]
+    assert preview_prune(run.layout.workdir, 0) == []
+
+
+def test_texts_of_split_documents_alone_are_something_to_prune(run: Run) -> None:
+    prune(run.layout.workdir, 0)
+    [file] = Path(run.layout.occurrences).rglob("*.parquet")
+    table = pq.read_table(file)
+    place = table.schema.get_field_index("text")
+    pq.write_table(table.set_column(place, "text", pa.array(["Alba"] * len(table))), file)
     assert preview_prune(run.layout.workdir, 0) == prune(run.layout.workdir, 0) == [run.id]
     assert preview_prune(run.layout.workdir, 0) == []
 

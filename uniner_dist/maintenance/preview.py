@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from uniner_dist.maintenance.ownership import check_own
-from uniner_dist.maintenance.prune import is_old
+from uniner_dist.maintenance.prune import is_old, text_files
 from uniner_dist.maintenance.same_documents import as_stored, find_documents
 from uniner_dist.maintenance.scope import find_scope
 from uniner_dist.run.run import Run, list_runs, load_run
 from uniner_dist.storage.filesystem import exists, join, list_names
 from uniner_dist.storage.layout import RunLayout
+from uniner_dist.storage.parquet_rows import has_values
 
 
 @dataclass(frozen=True)
@@ -94,4 +95,6 @@ def _runs(workdir: str) -> list[Run]:
 
 def _has_payload(layout: RunLayout) -> bool:
     present = {join(layout.root, name) for name in list_names(layout.root)}
-    return any(path in present for path in layout.payload)
+    return any(path in present for path in layout.payload) or any(
+        has_values(file, "text") for file in text_files(layout)
+    )

@@ -72,11 +72,19 @@ def _prune(layout: RunLayout, check: Check) -> bool:
 
 def _drop_texts(layout: RunLayout) -> int:
     """Take the passages of split documents out of the occurrences; returns in how many files there were any."""
+    return sum(drop_values(file, "text") for file in text_files(layout))
+
+
+def text_files(layout: RunLayout) -> list[str]:
+    """Return the files of a run's occurrences, which have the passages of split documents; none where there are none.
+
+    Args:
+        layout: of the run's folder.
+    """
     try:
-        files = sorted(find_files(layout.occurrences, ".parquet"))
+        return [join(layout.occurrences, file) for file in sorted(find_files(layout.occurrences, ".parquet"))]
     except FileNotFoundError:
-        return 0
-    return sum(drop_values(join(layout.occurrences, file), "text") for file in files)
+        return []
 
 
 def _last_sign(layout: RunLayout) -> float:

@@ -168,6 +168,18 @@ def erase(path: str, rows: Positions, keep_empty: bool = False, **options: Any) 
     return kept
 
 
+def has_values(path: str, column: str) -> bool:
+    """Return whether a column of a file holds any value.
+
+    Args:
+        path: path or URL of a Parquet file.
+        column: name of a column that may be null.
+    """
+    file = pq.ParquetFile(io.BytesIO(read_bytes(path)))
+    parts = (file.read_row_group(group, columns=[column])[column] for group in range(file.num_row_groups))
+    return any(part.null_count < len(part) for part in parts)
+
+
 def drop_values(path: str, column: str) -> bool:
     """Set all values of a column of a file to null, in place; the column itself stays.
 
