@@ -304,6 +304,8 @@ def test_a_conll_type_that_breaks_lines_is_refused() -> None:
     document = Document("a", "Ada", [answer("a\nb", entity("Ada", 0))])
     with pytest.raises(ConfigError, match="choose another format"):
         list(FORMATS["conll"].files([document], "part", SETTINGS))
+    with pytest.raises(ConfigError, match="choose another format"):  # also before there are documents
+        list(FORMATS["conll"].files([], "", replace(SETTINGS, labels=("a\nb",))))
 
 
 def test_brat_files_are_as_brat_writes_them(tmp_path: Path) -> None:
@@ -550,6 +552,8 @@ def test_wrong_options_are_named_before_spark_is_started(tmp_path: Path) -> None
     (tmp_path / "none").mkdir()
     refused("does not say what it was made of; give --corpus")
     refused("--sample 0: must be at least 1", sample=0)
+    (tmp_path / "corpus").mkdir()
+    refused("--language xqz: spaCy has no tokenizer", format="spacy", language="xqz", corpus=str(tmp_path / "corpus"))
     (tmp_path / "to").mkdir()
     (tmp_path / "to" / "thesis.txt").write_text("mine")
     refused(r"already holds something else \(thesis.txt", corpus="anything")

@@ -19,7 +19,7 @@ from uniner_dist.export.registry import register_export, source_of
 from uniner_dist.export.texts import text_sources
 from uniner_dist.formats.conll.writing import joined_label
 from uniner_dist.formats.settings import ExportSettings
-from uniner_dist.formats.writers import get_format
+from uniner_dist.formats.writers import Format, get_format
 from uniner_dist.storage.containment import lies_in
 from uniner_dist.storage.control_files import Marker, PublishedRun
 from uniner_dist.storage.filesystem import absolute, join, write_json
@@ -64,6 +64,7 @@ def run_export(
             raise ConfigError(f"--output {folder}: lies in {what} {path}, or contains it; choose a folder next to it")
     check_folder(folder, replace=options.replace)
     _check_types(source, marker)
+    _try_format(chosen, _settings(options, marker, tuple(source.types or _known_labels(marker))))
     from uniner_dist.export.joining import find_labels, write_documents
     from uniner_dist.spark.session import QUICK_BYTES, spark_session
 
@@ -176,6 +177,12 @@ def _check_types(source: Any, marker: Marker | None) -> None:
     missing = [name for name in source.types or () if known and name not in known]
     if missing:
         raise ConfigError(f"--types {', '.join(missing)}: not in the annotations, which have {', '.join(known)}")
+
+
+def _try_format(chosen: Format, settings: ExportSettings) -> None:
+    """Write no document, so that a language or type that cannot be written is refused before the former export goes."""
+    for _ in chosen.files((), "", settings):
+        pass
 
 
 def _settings(options: ExportOptions, marker: Marker | None, labels: tuple[str, ...]) -> ExportSettings:

@@ -40,7 +40,7 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
     Raises:
         ConfigError: a type that cannot be written in one line.
     """
-    labels = {mention.label for document in documents for mention in document.flat_mentions}
+    labels = {*settings.labels, *(mention.label for document in documents for mention in document.flat_mentions)}
     written = {label: _written_label(label, settings.comments) for label in labels}
     renamed = any(label != name for label, name in written.items())
     yield (

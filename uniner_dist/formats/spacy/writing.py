@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from uniner_dist.errors import ConfigError
 from uniner_dist.formats.annotated_document import Document, Mention
 from uniner_dist.formats.settings import ExportSettings
 
@@ -30,6 +31,9 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
 
     Yields:
         One pair of file name and content.
+
+    Raises:
+        ConfigError: spaCy does not know the language, or lacks a library for it.
     """
     from spacy.tokens import DocBin
 
@@ -44,7 +48,11 @@ def files(documents: Sequence[Document], stem: str, settings: ExportSettings) ->
 def _pipeline(language: str) -> Any:
     import spacy
 
-    return spacy.blank(language)
+    try:
+        return spacy.blank(language)
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"--language {language}: spaCy has no tokenizer for it: {reason}") from error
 
 
 def _doc(nlp: Any, document: Document) -> Any:
