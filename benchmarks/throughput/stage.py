@@ -26,8 +26,10 @@ def complete(folder: Path, settings: Mapping[str, Any]) -> tuple[dict[str, str],
     for name in (run.layout.completions, run.layout.attempts, run.config.store_path):
         shutil.rmtree(name, ignore_errors=True)
     with open_pool(run) as pool:
+        import ray
+
         # A comparison of speeds should not depend on who loads faster.
-        pool.wait_until_loaded(int(settings["pool.replicas"]))
+        ray.get([slot.start_ref for slot in pool.slots], timeout=run.config.pool.start_timeout_s)
         ready = time.time()
         attempt = complete_prompts(run, pool)
         end = time.time()

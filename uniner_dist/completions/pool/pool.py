@@ -59,19 +59,6 @@ class Pool:
         """Ask for the replicas now; they load while the caller still prepares work."""
         self._scale(time.monotonic())
 
-    def wait_until_loaded(self, replicas: int) -> None:
-        """Wait until a number of replicas are loaded; `run` itself waits only for the first.
-
-        Args:
-            replicas: how many; no more than the pool has, or this never returns.
-
-        Raises:
-            PoolError: no replica can start.
-        """
-        while self._replicas.loaded < replicas:
-            self._scale(time.monotonic())
-            self._collect()
-
     def run(
         self,
         shards: Mapping[str, int],
