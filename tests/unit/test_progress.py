@@ -146,9 +146,7 @@ def test_rates_are_those_of_the_last_minute_and_costs_those_of_all_starts() -> N
     assert all(words in line(state) for words in ("30%", "7 of 20 shards", "2.5 GPU hours = 5.00"))
 
 
-def test_a_start_that_fails_before_its_pool_works_shows_nothing_of_an_earlier_one(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_start_that_fails_early_shows_nothing_of_an_earlier_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(layout: RunLayout) -> frozenset[str]:
         raise StorageError("storage is away")
 

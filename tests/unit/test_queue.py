@@ -347,7 +347,7 @@ def test_a_node_that_was_silent_once_counts_as_lost_when_it_is_lost_later(
 
 
 @pytest.mark.parametrize("finder", ["main", "watch"])
-def test_a_cluster_that_one_thread_has_found_lost_is_not_found_again_by_the_other(
+def test_a_cluster_that_one_thread_found_lost_stays_lost_for_the_other(
     finder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of them looks before the loss, and tells what it saw after the other has told the loss."""
@@ -410,7 +410,7 @@ def test_a_stop_while_the_last_shard_is_finished_is_no_interruption(shards: int,
     assert pool.summary.prompts == 1
 
 
-def test_a_stop_that_the_pool_has_outrun_ends_the_job_before_its_next_stage(
+def test_a_stop_outrun_by_the_pool_ends_the_job_before_its_next_stage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, stop = make_run_in(tmp_path, [["Paula"]], ["person"]), StopRequest()

@@ -84,7 +84,7 @@ READERS: dict[str, dict[str, str]] = {
     "storage/liveness.py": {"this_machine": LOCAL, "began_at": LOCAL},
     "storage/local_writes.py": {"_write_local_once": OWN, "_copy_to_new": OWN},
     "storage/marker.py": {"read_marker_version": FUZZED + "marker", "swap_marker": OWN},
-    "storage/parquet_rows.py": {"read": ROWS, "erase": ROWS, "drop_values": ROWS},
+    "storage/parquet_rows.py": {"read": ROWS, "has_values": ROWS, "erase": ROWS, "drop_values": ROWS},
     "storage/probe.py": {"_conditions": OWN, "_basics": OWN},
     "storage/renames.py": {"replace_by_rename": OWN},
     "storage/shards.py": {
