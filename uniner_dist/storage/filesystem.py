@@ -15,6 +15,7 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from functools import partial
+from operator import itemgetter
 from typing import Any, Literal, TypeVar, cast
 
 import fsspec
@@ -251,7 +252,7 @@ def file_size(details: Mapping[str, object]) -> int:
 def find_details(
     fs: Any, stripped: str, maxdepth: int | None = None, withdirs: bool = False
 ) -> dict[str, dict[str, object]]:
-    """Return every file below a folder, or the file itself, as the file system spells it → fsspec's details.
+    """Return every file below a folder, or the file itself, as the file system spells it → fsspec's details, by name.
 
     Objects that represent folders (`folder/`, without content, as consoles of stores make them) are no files.
 
@@ -265,7 +266,8 @@ def find_details(
         StorageError: one of the folders cannot be listed.
     """
     if not fs.async_impl or (maxdepth and "s3" in fs.protocol):
-        return {name: info for name, info in _walk(fs, stripped, maxdepth, withdirs) if not name.endswith("/")}
+        walked = sorted(_walk(fs, stripped, maxdepth, withdirs), key=itemgetter(0))
+        return {name: info for name, info in walked if not name.endswith("/")}
     options = {"maxdepth": maxdepth, "withdirs": True} if withdirs else {}
     name_of = fs.unstrip_protocol(stripped)
     found = with_retries(name_of, lambda: fs.find(stripped, detail=True, **options))
