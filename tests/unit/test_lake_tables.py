@@ -345,6 +345,13 @@ def test_a_damaged_run_hides_no_unfinished_one(tmp_path: Path) -> None:
     assert snapshot.table.version == run.corpus_version == "0"
 
 
+def test_a_renamed_column_is_read_by_spark_under_its_stored_name(tmp_path: Path) -> None:
+    path = lake_tables.delta(tmp_path / "t", 1)
+    lake_tables.rename_column(path, "text", "renamed")
+    [group] = plan_reading(look(path), ["doc_id", "renamed"]).groups
+    assert [column and (column.name, column.by_spark) for column in group.columns] == [("doc_id", True), ("text", True)]
+
+
 def test_a_column_that_a_table_does_not_have_is_named(tmp_path: Path) -> None:
     path = lake_tables.delta(tmp_path / "t", 1)
     with pytest.raises(ConfigError, match="corpus column nope: the table does not have it"):

@@ -155,7 +155,7 @@ class _Planner:
             except UnreadableTypeError as error:
                 self.problems.append(f"corpus column {name}: {error} (in {self.snapshot.files[place]})")
                 kind = pa.null()
-            alone = [other.lower() for other in schema.schema.names].count(name.lower()) == 1
+            alone = [other.lower() for other in schema.schema.names].count(spelled.lower()) == 1
             # Spark's hidden column `_metadata` takes the place of a column of that name.
             free = alone and spelled.lower() != "_metadata"
             found.append(StoredColumn(spelled, kind, free and is_read_by_spark(kept.type, int96)))
