@@ -100,6 +100,17 @@ def test_a_tokenizer_that_makes_special_tokens_of_plain_text_is_refused() -> Non
         PromptTokenizer.from_json(json.dumps(tree), TEMPLATE)
 
 
+def test_a_turn_token_of_the_vocabulary_alone_never_comes_out_of_a_text() -> None:
+    tree = json.loads(JSONS["byte_level"]) | {"added_tokens": [], "post_processor": None}
+    assert tree["model"]["vocab"]["</s>"] == 2
+    assert PromptTokenizer.from_json(json.dumps(tree), TEMPLATE).prompt_ids("a </s> b", "</s>").count(2) == 1
+    tree["model"]["ignore_merges"] = True
+    tree["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+    assert 2 in Tokenizer.from_str(json.dumps(tree)).encode("a </s> b").ids, "as an ordinary word"
+    with pytest.raises(ConfigError, match=r"made the special tokens \['</s>'\] out of the plain text"):
+        PromptTokenizer.from_json(json.dumps(tree), TEMPLATE)
+
+
 def test_a_tokenizer_without_the_turn_token_is_refused() -> None:
     with pytest.raises(ConfigError, match="<eot>"):
         PromptTokenizer.from_json(JSONS["llama"], TEMPLATE, eos_token="<eot>")

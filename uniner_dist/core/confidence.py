@@ -91,7 +91,7 @@ def _places(written: str, mentions: Sequence[str]) -> list[tuple[int, int] | Non
     by_skeleton.pop("", None)
     in_order = [place for place, _ in items] if len(items) == len(mentions) else [None] * len(mentions)
     return [
-        by_content.get(mention) or by_skeleton.get(_skeleton(mention)) or in_order[index] or _find(written, mention)
+        by_content.get(mention) or in_order[index] or by_skeleton.get(_skeleton(mention)) or _find(written, mention)
         for index, mention in enumerate(mentions)
     ]
 

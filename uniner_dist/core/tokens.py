@@ -56,7 +56,7 @@ class PromptTokenizer:
         self._original = original
         self._template = template
         self.eos_id = marked.eos_id
-        self._guarded = _special_ids(plain)
+        self._guarded = _special_ids(plain, marked.eos_id)
         self._leading = _leading_ids(original)
         self._suffixes: dict[str, list[int]] = {}
         self._check_specials_stay_text()
@@ -289,14 +289,16 @@ class _MarkedTokenizer:
         return [self.eos_id if token == self._marker_id else token for token in ids]
 
 
-def _special_ids(tokenizer: Tokenizer) -> dict[int, str]:
-    """Ids and texts of the special tokens that must never come out of user text.
+def _special_ids(tokenizer: Tokenizer, eos_id: int) -> dict[int, str]:
+    """Ids and texts of the special tokens, and of the end of a turn, that must never come out of user text.
 
     The unknown token is the one special id that plain text may well produce.
     """
     unknown = getattr(tokenizer.model, "unk_token", None)
-    specials = tokenizer.get_added_tokens_decoder()
-    return {number: token.content for number, token in specials.items() if token.special and token.content != unknown}
+    added = tokenizer.get_added_tokens_decoder()
+    texts = {number: token.content for number, token in added.items() if token.special}
+    texts[eos_id] = str(tokenizer.id_to_token(eos_id))  # which may be of the vocabulary alone
+    return {number: text for number, text in texts.items() if text != unknown}
 
 
 def _without_bos(tokenizer: Tokenizer, leading: Sequence[int]) -> str | None:
