@@ -30,7 +30,7 @@ from uniner_dist.spark.task_errors import Sealed
 from uniner_dist.spark.types import arrow_schema, arrow_type, column, spark_type
 from uniner_dist.storage import credentials
 from uniner_dist.storage.attempts import count_files, count_written, counted_files, only_counted, whole_attempts
-from uniner_dist.storage.file_reader import FileReader
+from uniner_dist.storage.file_reader import FileReader, unreadable
 from uniner_dist.storage.filesystem import find_files, join, open_fs, remove, write_bytes
 from uniner_dist.storage.hive import partition_values
 from uniner_dist.storage.retries import with_retries
@@ -342,8 +342,11 @@ def _read_by_spark(
 def _read_schema(fs: Any, path: str, files: Sequence[str]) -> pa.Schema:
     if not files:
         raise StageError(f"{path}: no Parquet files there")
-    with with_retries(path, lambda: fs.open(files[0], "rb")) as stream:
-        return pq.read_schema(stream)
+    try:
+        with with_retries(path, lambda: fs.open(files[0], "rb")) as stream:
+            return pq.read_schema(stream)
+    except pa.ArrowException as error:
+        raise unreadable(files[0], error) from error
 
 
 def _read_by_name(
