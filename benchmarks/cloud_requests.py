@@ -58,7 +58,8 @@ def job(store: Cloud, shards: int) -> dict[str, Cost]:
     settings += ["spark.master=local[2]", "spark.conf={spark.sql.shuffle.partitions: '2'}"]
     first += [word for setting in settings for word in ("--set", setting)]
     costs: dict[str, Cost] = {}
-    for stage, arguments in {"prompts": first, "completions": common, "annotations": common}.items():
+    later = [*common, "--trust-workdir"]
+    for stage, arguments in {"prompts": first, "completions": later, "annotations": later}.items():
         costs[stage] = cost = Cost()
 
         def note(method: str, path: str, cost: Cost = cost) -> None:

@@ -50,7 +50,7 @@ def test_characters_split_over_tokens_are_found() -> None:
     assert score.mentions == pytest.approx((0.5, 0.25))
 
 
-def test_mentions_that_differ_in_split_characters_alone_have_their_own_scores() -> None:
+def test_mentions_that_differ_in_split_characters_have_their_own_scores() -> None:
     tokens = ['["', "Zo", "\ufffd", "\ufffd", '", "', "Zo", "\ufffd", "\ufffd", '"]']
     logprobs = [0.0, HALF, 0.0, 0.0, 0.0, HALF, HALF, HALF, 0.0]
     assert score_answer(tokens, logprobs, ["Zoë", "Zoé"]).mentions == pytest.approx((0.5, 0.125))
