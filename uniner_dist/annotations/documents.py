@@ -28,7 +28,7 @@ from uniner_dist.run.provenance import describe
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import QUARANTINE_COLUMNS, name_in_quarantine
 from uniner_dist.spark.task_errors import Sealed
-from uniner_dist.spark.types import column, spark_type
+from uniner_dist.spark.types import column, fields_of, spark_type
 
 #: Long documents in one Arrow batch; one of 10 MB has some thousand passages.
 DOCUMENTS_PER_BATCH = 16
@@ -245,7 +245,7 @@ def quarantine_rows(occurrences: DataFrame, answers: DataFrame, run: Run, few: b
 
 def _document_fields(rows: DataFrame) -> list[Column]:
     """Fields of `document` as columns; under the names that they have in the quarantine."""
-    fields = rows.schema["document"].dataType.fields  # type: ignore[attr-defined]
+    fields = fields_of(rows, "document")
     return [F.col("document").getField(f.name).alias(name_in_quarantine(f.name)) for f in fields]
 
 

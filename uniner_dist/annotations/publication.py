@@ -35,7 +35,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.schemas import SCHEMA_VERSION
 from uniner_dist.spark.datasets import read_table
 from uniner_dist.spark.stage import describe, stage
-from uniner_dist.spark.types import arrow_schema
+from uniner_dist.spark.types import arrow_schema, fields_of
 from uniner_dist.storage.attempts import counted_files
 from uniner_dist.storage.commit import WAIT_S, Check, always
 from uniner_dist.storage.control_files import (
@@ -145,8 +145,8 @@ def new_marker(run: Run) -> Marker:
 
 def _types(spark: SparkSession, run: Run) -> dict[str, str]:
     """Spark's types of the id column and the carried ones, by name."""
-    document = read_table(spark, counting(run.layout.occurrences)).schema["document"].dataType
-    return {field.name: field.dataType.simpleString() for field in document.fields}  # type: ignore[attr-defined]
+    occurrences = read_table(spark, counting(run.layout.occurrences))
+    return {field.name: field.dataType.simpleString() for field in fields_of(occurrences, "document")}
 
 
 def _plan(spark: SparkSession, run: Run, marker: Marker) -> Journal:

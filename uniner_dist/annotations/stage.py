@@ -28,7 +28,7 @@ from uniner_dist.run.run import Run
 from uniner_dist.schemas import ANNOTATION_FIELDS
 from uniner_dist.spark.datasets import read_table, write_in_arrow, write_rows, write_table
 from uniner_dist.spark.stage import describe, settings, stage
-from uniner_dist.spark.types import column, spark_schema
+from uniner_dist.spark.types import column, fields_of, spark_schema
 from uniner_dist.storage.commit import Check, always
 from uniner_dist.storage.control_files import AnnotationsSummary, PromptsSummary, read_control, write_record
 from uniner_dist.storage.filesystem import exists, remove
@@ -167,7 +167,7 @@ def read_staged(spark: SparkSession, run: Run, occurrences: DataFrame) -> DataFr
         run: a run whose staged annotations are written.
         occurrences: of the run; only the type of its column `document` is used.
     """
-    document = occurrences.schema["document"].dataType.fields  # type: ignore[attr-defined]
+    document = fields_of(occurrences, "document")
     fields = StructType([*document, *spark_schema(pa.schema(ANNOTATION_FIELDS))])
     return read_table(spark, run.layout.staging, fields)
 

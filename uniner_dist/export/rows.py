@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Answer = dict[str, Any]
 _Numbers = npt.NDArray[np.int64]
 
 
@@ -33,7 +32,7 @@ class Rows:
     """
 
     doc_id: Any
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
     text: str | None = None
     place: tuple[int, str] = (0, "")
 
@@ -102,7 +101,9 @@ def _texts(batch: pa.RecordBatch) -> Iterator[tuple[str, tuple[int, str]]]:
     return zip(texts, zip(ranks, carried, strict=True), strict=True)
 
 
-def _answers(batch: pa.RecordBatch, order: Mapping[str, int], rows: _Numbers, documents: _Numbers) -> list[Answer]:
+def _answers(
+    batch: pa.RecordBatch, order: Mapping[str, int], rows: _Numbers, documents: _Numbers
+) -> list[dict[str, Any]]:
     """The answers, by document and then by type.
 
     Most have neither mentions nor a confidence: equal ones of those are one object.
@@ -141,7 +142,7 @@ def _special_answers(batch: pa.RecordBatch) -> dict[int, tuple[float | None, lis
     }
 
 
-def _answer(entity_type: str, outcome: str, score: float | None, entities: list[dict[str, object]]) -> Answer:
+def _answer(entity_type: str, outcome: str, score: float | None, entities: list[dict[str, object]]) -> dict[str, Any]:
     return {"entity_type": entity_type, "outcome": outcome, "score": score, "entities": entities}
 
 

@@ -19,6 +19,7 @@ from uniner_dist.core.outcomes import ERASED
 from uniner_dist.run.run import Run
 from uniner_dist.schemas import name_in_rejects
 from uniner_dist.spark.planned import read_planned, valid_utf8
+from uniner_dist.spark.types import fields_of
 from uniner_dist.storage import hive as folders
 from uniner_dist.storage.erased import read_erased
 from uniner_dist.storage.reading import plan_reading
@@ -219,7 +220,7 @@ def rejected(corpus: DataFrame, run: Run, repeats: DataFrame | None) -> DataFram
         twice = usable.join(repeats, ["file", "row"], "left_semi").withColumn("reason", F.lit("duplicate_id"))
         bad = bad.unionByName(twice.select(*bad.columns))
     text_column = run.config.corpus.text_column
-    fields = bad.schema["document"].dataType.fields  # type: ignore[attr-defined]
+    fields = fields_of(bad, "document")
     kept = [
         _readable(F.col("document").getField(f.name), f).alias(name_in_rejects(f.name))
         for f in fields
@@ -242,7 +243,7 @@ def _is_too_large(corpus: DataFrame, run: Run) -> Column:
 
 def _strings(corpus: DataFrame) -> list[Column]:
     """The text, and what of `document` is a string."""
-    fields = corpus.schema["document"].dataType.fields  # type: ignore[attr-defined]
+    fields = fields_of(corpus, "document")
     return [F.col("text"), *(F.col("document").getField(f.name) for f in fields if isinstance(f.dataType, StringType))]
 
 

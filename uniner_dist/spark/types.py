@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema
 from pyspark.sql.types import (
@@ -27,6 +27,16 @@ _UNSIGNED: Mapping[Any, DataType] = {
     pa.uint32(): LongType(),
     pa.uint64(): DecimalType(20, 0),
 }
+
+
+def fields_of(rows: DataFrame, name: str) -> list[StructField]:
+    """Return the fields of a column of structs.
+
+    Args:
+        rows: table with the column.
+        name: exact name of the column.
+    """
+    return cast(StructType, rows.schema[name].dataType).fields
 
 
 def spark_type(kind: pa.DataType) -> DataType:

@@ -7,6 +7,7 @@ Nothing but NumPy is needed where passages are scored.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,8 @@ _OF_WORD = 2.0
 NO_FEATURE = 0
 #: Texts whose repeated features are found together, in a table of some MB.
 _TEXTS_AT_ONCE = 8
+
+_own = threading.local()
 
 _U32, _U64 = np.uint32, np.uint64
 Hashes = npt.NDArray[np.uint64]
@@ -76,7 +79,10 @@ class Features:
         """Sum of the weights of each text's features."""
         sizes = np.zeros(len(self))
         for block in self.blocks:
-            before = np.concatenate([[0], np.cumsum(np.count_nonzero(block.indices, axis=0))])
+            present = np.zeros(block.indices.shape[1], np.int32)
+            for kind in block.indices:
+                present += kind != NO_FEATURE
+            before = np.concatenate([np.zeros(1, np.int64), np.cumsum(present)])
             sizes += block.weight * np.diff(before[block.offsets])
         return sizes
 
@@ -94,11 +100,18 @@ def hash_texts(texts: Sequence[str]) -> Features:
     lower = _LOWER[exact]
     offsets = np.concatenate([np.zeros(1, np.int64), ends])
     blocks = _windows(lower, offsets), _words(exact, lower, offsets)
-    table = np.empty(_TEXTS_AT_ONCE << BITS, np.int32)
-
+    table = _scratch()
     for block in blocks:
         _drop_repeated(block, table)
     return Features(blocks)
+
+
+def _scratch() -> npt.NDArray[np.int32]:
+    """The thread's own table for `_drop_repeated`: a new one for each batch costs a fifth of hashing it."""
+    table: npt.NDArray[np.int32] | None = getattr(_own, "table", None)
+    if table is None:
+        table = _own.table = np.empty(_TEXTS_AT_ONCE << BITS, np.int32)
+    return table
 
 
 def _drop_repeated(block: Block, table: npt.NDArray[np.int32]) -> None:
